@@ -1,0 +1,200 @@
+//! What this host is and has: probed once by the supervisor, invented by tests.
+//!
+//! Nothing in this crate looks at the host; `resolve` sees it only through these
+//! values, so that every kernel can be tried on every kernel.
+
+use sandboxd_plan::HostPath;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Everything `resolve` knows about the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostFacts {
+    /// `uname -r`.
+    pub kernel: String,
+    /// Landlock, or nothing where the kernel lacks it or boots with it off.
+    pub landlock: Option<LandlockFacts>,
+    /// Where limits of a whole sandbox can be set.
+    pub cgroups: CgroupFacts,
+    /// Whether the supervisor has the privileges that the privileged path needs: root in the initial
+    /// user namespace with `CAP_SYS_ADMIN`, `CAP_SETUID`, `CAP_SETGID` and `CAP_MKNOD`.
+    pub privileged: bool,
+    /// Whether `vm.memfd_noexec` exists (kernel 6.3) and so a sandbox can forbid fileless execution.
+    pub memfd_noexec: bool,
+    /// The highest system call number this kernel implements.
+    pub last_syscall: u32,
+    /// Hard limits of the supervisor, which a sandbox cannot exceed without `CAP_SYS_RESOURCE`:
+    /// `None` where there is none.
+    pub open_files_max: Option<u64>,
+    /// Users of the host by name: uid and primary gid.
+    pub users: BTreeMap<String, (u32, u32)>,
+    /// Who runs `sandboxd`: the real uid and gid, or under sudo those of the caller.
+    pub invoker: (u32, u32),
+    /// The host's links in `/` into another tree: `/bin` to `usr/bin` and the like.
+    pub top_links: BTreeMap<HostPath, String>,
+    /// What was found at each path that `wanted` named.
+    pub paths: BTreeMap<HostPath, PathFact>,
+}
+
+/// Landlock as the kernel tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LandlockFacts {
+    /// `LANDLOCK_CREATE_RULESET_VERSION`.
+    pub abi: u32,
+    /// `LANDLOCK_CREATE_RULESET_ERRATA`; 0 below ABI 7.
+    pub errata: u32,
+}
+
+/// The cgroup hierarchies, cgroups(7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CgroupFacts {
+    /// One v2 hierarchy; the controllers that a child of the supervisor's node can have.
+    V2 {
+        /// Controllers available.
+        controllers: Vec<Controller>,
+    },
+    /// v1 hierarchies, each with its own mount. `unified` tells whether an (otherwise almost empty)
+    /// v2 hierarchy beside them gives clone-into, kill, freeze and an id.
+    V1 {
+        /// Controllers available.
+        controllers: Vec<Controller>,
+        /// Whether there is a v2 hierarchy beside them.
+        unified: bool,
+    },
+    /// No hierarchy that can be written.
+    None,
+}
+
+impl CgroupFacts {
+    /// The controllers limits can be set with.
+    #[must_use]
+    pub fn controllers(&self) -> &[Controller] {
+        match self {
+            Self::V2 { controllers } | Self::V1 { controllers, .. } => controllers,
+            Self::None => &[],
+        }
+    }
+}
+
+/// A controller this product sets limits with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Controller {
+    /// Memory and swap.
+    Memory,
+    /// Processes and threads.
+    Pids,
+    /// CPU bandwidth.
+    Cpu,
+}
+
+impl Controller {
+    /// Its name in `cgroup.controllers`, and of its v1 hierarchy.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Pids => "pids",
+            Self::Cpu => "cpu",
+        }
+    }
+}
+
+/// What is at a path of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathFact {
+    /// Nothing.
+    Missing,
+    /// It could not be looked at; the errno.
+    Failed(i32),
+    /// Something.
+    Found(Found),
+}
+
+/// Something at a path of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// What it is, all links followed.
+    pub kind: FileKind,
+    /// The path without links; equal to the one asked for where there was none.
+    pub real: HostPath,
+    /// Every symbolic link met on the way, in order.
+    pub links: Vec<Link>,
+    /// Owner on disk.
+    pub uid: u32,
+    /// Group on disk.
+    pub gid: u32,
+    /// Permission bits, `st_mode & 0o7777`.
+    pub mode: u32,
+    /// Hard links.
+    pub links_count: u64,
+    /// For a tree the profile lets be written: the paths below it that the host may later execute
+    /// (see `protect`), in path order.
+    pub protected: Vec<ProtectedFact>,
+}
+
+/// What kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    Regular,
+    /// A character device.
+    Character,
+    /// A block device.
+    Block,
+    /// A named pipe.
+    Fifo,
+    /// A Unix socket.
+    Socket,
+}
+
+/// A symbolic link on the way to a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Where it lies.
+    pub path: HostPath,
+    /// What it points to, as written.
+    pub target: String,
+    /// Whether root owns it and every directory above it, and nobody else may write those: such a
+    /// link belongs to the system. Any other may have been planted.
+    pub trusted: bool,
+}
+
+/// A path below a writable tree that the host may later execute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProtectedFact {
+    /// Which.
+    pub path: HostPath,
+    /// What it is. A link is never followed: it counts as found, and cannot be held.
+    pub kind: ProtectedKind,
+}
+
+/// What a protected path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProtectedKind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    Regular,
+    /// A symbolic link.
+    Link,
+    /// Anything else.
+    Other,
+}
+
+/// What the supervisor assigned to this one run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The sandbox's id: the profile's name and a suffix no other living sandbox has.
+    pub id: String,
+    /// The uid, and gid, of the command where the profile says `user = "dynamic"`.
+    pub uid: u32,
+    /// The uid, and gid, of init: never the command's.
+    pub init_uid: u32,
+}

@@ -1,0 +1,91 @@
+//! What a profile comes to on a host: the plan for the shim, and what the supervisor does around it.
+
+use crate::host::Controller;
+use sandboxd_plan::{HostPath, Plan};
+use serde::{Deserialize, Serialize};
+
+/// A profile, decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// What the shim executes.
+    pub plan: Plan,
+    /// What the supervisor does.
+    pub outside: Outside,
+    /// What the operator allowed this host to lack.
+    pub waived: Vec<Waived>,
+}
+
+/// What the supervisor does around the shim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outside {
+    /// The cgroup, or nothing where the host has none and the profile waives it.
+    pub cgroup: Option<CgroupLimits>,
+    /// Seconds of wall time; nothing where unlimited.
+    pub wall_time_ms: Option<u64>,
+    /// CPU time of the whole sandbox in milliseconds; nothing where unlimited.
+    pub cpu_time_ms: Option<u64>,
+    /// Most bytes of standard output and error together, where the supervisor captures them.
+    pub output: Option<u64>,
+    /// User namespaces to make for idmapped mounts; they are granted after the `tasks` files, in
+    /// this order.
+    pub idmaps: Vec<Idmap>,
+    /// The program to open and digest; granted last.
+    pub pinned: Option<Pinned>,
+    /// The writable trees, looked through after the run for what the host may later execute.
+    pub watched: Vec<Watched>,
+}
+
+/// Limits of the sandbox as a whole. `None` is the operator's `"unlimited"`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CgroupLimits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Bytes of swap beyond memory.
+    pub swap: Option<u64>,
+    /// Thousandths of one CPU.
+    pub cpu_milli: Option<u64>,
+    /// Processes and threads, init not counted.
+    pub processes: Option<u64>,
+    /// The v1 hierarchies whose `tasks` files are granted first, in this order; empty on v2.
+    pub v1: Vec<Controller>,
+}
+
+/// A map for idmapped mounts: files of the owner on disk belong to the sandbox's user inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idmap {
+    /// Owner on disk.
+    pub disk_uid: u32,
+    /// Group on disk.
+    pub disk_gid: u32,
+    /// The user inside.
+    pub uid: u32,
+    /// The group inside.
+    pub gid: u32,
+}
+
+/// A program whose content is part of the profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Which file.
+    pub path: HostPath,
+    /// Lower-case hexadecimal SHA-256.
+    pub sha256: String,
+}
+
+/// A tree the command may write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Where on the host.
+    pub tree: HostPath,
+    /// Protected paths that existed at the start, and so are held.
+    pub held: Vec<HostPath>,
+}
+
+/// A mechanism the host lacks and the profile lets it lack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waived {
+    /// The key of `[require]` that allows it.
+    pub key: String,
+    /// What is not enforced, in words.
+    pub what: String,
+}
