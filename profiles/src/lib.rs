@@ -4,6 +4,7 @@
 pub mod host;
 pub mod problem;
 pub mod resolved;
+pub mod syscalls;
 
 pub use host::{HostFacts, Lease};
 pub use problem::Problem;

@@ -1,0 +1,139 @@
+//! The shape of the data in `builtin/syscalls/`, as `table` holds it.
+
+use std::fmt;
+
+/// What a group answers its calls with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The kernel does the call.
+    Allow,
+    /// The call returns this errno(3) and nothing happens.
+    Errno(u16),
+}
+
+/// System calls that are answered alike, by name, each with its reason.
+#[derive(Debug)]
+pub struct Group {
+    /// What a profile calls it, after `@`.
+    pub name: &'static str,
+    /// What it is for.
+    pub about: &'static str,
+    pub(super) answer: Answer,
+    /// Whether no profile can change the answer: not deny it where it allows, not allow it where it
+    /// refuses.
+    pub fixed: bool,
+    /// Its calls.
+    pub lines: &'static [Line],
+}
+
+/// Some calls, and the one reason for all of them.
+#[derive(Debug)]
+pub struct Line {
+    /// Numbers.
+    pub calls: &'static [u32],
+    /// Why they are answered as they are.
+    pub reason: &'static str,
+}
+
+/// What `[syscalls] base` can be.
+#[derive(Debug)]
+pub struct Base {
+    /// Its name.
+    pub name: &'static str,
+    /// For whom it is.
+    pub about: &'static str,
+    /// The groups it allows.
+    pub groups: &'static [&'static str],
+}
+
+/// Which sockets there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// Unix sockets only: network mode `none`.
+    UnixOnly,
+    /// Unix, IPv4 and IPv6, and netlink for listing interfaces: every other mode.
+    Inet,
+}
+
+/// Arguments that are refused on a call that is otherwise allowed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    /// The calls it looks at.
+    pub calls: &'static [u32],
+    /// The network mode it belongs to; both where `None`.
+    pub sockets: Option<Sockets>,
+    /// It refuses where all of these hold.
+    pub when: &'static [Condition],
+    /// The errno(3) it refuses with.
+    pub errno: u16,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Something about the low 32 bits of one argument.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Which argument, from 0 to 5.
+    pub argument: u8,
+    /// The bits that are looked at.
+    pub mask: u32,
+    /// What they are compared with.
+    pub test: Test,
+}
+
+/// How the masked argument is compared.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Test {
+    /// It is one of these.
+    Is(&'static [u32]),
+    /// It is none of these.
+    Not(&'static [u32]),
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "arg{}", self.argument)?;
+        if self.mask != u32::MAX {
+            write!(to, "&{:#x}", self.mask)?;
+        }
+        let (word, values) = match self.test {
+            Test::Is(values) => ("in", values),
+            Test::Not(values) => ("not in", values),
+        };
+        write!(to, " {word} {{")?;
+        for (place, value) in values.iter().enumerate() {
+            let comma = if place == 0 { "" } else { ", " };
+            write!(to, "{comma}{value:#x}")?;
+        }
+        write!(to, "}}")
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{} if ", errno_name(self.errno))?;
+        for (place, condition) in self.when.iter().enumerate() {
+            let and = if place == 0 { "" } else { " and " };
+            write!(to, "{and}{condition}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The errno values that the data may use, by name: errno(3) of x86_64.
+pub(super) const ERRNOS: &[(&str, u16)] =
+    &[("EPERM", 1), ("ENOENT", 2), ("ENOSYS", 38), ("EOPNOTSUPP", 95), ("EAFNOSUPPORT", 97)];
+
+/// `EPERM`: recognised and refused.
+pub(super) const EPERM: u16 = 1;
+
+/// `ENOSYS`: as if the kernel had never heard of it.
+pub(super) const ENOSYS: u16 = 38;
+
+/// `EPERM` for 1, or the number where the data has no name for it.
+pub(super) fn errno_name(errno: u16) -> String {
+    ERRNOS
+        .iter()
+        .find(|(_, value)| *value == errno)
+        .map_or_else(|| format!("errno {errno}"), |(name, _)| String::from(*name))
+}
