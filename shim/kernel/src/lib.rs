@@ -1,1 +1,24 @@
-//! t
+//! Typed system calls that rustix does not have, and starting a process the way a supervisor must.
+//!
+//! Mechanism only: this crate knows no profile and no plan. Together with `sandboxd-start` it holds
+//! all unsafe code of the product; whatever rustix offers is used from there, where it is needed.
+//! Nothing here allocates unless its signature says so, so all of it may run between clone and
+//! execve.
+//!
+//! Read in this order: [`syscall`], then one file per mechanism.
+#![no_std]
+
+extern crate alloc;
+
+pub mod exec;
+pub mod fds;
+pub mod keyring;
+pub mod landlock;
+pub mod mount;
+pub mod network;
+pub mod process;
+pub mod seccomp;
+pub mod signals;
+mod syscall;
+
+pub use rustix::io::{Errno, Result};

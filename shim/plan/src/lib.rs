@@ -31,7 +31,7 @@ pub use exec::Exec;
 pub use limits::{Limits, Resource, Rlimit};
 pub use path::{HostPath, JailPath, PathError};
 pub use probe::{Answer, Probe};
-pub use report::{Control, Enforced, Ended, Report};
+pub use report::{Enforced, Notice, Report};
 pub use root::{Kind, Mount, Root, RootOp};
 pub use stage::{Call, Failure, Stage};
 pub use text::Text;
@@ -132,9 +132,9 @@ pub mod fds {
     pub const PLAN: i32 = 3;
     /// `SOCK_SEQPACKET`: [`Report`](crate::Report) out, one byte `go` in. Closed by the exec.
     pub const REPORT: i32 = 4;
-    /// `SOCK_SEQPACKET`: init's end of the lifeline. [`Control`](crate::Control) in,
-    /// [`Ended`](crate::Ended) out; end of file means the supervisor is gone.
-    pub const CONTROL: i32 = 5;
+    /// `SOCK_SEQPACKET`: init's end of the lifeline. [`Notice`](crate::Notice)s out, nothing in; end
+    /// of file means the supervisor is gone.
+    pub const LIFELINE: i32 = 5;
     /// The first descriptor that a plan refers to by number.
     pub const FIRST_GRANTED: i32 = 6;
 }

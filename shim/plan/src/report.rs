@@ -1,8 +1,9 @@
-//! What the shim and init say to the supervisor, and what it says to them.
+//! What the shim and init say to the supervisor.
 //!
-//! [`Report`]s are JSON, one per packet, written before any line of the command's has run. After
-//! that, init and the supervisor exchange [`Control`] and [`Ended`], which are fixed-size, because
-//! init shares a machine with the command and its words should need no parser.
+//! [`Report`]s are JSON, one per packet, written before any line of the command's has run. What init
+//! says after that, a [`Notice`], is two bytes, because init lives beside the command and its words
+//! should need no parser. The supervisor says [`GO`] once, and nothing else: it signals the command
+//! itself, through its pidfd, because init has neither the command's uid nor a capability.
 
 use crate::{Answer, Failure};
 use alloc::vec::Vec;
@@ -29,50 +30,27 @@ pub struct Enforced {
 /// Sent by the supervisor once it has compared the sandbox from outside; the shim then executes.
 pub const GO: u8 = b'g';
 
-/// What the supervisor asks of init.
+/// What init says to the supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
-    /// Send this signal to the command's process group, signal(7).
-    Signal(u8),
-}
-
-impl Control {
-    /// Its two bytes.
-    #[must_use]
-    pub const fn encode(self) -> [u8; 2] {
-        match self {
-            Self::Signal(number) => [b's', number],
-        }
-    }
-
-    /// The request in a packet; nothing where the packet is not one.
-    #[must_use]
-    pub const fn decode(packet: &[u8]) -> Option<Self> {
-        match packet {
-            [b's', number] if *number > 0 && *number < 65 => Some(Self::Signal(*number)),
-            _ => None,
-        }
-    }
-}
-
-/// What became of the command, in init's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// It ended with this exit status.
+pub enum Notice {
+    /// Init is confined and watches over the command, whose pidfd comes with this packet.
+    Ready,
+    /// The command ended with this exit status.
     Exited(u8),
-    /// It was ended by this signal.
+    /// The command was ended by this signal.
     Signaled(u8),
-    /// It was stopped by this signal and is still there.
+    /// The command was stopped by this signal and is still there.
     Stopped(u8),
-    /// It goes on after having been stopped.
+    /// The command goes on after having been stopped.
     Continued,
 }
 
-impl Ended {
+impl Notice {
     /// Its two bytes.
     #[must_use]
     pub const fn encode(self) -> [u8; 2] {
         match self {
+            Self::Ready => [b'r', 0],
             Self::Exited(status) => [b'e', status],
             Self::Signaled(signal) => [b'k', signal],
             Self::Stopped(signal) => [b't', signal],
@@ -80,13 +58,14 @@ impl Ended {
         }
     }
 
-    /// The message in a packet; nothing where the packet is not one.
+    /// The notice in a packet; nothing where the packet is not one.
     #[must_use]
     pub const fn decode(packet: &[u8]) -> Option<Self> {
         match packet {
+            [b'r', 0] => Some(Self::Ready),
             [b'e', status] => Some(Self::Exited(*status)),
-            [b'k', signal] => Some(Self::Signaled(*signal)),
-            [b't', signal] => Some(Self::Stopped(*signal)),
+            [b'k', signal @ 1..=64] => Some(Self::Signaled(*signal)),
+            [b't', signal @ 1..=64] => Some(Self::Stopped(*signal)),
             [b'c', 0] => Some(Self::Continued),
             _ => None,
         }
@@ -98,16 +77,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_message_survives_its_two_bytes_and_nothing_else_decodes() {
-        for message in
-            [Ended::Exited(0), Ended::Exited(255), Ended::Signaled(9), Ended::Stopped(19), Ended::Continued]
-        {
-            assert_eq!(Ended::decode(&message.encode()), Some(message));
+    fn every_notice_survives_its_two_bytes_and_nothing_else_decodes() {
+        for notice in [
+            Notice::Ready,
+            Notice::Exited(0),
+            Notice::Exited(255),
+            Notice::Signaled(9),
+            Notice::Stopped(19),
+            Notice::Continued,
+        ] {
+            assert_eq!(Notice::decode(&notice.encode()), Some(notice));
         }
-        assert_eq!(Control::decode(&Control::Signal(15).encode()), Some(Control::Signal(15)));
-        for packet in [&b""[..], b"s", b"s\0", b"s\xff", b"x1", b"s12", b"c1"] {
-            assert_eq!(Control::decode(packet), None);
+        for packet in [&b""[..], b"e", b"k\0", b"k\xff", b"x1", b"e12", b"c1", b"r1"] {
+            assert_eq!(Notice::decode(packet), None, "{packet:?}");
         }
-        assert_eq!(Ended::decode(b"c1"), None);
     }
 }

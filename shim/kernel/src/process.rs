@@ -1,0 +1,371 @@
+//! Processes: forking init's child, and starting a program in namespaces of its own.
+
+use crate::exec::{Program, Texts, exec_texts};
+use crate::fds::number;
+use crate::signals;
+use crate::syscall::syscall;
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_void};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::{Errno, Result};
+use rustix::process::Pid;
+
+/// Which side of a [`fork`] this is.
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, and a descriptor of the new one, pidfd_open(2).
+    Parent {
+        /// In the caller's pid namespace.
+        pid: Pid,
+        /// The child, whatever becomes of its number.
+        pidfd: OwnedFd,
+    },
+}
+
+/// `struct clone_args` of kernel 5.7.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+const CLONE_VM: u64 = 0x100;
+const CLONE_VFORK: u64 = 0x4000;
+const CLONE_PIDFD: u64 = 0x1000;
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// New namespaces, clone(2): `CLONE_NEW*`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NewNamespaces(u64);
+
+impl NewNamespaces {
+    /// `CLONE_NEWNS`.
+    pub const MNT: Self = Self(0x0002_0000);
+    /// `CLONE_NEWUTS`.
+    pub const UTS: Self = Self(0x0400_0000);
+    /// `CLONE_NEWIPC`.
+    pub const IPC: Self = Self(0x0800_0000);
+    /// `CLONE_NEWUSER`.
+    pub const USER: Self = Self(0x1000_0000);
+    /// `CLONE_NEWPID`.
+    pub const PID: Self = Self(0x2000_0000);
+    /// `CLONE_NEWNET`.
+    pub const NET: Self = Self(0x4000_0000);
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// Forks a process that has one thread, which is checked: a lock that another thread held would stay
+/// locked in the child for good.
+///
+/// # Errors
+/// `EDEADLK` where there is another thread; `ENOENT` without `/proc`; `EAGAIN` at a limit of
+/// processes; `ENOMEM`.
+pub fn fork() -> Result<Fork> {
+    // A directory of one thread has three links: `.`, its name, and the thread's `..`.
+    if rustix::fs::stat(c"/proc/self/task")?.st_nlink != 3 {
+        return Err(Errno::DEADLK);
+    }
+    let mut pidfd: i32 = -1;
+    let args = CloneArgs {
+        flags: CLONE_PIDFD,
+        pidfd: address(&raw mut pidfd),
+        exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
+        ..CloneArgs::default()
+    };
+    let arguments = [(&raw const args).addr(), size_of::<CloneArgs>(), 0, 0, 0, 0];
+    // SAFETY: the kernel reads `args` and writes a descriptor to `pidfd`; without CLONE_VM the child
+    // goes on in a copy of this memory on a copy of this stack, and there is no other thread whose
+    // state the copy could cut in half.
+    let pid = unsafe { syscall(libc::SYS_clone3, arguments) }?;
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return Ok(Fork::Child);
+    };
+    // SAFETY: the kernel made this descriptor for us and nobody else owns it.
+    Ok(Fork::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } })
+}
+
+/// A program to be started in a process of its own.
+pub struct Spawn<'a> {
+    /// The file to execute.
+    pub program: BorrowedFd<'a>,
+    /// Its arguments; its environment is empty.
+    pub argv: &'a [&'a CStr],
+    /// The namespaces it gets.
+    pub namespaces: NewNamespaces,
+    /// The v2 cgroup it starts in (`CLONE_INTO_CGROUP`, kernel 5.7).
+    pub cgroup: Option<BorrowedFd<'a>>,
+    /// What it finds open, from descriptor 3 on; 0, 1 and 2 are given by [`stdio`](Self::stdio).
+    /// Everything else is close-on-exec or not inherited by the started program's own doing.
+    pub fds: &'a [BorrowedFd<'a>],
+    /// Standard input, output and error.
+    pub stdio: [BorrowedFd<'a>; 3],
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub struct Started {
+    /// Its number in the caller's pid namespace.
+    pub pid: Pid,
+    /// The process, whatever becomes of its number. Readable once it has ended.
+    pub pidfd: OwnedFd,
+}
+
+/// What the child needs, in memory it shares with its suspended parent.
+struct Handover<'a> {
+    program: BorrowedFd<'a>,
+    argv: Texts<'a>,
+    env: Texts<'a>,
+    /// Copies under numbers that no target number can hit.
+    sources: &'a [OwnedFd],
+    failed: Errno,
+}
+
+/// Starts a program the way vfork(2) does: the child borrows this process's memory until it has
+/// executed the program, so starting costs the same however large the supervisor is.
+///
+/// # Errors
+/// Those of clone3(2), of execveat(2), and `EMFILE`.
+pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
+    let sources = spawn
+        .stdio
+        .iter()
+        .chain(spawn.fds)
+        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 64))
+        .collect::<Result<Vec<OwnedFd>>>()?;
+    let mut handover = Handover {
+        program: spawn.program,
+        argv: Texts::new(spawn.argv),
+        env: Texts::new(&[]),
+        sources: &sources,
+        failed: Errno::from_raw_os_error(0),
+    };
+    let mut stack: Vec<u128> = Vec::with_capacity(4096);
+    let mut pidfd: i32 = -1;
+    let mut args = CloneArgs {
+        flags: CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | spawn.namespaces.0,
+        pidfd: address(&raw mut pidfd),
+        exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
+        stack: address(stack.as_mut_ptr()),
+        stack_size: 4096 * 16,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = spawn.cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = u64::try_from(number(cgroup)).map_err(|_| Errno::BADF)?;
+    }
+    // No handler of this process may run in the child, which shares its memory.
+    let mask = signals::block_all()?;
+    // SAFETY: `args` names a stack of 64 KiB that nothing else uses and a place for the pidfd;
+    // `handover` and all it borrows outlive the child's use of them, because CLONE_VFORK suspends
+    // this thread until the child has executed or ended.
+    let cloned = unsafe { clone_onto(&args, (&raw mut handover).cast()) };
+    signals::set_mask(mask)?;
+    let pid = cloned?;
+    // SAFETY: the kernel made this descriptor for us and nobody else owns it.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    if handover.failed.raw_os_error() != 0 {
+        rustix::process::waitid(
+            rustix::process::WaitId::PidFd(pidfd.as_fd()),
+            rustix::process::WaitIdOptions::EXITED,
+        )?;
+        return Err(handover.failed);
+    }
+    Ok(Started { pid, pidfd })
+}
+
+/// clone3 onto a fresh stack, with the child in [`child`].
+///
+/// # Safety
+/// `args` must name a valid stack, and `handover` point to a [`Handover`] that outlives the child's
+/// use of it.
+unsafe fn clone_onto(args: &CloneArgs, handover: *mut c_void) -> Result<Pid> {
+    let answer: isize;
+    // SAFETY: in the parent this is a plain system call. In the child it begins on the new, 16-byte
+    // aligned stack with all registers but rax, rcx and r11 kept, calls `child`, and never comes back.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, {handover}",
+            "call {child}",
+            "ud2",
+            "2:",
+            child = sym child,
+            handover = in(reg) handover,
+            inlateout("rax") libc::SYS_clone3 => answer,
+            in("rdi") &raw const *args,
+            in("rsi") size_of::<CloneArgs>(),
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    match i32::try_from(answer).ok().and_then(Pid::from_raw) {
+        Some(pid) if answer > 0 => Ok(pid),
+        _ => Err(Errno::from_raw_os_error(
+            i32::try_from(answer.wrapping_neg()).unwrap_or(libc::EIO),
+        )),
+    }
+}
+
+/// The child between clone3 and execveat: descriptors, then the program.
+///
+/// # Safety
+/// `handover` points to a [`Handover`] whose owner is suspended.
+unsafe extern "C" fn child(handover: *mut c_void) -> ! {
+    // SAFETY: by the contract the pointer is valid, and its owner is suspended while we use it.
+    let handover = unsafe { &mut *handover.cast::<Handover<'_>>() };
+    for (target, source) in handover.sources.iter().enumerate() {
+        // SAFETY: dup2 takes two integers. Sources are numbered from 64 on and targets below, so no
+        // source is overwritten; this process has a descriptor table of its own.
+        if let Err(error) =
+            unsafe { syscall(libc::SYS_dup2, [number(source.as_fd()), target, 0, 0, 0, 0]) }
+        {
+            handover.failed = error;
+            exit(127);
+        }
+    }
+    handover.failed =
+        exec_texts(Program::File(handover.program), &handover.argv, &handover.env);
+    exit(127)
+}
+
+/// Moves the caller into a new cgroup namespace, whose root is the cgroup the caller is in.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN`.
+pub fn new_cgroup_namespace() -> Result<()> {
+    const CLONE_NEWCGROUP: usize = 0x0200_0000;
+    // SAFETY: unshare takes flags; this one changes neither memory nor the descriptor table.
+    unsafe { syscall(libc::SYS_unshare, [CLONE_NEWCGROUP, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Forgets whatever execution domain the caller was started in, personality(2): no
+/// `READ_IMPLIES_EXEC`, no `ADDR_NO_RANDOMIZE`.
+///
+/// # Errors
+/// None that a kernel gives; an outer filter may.
+pub fn reset_personality() -> Result<()> {
+    // SAFETY: personality takes an integer.
+    unsafe { syscall(libc::SYS_personality, [0; 6]) }.map(drop)
+}
+
+/// Makes a system call by number with all arguments zero, to see that it is refused.
+///
+/// # Errors
+/// What the kernel says; that is the point.
+pub fn probe(call: u32) -> Result<()> {
+    // SAFETY: zero is a null pointer, an empty length and descriptor 0 to any call that takes one:
+    // nothing of ours can be read or written through it.
+    unsafe { syscall(libc::c_long::from(call), [0; 6]) }.map(drop)
+}
+
+/// Ends the process, exit_group(2).
+pub fn exit(status: i32) -> ! {
+    loop {
+        // SAFETY: exit_group takes an integer and does not return; the loop is for the type alone.
+        let ended =
+            unsafe { syscall(libc::SYS_exit_group, [status.unsigned_abs() as usize, 0, 0, 0, 0, 0]) };
+        if ended.is_err() {
+            core::hint::spin_loop();
+        }
+    }
+}
+
+/// An address, as `struct clone_args` takes it.
+fn address<T>(pointer: *mut T) -> u64 {
+    u64::try_from(pointer.expose_provenance()).unwrap_or(0)
+}
+
+/// The user namespace of a process, by its pidfd: `PIDFD_GET_USER_NAMESPACE` (kernel 6.11).
+///
+/// # Errors
+/// `ENOTTY` before kernel 6.11.
+pub fn user_namespace(pidfd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const PIDFD_GET_USER_NAMESPACE: usize = 0xff09;
+    // SAFETY: the ioctl takes no argument and answers with a descriptor that is new.
+    let fd = unsafe {
+        syscall(libc::SYS_ioctl, [number(pidfd), PIDFD_GET_USER_NAMESPACE, 0, 0, 0, 0])
+    }?;
+    let fd = i32::try_from(fd).map_err(|_| Errno::OVERFLOW)?;
+    // SAFETY: the kernel just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A process that does nothing but be in a new user namespace, until it is dropped.
+#[derive(Debug)]
+pub struct Sleeper(Started);
+
+impl Sleeper {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// Those of clone3(2): `EPERM` or `ENOSPC` where user namespaces are refused.
+    pub fn start() -> Result<Self> {
+        let mut pidfd: i32 = -1;
+        let args = CloneArgs {
+            flags: CLONE_PIDFD | CLONE_CLEAR_SIGHAND | NewNamespaces::USER.0,
+            pidfd: address(&raw mut pidfd),
+            ..CloneArgs::default()
+        };
+        let arguments = [(&raw const args).addr(), size_of::<CloneArgs>(), 0, 0, 0, 0];
+        // SAFETY: the kernel reads `args` and writes a descriptor to `pidfd`. The child, in a copy
+        // of this memory, makes nothing but system calls that touch none of it.
+        let pid = unsafe { syscall(libc::SYS_clone3, arguments) }?;
+        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            loop {
+                // SAFETY: pause takes no argument and touches no memory.
+                if unsafe { syscall(libc::SYS_pause, [0; 6]) }.is_ok() {
+                    exit(0);
+                }
+            }
+        };
+        // SAFETY: the kernel made this descriptor for us and nobody else owns it.
+        Ok(Self(Started { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }))
+    }
+
+    /// Its number, for `/proc/<pid>/uid_map`.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        self.0.pid
+    }
+
+    /// Its pidfd.
+    #[must_use]
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.0.pidfd.as_fd()
+    }
+
+    /// Ends it and waits for its end.
+    ///
+    /// # Errors
+    /// None for a child of the caller's; those of waitid(2).
+    pub fn end(self) -> Result<()> {
+        rustix::process::pidfd_send_signal(&self.0.pidfd, rustix::process::Signal::KILL)?;
+        // It has no exit signal, so only __WCLONE sees it.
+        const WCLONE: usize = 0x8000_0000;
+        const P_PIDFD: usize = 3;
+        const WEXITED: usize = 4;
+        let fd = usize::try_from(self.0.pidfd.as_raw_fd()).map_err(|_| Errno::BADF)?;
+        // SAFETY: with null pointers for the information and the usage, waitid writes nothing.
+        unsafe { syscall(libc::SYS_waitid, [P_PIDFD, fd, 0, WEXITED | WCLONE, 0, 0]) }.map(drop)
+    }
+}

@@ -1,0 +1,54 @@
+//! Every stage, in the only order that type-checks.
+//!
+//! | stage | before | because |
+//! | --- | --- | --- |
+//! | session | all | stray descriptors and inherited signal masks would leak into everything after |
+//! | namespaces | root | the cgroup is joined and its namespace made while the host's view is still there |
+//! | root | landlock | a Landlock-restricted task can no longer mount or pivot |
+//! | limits | identity | the OOM score of a process that is not dumpable is root's to write |
+//! | split | identity | init and the command get a uid each, so that neither can trace the other |
+//! | identity: bounding set | identity: setresuid | dropping it needs `CAP_SETPCAP`, lost with uid 0 |
+//! | identity: groups, gid | identity: uid | once the uid is gone, the gid cannot be changed |
+//! | identity: no_new_privs | landlock, seccomp | both need it, or a capability that is gone |
+//! | landlock | seccomp | the filter need not allow what only the ruleset's making uses |
+//! | seccomp | self-test | what is tried must be tried behind every layer |
+//! | self-test | exec | a layer that does not hold is found before the command runs, not by it |
+
+use crate::failure::At;
+use crate::stages::seccomp::Sealed;
+use crate::stages::split::{Half, Side};
+use crate::stages::{
+    exec, identity, landlock, limits, namespaces, plan, root, seccomp, self_test, session, split,
+};
+use crate::{init, report};
+use core::convert::Infallible;
+use sandboxd_plan::{Call, Confinement, Failure, Stage};
+
+/// Reads the plan and executes it; returns only where that failed.
+pub(crate) fn enter() -> Result<Infallible, Failure> {
+    let plan = plan::read()?;
+    let alone = session::begin(&plan.session)?;
+    let apart = namespaces::complete(alone, &plan.namespaces)?;
+    let rooted = root::pivot(apart, &plan.root)?;
+    let limited = limits::set(rooted, &plan.limits)?;
+    match split::split(limited, &plan.exec)? {
+        Side::Init(half, command) => {
+            let sealed = confine(half, &plan.init)?;
+            init::ready(sealed, command)
+        }
+        Side::Command(half) => {
+            let sealed = confine(half, &plan.command)?;
+            let tested = self_test::run(sealed, &plan)?;
+            report::enforced(tested.answers())
+                .map_err(At(Stage::SelfTest).errno(Call::Write, "report"))?;
+            exec::exec(tested, &plan.exec)
+        }
+    }
+}
+
+/// The three stages that init and the command both go through.
+fn confine(half: Half, to: &Confinement) -> Result<Sealed, Failure> {
+    let demoted = identity::demote(half, to.identity)?;
+    let confined = landlock::confine(demoted, &to.landlock)?;
+    seccomp::seal(confined, &to.syscalls)
+}

@@ -1,0 +1,118 @@
+//! PID 1 of the sandbox: it reaps, and it ends when the supervisor does.
+//!
+//! ```text
+//! ready --child changes state--> tell --exited or signaled--> _exit, and the kernel kills the rest
+//!   └------lifeline at its end--> _exit
+//! ```
+//!
+//! It reads nothing that the command can write: its only input is the kernel's word about its
+//! children and the end of the lifeline.
+
+use crate::failure::At;
+use crate::stages::seccomp::Sealed;
+use crate::stages::split::Command;
+use core::convert::Infallible;
+use core::mem::MaybeUninit;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, retry_on_intr};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+use sandboxd_kernel::{fds, process};
+use sandboxd_plan::{Call, Failure, Notice, Stage};
+
+const AT: At = At(Stage::Split);
+
+/// Tells the supervisor that init is confined, hands it the command's pidfd, and watches until the
+/// command or the supervisor ends.
+pub(crate) fn ready(_: Sealed, command: Command) -> Result<Infallible, Failure> {
+    let lifeline =
+        fds::inherited(sandboxd_plan::fds::LIFELINE).map_err(AT.errno(Call::Read, "lifeline"))?;
+    let Command { pid, pidfd, children } = command;
+    hand_over(lifeline, &pidfd).map_err(AT.errno(Call::Sendmsg, "lifeline"))?;
+    drop(pidfd);
+    // The last word on the report socket is the command's: its end of file is the exec.
+    drop(fds::take(sandboxd_plan::fds::REPORT).map_err(AT.errno(Call::Fcntl, "report"))?);
+    watch(lifeline, pid, &children).map_err(AT.errno(Call::Poll, "lifeline"))
+}
+
+fn hand_over(lifeline: BorrowedFd<'_>, pidfd: &OwnedFd) -> rustix::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [pidfd.as_fd()];
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(Errno::MSGSIZE);
+    }
+    let packet = Notice::Ready.encode();
+    rustix::net::sendmsg(lifeline, &[IoSlice::new(&packet)], &mut ancillary, SendFlags::NOSIGNAL)
+        .map(drop)
+}
+
+fn watch(
+    lifeline: BorrowedFd<'_>,
+    command: Pid,
+    children: &OwnedFd,
+) -> rustix::io::Result<Infallible> {
+    loop {
+        let mut ready =
+            [PollFd::new(&lifeline, PollFlags::IN), PollFd::new(children, PollFlags::IN)];
+        retry_on_intr(|| poll(&mut ready, None))?;
+        let [supervisor, child] = &ready;
+        if !supervisor.revents().is_empty() {
+            // Nothing is ever sent to init, so this is the end of the supervisor.
+            process::exit(0);
+        }
+        if !child.revents().is_empty() {
+            drain(children)?;
+            reap(lifeline, command)?;
+        }
+    }
+}
+
+/// Takes the pending signals, so that the descriptor is readable again only for a new one.
+fn drain(children: &OwnedFd) -> rustix::io::Result<()> {
+    let mut pending = [0_u8; 1024];
+    match rustix::io::read(children, &mut pending) {
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes in every child that changed state: the command, and whatever it left behind.
+fn reap(lifeline: BorrowedFd<'_>, command: Pid) -> rustix::io::Result<()> {
+    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+    loop {
+        let (pid, status) = match retry_on_intr(|| wait(options)) {
+            Ok(Some(changed)) => changed,
+            Ok(None) | Err(Errno::CHILD) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if pid != command {
+            continue;
+        }
+        if let Some(notice) = notice(status) {
+            tell(lifeline, notice)?;
+            if matches!(notice, Notice::Exited(_) | Notice::Signaled(_)) {
+                process::exit(0);
+            }
+        }
+    }
+}
+
+fn notice(status: WaitStatus) -> Option<Notice> {
+    let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
+    if let Some(code) = status.exit_status() {
+        return Some(Notice::Exited(byte(code & 0xff)));
+    }
+    if let Some(signal) = status.terminating_signal() {
+        return Some(Notice::Signaled(byte(signal)));
+    }
+    if let Some(signal) = status.stopping_signal() {
+        return Some(Notice::Stopped(byte(signal)));
+    }
+    status.continued().then_some(Notice::Continued)
+}
+
+fn tell(lifeline: BorrowedFd<'_>, notice: Notice) -> rustix::io::Result<()> {
+    retry_on_intr(|| rustix::net::send(lifeline, &notice.encode(), SendFlags::NOSIGNAL)).map(drop)
+}

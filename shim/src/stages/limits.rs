@@ -1,0 +1,59 @@
+//! Set what one process may use.
+//!
+//! Kernel: prlimit(2), proc(5) `oom_score_adj`.
+//! Here because: after `root` (the sandbox's own proc is mounted), before `split`, so that init is
+//! limited too, and before `identity`, which loses the right to write the score.
+//! Proves: [`Limited`].
+
+use super::root::Rooted;
+use crate::failure::At;
+use alloc::format;
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::Resource as Kernel;
+use rustix::process::{Rlimit as KernelLimit, setrlimit};
+use sandboxd_plan::{Call, Failure, Limits, Resource, Rlimit, Stage};
+
+const AT: At = At(Stage::Limits);
+
+/// Proof: the planned limits hold for this process and whatever it starts.
+#[must_use]
+pub(crate) struct Limited(());
+
+pub(crate) fn set(_: Rooted, plan: &Limits) -> Result<Limited, Failure> {
+    for limit in &plan.rlimits {
+        set_one(*limit)?;
+    }
+    score(plan.oom_score_adj)?;
+    Ok(Limited(()))
+}
+
+fn set_one(Rlimit { resource, value }: Rlimit) -> Result<(), Failure> {
+    let both = Some(value).filter(|value| *value != u64::MAX);
+    setrlimit(kernel(resource), KernelLimit { current: both, maximum: both })
+        .map_err(AT.errno(Call::Prlimit, format!("{resource:?}")))
+}
+
+fn score(adjust: i32) -> Result<(), Failure> {
+    const FILE: &str = "/proc/self/oom_score_adj";
+    let file = rustix::fs::openat(CWD, FILE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(AT.errno(Call::Open, FILE))?;
+    rustix::io::write(&file, format!("{adjust}").as_bytes())
+        .map_err(AT.errno(Call::Write, FILE))
+        .map(drop)
+}
+
+fn kernel(resource: Resource) -> Kernel {
+    match resource {
+        Resource::Core => Kernel::Core,
+        Resource::Cpu => Kernel::Cpu,
+        Resource::Fsize => Kernel::Fsize,
+        Resource::Memlock => Kernel::Memlock,
+        Resource::Msgqueue => Kernel::Msgqueue,
+        Resource::Nice => Kernel::Nice,
+        Resource::Nofile => Kernel::Nofile,
+        Resource::Nproc => Kernel::Nproc,
+        Resource::Rtprio => Kernel::Rtprio,
+        Resource::Sigpending => Kernel::Sigpending,
+        Resource::Stack => Kernel::Stack,
+    }
+}

@@ -1,0 +1,41 @@
+//! Complete the namespaces that the shim was cloned into.
+//!
+//! Kernel: namespaces(7), cgroups(7), uts_namespaces(7), network_namespaces(7).
+//! Here because: after `session` (descriptors are known), before `root` (the cgroup namespace takes
+//! the cgroup the process is in as its root, and the host's proc is still what is mounted).
+//! Proves: [`Apart`].
+
+use super::session::Alone;
+use crate::failure::At;
+use sandboxd_kernel::{fds, network, process};
+use sandboxd_plan::{Call, Failure, Namespace, Namespaces, Stage};
+
+const AT: At = At(Stage::Namespaces);
+
+/// Proof: the process is in its cgroups and its namespaces, and they are named and up.
+#[must_use]
+pub(crate) struct Apart(());
+
+pub(crate) fn complete(_: Alone, plan: &Namespaces) -> Result<Apart, Failure> {
+    for tasks in &plan.tasks {
+        join(*tasks)?;
+    }
+    if plan.own.contains(&Namespace::Cgroup) {
+        process::new_cgroup_namespace().map_err(AT.errno(Call::Unshare, "CLONE_NEWCGROUP"))?;
+    }
+    if plan.own.contains(&Namespace::Uts) {
+        rustix::system::sethostname(plan.hostname.as_bytes())
+            .map_err(AT.errno(Call::Sethostname, &plan.hostname))?;
+    }
+    if plan.own.contains(&Namespace::Net) {
+        network::loopback_up().map_err(AT.errno(Call::Ioctl, "lo"))?;
+    }
+    Ok(Apart(()))
+}
+
+/// Writes this process into a v1 cgroup; the kernel asks for the rights of whoever opened the file.
+fn join(tasks: u32) -> Result<(), Failure> {
+    let number = i32::try_from(tasks).map_err(|_| AT.because(Call::Write, "tasks"))?;
+    let file = fds::take(number).map_err(AT.errno(Call::Fcntl, "tasks"))?;
+    rustix::io::write(&file, b"0").map_err(AT.errno(Call::Write, "tasks")).map(drop)
+}

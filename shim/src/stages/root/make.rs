@@ -1,0 +1,140 @@
+//! Making what a root consists of: entries in a tmpfs, and file systems.
+
+use super::{AT, Building, NOTHING, open};
+use alloc::format;
+use alloc::string::String;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use sandboxd_plan::{Call, Failure, JailPath, Kind};
+
+impl Building<'_> {
+    pub(super) fn make_directory(&self, path: &JailPath, mode: u32) -> Result<(), Failure> {
+        let (parent, name) = self.place(path)?;
+        rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(mode))
+            .map_err(AT.errno(Call::Mkdir, path))?;
+        // The umask took its part of what mkdir was asked for.
+        rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(mode), AtFlags::empty())
+            .map_err(AT.errno(Call::Chmod, path))
+    }
+
+    pub(super) fn make_file(
+        &self,
+        path: &JailPath,
+        content: &str,
+        mode: u32,
+    ) -> Result<(), Failure> {
+        let (parent, name) = self.place(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, flags, Mode::from_raw_mode(0o600))
+            .map_err(AT.errno(Call::Open, path))?;
+        write_all(&file, content.as_bytes()).map_err(AT.errno(Call::Write, path))?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(AT.errno(Call::Chmod, path))
+    }
+
+    pub(super) fn make_symlink(&self, path: &JailPath, target: &str) -> Result<(), Failure> {
+        let (parent, name) = self.place(path)?;
+        rustix::fs::symlinkat(target, &parent, name).map_err(AT.errno(Call::Symlink, path))
+    }
+
+    pub(super) fn make_device(
+        &self,
+        path: &JailPath,
+        major: u32,
+        minor: u32,
+    ) -> Result<(), Failure> {
+        let (parent, name) = self.place(path)?;
+        let device = rustix::fs::makedev(major, minor);
+        let mode = Mode::from_raw_mode(0o666);
+        rustix::fs::mknodat(&parent, name, FileType::CharacterDevice, mode, device)
+            .map_err(AT.errno(Call::Mknod, path))?;
+        rustix::fs::chmodat(&parent, name, mode, AtFlags::empty())
+            .map_err(AT.errno(Call::Chmod, path))
+    }
+
+    pub(super) fn write(&self, path: &JailPath, value: &str) -> Result<(), Failure> {
+        let (parent, name) = self.place(path)?;
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, flags, Mode::empty())
+            .map_err(AT.errno(Call::Open, path))?;
+        write_all(&file, value.as_bytes()).map_err(AT.errno(Call::Write, path))
+    }
+
+    /// Makes the empty directory and the empty file that hidden paths are covered with.
+    pub(super) fn prepare_nothing(&self) -> Result<(), Failure> {
+        for (kind, name) in NOTHING {
+            let none = Mode::empty();
+            match kind {
+                Kind::Directory => rustix::fs::mkdirat(self.root, name, none)
+                    .map_err(AT.errno(Call::Mkdir, name))?,
+                Kind::File => rustix::fs::mknodat(self.root, name, FileType::RegularFile, none, 0)
+                    .map_err(AT.errno(Call::Mknod, name))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes their names away again; what is mounted of them stays.
+    pub(super) fn remove_nothing(&self) -> Result<(), Failure> {
+        for (kind, name) in NOTHING {
+            let flags = match kind {
+                Kind::Directory => AtFlags::REMOVEDIR,
+                Kind::File => AtFlags::empty(),
+            };
+            rustix::fs::unlinkat(self.root, name, flags).map_err(AT.errno(Call::Open, name))?;
+        }
+        Ok(())
+    }
+
+    /// The directory an entry lies in, and its name there.
+    fn place<'p>(&self, path: &'p JailPath) -> Result<(OwnedFd, &'p str), Failure> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(AT.because(Call::Open, path));
+        };
+        Ok((open(self.root, parent.as_str())?, name))
+    }
+}
+
+/// The proc of the pid namespace this process is the first of. The whole of it, because runtimes
+/// read more than `subset=pid` shows; what tells of the host is covered afterwards.
+pub(super) fn proc(to: &JailPath) -> Result<OwnedFd, Failure> {
+    filesystem("proc", &[], MountAttrFlags::MOUNT_ATTR_NOSUID, to)
+}
+
+pub(super) fn devpts(to: &JailPath) -> Result<OwnedFd, Failure> {
+    let options = [("mode", "620"), ("ptmxmode", "666")];
+    filesystem("devpts", &options, MountAttrFlags::MOUNT_ATTR_NOSUID, to)
+}
+
+pub(super) fn filesystem(
+    kind: &str,
+    options: &[(&str, &str)],
+    attributes: MountAttrFlags,
+    subject: &dyn core::fmt::Display,
+) -> Result<OwnedFd, Failure> {
+    let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(AT.errno(Call::Fsopen, subject))?;
+    for (key, value) in options {
+        rustix::mount::fsconfig_set_string(&context, *key, *value)
+            .map_err(AT.errno(Call::Fsconfig, subject))?;
+    }
+    rustix::mount::fsconfig_create(&context).map_err(AT.errno(Call::Fsconfig, subject))?;
+    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+        .map_err(AT.errno(Call::Fsmount, subject))
+}
+
+fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
+    while !bytes.is_empty() {
+        let written = rustix::io::write(file, bytes)?;
+        bytes = bytes.get(written..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+pub(super) fn decimal(number: u64) -> String {
+    format!("{number}")
+}
+
+pub(super) fn octal(mode: u32) -> String {
+    format!("{mode:o}")
+}
