@@ -58,13 +58,13 @@ pub(super) fn compose(rules: &Rules<'_>) -> Result<Vec<Cell>, Vec<String>> {
     for group in GROUPS.iter().filter(|group| group.answer != Answer::Allow) {
         write(&mut cells, group);
     }
-    match BASES.iter().find(|base| base.name == rules.base) {
-        Some(base) => {
-            for group in groups_of(base) {
-                write(&mut cells, group);
-            }
-        }
-        None => problems.push(unknown_base(rules.base)),
+    let base = BASES.iter().find(|base| base.name == rules.base);
+    if base.is_none() {
+        problems.push(unknown_base(rules.base));
+    }
+    // Without the base that was meant, the entries are still judged, against another one.
+    for group in base.or(BASES.first()).into_iter().flat_map(groups_of) {
+        write(&mut cells, group);
     }
     for text in rules.allow {
         if rules.deny.contains(text) {

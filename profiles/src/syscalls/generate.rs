@@ -1,5 +1,6 @@
 //! Writes `table.rs` from `builtin/syscalls/*.toml`, and fails where the two differ: no launch reads
-//! TOML. `SANDBOXD_BLESS=1 cargo test -p sandboxd-profiles syscalls` brings the table up to date.
+//! TOML. `SANDBOXD_BLESS=1 cargo test -p sandboxd-profiles syscalls` brings the table up to date; run
+//! it twice, since the other tests see the new table only after the next compilation.
 
 use super::data::{ERRNOS, Sockets};
 use serde::Deserialize;

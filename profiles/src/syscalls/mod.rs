@@ -21,6 +21,8 @@ mod table;
 
 #[cfg(test)]
 mod generate;
+#[cfg(test)]
+mod tests;
 
 pub use data::{Base, Check, Condition, Group, Sockets, Test};
 pub use disassemble::disassemble;

@@ -500,7 +500,7 @@ pub(super) const GROUPS: &[Group] = &[
             Line { calls: &[98, 100], reason: "the own consumption" },
             Line { calls: &[62, 129, 200, 234, 297], reason: "signals; the pid namespace and the uid bound whom they reach" },
             Line { calls: &[424, 434], reason: "signals and waiting without pid reuse; Go, Python and systemd libraries use them" },
-            Line { calls: &[24, 204, 471], reason: "giving the processor back, and counting processors for thread pools" },
+            Line { calls: &[24, 204], reason: "giving the processor back, and counting processors for thread pools" },
             Line { calls: &[205, 211], reason: "thread-local storage of old programs; on x86_64 they answer an error of their own" },
             Line { calls: &[272], reason: "un-sharing descriptors or the working directory between threads; new namespaces are refused" },
             Line { calls: &[61, 247], reason: "reaping children" },
@@ -523,7 +523,7 @@ pub(super) const GROUPS: &[Group] = &[
         fixed: false,
         lines: &[
             Line { calls: &[140, 141, 251, 252], reason: "nice and ionice; raising needs capabilities" },
-            Line { calls: &[146, 147, 148], reason: "facts" },
+            Line { calls: &[146, 147, 148], reason: "facts that thread libraries ask for" },
             Line { calls: &[142, 143, 144, 145, 314, 315], reason: "raising needs CAP_SYS_NICE; lowering is harmless" },
             Line { calls: &[203], reason: "pinning own threads; the cgroup bounds the processors" },
         ],
@@ -745,8 +745,18 @@ pub(super) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        name: "memory-probes",
-        about: "unusual memory",
+        name: "mount-probes",
+        about: "asking about mounts, namespaces and security modules",
+        answer: Answer::Errno(38),
+        fixed: false,
+        lines: &[
+            Line { calls: &[459, 460, 461], reason: "tells which security modules to get around; callers fall back to /proc" },
+            Line { calls: &[457, 458, 470], reason: "libmount falls back to /proc/self/mountinfo, which shows the sandbox's own view" },
+        ],
+    },
+    Group {
+        name: "new-or-unusual",
+        about: "unusual memory, and what is too new to be relied on",
         answer: Answer::Errno(38),
         fixed: false,
         lines: &[
@@ -755,16 +765,7 @@ pub(super) const GROUPS: &[Group] = &[
             Line { calls: &[447], reason: "memory that neither cgroup tools nor core dumps see; libraries fall back to mlock" },
             Line { calls: &[154], reason: "segments for 16-bit code, with a long list of exploits" },
             Line { calls: &[216], reason: "emulated by the kernel since 4.0, with a history of bugs" },
-        ],
-    },
-    Group {
-        name: "mount-probes",
-        about: "asking about mounts, namespaces and security modules",
-        answer: Answer::Errno(38),
-        fixed: false,
-        lines: &[
-            Line { calls: &[459, 460, 461], reason: "tells which security modules to get around; callers fall back to /proc" },
-            Line { calls: &[457, 458, 470], reason: "libmount falls back to /proc/self/mountinfo, which shows the sandbox's own view" },
+            Line { calls: &[471], reason: "part of time slice extensions, new in 7.0; callers fall back to sched_yield" },
         ],
     },
     Group {
