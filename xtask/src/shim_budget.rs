@@ -1,0 +1,70 @@
+//! `cargo xtask shim-budget`: the shim stays small enough to be read.
+//!
+//! The flags are those of `supervisor/build.rs`; they are repeated here because what is measured
+//! must be what is shipped. Size and headers are read from the built file, crates from cargo.
+
+mod elf;
+
+use crate::{deps, process, tidy::sizes, tree::Tree};
+use anyhow::{Context as _, Result, ensure};
+use std::{fs, process::Command};
+
+/// The shim's file, in bytes.
+const MOST_BYTES: u64 = 600_000;
+/// Lines of code over everything between clone and execve that is ours. Tests, comments and blank
+/// lines do not count: a ceiling must not be a reason to explain less.
+const MOST_LINES: usize = 3_000;
+/// What runs between clone and execve.
+const FOLDER: &str = "shim/";
+
+/// How the shim is linked: no C library, no start files, no loader.
+const FLAGS: &[&str] = &[
+    "-Crelocation-model=static",
+    "-Clink-arg=-nostartfiles",
+    "-Clink-arg=-nostdlib",
+    "-Clink-arg=-static",
+    "-Cpanic=abort",
+];
+
+pub(crate) fn run(tree: &Tree) -> Result<()> {
+    let folder = tree.target.join("shim-budget");
+    process::run(cargo(tree, "build").env("CARGO_TARGET_DIR", &folder))?;
+    let built = folder.join(process::TARGET).join("shim/sandboxd-shim");
+    let image = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+
+    let bytes = u64::try_from(image.len())?;
+    println!("size   {bytes} of {MOST_BYTES} bytes");
+    ensure!(bytes <= MOST_BYTES, "the shim takes {bytes} bytes; {MOST_BYTES} are allowed");
+
+    elf::judge_static(&image)?;
+    println!("static yes");
+
+    let lines = lines(tree)?;
+    println!("lines  {lines} of {MOST_LINES}, without tests, comments and blank lines");
+    ensure!(lines <= MOST_LINES, "the shim has {lines} lines of code; {MOST_LINES} are allowed");
+
+    let crates = deps::shim::check(tree)?;
+    println!("crates {crates}, as in {}", deps::shim::LIST);
+    Ok(())
+}
+
+/// Cargo for the shim alone, with its own profile, target and flags. The caller sets a target
+/// folder of its own: with the common one the flags would make everything else build again.
+pub(crate) fn cargo(tree: &Tree, verb: &str) -> Command {
+    let mut command = process::cargo(&tree.root);
+    command
+        .args([verb, "--locked", "--package=sandboxd-shim", "--profile=shim"])
+        .args(["--target", process::TARGET])
+        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
+    command
+}
+
+fn lines(tree: &Tree) -> Result<usize> {
+    let mut sum = 0;
+    for name in tree.files()? {
+        if name.ends_with(".rs") && name.starts_with(FOLDER) {
+            sum += sizes::code_lines(&tree.read(&name)?);
+        }
+    }
+    Ok(sum)
+}

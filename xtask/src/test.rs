@@ -1,0 +1,110 @@
+//! `cargo xtask test`: the tests beside the code, then every case inside a real sandbox.
+
+mod tally;
+
+use crate::{process, tree::Tree};
+use anyhow::{Result, bail};
+use clap::Args;
+use tally::Tally;
+
+#[derive(Args)]
+pub(crate) struct Typed {
+    /// Leave out the tests beside the code
+    #[arg(long, conflicts_with = "no_cases")]
+    no_unit: bool,
+    /// Leave out the cases, which need root
+    #[arg(long)]
+    no_cases: bool,
+    /// Given to the harness: names of cases and its own options
+    #[arg(last = true, conflicts_with = "no_cases")]
+    cases: Vec<String>,
+}
+
+pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
+    let mut sum = Tally::default();
+    let mut red = Vec::new();
+    if !typed.no_unit && !unit(tree, &mut sum)? {
+        red.push("the tests beside the code");
+    }
+    if !typed.no_cases && !cases(tree, &typed.cases, &mut sum)? {
+        red.push("the cases");
+    }
+    // The last line is for whoever counts; what went wrong stands above it and in the exit status.
+    println!("\n{sum}");
+    if !red.is_empty() || sum.failed > 0 {
+        bail!("failed: {}", red.join(" and "));
+    }
+    if sum.passed == 0 {
+        bail!("not one test ran");
+    }
+    Ok(())
+}
+
+/// Everything, as CI runs it.
+pub(crate) fn all(tree: &Tree) -> Result<()> {
+    run(tree, &Typed { no_unit: false, no_cases: false, cases: Vec::new() })
+}
+
+fn unit(tree: &Tree, sum: &mut Tally) -> Result<bool> {
+    let mut cargo = process::cargo(&tree.root);
+    cargo.args(["test", "--locked", "--no-fail-fast", "--workspace", "--exclude=sandboxd-shim"]);
+    process::lines(&mut cargo, |line| {
+        println!("{line}");
+        if let Some(tally) = Tally::of_cargo(line) {
+            sum.add(tally);
+        }
+    })
+}
+
+fn cases(tree: &Tree, given: &[String], sum: &mut Tally) -> Result<bool> {
+    let outcome = Outcome::of_cases(tree, given)?;
+    sum.add(outcome.tally);
+    Ok(outcome.green)
+}
+
+/// What a run of the cases came to.
+pub(crate) struct Outcome {
+    tally: Tally,
+    /// Whether the harness said by its exit status that all is well.
+    green: bool,
+    /// The cases that failed, by name.
+    pub(crate) red: Vec<String>,
+}
+
+impl Outcome {
+    /// Builds the product as it ships, because it is the product that is tested, and runs the cases.
+    pub(crate) fn of_cases(tree: &Tree, given: &[String]) -> Result<Self> {
+        let cargo = || {
+            let mut cargo = process::cargo(&tree.root);
+            cargo.env("CARGO_TARGET_DIR", &tree.target);
+            cargo
+        };
+        process::run(cargo().args(["build", "--locked", "--release", "-psandboxd"]))?;
+        let mut last = None;
+        let mut red = Vec::new();
+        let green = process::lines(
+            cargo()
+                .args(["run", "--locked", "--release", "-psandboxd-integration", "--"])
+                .args(given),
+            |line| {
+                println!("{line}");
+                last = Tally::of_ours(line).or(last);
+                red.extend(failed(line).map(str::to_owned));
+            },
+        )?;
+        match last {
+            Some(tally) => Ok(Self { tally, green, red }),
+            None => bail!("the harness ended without a line `N passed, N failed`"),
+        }
+    }
+
+    /// Whether every case that ran passed, and at least one ran.
+    pub(crate) fn is_green(&self) -> bool {
+        self.green && self.tally.failed == 0 && self.tally.passed > 0
+    }
+}
+
+/// The case that a line of the harness reports as failed: `FAILED name …`.
+fn failed(line: &str) -> Option<&str> {
+    line.strip_prefix("FAILED ")?.split_whitespace().next()
+}
