@@ -82,7 +82,7 @@ fn clippy(tree: &Tree) -> Result<()> {
 /// profile, with the flags that it is built with.
 fn clippy_shim(tree: &Tree) -> Result<()> {
     process::run(
-        shim_budget::cargo(tree, "clippy")
+        shim_budget::cargo(tree, "clippy")?
             .env("CARGO_TARGET_DIR", tree.target.join("clippy-shim"))
             .args(["--", "-Dwarnings"]),
     )

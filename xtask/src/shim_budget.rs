@@ -1,7 +1,7 @@
 //! `cargo xtask shim-budget`: the shim stays small enough to be read.
 //!
-//! The flags are those of `supervisor/build.rs`; they are repeated here because what is measured
-//! must be what is shipped. Size and headers are read from the built file, crates from cargo.
+//! It is built as `supervisor/build.rs` builds it, with the flags read from there, because what is
+//! measured must be what is shipped.
 
 mod elf;
 
@@ -17,18 +17,12 @@ const MOST_LINES: usize = 3_000;
 /// What runs between clone and execve.
 const FOLDER: &str = "shim/";
 
-/// How the shim is linked: no C library, no start files, no loader.
-const FLAGS: &[&str] = &[
-    "-Crelocation-model=static",
-    "-Clink-arg=-nostartfiles",
-    "-Clink-arg=-nostdlib",
-    "-Clink-arg=-static",
-    "-Cpanic=abort",
-];
+/// Where the shim's flags are.
+const BUILD: &str = "supervisor/build.rs";
 
 pub(crate) fn run(tree: &Tree) -> Result<()> {
     let folder = tree.target.join("shim-budget");
-    process::run(cargo(tree, "build").env("CARGO_TARGET_DIR", &folder))?;
+    process::run(cargo(tree, "build")?.env("CARGO_TARGET_DIR", &folder))?;
     let built = folder.join(process::TARGET).join("shim/sandboxd-shim");
     let image = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
 
@@ -50,13 +44,24 @@ pub(crate) fn run(tree: &Tree) -> Result<()> {
 
 /// Cargo for the shim alone, with its own profile, target and flags. The caller sets a target
 /// folder of its own: with the common one the flags would make everything else build again.
-pub(crate) fn cargo(tree: &Tree, verb: &str) -> Command {
+pub(crate) fn cargo(tree: &Tree, verb: &str) -> Result<Command> {
     let mut command = process::cargo(&tree.root);
     command
         .args([verb, "--locked", "--package=sandboxd-shim", "--profile=shim"])
         .args(["--target", process::TARGET])
-        .env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
-    command
+        .env("CARGO_ENCODED_RUSTFLAGS", flags(&tree.read(BUILD)?)?.join("\u{1f}"));
+    Ok(command)
+}
+
+/// The strings of `const FLAGS … = […];`.
+fn flags(source: &str) -> Result<Vec<&str>> {
+    let (_, rest) =
+        source.split_once("const FLAGS").with_context(|| format!("{BUILD}: no FLAGS"))?;
+    let (_, rest) = rest.split_once("= [").with_context(|| format!("{BUILD}: FLAGS is no list"))?;
+    let (list, _) = rest.split_once("];").with_context(|| format!("{BUILD}: FLAGS has no end"))?;
+    let flags: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    ensure!(!flags.is_empty(), "{BUILD}: FLAGS is empty");
+    Ok(flags)
 }
 
 fn lines(tree: &Tree) -> Result<usize> {
@@ -67,4 +72,16 @@ fn lines(tree: &Tree) -> Result<usize> {
         }
     }
     Ok(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_are_those_of_the_list_and_a_list_that_is_gone_is_an_error() {
+        let source = "const FLAGS: [&str; 2] = [\n    \"-Ca=b\",\n    \"-Cc\",\n];\nconst B: &str = \"x\";\n";
+        assert_eq!(flags(source).unwrap(), ["-Ca=b", "-Cc"]);
+        assert!(flags("const B: &str = \"x\";").is_err());
+    }
 }

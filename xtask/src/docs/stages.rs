@@ -16,7 +16,7 @@ pub(super) fn stages(source: &str) -> Result<String> {
     );
     for stage in Stage::ALL {
         let (place, name) = (stage.position(), stage.name());
-        writeln!(page, "| {place} | `{name}` | {} |", comment(source, name)?)?;
+        writeln!(page, "| {place} | `{name}` | {} |", comment(source, "Stage", name)?)?;
     }
     Ok(page)
 }
@@ -29,13 +29,16 @@ pub(super) fn calls(source: &str) -> Result<String> {
     );
     for call in Call::ALL {
         let name = call.name();
-        writeln!(page, "| `{name}` | {} |", comment(source, name)?)?;
+        writeln!(page, "| `{name}` | {} |", comment(source, "Call", name)?)?;
     }
     Ok(page)
 }
 
 /// The doc comment of the variant that bears this name.
-fn comment(source: &str, name: &str) -> Result<String> {
+fn comment(source: &str, of: &str, name: &str) -> Result<String> {
+    let (_, source) = source
+        .split_once(&format!("\n    {of} {{\n"))
+        .with_context(|| format!("{SOURCE} has no enum {of}"))?;
     let ending = format!(" = \"{name}\",");
     let lines: Vec<&str> = source.lines().map(str::trim).collect();
     let at = lines
@@ -58,12 +61,25 @@ fn comment(source: &str, name: &str) -> Result<String> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "Stage {\n    /// One\n    /// line.\n    A = \"a\",\n    B = \"b\",\n}\n";
+    const TEXT: &str = "
+    One {
+        /// One
+        /// line.
+        A = \"a\",
+        B = \"b\",
+    }
+    Two {
+        /// Another.
+        A = \"a\",
+    }
+";
 
     #[test]
-    fn a_comment_is_joined_and_a_missing_one_is_an_error() {
-        assert_eq!(comment(TEXT, "a").unwrap(), "One line.");
-        assert!(comment(TEXT, "b").is_err());
-        assert!(comment(TEXT, "c").is_err());
+    fn a_comment_is_that_of_its_enum_joined_and_a_missing_one_is_an_error() {
+        assert_eq!(comment(TEXT, "One", "a").unwrap(), "One line.");
+        assert_eq!(comment(TEXT, "Two", "a").unwrap(), "Another.");
+        assert!(comment(TEXT, "One", "b").is_err());
+        assert!(comment(TEXT, "Two", "c").is_err());
+        assert!(comment(TEXT, "Three", "a").is_err());
     }
 }
