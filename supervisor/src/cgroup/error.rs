@@ -1,0 +1,68 @@
+//! What went wrong with a cgroup.
+
+use rustix::io::Errno;
+use std::fmt;
+
+/// A call on a cgroup that failed, in the shape of every failure: call, subject, errno, remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CgroupError {
+    /// The system call, or `compare` where a limit read back is not the one written.
+    pub call: &'static str,
+    /// The file or directory, and what was written to it.
+    pub subject: String,
+    /// The kernel's answer, errno(3); 0 where the kernel accepted and still does otherwise, or was
+    /// not asked.
+    pub errno: i32,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl CgroupError {
+    /// A call that the kernel refused.
+    pub(crate) fn refused(call: &'static str, subject: impl Into<String>, errno: Errno) -> Self {
+        let remedy = match errno {
+            Errno::ROFS => {
+                "the cgroup file system is read-only here: mount it writable or run outside this container"
+            }
+            Errno::ACCESS | Errno::PERM => {
+                "run as root, or where the cgroup is delegated: systemd-run --scope -p Delegate=yes sandboxd …"
+            }
+            Errno::NOENT => "this kernel lacks the file or controller: see sandboxd doctor",
+            Errno::INVAL | Errno::RANGE => {
+                "the kernel does not take this value: it may exceed what an outer cgroup allows"
+            }
+            Errno::AGAIN | Errno::NOSPC => {
+                "an outer cgroup's cgroup.max.depth or cgroup.max.descendants is used up: raise it"
+            }
+            Errno::BUSY => "something in this cgroup is still alive: end it and try again",
+            _ => "see cgroups(7) for this call",
+        };
+        Self {
+            call,
+            subject: subject.into(),
+            errno: errno.raw_os_error(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    /// Something that cannot be so, found without a refusal of the kernel.
+    pub(crate) fn found(
+        call: &'static str,
+        subject: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { call, subject: subject.into(), errno: 0, remedy: remedy.into() }
+    }
+}
+
+impl std::error::Error for CgroupError {}
+
+impl fmt::Display for CgroupError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "{}(\"{}\")", self.call, self.subject)?;
+        if self.errno != 0 {
+            write!(to, ": {}", std::io::Error::from_raw_os_error(self.errno))?;
+        }
+        write!(to, "\n  remedy  {}", self.remedy)
+    }
+}

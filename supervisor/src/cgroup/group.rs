@@ -1,0 +1,382 @@
+//! The group of one sandbox: made and limited before anybody joins, emptied and removed at the end.
+
+use super::dir::{Claim, Dir};
+use super::sweep::reclaim;
+use super::tree::{LEAF, Layout, Tree, V2Node};
+use super::{CgroupError, Usage, usage, v1, v2};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{OFlags, Timespec};
+use rustix::io::Errno;
+use sandboxd_profiles::host::Controller;
+use sandboxd_profiles::resolved::CgroupLimits;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a group may take to become empty after everything in it was killed. A process ends only
+/// when it comes out of the kernel, and one that waits for a slow disk takes as long as the disk.
+const REMOVE_WITHIN: Duration = Duration::from_secs(10);
+
+/// The same where nobody waits for the outcome: the owner gave up half way.
+const DROP_WITHIN: Duration = Duration::from_secs(1);
+
+/// No sandbox can make groups; deeper than this nobody else nests them below ours either.
+const DEEPEST: usize = 32;
+
+/// A sandbox's cgroup in every hierarchy it is limited in.
+#[derive(Debug)]
+pub struct Group {
+    id: String,
+    v2: bool,
+    unified: Option<Member>,
+    v1: Vec<Member>,
+    tasks: Vec<OwnedFd>,
+    settled: bool,
+}
+
+/// The group's directory in one hierarchy.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) controllers: Vec<Controller>,
+    container: Dir,
+    pub(crate) dir: Dir,
+}
+
+impl Group {
+    /// Makes the group `id` with these limits, each read back after it was written.
+    ///
+    /// On v2 this may move the supervisor into a leaf of its own node, once, where controllers can
+    /// be had in no other way.
+    ///
+    /// # Errors
+    /// Where a directory cannot be made, a limit cannot be set or is not what the kernel then holds,
+    /// or a living supervisor has a group of this id. Nothing is left behind.
+    pub fn create(tree: &Tree, id: &str, limits: &CgroupLimits) -> Result<Self, CgroupError> {
+        check_name(id)?;
+        let mut group = Self {
+            id: id.to_owned(),
+            v2: false,
+            unified: None,
+            v1: Vec::new(),
+            tasks: Vec::new(),
+            settled: false,
+        };
+        // Dropping a group that is only half made removes what there is of it.
+        match &tree.layout {
+            Layout::V2(node) => group.fill_v2(tree, node, limits)?,
+            Layout::V1 { .. } => group.fill_v1(tree, limits)?,
+            Layout::None => {
+                let why = tree.missing().first();
+                return Err(CgroupError::found(
+                    "mkdirat",
+                    format!("{id}: {}", why.map_or("no cgroups", |missing| &missing.why)),
+                    why.map_or("see sandboxd doctor", |missing| &missing.remedy),
+                ));
+            }
+        }
+        Ok(group)
+    }
+
+    fn fill_v2(
+        &mut self,
+        tree: &Tree,
+        node: &V2Node,
+        limits: &CgroupLimits,
+    ) -> Result<(), CgroupError> {
+        for controller in v2::needed(limits).into_iter().chain(limits.v1.iter().copied()) {
+            if !node.offered.contains(&controller) || !limits.v1.is_empty() {
+                return Err(tree.lacks(controller));
+            }
+        }
+        let enabled = v2::listed(&node.base, "cgroup.subtree_control")?;
+        if node.offered.iter().any(|offered| !enabled.contains(offered)) {
+            if node.leave_first {
+                node.base.ensure(LEAF)?.write("cgroup.procs", "0")?;
+            }
+            v2::enable(&node.base, &node.offered)?;
+        }
+        let container = node.base.ensure(&tree.container)?;
+        v2::enable(&container, &node.offered)?;
+        let dir = claim(&container, &self.id)?;
+        self.v2 = true;
+        let member = Member { controllers: node.offered.clone(), container, dir };
+        let member = self.unified.insert(member);
+        v2::limit(&member.dir, &node.offered, limits)
+    }
+
+    fn fill_v1(&mut self, tree: &Tree, limits: &CgroupLimits) -> Result<(), CgroupError> {
+        let Layout::V1 { nodes, unified } = &tree.layout else { return Ok(()) };
+        for controller in v2::needed(limits) {
+            if !limits.v1.contains(&controller) {
+                return Err(tree.lacks(controller));
+            }
+        }
+        if let Some(base) = unified {
+            let container = base.ensure(&tree.container)?;
+            let dir = claim(&container, &self.id)?;
+            self.unified = Some(Member { controllers: Vec::new(), container, dir });
+        }
+        for controller in &limits.v1 {
+            let Some(node) = nodes.iter().find(|node| node.controllers.contains(controller)) else {
+                return Err(tree.lacks(*controller));
+            };
+            if !self.v1.iter().any(|member| member.controllers.contains(controller)) {
+                let container = node.base.ensure(&tree.container)?;
+                let dir = claim(&container, &self.id)?;
+                self.v1.push(Member { controllers: node.controllers.clone(), container, dir });
+            }
+            let member = self.v1.iter().find(|member| member.controllers.contains(controller));
+            let Some(member) = member else { return Err(tree.lacks(*controller)) };
+            v1::limit(&member.dir, *controller, limits)?;
+            self.tasks.push(member.dir.file("tasks", OFlags::WRONLY)?);
+        }
+        Ok(())
+    }
+
+    /// The directory for `CLONE_INTO_CGROUP`, clone(2); nothing on a host without a v2 hierarchy.
+    #[must_use]
+    pub fn into_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(|member| member.dir.as_fd())
+    }
+
+    /// The v1 `tasks` files, in the order of [`CgroupLimits::v1`]: the child writes `0` into each.
+    #[must_use]
+    pub fn tasks(&self) -> &[OwnedFd] {
+        &self.tasks
+    }
+
+    /// The kernel's cgroup id, as `PIDFD_GET_INFO` tells it; nothing without a v2 hierarchy.
+    #[must_use]
+    pub fn id(&self) -> Option<u64> {
+        self.unified.as_ref().and_then(|member| member.dir.inode().ok())
+    }
+
+    /// The directories it consists of, for messages and receipts.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&str> {
+        self.members().map(|member| member.dir.label()).collect()
+    }
+
+    /// Whether the process is in every directory of the group.
+    ///
+    /// # Errors
+    /// Where a list of processes cannot be read.
+    pub fn contains(&self, pid: i32) -> Result<bool, CgroupError> {
+        for member in self.members() {
+            if !member.dir.processes()?.contains(&pid) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        self.unified.iter().chain(&self.v1)
+    }
+
+    /// Ends every process of the group. Those that are still on their way out keep it from being
+    /// empty for a moment; see [`Self::wait_empty`]. Nothing can be run in the group after this.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub fn kill(&self) -> Result<(), CgroupError> {
+        let killed = match &self.unified {
+            Some(member) if v2::can_kill(&member.dir) => {
+                v2::kill(&member.dir)?;
+                true
+            }
+            _ => false,
+        };
+        if !killed {
+            // Without cgroup.kill a fork bomb is a race; without forks it is none.
+            for member in self.members() {
+                if member.controllers.contains(&Controller::Pids) {
+                    member.dir.write("pids.max", "0")?;
+                }
+            }
+        }
+        // Whoever was only written into v1 directories is not in the unified one.
+        for member in self.members().filter(|member| !killed || !member.controllers.is_empty()) {
+            if !(self.v2 && killed) {
+                v1::kill_listed(&member.dir)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the group used so far. To be read before [`Self::remove`].
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        match &self.unified {
+            Some(member) if self.v2 => usage::of_v2(&member.dir),
+            unified => usage::of_v1(unified.as_ref().map(|member| &member.dir), &self.v1),
+        }
+    }
+
+    /// Whether nobody is in it.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn is_empty(&self) -> Result<bool, CgroupError> {
+        if let Some(member) = &self.unified
+            && v2::populated(&member.dir)?
+        {
+            return Ok(false);
+        }
+        for member in &self.v1 {
+            if !member.dir.processes()?.is_empty() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until nobody is in it; says whether that came before the deadline.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn wait_empty(&self, deadline: Instant) -> Result<bool, CgroupError> {
+        let events = match &self.unified {
+            Some(member) => Some(member.dir.file("cgroup.events", OFlags::RDONLY)?),
+            None => None,
+        };
+        let mut pause = Duration::from_micros(200);
+        loop {
+            // The kernel tells of a change only after what was last read through this descriptor.
+            if let Some(events) = &events {
+                let mut text = [0; 64];
+                rustix::io::pread(events, &mut text, 0)
+                    .map_err(|errno| CgroupError::refused("pread", "cgroup.events", errno))?;
+            }
+            if self.is_empty()? {
+                return Ok(true);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            wait(events.as_ref().filter(|_| self.v1.is_empty()), pause.min(left), left)?;
+            pause = (pause * 2).min(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends whoever is left, waits, and removes every directory of the group.
+    ///
+    /// # Errors
+    /// Where something in it does not end, or a directory cannot be removed; what is left is then
+    /// found by the next [`sweep`](super::sweep()).
+    pub fn remove(mut self) -> Result<(), CgroupError> {
+        self.clear(REMOVE_WITHIN)
+    }
+
+    fn clear(&mut self, within: Duration) -> Result<(), CgroupError> {
+        self.settled = true;
+        let deadline = Instant::now() + within;
+        let mut patience = Duration::from_millis(20);
+        while !self.is_empty()? {
+            self.kill()?;
+            let now = Instant::now();
+            if !self.wait_empty(deadline.min(now + patience))? && now >= deadline {
+                break;
+            }
+            patience *= 2;
+        }
+        // v1 first: until the unified directory is gone its lock says whose the rest is.
+        let mut outcome = Ok(());
+        for member in self.v1.iter().chain(&self.unified) {
+            let removed = remove_tree(&member.container, &self.id, &member.dir, deadline, 0);
+            outcome = outcome.and(removed);
+        }
+        outcome
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if !self.settled {
+            // Reached on the way out of a failure that is reported already. What cannot be removed
+            // here is unlocked when the descriptors close, and so is the next sweep's.
+            drop(self.clear(DROP_WITHIN));
+        }
+    }
+}
+
+/// Sleeps for `pause`, or on a descriptor that tells of changes until it does, for `left` at most.
+fn wait(events: Option<&OwnedFd>, pause: Duration, left: Duration) -> Result<(), CgroupError> {
+    let Some(events) = events else {
+        std::thread::sleep(pause);
+        return Ok(());
+    };
+    let timeout = Timespec::try_from(left.min(Duration::from_secs(1))).ok();
+    match poll(&mut [PollFd::new(events, PollFlags::PRI)], timeout.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(CgroupError::refused("poll", "cgroup.events", errno)),
+    }
+}
+
+/// Makes `name` and owns it. One left over by a supervisor that died is removed first.
+fn claim(container: &Dir, name: &str) -> Result<Dir, CgroupError> {
+    for _ in 0..2 {
+        match container.claim(name)? {
+            Claim::Made(dir) => return Ok(dir),
+            Claim::Exists if reclaim(container, name)? => {}
+            Claim::Exists => break,
+        }
+    }
+    let mut error =
+        CgroupError::refused("mkdirat", format!("{}/{name}", container.label()), Errno::EXIST);
+    "a living sandbox has this id: stop it, or use another".clone_into(&mut error.remedy);
+    Err(error)
+}
+
+/// Removes a group whose processes were killed, with whatever groups are below it.
+pub(crate) fn remove_tree(
+    container: &Dir,
+    name: &str,
+    dir: &Dir,
+    deadline: Instant,
+    depth: usize,
+) -> Result<(), CgroupError> {
+    let mut pause = Duration::from_micros(100);
+    loop {
+        let error = match container.remove(name) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let busy = error.errno == Errno::BUSY.raw_os_error();
+        if !busy || Instant::now() >= deadline || depth >= DEEPEST {
+            return Err(error);
+        }
+        for child in dir.children()? {
+            remove_tree(dir, &child, &dir.open(&child)?, deadline, depth + 1)?;
+        }
+        v1::kill_listed(dir)?;
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// A name that is one plain component of a path and no file of the kernel's.
+pub(crate) fn check_name(name: &str) -> Result<(), CgroupError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !name.is_empty() && name.len() <= 128 && name.bytes().all(plain) {
+        return Ok(());
+    }
+    Err(CgroupError::found(
+        "mkdirat",
+        name.escape_default().to_string(),
+        "name it with at most 128 letters, digits, - and _",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_directory_or_be_a_file_of_the_kernels() {
+        assert!(check_name("build-tool_7f3a").is_ok());
+        for bad in ["", ".", "..", "a/b", "cgroup.procs", "a\n", "ä", &"a".repeat(129)] {
+            assert!(check_name(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The cgroup of a sandbox: what the sandbox as a whole may use, who is in it, and its end.
+//!
+//! Kernel: cgroups(7), v1, hybrid and v2; `cgroup.kill` since 5.14, `CLONE_INTO_CGROUP` since 5.7.
+//! Nothing outside this folder knows which of them the host has.
+//!
+//! Read in this order: [`mounts`] (what `/proc` says about hierarchies), [`tree`] (where groups can
+//! be made, the host facts), [`dir`](mod@dir) (one directory of one hierarchy, held by descriptor),
+//! [`v1`] and [`v2`] (limits as files), [`group`] (one sandbox's group), [`usage`], [`sweep`].
+//!
+//! # Where groups lie
+//! `<own>/sandboxd/<id>` in each hierarchy, `<own>` being the cgroup that the supervisor itself is
+//! in, so that whatever limits the supervisor limits its sandboxes too; or `/<parent>/<id>` where
+//! the operator names a parent. Nothing above `<own>` is ever written. The `sandboxd` directory
+//! stays; it is empty between runs.
+//!
+//! # Who owns a group
+//! Whoever holds the flock(2) on its directories. The kernel drops the lock with the supervisor,
+//! however that ends, and pids, which may be reused or belong to another namespace, play no part.
+
+pub mod dir;
+mod error;
+pub mod group;
+pub mod mounts;
+pub mod sweep;
+pub mod tree;
+pub mod usage;
+pub mod v1;
+pub mod v2;
+
+pub use error::CgroupError;
+pub use group::Group;
+pub use sweep::{Swept, sweep};
+pub use tree::{Missing, Placement, Tree, probe};
+pub use usage::Usage;

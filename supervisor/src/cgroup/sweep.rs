@@ -1,0 +1,83 @@
+//! Groups whose supervisor died before it could remove them.
+//!
+//! A group is left over exactly if its lock can be had: see the folder's page on who owns a group.
+
+use super::dir::Dir;
+use super::group::remove_tree;
+use super::tree::{Layout, Tree};
+use super::{CgroupError, v1, v2};
+use rustix::io::Errno;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Bound on the time for one group. What does not end in it is left for the next sweep.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// What a sweep found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Groups removed.
+    pub removed: BTreeSet<String>,
+    /// Groups with a living supervisor; not touched.
+    pub living: BTreeSet<String>,
+    /// What could not be removed, and why.
+    pub failed: Vec<CgroupError>,
+}
+
+/// Kills and removes every group whose supervisor is gone.
+#[must_use]
+pub fn sweep(tree: &Tree) -> Swept {
+    let bases: Vec<&Dir> = match &tree.layout {
+        Layout::V2(node) => vec![&node.base],
+        // The unified directory first: its cgroup.kill ends everything at once.
+        Layout::V1 { nodes, unified } => {
+            unified.iter().chain(nodes.iter().map(|node| &node.base)).collect()
+        }
+        Layout::None => Vec::new(),
+    };
+    let mut swept = Swept::default();
+    for base in bases {
+        if let Err(error) = sweep_one(base, &tree.container, &mut swept) {
+            swept.failed.push(error);
+        }
+    }
+    swept
+}
+
+fn sweep_one(base: &Dir, container: &str, swept: &mut Swept) -> Result<(), CgroupError> {
+    let container = match base.open(container) {
+        Ok(container) => container,
+        Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for name in container.children()? {
+        match reclaim(&container, &name) {
+            Ok(true) => drop(swept.removed.insert(name)),
+            Ok(false) => drop(swept.living.insert(name)),
+            Err(error) => swept.failed.push(error),
+        }
+    }
+    Ok(())
+}
+
+/// Removes the group `name` if nobody owns it; says whether it is gone.
+pub(crate) fn reclaim(container: &Dir, name: &str) -> Result<bool, CgroupError> {
+    let dir = match container.open(name) {
+        Ok(dir) => dir,
+        Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    if !dir.lock()? {
+        return Ok(false);
+    }
+    if v2::can_kill(&dir) {
+        v2::kill(&dir)?;
+    } else {
+        if dir.has("pids.max") {
+            dir.write("pids.max", "0")?;
+        }
+        v1::kill_listed(&dir)?;
+    }
+    remove_tree(container, name, &dir, Instant::now() + WITHIN, 0)?;
+    Ok(true)
+}
