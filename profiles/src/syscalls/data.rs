@@ -97,6 +97,7 @@ impl fmt::Display for Condition {
             write!(to, "&{:#x}", self.mask)?;
         }
         let (word, values) = match self.test {
+            Test::Not([0]) => return to.write_str(" != 0"),
             Test::Is(values) => ("in", values),
             Test::Not(values) => ("not in", values),
         };

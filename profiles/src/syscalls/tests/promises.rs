@@ -154,7 +154,9 @@ fn the_terminal_outside_cannot_be_typed_into() {
 
 #[test]
 fn what_the_shim_does_behind_the_filter_is_allowed_and_cannot_be_denied() {
-    let needed = words("write execve execveat exit exit_group rt_sigreturn sendmsg recvmsg openat");
+    let needed = words(
+        "read write execve execveat exit exit_group rt_sigreturn sendmsg recvmsg openat prlimit64",
+    );
     for rules in everything() {
         let program = quads(&compile(&rules).unwrap());
         for call in &needed {
