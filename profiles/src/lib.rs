@@ -1,11 +1,38 @@
 //! Profiles: what the operator writes, checked and resolved into what the shim executes.
+//!
+//! Nothing here looks at a host, reads a file or asks the kernel. Read in this order: [`load()`] (texts
+//! to a [`Profile`]), [`schema`] (its tables), [`Overrides`] (the command line on top of it), [`wanted()`]
+//! (what must be known of the host), [`resolve()`] (the plan), and [`protect`], [`builtin`], [`syscalls`]
+//! (the tables of what is known).
 #![forbid(unsafe_code)]
 
+pub mod builtin;
 pub mod host;
+mod load;
+mod origin;
+mod overrides;
+mod place;
 pub mod problem;
+pub mod protect;
+mod quantity;
+mod reader;
+mod resolve;
 pub mod resolved;
+pub mod schema;
+mod source;
 pub mod syscalls;
+mod wanted;
 
 pub use host::{HostFacts, Lease};
+pub use load::load;
+pub use origin::{Origin, Written};
+pub use overrides::Overrides;
+pub use place::{Base, Folders, Place};
 pub use problem::Problem;
+pub use quantity::Amount;
+pub use resolve::{Invocation, resolve};
 pub use resolved::{Outside, Resolved};
+pub use schema::Profile;
+pub use schema::json::schema;
+pub use source::{Document, MOST_BYTES, MOST_VALUES};
+pub use wanted::{Wanted, wanted};

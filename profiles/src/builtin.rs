@@ -1,0 +1,75 @@
+//! The profiles that are part of the product.
+
+use crate::source::Document;
+
+/// A profile that ships.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Builtin {
+    /// `base`; written `builtin:base` in a profile.
+    pub name: &'static str,
+    /// One line.
+    pub description: &'static str,
+    /// The TOML.
+    pub text: &'static str,
+}
+
+const ALL: &[Builtin] = &[
+    Builtin {
+        name: "base",
+        description: "what nearly every program reads; a start for profiles of your own",
+        text: include_str!("../builtin/base.toml"),
+    },
+    Builtin {
+        name: "untrusted",
+        description: "nothing but the programs of the system and their libraries",
+        text: include_str!("../builtin/untrusted.toml"),
+    },
+    Builtin {
+        name: "coding-agent",
+        description: "edits the folder it is run in; compilers and languages at hand",
+        text: include_str!("../builtin/coding-agent.toml"),
+    },
+    Builtin {
+        name: "mcp-server",
+        description: "a tool on stdin and stdout; sees no folder unless one is granted",
+        text: include_str!("../builtin/mcp-server.toml"),
+    },
+    Builtin {
+        name: "python-tool",
+        description: "a Python program in the folder it is run in, which it only reads",
+        text: include_str!("../builtin/python-tool.toml"),
+    },
+    Builtin {
+        name: "node-tool",
+        description: "a Node program in the folder it is run in, which it only reads",
+        text: include_str!("../builtin/node-tool.toml"),
+    },
+    Builtin {
+        name: "ci-job",
+        description: "builds and tests the folder it is run in; any failure to protect stops it",
+        text: include_str!("../builtin/ci-job.toml"),
+    },
+];
+
+/// All of them.
+#[must_use]
+pub fn list() -> &'static [Builtin] {
+    ALL
+}
+
+/// The one of this name, without `builtin:`.
+#[must_use]
+pub fn find(name: &str) -> Option<Document> {
+    ALL.iter().find(|builtin| builtin.name == name).map(|builtin| Document {
+        name: format!("builtin:{name}"),
+        folder: None,
+        text: builtin.text.to_owned(),
+    })
+}
+
+/// Their names, for messages.
+pub(crate) fn names() -> String {
+    let names: Vec<String> =
+        ALL.iter().map(|builtin| format!("builtin:{}", builtin.name)).collect();
+    names.join(", ")
+}

@@ -1,0 +1,131 @@
+//! What a host later executes, or takes its orders from, without being asked.
+//!
+//! An agent that may write a folder could plant these for the person who works in the folder next.
+//! A pattern is relative to any directory of a writable tree, because repositories nest. `*` stands
+//! for one component.
+
+/// A kind of path that a host later executes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    /// Components; `*` stands for any one.
+    pub pattern: &'static str,
+    /// Who executes it.
+    pub reason: &'static str,
+}
+
+const fn name(pattern: &'static str, reason: &'static str) -> Name {
+    Name { pattern, reason }
+}
+
+const HOOK: &str = "git runs it";
+const GIT: &str = "git runs commands that it names: filters, pagers, fsmonitor, aliases";
+const EDITOR: &str = "the editor runs commands that it names";
+const AGENT: &str = "coding agents take tools, hooks and permissions from it";
+const CI: &str = "continuous integration runs it with its own secrets";
+
+const ALL: &[Name] = &[
+    name(".git/hooks", HOOK),
+    name(".git/config", GIT),
+    name(".git/config.worktree", GIT),
+    name(".git/info/attributes", "git picks filters by it"),
+    name(".git/modules/*/hooks", HOOK),
+    name(".git/modules/*/config", GIT),
+    name(".git/modules/*/*/hooks", HOOK),
+    name(".git/modules/*/*/config", GIT),
+    name(".git/worktrees/*/config.worktree", GIT),
+    name(".husky", "git runs the hooks in it"),
+    name(".githooks", "git runs the hooks in it where core.hooksPath says so"),
+    name(".pre-commit-config.yaml", "pre-commit runs the hooks that it names"),
+    name("lefthook.yml", "lefthook runs the hooks that it names"),
+    name(".vscode/tasks.json", EDITOR),
+    name(".vscode/settings.json", EDITOR),
+    name(".vscode/launch.json", EDITOR),
+    name(".vscode/extensions.json", "the editor installs what it names"),
+    name(".vscode/mcp.json", "the editor starts the servers that it names"),
+    name(".devcontainer", "the editor builds and runs what it describes"),
+    name(".devcontainer.json", "the editor builds and runs what it describes"),
+    name(".idea", EDITOR),
+    name(".fleet", EDITOR),
+    name(".zed", EDITOR),
+    name(".exrc", EDITOR),
+    name(".nvim.lua", EDITOR),
+    name(".nvimrc", EDITOR),
+    name(".dir-locals.el", EDITOR),
+    name(".envrc", "direnv runs it when the folder is entered"),
+    name(".mise.toml", "mise runs what it names when the folder is entered"),
+    name("mise.toml", "mise runs what it names when the folder is entered"),
+    name(".autoenv.zsh", "the shell runs it when the folder is entered"),
+    name(".mcp.json", "coding agents start the servers that it names"),
+    name(".cursor", AGENT),
+    name(".claude/settings.json", AGENT),
+    name(".claude/settings.local.json", AGENT),
+    name(".claude/hooks", AGENT),
+    name(".claude/commands", AGENT),
+    name(".claude/agents", AGENT),
+    name(".claude/skills", AGENT),
+    name(".codex", AGENT),
+    name(".gemini", AGENT),
+    name(".agents", AGENT),
+    name(".roo", AGENT),
+    name(".windsurf", AGENT),
+    name(".github/workflows", CI),
+    name(".github/actions", CI),
+    name(".gitlab-ci.yml", CI),
+    name(".circleci", CI),
+    name(".buildkite", CI),
+    name("Jenkinsfile", CI),
+    name("azure-pipelines.yml", CI),
+];
+
+/// All of them.
+#[must_use]
+pub fn names() -> &'static [Name] {
+    ALL
+}
+
+/// The name that a path is, if it is one. The path is relative to the writable tree; its leading
+/// components may be any folders.
+#[must_use]
+pub fn matches(path: &str) -> Option<&'static Name> {
+    let parts: Vec<&str> = path.split('/').collect();
+    ALL.iter().find(|name| {
+        let pattern = name.pattern.split('/').rev();
+        let length = pattern.clone().count();
+        length <= parts.len()
+            && pattern.zip(parts.iter().rev()).all(|(want, part)| want == "*" || want == *part)
+    })
+}
+
+/// Whether a directory of this name may hold protected paths that lie deeper: what a walk that
+/// leaves folders out must not leave out.
+#[must_use]
+pub fn leads(directory: &str) -> bool {
+    ALL.iter().any(|name| {
+        name.pattern
+            .rsplit_once('/')
+            .is_some_and(|(parents, _)| parents.split('/').any(|parent| parent == directory))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repositories_may_nest_and_siblings_do_not_match() {
+        for path in [
+            ".git/hooks",
+            "a/b/.git/hooks",
+            ".git/modules/x/hooks",
+            ".git/modules/lib/x/config",
+            "sub/.envrc",
+        ] {
+            assert!(matches(path).is_some(), "{path}");
+        }
+        for path in ["git/hooks", ".git", "hooks", ".git/hooksx", ".git/objects/config", "x.envrc"]
+        {
+            assert!(matches(path).is_none(), "{path}");
+        }
+        assert!(leads(".git") && leads("modules") && !leads("src"));
+    }
+}

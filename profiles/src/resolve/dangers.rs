@@ -1,0 +1,73 @@
+//! Grants that would hand over the host, or could.
+
+use crate::schema::Access;
+use sandboxd_plan::HostPath;
+
+/// What is wrong with granting a path, and what to do.
+pub(super) struct Danger {
+    pub(super) what: String,
+    pub(super) remedy: &'static str,
+    /// Whether a written reason is enough.
+    pub(super) reasonable: bool,
+}
+
+const OWN: &[&str] = &["/run/sandboxd", "/var/lib/sandboxd"];
+/// What the host itself executes and obeys.
+const SYSTEM: &[&str] =
+    &["/usr", "/etc", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+const REASON: &str = "write { path = \"…\", reason = \"why\" }, or name what is needed in it";
+
+fn never(what: String, remedy: &'static str) -> Danger {
+    Danger { what, remedy, reasonable: false }
+}
+
+fn unless_reasoned(what: String) -> Danger {
+    Danger { what, remedy: REASON, reasonable: true }
+}
+
+/// What is dangerous about granting this path of the host.
+pub(super) fn danger(path: &HostPath, access: Access, home: Option<&HostPath>) -> Option<Danger> {
+    let is = |text: &str| path.as_str() == text;
+    let within = |text: &str| HostPath::try_from(text).is_ok_and(|tree| path.is_within(&tree));
+    let holds = |text: &str| HostPath::try_from(text).is_ok_and(|inner| inner.is_within(path));
+    if is("/") {
+        return Some(never("/ is the whole host".into(), "name the folders that are needed"));
+    }
+    if within("/proc") || within("/dev") {
+        let remedy = "remove it: the sandbox has a /proc and a /dev of its own";
+        return Some(never(format!("{path} belongs to the host"), remedy));
+    }
+    if let Some(own) = OWN.iter().find(|own| within(own) || holds(own)) {
+        let remedy = "name the folders that are needed";
+        return Some(never(format!("{path} holds {own}, the state of sandboxd"), remedy));
+    }
+    let write = access == Access::Write;
+    if within("/sys") {
+        return Some(if access == Access::Read {
+            unless_reasoned(format!("{path} tells about the machine"))
+        } else {
+            never(format!("{path} controls the machine"), "remove it, or write it in files.read")
+        });
+    }
+    if write && SYSTEM.iter().any(|system| is(system)) {
+        return Some(never(
+            format!("the host executes and obeys what is in {path}"),
+            "name what is needed in it",
+        ));
+    }
+    if write && SYSTEM.iter().any(|system| within(system)) {
+        return Some(unless_reasoned(format!("the host executes or obeys {path}")));
+    }
+    if within("/run") || within("/var/run") {
+        return Some(unless_reasoned(format!("{path} may hold sockets of the host's services")));
+    }
+    if is("/tmp") {
+        return Some(unless_reasoned("/tmp is shared with everyone on the host".into()));
+    }
+    if is("/home") || is("/root") || home.is_some_and(|home| home.is_within(path)) {
+        return Some(unless_reasoned(format!(
+            "{path} is a home directory: keys, history, settings"
+        )));
+    }
+    None
+}

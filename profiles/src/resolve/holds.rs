@@ -1,0 +1,257 @@
+//! Holes in what is shown, and what stays read-only in what may be written.
+//!
+//! A mount point can be neither renamed nor removed, but the folders above it can: so every folder
+//! between the writable tree and a covered path is made a mount point as well (`KERNEL` fact 9:
+//! `mv .git .gitold; mkdir .git` otherwise gets around a read-only `.git/hooks`).
+
+use super::Deciding;
+use super::trees::{Shown, Tree};
+use crate::host::{FileKind, Found, PathFact, ProtectedKind};
+use crate::origin::Origin;
+use crate::protect;
+use crate::resolved::Watched;
+use crate::schema::{Hole, Protect};
+use sandboxd_plan::{HostPath, JailPath, Kind, Mount, RootOp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is done to one path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// Covered.
+    Hide(Kind),
+    /// Read-only, and cannot be moved.
+    Keep(Kind),
+    /// A folder above one of the two, as writable as its tree.
+    Parent(Mount),
+}
+
+/// Everything that is held.
+#[derive(Debug, Default)]
+pub(super) struct Holds {
+    paths: BTreeMap<JailPath, Hold>,
+    /// For the supervisor to look through after the run.
+    pub(super) watched: Vec<Watched>,
+}
+
+impl Holds {
+    /// The steps, by path.
+    pub(super) fn ops(&self) -> impl Iterator<Item = (&JailPath, RootOp)> {
+        self.paths.iter().map(|(path, hold)| {
+            let path_again = path.clone();
+            let op = match *hold {
+                Hold::Hide(kind) => RootOp::Hide { path: path_again, kind },
+                Hold::Keep(kind) => {
+                    let mount = Mount { read_only: true, no_exec: true, no_dev: true };
+                    RootOp::Hold { path: path_again, kind, mount }
+                }
+                Hold::Parent(mount) => {
+                    RootOp::Hold { path: path_again, kind: Kind::Directory, mount }
+                }
+            };
+            (path, op)
+        })
+    }
+
+    /// Whether a path is covered.
+    pub(super) fn hides(&self, path: &JailPath) -> bool {
+        self.paths.iter().any(|(held, hold)| matches!(hold, Hold::Hide(_)) && path.is_within(held))
+    }
+
+    fn keeps(&self, path: &JailPath) -> bool {
+        self.paths.iter().any(|(held, hold)| matches!(hold, Hold::Keep(_)) && path.is_within(held))
+    }
+
+    /// Hold every folder between a tree and a path in it.
+    fn parents(&mut self, tree: &Tree, path: &JailPath) {
+        let mut at = path.parent();
+        while let Some(parent) =
+            at.filter(|parent| *parent != tree.to && parent.is_within(&tree.to))
+        {
+            self.paths.entry(parent.clone()).or_insert(Hold::Parent(tree.mount()));
+            at = parent.parent();
+        }
+    }
+}
+
+impl Tree {
+    /// The flags it is mounted with.
+    pub(super) fn mount(&self) -> Mount {
+        Mount { read_only: !self.write, no_exec: !self.execute, no_dev: true }
+    }
+}
+
+impl Deciding<'_> {
+    /// Every hold the profile asks for.
+    pub(super) fn holds(&mut self, shown: &Shown) -> Holds {
+        let mut holds = Holds::default();
+        for hole in &self.profile.files.hide {
+            self.hide(hole, shown, &mut holds);
+        }
+        for tree in &shown.trees {
+            // What is read-only inside what is writable must stay where it is.
+            if let Some(parent) = shown.parent(tree).filter(|parent| parent.write && !tree.write) {
+                holds.parents(parent, &tree.to);
+            }
+            if holds.hides(&tree.to) {
+                let what = format!("{} lies in what files.hide covers", tree.to);
+                self.refuse(&tree.origin, what, "remove one of the two");
+            }
+        }
+        for tree in shown.trees.iter().filter(|tree| tree.write && tree.kind == Kind::Directory) {
+            self.protect(tree, shown, &mut holds);
+        }
+        for tree in &shown.trees {
+            holds.paths.remove(&tree.to);
+        }
+        holds
+    }
+
+    fn hide(&mut self, hole: &Hole, shown: &Shown, holds: &mut Holds) {
+        let origin = &hole.path.origin;
+        let Some(path) = self.folder(&hole.path) else {
+            return;
+        };
+        let Some((tree, inside, found)) = self.hole(&path, hole, shown) else {
+            return;
+        };
+        if inside == tree.to {
+            self.refuse(origin, format!("{path} is what is granted"), "remove the grant instead");
+            return;
+        }
+        if found.kind == FileKind::Regular && found.links_count > 1 {
+            self.refuse(
+                origin,
+                format!(
+                    "{path} has {} names (hard links), and the others would show it",
+                    found.links_count
+                ),
+                "copy the file over itself so that it has one name",
+            );
+            return;
+        }
+        let kind = if found.kind == FileKind::Directory { Kind::Directory } else { Kind::File };
+        if tree.write {
+            holds.parents(tree, &inside);
+        }
+        holds.paths.insert(inside, Hold::Hide(kind));
+    }
+
+    /// The tree a hole lies in, its place inside, and what is there.
+    fn hole<'s>(
+        &mut self,
+        path: &HostPath,
+        hole: &Hole,
+        shown: &'s Shown,
+    ) -> Option<(&'s Tree, JailPath, Found)> {
+        let origin = &hole.path.origin;
+        let named = super::jail(path)?;
+        let around = shown.around(&named).and_then(|tree| Some((tree, tree.host(&named)?)));
+        let host = around.as_ref().map_or(path, |(_, host)| host);
+        let found = match self.host.paths.get(host) {
+            Some(PathFact::Found(found)) => found.clone(),
+            Some(PathFact::Failed(errno)) => {
+                let what = format!("{path} cannot be looked at (errno {errno})");
+                self.refuse(origin, what, "make it readable to root");
+                return None;
+            }
+            Some(PathFact::Missing) | None if hole.optional => return None,
+            Some(PathFact::Missing) if around.is_some() => {
+                self.refuse(
+                    origin,
+                    format!("{path} does not exist, and what comes into being there could be read"),
+                    "create it, or write { path = \"…\", optional = true }",
+                );
+                return None;
+            }
+            Some(PathFact::Missing) | None => {
+                self.refuse(origin, format!("{path} is in nothing that is granted"), "remove it");
+                return None;
+            }
+        };
+        if !self.trusted(path, &found, origin) {
+            return None;
+        }
+        let same = around.filter(|(_, host)| *host == found.real);
+        let place = match same {
+            Some((tree, _)) => Some((tree, named)),
+            // The way there leads through links of the system: the tree has the real name.
+            None => super::jail(&found.real).and_then(|real| {
+                let tree = shown.around(&real)?;
+                (tree.host(&real)? == found.real).then_some((tree, real))
+            }),
+        };
+        let Some((tree, inside)) = place else {
+            self.refuse(origin, format!("{path} is in nothing that is granted"), "remove it");
+            return None;
+        };
+        Some((tree, inside, found))
+    }
+
+    fn protect(&mut self, tree: &Tree, shown: &Shown, holds: &mut Holds) {
+        let origin = Origin::named("this profile", "files.protect");
+        let (strict, origin) = match &self.profile.files.protect {
+            None => (false, origin),
+            Some(written) => match &written.value {
+                Protect::Default => (false, written.origin.clone()),
+                Protect::Strict => (true, written.origin.clone()),
+                Protect::Off(_) => return,
+            },
+        };
+        let mut held = Vec::new();
+        for fact in &tree.protected {
+            let Some(path) = fact.path.below(&tree.from).and_then(|below| tree.to.join(below).ok())
+            else {
+                continue;
+            };
+            let nearest = shown.around(&path);
+            if nearest.is_some_and(|nearest| nearest.to == path || !nearest.write)
+                || holds.hides(&path)
+            {
+                continue;
+            }
+            let kind = match fact.kind {
+                ProtectedKind::Directory => Kind::Directory,
+                ProtectedKind::Regular => Kind::File,
+                ProtectedKind::Link | ProtectedKind::Other => {
+                    if strict {
+                        let what = format!("{} is a link, and cannot be held", fact.path);
+                        self.refuse(
+                            &origin,
+                            what,
+                            "replace it by a file, or write protect = \"default\"",
+                        );
+                    }
+                    continue;
+                }
+            };
+            held.push(fact.path.clone());
+            if holds.keeps(&path) {
+                continue;
+            }
+            holds.parents(tree, &path);
+            holds.paths.insert(path, Hold::Keep(kind));
+        }
+        if strict {
+            for missing in unheld(tree) {
+                let what = format!("{missing} does not exist, and so could be planted");
+                self.refuse(&origin, what, "create it, empty, or write protect = \"default\"");
+            }
+        }
+        holds.watched.push(Watched { tree: tree.from.clone(), held });
+    }
+}
+
+/// What a repository of this tree lacks of what a hold needs.
+fn unheld(tree: &Tree) -> BTreeSet<HostPath> {
+    let facts: BTreeSet<&HostPath> = tree.protected.iter().map(|fact| &fact.path).collect();
+    let repositories = facts.iter().filter_map(|path| {
+        protect::matches(path.as_str())?;
+        let cut = path.as_str().find("/.git/")?;
+        HostPath::try_from(path.as_str().get(..cut + 5)?).ok()
+    });
+    let repositories: BTreeSet<HostPath> = repositories.collect();
+    let needed = repositories
+        .iter()
+        .flat_map(|git| ["hooks", "config"].into_iter().filter_map(|name| git.join(name).ok()));
+    needed.filter(|path| !facts.contains(path)).collect()
+}

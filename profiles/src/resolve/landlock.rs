@@ -1,0 +1,154 @@
+//! The Landlock ruleset: a second answer to every question that the view answers.
+//!
+//! No rule covers `/`. `RESOLVE_UNIX` (ABI 9) is granted only on a socket that the profile names:
+//! processes of one sandbox reach each other's sockets without it, and a socket of the host's that
+//! happens to lie in a writable tree is a way out.
+
+use super::Deciding;
+use super::trees::{Shown, Tree};
+use super::view::{View, fixed};
+use crate::schema::Mode;
+use landlock::{ABI, Access as _, AccessFs, AccessNet, BitFlags, Scope, make_bitflags};
+use sandboxd_plan::{JailPath, Kind, Landlock, PathRule};
+use std::collections::BTreeMap;
+
+/// `LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON` (kernel 6.15): refusals are logged after the command was
+/// executed too, which answers "why was this denied".
+const LOG_NEW_EXEC_ON: u32 = 2;
+
+const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+/// All that writing needs. Devices are not made, and REFER lets files move between folders.
+const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
+    ReadFile | ReadDir | WriteFile | RemoveDir | RemoveFile | MakeDir | MakeReg | MakeSock
+        | MakeFifo | MakeSym | Refer | Truncate
+});
+
+/// The ABI whose rights are used: the kernel's, as far as we know it.
+fn known(abi: u32) -> ABI {
+    match abi {
+        0 => ABI::Unsupported,
+        1 => ABI::V1,
+        2 => ABI::V2,
+        3 => ABI::V3,
+        4 => ABI::V4,
+        5 => ABI::V5,
+        6 => ABI::V6,
+        7 => ABI::V7,
+        8 => ABI::V8,
+        _ => ABI::V9,
+    }
+}
+
+/// The same ruleset without a rule: init opens nothing.
+pub(super) fn nothing(command: &Landlock) -> Landlock {
+    Landlock { flags: 0, paths: Vec::new(), ports: Vec::new(), ..command.clone() }
+}
+
+impl Deciding<'_> {
+    /// The ruleset of the command. Empty masks where the host has no Landlock and the profile
+    /// waives it.
+    pub(super) fn landlock(&mut self, shown: &Shown, view: &View) -> Landlock {
+        let Some(facts) = self.host.landlock else {
+            self.lacking("landlock", "files are guarded by the mount view alone: no Landlock");
+            return Landlock {
+                handled_fs: 0,
+                handled_net: 0,
+                scoped: 0,
+                flags: 0,
+                paths: Vec::new(),
+                ports: Vec::new(),
+            };
+        };
+        let own_network = self.mode() == Mode::None;
+        for (since, key, gap, matters) in [
+            (3, "landlock.truncate", "truncation is guarded by the mount view alone", true),
+            (4, "landlock.network", "TCP is guarded by the network namespace alone", own_network),
+            (5, "landlock.ioctl", "ioctls on devices are guarded by the private /dev alone", true),
+            (
+                6,
+                "landlock.scope",
+                "signals and abstract sockets are guarded by namespaces alone",
+                true,
+            ),
+        ] {
+            if facts.abi < since && matters {
+                self.lacking(key, gap);
+            }
+        }
+        let abi = known(facts.abi);
+        let handled = AccessFs::from_all(abi);
+        let net = if own_network { AccessNet::from_all(abi) } else { BitFlags::EMPTY };
+        let mut rules = Rules { handled, abi, rules: BTreeMap::new() };
+        rules.own(view);
+        for tree in &shown.trees {
+            rules.add(&tree.to, tree.kind, rights(tree));
+        }
+        Landlock {
+            handled_fs: handled.bits(),
+            handled_net: net.bits(),
+            scoped: Scope::from_all(abi).bits(),
+            flags: if facts.abi >= 7 { LOG_NEW_EXEC_ON } else { 0 },
+            paths: rules.finish(),
+            ports: Vec::new(),
+        }
+    }
+}
+
+fn rights(tree: &Tree) -> BitFlags<AccessFs> {
+    let mut rights = READ;
+    if tree.write {
+        rights |= WRITE;
+    }
+    if tree.execute {
+        rights |= AccessFs::Execute;
+    }
+    if tree.socket {
+        rights |= AccessFs::ResolveUnix;
+    }
+    rights
+}
+
+struct Rules {
+    handled: BitFlags<AccessFs>,
+    abi: ABI,
+    rules: BTreeMap<JailPath, (Kind, BitFlags<AccessFs>)>,
+}
+
+impl Rules {
+    fn add(&mut self, path: &JailPath, kind: Kind, rights: BitFlags<AccessFs>) {
+        let most = match kind {
+            Kind::Directory => self.handled,
+            Kind::File => self.handled & AccessFs::from_file(self.abi),
+        };
+        let rule = self.rules.entry(path.clone()).or_insert((kind, BitFlags::EMPTY));
+        rule.1 |= rights & most;
+    }
+
+    fn at(&mut self, path: &str, kind: Kind, rights: BitFlags<AccessFs>) {
+        if let Some(path) = fixed(path) {
+            self.add(&path, kind, rights);
+        }
+    }
+
+    /// What the sandbox has of its own.
+    fn own(&mut self, view: &View) {
+        let device = make_bitflags!(AccessFs::{ReadFile | WriteFile});
+        let terminal = device | AccessFs::IoctlDev;
+        self.at("/proc", Kind::Directory, READ);
+        self.at("/etc", Kind::Directory, READ);
+        self.at("/dev", Kind::Directory, BitFlags::from(AccessFs::ReadDir));
+        for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"] {
+            self.at(path, Kind::File, device);
+        }
+        self.at("/dev/tty", Kind::File, terminal);
+        self.at("/dev/pts", Kind::Directory, terminal | AccessFs::ReadDir);
+        for path in &view.scratch {
+            self.add(path, Kind::Directory, WRITE);
+        }
+    }
+
+    fn finish(self) -> Vec<PathRule> {
+        let rules = self.rules.into_iter().filter(|(_, (_, rights))| !rights.is_empty());
+        rules.map(|(path, (kind, rights))| PathRule { path, kind, rights: rights.bits() }).collect()
+    }
+}

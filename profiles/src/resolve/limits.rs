@@ -1,0 +1,158 @@
+//! How much the command may use: per process by the shim, as a whole by the cgroup.
+
+use super::Deciding;
+use crate::host::{CgroupFacts, Controller};
+use crate::origin::Written;
+use crate::quantity::Amount;
+use crate::resolved::CgroupLimits;
+use sandboxd_plan::{Identity, Limits, Resource, Rlimit};
+
+/// The limits of both sides.
+pub(super) struct Decided {
+    pub(super) plan: Limits,
+    pub(super) cgroup: Option<CgroupLimits>,
+    pub(super) wall_time_ms: Option<u64>,
+    pub(super) cpu_time_ms: Option<u64>,
+    pub(super) output: Option<u64>,
+}
+
+/// Where a profile is silent. `limits.rs` of the schema says the same to the operator.
+const MEMORY: u64 = 512 << 20;
+const CPU_MILLI: u64 = 1000;
+const PROCESSES: u64 = 128;
+const OPEN_FILES: u64 = 1024;
+const FILE_SIZE: u64 = 1 << 30;
+const WALL_TIME_MS: u64 = 600_000;
+const OUTPUT: u64 = 64 << 20;
+
+/// `fs.nr_open` of every kernel that was not told otherwise.
+const NR_OPEN: u64 = 1 << 20;
+/// Bytes one process may keep from being swapped: the kernel's own default (since 5.16).
+const MEMLOCK: u64 = 8 << 20;
+/// Bytes of POSIX message queues: the kernel's own default.
+const MSGQUEUE: u64 = 819_200;
+const SIGPENDING: u64 = 4096;
+/// Killed before anything else of the host's when memory runs out.
+const OOM_SCORE_ADJ: i32 = 500;
+
+impl Deciding<'_> {
+    pub(super) fn limits(&mut self, identity: Identity) -> Decided {
+        let limits = &self.profile.limits;
+        let processes = amount(limits.processes.as_ref(), PROCESSES);
+        let cpu_time_ms = limits.cpu_time.as_ref().and_then(|time| time.value.limit());
+        let mut rlimits = vec![
+            // A core of 1 byte, because 0 does not keep a piped handler from running, core(5).
+            Rlimit { resource: Resource::Core, value: 1 },
+            Rlimit { resource: Resource::Nofile, value: self.open_files() },
+            Rlimit {
+                resource: Resource::Fsize,
+                value: amount(limits.file_size.as_ref(), FILE_SIZE).unwrap_or(u64::MAX),
+            },
+            Rlimit { resource: Resource::Memlock, value: MEMLOCK },
+            Rlimit { resource: Resource::Msgqueue, value: MSGQUEUE },
+            Rlimit { resource: Resource::Sigpending, value: SIGPENDING },
+            Rlimit { resource: Resource::Nice, value: 0 },
+            Rlimit { resource: Resource::Rtprio, value: 0 },
+        ];
+        // Counted per user: another user's processes elsewhere must not count.
+        let own_user = identity.uid == self.lease.uid;
+        if let (true, Some(processes)) = (own_user, processes) {
+            rlimits.push(Rlimit { resource: Resource::Nproc, value: processes });
+        }
+        // No process can use more than all of them together may.
+        if let Some(time) = cpu_time_ms {
+            rlimits.push(Rlimit { resource: Resource::Cpu, value: time.div_ceil(1000) });
+        }
+        Decided {
+            plan: Limits { rlimits, oom_score_adj: OOM_SCORE_ADJ },
+            cgroup: self.cgroup(processes),
+            wall_time_ms: amount(limits.wall_time.as_ref(), WALL_TIME_MS),
+            cpu_time_ms,
+            output: amount(limits.output.as_ref(), OUTPUT),
+        }
+    }
+
+    /// No more than the supervisor itself may have.
+    fn open_files(&mut self) -> u64 {
+        let most = self.host.open_files_max;
+        let Some(written) = &self.profile.limits.open_files else {
+            return most.map_or(OPEN_FILES, |most| most.min(OPEN_FILES));
+        };
+        match (written.value, most) {
+            (Amount::Limited(asked), Some(most)) if asked > most => {
+                self.refuse(
+                    &written.origin,
+                    format!("{asked}, and sandboxd itself may open no more than {most}"),
+                    format!("write at most {most}, or raise the limit (ulimit -n, LimitNOFILE=)"),
+                );
+                most
+            }
+            (Amount::Limited(asked), None) if asked > NR_OPEN => {
+                self.refuse(
+                    &written.origin,
+                    format!("{asked}; the kernel opens no more than {NR_OPEN} (fs.nr_open)"),
+                    format!("write at most {NR_OPEN}"),
+                );
+                NR_OPEN
+            }
+            (Amount::Limited(asked), _) => asked,
+            (Amount::Unlimited, most) => most.unwrap_or(NR_OPEN).min(NR_OPEN),
+        }
+    }
+
+    fn cgroup(&mut self, processes: Option<u64>) -> Option<CgroupLimits> {
+        if self.host.cgroups == CgroupFacts::None {
+            self.lacking("cgroup", "memory, swap, cpus and processes are not limited: no cgroups");
+            return None;
+        }
+        let limits = &self.profile.limits;
+        let has = |controller| self.host.cgroups.controllers().contains(&controller);
+        let (memory, cpu, pids) =
+            (has(Controller::Memory), has(Controller::Cpu), has(Controller::Pids));
+        let mut decided = CgroupLimits {
+            memory: amount(limits.memory.as_ref(), MEMORY),
+            swap: amount(limits.swap.as_ref(), 0),
+            cpu_milli: amount(limits.cpus.as_ref(), CPU_MILLI),
+            processes,
+            v1: Vec::new(),
+        };
+        if !memory && (decided.memory.is_some() || decided.swap.is_some()) {
+            self.lacking("cgroup.memory", "memory and swap are not limited: no memory controller");
+        }
+        if !cpu && decided.cpu_milli.is_some() {
+            self.lacking("cgroup.cpu", "cpus are not limited: no cpu controller");
+        }
+        if !pids && decided.processes.is_some() {
+            self.lacking("cgroup.pids", "processes are limited per user alone: no pids controller");
+        }
+        if !memory {
+            (decided.memory, decided.swap) = (None, None);
+        }
+        decided.cpu_milli = decided.cpu_milli.filter(|_| cpu);
+        decided.processes = decided.processes.filter(|_| pids);
+        if let CgroupFacts::V1 { controllers, .. } = &self.host.cgroups {
+            decided.v1.clone_from(controllers);
+            decided.v1.sort_unstable();
+            decided.v1.dedup();
+        }
+        Some(decided)
+    }
+
+    /// Whether nothing may be executed without a file.
+    pub(super) fn noexec_memfd(&self) -> bool {
+        let fileless = self.profile.syscalls.fileless_exec.as_ref().is_some_and(|word| word.value);
+        !fileless && self.host.memfd_noexec
+    }
+
+    /// That the host can forbid it.
+    pub(super) fn fileless(&mut self) {
+        let fileless = self.profile.syscalls.fileless_exec.as_ref().is_some_and(|word| word.value);
+        if !fileless && !self.host.memfd_noexec {
+            self.lacking("memfd_noexec", "programs can be executed from memory, without a file");
+        }
+    }
+}
+
+fn amount(written: Option<&Written<Amount>>, silent: u64) -> Option<u64> {
+    written.map_or(Some(silent), |written| written.value.limit())
+}

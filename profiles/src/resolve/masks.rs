@@ -1,0 +1,42 @@
+//! The parts of `/proc` that say too much, and those that must not be written.
+
+/// Covered by something empty, where they exist: the machine's secrets, addresses of the kernel,
+/// timing of others.
+pub(crate) const HIDDEN: &[&str] = &[
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/key-users",
+    "/proc/kallsyms",
+    "/proc/kmsg",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/latency_stats",
+    "/proc/interrupts",
+    "/proc/softirqs",
+    "/proc/sysrq-trigger",
+    "/proc/slabinfo",
+    "/proc/vmallocinfo",
+    "/proc/pagetypeinfo",
+    "/proc/kpagecount",
+    "/proc/kpageflags",
+    "/proc/kpagecgroup",
+    "/proc/config.gz",
+    "/proc/asound",
+];
+
+/// Read-only, where they exist: settings of the machine rather than of a process.
+pub(crate) const READ_ONLY: &[&str] = &[
+    "/proc/sys",
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/acpi",
+    "/proc/scsi",
+    "/proc/driver",
+    "/proc/tty",
+];
+
+/// How names are resolved, shown where the network is the host's.
+pub(crate) const RESOLVER: &[&str] =
+    &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/services"];

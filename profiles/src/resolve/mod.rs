@@ -1,0 +1,226 @@
+//! From a profile and the facts of a host to everything the shim executes.
+//!
+//! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`],
+//! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
+//! [`limits`], [`command`], [`probes`].
+
+mod command;
+mod dangers;
+mod holds;
+mod identity;
+mod landlock;
+mod limits;
+pub(crate) mod masks;
+mod probes;
+mod syscalls;
+mod trees;
+mod view;
+
+use crate::Problem;
+use crate::host::{HostFacts, Lease};
+use crate::origin::Origin;
+use crate::resolved::{Outside, Resolved, Waived};
+use crate::schema::{Mode, Profile};
+use sandboxd_plan::{
+    Confinement, HostPath, Identity, Namespace, Namespaces, Plan, Root, Session, Text, VERSION, fds,
+};
+
+/// What belongs to this one run, and neither to the profile nor to the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// The caller's environment; only what `[env].pass` names is taken from it.
+    pub env: Vec<(Text, Text)>,
+}
+
+/// Decide everything the shim must not decide. Pure: same arguments, same result.
+///
+/// # Errors
+/// Everything that is wrong with the profile on this host.
+pub fn resolve(
+    profile: &Profile,
+    host: &HostFacts,
+    lease: &Lease,
+    invocation: &Invocation,
+) -> Result<Resolved, Vec<Problem>> {
+    let mut deciding = Deciding { profile, host, lease, problems: Vec::new(), waived: Vec::new() };
+    deciding.privileges();
+    deciding.fileless();
+    let identity = deciding.identity();
+    let shown = deciding.shown();
+    deciding.own_files_are_safe(&shown.trees);
+    let holds = deciding.holds(&shown);
+    let filter = deciding.filter();
+    let limits = deciding.limits(identity);
+    let mut grants = Grants::new(&limits);
+    let view = deciding.view(&shown, &holds, identity, &mut grants);
+    let Some(view) = view else {
+        return Err(deciding.into_problems());
+    };
+    let exec = deciding.exec(&shown, &view, invocation, &mut grants);
+    let landlock = deciding.landlock(&shown, &view);
+    let (Some(filter), Some(exec)) = (filter, exec) else {
+        return Err(deciding.into_problems());
+    };
+    if !deciding.problems.is_empty() {
+        return Err(deciding.into_problems());
+    }
+    let probes = deciding.probes(&shown, &landlock, identity);
+    let stub = Identity { uid: lease.init_uid, gid: lease.init_uid };
+    let plan = Plan {
+        version: VERSION,
+        id: lease.id.clone(),
+        session: Session { umask: 0o022, granted: grants.granted() },
+        namespaces: Namespaces {
+            hostname: profile.name().to_owned(),
+            tasks: grants.tasks(),
+            own: deciding.namespaces(),
+        },
+        root: Root { ops: view.ops },
+        limits: limits.plan,
+        init: Confinement {
+            identity: stub,
+            landlock: landlock::nothing(&landlock),
+            syscalls: crate::syscalls::init(),
+        },
+        command: Confinement { identity, landlock, syscalls: filter },
+        probes,
+        exec: exec.plan,
+    };
+    let outside = Outside {
+        cgroup: limits.cgroup,
+        wall_time_ms: limits.wall_time_ms,
+        cpu_time_ms: limits.cpu_time_ms,
+        output: limits.output,
+        idmaps: grants.idmaps,
+        pinned: exec.pinned,
+        watched: holds.watched,
+    };
+    Ok(Resolved { plan, outside, waived: deciding.waived })
+}
+
+/// A decision under way.
+struct Deciding<'a> {
+    profile: &'a Profile,
+    host: &'a HostFacts,
+    lease: &'a Lease,
+    problems: Vec<Problem>,
+    waived: Vec<Waived>,
+}
+
+impl Deciding<'_> {
+    fn refuse(&mut self, origin: &Origin, what: impl Into<String>, remedy: impl Into<String>) {
+        self.problems.push(origin.problem(what, remedy));
+    }
+
+    /// What is wrong, once each, in the order of the text.
+    fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems;
+        problems.sort_by(|one, other| (&one.file, one.at).cmp(&(&other.file, other.at)));
+        problems.dedup();
+        problems
+    }
+
+    /// The host lacks something: the run says so where the profile lets it, else there is none.
+    fn lacking(&mut self, key: &str, what: &str) {
+        match self.profile.require.waives(key) {
+            Some(key) => self.waived.push(Waived { key, what: what.to_owned() }),
+            None => {
+                let origin = Origin::named("this host", &format!("require.{key}"));
+                self.refuse(
+                    &origin,
+                    what,
+                    format!("write [require] {key} = \"if-available\" to run without it"),
+                );
+            }
+        }
+    }
+
+    fn privileges(&mut self) {
+        if !self.host.privileged {
+            let origin = Origin::named("this host", "");
+            self.refuse(&origin, "sandboxd has no privileges here", "run it as root, with sudo");
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        self.profile.network.mode.as_ref().map_or(Mode::None, |mode| mode.value)
+    }
+
+    fn namespaces(&self) -> Vec<Namespace> {
+        let mut own =
+            vec![Namespace::Mnt, Namespace::Pid, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup];
+        if self.mode() == Mode::None {
+            own.push(Namespace::Net);
+        }
+        own
+    }
+
+    /// A profile that its own sandbox could rewrite binds nobody the next time.
+    fn own_files_are_safe(&mut self, trees: &[trees::Tree]) {
+        for (file, folder) in &self.profile.documents {
+            for tree in trees.iter().filter(|tree| tree.write && folder.is_within(&tree.from)) {
+                self.problems.push(tree.origin.problem(
+                    format!("{} may be written, and the profile {file} lies in it", tree.from),
+                    "move the profile to a folder that the sandbox cannot write",
+                ));
+            }
+        }
+    }
+}
+
+/// The descriptors granted to the shim: `tasks` files, then user namespaces, then the program.
+struct Grants {
+    v1: u32,
+    idmaps: Vec<crate::resolved::Idmap>,
+    pinned: bool,
+}
+
+impl Grants {
+    fn new(limits: &limits::Decided) -> Self {
+        let v1 = limits.cgroup.as_ref().map_or(0, |cgroup| cgroup.v1.len());
+        Self { v1: count(v1), idmaps: Vec::new(), pinned: false }
+    }
+
+    fn first() -> u32 {
+        u32::try_from(fds::FIRST_GRANTED).unwrap_or(0)
+    }
+
+    fn tasks(&self) -> Vec<u32> {
+        (0..self.v1).map(|index| Self::first() + index).collect()
+    }
+
+    /// The descriptor of a map, which is made where there is none yet.
+    fn idmap(&mut self, idmap: crate::resolved::Idmap) -> u32 {
+        let known = self.idmaps.iter().position(|known| *known == idmap);
+        let index = known.unwrap_or_else(|| {
+            self.idmaps.push(idmap);
+            self.idmaps.len() - 1
+        });
+        Self::first() + self.v1 + count(index)
+    }
+
+    /// The descriptor of the program. Nothing can be granted after it.
+    fn pin(&mut self) -> u32 {
+        self.pinned = true;
+        Self::first() + self.v1 + count(self.idmaps.len())
+    }
+
+    fn granted(&self) -> u32 {
+        self.v1 + count(self.idmaps.len()) + u32::from(self.pinned)
+    }
+}
+
+/// A count that a profile's bounds keep far below the type's.
+fn count(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}
+
+/// How deep a path lies.
+fn depth(path: &str) -> usize {
+    if path == "/" { 0 } else { path.matches('/').count() }
+}
+
+/// The same path on the other side of the root.
+fn jail(path: &HostPath) -> Option<sandboxd_plan::JailPath> {
+    sandboxd_plan::JailPath::try_from(path.as_str()).ok()
+}

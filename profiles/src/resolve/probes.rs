@@ -1,0 +1,73 @@
+//! What the shim tries, as the command and behind every layer, before the command runs.
+//!
+//! Each answer is one that only the layer gives: the file at the root has a mode that allows
+//! everything, and the system calls fail otherwise with another errno, or harmlessly.
+
+use super::Deciding;
+use super::trees::Shown;
+use super::view::{CANARY, fixed};
+use crate::schema::Mode;
+use crate::syscalls::{Verdict, number, verdict};
+use sandboxd_plan::{Identity, Landlock, Probe};
+
+// errno(3), of x86_64.
+const EPERM: i32 = 1;
+const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
+const EROFS: i32 = 30;
+const EAFNOSUPPORT: i32 = 97;
+
+// socket(2).
+const AF_INET: u16 = 2;
+const AF_PACKET: u16 = 17;
+const SOCK_STREAM: u32 = 1;
+const SOCK_RAW: u32 = 3;
+
+/// Calls that fail harmlessly with all arguments zero, should they get through.
+const TRIED: &[&str] = &["mount", "keyctl", "bpf", "userfaultfd", "swapoff", "io_uring_setup"];
+
+impl Deciding<'_> {
+    pub(super) fn probes(
+        &self,
+        shown: &Shown,
+        landlock: &Landlock,
+        identity: Identity,
+    ) -> Vec<Probe> {
+        let mut probes = Vec::new();
+        if let Some(path) = fixed(CANARY) {
+            if landlock.handled_fs != 0 {
+                probes.push(Probe::Open { path: path.clone(), errno: EACCES });
+            }
+            probes.push(Probe::OpenWrite { path, errno: EROFS });
+        }
+        // Not even the way there exists.
+        let absent = fixed("/sys/kernel").zip(fixed("/sys"));
+        if let Some((path, _)) =
+            absent.filter(|(_, sys)| !shown.trees.iter().any(|tree| tree.to.is_within(sys)))
+        {
+            probes.push(Probe::Open { path, errno: ENOENT });
+        }
+        let wishes = self.wishes();
+        for number in TRIED.iter().filter_map(|name| number(name)) {
+            if let Ok(Verdict::Errno(errno)) = verdict(&wishes.rules(), number) {
+                probes.push(Probe::Syscall { number, errno });
+            }
+        }
+        let errno = EAFNOSUPPORT;
+        probes.push(Probe::Socket { family: AF_PACKET, kind: SOCK_RAW, protocol: 0, errno });
+        if self.mode() == Mode::None {
+            probes.push(Probe::Socket { family: AF_INET, kind: SOCK_STREAM, protocol: 0, errno });
+        }
+        if identity.uid != 0 {
+            probes.push(Probe::Setuid { errno: EPERM });
+        }
+        probes.extend([
+            Probe::NoCapabilities,
+            Probe::NoNewPrivs,
+            Probe::Filtered,
+            Probe::Identity,
+            Probe::Descriptors,
+        ]);
+        probes
+    }
+}

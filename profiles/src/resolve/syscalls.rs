@@ -1,0 +1,67 @@
+//! The filter of the command.
+
+use super::Deciding;
+use crate::origin::Written;
+use crate::schema::Mode;
+use crate::syscalls::{Rules, Sockets, compile};
+use sandboxd_plan::Filter;
+
+/// What a profile wants of the filter, owned.
+pub(super) struct Wishes {
+    base: String,
+    allow: Vec<String>,
+    deny: Vec<String>,
+    sockets: Sockets,
+    last_syscall: u32,
+}
+
+impl Wishes {
+    pub(super) fn rules(&self) -> Rules<'_> {
+        Rules {
+            base: &self.base,
+            allow: &self.allow,
+            deny: &self.deny,
+            sockets: self.sockets,
+            last_syscall: self.last_syscall,
+        }
+    }
+}
+
+impl Deciding<'_> {
+    pub(super) fn wishes(&self) -> Wishes {
+        let syscalls = &self.profile.syscalls;
+        let names = |list: &[Written<String>]| list.iter().map(|name| name.value.clone()).collect();
+        Wishes {
+            base: syscalls.base.as_ref().map_or("default", |base| &base.value).to_owned(),
+            allow: names(&syscalls.allow),
+            deny: names(&syscalls.deny),
+            sockets: match self.mode() {
+                Mode::None => Sockets::UnixOnly,
+                Mode::Host => Sockets::Inet,
+            },
+            last_syscall: self.host.last_syscall,
+        }
+    }
+
+    /// The filter; nothing where a name is not known, which is a problem then.
+    pub(super) fn filter(&mut self) -> Option<Filter> {
+        let wishes = self.wishes();
+        let wrong = match compile(&wishes.rules()) {
+            Ok(filter) => return Some(filter),
+            Err(wrong) => wrong,
+        };
+        let syscalls = &self.profile.syscalls;
+        let written = || syscalls.allow.iter().chain(&syscalls.deny).chain(&syscalls.base);
+        for what in wrong {
+            // The compiler names the entry; the longest that it names is the one.
+            let entry = written()
+                .filter(|entry| what.contains(&entry.value))
+                .max_by_key(|entry| entry.value.len());
+            let origin = entry.map(|entry| entry.origin.clone());
+            let origin =
+                origin.unwrap_or_else(|| crate::origin::Origin::named("this profile", "syscalls"));
+            self.refuse(&origin, what, "correct or remove the entry");
+        }
+        None
+    }
+}

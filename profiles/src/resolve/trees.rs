@@ -1,0 +1,330 @@
+//! What the profile shows of the host: every entry of `[files]`, checked against what is there.
+
+use super::dangers::danger;
+use super::{Deciding, jail, masks};
+use crate::host::{FileKind, Found, Link, PathFact, ProtectedFact};
+use crate::origin::{Origin, Written};
+use crate::place::{Base, Place};
+use crate::schema::{Access, Mode};
+use sandboxd_plan::{HostPath, JailPath, Kind};
+use std::collections::BTreeMap;
+
+/// A tree or a file of the host, and what may be done with it.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    /// On the host, without links.
+    pub(super) from: HostPath,
+    /// Inside.
+    pub(super) to: JailPath,
+    pub(super) kind: Kind,
+    pub(super) write: bool,
+    pub(super) execute: bool,
+    pub(super) socket: bool,
+    /// Owner and group on disk.
+    pub(super) owner: (u32, u32),
+    pub(super) protected: Vec<ProtectedFact>,
+    pub(super) origin: Origin,
+}
+
+impl Tree {
+    /// The host's name of a path inside this tree.
+    pub(super) fn host(&self, path: &JailPath) -> Option<HostPath> {
+        match path.below(&self.to)? {
+            "" => Some(self.from.clone()),
+            below => self.from.join(below).ok(),
+        }
+    }
+}
+
+/// What is shown.
+#[derive(Debug, Default)]
+pub(super) struct Shown {
+    /// By place inside, and so parents first.
+    pub(super) trees: Vec<Tree>,
+    /// Links of the system on the way to them.
+    pub(super) links: BTreeMap<JailPath, String>,
+}
+
+impl Shown {
+    /// The tree a path inside comes from: the innermost one.
+    pub(super) fn around(&self, path: &JailPath) -> Option<&Tree> {
+        self.trees
+            .iter()
+            .filter(|tree| path.is_within(&tree.to))
+            .max_by_key(|tree| tree.to.as_str().len())
+    }
+
+    /// The innermost tree that a tree lies in.
+    pub(super) fn parent(&self, inner: &Tree) -> Option<&Tree> {
+        self.trees
+            .iter()
+            .filter(|tree| tree.to != inner.to && inner.to.is_within(&tree.to))
+            .max_by_key(|tree| tree.to.as_str().len())
+    }
+
+    /// Whether any tree covers this path.
+    pub(super) fn covers(&self, path: &JailPath) -> bool {
+        self.around(path).is_some()
+    }
+}
+
+/// An entry of the profile, whichever list it is in.
+struct Entry<'a> {
+    from: &'a Written<Place>,
+    /// Where inside; at its own place where nothing is said.
+    to: Option<&'a Written<Place>>,
+    access: Access,
+    optional: bool,
+    reason: bool,
+}
+
+impl Deciding<'_> {
+    /// Everything the profile shows of the host.
+    pub(super) fn shown(&mut self) -> Shown {
+        let profile = self.profile;
+        let mut shown = Shown::default();
+        let grants = profile.files.grants.iter().map(|grant| Entry {
+            from: &grant.path,
+            to: None,
+            access: grant.access,
+            optional: grant.optional,
+            reason: grant.reason.is_some(),
+        });
+        let binds = profile.files.bind.iter().map(|bind| Entry {
+            from: &bind.from,
+            to: Some(&bind.to),
+            access: bind.access,
+            optional: bind.optional,
+            reason: bind.reason.is_some(),
+        });
+        for entry in grants.chain(binds) {
+            self.show(&entry, &mut shown);
+        }
+        self.show_resolver(&mut shown);
+        shown.trees.sort_by(|one, other| one.to.cmp(&other.to));
+        self.top_links(&mut shown);
+        shown
+    }
+
+    fn show(&mut self, entry: &Entry<'_>, shown: &mut Shown) {
+        let origin = &entry.from.origin;
+        let Some(path) = self.folder(entry.from) else {
+            return;
+        };
+        let Some(found) = self.found(&path, entry) else {
+            return;
+        };
+        if !self.trusted(&path, &found, origin) {
+            return;
+        }
+        self.dangers(&path, &found, entry);
+        let to = match entry.to {
+            None => jail(&found.real),
+            Some(to) => self.target(to),
+        };
+        let Some(to) = to else {
+            return;
+        };
+        if entry.to.is_none() {
+            shown.links.extend(links(&found.links));
+        }
+        let kind = match found.kind {
+            FileKind::Directory => Kind::Directory,
+            FileKind::Regular | FileKind::Socket | FileKind::Fifo => Kind::File,
+            FileKind::Character | FileKind::Block => {
+                self.refuse(
+                    origin,
+                    format!("{path} is a device"),
+                    "remove it: /dev is made anew inside",
+                );
+                return;
+            }
+        };
+        let tree = Tree {
+            from: found.real,
+            to,
+            kind,
+            write: entry.access == Access::Write,
+            execute: entry.access == Access::Execute,
+            socket: found.kind == FileKind::Socket,
+            owner: (found.uid, found.gid),
+            protected: found.protected,
+            origin: origin.clone(),
+        };
+        self.add(tree, shown);
+    }
+
+    /// Entries for the same place come together; two things cannot be at one place.
+    fn add(&mut self, tree: Tree, shown: &mut Shown) {
+        let Some(old) = shown.trees.iter_mut().find(|old| old.to == tree.to) else {
+            shown.trees.push(tree);
+            return;
+        };
+        if old.from != tree.from {
+            let what = format!("{} is already shown at {}", old.from, old.to);
+            self.refuse(&tree.origin, what, "show it at another place");
+            return;
+        }
+        old.write |= tree.write;
+        old.execute |= tree.execute;
+        if old.protected.is_empty() {
+            old.protected = tree.protected;
+        }
+    }
+
+    /// The path, where it does not begin in a folder this run does not have.
+    pub(super) fn folder(&mut self, place: &Written<Place>) -> Option<HostPath> {
+        let path = place.value.host(&self.profile.folders);
+        if path.is_none() {
+            let (what, remedy) = match place.value.base() {
+                Base::Home => ("whoever runs this has no home directory", "write the path from /"),
+                Base::Cwd => ("there is no current folder in this run", "write the path from /"),
+                Base::Root => ("too long", "write a shorter path"),
+            };
+            self.refuse(&place.origin, format!("{}: {what}", place.value), remedy);
+        }
+        path
+    }
+
+    fn found(&mut self, path: &HostPath, entry: &Entry<'_>) -> Option<Found> {
+        let origin = &entry.from.origin;
+        match self.host.paths.get(path) {
+            Some(PathFact::Found(found)) => return Some(found.clone()),
+            Some(PathFact::Missing) if entry.optional => {}
+            Some(PathFact::Missing) => self.refuse(
+                origin,
+                format!("{path} does not exist"),
+                "create it, remove it, or write { path = \"…\", optional = true }",
+            ),
+            Some(PathFact::Failed(errno)) => self.refuse(
+                origin,
+                format!("{path} cannot be looked at (errno {errno})"),
+                "make it readable to root, or remove it",
+            ),
+            None => self.refuse(origin, format!("{path} was not looked at"), "report this"),
+        }
+        None
+    }
+
+    /// Whether every link on the way belongs to the system. Any other may have been planted, to be
+    /// followed with the operator's authority.
+    pub(super) fn trusted(&mut self, path: &HostPath, found: &Found, origin: &Origin) -> bool {
+        let Some(link) = found.links.iter().find(|link| !link.trusted) else {
+            return true;
+        };
+        self.refuse(
+            origin,
+            format!("{path} leads through the link {}, which root does not own alone", link.path),
+            format!("write {} if that is what is meant", found.real),
+        );
+        false
+    }
+
+    fn dangers(&mut self, path: &HostPath, found: &Found, entry: &Entry<'_>) {
+        let origin = &entry.from.origin;
+        // What is typed for one run is meant, but the folder one happens to be in is not typed.
+        let typed = &*origin.file == "command line" && entry.from.value.base() == Base::Root;
+        let reason = entry.reason || typed;
+        let home = self.profile.folders.home.as_ref();
+        let dangers =
+            [path, &found.real].into_iter().filter_map(|at| danger(at, entry.access, home));
+        let refused = dangers.into_iter().find(|danger| !(danger.reasonable && reason));
+        if let Some(danger) = refused {
+            self.refuse(origin, danger.what, danger.remedy);
+        } else if matches!(found.kind, FileKind::Socket | FileKind::Fifo) && !entry.reason {
+            self.refuse(
+                origin,
+                format!("{path} leads to a process outside, which may do what the sandbox may not"),
+                "remove it, or write { path = \"…\", reason = \"why\" }",
+            );
+        }
+    }
+
+    /// Where a bind is shown.
+    fn target(&mut self, to: &Written<Place>) -> Option<JailPath> {
+        let path = self.folder(to)?;
+        let own = ["/proc", "/dev", "/run/sandboxd", "/.sandboxd"];
+        let within = |own: &str| HostPath::try_from(own).is_ok_and(|own| path.is_within(&own));
+        if path.as_str() == "/" || own.into_iter().any(within) {
+            self.refuse(
+                &to.origin,
+                format!("{path} is made by sandboxd"),
+                "show it at another place",
+            );
+            return None;
+        }
+        jail(&path)
+    }
+
+    /// Where the network is the host's, so is the way to resolve names.
+    fn show_resolver(&mut self, shown: &mut Shown) {
+        if self.mode() != Mode::Host {
+            return;
+        }
+        let Some(origin) = self.profile.network.mode.as_ref().map(|mode| mode.origin.clone())
+        else {
+            return;
+        };
+        if self.profile.network.reason.is_none() {
+            self.refuse(
+                &origin,
+                "the host's network reaches everything the host reaches",
+                "write reason = \"…\" beside it, or mode = \"none\"",
+            );
+        }
+        for path in masks::RESOLVER.iter().filter_map(|path| HostPath::try_from(*path).ok()) {
+            let Some(PathFact::Found(found)) = self.host.paths.get(&path) else {
+                continue;
+            };
+            let regular = found.kind == FileKind::Regular;
+            let (true, Some(to)) =
+                (regular && found.links.iter().all(|link| link.trusted), jail(&found.real))
+            else {
+                continue;
+            };
+            if shown.covers(&to) {
+                continue;
+            }
+            shown.links.extend(links(&found.links));
+            shown.trees.push(Tree {
+                from: found.real.clone(),
+                to,
+                kind: Kind::File,
+                write: false,
+                execute: false,
+                socket: false,
+                owner: (found.uid, found.gid),
+                protected: Vec::new(),
+                origin: origin.clone(),
+            });
+        }
+    }
+
+    /// The host's links in `/` whose target is shown, or holds something that is.
+    fn top_links(&self, shown: &mut Shown) {
+        for (path, target) in &self.host.top_links {
+            let absolute = HostPath::try_from("/").and_then(|top| match target.strip_prefix('/') {
+                Some(_) => HostPath::try_from(target.as_str()),
+                None => top.join(target),
+            });
+            let (Some(path), Ok(real)) = (jail(path), absolute) else {
+                continue;
+            };
+            let leads = shown.trees.iter().any(|tree| {
+                tree.from.as_str() == tree.to.as_str()
+                    && (tree.from.is_within(&real) || real.is_within(&tree.from))
+            });
+            if leads {
+                shown.links.insert(path, target.clone());
+            }
+        }
+        let trees = &shown.trees;
+        shown.links.retain(|path, _| {
+            !trees.iter().any(|tree| path.is_within(&tree.to) || tree.to.is_within(path))
+        });
+    }
+}
+
+fn links(links: &[Link]) -> impl Iterator<Item = (JailPath, String)> {
+    links.iter().filter_map(|link| Some((jail(&link.path)?, link.target.clone())))
+}

@@ -1,0 +1,118 @@
+//! `[command]`: what is executed, and as whom.
+
+use super::{Key, Shape};
+use crate::origin::{Written, replace};
+use crate::place::{Place, Relative};
+use crate::reader::{Node, Reader};
+use sandboxd_plan::Text;
+
+/// The keys of `[command]`.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "exec",
+        doc: "program and arguments; the command line replaces it",
+        shape: Shape::Texts,
+    },
+    Key {
+        name: "sha256",
+        doc: "digest of the program: no other content is executed",
+        shape: Shape::Text,
+    },
+    Key { name: "cwd", doc: "working directory inside", shape: Shape::Text },
+    Key {
+        name: "user",
+        doc: "dynamic (a uid of its own, the default), invoker, or the name of a user",
+        shape: Shape::Text,
+    },
+    Key { name: "reason", doc: "why, where user is root", shape: Shape::Text },
+    Key { name: "tty", doc: "", shape: Shape::Unbuilt },
+];
+
+/// `[command]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Command {
+    /// Program and arguments.
+    pub exec: Option<Written<Vec<Text>>>,
+    /// Lower-case hexadecimal SHA-256 of the program.
+    pub sha256: Option<Written<String>>,
+    /// Working directory.
+    pub cwd: Option<Written<Place>>,
+    /// As whom.
+    pub user: Option<Written<User>>,
+    /// Why as root.
+    pub reason: Option<Written<String>>,
+}
+
+/// Who the command is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum User {
+    /// A uid of its own, leased for this run.
+    Dynamic,
+    /// Whoever runs `sandboxd`.
+    Invoker,
+    /// A user of the host.
+    Named(String),
+}
+
+impl Command {
+    pub(crate) fn lay(&mut self, over: Self) {
+        replace(&mut self.exec, over.exec);
+        replace(&mut self.sha256, over.sha256);
+        replace(&mut self.cwd, over.cwd);
+        replace(&mut self.user, over.user);
+        replace(&mut self.reason, over.reason);
+    }
+}
+
+pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Command {
+    let mut command = Command::default();
+    let Some(fields) = reader.fields(node, KEYS) else {
+        return command;
+    };
+    for node in fields.all() {
+        match node.name() {
+            "exec" => command.exec = exec(reader, node),
+            "sha256" => command.sha256 = digest(reader, node),
+            "cwd" => command.cwd = super::files::place(reader, node, Relative::Refused),
+            "user" => command.user = user(reader, node),
+            _ => command.reason = reader.reason(node),
+        }
+    }
+    command
+}
+
+fn exec<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Vec<Text>>> {
+    let words = reader.list(node, |reader, item| {
+        let word = reader.text(item)?;
+        Text::try_from(word.value.as_str()).ok()
+    });
+    if words.first().is_none_or(|program| program.as_bytes().is_empty()) {
+        reader.refuse(node, "names no program", "write [\"/usr/bin/program\", \"argument\"]");
+        return None;
+    }
+    Some(Written { value: words, origin: reader.origin(node) })
+}
+
+fn digest<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {
+    let digest = reader.text(node)?;
+    let hexadecimal = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    if digest.value.len() != 64 || !digest.value.bytes().all(hexadecimal) {
+        reader.refuse(node, "not a SHA-256", "write the 64 digits that sha256sum prints");
+        return None;
+    }
+    Some(digest)
+}
+
+fn user<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<User>> {
+    let name = reader.text(node)?;
+    if name.value.is_empty() || name.value.bytes().all(|byte| byte.is_ascii_digit()) {
+        let what = format!("{:?} is not the name of a user", name.value);
+        reader.refuse(node, what, "write dynamic, invoker, or a name from /etc/passwd");
+        return None;
+    }
+    Some(name.map(|name| match name.as_str() {
+        "dynamic" => User::Dynamic,
+        "invoker" => User::Invoker,
+        _ => User::Named(name),
+    }))
+}

@@ -1,0 +1,93 @@
+//! The JSON Schema of a profile, made from the very keys that the reader accepts.
+
+use super::{KEYS, Key, Shape};
+use serde_json::{Map, Value, json};
+
+/// The JSON Schema (draft 2020-12) of a profile, for editors.
+#[must_use]
+pub fn schema() -> String {
+    let mut schema = table(KEYS);
+    if let Value::Object(map) = &mut schema {
+        map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+        map.insert("title".into(), json!("sandboxd profile"));
+    }
+    format!("{schema:#}")
+}
+
+fn table(keys: &[Key]) -> Value {
+    let properties: Map<String, Value> = keys
+        .iter()
+        .filter(|key| !key.unbuilt())
+        .map(|key| {
+            let mut value = shape(key.shape);
+            if let (Value::Object(map), false) = (&mut value, key.doc.is_empty()) {
+                map.insert("description".into(), json!(key.doc));
+            }
+            (key.name.to_owned(), value)
+        })
+        .collect();
+    json!({ "type": "object", "additionalProperties": false, "properties": properties })
+}
+
+fn shape(shape: Shape) -> Value {
+    match shape {
+        Shape::Text => json!({ "type": "string" }),
+        Shape::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Shape::Boolean => json!({ "type": "boolean" }),
+        Shape::Words(words) => json!({ "enum": words }),
+        Shape::Size => json!({ "anyOf": [
+            { "type": "integer", "minimum": 0 },
+            { "type": "string", "pattern": "^([0-9]+[KMGT]?|unlimited)$" },
+        ] }),
+        Shape::Time => json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h)|0|unlimited)$" }),
+        Shape::Count => json!({ "anyOf": [
+            { "type": "integer", "minimum": 0 },
+            { "const": "unlimited" },
+        ] }),
+        Shape::Cpus => json!({ "anyOf": [
+            { "type": "number", "exclusiveMinimum": 0 },
+            { "const": "unlimited" },
+        ] }),
+        Shape::Variables => {
+            json!({ "type": "object", "additionalProperties": { "type": "string" } })
+        }
+        Shape::Grants => json!({ "type": "array", "items": { "anyOf": [
+            { "type": "string" },
+            required(table(super::files::GRANT), &["path"]),
+        ] } }),
+        Shape::Binds => json!({
+            "type": "array",
+            "items": required(table(super::files::BIND), &["from", "to"]),
+        }),
+        Shape::Protect => json!({ "anyOf": [
+            { "enum": ["default", "strict"] },
+            required(table(super::files::OFF), &["off"]),
+        ] }),
+        Shape::Must(parts) => must(parts),
+        Shape::Table(keys) => table(keys),
+        // Never reached through `table`; nothing is valid here.
+        Shape::Unbuilt => json!(false),
+    }
+}
+
+fn must(parts: &[&str]) -> Value {
+    let word = json!({ "enum": ["always", "if-available"] });
+    if parts.is_empty() {
+        return word;
+    }
+    let properties: Map<String, Value> =
+        parts.iter().map(|part| ((*part).to_owned(), word.clone())).collect();
+    let parts = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": properties,
+    });
+    json!({ "anyOf": [word, parts] })
+}
+
+fn required(mut table: Value, keys: &[&str]) -> Value {
+    if let Value::Object(map) = &mut table {
+        map.insert("required".into(), json!(keys));
+    }
+    table
+}

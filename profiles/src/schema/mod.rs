@@ -1,0 +1,193 @@
+//! The tables of a profile, one file each: its keys, how it is read, how it is laid over another.
+//!
+//! Read [`files`] first: it has every kind of key.
+
+pub(crate) mod command;
+pub(crate) mod env;
+pub(crate) mod files;
+pub mod json;
+pub(crate) mod limits;
+pub(crate) mod network;
+pub(crate) mod require;
+pub(crate) mod show;
+pub(crate) mod syscalls;
+
+use crate::origin::{Written, replace};
+use crate::place::Folders;
+use crate::reader::{Node, Reader};
+use sandboxd_plan::HostPath;
+use toml::de::DeTable;
+
+pub use command::{Command, User};
+pub use env::Env;
+pub use files::{Access, Bind, Files, Grant, Hole, Protect};
+pub use limits::Limits;
+pub use network::{Mode, Network};
+pub use require::{Must, Require};
+pub use syscalls::Syscalls;
+
+/// A profile as it was written, all it extends included. Silent where the operator was: what
+/// silence means is decided in [`resolve`](crate::resolve).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// Identity for limits and messages.
+    pub name: Option<Written<String>>,
+    /// `[command]`.
+    pub command: Command,
+    /// `[env]`.
+    pub env: Env,
+    /// `[files]`.
+    pub files: Files,
+    /// `[syscalls]`.
+    pub syscalls: Syscalls,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[network]`.
+    pub network: Network,
+    /// `[require]`.
+    pub require: Require,
+    /// What `{cwd}` and `{home}` stand for.
+    pub folders: Folders,
+    /// The files it was read from, by the names problems use, and the folders they lie in.
+    pub documents: Vec<(String, HostPath)>,
+}
+
+impl Profile {
+    /// Lay another profile over this one: its lists are appended, its scalars replace.
+    pub(crate) fn lay(&mut self, over: Self) {
+        replace(&mut self.name, over.name);
+        self.command.lay(over.command);
+        self.env.lay(over.env);
+        self.files.lay(over.files);
+        self.syscalls.lay(over.syscalls);
+        self.limits.lay(over.limits);
+        self.network.lay(over.network);
+        self.require.lay(over.require);
+        replace(&mut self.folders.cwd, over.folders.cwd);
+        replace(&mut self.folders.home, over.folders.home);
+        self.documents.extend(over.documents);
+    }
+
+    /// Its name, or the one of a profile that has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_ref().map_or("sandbox", |name| &name.value)
+    }
+}
+
+/// A key of a table.
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    /// For the JSON Schema.
+    pub(crate) doc: &'static str,
+    pub(crate) shape: Shape,
+}
+
+impl Key {
+    pub(crate) const fn unbuilt(&self) -> bool {
+        matches!(self.shape, Shape::Unbuilt)
+    }
+}
+
+/// What the value of a key looks like.
+#[derive(Clone, Copy)]
+pub(crate) enum Shape {
+    Text,
+    Texts,
+    Boolean,
+    Words(&'static [&'static str]),
+    Size,
+    Time,
+    Count,
+    Cpus,
+    Variables,
+    Grants,
+    Binds,
+    Protect,
+    /// `always` or `if-available`, for the whole or for each of these parts.
+    Must(&'static [&'static str]),
+    Table(&'static [Key]),
+    /// Part of the design, not of this version.
+    Unbuilt,
+}
+
+/// The keys of the document itself.
+pub(crate) const KEYS: &[Key] = &[
+    Key { name: "name", doc: "identity: [a-z0-9][a-z0-9-]{0,63}", shape: Shape::Text },
+    Key {
+        name: "extends",
+        doc: "profiles this one is laid over: \"builtin:base\", or a path relative to this file",
+        shape: Shape::Texts,
+    },
+    Key {
+        name: "command",
+        doc: "what is executed, and as whom",
+        shape: Shape::Table(command::KEYS),
+    },
+    Key { name: "env", doc: "the environment, cleared first", shape: Shape::Table(env::KEYS) },
+    Key {
+        name: "files",
+        doc: "what exists inside, and what may be done with it",
+        shape: Shape::Table(files::KEYS),
+    },
+    Key {
+        name: "syscalls",
+        doc: "what may be asked of the kernel",
+        shape: Shape::Table(syscalls::KEYS),
+    },
+    Key { name: "limits", doc: "how much may be used", shape: Shape::Table(limits::KEYS) },
+    Key { name: "network", doc: "what can be reached", shape: Shape::Table(network::KEYS) },
+    Key {
+        name: "require",
+        doc: "what this host may lack; default: nothing",
+        shape: Shape::Table(require::KEYS),
+    },
+    Key { name: "secrets", doc: "", shape: Shape::Unbuilt },
+    Key { name: "call", doc: "", shape: Shape::Unbuilt },
+    Key { name: "serve", doc: "", shape: Shape::Unbuilt },
+    Key { name: "spawn", doc: "", shape: Shape::Unbuilt },
+    Key { name: "budget", doc: "", shape: Shape::Unbuilt },
+];
+
+/// One document read: the profile, and the profiles it extends, not yet laid over them.
+pub(crate) fn read<'d>(
+    reader: &mut Reader<'d>,
+    table: &'d DeTable<'d>,
+) -> (Profile, Vec<Written<String>>) {
+    let fields = reader.document(table, KEYS);
+    let mut profile = Profile::default();
+    let mut extends = Vec::new();
+    for node in fields.all() {
+        match node.name() {
+            "name" => profile.name = name(reader, node),
+            "extends" => extends = reader.list(node, Reader::text),
+            "command" => profile.command = command::read(reader, node),
+            "env" => profile.env = env::read(reader, node),
+            "files" => profile.files = files::read(reader, node),
+            "syscalls" => profile.syscalls = syscalls::read(reader, node),
+            "limits" => profile.limits = limits::read(reader, node),
+            "network" => profile.network = network::read(reader, node),
+            _ => profile.require = require::read(reader, node),
+        }
+    }
+    (profile, extends)
+}
+
+fn name<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {
+    let name = reader.text(node)?;
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let first = name.value.bytes().next().is_some_and(plain);
+    if !first
+        || name.value.len() > 64
+        || !name.value.bytes().all(|byte| plain(byte) || byte == b'-')
+    {
+        let shown: String = name.value.chars().take(80).collect();
+        reader.refuse(
+            node,
+            format!("{shown:?} is not a name"),
+            "write 1 to 64 letters a to z, digits and -, a letter or digit first",
+        );
+        return None;
+    }
+    Some(name)
+}

@@ -1,0 +1,88 @@
+//! `[require]`: what this host may lack. `landlock = "if-available"` is about the whole of it,
+//! `landlock.truncate = "if-available"` about one part.
+
+use super::{Key, Shape};
+use crate::origin::Written;
+use crate::reader::{Node, Reader};
+use std::collections::BTreeMap;
+use toml::de::DeValue;
+
+/// Parts of Landlock that older kernels lack.
+const LANDLOCK: &[&str] = &["truncate", "network", "ioctl", "scope"];
+/// Controllers.
+const CGROUP: &[&str] = &["memory", "pids", "cpu"];
+const WORDS: &[(&str, Must)] = &[("always", Must::Always), ("if-available", Must::IfAvailable)];
+
+/// The keys of `[require]`.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "landlock",
+        doc: "the second layer for files; its parts: truncation (kernel 6.2), TCP ports (6.7), \
+              ioctl on devices (6.10), signals and abstract sockets (6.12)",
+        shape: Shape::Must(LANDLOCK),
+    },
+    Key { name: "cgroup", doc: "limits of the sandbox as a whole", shape: Shape::Must(CGROUP) },
+    Key {
+        name: "memfd_noexec",
+        doc: "that nothing is executed without a file (kernel 6.3)",
+        shape: Shape::Must(&[]),
+    },
+];
+
+/// Whether the host must have something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Must {
+    /// Nothing starts without it.
+    Always,
+    /// The run says that it was waived.
+    IfAvailable,
+}
+
+/// `[require]`, by key without the table's name: `landlock.truncate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Require(pub BTreeMap<String, Written<Must>>);
+
+impl Require {
+    pub(crate) fn lay(&mut self, over: Self) {
+        // A word about the whole replaces what was said about its parts.
+        for key in over.0.keys().filter(|key| !key.contains('.')) {
+            let part = format!("{key}.");
+            self.0.retain(|old, _| !old.starts_with(&part));
+        }
+        self.0.extend(over.0);
+    }
+
+    /// The key that lets the host lack this, where one does: its own, or that of the whole.
+    pub(crate) fn waives(&self, key: &str) -> Option<String> {
+        let whole = key.split('.').next().unwrap_or(key);
+        let own = self.0.get(key).map(|must| (key, must.value));
+        let must = own.or_else(|| self.0.get(whole).map(|must| (whole, must.value)));
+        must.filter(|(_, must)| *must == Must::IfAvailable).map(|(key, _)| format!("require.{key}"))
+    }
+}
+
+pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Require {
+    let mut require = Require::default();
+    let Some(fields) = reader.fields(node, KEYS) else {
+        return require;
+    };
+    for node in fields.all() {
+        let name = node.name();
+        let parts = match name {
+            "landlock" => LANDLOCK,
+            "cgroup" => CGROUP,
+            _ => &[],
+        };
+        if !parts.is_empty() && matches!(node.value, DeValue::Table(_)) {
+            let keys: Vec<Key> =
+                parts.iter().map(|name| Key { name, doc: "", shape: Shape::Must(&[]) }).collect();
+            for part in reader.fields(node, &keys).iter().flat_map(|fields| fields.all()) {
+                let must = reader.word(part, WORDS);
+                require.0.extend(must.map(|must| (format!("{name}.{}", part.name()), must)));
+            }
+        } else if let Some(must) = reader.word(node, WORDS) {
+            require.0.insert(name.to_owned(), must);
+        }
+    }
+    require
+}

@@ -1,0 +1,65 @@
+//! What the supervisor must look at on the host before a profile can be resolved.
+
+use crate::resolve::masks;
+use crate::schema::{Access, Mode, Profile, Protect};
+use sandboxd_plan::HostPath;
+use std::collections::BTreeSet;
+
+/// Paths of the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// To be looked at, links followed and noted.
+    pub paths: BTreeSet<HostPath>,
+    /// Those of them that are writable trees, to be searched for protected names.
+    pub writable: BTreeSet<HostPath>,
+}
+
+/// Which paths [`resolve`](crate::resolve()) will ask for.
+#[must_use]
+pub fn wanted(profile: &Profile) -> Wanted {
+    let mut wanted = Wanted::default();
+    let files = &profile.files;
+    let folders = &profile.folders;
+    let protect = !matches!(files.protect.as_ref().map(|word| &word.value), Some(Protect::Off(_)));
+    let mut shown: Vec<(HostPath, HostPath)> = Vec::new();
+    let grants = files.grants.iter().map(|grant| (&grant.path, &grant.path, grant.access));
+    let binds = files.bind.iter().map(|bind| (&bind.from, &bind.to, bind.access));
+    for (from, to, access) in grants.chain(binds) {
+        let (Some(from), Some(to)) = (from.value.host(folders), to.value.host(folders)) else {
+            continue;
+        };
+        if protect && access == Access::Write {
+            wanted.writable.insert(from.clone());
+        }
+        wanted.paths.insert(from.clone());
+        shown.push((from, to));
+    }
+    let holes = files.hide.iter().map(|hole| &hole.path);
+    let inside = holes.chain(&profile.command.cwd).filter_map(|path| path.value.host(folders));
+    let points = shown.iter().map(|(_, to)| to.clone());
+    let inside: Vec<HostPath> = inside.chain(points).collect();
+    for path in inside {
+        wanted.paths.extend(shown.iter().filter_map(|(from, to)| {
+            let below = path.below(to).filter(|below| !below.is_empty())?;
+            from.join(below).ok()
+        }));
+    }
+    if let Some(program) = program(profile) {
+        wanted.paths.insert(program);
+    }
+    if matches!(profile.network.mode.as_ref().map(|mode| mode.value), Some(Mode::Host)) {
+        let resolver = masks::RESOLVER.iter();
+        wanted.paths.extend(resolver.filter_map(|path| HostPath::try_from(*path).ok()));
+    }
+    let masks = masks::HIDDEN.iter().chain(masks::READ_ONLY);
+    wanted.paths.extend(masks.filter_map(|path| HostPath::try_from(*path).ok()));
+    wanted
+}
+
+/// The program whose content is part of the profile.
+fn program(profile: &Profile) -> Option<HostPath> {
+    profile.command.sha256.as_ref()?;
+    let exec = profile.command.exec.as_ref()?;
+    let program = std::str::from_utf8(exec.value.first()?.as_bytes()).ok()?;
+    HostPath::try_from(program).ok()
+}
