@@ -15,7 +15,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Err(problems) = load(document, &mut nothing_else) {
         assert!(!problems.is_empty(), "refused without a reason");
         for problem in problems {
-            assert!(!problem.what.is_empty() && !problem.remedy.is_empty(), "{problem:?}");
+            assert!(!problem.what.is_empty() && !problem.file.is_empty(), "{problem:?}");
         }
     }
 });
