@@ -1,4 +1,4 @@
-//! Writes `table.rs` from `builtin/syscalls/*.toml`, and fails where the two differ: no launch reads
+//! Writes `table.in` from `builtin/syscalls/*.toml`, and fails where the two differ: no launch reads
 //! TOML. `SANDBOXD_BLESS=1 cargo test -p sandboxd-profiles syscalls` brings the table up to date; run
 //! it twice, since the other tests see the new table only after the next compilation.
 
@@ -157,8 +157,7 @@ fn table() -> String {
     let mut by_number: Vec<(u32, &String)> = numbers.iter().map(|(name, at)| (*at, name)).collect();
     by_number.sort_unstable();
     let mut out = String::from(
-        "//! Made from `builtin/syscalls/*.toml` by the test in `generate`: change those, not this.\n\n\
-         use super::data::{Answer, Base, Check, Condition, Group, Line, Sockets, Test};\n\n\
+        "// Made from `builtin/syscalls/*.toml` by the test in `generate.rs`: change those, not this.\n\n\
          /// Every known system call of x86_64, in order of numbers.\n\
          pub(super) const NUMBERS: &[(u32, &str)] = &[\n",
     );
@@ -196,7 +195,7 @@ fn table() -> String {
 
 #[test]
 fn the_table_is_what_the_data_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/syscalls/table.rs");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/syscalls/table.in");
     let wanted = table();
     if std::env::var_os("SANDBOXD_BLESS").is_some() {
         fs::write(&path, &wanted).unwrap();

@@ -16,7 +16,6 @@ pub mod data;
 mod disassemble;
 mod emit;
 mod nearest;
-#[rustfmt::skip]
 mod table;
 
 #[cfg(test)]
