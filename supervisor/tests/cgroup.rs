@@ -189,7 +189,7 @@ mod tests {
         let status = inside(&group, "exec tail /dev/zero").wait().unwrap();
         assert!(!status.success());
         let usage = group.usage();
-        assert_eq!(usage.oom_kills, Some(1), "{usage:?}");
+        assert!(usage.oom_kills > Some(0), "{usage:?}");
         assert!(
             usage.memory_peak.is_none_or(|peak| peak <= 32 << 20 && peak > 16 << 20),
             "{usage:?}"
@@ -306,7 +306,37 @@ mod tests {
         assert_eq!(place.groups(), 0);
     }
 
-    /// The other process of the test above; by itself it has nothing to do.
+    /// Only in a process that is alone in a delegated v2 cgroup, as under
+    /// `systemd-run --scope -p Delegate=yes`: everywhere else this would touch groups of the host's.
+    #[test]
+    fn a_supervisor_alone_in_its_node_moves_to_a_leaf_and_finds_its_node_again() {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let own = own.trim().strip_prefix("0::/").filter(|own| own.ends_with(".scope"));
+        let tree = Tree::find(&Placement::Own).unwrap();
+        let (Some(own), 3) = (own, tree.facts().controllers().len()) else {
+            println!("not run: needs a v2 scope of its own; missing {:?}", tree.missing());
+            return;
+        };
+        let limits = CgroupLimits {
+            memory: Some(32 << 20),
+            swap: Some(0),
+            cpu_milli: Some(5),
+            processes: Some(8),
+            v1: Vec::new(),
+        };
+        let first = Group::create(&tree, "first", &limits).unwrap();
+        assert!(first.paths()[0].ends_with(&format!("{own}/sandboxd/first")));
+        let now = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        assert_eq!(now.trim(), format!("0::/{own}/supervisor"));
+        let again = Tree::find(&Placement::Own).unwrap();
+        assert_eq!(again.facts(), tree.facts());
+        let second = Group::create(&again, "second", &limits).unwrap();
+        assert!(second.paths()[0].ends_with(&format!("{own}/sandboxd/second")));
+        first.remove().unwrap();
+        second.remove().unwrap();
+    }
+
+    /// The other process of the sweep's test; by itself it has nothing to do.
     #[test]
     fn supervises_until_killed() {
         if let Ok(parent) = std::env::var("SANDBOXD_TEST_PARENT") {

@@ -200,8 +200,11 @@ impl Dir {
         value: &str,
         holds: impl FnOnce(&str) -> bool,
     ) -> Result<(), CgroupError> {
-        self.write(name, value)?;
-        let now = self.read(name)?;
+        let file = self.file(name, OFlags::RDWR)?;
+        put(file.as_fd(), value)
+            .map_err(|errno| CgroupError::refused("write", self.written(name, value), errno))?;
+        let now = text(file.as_fd())
+            .map_err(|errno| CgroupError::refused("read", self.name(name), errno))?;
         if holds(now.trim()) {
             return Ok(());
         }
@@ -249,7 +252,9 @@ fn text(file: BorrowedFd<'_>) -> Result<String, Errno> {
     let mut bytes = Vec::new();
     let mut chunk = [0; CHUNK];
     loop {
-        let count = rustix::io::retry_on_intr(|| rustix::io::read(file, &mut chunk))?;
+        // From the start, wherever a write left the offset.
+        let offset = u64::try_from(bytes.len()).map_err(|_| Errno::FBIG)?;
+        let count = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut chunk, offset))?;
         match chunk.get(..count) {
             None | Some([]) => break,
             Some(part) => bytes.extend_from_slice(part),

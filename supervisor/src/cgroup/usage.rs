@@ -17,7 +17,8 @@ pub struct Usage {
     pub processes_peak: Option<u64>,
     /// How often a process could not be made because of the limit.
     pub processes_refused: Option<u64>,
-    /// Processes that the kernel ended for want of memory.
+    /// Processes that the kernel ended for want of memory; 0 tells that none was. Where all of a
+    /// group is ended at once (v2) the kernel counts the first of them twice.
     pub oom_kills: Option<u64>,
 }
 
