@@ -176,3 +176,21 @@ fn what_a_profile_adds_and_takes_answers_as_seccompiler_does() {
     compare(&rules);
     compare(&Rules { last_syscall: 334, ..rules });
 }
+
+#[test]
+fn jumps_that_a_byte_cannot_hold_arrive_all_the_same() {
+    let alternating = |length: u32| -> Vec<Verdict> {
+        (0..length)
+            .map(|number| if number % 2 == 0 { Verdict::Allow } else { Verdict::Errno(1) })
+            .collect()
+    };
+    let verdicts = alternating(1200);
+    let program = quads(&super::super::emit::emit(&verdicts, &Verdict::Kill).unwrap());
+    for number in 0..1200 {
+        let wanted = if number % 2 == 0 { ALLOW } else { 0x5_0001 };
+        assert_eq!(run(&program, &Call::native(number, [0; 6])), wanted, "{number}");
+    }
+    assert_eq!(run(&program, &Call::native(1200, [0; 6])), KILL);
+    let problem = super::super::emit::emit(&alternating(3000), &Verdict::Kill).unwrap_err();
+    assert!(problem.contains("4096"), "{problem}");
+}
