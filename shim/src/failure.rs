@@ -11,11 +11,7 @@ pub(crate) struct At(pub(crate) Stage);
 
 impl At {
     /// For `map_err`: the call failed on this subject.
-    pub(crate) fn errno(
-        self,
-        call: Call,
-        subject: impl Display,
-    ) -> impl FnOnce(Errno) -> Failure {
+    pub(crate) fn errno(self, call: Call, subject: impl Display) -> impl FnOnce(Errno) -> Failure {
         move |errno| Failure {
             stage: self.0,
             call,

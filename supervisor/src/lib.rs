@@ -1,4 +1,14 @@
+//! The supervisor: it reads profiles, looks at the host, starts sandboxes through the shim, watches
+//! them, and cleans up after them. It holds no unsafe code.
+//!
+//! Begin with `main.rs`, then [`cli`], then [`sandbox`].
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
+pub mod cli;
+pub mod explain;
+pub mod host;
 pub mod lease;
+pub mod paths;
+pub mod profile_file;
+pub mod sandbox;

@@ -94,11 +94,7 @@ pub fn open_among(numbers: core::ops::Range<i32>) -> Result<usize> {
     // SAFETY: the kernel reads and writes the first `count` elements of `polled`, which has 1024.
     unsafe { syscall(libc::SYS_poll, [polled.as_mut_ptr().addr(), count, 0, 0, 0, 0]) }?;
     let closed = PollFlags::NVAL.bits();
-    Ok(polled
-        .iter()
-        .take(count)
-        .filter(|slot| slot.revents.cast_unsigned() & closed == 0)
-        .count())
+    Ok(polled.iter().take(count).filter(|slot| slot.revents.cast_unsigned() & closed == 0).count())
 }
 
 /// The number of a descriptor, for messages and for the arguments of raw calls.

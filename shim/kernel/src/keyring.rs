@@ -13,8 +13,7 @@ use rustix::io::{Errno, Result};
 pub fn join_new_session() -> Result<()> {
     const KEYCTL_JOIN_SESSION_KEYRING: usize = 1;
     // SAFETY: a null name asks for an anonymous keyring; the kernel reads no memory of ours.
-    let joined =
-        unsafe { syscall(libc::SYS_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0, 0]) };
+    let joined = unsafe { syscall(libc::SYS_keyctl, [KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0, 0]) };
     match joined {
         Ok(_) | Err(Errno::NOSYS) => Ok(()),
         Err(error) => Err(error),

@@ -72,8 +72,7 @@ impl Ruleset {
         let attr = RulesetAttr { handled_access_fs: fs, handled_access_net: net, scoped };
         // An older kernel takes a longer attribute as long as what it does not know is zero, and
         // says E2BIG where it is not: exactly the refusal that is wanted.
-        let arguments =
-            [(&raw const attr).addr(), size_of::<RulesetAttr>(), 0, 0, 0, 0];
+        let arguments = [(&raw const attr).addr(), size_of::<RulesetAttr>(), 0, 0, 0, 0];
         // SAFETY: the kernel reads `size_of::<RulesetAttr>()` bytes from `attr`, which outlives the
         // call, and answers with a descriptor that is new.
         let fd = unsafe { syscall(libc::SYS_landlock_create_ruleset, arguments) }?;

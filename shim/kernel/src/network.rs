@@ -26,8 +26,7 @@ pub fn loopback_up() -> Result<()> {
     let mut name = [0; 16];
     name[..2].copy_from_slice(b"lo");
     let request = IfReq { name, flags: IFF_UP, rest: [0; 22] };
-    let arguments =
-        [number(socket.as_fd()), SIOCSIFFLAGS, (&raw const request).addr(), 0, 0, 0];
+    let arguments = [number(socket.as_fd()), SIOCSIFFLAGS, (&raw const request).addr(), 0, 0, 0];
     // SAFETY: SIOCSIFFLAGS reads one `struct ifreq`, 40 bytes, which is what `IfReq` is.
     unsafe { syscall(libc::SYS_ioctl, arguments) }.map(drop)
 }

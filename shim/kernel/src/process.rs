@@ -134,7 +134,7 @@ struct Handover<'a> {
     env: Texts<'a>,
     /// Copies under numbers that no target number can hit.
     sources: &'a [OwnedFd],
-    failed: Errno,
+    failed: Option<Errno>,
 }
 
 /// Starts a program the way vfork(2) does: the child borrows this process's memory until it has
@@ -154,7 +154,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
         argv: Texts::new(spawn.argv),
         env: Texts::new(&[]),
         sources: &sources,
-        failed: Errno::from_raw_os_error(0),
+        failed: None,
     };
     let mut stack: Vec<u128> = Vec::with_capacity(4096);
     let mut pidfd: i32 = -1;
@@ -180,12 +180,12 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
     let pid = cloned?;
     // SAFETY: the kernel made this descriptor for us and nobody else owns it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    if handover.failed.raw_os_error() != 0 {
+    if let Some(failed) = handover.failed {
         rustix::process::waitid(
             rustix::process::WaitId::PidFd(pidfd.as_fd()),
             rustix::process::WaitIdOptions::EXITED,
         )?;
-        return Err(handover.failed);
+        return Err(failed);
     }
     Ok(Started { pid, pidfd })
 }
@@ -214,15 +214,16 @@ unsafe fn clone_onto(args: &CloneArgs, handover: *mut c_void) -> Result<Pid> {
             inlateout("rax") libc::SYS_clone3 => answer,
             in("rdi") &raw const *args,
             in("rsi") size_of::<CloneArgs>(),
-            lateout("rcx") _,
-            lateout("r11") _,
+            // Not `lateout`: the instruction destroys both before the inputs are used for the last time.
+            out("rcx") _,
+            out("r11") _,
         );
     }
     match i32::try_from(answer).ok().and_then(Pid::from_raw) {
         Some(pid) if answer > 0 => Ok(pid),
-        _ => Err(Errno::from_raw_os_error(
-            i32::try_from(answer.wrapping_neg()).unwrap_or(libc::EIO),
-        )),
+        _ => {
+            Err(Errno::from_raw_os_error(i32::try_from(answer.wrapping_neg()).unwrap_or(libc::EIO)))
+        }
     }
 }
 
@@ -239,12 +240,12 @@ unsafe extern "C" fn child(handover: *mut c_void) -> ! {
         if let Err(error) =
             unsafe { syscall(libc::SYS_dup2, [number(source.as_fd()), target, 0, 0, 0, 0]) }
         {
-            handover.failed = error;
+            handover.failed = Some(error);
             exit(127);
         }
     }
     handover.failed =
-        exec_texts(Program::File(handover.program), &handover.argv, &handover.env);
+        Some(exec_texts(Program::File(handover.program), &handover.argv, &handover.env));
     exit(127)
 }
 
@@ -282,8 +283,9 @@ pub fn probe(call: u32) -> Result<()> {
 pub fn exit(status: i32) -> ! {
     loop {
         // SAFETY: exit_group takes an integer and does not return; the loop is for the type alone.
-        let ended =
-            unsafe { syscall(libc::SYS_exit_group, [status.unsigned_abs() as usize, 0, 0, 0, 0, 0]) };
+        let ended = unsafe {
+            syscall(libc::SYS_exit_group, [status.unsigned_abs() as usize, 0, 0, 0, 0, 0])
+        };
         if ended.is_err() {
             core::hint::spin_loop();
         }
@@ -302,9 +304,8 @@ fn address<T>(pointer: *mut T) -> u64 {
 pub fn user_namespace(pidfd: BorrowedFd<'_>) -> Result<OwnedFd> {
     const PIDFD_GET_USER_NAMESPACE: usize = 0xff09;
     // SAFETY: the ioctl takes no argument and answers with a descriptor that is new.
-    let fd = unsafe {
-        syscall(libc::SYS_ioctl, [number(pidfd), PIDFD_GET_USER_NAMESPACE, 0, 0, 0, 0])
-    }?;
+    let fd =
+        unsafe { syscall(libc::SYS_ioctl, [number(pidfd), PIDFD_GET_USER_NAMESPACE, 0, 0, 0, 0]) }?;
     let fd = i32::try_from(fd).map_err(|_| Errno::OVERFLOW)?;
     // SAFETY: the kernel just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -367,5 +368,23 @@ impl Sleeper {
         let fd = usize::try_from(self.0.pidfd.as_raw_fd()).map_err(|_| Errno::BADF)?;
         // SAFETY: with null pointers for the information and the usage, waitid writes nothing.
         unsafe { syscall(libc::SYS_waitid, [P_PIDFD, fd, 0, WEXITED | WCLONE, 0, 0]) }.map(drop)
+    }
+}
+
+/// Signals the process group that a process leads, `pidfd_send_signal(PIDFD_SIGNAL_PROCESS_GROUP)`
+/// (kernel 6.9); before that kernel, the process alone.
+///
+/// # Errors
+/// `ESRCH` where it has ended, `EPERM` where it is not the caller's to signal.
+pub fn signal_group(leader: BorrowedFd<'_>, signal: u8) -> Result<()> {
+    const PROCESS_GROUP: usize = 4;
+    let send = |flags| {
+        let arguments = [number(leader), usize::from(signal), 0, flags, 0, 0];
+        // SAFETY: with a null siginfo the kernel reads no memory of ours.
+        unsafe { syscall(libc::SYS_pidfd_send_signal, arguments) }.map(drop)
+    };
+    match send(PROCESS_GROUP) {
+        Err(Errno::INVAL) => send(0),
+        sent => sent,
     }
 }

@@ -17,14 +17,8 @@ pub fn install(program: &[Instruction]) -> Result<()> {
     const SECCOMP_FILTER_FLAG_LOG: usize = 2;
     let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
     let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-    let arguments = [
-        SECCOMP_SET_MODE_FILTER,
-        SECCOMP_FILTER_FLAG_LOG,
-        (&raw const program).addr(),
-        0,
-        0,
-        0,
-    ];
+    let arguments =
+        [SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_LOG, (&raw const program).addr(), 0, 0, 0];
     // SAFETY: the kernel reads `len` instructions through `filter`, which points to that many, and
     // writes nothing.
     unsafe { syscall(libc::SYS_seccomp, arguments) }.map(drop)

@@ -41,14 +41,8 @@ pub fn block_all() -> Result<u64> {
 pub fn set_mask(mask: u64) -> Result<u64> {
     const SIG_SETMASK: usize = 2;
     let mut before: u64 = 0;
-    let arguments = [
-        SIG_SETMASK,
-        (&raw const mask).addr(),
-        (&raw mut before).addr(),
-        SET_SIZE,
-        0,
-        0,
-    ];
+    let arguments =
+        [SIG_SETMASK, (&raw const mask).addr(), (&raw mut before).addr(), SET_SIZE, 0, 0];
     // SAFETY: the kernel reads eight bytes from `mask` and writes eight to `before`.
     unsafe { syscall(libc::SYS_rt_sigprocmask, arguments) }?;
     Ok(before)

@@ -187,8 +187,11 @@ mod tests {
         ];
         let filter = Filter::try_from(program).unwrap();
         let json = serde_json::to_string(&filter).unwrap();
-        assert_eq!(json, "\"00200000000000040015\
-                           01ffc000003e000600007fff0000\"");
+        assert_eq!(
+            json,
+            "\"00200000000000040015\
+                           01ffc000003e000600007fff0000\""
+        );
         assert_eq!(serde_json::from_str::<Filter>(&json).unwrap(), filter);
     }
 

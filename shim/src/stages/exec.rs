@@ -45,11 +45,7 @@ pub(crate) fn exec(_: Tested, plan: &Exec) -> Result<Infallible, Failure> {
 }
 
 /// Executes a candidate only where it is the very file whose digest the supervisor checked.
-fn execute_pinned(
-    candidate: &JailPath,
-    argv: &[&CStr],
-    env: &[&CStr],
-) -> Result<Errno, Failure> {
+fn execute_pinned(candidate: &JailPath, argv: &[&CStr], env: &[&CStr]) -> Result<Errno, Failure> {
     let checked = fds::inherited(PINNED).map_err(AT.errno(Call::Fcntl, candidate))?;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let file = match rustix::fs::openat(CWD, candidate.as_str(), flags, Mode::empty()) {

@@ -34,9 +34,7 @@ pub(crate) fn confine(_: Demoted, plan: &Landlock) -> Result<Confined, Failure> 
             .allow_port(rule.port, rule.rights)
             .map_err(AT.errno(Call::LandlockAddRule, rule.port))?;
     }
-    ruleset
-        .restrict(plan.flags)
-        .map_err(AT.errno(Call::LandlockRestrictSelf, "ruleset"))?;
+    ruleset.restrict(plan.flags).map_err(AT.errno(Call::LandlockRestrictSelf, "ruleset"))?;
     Ok(Confined(()))
 }
 
@@ -53,7 +51,5 @@ fn allow(ruleset: &Ruleset, PathRule { path, kind, rights }: &PathRule) -> Resul
         (Kind::File, true) => return Err(AT.errno(Call::Stat, path)(Errno::ISDIR)),
         (Kind::Directory, true) | (Kind::File, false) => {}
     }
-    ruleset
-        .allow_beneath(opened.as_fd(), *rights)
-        .map_err(AT.errno(Call::LandlockAddRule, path))
+    ruleset.allow_beneath(opened.as_fd(), *rights).map_err(AT.errno(Call::LandlockAddRule, path))
 }

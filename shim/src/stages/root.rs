@@ -15,9 +15,7 @@ use alloc::string::String;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::{
-    MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-};
+use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use sandboxd_kernel::mount::{self, Attributes, Reach};
 use sandboxd_plan::{Call, Failure, HostPath, JailPath, Kind, Mount, Root, RootOp, Stage};
 
@@ -175,8 +173,7 @@ fn open(root: &OwnedFd, path: &str) -> Result<OwnedFd, Failure> {
         "" => ".",
         below => below,
     };
-    let resolve =
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     rustix::fs::openat2(root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
         .map_err(AT.errno(Call::Open, path))
 }
@@ -204,8 +201,7 @@ fn clone_tree(of: &OwnedFd, path: &str) -> Result<OwnedFd, Failure> {
 }
 
 fn attach(tree: &OwnedFd, there: &OwnedFd, path: &str) -> Result<(), Failure> {
-    let flags =
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(tree, "", there, "", flags).map_err(AT.errno(Call::MoveMount, path))
 }
 

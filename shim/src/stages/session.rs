@@ -18,7 +18,8 @@ const AT: At = At(Stage::Session);
 pub(crate) struct Alone(());
 
 pub(crate) fn begin(plan: &Session) -> Result<Alone, Failure> {
-    let granted = i32::try_from(plan.granted).map_err(|_| AT.because(Call::CloseRange, "granted"))?;
+    let granted =
+        i32::try_from(plan.granted).map_err(|_| AT.because(Call::CloseRange, "granted"))?;
     let end = sandboxd_plan::fds::FIRST_GRANTED + granted;
     fds::close_from(end).map_err(AT.errno(Call::CloseRange, end))?;
     fds::close_on_exec_from(sandboxd_plan::fds::PLAN).map_err(AT.errno(Call::CloseRange, 3))?;

@@ -9,7 +9,9 @@
 #![no_std]
 
 #[cfg(not(target_arch = "x86_64"))]
-compile_error!("sandboxd runs on x86_64 so far: the entry point and the filter tables are per machine");
+compile_error!(
+    "sandboxd runs on x86_64 so far: the entry point and the filter tables are per machine"
+);
 
 pub mod arena;
 pub mod memory;

@@ -1,0 +1,168 @@
+//! `sandboxd doctor`: what this host enforces, found by doing it.
+
+use super::output::{say, say_json};
+use super::typed::Doctor;
+use crate::cgroup::{Placement, Tree};
+use crate::host;
+use crate::lease::Settings;
+use crate::sandbox::{self, StartError};
+use sandboxd_profiles::{Invocation, Overrides, Wanted, builtin};
+use serde::Serialize;
+use std::time::Instant;
+
+/// One mechanism.
+#[derive(Debug, Serialize)]
+struct Finding {
+    mechanism: &'static str,
+    works: bool,
+    evidence: String,
+    remedy: String,
+}
+
+/// What a builtin profile gets here.
+#[derive(Debug, Serialize)]
+struct Builtin {
+    profile: String,
+    runs: bool,
+    evidence: String,
+}
+
+pub(crate) fn doctor(arguments: &Doctor) -> u8 {
+    let findings = mechanisms();
+    let profiles: Vec<Builtin> = builtin::list().iter().map(|one| try_profile(one.name)).collect();
+    let all = profiles.iter().all(|one| one.runs);
+    let said = if arguments.json {
+        say_json(&serde_json::json!({ "mechanisms": findings, "profiles": profiles }))
+    } else {
+        say(&words(&findings, &profiles))
+    };
+    u8::from(!(all && said))
+}
+
+fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
+    let mut text = String::new();
+    for one in findings {
+        let state = if one.works { "works" } else { "lacks" };
+        text.push_str(&format!("{state}  {:<16}{}\n", one.mechanism, one.evidence));
+        if !one.works {
+            text.push_str(&format!("  remedy  {}\n", one.remedy));
+        }
+    }
+    text.push('\n');
+    for one in profiles {
+        let state = if one.runs { "runs " } else { "fails" };
+        text.push_str(&format!("{state}  {:<22}{}\n", one.profile, one.evidence));
+    }
+    text
+}
+
+fn mechanisms() -> Vec<Finding> {
+    let missing = host::missing_capabilities();
+    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    let facts = host::probe(&Wanted::default(), sandboxd_profiles::host::CgroupFacts::None);
+    let mut findings = vec![
+        Finding {
+            mechanism: "privileges",
+            works: missing.is_empty() && host::in_initial_user_namespace(),
+            evidence: if missing.is_empty() {
+                String::from("root, with every capability that is needed")
+            } else {
+                format!("without {}", names.join(", "))
+            },
+            remedy: String::from("run as root of the machine"),
+        },
+        Finding {
+            mechanism: "landlock",
+            works: facts.landlock.is_some(),
+            evidence: facts.landlock.map_or_else(
+                || String::from("not in this kernel, or switched off"),
+                |found| format!("ABI {}, errata {:#x}", found.abi, found.errata),
+            ),
+            remedy: String::from("kernel 5.13 or newer, booted with lsm=landlock,…"),
+        },
+        Finding {
+            mechanism: "memfd_noexec",
+            works: facts.memfd_noexec,
+            evidence: String::from("vm.memfd_noexec"),
+            remedy: String::from(
+                "kernel 6.3 or newer, or waive it: [require] memfd_noexec = \"if-available\"",
+            ),
+        },
+    ];
+    findings.extend(cgroups());
+    findings
+}
+
+fn cgroups() -> Vec<Finding> {
+    let placement = match Settings::read() {
+        Ok(settings) => settings.cgroups.parent.map_or(Placement::Own, Placement::Below),
+        Err(error) => {
+            return vec![Finding {
+                mechanism: "settings",
+                works: false,
+                evidence: error.subject,
+                remedy: error.remedy,
+            }];
+        }
+    };
+    match Tree::find(&placement) {
+        Ok(tree) => {
+            let found = Finding {
+                mechanism: "cgroups",
+                works: tree.missing().is_empty(),
+                evidence: format!("{:?}", tree.facts()),
+                remedy: String::from("see the controllers below"),
+            };
+            let missing = tree.missing().iter().map(|one| Finding {
+                mechanism: one.controller.name(),
+                works: false,
+                evidence: one.why.clone(),
+                remedy: one.remedy.clone(),
+            });
+            std::iter::once(found).chain(missing).collect()
+        }
+        Err(error) => vec![Finding {
+            mechanism: "cgroups",
+            works: false,
+            evidence: error.to_string(),
+            remedy: error.remedy,
+        }],
+    }
+}
+
+/// Runs `true` under a builtin profile: every stage, every probe of the self-test.
+fn try_profile(name: &str) -> Builtin {
+    let profile = format!("builtin:{name}");
+    match run_true(name) {
+        Ok((status, waived)) => Builtin {
+            profile,
+            runs: status == 0,
+            evidence: match (status, waived.is_empty()) {
+                (0, true) => String::from("every layer on, every probe answered as planned"),
+                (0, false) => format!("waived: {}", waived.join(", ")),
+                (status, _) => format!("`true` ended with {status}"),
+            },
+        },
+        Err(error) => {
+            let text = error.text(&profile);
+            let reason: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
+            Builtin { profile, runs: false, evidence: reason.join("; ") }
+        }
+    }
+}
+
+fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
+    let (_, home) = host::folders();
+    let cwd = sandboxd_plan::HostPath::try_from("/var/empty").ok();
+    let document = builtin::find(name).ok_or_else(|| StartError::found("profile", name))?;
+    let mut profile =
+        sandboxd_profiles::load(document, &mut |_| Err(String::from("not a builtin")))?;
+    let command = sandboxd_plan::Text::try_from("true")
+        .map_err(|error| StartError::found("command", error.to_string()))?;
+    profile.apply(&Overrides { command: vec![command], cwd, home, ..Overrides::default() })?;
+    let invocation = Invocation { env: Vec::new() };
+    let request =
+        sandbox::Request { profile: &profile, invocation: &invocation, since: Instant::now() };
+    let finished = sandbox::run(&request, &mut |_| Ok(()))?;
+    Ok((finished.result.exit_status(), finished.waived))
+}

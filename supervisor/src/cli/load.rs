@@ -1,0 +1,71 @@
+//! From what was typed to a profile and an invocation.
+
+use super::typed::Grants;
+use crate::sandbox::StartError;
+use crate::{host, profile_file};
+use sandboxd_plan::Text;
+use sandboxd_profiles::{Invocation, Overrides, Problem, Profile};
+use std::os::unix::ffi::OsStringExt;
+
+/// What is run where no profile is named: nothing but the system's programs, and the current folder
+/// to read.
+const DEFAULT: &str = "builtin:untrusted";
+
+/// The profile with the command line laid over it, and what belongs to this invocation.
+pub(crate) fn load(grants: &Grants) -> Result<(Profile, Invocation), StartError> {
+    let (cwd, home) = host::folders();
+    let named = grants.profile.is_some();
+    let name = grants.profile.clone().unwrap_or_else(|| DEFAULT.to_owned());
+    let document = profile_file::read(&name).map_err(|problem| vec![problem])?;
+    let mut read = |path: &sandboxd_plan::HostPath| {
+        profile_file::read(path.as_str()).map_err(|problem| problem.what)
+    };
+    let mut profile = sandboxd_profiles::load(document, &mut read)?;
+    let mut overrides = Overrides {
+        read: grants.read.clone(),
+        write: grants.write.clone(),
+        execute: grants.execute.clone(),
+        bind: grants.bind.clone(),
+        env: grants.env.clone(),
+        set: grants.set.clone(),
+        command: texts(grants.command.clone())?,
+        cwd,
+        home,
+    };
+    if !named && overrides.read.is_empty() && overrides.write.is_empty() {
+        overrides.read.push(String::from("."));
+    }
+    profile.apply(&overrides)?;
+    Ok((profile, Invocation { env: environment() }))
+}
+
+/// The name a run goes by before its profile is known.
+pub(crate) fn name(grants: &Grants) -> String {
+    let command = grants.command.first().map(|name| name.to_string_lossy().into_owned());
+    command.or_else(|| grants.profile.clone()).unwrap_or_else(|| DEFAULT.to_owned())
+}
+
+fn texts(list: Vec<std::ffi::OsString>) -> Result<Vec<Text>, StartError> {
+    list.into_iter()
+        .map(|text| {
+            Text::try_from(text.into_vec()).map_err(|error| {
+                StartError::Problems(vec![Problem {
+                    file: String::from("command line"),
+                    at: None,
+                    key: String::from("command"),
+                    what: error.to_string(),
+                    remedy: String::from("write it without"),
+                }])
+            })
+        })
+        .collect()
+}
+
+/// The caller's environment; nothing with a NUL can be in it.
+fn environment() -> Vec<(Text, Text)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            Some((Text::try_from(name.into_vec()).ok()?, Text::try_from(value.into_vec()).ok()?))
+        })
+        .collect()
+}

@@ -1,0 +1,28 @@
+//! `sandboxd man` and `sandboxd completions`: made from the definition of the command line.
+
+use super::NOT_SET_UP;
+use super::output::warn;
+use super::typed::Sandboxd;
+use clap::CommandFactory;
+use clap_mangen::Man;
+use std::path::Path;
+
+pub(crate) fn completions(shell: clap_complete::Shell) -> u8 {
+    clap_complete::generate(shell, &mut Sandboxd::command(), "sandboxd", &mut std::io::stdout());
+    0
+}
+
+pub(crate) fn man(folder: Option<&Path>) -> u8 {
+    let command = Sandboxd::command();
+    let written = match folder {
+        None => Man::new(command).render(&mut std::io::stdout()),
+        Some(folder) => clap_mangen::generate_to(command, folder),
+    };
+    match written {
+        Ok(()) => 0,
+        Err(error) => {
+            warn(&format!("sandboxd: the man pages were not written: {error}\n"));
+            NOT_SET_UP
+        }
+    }
+}

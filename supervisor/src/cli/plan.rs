@@ -1,0 +1,120 @@
+//! `sandboxd plan`.
+
+use super::output::{say, say_json, warn};
+use super::typed::Plan;
+use super::{NOT_SET_UP, load};
+use crate::sandbox::{self, StartError};
+use sandboxd_plan::{Confinement, Resource, Rlimit, RootOp};
+use sandboxd_profiles::{Resolved, syscalls};
+
+pub(crate) fn plan(arguments: &Plan) -> u8 {
+    let name = load::name(&arguments.grants);
+    match resolve(arguments) {
+        Ok(resolved) => {
+            let said = if arguments.json {
+                say_json(&resolved)
+            } else if arguments.filter {
+                say(&syscalls::disassemble(&resolved.plan.command.syscalls))
+            } else {
+                say(&words(&resolved))
+            };
+            if said { 0 } else { NOT_SET_UP }
+        }
+        Err(error) => {
+            warn(&error.text(&name));
+            error.exit_status()
+        }
+    }
+}
+
+fn resolve(arguments: &Plan) -> Result<Resolved, StartError> {
+    let (profile, invocation) = load::load(&arguments.grants)?;
+    let prepared = sandbox::prepare(&profile, &invocation)?;
+    let resolved = prepared.resolved.clone();
+    prepared.release()?;
+    Ok(resolved)
+}
+
+/// The plan for people, stage by stage.
+fn words(resolved: &Resolved) -> String {
+    let plan = &resolved.plan;
+    let mut text = format!("{} (uid {})\n", plan.id, plan.command.identity.uid);
+    let mut line = |head: &str, rest: String| text.push_str(&format!("  {head:<11}{rest}\n"));
+    let own: Vec<&str> = plan.namespaces.own.iter().map(|one| one.name()).collect();
+    line("namespaces", own.join(" "));
+    for op in &plan.root.ops {
+        if let Some(words) = root_op(op) {
+            line("root", words);
+        }
+    }
+    for Rlimit { resource, value } in &plan.limits.rlimits {
+        line("limits", format!("{} {}", resource_name(*resource), number(*value)));
+    }
+    match &resolved.outside.cgroup {
+        Some(limits) => line(
+            "cgroup",
+            format!(
+                "memory {} swap {} cpu {}/1000 processes {}",
+                amount(limits.memory),
+                amount(limits.swap),
+                amount(limits.cpu_milli),
+                amount(limits.processes),
+            ),
+        ),
+        None => line("cgroup", String::from("none")),
+    }
+    confinement(&mut line, &plan.command);
+    for probe in &plan.probes {
+        line("self-test", probe.name());
+    }
+    let argv: Vec<String> = plan.exec.argv.iter().map(ToString::to_string).collect();
+    line("exec", format!("{} (in {})", argv.join(" "), plan.exec.cwd));
+    for waived in &resolved.waived {
+        line("waived", format!("{}: {}", waived.key, waived.what));
+    }
+    text
+}
+
+fn confinement(line: &mut impl FnMut(&str, String), to: &Confinement) {
+    for rule in &to.landlock.paths {
+        line("landlock", format!("{} rights {:#x}", rule.path, rule.rights));
+    }
+    line(
+        "seccomp",
+        format!("{} instructions (--filter prints them)", to.syscalls.instructions().len()),
+    );
+}
+
+fn root_op(op: &RootOp) -> Option<String> {
+    Some(match op {
+        RootOp::Bind { from, to, mount, idmap, .. } => format!(
+            "bind {from} on {to}{}{}{}",
+            if mount.read_only { " read-only" } else { " writable" },
+            if mount.no_exec { " noexec" } else { "" },
+            if idmap.is_some() { " idmapped" } else { "" },
+        ),
+        RootOp::Tmpfs { to, size, .. } => format!("tmpfs on {to}, {size} bytes"),
+        RootOp::Proc { to } => format!("proc on {to}"),
+        RootOp::Devpts { to } => format!("devpts on {to}"),
+        RootOp::Sysctl { path, value } => format!("write {value} into {path}"),
+        RootOp::Hide { path, .. } => format!("hide {path}"),
+        RootOp::Hold { path, mount, .. } => {
+            format!("hold {path}{}", if mount.read_only { " read-only" } else { "" })
+        }
+        RootOp::Remount { path, .. } => format!("remount {path}"),
+        RootOp::Symlink { path, target } => format!("link {path} to {target}"),
+        RootOp::Directory { .. } | RootOp::File { .. } | RootOp::Device { .. } => return None,
+    })
+}
+
+fn resource_name(resource: Resource) -> String {
+    format!("{resource:?}").to_lowercase()
+}
+
+fn number(value: u64) -> String {
+    if value == u64::MAX { String::from("unlimited") } else { value.to_string() }
+}
+
+fn amount(value: Option<u64>) -> String {
+    value.map_or_else(|| String::from("unlimited"), |value| value.to_string())
+}

@@ -1,0 +1,143 @@
+//! `sandboxd run`.
+
+use super::output::warn;
+use super::typed::Run;
+use super::{NOT_SET_UP, load};
+use crate::explain::printable;
+use crate::sandbox::{self, Finished, Receipt, Request, RunResult, StartError};
+use rustix::io::Errno;
+use serde_json::json;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Instant;
+
+pub(crate) fn run(arguments: Run, since: Instant) -> u8 {
+    let name = load::name(&arguments.grants);
+    let json = arguments.json;
+    match start(arguments, since) {
+        Ok(status) => status,
+        Err(error) => {
+            if json {
+                warn(&format!("{}\n", error.json(&name)));
+            } else {
+                warn(&error.text(&name));
+            }
+            error.exit_status()
+        }
+    }
+}
+
+fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
+    let Run { grants, receipt, result_fd, json, quiet } = arguments;
+    // Before anything is started: a result that cannot be told is found out now.
+    let mut result_file = result_fd.map(take_result_fd).transpose()?;
+    let (profile, invocation) = load::load(&grants)?;
+    let mut write_receipt = |made: &Receipt| match &receipt {
+        Some(path) => write(path, made),
+        None => Ok(()),
+    };
+    let request = Request { profile: &profile, invocation: &invocation, since };
+    let Finished { result, waived, left } = sandbox::run(&request, &mut write_receipt)?;
+    if let Some(file) = &mut result_file {
+        tell_result(file, &result)?;
+    }
+    match (json, quiet) {
+        (true, _) => {
+            warn(&format!("{}\n", json!({ "result": result, "waived": waived, "left": left })))
+        }
+        (false, true) => {}
+        (false, false) => warn(&words(&result, &waived)),
+    }
+    for what in &left {
+        warn(&format!("sandboxd: not cleaned up: {}\n", printable(what)));
+    }
+    Ok(if left.is_empty() { result.exit_status() } else { NOT_SET_UP })
+}
+
+/// What a person should know of how it ended; nothing where it just ended.
+fn words(result: &RunResult, waived: &[String]) -> String {
+    let mut text = String::new();
+    for what in waived {
+        text.push_str(&format!(
+            "sandboxd: not enforced on this host, by leave of the profile: {what}\n"
+        ));
+    }
+    let ends = [
+        (result.timeout, "its wall time was used up ([limits].wall_time)"),
+        (result.cpu_limit, "its CPU time was used up ([limits].cpu_time)"),
+        (result.output_limit, "its output reached the limit ([limits].output)"),
+        (
+            result.oom,
+            "it ran out of memory ([limits].memory), and the kernel killed what used most",
+        ),
+    ];
+    for (_, what) in ends.iter().filter(|(holds, _)| *holds) {
+        text.push_str(&format!("sandboxd: {}: {what}\n", result.sandbox));
+    }
+    if let Some(refused) = result.processes_refused.filter(|refused| *refused > 0) {
+        text.push_str(&format!(
+            "sandboxd: {}: {refused} times no process could be started ([limits].processes)\n",
+            result.sandbox
+        ));
+    }
+    if !result.may_execute.is_empty() {
+        text.push_str(
+            "sandboxd: the command made what the host may execute; look before you use it:\n",
+        );
+        for path in &result.may_execute {
+            text.push_str(&format!("  {}\n", printable(path)));
+        }
+    }
+    text
+}
+
+/// Takes the descriptor that was named, which must be open and not one of the standard three.
+fn take_result_fd(number: i32) -> Result<File, StartError> {
+    let remedy =
+        "give a descriptor that is open for writing: sandboxd run --result-fd 3 … 3>result.json";
+    if number < 3 {
+        return Err(StartError::found("result-fd", number.to_string()).with_remedy(remedy));
+    }
+    let fd = sandboxd_kernel::fds::take(number).map_err(|errno| {
+        StartError::call("fcntl", format!("result-fd {number}"), errno).with_remedy(remedy)
+    })?;
+    let access = rustix::fs::fcntl_getfl(&fd)
+        .map_err(|errno| StartError::call("fcntl", format!("result-fd {number}"), errno))?;
+    if access & rustix::fs::OFlags::RWMODE == rustix::fs::OFlags::RDONLY {
+        return Err(StartError::found("result-fd", number.to_string()).with_remedy(remedy));
+    }
+    Ok(File::from(fd))
+}
+
+fn tell_result(file: &mut File, result: &RunResult) -> Result<(), StartError> {
+    let text = serde_json::to_string(result)
+        .map_err(|error| StartError::found("encode", error.to_string()))?;
+    writeln!(file, "{text}").map_err(|error| {
+        StartError::found("write", format!("result: {error}"))
+            .with_remedy("the command has run; only its result could not be written")
+    })
+}
+
+/// Writes the receipt to a file of its own: made anew, so that no link is followed and nothing that
+/// was there is changed before the new one is whole.
+fn write(path: &Path, receipt: &Receipt) -> Result<(), StartError> {
+    let failed = |error: &std::io::Error| {
+        let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+        StartError::call("open", format!("{}", path.display()), errno).with_remedy(
+            "the receipt could not be written, so the command was not run: name a path that can be",
+        )
+    };
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!(".{}", std::process::id()));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial)
+        .map_err(|error| failed(&error))?;
+    serde_json::to_writer_pretty(&mut file, receipt)
+        .map_err(|error| StartError::found("encode", error.to_string()))?;
+    writeln!(file).and_then(|()| std::fs::rename(&partial, path)).map_err(|error| failed(&error))
+}

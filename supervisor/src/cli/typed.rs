@@ -1,0 +1,172 @@
+//! What can be typed. From this one definition come the parser, `--help`, the man pages and the
+//! completions.
+
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Start programs so that the kernel, not their good will, decides what they can touch.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sandboxd",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Begin with:\n  sandboxd run -- ls                     see a command confined to reading this folder\n  sandboxd run -w . -- make              the same, but it may write this folder\n  sandboxd profile list                  the profiles that ship\n  sandboxd doctor                        what this host can enforce"
+)]
+pub struct Sandboxd {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a command inside a sandbox.
+    Run(Run),
+    /// Say whether a profile can be run here, and what is wrong with it where not.
+    Check(Check),
+    /// Print what a run would do: every mount, rule, limit and system call.
+    Plan(Plan),
+    /// List, show, begin and describe profiles.
+    Profile(Profile),
+    /// Say what this host can enforce, what each builtin profile gets, and what to change.
+    Doctor(Doctor),
+    /// Print completions for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page, or write all of them into a folder.
+    Man {
+        /// Where to write them.
+        folder: Option<PathBuf>,
+    },
+}
+
+/// Which profile, and what is laid over it.
+#[derive(Debug, Args)]
+pub struct Grants {
+    /// The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable.
+    #[arg(short, long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// Let the command read PATH and what lies below it.
+    #[arg(short, long, value_name = "PATH")]
+    pub read: Vec<String>,
+    /// Let the command read and write PATH and what lies below it.
+    #[arg(short, long, value_name = "PATH")]
+    pub write: Vec<String>,
+    /// Let the command read and execute PATH and what lies below it.
+    #[arg(short = 'x', long, value_name = "PATH")]
+    pub execute: Vec<String>,
+    /// Show FROM of the host as TO inside; ACCESS is read, write or execute.
+    #[arg(long, value_name = "FROM:TO[:ACCESS]")]
+    pub bind: Vec<String>,
+    /// Set a variable, or pass one on from here. Nothing else is passed on.
+    #[arg(short, long, value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// Set any key of the profile, the value as TOML: --set limits.memory='"1G"'.
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// The command and its arguments, after `--`; without it, the profile's own.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
+/// Run a command inside a sandbox.
+///
+/// Every layer is on before the command starts, and has been tried; what this host cannot enforce
+/// stops the run. Standard input, output and error are the command's. It ends when sandboxd ends.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: the command's own; 128+n where signal n ended it; 124 where its wall time was used\nup; 125 where the sandbox could not be set up; 126 where the command could not be executed; 127\nwhere it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'            nothing but this folder, and that only to read\n  sandboxd run -p builtin:coding-agent -- bash     a shell that may edit this folder\n  sandboxd run -p agent.toml --receipt r.json      the profile's own command, and what was enforced"
+)]
+pub struct Run {
+    /// The profile and what is laid over it.
+    #[command(flatten)]
+    pub grants: Grants,
+    /// Write what was enforced to FILE, before the command starts (JSON).
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+    /// Write what became of the command to descriptor N (JSON).
+    #[arg(long, value_name = "N")]
+    pub result_fd: Option<i32>,
+    /// Say everything as JSON, one object a line, on standard error.
+    #[arg(long)]
+    pub json: bool,
+    /// Say nothing but why a command was not started.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Say whether a profile can be run here, and what is wrong with it where not.
+///
+/// Exit status: 0 where it can, 125 where not.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The profile and what is laid over it.
+    #[command(flatten)]
+    pub grants: Grants,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Print what a run would do: every mount, rule, limit and system call.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// The profile and what is laid over it.
+    #[command(flatten)]
+    pub grants: Grants,
+    /// Print exactly what the shim reads, and what the supervisor does around it.
+    #[arg(long)]
+    pub json: bool,
+    /// Print the system call filter, an instruction a line.
+    #[arg(long)]
+    pub filter: bool,
+}
+
+/// List, show, begin and describe profiles.
+#[derive(Debug, Args)]
+pub struct Profile {
+    /// Which.
+    #[command(subcommand)]
+    pub command: ProfileCommand,
+}
+
+/// What to do with profiles.
+#[derive(Debug, Subcommand)]
+pub enum ProfileCommand {
+    /// List the profiles that ship.
+    List {
+        /// Print them as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a profile with all it extends, and where each line comes from.
+    Show {
+        /// A file, or builtin:NAME.
+        profile: String,
+    },
+    /// Write a profile to begin with.
+    Init {
+        /// Where; must not exist.
+        #[arg(default_value = "agent.toml")]
+        file: PathBuf,
+        /// The builtin profile it extends.
+        #[arg(long, default_value = "coding-agent", value_name = "NAME")]
+        extends: String,
+    },
+    /// Print the JSON Schema of profiles, for editors.
+    Schema,
+}
+
+/// Say what this host can enforce, what each builtin profile gets, and what to change.
+///
+/// Exit status: 0 where every builtin profile can be run, 1 where not.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print it as JSON.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,163 @@
+//! What the operator can do about a failure, and how an errno and foreign text are written.
+
+use rustix::io::Errno;
+use sandboxd_plan::{Call, Failure, Stage};
+
+/// What the operator can do, or nothing where we know no better than the error itself.
+#[must_use]
+pub fn remedy(failure: &Failure) -> Option<&'static str> {
+    // Where the kernel was not asked there is no errno; this one stands in no row.
+    let errno = match failure.errno {
+        0 => Errno::ILSEQ,
+        number => Errno::from_raw_os_error(number),
+    };
+    Some(match (failure.stage, failure.call, errno) {
+        (Stage::Session, Call::CloseRange, Errno::NOSYS | Errno::INVAL) => {
+            "close_range(2) needs kernel 5.11: run a newer kernel"
+        }
+        (Stage::Session, Call::ReadPlan, _) => {
+            "supervisor and shim do not fit each other: this is a defect of sandboxd; please report it"
+        }
+        (Stage::Session, Call::Keyctl, Errno::DQUOT) => {
+            "root's key quota is used up: raise kernel.keys.root_maxkeys"
+        }
+        (Stage::Namespaces, _, Errno::PERM) => {
+            "the supervisor lacks CAP_SYS_ADMIN or CAP_NET_ADMIN: run it as root, outside a container that drops them"
+        }
+        (Stage::Namespaces, Call::Write, Errno::NOSPC) => {
+            "a cpuset of the host has no cpus or memory nodes: give the parent cgroup some"
+        }
+        (Stage::Root, Call::Open, Errno::NOENT) => {
+            "create it, or remove it from the profile, or write { path = \"…\", optional = true }"
+        }
+        (Stage::Root, Call::Open, Errno::LOOP) => {
+            "a symbolic link appeared on the way since the profile was checked: write the real path"
+        }
+        (Stage::Root, Call::Open, Errno::ACCESS) => {
+            "not even the supervisor may walk there (a FUSE or NFS mount?): grant another path"
+        }
+        (Stage::Root, Call::MountSetattr, Errno::INVAL) => {
+            "this file system cannot be idmapped: set [command].user to the owner of the folder, or move the folder to ext4, xfs, btrfs or tmpfs"
+        }
+        (Stage::Root, Call::Stat, Errno::NOTDIR | Errno::ISDIR) => {
+            "the path changed while the sandbox was being started: run again, and if it happens again, look who changes it"
+        }
+        (
+            Stage::Root,
+            Call::Fsopen | Call::OpenTree | Call::MountSetattr | Call::MoveMount,
+            Errno::NOSYS,
+        ) => "the mount API on descriptors needs kernel 5.12: run a newer kernel",
+        (Stage::Root, _, Errno::PERM) => {
+            "mounting is refused: run as root, outside a container that forbids it"
+        }
+        (Stage::Root, _, Errno::NOSPC) => {
+            "the host's limit of mounts is reached: raise fs.mount-max"
+        }
+        (Stage::Limits, Call::Prlimit, Errno::PERM) => {
+            "the limit exceeds the supervisor's own hard limit: lower it in [limits], or raise the supervisor's (LimitNOFILE= and the like)"
+        }
+        (Stage::Limits | Stage::Split, _, Errno::AGAIN | Errno::NOMEM) => {
+            "the host or an outer cgroup is out of processes or memory: raise its limit, or run fewer sandboxes"
+        }
+        (Stage::Identity, Call::Setresuid, Errno::INVAL) => {
+            "the uid does not exist in this user namespace: set [uids] in /etc/sandboxd/config.toml to a range that does"
+        }
+        (Stage::Identity, Call::Setresuid, Errno::AGAIN) => {
+            "the user already runs as many processes as [limits].processes allows"
+        }
+        (Stage::Identity, _, Errno::PERM) => {
+            "the supervisor lacks CAP_SETUID, CAP_SETGID or CAP_SETPCAP: run it as root"
+        }
+        (Stage::Landlock, Call::LandlockCreateRuleset, Errno::NOSYS | Errno::OPNOTSUPP) => {
+            "the kernel has Landlock off: boot with lsm=landlock,... (see `sandboxd doctor`)"
+        }
+        (Stage::Landlock, Call::LandlockRestrictSelf, Errno::TOOBIG) => {
+            "sixteen Landlock layers are in force already: start sandboxd outside of other sandboxes"
+        }
+        (Stage::Landlock, Call::Open, Errno::NOENT | Errno::ACCESS) => {
+            "the path is not in the sandbox, or its user may not walk to it: check its permissions, or remove it from the profile"
+        }
+        (Stage::Seccomp, Call::Seccomp, Errno::NOMEM) => {
+            "the filters in force are too long together: start sandboxd outside of other sandboxes"
+        }
+        (Stage::Seccomp, Call::Seccomp, Errno::NOSYS | Errno::INVAL) => {
+            "the kernel lacks seccomp filters: CONFIG_SECCOMP_FILTER=y"
+        }
+        (Stage::SelfTest, Call::Probe, _) => {
+            "a layer does not hold on this host: run `sandboxd doctor`, and do not run anything untrusted here"
+        }
+        (Stage::Exec, Call::Execve, Errno::NOENT) => {
+            "the program is not inside the sandbox: check its spelling, and grant its folder with -x or [files].execute"
+        }
+        (Stage::Exec, Call::Execve, Errno::ACCESS) => {
+            "the program may be read but not executed: grant its folder with -x or [files].execute, or make it executable"
+        }
+        (Stage::Exec, Call::Execve, Errno::NOEXEC) => {
+            "the file is not a program: give a script a first line such as #!/bin/sh"
+        }
+        (Stage::Exec, Call::Chdir, Errno::NOENT) => {
+            "the working directory is not inside the sandbox: set [command].cwd, or grant the folder"
+        }
+        (Stage::Exec, Call::Chdir, Errno::ACCESS) => {
+            "the sandbox's user may not enter the working directory: chmod o+x it, or grant it with -w"
+        }
+        _ => return None,
+    })
+}
+
+/// An errno in words and by name: `no such file or directory (ENOENT)`.
+#[must_use]
+pub fn errno(number: i32) -> String {
+    let name = nix::errno::Errno::from_raw(number);
+    let text = name.desc();
+    let mut letters = text.chars();
+    let lower = letters.next().map(char::to_lowercase).into_iter().flatten();
+    format!("{}{} ({name:?})", lower.collect::<String>(), letters.as_str())
+}
+
+/// Foreign text on one line, without anything a terminal would act on.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|letter| {
+            let escape = letter.is_control()
+                || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let escaped = escape.then(|| letter.escape_default());
+            let plain = (!escape).then_some(letter);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+/// The same, with line ends kept.
+#[must_use]
+pub fn printable_lines(text: &str) -> String {
+    text.split('\n').map(printable).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_acts_on_is_escaped() {
+        assert_eq!(printable("a\x1b]52;c;x\x07b\nc"), "a\\u{1b}]52;c;x\\u{7}b\\nc");
+        assert_eq!(printable("\u{202e}exe"), "\\u{202e}exe");
+        assert_eq!(printable("/srv/größe"), "/srv/größe");
+        assert_eq!(printable("\u{9b}31m"), "\\u{9b}31m");
+    }
+
+    #[test]
+    fn an_errno_has_words_and_a_name() {
+        assert_eq!(errno(2), "no such file or directory (ENOENT)");
+    }
+
+    #[test]
+    fn a_missing_program_and_a_missing_path_have_different_remedies() {
+        let failure = |stage, call| Failure { stage, call, subject: String::new(), errno: 2 };
+        let program = remedy(&failure(Stage::Exec, Call::Execve));
+        let path = remedy(&failure(Stage::Root, Call::Open));
+        assert!(program.is_some() && path.is_some() && program != path);
+        assert_eq!(remedy(&failure(Stage::Session, Call::Fcntl)), None);
+    }
+}

@@ -1,0 +1,144 @@
+//! What this host is and has: probed once per run, decided upon by `sandboxd-profiles`.
+
+use crate::paths;
+use caps::{CapSet, Capability};
+use rustix::process::Resource;
+use sandboxd_kernel::landlock;
+use sandboxd_plan::HostPath;
+use sandboxd_profiles::Wanted;
+use sandboxd_profiles::host::{CgroupFacts, HostFacts, LandlockFacts};
+use std::collections::BTreeMap;
+
+/// What the privileged path needs, and what it needs it for.
+pub const NEEDED: &[(Capability, &str)] = &[
+    (Capability::CAP_SYS_ADMIN, "namespaces and mounts"),
+    (Capability::CAP_NET_ADMIN, "the loopback interface of the sandbox's network"),
+    (Capability::CAP_SETUID, "a uid of its own for each sandbox"),
+    (Capability::CAP_SETGID, "a gid of its own for each sandbox"),
+    (Capability::CAP_SETPCAP, "emptying the bounding set"),
+    (Capability::CAP_MKNOD, "the sandbox's own /dev"),
+    (Capability::CAP_KILL, "forwarding signals to the sandbox's uid"),
+    (Capability::CAP_DAC_OVERRIDE, "walking to granted paths that their owner keeps private"),
+];
+
+/// The last system call of each kernel that brought new ones, newest first; `Documentation` of each
+/// release and `arch/x86/entry/syscalls/syscall_64.tbl`.
+const LAST_SYSCALLS: &[((u32, u32), u32)] = &[
+    ((6, 19), 470),
+    ((6, 17), 469),
+    ((6, 15), 467),
+    ((6, 13), 466),
+    ((6, 10), 462),
+    ((6, 8), 461),
+    ((6, 7), 456),
+    ((6, 6), 452),
+    ((6, 5), 451),
+    ((5, 17), 450),
+    ((5, 16), 449),
+    ((5, 15), 448),
+    ((5, 14), 447),
+    ((5, 13), 446),
+    ((5, 12), 442),
+    ((0, 0), 441),
+];
+
+/// Looks at the host, and at what the profile names.
+#[must_use]
+pub fn probe(wanted: &Wanted, cgroups: CgroupFacts) -> HostFacts {
+    let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
+    HostFacts {
+        last_syscall: last_syscall(&kernel),
+        kernel,
+        landlock: landlock::abi()
+            .ok()
+            .map(|abi| LandlockFacts { abi, errata: landlock::errata().unwrap_or(0) }),
+        cgroups,
+        privileged: missing_capabilities().is_empty() && in_initial_user_namespace(),
+        memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec").exists(),
+        open_files_max: rustix::process::getrlimit(Resource::Nofile).maximum,
+        users: users(),
+        invoker: invoker(),
+        top_links: paths::top_links(),
+        paths: paths::look(wanted),
+    }
+}
+
+/// The capabilities of [`NEEDED`] that this process lacks.
+#[must_use]
+pub fn missing_capabilities() -> Vec<Capability> {
+    let have = caps::read(None, CapSet::Effective).unwrap_or_default();
+    NEEDED.iter().map(|(one, _)| *one).filter(|one| !have.contains(one)).collect()
+}
+
+/// Whether root here is root of the machine: the whole id range maps onto itself.
+#[must_use]
+pub fn in_initial_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+fn last_syscall(kernel: &str) -> u32 {
+    let mut numbers = kernel.split(|letter: char| !letter.is_ascii_digit());
+    let mut next = || numbers.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0);
+    let version = (next(), next());
+    LAST_SYSCALLS.iter().find(|(since, _)| version >= *since).map_or(441, |(_, last)| *last)
+}
+
+/// Users of `/etc/passwd`. Not through NSS: its modules would be loaded into a root process, and a
+/// user who exists only in a directory service has a numeric uid to be named by.
+fn users() -> BTreeMap<String, (u32, u32)> {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            let mut ids = fields.skip(1).map(str::parse);
+            Some((name.to_owned(), (ids.next()?.ok()?, ids.next()?.ok()?)))
+        })
+        .collect()
+}
+
+/// Who runs `sandboxd`: under sudo, whoever called it.
+fn invoker() -> (u32, u32) {
+    let own = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let id = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    match (own, id("SUDO_UID"), id("SUDO_GID")) {
+        ((0, _), Some(uid), Some(gid)) => (uid, gid),
+        _ => own,
+    }
+}
+
+/// The caller's working directory and home, where they are paths a profile can name.
+#[must_use]
+pub fn folders() -> (Option<HostPath>, Option<HostPath>) {
+    let path = |path: std::path::PathBuf| {
+        path.into_os_string().into_string().ok().and_then(|path| HostPath::try_from(path).ok())
+    };
+    let cwd = std::env::current_dir().ok().and_then(path);
+    let (uid, _) = invoker();
+    let home = std::fs::read_to_string("/etc/passwd").ok().and_then(|text| {
+        text.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            match fields.as_slice() {
+                [_, _, id, _, _, home, ..] if id.parse() == Ok(uid) => {
+                    HostPath::try_from(*home).ok()
+                }
+                _ => None,
+            }
+        })
+    });
+    (cwd, home)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_system_call_follows_the_version() {
+        assert_eq!(last_syscall("6.18.44-fc"), 469);
+        assert_eq!(last_syscall("6.1.0-50-amd64"), 450);
+        assert_eq!(last_syscall("7.2.12+deb14"), 470);
+        assert_eq!(last_syscall("5.10.0"), 441);
+    }
+}

@@ -1,0 +1,172 @@
+//! Looking at paths of the host: what is there, which links lie on the way, and what in a writable
+//! tree the host may later execute.
+//!
+//! As root on trees that others write: every step is relative to a descriptor, no link is followed
+//! that was not looked at, and nothing is opened but for its name (`O_PATH`) or its entries.
+
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+use sandboxd_plan::HostPath;
+use sandboxd_profiles::Wanted;
+use sandboxd_profiles::host::{FileKind, Found, Link, PathFact, ProtectedFact};
+use std::collections::BTreeMap;
+
+pub mod protected;
+
+/// As many links as the kernel follows, path_resolution(7).
+const MOST_LINKS: usize = 40;
+
+/// Trees that only the system's own administration writes. A link anywhere else may have been
+/// planted by a sandbox that could write there, whoever owns it.
+const SYSTEM: &[&str] = &["/usr", "/etc", "/opt", "/var", "/lib", "/nix", "/snap", "/bin", "/sbin"];
+
+/// What is at each path that a profile names.
+#[must_use]
+pub fn look(wanted: &Wanted) -> BTreeMap<HostPath, PathFact> {
+    let Ok(root) = open_root() else {
+        return BTreeMap::new();
+    };
+    wanted
+        .paths
+        .iter()
+        .map(|path| {
+            let fact = match find(&root, path, wanted.writable.contains(path)) {
+                Ok(found) => PathFact::Found(found),
+                Err(Errno::NOENT | Errno::NOTDIR) => PathFact::Missing,
+                Err(errno) => PathFact::Failed(errno.raw_os_error()),
+            };
+            (path.clone(), fact)
+        })
+        .collect()
+}
+
+/// The links in `/` into another tree, such as `/bin` to `usr/bin`.
+#[must_use]
+pub fn top_links() -> BTreeMap<HostPath, String> {
+    let Ok(root) = open_root() else {
+        return BTreeMap::new();
+    };
+    ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]
+        .iter()
+        .filter_map(|name| {
+            let target = rustix::fs::readlinkat(&root, *name, Vec::new()).ok()?;
+            let path = HostPath::try_from(format!("/{name}")).ok()?;
+            Some((path, target.into_string().ok()?))
+        })
+        .collect()
+}
+
+fn open_root() -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, "/", flags, Mode::empty())
+}
+
+fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<Found> {
+    let (file, real, links) = match open(root, path.as_str()) {
+        Ok(file) => (file, path.clone(), Vec::new()),
+        Err(Errno::LOOP) => follow(root, path)?,
+        Err(errno) => return Err(errno),
+    };
+    let stat = rustix::fs::fstat(&file)?;
+    let kind = kind(&stat);
+    let protected = if writable && kind == FileKind::Directory {
+        protected_below(&file, &real)
+    } else {
+        Vec::new()
+    };
+    Ok(Found {
+        kind,
+        real,
+        links,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mode: stat.st_mode & 0o7777,
+        links_count: stat.st_nlink,
+        protected,
+    })
+}
+
+fn protected_below(tree: &OwnedFd, path: &HostPath) -> Vec<ProtectedFact> {
+    protected::search(tree, path).found
+}
+
+/// Opens a path that has no link in it, for its name only.
+pub(crate) fn open(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
+    let below = match path.trim_start_matches('/') {
+        "" => ".",
+        below => below,
+    };
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
+    rustix::fs::openat2(root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+/// Walks a path component by component and notes every link on the way.
+fn follow(root: &OwnedFd, path: &HostPath) -> rustix::io::Result<(OwnedFd, HostPath, Vec<Link>)> {
+    let mut links = Vec::new();
+    // The part that is known to have no link in it, and what is still to be walked.
+    let mut walked = HostPath::try_from("/").map_err(|_| Errno::INVAL)?;
+    let mut ahead: Vec<String> = components(path.as_str());
+    while let Some(name) = ahead.pop() {
+        if name == ".." {
+            walked = walked.parent().unwrap_or(walked);
+            continue;
+        }
+        let next = walked.join(&name).map_err(|_| Errno::NAMETOOLONG)?;
+        let parent = open(root, walked.as_str())?;
+        let stat = rustix::fs::statat(&parent, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
+            walked = next;
+            continue;
+        }
+        if links.len() == MOST_LINKS {
+            return Err(Errno::LOOP);
+        }
+        let target = rustix::fs::readlinkat(&parent, name.as_str(), Vec::new())?;
+        let target = target.into_string().map_err(|_| Errno::ILSEQ)?;
+        let trusted = is_trusted(root, &next, &stat)?;
+        ahead.extend(components(&target));
+        if target.starts_with('/') {
+            walked = HostPath::try_from("/").map_err(|_| Errno::INVAL)?;
+        }
+        links.push(Link { path: next, target, trusted });
+    }
+    Ok((open(root, walked.as_str())?, walked, links))
+}
+
+/// The components of a path, last first.
+fn components(path: &str) -> Vec<String> {
+    path.split('/').filter(|name| !matches!(*name, "" | ".")).rev().map(str::to_owned).collect()
+}
+
+/// Whether a link belongs to the system: it lies in one of its trees or in `/`, root owns it, and
+/// nobody but root may write any directory above it.
+fn is_trusted(root: &OwnedFd, path: &HostPath, link: &Stat) -> rustix::io::Result<bool> {
+    let system = path.parent().is_some_and(|parent| parent.as_str() == "/")
+        || SYSTEM
+            .iter()
+            .any(|tree| HostPath::try_from(*tree).is_ok_and(|tree| path.is_within(&tree)));
+    if !system || link.st_uid != 0 {
+        return Ok(false);
+    }
+    let mut above = path.parent();
+    while let Some(directory) = above {
+        let stat = rustix::fs::fstat(open(root, directory.as_str())?)?;
+        if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 {
+            return Ok(false);
+        }
+        above = directory.parent();
+    }
+    Ok(true)
+}
+
+fn kind(stat: &Stat) -> FileKind {
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => FileKind::Directory,
+        FileType::CharacterDevice => FileKind::Character,
+        FileType::BlockDevice => FileKind::Block,
+        FileType::Fifo => FileKind::Fifo,
+        FileType::Socket => FileKind::Socket,
+        FileType::RegularFile | FileType::Symlink | FileType::Unknown => FileKind::Regular,
+    }
+}

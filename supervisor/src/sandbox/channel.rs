@@ -1,0 +1,154 @@
+//! The two sockets to a sandbox: the report, until its command is executed, and the lifeline, as long
+//! as init lives.
+
+use super::error::StartError;
+use super::state::Event;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use sandboxd_plan::{Notice, Report, report};
+use std::io::IoSliceMut;
+use std::mem::MaybeUninit;
+use tokio::io::unix::AsyncFd;
+
+/// As large as a report gets: a failure, or the answers of a few dozen probes.
+const MOST_REPORT: usize = 64 << 10;
+
+/// Where the shim reports.
+pub(crate) struct Reports(Option<AsyncFd<OwnedFd>>);
+
+impl Reports {
+    pub(crate) fn new(socket: OwnedFd) -> Result<Self, StartError> {
+        watched(socket).map(|socket| Self(Some(socket)))
+    }
+
+    /// The next report, or the end of them; after that, nothing ever.
+    pub(crate) async fn next(&mut self) -> Result<Event, StartError> {
+        let Some(socket) = &self.0 else {
+            return std::future::pending().await;
+        };
+        let mut packet = vec![0; MOST_REPORT];
+        let read = read_packet(socket, |fd| Ok(rustix::io::read(fd, &mut packet)?)).await?;
+        if read == 0 {
+            self.0 = None;
+            return Ok(Event::ReportClosed);
+        }
+        let packet = packet.get(..read).unwrap_or_default();
+        match serde_json::from_slice(packet) {
+            Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
+            Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
+            Err(error) => Err(StartError::found("report", error.to_string())),
+        }
+    }
+
+    /// Lets the shim execute the command.
+    pub(crate) fn go(&self) -> Result<(), StartError> {
+        let Some(socket) = &self.0 else {
+            return Err(StartError::found("write", "the shim is gone"));
+        };
+        rustix::io::write(socket.get_ref(), &[report::GO])
+            .map(drop)
+            .map_err(|errno| StartError::call("write", "go", errno))
+    }
+}
+
+/// What init dies without.
+pub(crate) struct Lifeline {
+    socket: AsyncFd<OwnedFd>,
+    open: bool,
+}
+
+impl Lifeline {
+    pub(crate) fn new(socket: OwnedFd) -> Result<Self, StartError> {
+        watched(socket).map(|socket| Self { socket, open: true })
+    }
+
+    /// What init says next; the descriptor that comes with its first word goes to `command`.
+    pub(crate) async fn next(
+        &mut self,
+        command: &mut Option<OwnedFd>,
+    ) -> Result<Event, StartError> {
+        loop {
+            if !self.open {
+                return std::future::pending().await;
+            }
+            let (packet, fd) = read_packet(&self.socket, receive).await?;
+            if fd.is_some() {
+                *command = fd;
+            }
+            match packet {
+                Some(packet) => return event(packet),
+                // Init is going; the news of its end comes with its pidfd.
+                None => self.open = false,
+            }
+        }
+    }
+
+    /// What init said before it was gone, where that was not heard yet.
+    pub(crate) fn last(&mut self) -> Result<Option<Event>, StartError> {
+        match receive(self.socket.get_ref().as_fd()) {
+            Ok((Some(packet), _)) => event(packet).map(Some),
+            Ok((None, _)) | Err(Errno::AGAIN) => Ok(None),
+            Err(errno) => Err(StartError::call("recvmsg", "lifeline", errno)),
+        }
+    }
+}
+
+fn event(packet: [u8; 2]) -> Result<Event, StartError> {
+    Notice::decode(&packet)
+        .map(Event::Notice)
+        .ok_or_else(|| StartError::found("recvmsg", format!("init said {packet:?}")))
+}
+
+/// One packet and the descriptor that came with it; no packet at the end of the stream.
+fn receive(socket: BorrowedFd<'_>) -> rustix::io::Result<(Option<[u8; 2]>, Option<OwnedFd>)> {
+    let mut packet = [0; 2];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = rustix::net::recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut packet)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let fd = ancillary
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+            _ => None,
+        })
+        .next();
+    Ok(((received.bytes > 0).then_some(packet), fd))
+}
+
+async fn read_packet<T>(
+    socket: &AsyncFd<OwnedFd>,
+    mut read: impl FnMut(BorrowedFd<'_>) -> rustix::io::Result<T>,
+) -> Result<T, StartError> {
+    loop {
+        let mut ready = socket
+            .readable()
+            .await
+            .map_err(|_| StartError::found("epoll_wait", "a socket to the sandbox"))?;
+        match read(socket.get_ref().as_fd()) {
+            Ok(packet) => return Ok(packet),
+            Err(Errno::AGAIN) => ready.clear_ready(),
+            Err(Errno::INTR) => {}
+            Err(errno) => {
+                return Err(StartError::call("recvmsg", "a socket to the sandbox", errno));
+            }
+        }
+    }
+}
+
+/// A descriptor that can be waited on.
+#[expect(
+    deprecated,
+    reason = "unsound only for types that can change their descriptor, unlike this"
+)]
+pub(super) fn watched(fd: OwnedFd) -> Result<AsyncFd<OwnedFd>, StartError> {
+    AsyncFd::new(fd).map_err(|error| {
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        StartError::call("epoll_ctl", "a descriptor of the sandbox", errno)
+    })
+}

@@ -1,0 +1,217 @@
+//! One loop owns a run: it waits for everything that can happen, asks [`next`], and does what that
+//! says. It never waits on the sandbox alone.
+
+use super::channel::{Lifeline, Reports, watched};
+use super::error::StartError;
+use super::inspect::{Inspected, inspect};
+use super::relay::Relays;
+use super::signals::{Signals, Told};
+use super::spawn::Entering;
+use super::state::{Action, End, Event, Limit, State, next};
+use crate::cgroup::Group;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use sandboxd_plan::{Enforced, Notice};
+use sandboxd_profiles::Resolved;
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+
+/// How often CPU time is compared with its limit.
+const CPU_TICK: Duration = Duration::from_millis(100);
+/// Long after anything that is to happen.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Called between the look from outside and the command's start; its failure keeps the command from
+/// running.
+pub(crate) type OnGo<'a> = &'a mut dyn FnMut(&Enforced, &Inspected) -> Result<(), StartError>;
+
+/// A run that is being driven.
+pub(crate) struct Driver<'a> {
+    pub(crate) resolved: &'a Resolved,
+    pub(crate) group: Option<&'a Group>,
+    state: State,
+    init: Pid,
+    pidfd: AsyncFd<OwnedFd>,
+    reports: Reports,
+    lifeline: Lifeline,
+    /// What the shim said holds.
+    enforced: Option<Enforced>,
+    /// The command's pidfd, once init has sent it.
+    command: Option<OwnedFd>,
+    relays: Relays,
+    wall_deadline: Option<Instant>,
+    cpu_tick: Option<Instant>,
+    signals: Signals,
+}
+
+impl<'a> Driver<'a> {
+    /// Takes over a shim that was just started.
+    ///
+    /// # Errors
+    /// Where a descriptor cannot be waited on.
+    pub(crate) fn new(
+        resolved: &'a Resolved,
+        group: Option<&'a Group>,
+        entering: Entering,
+        relays: Relays,
+        signals: Signals,
+    ) -> Result<Self, StartError> {
+        let now = Instant::now();
+        let outside = &resolved.outside;
+        Ok(Self {
+            resolved,
+            group,
+            state: State::Entering { ready: false, enforced: None },
+            init: entering.init.pid,
+            pidfd: watched(entering.init.pidfd)?,
+            reports: Reports::new(entering.report)?,
+            lifeline: Lifeline::new(entering.lifeline)?,
+            enforced: None,
+            command: None,
+            relays,
+            wall_deadline: outside.wall_time_ms.map(|limit| now + Duration::from_millis(limit)),
+            cpu_tick: outside.cpu_time_ms.map(|_| now + CPU_TICK),
+            signals,
+        })
+    }
+
+    /// Drives the run to its end. Everything in the sandbox is dead when this returns, whichever way.
+    ///
+    /// # Errors
+    /// Where the sandbox is not what it says, or a channel to it breaks; the command then did not run
+    /// or was killed.
+    pub(crate) async fn drive(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
+        let end = self.run(on_go).await;
+        // The end of init is the end of every process in its pid namespace.
+        let killed = self.kill();
+        let reaped = self.reap();
+        if end.is_ok() {
+            killed?;
+            reaped?;
+            self.relays.drain().await;
+        }
+        end
+    }
+
+    async fn run(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
+        loop {
+            let event = self.wait().await?;
+            match &event {
+                Event::Enforced(enforced) => self.enforced = Some(enforced.clone()),
+                Event::Notice(Notice::Ready) if self.command.is_none() => {
+                    return Err(StartError::found("recvmsg", "init sent no pidfd"));
+                }
+                _ => {}
+            }
+            let state = std::mem::replace(&mut self.state, State::Ended(End::Silent));
+            let (state, actions) = next(state, event, Instant::now());
+            self.state = state;
+            for action in actions {
+                self.perform(action, on_go)?;
+            }
+            if let State::Ended(end) = &self.state {
+                return Ok(end.clone());
+            }
+        }
+    }
+
+    /// The next thing that happens. What init says comes before the news that it is gone.
+    async fn wait(&mut self) -> Result<Event, StartError> {
+        let deadline = self.deadline();
+        tokio::select! {
+            biased;
+            event = self.reports.next() => event,
+            event = self.lifeline.next(&mut self.command) => event,
+            gone = self.pidfd.readable() => match gone {
+                Ok(_) => Ok(self.lifeline.last()?.unwrap_or(Event::InitGone)),
+                Err(_) => Err(StartError::found("epoll_wait", "pidfd")),
+            },
+            told = self.signals.next() => Ok(match told {
+                Told::Stop(number) => Event::Stop(number),
+                Told::Forward(number) => Event::Forward(number),
+            }),
+            () = self.relays.full() => Ok(Event::Limit(Limit::Output)),
+            () = tokio::time::sleep_until(deadline.into()) => Ok(self.passed(deadline)),
+        }
+    }
+
+    /// When to wake up without anything having happened.
+    fn deadline(&self) -> Instant {
+        let kill_at = match &self.state {
+            State::Stopping { kill_at, .. } => Some(*kill_at),
+            _ => None,
+        };
+        let earliest = [kill_at, self.wall_deadline, self.cpu_tick].into_iter().flatten().min();
+        earliest.unwrap_or_else(|| Instant::now() + NEVER)
+    }
+
+    /// Which of the deadlines this was.
+    fn passed(&mut self, deadline: Instant) -> Event {
+        if self.wall_deadline == Some(deadline) {
+            self.wall_deadline = None;
+            return Event::Limit(Limit::WallTime);
+        }
+        if self.cpu_tick == Some(deadline) {
+            if self.cpu_time_is_used_up() {
+                self.cpu_tick = None;
+                return Event::Limit(Limit::CpuTime);
+            }
+            self.cpu_tick = Some(Instant::now() + CPU_TICK);
+        }
+        Event::Tick
+    }
+
+    fn cpu_time_is_used_up(&self) -> bool {
+        let used = self.group.and_then(|group| group.usage().cpu_us);
+        let limit = self.resolved.outside.cpu_time_ms;
+        used.zip(limit).is_some_and(|(used, limit)| used / 1000 >= limit)
+    }
+
+    fn perform(&mut self, action: Action, on_go: OnGo<'_>) -> Result<(), StartError> {
+        match action {
+            Action::Go => {
+                let (Some(command), Some(enforced)) = (&self.command, &self.enforced) else {
+                    return Err(StartError::found("inspect", "nothing to compare with"));
+                };
+                let init = self.init.as_raw_pid();
+                let inspected = inspect(&self.resolved.plan, self.group, init, command.as_fd())?;
+                on_go(enforced, &inspected)?;
+                self.reports.go()
+            }
+            Action::Signal(number) => self.signal(number),
+            Action::Kill => self.kill(),
+        }
+    }
+
+    fn signal(&self, number: u8) -> Result<(), StartError> {
+        let Some(command) = &self.command else { return Ok(()) };
+        match sandboxd_kernel::process::signal_group(command.as_fd(), number) {
+            // It has ended, which is what the next notice says.
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => {
+                Err(StartError::call("pidfd_send_signal", format!("signal {number}"), errno))
+            }
+        }
+    }
+
+    /// Kills init, whose death the rest of its pid namespace does not survive, and whoever is in the
+    /// cgroup, which covers the moment before there is an init.
+    fn kill(&self) -> Result<(), StartError> {
+        match rustix::process::pidfd_send_signal(self.pidfd.get_ref(), Signal::KILL) {
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => return Err(StartError::call("pidfd_send_signal", "init", errno)),
+        }
+        if let Some(group) = self.group {
+            group.kill()?;
+        }
+        Ok(())
+    }
+
+    fn reap(&self) -> Result<(), StartError> {
+        let pidfd = WaitId::PidFd(self.pidfd.get_ref().as_fd());
+        rustix::io::retry_on_intr(|| rustix::process::waitid(pidfd.clone(), WaitIdOptions::EXITED))
+            .map(drop)
+            .map_err(|errno| StartError::call("waitid", "init", errno))
+    }
+}

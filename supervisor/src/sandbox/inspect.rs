@@ -1,0 +1,129 @@
+//! Looking at the sandbox from outside, after it said that every layer is on and before its command
+//! runs. Two views that differ are a defect or an attack, and end the run.
+
+use super::error::StartError;
+use crate::cgroup::Group;
+use procfs::process::{Process, Status};
+use rustix::fd::{AsRawFd, BorrowedFd};
+use sandboxd_plan::{Identity, Namespace, Plan};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What the kernel says of the sandbox.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inspected {
+    /// The command's process, in the supervisor's pid namespace.
+    pub pid: i32,
+    /// Inode of each namespace of the command's that is its own.
+    pub namespaces: BTreeMap<&'static str, u64>,
+    /// Kernel id of its v2 cgroup; nothing without a v2 hierarchy.
+    pub cgroup_id: Option<u64>,
+    /// Directories of its cgroups.
+    pub cgroups: Vec<String>,
+}
+
+/// Compares both halves with the plan.
+///
+/// # Errors
+/// Where anything is not as planned, or cannot be looked at.
+pub(crate) fn inspect(
+    plan: &Plan,
+    group: Option<&Group>,
+    init: i32,
+    command: BorrowedFd<'_>,
+) -> Result<Inspected, StartError> {
+    let pid = pid_of(command)?;
+    let mut namespaces = BTreeMap::new();
+    for (process, identity) in [(init, plan.init.identity), (pid, plan.command.identity)] {
+        let process = Process::new(process).map_err(|error| unseen(process, &error))?;
+        let status = process.status().map_err(|error| unseen(process.pid, &error))?;
+        compare(&status, identity)?;
+        namespaces = own_namespaces(&process, &plan.namespaces.own)?;
+        if let Some(group) = group
+            && !group.contains(process.pid)?
+        {
+            return Err(differs(format!("process {} is not in its cgroup", process.pid)));
+        }
+    }
+    Ok(Inspected {
+        pid,
+        namespaces,
+        cgroup_id: group.and_then(Group::id),
+        cgroups: group
+            .map(|group| group.paths().into_iter().map(str::to_owned).collect())
+            .unwrap_or_default(),
+    })
+}
+
+fn compare(status: &Status, Identity { uid, gid }: Identity) -> Result<(), StartError> {
+    let uids = [status.ruid, status.euid, status.suid, status.fuid];
+    let gids = [status.rgid, status.egid, status.sgid, status.fgid];
+    let sets = [
+        status.capinh,
+        status.capprm,
+        status.capeff,
+        status.capbnd.unwrap_or(u64::MAX),
+        status.capamb.unwrap_or(u64::MAX),
+    ];
+    for (holds, what) in [
+        (uids == [uid; 4], format!("Uid is {uids:?}, not {uid}")),
+        (gids == [gid; 4], format!("Gid is {gids:?}, not {gid}")),
+        (status.groups.is_empty(), format!("Groups are {:?}", status.groups)),
+        (sets == [0; 5], format!("capabilities are {sets:x?}")),
+        (status.nonewprivs == Some(1), String::from("NoNewPrivs is not set")),
+        (status.seccomp == Some(2), String::from("no seccomp filter is active")),
+    ] {
+        if !holds {
+            return Err(differs(what));
+        }
+    }
+    Ok(())
+}
+
+/// The inode of each namespace that must be the sandbox's own, none of which may be ours.
+fn own_namespaces(
+    process: &Process,
+    own: &[Namespace],
+) -> Result<BTreeMap<&'static str, u64>, StartError> {
+    let mut inodes = BTreeMap::new();
+    for namespace in own {
+        let name = namespace.name();
+        let theirs = inode(&process.pid.to_string(), name)?;
+        if theirs == inode("self", name)? {
+            return Err(differs(format!("the {name} namespace is the supervisor's")));
+        }
+        inodes.insert(name, theirs);
+    }
+    Ok(inodes)
+}
+
+fn inode(process: &str, namespace: &str) -> Result<u64, StartError> {
+    use std::os::unix::fs::MetadataExt;
+    let path = format!("/proc/{process}/ns/{namespace}");
+    std::fs::metadata(&path)
+        .map(|found| found.ino())
+        .map_err(|error| StartError::found("stat", format!("{path}: {error}")).with_remedy(REMEDY))
+}
+
+/// The number of a process behind a pidfd, which stays its own as long as init has not reaped it.
+fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32, StartError> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    text.lines()
+        .find_map(|line| line.strip_prefix("Pid:"))
+        .and_then(|number| number.trim().parse().ok())
+        .filter(|pid: &i32| *pid > 0)
+        .ok_or_else(|| StartError::found("fdinfo", "the command is gone").with_remedy(REMEDY))
+}
+
+const REMEDY: &str = "the sandbox is not what the plan says: nothing was run. Please report this as a security defect";
+
+fn differs(what: String) -> StartError {
+    StartError::found("inspect", what).with_remedy(REMEDY)
+}
+
+fn unseen(pid: i32, error: &procfs::ProcError) -> StartError {
+    StartError::found("inspect", format!("/proc/{pid}: {error}")).with_remedy(
+        "the supervisor must see its children: mount /proc without hidepid, or as root",
+    )
+}

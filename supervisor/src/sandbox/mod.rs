@@ -1,0 +1,222 @@
+//! One run, start to end.
+//!
+//! Read in this order: [`state`] (what happens next), `driver` (what makes it happen), `spawn`,
+//! `inspect`, then the parts.
+
+mod channel;
+mod driver;
+mod error;
+mod idmap;
+mod image;
+mod inspect;
+mod pinned;
+mod receipt;
+mod relay;
+mod signals;
+mod spawn;
+pub mod state;
+mod stdio;
+mod watch;
+
+pub use error::StartError;
+pub use receipt::{Receipt, RunResult, sha256};
+
+use crate::cgroup::{Group, Placement, Tree};
+use crate::host;
+use crate::lease::{Held, Pool, RunDir, Settings};
+use driver::Driver;
+use receipt::Facts;
+use relay::Relays;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use sandboxd_plan::wire;
+use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved, resolve, wanted};
+use signals::Signals;
+use state::End;
+use std::time::{Duration, Instant};
+use stdio::Stdio;
+
+/// How long a killed sandbox may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(5);
+
+/// What is asked for.
+pub struct Request<'a> {
+    /// The profile, with the command line laid over it.
+    pub profile: &'a Profile,
+    /// What belongs to this invocation.
+    pub invocation: &'a Invocation,
+    /// When `sandboxd` was called.
+    pub since: Instant,
+}
+
+/// A run that is over.
+pub struct Finished {
+    /// What became of the command.
+    pub result: RunResult,
+    /// What was waived, in words.
+    pub waived: Vec<String>,
+    /// What could not be cleaned up; empty as a rule.
+    pub left: Vec<String>,
+}
+
+/// A profile, decided on this host, and what was leased for it.
+pub struct Prepared {
+    /// The decision.
+    pub resolved: Resolved,
+    /// The host it was decided for.
+    pub host: HostFacts,
+    tree: Tree,
+    held: Held,
+}
+
+/// Looks at the host, leases a uid and resolves the profile.
+///
+/// # Errors
+/// Where the host cannot be looked at, no uid is free, or the profile has problems.
+pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, StartError> {
+    let settings = Settings::read()?;
+    let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
+    let tree = Tree::find(&placement)?;
+    let host = host::probe(&wanted(profile), tree.facts());
+    let held = Pool::open(settings.uids, &RunDir::open()?)?.acquire()?;
+    let lease = Lease {
+        id: format!("{}-{}", profile.name(), held.uid),
+        uid: held.uid,
+        init_uid: held.init_uid,
+    };
+    match resolve(profile, &host, &lease, invocation) {
+        Ok(resolved) => Ok(Prepared { resolved, host, tree, held }),
+        Err(problems) => {
+            held.release()?;
+            Err(StartError::Problems(problems))
+        }
+    }
+}
+
+impl Prepared {
+    /// Gives back what was leased, where nothing was started.
+    ///
+    /// # Errors
+    /// Where that cannot be written down.
+    pub fn release(self) -> Result<(), StartError> {
+        self.held.release().map_err(StartError::from)
+    }
+}
+
+/// Runs a command to its end. `receipt` is called before the command runs; where it fails, the
+/// command does not.
+///
+/// # Errors
+/// Where the command did not run; nothing is left of the attempt.
+pub fn run(
+    request: &Request<'_>,
+    receipt: &mut dyn FnMut(&Receipt) -> Result<(), StartError>,
+) -> Result<Finished, StartError> {
+    let Prepared { resolved, host, tree, held } = prepare(request.profile, request.invocation)?;
+    let group = match &resolved.outside.cgroup {
+        Some(limits) => match Group::create(&tree, &resolved.plan.id, limits) {
+            Ok(group) => Some(group),
+            Err(error) => {
+                held.release()?;
+                return Err(error.into());
+            }
+        },
+        None => None,
+    };
+    let ran =
+        Running { request, resolved: &resolved, host: &host, group: group.as_ref() }.run(receipt);
+    let usage = group.as_ref().map(Group::usage).unwrap_or_default();
+    let mut left = Vec::new();
+    let gone = match group {
+        Some(group) => remove(group, &mut left),
+        // Without a cgroup, init's end, which was waited for, is the end of all of it.
+        None => true,
+    };
+    if gone {
+        held.release()?;
+    } else {
+        drop(held);
+    }
+    let (end, receipt_sha256) = ran?;
+    let mut result = RunResult::new(&resolved.plan.id, &end, usage, request.since.elapsed());
+    result.receipt_sha256 = receipt_sha256;
+    result.may_execute = watch::appeared(&resolved.outside.watched);
+    match end {
+        End::Failed(failure) => Err(StartError::Failed(failure)),
+        End::Silent => Err(StartError::found("waitid", "the shim ended without a word")
+            .with_remedy("something killed it: look for the OOM killer or a filter around sandboxd in the kernel's log")),
+        End::Exited { .. } | End::Signaled { .. } => {
+            let waived =
+                resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
+            Ok(Finished { result, waived, left })
+        }
+    }
+}
+
+fn remove(group: Group, left: &mut Vec<String>) -> bool {
+    match group.wait_empty(Instant::now() + GONE_WITHIN) {
+        Ok(true) | Ok(false) | Err(_) => {}
+    }
+    match group.remove() {
+        Ok(()) => true,
+        Err(error) => {
+            left.push(error.to_string());
+            false
+        }
+    }
+}
+
+/// Everything a run needs once its uid and its cgroup are there.
+struct Running<'a> {
+    request: &'a Request<'a>,
+    resolved: &'a Resolved,
+    host: &'a HostFacts,
+    group: Option<&'a Group>,
+}
+
+impl Running<'_> {
+    fn run(
+        &self,
+        receipt: &mut dyn FnMut(&Receipt) -> Result<(), StartError>,
+    ) -> Result<(End, String), StartError> {
+        let outside = &self.resolved.outside;
+        let encoded = wire::encode(&self.resolved.plan)
+            .map_err(|error| StartError::found("encode", error.to_string()))?;
+        let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
+        let idmaps = outside
+            .idmaps
+            .iter()
+            .map(|map| idmap::namespace(*map))
+            .collect::<Result<Vec<OwnedFd>, _>>()?;
+        let tasks = self.group.map(Group::tasks).unwrap_or_default();
+        let granted: Vec<BorrowedFd<'_>> =
+            tasks.iter().chain(&idmaps).chain(&pinned).map(AsFd::as_fd).collect();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|error| StartError::found("epoll_create", error.to_string()))?;
+        let _entered = runtime.enter();
+        let signals = Signals::listen()?;
+        let stdio = Stdio::prepare()?;
+        let entering = spawn::start(&self.resolved.plan, &encoded, self.group, &granted, &stdio)?;
+        let relays = Relays::start(stdio.into_relays(), outside.output)?;
+        let mut driver = Driver::new(self.resolved, self.group, entering, relays, signals)?;
+        let mut digest = String::new();
+        let profile = self.request.profile.to_toml();
+        let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
+            let made = Receipt::new(&Facts {
+                resolved: self.resolved,
+                host: self.host,
+                profile: &profile,
+                plan: &encoded,
+                enforced,
+                inspected,
+            });
+            let text = serde_json::to_string(&made)
+                .map_err(|error| StartError::found("encode", error.to_string()))?;
+            digest = sha256(text.as_bytes());
+            receipt(&made)
+        }))?;
+        Ok((end, digest))
+    }
+}

@@ -1,0 +1,205 @@
+//! What is told about a run: the receipt, before the command runs, of what was enforced; the result,
+//! after it, of what became of it.
+
+use super::inspect::Inspected;
+use super::state::{End, Limit};
+use crate::cgroup::Usage;
+use sandboxd_plan::{Enforced, Plan};
+use sandboxd_profiles::resolved::Waived;
+use sandboxd_profiles::{HostFacts, Resolved};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// What was enforced, as the kernel answered when it was tried.
+#[derive(Debug, Clone, Serialize)]
+pub struct Receipt {
+    /// Version of this format.
+    pub version: u32,
+    /// The sandbox's id.
+    pub sandbox: String,
+    /// The version of sandboxd.
+    pub sandboxd: &'static str,
+    /// `uname -r`.
+    pub kernel: String,
+    /// Landlock ABI; nothing where waived.
+    pub landlock_abi: Option<u32>,
+    /// Landlock errata that the kernel has fixed, a bit mask.
+    pub landlock_errata: Option<u32>,
+    /// Each layer, and whether it is on.
+    pub layers: Vec<Layer>,
+    /// What the operator allowed this host to lack.
+    pub waived: Vec<Waived>,
+    /// SHA-256 of the effective profile as `sandboxd profile show` prints it.
+    pub profile_sha256: String,
+    /// SHA-256 of the plan the shim read.
+    pub plan_sha256: String,
+    /// Each probe of the self-test, and the errno it met.
+    pub probes: Enforced,
+    /// The command's uid.
+    pub uid: u32,
+    /// The command's gid.
+    pub gid: u32,
+    /// The sandbox as seen from outside.
+    pub outside: Inspected,
+}
+
+/// One restriction.
+#[derive(Debug, Clone, Serialize)]
+pub struct Layer {
+    /// Which.
+    pub name: &'static str,
+    /// `enforced` or `waived`.
+    pub state: &'static str,
+}
+
+/// Everything a receipt is made from.
+pub(crate) struct Facts<'a> {
+    pub(crate) resolved: &'a Resolved,
+    pub(crate) host: &'a HostFacts,
+    pub(crate) profile: &'a str,
+    pub(crate) plan: &'a [u8],
+    pub(crate) enforced: &'a Enforced,
+    pub(crate) inspected: &'a Inspected,
+}
+
+impl Receipt {
+    pub(crate) fn new(facts: &Facts<'_>) -> Self {
+        let Plan { id, command, .. } = &facts.resolved.plan;
+        let landlock = facts.host.landlock.filter(|_| command.landlock.handled_fs != 0);
+        Self {
+            version: 1,
+            sandbox: id.clone(),
+            sandboxd: env!("CARGO_PKG_VERSION"),
+            kernel: facts.host.kernel.clone(),
+            landlock_abi: landlock.map(|facts| facts.abi),
+            landlock_errata: landlock.map(|facts| facts.errata),
+            layers: layers(facts.resolved),
+            waived: facts.resolved.waived.clone(),
+            profile_sha256: sha256(facts.profile.as_bytes()),
+            plan_sha256: sha256(facts.plan),
+            probes: facts.enforced.clone(),
+            uid: command.identity.uid,
+            gid: command.identity.gid,
+            outside: facts.inspected.clone(),
+        }
+    }
+}
+
+fn layers(resolved: &Resolved) -> Vec<Layer> {
+    use sandboxd_plan::Namespace;
+    let plan = &resolved.plan;
+    let state = |on: bool| if on { "enforced" } else { "waived" };
+    let own = |namespace| state(plan.namespaces.own.contains(&namespace));
+    [
+        ("mount-view", own(Namespace::Mnt)),
+        ("pid-namespace", own(Namespace::Pid)),
+        ("ipc-namespace", own(Namespace::Ipc)),
+        ("network-namespace", own(Namespace::Net)),
+        ("landlock", state(plan.command.landlock.handled_fs != 0)),
+        ("seccomp", state(true)),
+        ("no-new-privs", state(true)),
+        ("capabilities", state(true)),
+        ("uid", state(plan.command.identity.uid != 0)),
+        ("cgroup", state(resolved.outside.cgroup.is_some())),
+        ("rlimits", state(true)),
+    ]
+    .into_iter()
+    .map(|(name, state)| Layer { name, state })
+    .collect()
+}
+
+/// Lower-case hexadecimal SHA-256.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What became of the command.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunResult {
+    /// The sandbox's id.
+    pub sandbox: String,
+    /// The command's exit status, where it exited.
+    pub exit: Option<u8>,
+    /// The signal that ended it, where one did.
+    pub signal: Option<u8>,
+    /// Whether the kernel ended something in it for want of memory.
+    pub oom: bool,
+    /// Whether its wall time was used up.
+    pub timeout: bool,
+    /// Whether its CPU time was used up.
+    pub cpu_limit: bool,
+    /// Whether its output was cut off.
+    pub output_limit: bool,
+    /// Most memory at one time, in bytes; nothing where the host keeps no such account.
+    pub memory_peak: Option<u64>,
+    /// CPU time in milliseconds, of all it started.
+    pub cpu_time_ms: Option<u64>,
+    /// Most processes and threads at one time, init counted.
+    pub processes_peak: Option<u64>,
+    /// How often a process could not be started because of the limit.
+    pub processes_refused: Option<u64>,
+    /// Wall time in milliseconds, from the command line to the end.
+    pub wall_time_ms: u64,
+    /// Protected paths that appeared during the run: the host may execute these.
+    pub may_execute: Vec<String>,
+    /// SHA-256 of the receipt.
+    pub receipt_sha256: String,
+}
+
+impl RunResult {
+    pub(crate) fn new(sandbox: &str, end: &End, usage: Usage, wall_time: Duration) -> Self {
+        let (exit, signal, why) = match end {
+            End::Exited { status, why } => (Some(*status), None, *why),
+            End::Signaled { signal, why } => (None, Some(*signal), *why),
+            End::Failed(_) | End::Silent => (None, None, None),
+        };
+        Self {
+            sandbox: sandbox.to_owned(),
+            exit,
+            signal,
+            oom: usage.oom_kills.is_some_and(|kills| kills > 0),
+            timeout: why == Some(Limit::WallTime),
+            cpu_limit: why == Some(Limit::CpuTime),
+            output_limit: why == Some(Limit::Output),
+            memory_peak: usage.memory_peak,
+            cpu_time_ms: usage.cpu_us.map(|micros| micros / 1000),
+            processes_peak: usage.processes_peak,
+            processes_refused: usage.processes_refused,
+            wall_time_ms: u64::try_from(wall_time.as_millis()).unwrap_or(u64::MAX),
+            may_execute: Vec::new(),
+            receipt_sha256: String::new(),
+        }
+    }
+
+    /// The exit status of `sandboxd run`.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match (self.timeout, self.exit, self.signal) {
+            (true, _, _) => 124,
+            (false, Some(status), _) => status,
+            (false, None, Some(signal)) => 128_u8.saturating_add(signal),
+            (false, None, None) => 125,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn result(end: &End) -> RunResult {
+        RunResult::new("x", end, Usage::default(), Duration::ZERO)
+    }
+
+    #[test]
+    fn exit_statuses_are_the_commands_own_or_say_what_ended_it() {
+        assert_eq!(result(&End::Exited { status: 7, why: None }).exit_status(), 7);
+        assert_eq!(result(&End::Signaled { signal: 11, why: None }).exit_status(), 139);
+        let why = Some(Limit::WallTime);
+        assert_eq!(result(&End::Signaled { signal: 15, why }).exit_status(), 124);
+        assert_eq!(result(&End::Exited { status: 0, why }).exit_status(), 124);
+        assert_eq!(result(&End::Silent).exit_status(), 125);
+    }
+}

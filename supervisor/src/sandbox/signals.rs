@@ -1,0 +1,73 @@
+//! Signals of the supervisor's own, signal(7): which of them ask for the end, and which are the
+//! command's to see.
+
+use super::error::StartError;
+use rustix::io::Errno;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a signal means for the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The end is asked for.
+    Stop(u8),
+    /// The command is told.
+    Forward(u8),
+}
+
+const SIGHUP: u8 = 1;
+const SIGINT: u8 = 2;
+const SIGQUIT: u8 = 3;
+const SIGUSR1: u8 = 10;
+const SIGUSR2: u8 = 12;
+const SIGTERM: u8 = 15;
+const SIGCONT: u8 = 18;
+const SIGWINCH: u8 = 28;
+
+const MEANINGS: [Told; 8] = [
+    Told::Stop(SIGHUP),
+    Told::Stop(SIGINT),
+    Told::Stop(SIGQUIT),
+    Told::Stop(SIGTERM),
+    Told::Forward(SIGUSR1),
+    Told::Forward(SIGUSR2),
+    Told::Forward(SIGCONT),
+    Told::Forward(SIGWINCH),
+];
+
+/// The signals that are listened for, each with its meaning.
+pub(crate) struct Signals(Vec<(Told, Signal)>);
+
+impl Signals {
+    /// Begins to listen: from here on none of them ends the supervisor by itself.
+    ///
+    /// # Errors
+    /// Where a handler cannot be installed.
+    pub(crate) fn listen() -> Result<Self, StartError> {
+        MEANINGS
+            .iter()
+            .map(|told| {
+                let (Told::Stop(number) | Told::Forward(number)) = *told;
+                let listened =
+                    signal(SignalKind::from_raw(i32::from(number))).map_err(|error| {
+                        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                        StartError::call("sigaction", format!("signal {number}"), errno)
+                    })?;
+                Ok((*told, listened))
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The next one that comes.
+    pub(crate) async fn next(&mut self) -> Told {
+        std::future::poll_fn(|context| {
+            for (told, signal) in &mut self.0 {
+                if signal.poll_recv(context).is_ready() {
+                    return std::task::Poll::Ready(*told);
+                }
+            }
+            std::task::Poll::Pending
+        })
+        .await
+    }
+}

@@ -1,0 +1,324 @@
+//! What happens next: a pure machine.
+//!
+//! ```text
+//! Entering --both halves confined--> Checking --go--> Entered --report closed--> Running
+//!     │                                  │               │                          │
+//!     └────────────failed────────────────┴───────────────┘                          │
+//!                      │                                                    stop, or a limit
+//!                      v                                                            v
+//!                    Ended <──────────────────ended, init gone────────────────── Stopping
+//! ```
+//!
+//! [`next`] decides and does nothing; `driver` does and decides nothing.
+
+use sandboxd_plan::{Enforced, Failure, Notice};
+use std::time::{Duration, Instant};
+
+/// How long a sandbox that was asked to end may take before everything in it is killed.
+pub const GRACE: Duration = Duration::from_secs(2);
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// The shim goes through its stages.
+    Entering {
+        /// Init is confined.
+        ready: bool,
+        /// The command is confined; what its probes answered.
+        enforced: Option<Enforced>,
+    },
+    /// The supervisor was told to go on; the shim executes the command.
+    Entered,
+    /// The command runs.
+    Running,
+    /// The command was asked to end, for this reason, and is killed at that time.
+    Stopping {
+        /// Why.
+        why: Option<Limit>,
+        /// When.
+        kill_at: Instant,
+    },
+    /// It is over.
+    Ended(End),
+}
+
+/// A limit that only the supervisor can enforce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// `wall_time`.
+    WallTime,
+    /// `cpu_time`.
+    CpuTime,
+    /// `output`.
+    Output,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Before the command ran, for a reason the shim told.
+    Failed(Failure),
+    /// Before the command ran, and the shim did not say why.
+    Silent,
+    /// The command ended with a status.
+    Exited {
+        /// Its exit status.
+        status: u8,
+        /// The limit that ended it.
+        why: Option<Limit>,
+    },
+    /// The command, or init with it, was ended by a signal.
+    Signaled {
+        /// Which.
+        signal: u8,
+        /// The limit that ended it.
+        why: Option<Limit>,
+    },
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The shim told what holds.
+    Enforced(Enforced),
+    /// The shim told why the command does not run.
+    Failed(Failure),
+    /// The report socket is closed.
+    ReportClosed,
+    /// Init said something.
+    Notice(Notice),
+    /// Init has ended, and with it all of the sandbox.
+    InitGone,
+    /// Somebody asked for the end with this signal.
+    Stop(u8),
+    /// A limit was reached.
+    Limit(Limit),
+    /// Another signal that is the command's to see.
+    Forward(u8),
+    /// A deadline passed.
+    Tick,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Compare the sandbox from outside and let the command run.
+    Go,
+    /// Send the command's process group this signal.
+    Signal(u8),
+    /// Kill everything.
+    Kill,
+}
+
+const SIGTERM: u8 = 15;
+const SIGKILL: u8 = 9;
+
+/// Decides; does nothing.
+#[must_use]
+pub fn next(state: State, event: Event, now: Instant) -> (State, Vec<Action>) {
+    match state {
+        State::Entering { ready, enforced } => entering(ready, enforced, event),
+        State::Entered => entered(event, now),
+        State::Running => running(event, now),
+        State::Stopping { why, kill_at } => stopping(why, kill_at, event, now),
+        State::Ended(end) => (State::Ended(end), Vec::new()),
+    }
+}
+
+fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Vec<Action>) {
+    let (ready, enforced) = match event {
+        Event::Enforced(enforced) => (ready, Some(enforced)),
+        Event::Notice(Notice::Ready) => (true, enforced),
+        Event::Failed(failure) => return (State::Ended(End::Failed(failure)), vec![Action::Kill]),
+        Event::ReportClosed | Event::InitGone => {
+            return (State::Ended(End::Silent), vec![Action::Kill]);
+        }
+        Event::Stop(signal) => return (signaled(signal, None), vec![Action::Kill]),
+        Event::Limit(why) => return (signaled(SIGKILL, Some(why)), vec![Action::Kill]),
+        // A command that does not run yet is neither stopped nor told anything.
+        Event::Notice(_) | Event::Forward(_) | Event::Tick => (ready, enforced),
+    };
+    if ready && enforced.is_some() {
+        (State::Entered, vec![Action::Go])
+    } else {
+        (State::Entering { ready, enforced }, Vec::new())
+    }
+}
+
+fn entered(event: Event, now: Instant) -> (State, Vec<Action>) {
+    match event {
+        Event::Failed(failure) => (State::Ended(End::Failed(failure)), vec![Action::Kill]),
+        // The exec closed the socket: the command runs.
+        Event::ReportClosed => (State::Running, Vec::new()),
+        // A notice can overtake the end of the report of a command that ended at once.
+        other => match running(other, now) {
+            (State::Running, actions) => (State::Entered, actions),
+            ended => ended,
+        },
+    }
+}
+
+fn running(event: Event, now: Instant) -> (State, Vec<Action>) {
+    match event {
+        Event::Notice(notice) => (told(notice, None).unwrap_or(State::Running), Vec::new()),
+        Event::InitGone => (signaled(SIGKILL, None), Vec::new()),
+        Event::Stop(signal) => {
+            (State::Stopping { why: None, kill_at: now + GRACE }, vec![Action::Signal(signal)])
+        }
+        Event::Limit(why) => (
+            State::Stopping { why: Some(why), kill_at: now + GRACE },
+            vec![Action::Signal(SIGTERM)],
+        ),
+        Event::Forward(signal) => (State::Running, vec![Action::Signal(signal)]),
+        Event::Enforced(_) | Event::Failed(_) | Event::ReportClosed | Event::Tick => {
+            (State::Running, Vec::new())
+        }
+    }
+}
+
+fn stopping(
+    why: Option<Limit>,
+    kill_at: Instant,
+    event: Event,
+    now: Instant,
+) -> (State, Vec<Action>) {
+    let same = State::Stopping { why, kill_at };
+    match event {
+        Event::Notice(notice) => (told(notice, why).unwrap_or(same), Vec::new()),
+        Event::InitGone => (signaled(SIGKILL, why), Vec::new()),
+        // Asked twice: somebody is waiting.
+        Event::Stop(_) => (same, vec![Action::Kill]),
+        Event::Tick if now >= kill_at => (same, vec![Action::Kill]),
+        Event::Forward(signal) => (same, vec![Action::Signal(signal)]),
+        Event::Limit(limit) => (State::Stopping { why: why.or(Some(limit)), kill_at }, Vec::new()),
+        Event::Enforced(_) | Event::Failed(_) | Event::ReportClosed | Event::Tick => {
+            (same, Vec::new())
+        }
+    }
+}
+
+fn told(notice: Notice, why: Option<Limit>) -> Option<State> {
+    match notice {
+        Notice::Exited(status) => Some(State::Ended(End::Exited { status, why })),
+        Notice::Signaled(signal) => Some(signaled(signal, why)),
+        Notice::Ready | Notice::Stopped(_) | Notice::Continued => None,
+    }
+}
+
+fn signaled(signal: u8, why: Option<Limit>) -> State {
+    State::Ended(End::Signaled { signal, why })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandboxd_plan::{Call, Stage};
+
+    fn enforced() -> Enforced {
+        Enforced { answers: Vec::new() }
+    }
+
+    fn failure() -> Failure {
+        Failure { stage: Stage::Root, call: Call::Open, subject: String::new(), errno: 2 }
+    }
+
+    fn every_event() -> Vec<Event> {
+        vec![
+            Event::Enforced(enforced()),
+            Event::Failed(failure()),
+            Event::ReportClosed,
+            Event::Notice(Notice::Ready),
+            Event::Notice(Notice::Exited(3)),
+            Event::Notice(Notice::Signaled(11)),
+            Event::Notice(Notice::Stopped(19)),
+            Event::Notice(Notice::Continued),
+            Event::InitGone,
+            Event::Stop(2),
+            Event::Limit(Limit::WallTime),
+            Event::Forward(10),
+            Event::Tick,
+        ]
+    }
+
+    /// Only this pair of facts, in either order, lets the command run.
+    #[test]
+    fn the_command_runs_only_after_both_halves_are_confined() {
+        let now = Instant::now();
+        let states = [(false, None), (true, None), (false, Some(enforced()))];
+        for (ready, known) in states {
+            for event in every_event() {
+                let completes = matches!(
+                    (&event, ready, &known),
+                    (Event::Enforced(_), true, _) | (Event::Notice(Notice::Ready), _, Some(_))
+                );
+                let state = State::Entering { ready, enforced: known.clone() };
+                let (_, actions) = next(state, event.clone(), now);
+                assert_eq!(actions.contains(&Action::Go), completes, "{event:?} {ready}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_but_entering_ever_lets_a_command_run() {
+        let now = Instant::now();
+        let states = [
+            State::Entered,
+            State::Running,
+            State::Stopping { why: None, kill_at: now },
+            State::Ended(End::Silent),
+        ];
+        for state in states {
+            for event in every_event() {
+                let (_, actions) = next(state.clone(), event, now);
+                assert!(!actions.contains(&Action::Go));
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_before_the_exec_kills_what_was_started() {
+        let now = Instant::now();
+        for state in [State::Entering { ready: true, enforced: None }, State::Entered] {
+            let (state, actions) = next(state, Event::Failed(failure()), now);
+            assert_eq!(state, State::Ended(End::Failed(failure())));
+            assert_eq!(actions, [Action::Kill]);
+        }
+    }
+
+    #[test]
+    fn a_command_that_ends_before_its_exec_is_seen_has_still_run() {
+        let now = Instant::now();
+        let (state, _) = next(State::Entered, Event::Notice(Notice::Exited(0)), now);
+        assert_eq!(state, State::Ended(End::Exited { status: 0, why: None }));
+    }
+
+    #[test]
+    fn a_limit_ends_politely_then_for_good() {
+        let now = Instant::now();
+        let (state, actions) = next(State::Running, Event::Limit(Limit::WallTime), now);
+        assert_eq!(actions, [Action::Signal(15)]);
+        let (state, actions) = next(state, Event::Tick, now);
+        assert_eq!(actions, []);
+        let (state, actions) = next(state, Event::Tick, now + GRACE);
+        assert_eq!(actions, [Action::Kill]);
+        let (state, _) = next(state, Event::InitGone, now + GRACE);
+        assert_eq!(state, State::Ended(End::Signaled { signal: 9, why: Some(Limit::WallTime) }));
+    }
+
+    #[test]
+    fn the_end_is_final() {
+        let now = Instant::now();
+        let end = State::Ended(End::Exited { status: 1, why: None });
+        for event in every_event() {
+            assert_eq!(next(end.clone(), event, now), (end.clone(), Vec::new()));
+        }
+    }
+
+    #[test]
+    fn being_asked_twice_kills_at_once() {
+        let now = Instant::now();
+        let (state, actions) = next(State::Running, Event::Stop(2), now);
+        assert_eq!(actions, [Action::Signal(2)]);
+        assert_eq!(next(state, Event::Stop(2), now).1, [Action::Kill]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Standard input, output and error of the command.
+//!
+//! Terminals, pipes and sockets pass through untouched. A regular file does not: whoever holds a
+//! descriptor of it can seek, truncate and read back what was there before, so the command gets a
+//! pipe and the supervisor writes the file.
+
+use super::error::StartError;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+/// What the command gets as 0, 1 and 2, and what the supervisor carries for it.
+pub(crate) struct Stdio {
+    given: [OwnedFd; 3],
+    /// What is carried, one for each pipe.
+    pub(crate) relays: Vec<Relay>,
+}
+
+/// A pipe of the command's, and the file its content goes to.
+pub(crate) struct Relay {
+    /// The reading end, not blocking.
+    pub(crate) from: OwnedFd,
+    /// The file.
+    pub(crate) to: OwnedFd,
+}
+
+impl Stdio {
+    /// Looks at the supervisor's own 0, 1 and 2.
+    ///
+    /// # Errors
+    /// Where one cannot be duplicated or a pipe cannot be made.
+    pub(crate) fn prepare() -> Result<Self, StartError> {
+        let failed = |errno| StartError::call("dup", "standard input and output", errno);
+        let input = input().map_err(failed)?;
+        let mut relays: Vec<Relay> = Vec::new();
+        let output = output(1, &mut relays).map_err(failed)?;
+        let error = match relays.first() {
+            Some(relay) if is_same_file(relay.to.as_fd(), 2).map_err(failed)? => {
+                // `2>&1` stays one stream, in the order it was written.
+                rustix::io::fcntl_dupfd_cloexec(&output, 3).map_err(failed)?
+            }
+            _ => self::output(2, &mut relays).map_err(failed)?,
+        };
+        Ok(Self { given: [input, output, error], relays })
+    }
+
+    /// What the command gets.
+    pub(crate) fn given(&self) -> [BorrowedFd<'_>; 3] {
+        let [input, output, error] = &self.given;
+        [input.as_fd(), output.as_fd(), error.as_fd()]
+    }
+
+    /// Closes the command's ends, so that their end is seen, and hands out what is to be carried.
+    pub(crate) fn into_relays(self) -> Vec<Relay> {
+        self.relays
+    }
+}
+
+/// Standard input: read-only where it is a file that was opened for writing too.
+fn input() -> rustix::io::Result<OwnedFd> {
+    let Ok(own) = duplicate(0) else {
+        return null(OFlags::RDONLY);
+    };
+    let stat = rustix::fs::fstat(&own)?;
+    let writable = rustix::fs::fcntl_getfl(&own)?.contains(OFlags::RDWR);
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && writable {
+        return reopen_for_reading(&own);
+    }
+    Ok(own)
+}
+
+fn output(number: i32, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
+    let Ok(own) = duplicate(number) else {
+        return null(OFlags::WRONLY);
+    };
+    let stat = rustix::fs::fstat(&own)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Ok(own);
+    }
+    let (from, given) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;
+    relays.push(Relay { from, to: own });
+    Ok(given)
+}
+
+/// The same file through a description of its own, at the same offset, without the right to write.
+fn reopen_for_reading(own: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    use rustix::fd::AsRawFd;
+    let path = format!("/proc/self/fd/{}", own.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let reopened = rustix::fs::open(path, flags, Mode::empty())?;
+    let offset = rustix::fs::tell(own)?;
+    rustix::fs::seek(&reopened, rustix::fs::SeekFrom::Start(offset))?;
+    Ok(reopened)
+}
+
+fn is_same_file(one: BorrowedFd<'_>, number: i32) -> rustix::io::Result<bool> {
+    let Ok(other) = duplicate(number) else {
+        return Ok(false);
+    };
+    let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(&other)?);
+    Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))
+}
+
+fn duplicate(number: i32) -> rustix::io::Result<OwnedFd> {
+    let own = sandboxd_kernel::fds::inherited(number)?;
+    rustix::io::fcntl_dupfd_cloexec(own, 3)
+}
+
+fn null(access: OFlags) -> rustix::io::Result<OwnedFd> {
+    rustix::fs::open("/dev/null", access | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Carries what is there now, `room` bytes at most, and says how much that was. `None` is the end of
+/// the stream.
+///
+/// # Errors
+/// `EFBIG` where there is no room left; what the file answers, a full disk for one; `EAGAIN` where
+/// nothing is there.
+pub(crate) fn carry(
+    from: &OwnedFd,
+    to: &OwnedFd,
+    buffer: &mut [u8],
+    room: u64,
+) -> rustix::io::Result<Option<u64>> {
+    let read = match rustix::io::read(from, &mut *buffer) {
+        Ok(0) => return Ok(None),
+        Ok(read) => read,
+        Err(Errno::INTR) => return Ok(Some(0)),
+        Err(errno) => return Err(errno),
+    };
+    let fits = usize::try_from(room).unwrap_or(usize::MAX).min(read);
+    let mut left = buffer.get(..fits).unwrap_or_default();
+    while !left.is_empty() {
+        let written = rustix::io::retry_on_intr(|| rustix::io::write(to, left))?;
+        left = left.get(written..).unwrap_or_default();
+    }
+    if fits < read {
+        return Err(Errno::FBIG);
+    }
+    Ok(Some(u64::try_from(read).unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,26 @@
+//! After the run: what in the writable trees the host may now execute.
+
+use crate::paths::{self, protected};
+use rustix::fs::{CWD, Mode, OFlags};
+use sandboxd_profiles::resolved::Watched;
+
+/// Protected paths that are there now and were not held, in words.
+pub(crate) fn appeared(trees: &[Watched]) -> Vec<String> {
+    let mut appeared = Vec::new();
+    for Watched { tree, held } in trees {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::openat(CWD, "/", flags, Mode::empty())
+            .and_then(|root| paths::open(&root, tree.as_str()));
+        let Ok(opened) = opened else {
+            appeared.push(format!("{tree}: could not be searched"));
+            continue;
+        };
+        let search = protected::search(&opened, tree);
+        let new = search.found.iter().filter(|found| !held.contains(&found.path));
+        appeared.extend(new.map(|found| found.path.to_string()));
+        if !search.complete {
+            appeared.push(format!("{tree}: too large to be searched whole"));
+        }
+    }
+    appeared
+}
