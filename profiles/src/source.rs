@@ -106,7 +106,7 @@ impl Source {
         let message = error.message();
         let (what, remedy) = if message.contains("duplicate key") {
             ("the key is written twice".into(), "keep one of the two")
-        } else if message.contains("recursion limit") {
+        } else if message.contains("recursion") {
             ("nested too deeply".into(), "no table of a profile is nested more than a few levels")
         } else {
             (format!("not TOML: {}", message.trim().replace('\n', ", ")), "")

@@ -20,7 +20,7 @@ enum Hold {
     /// Covered.
     Hide(Kind),
     /// Read-only, and cannot be moved.
-    Keep(Kind),
+    Keep(Kind, Mount),
     /// A folder above one of the two, as writable as its tree.
     Parent(Mount),
 }
@@ -40,10 +40,7 @@ impl Holds {
             let path_again = path.clone();
             let op = match *hold {
                 Hold::Hide(kind) => RootOp::Hide { path: path_again, kind },
-                Hold::Keep(kind) => {
-                    let mount = Mount { read_only: true, no_exec: true, no_dev: true };
-                    RootOp::Hold { path: path_again, kind, mount }
-                }
+                Hold::Keep(kind, mount) => RootOp::Hold { path: path_again, kind, mount },
                 Hold::Parent(mount) => {
                     RootOp::Hold { path: path_again, kind: Kind::Directory, mount }
                 }
@@ -58,7 +55,7 @@ impl Holds {
     }
 
     fn keeps(&self, path: &JailPath) -> bool {
-        self.paths.iter().any(|(held, hold)| matches!(hold, Hold::Keep(_)) && path.is_within(held))
+        self.paths.iter().any(|(held, hold)| matches!(hold, Hold::Keep(..)) && path.is_within(held))
     }
 
     /// Hold every folder between a tree and a path in it.
@@ -229,7 +226,9 @@ impl Deciding<'_> {
                 continue;
             }
             holds.parents(tree, &path);
-            holds.paths.insert(path, Hold::Keep(kind));
+            // A hook that was there still runs, inside.
+            let mount = Mount { read_only: true, ..tree.mount() };
+            holds.paths.insert(path, Hold::Keep(kind, mount));
         }
         if strict {
             for missing in unheld(tree) {

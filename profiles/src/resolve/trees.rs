@@ -27,6 +27,13 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// Whether what may be done here includes what may be done with a part of it. Only whether it
+    /// may be written is decided anew for the part: an entry that reads inside one that writes
+    /// takes writing away, and any other adds to what it lies in.
+    pub(super) fn includes(&self, part: &Self) -> bool {
+        self.write == part.write && (self.execute || !part.execute)
+    }
+
     /// The host's name of a path inside this tree.
     pub(super) fn host(&self, path: &JailPath) -> Option<HostPath> {
         match path.below(&self.to)? {
@@ -230,7 +237,11 @@ impl Deciding<'_> {
             [path, &found.real].into_iter().filter_map(|at| danger(at, entry.access, home));
         let refused = dangers.into_iter().find(|danger| !(danger.reasonable && reason));
         if let Some(danger) = refused {
-            self.refuse(origin, danger.what, danger.remedy);
+            let remedy = match entry.from.value.base() {
+                Base::Cwd => "run it in a folder below",
+                Base::Root | Base::Home => danger.remedy,
+            };
+            self.refuse(origin, danger.what, remedy);
         } else if matches!(found.kind, FileKind::Socket | FileKind::Fifo) && !entry.reason {
             self.refuse(
                 origin,

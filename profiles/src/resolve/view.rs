@@ -161,7 +161,7 @@ impl Deciding<'_> {
             if let Some(parent) = shown.parent(tree) {
                 let same = parent.host(&tree.to).as_ref() == Some(&tree.from);
                 let owned = parent.owner == tree.owner || idmap.is_none();
-                if same && parent.mount() == tree.mount() && owned {
+                if same && parent.includes(tree) && owned {
                     continue;
                 }
                 if !same && !self.point(tree, parent) {
@@ -229,7 +229,10 @@ impl View {
 
     fn folder(&mut self, path: JailPath) {
         if path.as_str() != "/" && self.made.insert(path.clone()) {
-            self.ops.push(RootOp::Directory { path, mode: 0o755 });
+            // What leads to a mount point in the sandbox's own home is as writable as the rest of it.
+            let private = self.scratch.iter().any(|scratch| path.is_within(scratch));
+            let mode = if private { 0o777 } else { 0o755 };
+            self.ops.push(RootOp::Directory { path, mode });
         }
     }
 

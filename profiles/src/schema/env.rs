@@ -21,6 +21,8 @@ pub struct Env {
 
 impl Env {
     pub(crate) fn lay(&mut self, over: Self) {
+        // To pass a variable on replaces the value that was set before.
+        self.set.retain(|(name, _)| !over.pass.iter().any(|passed| passed.value == *name));
         self.pass.extend(over.pass);
         self.set.extend(over.set);
     }

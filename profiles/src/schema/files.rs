@@ -48,7 +48,8 @@ pub(crate) const BIND: &[Key] = &[
     Key { name: "reason", doc: "why, where `from` is dangerous", shape: Shape::Text },
 ];
 
-/// `[files]`.
+/// `[files]`. An entry of `read` inside a tree of `write` stays read-only; apart from that, entries
+/// add to what they lie in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
     /// `read`, `write` and `execute`, in the order written.

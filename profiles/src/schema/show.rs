@@ -4,14 +4,13 @@
 use super::{Access, Mode, Must, Profile, Protect, User};
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
-use std::fmt::Write as _;
 use toml::Value;
 
 impl Profile {
     /// The effective profile as TOML, each value with a comment that says where it was written.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let mut text = Text(String::new());
+        let mut text = Text { text: String::new(), table: None };
         text.value("name", self.name.as_ref(), |name| string(name));
         self.command_table(&mut text);
         self.env_table(&mut text);
@@ -32,14 +31,12 @@ impl Profile {
         text.value("reason", self.network.reason.as_ref(), |reason| string(reason));
         text.table("require");
         for (key, must) in &self.require.0 {
-            // The part beside the whole cannot be written in one table; the whole comes first and
-            // a part that says the same is left out.
             text.value(key, Some(must), |must| match must {
                 Must::Always => string("always"),
                 Must::IfAvailable => string("if-available"),
             });
         }
-        text.0
+        text.text
     }
 
     fn command_table(&self, text: &mut Text) {
@@ -138,26 +135,23 @@ impl Profile {
 }
 
 /// TOML being written. A table that has nothing in it is not.
-struct Text(String);
+struct Text {
+    text: String,
+    /// A table nothing has been written into yet.
+    table: Option<&'static str>,
+}
 
 impl Text {
-    fn table(&mut self, name: &str) {
-        // A header that was written for nothing is taken back.
-        if let Some(cut) = self.0.trim_end().rfind('\n') {
-            let last = self.0.get(cut..).unwrap_or_default().trim();
-            if last.starts_with('[') && last.ends_with(']') && !last.contains(' ') {
-                self.0.truncate(cut);
-                self.0.push('\n');
-            }
-        }
-        self.line(format_args!("\n[{name}]"));
+    fn table(&mut self, name: &'static str) {
+        self.table = Some(name);
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a string does not fail.
-        if self.0.write_fmt(line).is_ok() {
-            self.0.push('\n');
+        if let Some(name) = self.table.take() {
+            let blank = if self.text.is_empty() { "" } else { "\n" };
+            self.text += &format!("{blank}[{name}]\n");
         }
+        self.text += &format!("{line}\n");
     }
 
     fn value<T>(&mut self, key: &str, value: Option<&Written<T>>, show: impl Fn(&T) -> String) {

@@ -1,0 +1,10 @@
+//! Profiles on invented hosts: no kernel is asked.
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod problems;
+#[cfg(test)]
+mod resolving;
+#[cfg(test)]
+mod support;

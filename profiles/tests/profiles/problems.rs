@@ -1,0 +1,268 @@
+//! What is said about profiles that are wrong.
+
+use crate::support::*;
+use sandboxd_profiles::{Document, Overrides, load};
+use std::time::{Duration, Instant};
+
+/// A text, and everything said about it.
+const WRONG: &[(&str, &str)] = &[
+    ("[files]\nreed = []", "p.toml:2:1: files.reed: unknown key\n  remedy  did you mean read?"),
+    (
+        "colour = 1",
+        "p.toml:1:1: colour: unknown key\n  remedy  the keys here are name, extends, command, env, \
+         files, syscalls, limits, network, require",
+    ),
+    (
+        "[files]\nread = []\nread = []",
+        "p.toml:3:1: read: the key is written twice\n  remedy  keep one of the two",
+    ),
+    (
+        "[files]\nread = [\"usr\"]",
+        "p.toml:2:9: files.read[0]: usr is not absolute\n  remedy  write the path from / with no `..`",
+    ),
+    (
+        "[files]\nread = [\"/usr/../etc\"]",
+        "p.toml:2:9: files.read[0]: /usr/../etc has an empty, `.` or `..` component\n  \
+         remedy  write the path from / with no `..`",
+    ),
+    (
+        "[files]\nwrite = [\"/srv/*\"]",
+        "p.toml:2:10: files.write[0]: /srv/* is a pattern\n  remedy  name the folder; there are no \
+         patterns",
+    ),
+    (
+        "[files]\nread = [\"~/x\"]",
+        "p.toml:2:9: files.read[0]: ~/x begins with ~\n  remedy  write {home} for the home directory",
+    ),
+    (
+        "[files]\nread = [\"/a\\u0000b\"]",
+        "p.toml:2:9: files.read[0]: has a NUL byte\n  remedy  no path, name or argument can have one",
+    ),
+    (
+        "[limits]\nmemory = -1",
+        "p.toml:2:10: limits.memory: -1 is negative\n  remedy  write bytes as an integer, or \
+         \"64K\", \"512M\", \"1G\", \"2T\"",
+    ),
+    (
+        "[limits]\nmemory = 99999999999999999999999999",
+        "p.toml:2:10: limits.memory: 99999999999999999999999999 is too large\n  remedy  write a \
+         smaller number, or \"unlimited\" where that is meant",
+    ),
+    (
+        "[limits]\nprocesses = 1.5",
+        "p.toml:2:13: limits.processes: 1.5 is not a whole number\n  remedy  write an integer",
+    ),
+    (
+        "[limits]\nmemory = 0",
+        "p.toml:2:10: limits.memory: leaves no room for the command itself\n  remedy  write at least \
+         1M",
+    ),
+    (
+        "[limits]\nwall_time = 90",
+        "p.toml:2:13: limits.wall_time: 90 has no unit\n  remedy  write \"500ms\", \"90s\", \"10m\" \
+         or \"2h\"",
+    ),
+    (
+        "[limits]\ncpus = nan",
+        "p.toml:2:8: limits.cpus: nan is not a number with at most three decimals\n  remedy  write a \
+         number of CPUs such as 0.5 or 2",
+    ),
+    (
+        "[budget]\ncalls = 1",
+        "p.toml:1:2: budget: not built yet in this version\n  remedy  remove it",
+    ),
+    (
+        "[network]\nmode = \"egress\"",
+        "p.toml:2:8: network.mode: egress is not built yet in this version\n  remedy  write none or \
+         host",
+    ),
+    (
+        "name = \"A b\"",
+        "p.toml:1:8: name: \"A b\" is not a name\n  remedy  write 1 to 64 letters a to z, digits and \
+         -, a letter or digit first",
+    ),
+    (
+        "extends = [\"builtin:bas\"]",
+        "p.toml:1:12: extends[0]: there is no builtin:bas\n  remedy  the builtin profiles are \
+         builtin:base, builtin:untrusted, builtin:coding-agent, builtin:mcp-server, \
+         builtin:python-tool, builtin:node-tool, builtin:ci-job",
+    ),
+    (
+        "extends = [\"gone.toml\"]",
+        "p.toml:1:12: extends[0]: /p/gone.toml cannot be read: there is no /p/gone.toml\n  \
+         remedy  correct the path, or remove this entry",
+    ),
+    (
+        "[env.set]\nAPI_TOKEN = \"x\"",
+        "p.toml:2:13: env.set.API_TOKEN: looks like a secret, and a profile is no place for one\n  \
+         remedy  put it in the caller's environment and write pass = [\"API_TOKEN\"]",
+    ),
+    (
+        "[env]\npass = [\"AWS_*\"]",
+        "p.toml:2:9: env.pass[0]: \"AWS_*\" is not the name of a variable\n  remedy  write the exact \
+         name: letters, digits and _, no digit first; there are no patterns",
+    ),
+    (
+        "[files]\nread = \"/usr\"",
+        "p.toml:2:8: files.read: a string; this is a list\n  remedy  put it in [ ]",
+    ),
+    (
+        "[files]\nread = [{ optional = true }]",
+        "p.toml:2:9: files.read[0]: names no path\n  remedy  write { path = \"/…\", optional = true }",
+    ),
+    (
+        "[require]\ncgroup = \"maybe\"",
+        "p.toml:2:10: require.cgroup: \"maybe\" is not one of its words\n  remedy  write always or \
+         if-available",
+    ),
+    (
+        "[command]\nexec = []",
+        "p.toml:2:8: command.exec: names no program\n  remedy  write [\"/usr/bin/program\", \
+         \"argument\"]",
+    ),
+];
+
+#[test]
+fn every_wrong_text_has_its_problem() {
+    for (text, wanted) in WRONG {
+        let problems = read(text).expect_err(text);
+        assert_eq!(shown(&problems), *wanted, "\n{text}");
+    }
+}
+
+#[test]
+fn all_problems_come_at_once_in_the_order_of_the_text() {
+    let text = "nam = \"x\"\n[files]\nread = [\"usr\", \"/ok\", \"/a/../b\"]\nwrit = []\n\
+                [limits]\nmemory = -1\nswap = \"x\"\n";
+    let lines: Vec<usize> =
+        read(text).unwrap_err().iter().map(|problem| problem.at.unwrap().0).collect();
+    assert_eq!(lines, [1, 3, 3, 4, 6, 7]);
+}
+
+/// A text that must be refused, and quickly.
+fn quickly(text: &str) -> String {
+    let start = Instant::now();
+    let problems = read(text).unwrap_err();
+    // A profile that takes this long hangs; what it takes is a few milliseconds.
+    assert!(start.elapsed() < Duration::from_secs(10));
+    assert!(problems.len() <= 60, "{}", problems.len());
+    shown(&problems)
+}
+
+#[test]
+fn large_texts_are_refused_quickly() {
+    let tables: String = (0..100_000).map(|index| format!("[t{index}]\n")).collect();
+    assert!(quickly(&tables).contains("a profile has at most 262144"));
+    let short: String = (0..20_000).map(|index| format!("[t{index}]\n")).collect();
+    assert!(quickly(&short).contains("more than 10000 keys, values and tables"));
+    assert!(quickly(&"[[a]]\n".repeat(40_000)).contains("more than 10000 keys"));
+    assert!(quickly(&"a=1\n".repeat(60_000)).contains("more places that are not TOML"));
+    assert!(quickly(&format!("a = {}", "[".repeat(200_000))).contains("p.toml:1:"));
+    assert_eq!(
+        quickly(&format!("a = {}{}", "[".repeat(5000), "]".repeat(5000))),
+        "p.toml:1:85: nested too deeply\n  remedy  no table of a profile is nested more than a few \
+         levels"
+    );
+    assert!(quickly(&format!("[{}a]", "a.".repeat(100_000))).contains("nested too deeply"));
+    assert!(quickly(&format!("a = {}", "{a=".repeat(60_000))).contains("p.toml:1:"));
+    assert!(quickly(&format!("{} = 1", "k".repeat(200_000))).contains("unknown key"));
+    assert!(quickly(&"\0".repeat(1000)).contains("not TOML"));
+}
+
+#[test]
+fn a_profile_that_extends_itself_is_refused() {
+    let document = |name: &str, other: &str| Document {
+        name: name.into(),
+        folder: Some(path("/p")),
+        text: format!("extends = [\"{other}\"]"),
+    };
+    let mut reads = 0;
+    let mut fetch = |path: &sandboxd_plan::HostPath| {
+        reads += 1;
+        let other = if path.as_str() == "/p/a.toml" { "b.toml" } else { "a.toml" };
+        Ok(document(path.as_str(), other))
+    };
+    let problems = load(document("/p/a.toml", "b.toml"), &mut fetch).unwrap_err();
+    assert!(shown(&problems).contains("extends itself"), "{}", shown(&problems));
+    assert!(reads <= 2);
+    let mut next = 0;
+    let mut endless = |path: &sandboxd_plan::HostPath| {
+        next += 1;
+        Ok(document(path.as_str(), &format!("{next}.toml\", \"x{next}.toml")))
+    };
+    let problems = load(document("/p/a.toml", "b.toml"), &mut endless).unwrap_err();
+    assert!(shown(&problems).contains("more than 8 profiles in a row"));
+}
+
+#[test]
+fn lists_are_appended_and_single_values_replaced() {
+    let base = "[files]\nread = [\"/data\"]\n[limits]\nmemory = \"1G\"\nswap = \"1G\"\n\
+                [require]\nlandlock.ioctl = \"if-available\"";
+    let over = "extends = [\"base.toml\"]\n[files]\nread = [\"/w\"]\n[limits]\nmemory = \"2G\"\n\
+                [require]\nlandlock = \"always\"";
+    let document = |name: &str, text: &str| Document {
+        name: name.into(),
+        folder: Some(path("/p")),
+        text: text.into(),
+    };
+    let profile = load(document("p.toml", over), &mut |_| Ok(document("base.toml", base))).unwrap();
+    assert_eq!(
+        profile.to_toml(),
+        "[files]\nread = [\n    \"/data\",  # base.toml:2\n    \"/w\",  # p.toml:3\n]\n\n\
+         [limits]\nmemory = 2147483648  # p.toml:5\nswap = 1073741824  # base.toml:5\n\n\
+         [require]\nlandlock = \"always\"  # p.toml:7\n"
+    );
+}
+
+#[test]
+fn what_is_shown_is_a_profile_that_says_the_same() {
+    for builtin in sandboxd_profiles::builtin::list() {
+        let profile = read(&format!("extends = [\"builtin:{}\"]", builtin.name)).unwrap();
+        let shown_once = profile.to_toml();
+        let again = read(&shown_once).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+        let plain = |text: &str| -> Vec<String> {
+            text.lines().map(|line| line.split("  # ").next().unwrap().to_owned()).collect()
+        };
+        assert_eq!(plain(&shown_once), plain(&again.to_toml()), "{}", builtin.name);
+    }
+}
+
+#[test]
+fn the_command_line_is_laid_over_the_profile() {
+    let mut profile = read("[limits]\nmemory = \"1G\"").unwrap();
+    let typed = Overrides {
+        set: vec!["limits.memory=\"2G\"".into(), "files.protect={ off = \"why\" }".into()],
+        bind: vec!["sub:/x:write".into()],
+        env: vec!["A=b=c".into(), "LANG".into()],
+        ..overrides("true")
+    };
+    profile.apply(&typed).unwrap();
+    let text = profile.to_toml();
+    for part in ["memory = 2147483648  # command line", "from = \"{cwd}/sub\"", "set.A = \"b=c\""] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let wrong = Overrides {
+        set: vec!["limits.memori=1".into(), "x".into(), "name = \"a\"\n[files]".into()],
+        read: vec!["../x".into(), "/ok/*".into()],
+        bind: vec!["a".into()],
+        env: vec!["1=2".into()],
+        ..overrides("true")
+    };
+    let problems = read("").unwrap().apply(&wrong).unwrap_err();
+    assert_eq!(problems.len(), 7, "{}", shown(&problems));
+    assert_eq!(
+        problems[0].to_string(),
+        "command line: limits.memori: unknown key\n  remedy  did you mean memory?"
+    );
+}
+
+#[test]
+fn the_json_schema_is_json_and_knows_every_table() {
+    let schema: serde_json::Value =
+        serde_json::from_str(&sandboxd_profiles::schema::json::schema()).unwrap();
+    let properties = schema["properties"].as_object().unwrap();
+    for table in ["command", "env", "files", "syscalls", "limits", "network", "require"] {
+        assert_eq!(properties[table]["additionalProperties"], false, "{table}");
+    }
+    assert!(!properties.contains_key("budget"));
+}

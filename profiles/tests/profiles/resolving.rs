@@ -1,0 +1,461 @@
+//! Decisions of `resolve`, each on an invented host.
+
+use crate::support::*;
+use sandboxd_plan::{JailPath, Mount, Probe, RootOp, wire};
+use sandboxd_profiles::builtin;
+use sandboxd_profiles::host::{
+    CgroupFacts, FileKind, Found, LandlockFacts, PathFact, ProtectedKind,
+};
+use sandboxd_profiles::resolved::Resolved;
+
+fn ops(resolved: &Resolved) -> &[RootOp] {
+    &resolved.plan.root.ops
+}
+
+fn bind<'r>(resolved: &'r Resolved, to: &str) -> Option<(&'r str, Mount, Option<u32>)> {
+    ops(resolved).iter().find_map(|op| {
+        let RootOp::Bind { from, to: at, mount, idmap, .. } = op else { return None };
+        (at.as_str() == to).then_some((from.as_str(), *mount, *idmap))
+    })
+}
+
+fn place(op: &RootOp) -> &JailPath {
+    match op {
+        RootOp::Directory { path, .. }
+        | RootOp::File { path, .. }
+        | RootOp::Symlink { path, .. }
+        | RootOp::Device { path, .. }
+        | RootOp::Sysctl { path, .. }
+        | RootOp::Hide { path, .. }
+        | RootOp::Hold { path, .. }
+        | RootOp::Remount { path, .. } => path,
+        RootOp::Bind { to, .. }
+        | RootOp::Tmpfs { to, .. }
+        | RootOp::Proc { to }
+        | RootOp::Devpts { to } => to,
+    }
+}
+
+fn held(resolved: &Resolved) -> Vec<(String, bool)> {
+    let held = ops(resolved).iter().filter_map(|op| {
+        let RootOp::Hold { path, mount, .. } = op else { return None };
+        Some((path.as_str().to_owned(), mount.read_only))
+    });
+    held.filter(|(path, _)| !path.starts_with("/proc")).collect()
+}
+
+fn refused(text: &str) -> String {
+    shown(&on(text, typical()).unwrap_err())
+}
+
+#[test]
+fn every_builtin_profile_resolves_on_a_typical_host_and_fits_the_wire() {
+    for builtin in builtin::list() {
+        let text = format!("extends = [\"builtin:{}\"]", builtin.name);
+        let resolved = on(&text, typical())
+            .unwrap_or_else(|problems| panic!("{}: {}", builtin.name, shown(&problems)));
+        wire::encode(&resolved.plan).unwrap();
+        assert!(bind(&resolved, "/usr").is_some(), "{}", builtin.name);
+    }
+}
+
+#[test]
+fn an_empty_profile_shows_nothing_of_the_host() {
+    for text in ["", "[files]\nread = []\nwrite = []\nexecute = []\nbind = []\n[env]\npass = []"] {
+        let resolved = on(text, typical()).unwrap();
+        assert!(!ops(&resolved).iter().any(|op| matches!(op, RootOp::Bind { .. })), "{text}");
+        let rules = resolved.plan.command.landlock.paths.iter();
+        let host: Vec<&str> = rules.map(|rule| rule.path.as_str()).collect();
+        let own = ["/proc", "/etc", "/dev", "/tmp", "/home/agent"];
+        assert!(host.iter().all(|path| own.iter().any(|own| path.starts_with(own))), "{host:?}");
+        let env: Vec<String> = resolved.plan.exec.env.iter().map(ToString::to_string).collect();
+        assert!(!env.iter().any(|entry| entry.starts_with("LANG")), "{env:?}");
+    }
+}
+
+#[test]
+fn no_rule_covers_the_root_or_the_canary_and_both_are_probed() {
+    for builtin in builtin::list() {
+        let text = format!("extends = [\"builtin:{}\"]", builtin.name);
+        let resolved = on(&text, typical()).unwrap();
+        let canary = JailPath::try_from("/.sandboxd").unwrap();
+        let rules = &resolved.plan.command.landlock.paths;
+        assert!(!rules.iter().any(|rule| canary.is_within(&rule.path)));
+        assert!(ops(&resolved).iter().any(|op| place(op) == &canary));
+        let opened = Probe::Open { path: canary.clone(), errno: 13 };
+        assert!(resolved.plan.probes.contains(&opened));
+        assert!(resolved.plan.probes.contains(&Probe::OpenWrite { path: canary, errno: 30 }));
+    }
+}
+
+#[test]
+fn parents_come_before_what_lies_in_them() {
+    let text = "[files]\nexecute = [\"/usr\"]\nwrite = [\"/w\"]\nread = [\"/w/a/b\"]\n\
+                hide = [\"/w/.env\"]";
+    let resolved = on(text, typical()).unwrap();
+    let mut mounted: Vec<&JailPath> = Vec::new();
+    for op in ops(&resolved) {
+        let mounts = matches!(
+            op,
+            RootOp::Bind { .. } | RootOp::Hold { .. } | RootOp::Hide { .. } | RootOp::Tmpfs { .. }
+        );
+        if mounts {
+            let at = place(op);
+            let later = mounted.iter().find(|earlier| earlier.is_within(at) && **earlier != at);
+            assert_eq!(later, None, "{at} is mounted over what lies in it");
+            mounted.push(at);
+        }
+    }
+}
+
+#[test]
+fn each_access_has_its_flags_and_entries_for_one_path_come_together() {
+    let text = "[files]\nread = [\"/data\"]\nwrite = [\"/w\", \"/home/alice/project\"]\n\
+                execute = [\"/usr\", \"/w\"]";
+    let resolved = on(text, typical()).unwrap();
+    let flags = |to| bind(&resolved, to).map(|(_, mount, _)| (mount.read_only, mount.no_exec));
+    assert_eq!(flags("/data"), Some((true, true)));
+    assert_eq!(flags("/usr"), Some((true, false)));
+    assert_eq!(flags("/w"), Some((false, false)));
+    assert_eq!(flags("/home/alice/project"), Some((false, true)));
+}
+
+#[test]
+fn read_only_inside_writable_is_a_mount_whose_parents_are_held() {
+    let resolved = on("[files]\nwrite = [\"/w\"]\nread = [\"/w/a/b\"]", typical()).unwrap();
+    let (_, mount, _) = bind(&resolved, "/w/a/b").unwrap();
+    assert!(mount.read_only);
+    assert_eq!(held(&resolved), [("/w/a".to_owned(), false)]);
+}
+
+#[test]
+fn the_same_access_inside_is_no_second_mount() {
+    let resolved = on("[files]\nwrite = [\"/w\", \"/w/sub\"]", typical()).unwrap();
+    assert!(bind(&resolved, "/w").is_some());
+    assert_eq!(bind(&resolved, "/w/sub"), None);
+}
+
+#[test]
+fn a_link_of_the_system_is_made_again_and_any_other_is_refused() {
+    let resolved = on("[files]\nexecute = [\"/bin\"]", typical()).unwrap();
+    assert!(bind(&resolved, "/usr/bin").is_some());
+    assert!(ops(&resolved).iter().any(
+        |op| matches!(op, RootOp::Symlink { path, target } if path.as_str() == "/bin" && target == "usr/bin")
+    ));
+    let mut host = typical();
+    let planted = Found {
+        links: vec![link("/w/sub", "/home/alice", false)],
+        ..found("/home/alice", FileKind::Directory, 1000)
+    };
+    host.paths.insert(path("/w/sub"), PathFact::Found(planted));
+    assert_eq!(
+        shown(&on("[files]\nread = [\"/w/sub\"]", host).unwrap_err()),
+        "p.toml:2:9: files.read[0]: /w/sub leads through the link /w/sub, which root does not own \
+         alone\n  remedy  write /home/alice if that is what is meant"
+    );
+}
+
+#[test]
+fn a_hole_is_covered_and_a_second_name_for_it_refused() {
+    let text = "[files]\nwrite = [\"/w\"]\nhide = [\"/w/.env\"]";
+    let resolved = on(text, typical()).unwrap();
+    assert!(
+        ops(&resolved)
+            .iter()
+            .any(|op| matches!(op, RootOp::Hide { path, .. } if path.as_str() == "/w/.env"))
+    );
+    let mut host = typical();
+    let linked = Found { links_count: 2, ..found("/w/.env", FileKind::Regular, 1000) };
+    host.paths.insert(path("/w/.env"), PathFact::Found(linked));
+    assert!(shown(&on(text, host).unwrap_err()).contains("has 2 names (hard links)"));
+    let outside = "[files]\nwrite = [\"/w\"]\nhide = [\"/data/x\"]";
+    assert!(refused(outside).contains("/data/x is in nothing that is granted"));
+    let missing = "[files]\nwrite = [\"/w\"]\nhide = [\"/w/gone\"]";
+    assert!(refused(missing).contains("/w/gone does not exist"));
+    let optional = "[files]\nwrite = [\"/w\"]\nhide = [{ path = \"/w/gone\", optional = true }]";
+    on(optional, typical()).unwrap();
+}
+
+fn repository(facts: &[(&str, ProtectedKind)]) -> sandboxd_profiles::HostFacts {
+    let mut host = typical();
+    let protected = facts.iter().map(|(at, kind)| protected(at, *kind)).collect();
+    let tree = Found { protected, ..found("/w", FileKind::Directory, 1000) };
+    host.paths.insert(path("/w"), PathFact::Found(tree));
+    host
+}
+
+#[test]
+fn protected_paths_are_read_only_and_every_folder_above_them_is_held() {
+    let facts = [
+        ("/w/.git/config", ProtectedKind::Regular),
+        ("/w/.git/hooks", ProtectedKind::Directory),
+        ("/w/a/.envrc", ProtectedKind::Link),
+    ];
+    let resolved = on("[files]\nwrite = [\"/w\"]", repository(&facts)).unwrap();
+    let wanted = [("/w/.git", false), ("/w/.git/config", true), ("/w/.git/hooks", true)];
+    assert_eq!(held(&resolved), wanted.map(|(path, ro)| (path.to_owned(), ro)));
+    let watched = resolved.outside.watched.first().unwrap();
+    assert_eq!(watched.held, [path("/w/.git/config"), path("/w/.git/hooks")]);
+}
+
+#[test]
+fn strict_refuses_what_cannot_be_held_and_off_needs_a_reason() {
+    let strict = "[files]\nwrite = [\"/w\"]\nprotect = \"strict\"";
+    let config = ("/w/.git/config", ProtectedKind::Regular);
+    let problems = shown(&on(strict, repository(&[config])).unwrap_err());
+    assert!(
+        problems.contains("/w/.git/hooks does not exist, and so could be planted"),
+        "{problems}"
+    );
+    let link = ("/w/.envrc", ProtectedKind::Link);
+    assert!(shown(&on(strict, repository(&[link])).unwrap_err()).contains("cannot be held"));
+    assert!(refused("[files]\nprotect = \"off\"").contains("off needs a reason"));
+    let off = "[files]\nwrite = [\"/w\"]\nprotect = { off = \"a throwaway clone\" }";
+    let resolved = on(off, repository(&[config])).unwrap();
+    assert_eq!(held(&resolved), []);
+    assert_eq!(resolved.outside.watched, []);
+}
+
+#[test]
+fn a_workspace_keeps_its_owner_by_a_map_after_the_task_files() {
+    let mut host = typical();
+    let controllers = host.cgroups.controllers().to_vec();
+    host.cgroups = CgroupFacts::V1 { controllers, unified: true };
+    let text = "[files]\nwrite = [\"/w\", \"/home/alice/project\"]\nread = [\"/data\"]\n\
+                execute = [\"/usr\"]\n[command]\nexec = [\"/usr/bin/python3\"]\nsha256 = \
+                \"0000000000000000000000000000000000000000000000000000000000000000\"";
+    let plain = sandboxd_profiles::Overrides { command: Vec::new(), ..overrides("x") };
+    let resolved = with(text, host, &plain).unwrap();
+    assert_eq!(resolved.plan.namespaces.tasks, [6, 7, 8]);
+    assert_eq!(bind(&resolved, "/w").unwrap().2, Some(9));
+    assert_eq!(bind(&resolved, "/home/alice/project").unwrap().2, Some(9));
+    assert_eq!(bind(&resolved, "/data").unwrap().2, None);
+    assert_eq!(resolved.outside.idmaps.len(), 1);
+    assert_eq!(resolved.plan.exec.pinned, Some(10));
+    assert_eq!(resolved.plan.session.granted, 5);
+    let invoker =
+        on("[files]\nwrite = [\"/w\"]\n[command]\nuser = \"invoker\"", typical()).unwrap();
+    assert_eq!(invoker.outside.idmaps, []);
+}
+
+#[test]
+fn dangerous_grants_are_refused_or_need_a_reason() {
+    for (access, path) in [
+        ("read", "/"),
+        ("write", "/"),
+        ("write", "/usr"),
+        ("write", "/etc"),
+        ("read", "/proc"),
+        ("write", "/proc/sys"),
+        ("write", "/sys"),
+        ("read", "/dev"),
+        ("write", "/boot"),
+        ("read", "/run/sandboxd"),
+        ("read", "/run"),
+        ("read", "/var"),
+        ("write", "/var/lib"),
+        ("read", "/dev/kvm"),
+        ("execute", "/"),
+        ("read", "/srv/node"),
+    ] {
+        let reasoned = format!("[files]\n{access} = [{{ path = \"{path}\", reason = \"why\" }}]");
+        assert!(on(&reasoned, typical()).is_err(), "{access} {path}");
+    }
+    for (access, path) in [
+        ("read", "/sys"),
+        ("read", "/run/docker.sock"),
+        ("read", "/srv/x.sock"),
+        ("read", "/home/alice"),
+        ("write", "/home"),
+        ("read", "/root"),
+        ("write", "/tmp"),
+    ] {
+        let bare = format!("[files]\n{access} = [\"{path}\"]");
+        assert!(on(&bare, typical()).is_err(), "{access} {path}");
+        let reasoned = format!("[files]\n{access} = [{{ path = \"{path}\", reason = \"why\" }}]");
+        let resolved = on(&reasoned, typical());
+        assert!(resolved.is_ok(), "{access} {path}: {}", shown(&resolved.unwrap_err()));
+    }
+}
+
+#[test]
+fn a_profile_inside_a_tree_it_lets_be_written_is_refused() {
+    let problems = refused("[files]\nwrite = [\"/p\"]");
+    assert_eq!(
+        problems,
+        "p.toml:2:10: files.write[0]: /p may be written, and the profile p.toml lies in it\n  \
+         remedy  move the profile to a folder that the sandbox cannot write"
+    );
+    on("[files]\nread = [\"/p\"]", typical()).unwrap();
+    on("[files]\nbind = [{ from = \".\", to = \"/x\" }]", typical()).unwrap();
+    assert!(
+        refused("[files]\nbind = [{ from = \".\", to = \"/x\", access = \"write\" }]")
+            .contains("lies in it")
+    );
+}
+
+#[test]
+fn nothing_is_created_in_the_users_tree_to_mount_at() {
+    let text = "[files]\nwrite = [\"/w\"]\nbind = [{ from = \"/data\", to = \"/w/new\" }]";
+    assert!(refused(text).contains("nothing is created in your tree"), "{}", refused(text));
+    let there = "[files]\nwrite = [\"/w\"]\nbind = [{ from = \"/data\", to = \"/w/sub\" }]";
+    assert_eq!(bind(&on(there, typical()).unwrap(), "/w/sub").unwrap().0, "/data");
+}
+
+#[test]
+fn what_a_host_lacks_is_a_problem_unless_waived() {
+    let mut host = typical();
+    host.landlock = Some(LandlockFacts { abi: 4, errata: 0 });
+    let problems = on("", host.clone()).unwrap_err();
+    let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["require.landlock.ioctl", "require.landlock.scope"]);
+    let waived = on("[require]\nlandlock = \"if-available\"", host.clone()).unwrap().waived;
+    assert_eq!(waived.len(), 2);
+    let part = on("[require]\nlandlock.ioctl = \"if-available\"", host).unwrap_err();
+    assert_eq!(part.len(), 1);
+    let mut bare = typical();
+    (bare.landlock, bare.cgroups, bare.memfd_noexec) = (None, CgroupFacts::None, false);
+    assert_eq!(on("", bare.clone()).unwrap_err().len(), 3);
+    let text = "[require]\nlandlock = \"if-available\"\ncgroup = \"if-available\"\n\
+                memfd_noexec = \"if-available\"";
+    let resolved = on(text, bare).unwrap();
+    assert_eq!(resolved.waived.len(), 3);
+    assert_eq!(resolved.outside.cgroup, None);
+    assert_eq!(resolved.plan.command.landlock.handled_fs, 0);
+    let mut plain = typical();
+    plain.privileged = false;
+    assert!(shown(&on("", plain).unwrap_err()).contains("sandboxd has no privileges here"));
+}
+
+#[test]
+fn rights_are_those_of_the_abi_and_files_get_no_rights_of_directories() {
+    for (abi, bits) in
+        [(1, 13), (2, 14), (3, 15), (4, 15), (5, 16), (6, 16), (8, 16), (9, 17), (12, 17)]
+    {
+        let mut host = typical();
+        host.landlock = Some(LandlockFacts { abi, errata: 0 });
+        let text = "[require]\nlandlock = \"if-available\"\n[files]\nwrite = [\"/w\"]\n\
+                    read = [\"/etc/os-release\"]";
+        let landlock = on(text, host).unwrap().plan.command.landlock;
+        assert_eq!(landlock.handled_fs, (1 << bits) - 1, "ABI {abi}");
+        assert_eq!(landlock.handled_net, if abi >= 4 { 3 } else { 0 });
+        assert_eq!(landlock.scoped, if abi >= 6 { 3 } else { 0 });
+        assert_eq!(landlock.flags, if abi >= 7 { 2 } else { 0 });
+        let rights = |path: &str| {
+            landlock.paths.iter().find(|rule| rule.path.as_str() == path).unwrap().rights
+        };
+        assert_eq!(rights("/etc/os-release"), 1 << 2);
+        // No MAKE_CHAR, MAKE_BLOCK, IOCTL_DEV, RESOLVE_UNIX, EXECUTE; REFER and TRUNCATE as known.
+        let never = 1 << 6 | 1 << 11 | 1 << 15 | 1 << 16 | 1;
+        assert_eq!(rights("/w"), landlock.handled_fs & !never);
+        assert!(landlock.paths.iter().all(|rule| rule.rights & !landlock.handled_fs == 0));
+    }
+}
+
+#[test]
+fn removing_an_entry_never_widens() {
+    let entries = [
+        ("files", "read", "\"/data\""),
+        ("files", "write", "\"/w\""),
+        ("files", "execute", "\"/usr\""),
+        ("files", "execute", "\"/w\""),
+        ("env", "pass", "\"LANG\""),
+        ("env", "pass", "\"TERM\""),
+        ("syscalls", "allow", "\"ptrace\""),
+    ];
+    let text = |left_out: Option<usize>| {
+        let mut text = String::new();
+        for table in ["files", "env", "syscalls"] {
+            text += &format!("[{table}]\n");
+            for list in ["read", "write", "execute", "pass", "allow"] {
+                let items: Vec<&str> = entries
+                    .iter()
+                    .enumerate()
+                    .filter(|(index, (t, l, _))| {
+                        Some(*index) != left_out && *t == table && *l == list
+                    })
+                    .map(|(_, (_, _, item))| *item)
+                    .collect();
+                if entries.iter().any(|(t, l, _)| *t == table && *l == list) {
+                    text += &format!("{list} = [{}]\n", items.join(", "));
+                }
+            }
+        }
+        text
+    };
+    let whole = on(&text(None), typical()).unwrap();
+    for (index, entry) in entries.iter().enumerate() {
+        let less = on(&text(Some(index)), typical()).unwrap();
+        for op in ops(&less) {
+            let RootOp::Bind { to, mount, .. } = op else { continue };
+            let (_, before, _) = bind(&whole, to.as_str()).unwrap();
+            assert!(mount.read_only || !before.read_only);
+            assert!(mount.no_exec || !before.no_exec);
+        }
+        for rule in &less.plan.command.landlock.paths {
+            let before = whole.plan.command.landlock.paths.iter();
+            let before =
+                before.filter(|old| old.path == rule.path).map(|old| old.rights).sum::<u64>();
+            assert_eq!(rule.rights & !before, 0, "{} without {entry:?}", rule.path);
+        }
+        assert!(less.plan.exec.env.iter().all(|entry| whole.plan.exec.env.contains(entry)));
+    }
+}
+
+#[test]
+fn the_command_is_found_where_the_sandboxs_own_path_says() {
+    let resolved = with("[files]\nread = [\"/w\"]", typical(), &overrides("true")).unwrap();
+    let exec = &resolved.plan.exec;
+    assert_eq!(exec.candidates.len(), 6);
+    assert_eq!(exec.candidates[3].as_str(), "/usr/bin/true");
+    assert_eq!(exec.cwd.as_str(), "/home/agent");
+    let own = with("[env.set]\nPATH = \"/w:.:/usr/bin\"", typical(), &overrides("x")).unwrap();
+    let paths: Vec<&str> = own.plan.exec.candidates.iter().map(JailPath::as_str).collect();
+    assert_eq!(paths, ["/w/x", "/usr/bin/x"]);
+    let shown_cwd = with("[files]\nread = [\"{cwd}\"]", typical(), &overrides("./run")).unwrap();
+    assert_eq!(shown_cwd.plan.exec.cwd.as_str(), "/home/alice/project");
+    assert_eq!(shown_cwd.plan.exec.candidates[0].as_str(), "/home/alice/project/run");
+}
+
+#[test]
+fn running_in_the_home_directory_grants_it_to_nobody() {
+    let mut typed = overrides("true");
+    typed.cwd = Some(path("/home/alice"));
+    typed.read = vec![".".into()];
+    let problems = shown(&with("", typical(), &typed).unwrap_err());
+    assert!(problems.contains("is a home directory"), "{problems}");
+    typed.read = vec!["/home/alice".into()];
+    with("", typical(), &typed).unwrap();
+}
+
+#[test]
+fn root_and_the_hosts_network_need_a_reason() {
+    let root = "[command]\nuser = \"root\"";
+    assert!(refused(root).contains("the command would run as root"));
+    let resolved = on(&format!("{root}\nreason = \"why\""), typical()).unwrap();
+    assert_eq!(resolved.plan.command.identity.uid, 0);
+    let host = "[network]\nmode = \"host\"";
+    assert!(refused(host).contains("reaches everything the host reaches"));
+    let resolved = on(&format!("{host}\nreason = \"why\""), typical()).unwrap();
+    assert_eq!(resolved.plan.command.landlock.handled_net, 0);
+    assert!(bind(&resolved, "/etc/resolv.conf").is_some());
+    assert!(refused("[command]\nuser = \"bob\"").contains("this host has no user bob"));
+}
+
+#[test]
+fn zero_allows_nothing() {
+    let resolved = on("[files]\ntmp = 0\n[limits]\nswap = 0\nfile_size = 0", typical()).unwrap();
+    let writable = ops(&resolved)
+        .iter()
+        .any(|op| matches!(op, RootOp::Tmpfs { to, .. } if to.as_str() != "/dev"));
+    assert!(!writable);
+    assert_eq!(resolved.outside.cgroup.unwrap().swap, Some(0));
+}
+
+#[test]
+fn more_open_files_than_the_supervisor_may_have_are_refused() {
+    let mut host = typical();
+    host.open_files_max = Some(4096);
+    let problems = shown(&on("[limits]\nopen_files = 5000", host).unwrap_err());
+    assert!(problems.contains("write at most 4096, or raise the limit"), "{problems}");
+}
