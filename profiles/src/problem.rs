@@ -20,17 +20,32 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "{}", self.file)?;
+        plain(to, &self.file)?;
         if let Some((line, column)) = self.at {
             write!(to, ":{line}:{column}")?;
         }
         if !self.key.is_empty() {
-            write!(to, ": {}", self.key)?;
+            to.write_str(": ")?;
+            plain(to, &self.key)?;
         }
-        write!(to, ": {}", self.what)?;
+        to.write_str(": ")?;
+        plain(to, &self.what)?;
         if !self.remedy.is_empty() {
-            write!(to, "\n  remedy  {}", self.remedy)?;
+            to.write_str("\n  remedy  ")?;
+            plain(to, &self.remedy)?;
         }
         Ok(())
     }
+}
+
+/// Names and paths may hold anything; a terminal or a log must not obey them.
+fn plain(to: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    for letter in text.chars() {
+        if letter.is_control() {
+            write!(to, "{}", letter.escape_default())?;
+        } else {
+            write!(to, "{letter}")?;
+        }
+    }
+    Ok(())
 }

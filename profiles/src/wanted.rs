@@ -37,7 +37,9 @@ pub fn wanted(profile: &Profile) -> Wanted {
     let holes = files.hide.iter().map(|hole| &hole.path);
     let inside = holes.chain(&profile.command.cwd).filter_map(|path| path.value.host(folders));
     let points = shown.iter().map(|(_, to)| to.clone());
-    let inside: Vec<HostPath> = inside.chain(points).collect();
+    let inside: Vec<HostPath> = inside.collect();
+    wanted.paths.extend(inside.iter().cloned());
+    let inside: Vec<HostPath> = inside.into_iter().chain(points).collect();
     for path in inside {
         wanted.paths.extend(shown.iter().filter_map(|(from, to)| {
             let below = path.below(to).filter(|below| !below.is_empty())?;

@@ -85,8 +85,8 @@ impl Deciding<'_> {
             self.hide(hole, shown, &mut holds);
         }
         for tree in &shown.trees {
-            // What is read-only inside what is writable must stay where it is.
-            if let Some(parent) = shown.parent(tree).filter(|parent| parent.write && !tree.write) {
+            // What is shown inside what is writable must stay where it is.
+            if let Some(parent) = shown.parent(tree).filter(|parent| parent.write) {
                 holds.parents(parent, &tree.to);
             }
             if holds.hides(&tree.to) {
@@ -200,10 +200,10 @@ impl Deciding<'_> {
             else {
                 continue;
             };
-            let nearest = shown.around(&path);
-            if nearest.is_some_and(|nearest| nearest.to == path || !nearest.write)
-                || holds.hides(&path)
-            {
+            // What lies in another tree is that one's affair, and what is granted by its own name is
+            // granted.
+            let own = shown.around(&path).is_some_and(|nearest| nearest.to == tree.to);
+            if !own || path == tree.to || holds.hides(&path) {
                 continue;
             }
             let kind = match fact.kind {

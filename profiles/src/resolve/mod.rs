@@ -46,7 +46,7 @@ pub fn resolve(
     deciding.privileges();
     deciding.fileless();
     let identity = deciding.identity();
-    let shown = deciding.shown();
+    let shown = deciding.shown(identity);
     deciding.own_files_are_safe(&shown.trees);
     let holds = deciding.holds(&shown);
     let filter = deciding.filter();
@@ -158,7 +158,12 @@ impl Deciding<'_> {
     /// A profile that its own sandbox could rewrite binds nobody the next time.
     fn own_files_are_safe(&mut self, trees: &[trees::Tree]) {
         for (file, folder) in &self.profile.documents {
-            for tree in trees.iter().filter(|tree| tree.write && folder.is_within(&tree.from)) {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            let own = folder.join(name).ok();
+            let holds = |tree: &&trees::Tree| {
+                folder.is_within(&tree.from) || own.as_ref() == Some(&tree.from)
+            };
+            for tree in trees.iter().filter(|tree| tree.write).filter(holds) {
                 self.problems.push(tree.origin.problem(
                     format!("{} may be written, and the profile {file} lies in it", tree.from),
                     "move the profile to a folder that the sandbox cannot write",

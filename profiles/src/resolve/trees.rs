@@ -1,12 +1,13 @@
 //! What the profile shows of the host: every entry of `[files]`, checked against what is there.
 
 use super::dangers::danger;
+use super::view::idmap;
 use super::{Deciding, jail, masks};
 use crate::host::{FileKind, Found, Link, PathFact, ProtectedFact};
 use crate::origin::{Origin, Written};
 use crate::place::{Base, Place};
 use crate::schema::{Access, Mode};
-use sandboxd_plan::{HostPath, JailPath, Kind};
+use sandboxd_plan::{HostPath, Identity, JailPath, Kind};
 use std::collections::BTreeMap;
 
 /// A tree or a file of the host, and what may be done with it.
@@ -69,6 +70,22 @@ impl Shown {
             .max_by_key(|tree| tree.to.as_str().len())
     }
 
+    /// Leave out what the tree around it shows already, in the same way.
+    fn prune(&mut self, identity: Identity) {
+        let trees = std::mem::take(&mut self.trees);
+        for tree in trees {
+            // Parents come first, and so are kept already.
+            let again = self.parent(&tree).is_some_and(|parent| {
+                let same = parent.host(&tree.to).as_ref() == Some(&tree.from);
+                let owned = parent.owner == tree.owner || idmap(&tree, identity).is_none();
+                same && owned && parent.includes(&tree) && !tree.socket
+            });
+            if !again {
+                self.trees.push(tree);
+            }
+        }
+    }
+
     /// Whether any tree covers this path.
     pub(super) fn covers(&self, path: &JailPath) -> bool {
         self.around(path).is_some()
@@ -87,7 +104,7 @@ struct Entry<'a> {
 
 impl Deciding<'_> {
     /// Everything the profile shows of the host.
-    pub(super) fn shown(&mut self) -> Shown {
+    pub(super) fn shown(&mut self, identity: Identity) -> Shown {
         let profile = self.profile;
         let mut shown = Shown::default();
         let grants = profile.files.grants.iter().map(|grant| Entry {
@@ -110,6 +127,7 @@ impl Deciding<'_> {
         self.show_resolver(&mut shown);
         shown.trees.sort_by(|one, other| one.to.cmp(&other.to));
         self.top_links(&mut shown);
+        shown.prune(identity);
         shown
     }
 

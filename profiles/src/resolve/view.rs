@@ -60,7 +60,8 @@ impl Deciding<'_> {
         grants: &mut Grants,
     ) -> Option<View> {
         let mut homes = ["/home/agent", "/run/home"].into_iter().filter_map(fixed);
-        let Some(home) = homes.find(|home| !shown.covers(home)) else {
+        let given = |home: &JailPath| shown.trees.iter().any(|tree| tree.to == *home);
+        let Some(home) = homes.find(|home| given(home) || !shown.covers(home)) else {
             let origin = Origin::named("this profile", "files");
             self.refuse(&origin, "leaves no place for a home directory", "do not grant /home");
             return None;
@@ -158,17 +159,11 @@ impl Deciding<'_> {
             holds.ops().map(|(path, op)| (depth(path.as_str()), path.clone(), op)).collect();
         for tree in &shown.trees {
             let idmap = idmap(tree, identity).map(|idmap| grants.idmap(idmap));
-            if let Some(parent) = shown.parent(tree) {
-                let same = parent.host(&tree.to).as_ref() == Some(&tree.from);
-                let owned = parent.owner == tree.owner || idmap.is_none();
-                if same && parent.includes(tree) && owned {
-                    continue;
-                }
-                if !same && !self.point(tree, parent) {
-                    continue;
-                }
-            } else {
-                view.point(tree);
+            match shown.parent(tree) {
+                None => view.point(tree),
+                Some(parent) if parent.host(&tree.to).as_ref() == Some(&tree.from) => {}
+                Some(parent) if self.point(tree, parent) => {}
+                Some(_) => continue,
             }
             let op = RootOp::Bind {
                 from: tree.from.clone(),
@@ -207,7 +202,7 @@ impl Deciding<'_> {
 }
 
 /// The map a tree needs so that the sandbox's user acts as the owner on disk.
-fn idmap(tree: &Tree, identity: Identity) -> Option<Idmap> {
+pub(super) fn idmap(tree: &Tree, identity: Identity) -> Option<Idmap> {
     let (uid, gid) = tree.owner;
     let needed = uid != identity.uid && (tree.write || uid != 0);
     needed.then_some(Idmap { disk_uid: uid, disk_gid: gid, uid: identity.uid, gid: identity.gid })

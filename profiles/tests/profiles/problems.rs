@@ -116,6 +116,12 @@ const WRONG: &[(&str, &str)] = &[
          if-available",
     ),
     (
+        "[files]\nread = [\"x\\u001b[2J\\ny\"]\n\"\\u0007\" = 1",
+        "p.toml:2:9: files.read[0]: x\\u{1b}[2J\\ny is a pattern\n  remedy  name the folder; there are \
+         no patterns\np.toml:3:1: files.\\u{7}: unknown key\n  remedy  the keys here are read, write, \
+         execute, hide, protect, bind, tmp",
+    ),
+    (
         "[command]\nexec = []",
         "p.toml:2:8: command.exec: names no program\n  remedy  write [\"/usr/bin/program\", \
          \"argument\"]",

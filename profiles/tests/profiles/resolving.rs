@@ -199,6 +199,29 @@ fn protected_paths_are_read_only_and_every_folder_above_them_is_held() {
 }
 
 #[test]
+fn a_folder_granted_twice_is_protected_as_part_of_the_outer_one() {
+    let facts = [("/w/sub/.git/hooks", ProtectedKind::Directory)];
+    let resolved = on("[files]\nwrite = [\"/w\", \"/w/sub\"]", repository(&facts)).unwrap();
+    let wanted = [("/w/sub", false), ("/w/sub/.git", false), ("/w/sub/.git/hooks", true)];
+    assert_eq!(held(&resolved), wanted.map(|(path, ro)| (path.to_owned(), ro)));
+    let text = "[files]\nwrite = [\"/w\"]\nbind = [{ from = \"/home/alice/project\", to = \"/w/a/b\", \
+                access = \"write\" }]";
+    let resolved = on(text, typical()).unwrap();
+    assert_eq!(held(&resolved), [("/w/a".to_owned(), false)]);
+}
+
+#[test]
+fn a_home_that_is_granted_is_home() {
+    let text = "[files]\nbind = [{ from = \"/w\", to = \"/home/agent\", access = \"write\" }]";
+    let resolved = on(text, typical()).unwrap();
+    assert!(resolved.plan.exec.env.iter().any(|entry| entry.as_bytes() == b"HOME=/home/agent"));
+    let mut host = typical();
+    host.paths.insert(path("/p/p.toml"), PathFact::Found(found("/p/p.toml", FileKind::Regular, 0)));
+    let itself = on("[files]\nwrite = [\"/p/p.toml\"]", host).unwrap_err();
+    assert!(shown(&itself).contains("lies in it"));
+}
+
+#[test]
 fn strict_refuses_what_cannot_be_held_and_off_needs_a_reason() {
     let strict = "[files]\nwrite = [\"/w\"]\nprotect = \"strict\"";
     let config = ("/w/.git/config", ProtectedKind::Regular);
