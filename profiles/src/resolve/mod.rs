@@ -58,12 +58,10 @@ pub fn resolve(
     };
     let exec = deciding.exec(&shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&shown, &view);
-    let (Some(filter), Some(exec)) = (filter, exec) else {
+    let sound = deciding.problems.is_empty();
+    let (Some(filter), Some(exec), true) = (filter, exec, sound) else {
         return Err(deciding.into_problems());
     };
-    if !deciding.problems.is_empty() {
-        return Err(deciding.into_problems());
-    }
     let probes = deciding.probes(&shown, &landlock, identity);
     let stub = Identity { uid: lease.init_uid, gid: lease.init_uid };
     let plan = Plan {

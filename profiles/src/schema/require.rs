@@ -44,10 +44,22 @@ pub struct Require(pub BTreeMap<String, Written<Must>>);
 
 impl Require {
     pub(crate) fn lay(&mut self, over: Self) {
-        // A word about the whole replaces what was said about its parts.
-        for key in over.0.keys().filter(|key| !key.contains('.')) {
-            let part = format!("{key}.");
-            self.0.retain(|old, _| !old.starts_with(&part));
+        for key in over.0.keys() {
+            match key.split_once('.') {
+                // A word about the whole replaces what was said about its parts.
+                None => {
+                    let part = format!("{key}.");
+                    self.0.retain(|old, _| !old.starts_with(&part));
+                }
+                // One about a part leaves what was said about the whole to the other parts. The
+                // whole is required from then on: a part that must be there needs it.
+                Some((whole, _)) => {
+                    if let Some(word) = self.0.remove(whole) {
+                        let parts = parts(whole).iter();
+                        self.0.extend(parts.map(|part| (format!("{whole}.{part}"), word.clone())));
+                    }
+                }
+            }
         }
         self.0.extend(over.0);
     }
@@ -61,6 +73,15 @@ impl Require {
     }
 }
 
+/// The parts that can be spoken of one by one.
+fn parts(key: &str) -> &'static [&'static str] {
+    match key {
+        "landlock" => LANDLOCK,
+        "cgroup" => CGROUP,
+        _ => &[],
+    }
+}
+
 pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Require {
     let mut require = Require::default();
     let Some(fields) = reader.fields(node, KEYS) else {
@@ -68,11 +89,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Require {
     };
     for node in fields.all() {
         let name = node.name();
-        let parts = match name {
-            "landlock" => LANDLOCK,
-            "cgroup" => CGROUP,
-            _ => &[],
-        };
+        let parts = parts(name);
         if !parts.is_empty() && matches!(node.value, DeValue::Table(_)) {
             let keys: Vec<Key> =
                 parts.iter().map(|name| Key { name, doc: "", shape: Shape::Must(&[]) }).collect();

@@ -221,6 +221,24 @@ fn lists_are_appended_and_single_values_replaced() {
 }
 
 #[test]
+fn a_word_about_a_part_leaves_the_other_parts_as_they_were() {
+    let base = "[require]\ncgroup = \"if-available\"";
+    let over = "extends = [\"base.toml\"]\n[require]\ncgroup.memory = \"always\"";
+    let document = |name: &str, text: &str| Document {
+        name: name.into(),
+        folder: Some(path("/p")),
+        text: text.into(),
+    };
+    let profile = load(document("p.toml", over), &mut |_| Ok(document("base.toml", base))).unwrap();
+    assert_eq!(
+        profile.to_toml(),
+        "[require]\ncgroup.cpu = \"if-available\"  # base.toml:2\n\
+         cgroup.memory = \"always\"  # p.toml:3\n\
+         cgroup.pids = \"if-available\"  # base.toml:2\n"
+    );
+}
+
+#[test]
 fn what_is_shown_is_a_profile_that_says_the_same() {
     for builtin in sandboxd_profiles::builtin::list() {
         let profile = read(&format!("extends = [\"builtin:{}\"]", builtin.name)).unwrap();
