@@ -122,7 +122,7 @@ mod tests {
             ..place.limits()
         };
         let group = place.create("a", &limits);
-        let seen = Cgroup::load(hierarchies::auto(), format!("{}/a", place.name));
+        let seen = Cgroup::load(hierarchies::auto(), format!("{}/sandboxd-a", place.name));
         let memory: &MemController = seen.controller_of().unwrap();
         assert_eq!(memory.memory_stat().limit_in_bytes, 100_000_001 / 4096 * 4096);
         let pids: &PidController = seen.controller_of().unwrap();
@@ -137,7 +137,7 @@ mod tests {
     fn unlimited_leaves_the_kernels_own_value() {
         let Some(place) = Place::new("unlimited") else { return };
         let group = place.create("a", &place.limits());
-        let seen = Cgroup::load(hierarchies::auto(), format!("{}/a", place.name));
+        let seen = Cgroup::load(hierarchies::auto(), format!("{}/sandboxd-a", place.name));
         let pids: &PidController = seen.controller_of().unwrap();
         assert_eq!(pids.get_pid_max().unwrap(), MaxValue::Max);
         group.remove().unwrap();
@@ -325,13 +325,13 @@ mod tests {
             v1: Vec::new(),
         };
         let first = Group::create(&tree, "first", &limits).unwrap();
-        assert!(first.paths()[0].ends_with(&format!("{own}/sandboxd/first")));
+        assert!(first.paths()[0].ends_with(&format!("{own}/sandboxd-first")));
         let now = std::fs::read_to_string("/proc/self/cgroup").unwrap();
         assert_eq!(now.trim(), format!("0::/{own}/supervisor"));
         let again = Tree::find(&Placement::Own).unwrap();
         assert_eq!(again.facts(), tree.facts());
         let second = Group::create(&again, "second", &limits).unwrap();
-        assert!(second.paths()[0].ends_with(&format!("{own}/sandboxd/second")));
+        assert!(second.paths()[0].ends_with(&format!("{own}/sandboxd-second")));
         first.remove().unwrap();
         second.remove().unwrap();
     }

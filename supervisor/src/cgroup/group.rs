@@ -2,7 +2,7 @@
 
 use super::dir::{Claim, Dir};
 use super::sweep::reclaim;
-use super::tree::{LEAF, Layout, Tree, V2Node};
+use super::tree::{LEAF, Layout, PREFIX, Tree, V2Node, mark};
 use super::{CgroupError, Usage, usage, v1, v2};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, Timespec};
@@ -53,7 +53,7 @@ impl Group {
     pub fn create(tree: &Tree, id: &str, limits: &CgroupLimits) -> Result<Self, CgroupError> {
         check_name(id)?;
         let mut group = Self {
-            id: id.to_owned(),
+            id: format!("{PREFIX}{id}"),
             v2: false,
             unified: None,
             v1: Vec::new(),
@@ -91,10 +91,11 @@ impl Group {
         if node.offered.iter().any(|offered| !enabled.contains(offered)) {
             if node.leave_first {
                 node.base.ensure(LEAF)?.write("cgroup.procs", "0")?;
+                mark(&node.base)?;
             }
             v2::enable(&node.base, &node.offered)?;
         }
-        let container = node.base.ensure(&tree.container)?;
+        let container = tree.ensure_container(&node.base)?;
         v2::enable(&container, &node.offered)?;
         let dir = claim(&container, &self.id)?;
         self.v2 = true;
@@ -111,7 +112,7 @@ impl Group {
             }
         }
         if let Some(base) = unified {
-            let container = base.ensure(&tree.container)?;
+            let container = tree.ensure_container(base)?;
             let dir = claim(&container, &self.id)?;
             self.unified = Some(Member { controllers: Vec::new(), container, dir });
         }
@@ -120,7 +121,7 @@ impl Group {
                 return Err(tree.lacks(*controller));
             };
             if !self.v1.iter().any(|member| member.controllers.contains(controller)) {
-                let container = node.base.ensure(&tree.container)?;
+                let container = tree.ensure_container(&node.base)?;
                 let dir = claim(&container, &self.id)?;
                 self.v1.push(Member { controllers: node.controllers.clone(), container, dir });
             }

@@ -4,7 +4,7 @@
 
 use super::dir::Dir;
 use super::group::remove_tree;
-use super::tree::{Layout, Tree};
+use super::tree::{Layout, PREFIX, Tree};
 use super::{CgroupError, v1, v2};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
@@ -37,23 +37,24 @@ pub fn sweep(tree: &Tree) -> Swept {
     };
     let mut swept = Swept::default();
     for base in bases {
-        if let Err(error) = sweep_one(base, &tree.container, &mut swept) {
+        if let Err(error) = sweep_one(tree, base, &mut swept) {
             swept.failed.push(error);
         }
     }
     swept
 }
 
-fn sweep_one(base: &Dir, container: &str, swept: &mut Swept) -> Result<(), CgroupError> {
-    let container = match base.open(container) {
+fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupError> {
+    let container = match tree.open_container(base) {
         Ok(container) => container,
         Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(()),
         Err(error) => return Err(error),
     };
     for name in container.children()? {
+        let Some(id) = name.strip_prefix(PREFIX).map(str::to_owned) else { continue };
         match reclaim(&container, &name) {
-            Ok(true) => drop(swept.removed.insert(name)),
-            Ok(false) => drop(swept.living.insert(name)),
+            Ok(true) => drop(swept.removed.insert(id)),
+            Ok(false) => drop(swept.living.insert(id)),
             Err(error) => swept.failed.push(error),
         }
     }

@@ -9,8 +9,8 @@ use std::path::Path;
 
 const ALL: [Controller; 3] = [Controller::Memory, Controller::Pids, Controller::Cpu];
 
-/// The directory that holds the groups of all sandboxes below the supervisor's own cgroup.
-const CONTAINER: &str = "sandboxd";
+/// What the names of groups begin with, so that they are told from others' in the same directory.
+pub(crate) const PREFIX: &str = "sandboxd-";
 
 /// The leaf a supervisor moves into when its own node must have no processes; systemd's
 /// `DelegateSubgroup=` by the same name leaves it there already.
@@ -19,7 +19,7 @@ pub(crate) const LEAF: &str = "supervisor";
 /// Below what the groups lie.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Placement {
-    /// `sandboxd`, below the supervisor's own cgroup, so that outer limits hold for sandboxes too.
+    /// In the supervisor's own cgroup, so that outer limits hold for sandboxes too.
     Own,
     /// This directory in the root of every hierarchy, because the operator said so.
     Below(String),
@@ -40,7 +40,8 @@ pub struct Missing {
 #[derive(Debug)]
 pub struct Tree {
     pub(crate) layout: Layout,
-    pub(crate) container: String,
+    /// The directory that holds them, where not the base itself.
+    container: Option<String>,
     missing: Vec<Missing>,
 }
 
@@ -86,10 +87,10 @@ impl Tree {
     /// used is not an error: it is missing from the facts.
     pub fn find(placement: &Placement) -> Result<Self, CgroupError> {
         let container = match placement {
-            Placement::Own => CONTAINER.to_owned(),
+            Placement::Own => None,
             Placement::Below(name) => {
                 super::group::check_name(name)?;
-                name.clone()
+                Some(name.clone())
             }
         };
         let mut seen = hierarchies(&proc("mountinfo")?, &proc("cgroup")?);
@@ -149,6 +150,20 @@ impl Tree {
     #[must_use]
     pub fn missing(&self) -> &[Missing] {
         &self.missing
+    }
+
+    /// The directory below `base` that groups are made in. Nothing of ours stays in the supervisor's
+    /// own cgroup after a run: whoever made that must be able to remove it.
+    pub(crate) fn ensure_container(&self, base: &Dir) -> Result<Dir, CgroupError> {
+        match &self.container {
+            Some(name) => base.ensure(name),
+            None => base.open(""),
+        }
+    }
+
+    /// The same, where it is there already.
+    pub(crate) fn open_container(&self, base: &Dir) -> Result<Dir, CgroupError> {
+        base.open(self.container.as_deref().unwrap_or_default())
     }
 
     /// Why a limit of this controller cannot be set here.
@@ -278,7 +293,7 @@ struct Own {
 }
 
 /// The supervisor's own node: its cgroup, or the one above if it sits in the leaf `supervisor` of a
-/// node that is its own. That it is shows by systemd's mark of delegation or by our directory.
+/// node that is its own. That it is shows by systemd's mark of delegation, or by ours.
 fn node_of(hierarchy: &Hierarchy) -> Result<Own, CgroupError> {
     if let Some(own) = &hierarchy.own
         && own.file_name().is_some_and(|name| name == LEAF)
@@ -286,7 +301,7 @@ fn node_of(hierarchy: &Hierarchy) -> Result<Own, CgroupError> {
         let above = own.parent().unwrap_or(Path::new("")).to_owned();
         let node = Hierarchy { own: Some(above), ..hierarchy.clone() };
         if let Ok(node) = base(&node)
-            && (node.has(CONTAINER) || delegated(&node))
+            && is_marked(&node)
         {
             return Ok(Own { base: node, left: true });
         }
@@ -294,9 +309,18 @@ fn node_of(hierarchy: &Hierarchy) -> Result<Own, CgroupError> {
     Ok(Own { base: base(hierarchy)?, left: false })
 }
 
+/// Marks a node whose processes were moved into a leaf, so that a supervisor that is started from the
+/// leaf finds it. Extended attributes of cgroups since kernel 3.7, `user.` ones since 5.7.
+pub(crate) fn mark(node: &Dir) -> Result<(), CgroupError> {
+    rustix::fs::fsetxattr(node, MARK, b"1", rustix::fs::XattrFlags::empty())
+        .map_err(|errno| CgroupError::refused("fsetxattr", node.label(), errno))
+}
+
+const MARK: &str = "user.sandboxd";
+
 /// systemd marks a delegated cgroup with an extended attribute, `CGROUP_DELEGATION.md`.
-fn delegated(node: &Dir) -> bool {
-    ["trusted.delegate", "user.delegate"].into_iter().any(|name| {
+fn is_marked(node: &Dir) -> bool {
+    ["trusted.delegate", "user.delegate", MARK].into_iter().any(|name| {
         let mut value = [0; 8];
         matches!(
             rustix::fs::fgetxattr(node, name, &mut value),
