@@ -58,7 +58,9 @@ pub fn read(name: &str) -> Result<Document, Problem> {
     let mut bytes = Vec::new();
     let file = File::from(file);
     let link = format!("/proc/self/fd/{}", file.as_raw_fd());
-    file.take(MOST)
+    // By reference: the descriptor is asked for its folder below.
+    (&file)
+        .take(MOST)
         .read_to_end(&mut bytes)
         .map_err(|error| problem(error.to_string(), "make the file readable"))?;
     let text = String::from_utf8(bytes).map_err(|error| {
