@@ -1,1 +1,10 @@
-fn main() {}
+//! The cases of `cases/` and the harness that runs them.
+
+use sandboxd_integration::Named;
+use std::process::ExitCode;
+
+include!(concat!(env!("OUT_DIR"), "/cases.rs"));
+
+fn main() -> ExitCode {
+    sandboxd_integration::main(CASES)
+}

@@ -1,0 +1,46 @@
+//! A hidden file inside a writable tree cannot be read, changed, moved or reached by another name.
+
+use anyhow::{Result, ensure};
+use sandboxd_integration::{Case, Inside, Outside};
+use std::fs;
+
+pub(crate) const CASE: Case =
+    Case { rows: &["F17", "F19"], outside, probes: &[("reveal", reveal)], ..Case::NEW };
+
+fn outside(outside: &Outside) -> Result<()> {
+    let ws = outside.workspace()?;
+    let canary = outside.canary("ws/.env")?;
+    let profile = format!(
+        "extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\nhide = [{:?}]\n",
+        canary.path()
+    );
+    let run =
+        outside.sandbox(&profile).probe("reveal", &[ws.to_str().unwrap_or_default()]).run()?;
+    run.ran()?.keeps(&canary)?;
+    for attempt in ["remove", "rename", "replace", "link", "write"] {
+        ensure!(run.errno(attempt)? != 0, "{attempt}: was let through");
+    }
+    canary.unchanged()
+}
+
+fn reveal(inside: &Inside) -> Result<()> {
+    let ws = inside.path(0)?;
+    let hidden = ws.join(".env");
+    // Whether it opens as an empty file or not at all is the product's choice; what stands in it is
+    // the observer's to look for.
+    if let Some(text) = inside.attempt("read", fs::read_to_string(&hidden)) {
+        inside.fact("text", &text);
+    }
+    inside.attempt("remove", fs::remove_file(&hidden));
+    inside.attempt("rename", fs::rename(&hidden, ws.join("moved")));
+    fs::write(ws.join("mine"), "mine")?;
+    inside.attempt("replace", fs::rename(ws.join("mine"), &hidden));
+    inside.attempt("link", fs::hard_link(&hidden, ws.join("linked")));
+    inside.attempt("write", fs::write(&hidden, "mine"));
+    for name in ["moved", "linked"] {
+        if let Ok(text) = fs::read_to_string(ws.join(name)) {
+            inside.fact(name, &text);
+        }
+    }
+    Ok(())
+}

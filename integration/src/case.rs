@@ -1,0 +1,77 @@
+//! What a case is, and what it needs of the host.
+
+use crate::{Inside, Outside, raw};
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// One promise and how it is tried.
+pub struct Case {
+    /// The rows of the catalogue of attacks that it answers: `F08`.
+    pub rows: &'static [&'static str],
+    /// What the host must offer; where it does not, the case is not run, and that is said.
+    pub needs: &'static [Need],
+    /// How long it may take, in seconds.
+    pub seconds: u64,
+    /// The observer: starts sandboxes, and judges what became of them.
+    pub outside: fn(&Outside) -> Result<()>,
+    /// The adversaries, by the names that [`Sandbox::probe`](crate::Sandbox::probe) starts them by.
+    pub probes: &'static [(&'static str, Probe)],
+}
+
+/// An adversary. An error means that it could not try, which is not the same as being refused.
+pub type Probe = fn(&Inside) -> Result<()>;
+
+impl Case {
+    /// What a case is where it does not say otherwise.
+    pub const NEW: Self =
+        Self { rows: &[], needs: &[], seconds: 60, outside: no_observer, probes: &[] };
+}
+
+fn no_observer(_: &Outside) -> Result<()> {
+    bail!("the case has no `outside`")
+}
+
+/// A case and its file.
+pub struct Named {
+    /// The file's name without `.rs`.
+    pub name: &'static str,
+    /// The first paragraph of its documentation.
+    pub promise: &'static str,
+    /// The case.
+    pub case: &'static Case,
+}
+
+/// Something that not every host has. Root is needed by all of them and not said.
+#[derive(Debug, Clone, Copy)]
+pub enum Need {
+    /// Landlock of this ABI or newer.
+    Landlock(i64),
+    /// The unified cgroup hierarchy with controllers in it.
+    CgroupV2,
+    /// cgroup v1 hierarchies with the memory controller in one of them.
+    CgroupV1,
+    /// A program at this path.
+    Program(&'static str),
+    /// A path of the host.
+    Path(&'static str),
+}
+
+impl Need {
+    /// Why it is not met; nothing where it is.
+    #[must_use]
+    pub fn unmet(self) -> Option<String> {
+        match self {
+            Self::Landlock(wanted) => {
+                let abi = raw::landlock_abi().unwrap_or(0);
+                (abi < wanted).then(|| format!("Landlock ABI {wanted}; this kernel has {abi}"))
+            }
+            Self::CgroupV2 => missing("/sys/fs/cgroup/cgroup.controllers"),
+            Self::CgroupV1 => missing("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+            Self::Program(path) | Self::Path(path) => missing(path),
+        }
+    }
+}
+
+fn missing(path: &str) -> Option<String> {
+    (!Path::new(path).exists()).then(|| format!("{path} is not there"))
+}

@@ -1,0 +1,92 @@
+//! Calls of the product that are made to fail: a filter laid around it from outside.
+
+use crate::raw;
+use libc::sock_filter;
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// A system call that fails with an errno, wherever the product makes it with these arguments.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Fault {
+    number: u32,
+    errno: u16,
+    when: Vec<(u8, u32)>,
+}
+
+impl Fault {
+    /// The call of this number (`libc::SYS_…`) fails with this errno (`libc::E…`).
+    #[must_use]
+    pub fn of(number: i64, errno: i32) -> Self {
+        let number = u32::try_from(number).unwrap_or(u32::MAX);
+        let errno = u16::try_from(errno).unwrap_or(u16::MAX);
+        Self { number, errno, when: Vec::new() }
+    }
+
+    /// Only where the lower half of this argument, counted from 0, is this.
+    #[must_use]
+    pub fn when(mut self, argument: u8, value: u32) -> Self {
+        self.when.push((argument, value));
+        self
+    }
+
+    /// Compares the number, then each argument; falls through to what follows where one differs.
+    fn instructions(&self) -> io::Result<Vec<sock_filter>> {
+        let mut block = vec![ret(libc::SECCOMP_RET_ERRNO | u32::from(self.errno))];
+        let compare = |offset, value, block: &mut Vec<sock_filter>| {
+            let past = u8::try_from(block.len()).map_err(io::Error::other)?;
+            block.insert(0, step(JUMP_IF_EQUAL, 0, past, value));
+            block.insert(0, step(LOAD, 0, 0, offset));
+            io::Result::Ok(())
+        };
+        for (argument, value) in &self.when {
+            compare(16 + 8 * u32::from(*argument), *value, &mut block)?;
+        }
+        compare(0, self.number, &mut block)?;
+        Ok(block)
+    }
+}
+
+/// Lays the faults around this process and whatever it starts.
+pub(crate) fn install(faults: &[Fault]) -> io::Result<()> {
+    let mut program = Vec::new();
+    for fault in faults {
+        program.extend(fault.instructions()?);
+    }
+    program.push(ret(libc::SECCOMP_RET_ALLOW));
+    raw::filter(&mut program, false).map(drop)
+}
+
+/// `BPF_LD | BPF_W | BPF_ABS`.
+pub(crate) const LOAD: u16 = 0x20;
+/// `BPF_JMP | BPF_JEQ | BPF_K`.
+pub(crate) const JUMP_IF_EQUAL: u16 = 0x15;
+
+pub(crate) const fn step(code: u16, jt: u8, jf: u8, k: u32) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+/// `BPF_RET | BPF_K`.
+pub(crate) const fn ret(verdict: u32) -> sock_filter {
+    step(0x06, 0, 0, verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_jumps_past_its_own_end_only() {
+        let steps = Fault::of(5, 38).when(2, 7).instructions().unwrap();
+        let shape: Vec<_> = steps.iter().map(|step| (step.code, step.jf, step.k)).collect();
+        assert_eq!(
+            shape,
+            [
+                (LOAD, 0, 0),
+                (JUMP_IF_EQUAL, 3, 5),
+                (LOAD, 0, 32),
+                (JUMP_IF_EQUAL, 1, 7),
+                (0x06, 0, libc::SECCOMP_RET_ERRNO | 38)
+            ]
+        );
+    }
+}

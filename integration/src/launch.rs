@@ -1,0 +1,38 @@
+//! Between the observer and the product: what must be so when `sandboxd` is executed, and that only
+//! the process that executes it can arrange.
+
+use crate::{Fault, faults, raw};
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::os::fd::IntoRawFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+/// The descriptor that the result is written to.
+pub(crate) const RESULT_FD: i32 = 3;
+
+/// How `sandboxd` is started.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    /// Where the result goes.
+    pub(crate) result: PathBuf,
+    pub(crate) faults: Vec<Fault>,
+    /// `RLIMIT_NOFILE`.
+    pub(crate) open_files: Option<u64>,
+}
+
+pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
+    let [how, program, arguments @ ..] = words else { bail!("launch HOW PROGRAM ARGUMENTS") };
+    let how: Launch = serde_json::from_str(how).context("how to launch")?;
+    let result = File::create(&how.result).context("the file of the result")?;
+    raw::place(result.into_raw_fd(), RESULT_FD).context("the descriptor of the result")?;
+    if let Some(most) = how.open_files {
+        nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, most, most)?;
+    }
+    if !how.faults.is_empty() {
+        faults::install(&how.faults).context("the faults")?;
+    }
+    Err(Command::new(program).args(arguments).exec()).context("execute sandboxd")
+}

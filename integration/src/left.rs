@@ -1,0 +1,151 @@
+//! What a case left behind: processes, cgroups, mounts, leases, files.
+
+use crate::{Outside, alone};
+use anyhow::{Context as _, Result};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long what was killed may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Everything left behind, in words; nothing is as a rule. Ends what still lives.
+pub(crate) fn behind(
+    outside: &Outside,
+    own: u32,
+    before: &BTreeSet<String>,
+) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let until = Instant::now() + GONE_WITHIN;
+    let mut living = living(outside, own)?;
+    while !living.is_empty() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+        living = self::living(outside, own)?;
+    }
+    for (pid, what) in living {
+        found.push(format!("process {pid} ({what})"));
+        end(pid)?;
+    }
+    for folder in cgroups(own)? {
+        for child in folders(&folder)? {
+            found.push(format!("cgroup {}", child.display()));
+        }
+        remove_cgroup(&folder)?;
+    }
+    found.extend(mounts()?.difference(before).map(|mount| format!("mount {mount}")));
+    found.extend(leases(outside)?);
+    for entry in fs::read_dir(outside.dir().join("tmp"))? {
+        found.push(format!("file {}", entry?.path().display()));
+    }
+    Ok(found)
+}
+
+/// The mounts that this process sees.
+pub(crate) fn mounts() -> Result<BTreeSet<String>> {
+    Ok(fs::read_to_string("/proc/self/mountinfo")?.lines().map(str::to_owned).collect())
+}
+
+/// Living processes of the case's uids, and what was started here and is now this process's child.
+fn living(outside: &Outside, own: u32) -> Result<Vec<(i32, String)>> {
+    reap()?;
+    let (first, count) = outside.uids;
+    let mut living = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
+        // A process may end between the two looks; then it is not left.
+        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let field = |name: &str| {
+            status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .map(str::trim)
+                .unwrap_or_default()
+        };
+        let of_pool = field("Uid:")
+            .split_whitespace()
+            .filter_map(|uid| uid.parse::<u32>().ok())
+            .any(|uid| uid >= first && uid - first < count);
+        if of_pool || field("PPid:").parse() == Ok(own) {
+            living.push((pid, format!("{} {}", field("Name:"), field("State:"))));
+        }
+    }
+    Ok(living)
+}
+
+/// Takes in children that ended, the adopted ones among them.
+fn reap() -> Result<()> {
+    loop {
+        match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno).context("waitpid"),
+        }
+    }
+}
+
+pub(crate) fn end(pid: i32) -> Result<()> {
+    match kill(Pid::from_raw(pid), Signal::SIGKILL) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(errno).with_context(|| format!("end {pid}")),
+    }
+}
+
+/// The directories of the case's cgroups, one in each hierarchy.
+pub(crate) fn cgroups(own: u32) -> Result<Vec<PathBuf>> {
+    let name = alone::cgroup(own);
+    let root = Path::new("/sys/fs/cgroup");
+    let mut found = vec![root.join(&name)];
+    if let Ok(entries) = fs::read_dir(root) {
+        for entry in entries {
+            found.push(entry?.path().join(&name));
+        }
+    }
+    found.retain(|path| path.is_dir());
+    Ok(found)
+}
+
+/// Removes a cgroup with those below it; one that still has processes stays, and is an error.
+pub(crate) fn remove_cgroup(path: &Path) -> Result<()> {
+    for child in folders(path)? {
+        remove_cgroup(&child)?;
+    }
+    let until = Instant::now() + GONE_WITHIN;
+    loop {
+        match fs::remove_dir(path) {
+            Err(error) if Instant::now() < until && error.raw_os_error() == Some(libc::EBUSY) => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            removed => return removed.with_context(|| path.display().to_string()),
+        }
+    }
+}
+
+fn folders(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Leases that still say that something of a sandbox may live.
+fn leases(outside: &Outside) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir("/run/sandboxd/uids") else { return Ok(found) };
+    for entry in entries {
+        let path = entry?.path();
+        if fs::read_to_string(&path)?.trim() == "busy" && !outside.busy.get() {
+            found.push(format!("lease {} is busy", path.display()));
+        }
+    }
+    Ok(found)
+}

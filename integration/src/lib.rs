@@ -1,0 +1,55 @@
+//! Every promise, tried by an adversary inside a real sandbox and judged by an observer outside.
+//!
+//! One program plays every part: it runs the cases ([`runner`]), is each case (`alone`, then the
+//! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
+//!
+//! Read in this order: [`case`], `runner`, `alone`, [`outside`], [`sandbox`], `launch`, [`run`],
+//! [`observers`], [`inside`], [`faults`], [`raw`], `left`.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for developers, whose output is what it found"
+)]
+
+mod alone;
+pub mod case;
+pub mod faults;
+pub mod inside;
+mod launch;
+mod left;
+pub mod observers;
+pub mod outside;
+pub mod raw;
+pub mod run;
+mod runner;
+pub mod sandbox;
+
+pub use case::{Case, Named, Need};
+pub use faults::Fault;
+pub use inside::Inside;
+pub use observers::{Canary, Listener, Victim};
+pub use outside::Outside;
+pub use run::Run;
+pub use sandbox::{Running, Sandbox};
+
+use std::process::ExitCode;
+
+/// Plays the part that the command line names.
+#[must_use]
+pub fn main(cases: &'static [Named]) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["probe", case, name, rest @ ..] => inside::play(cases, case, name, rest),
+        ["launch", rest @ ..] => launch::play(rest),
+        ["case", name] => alone::play(cases, name),
+        options => runner::play(cases, options),
+    };
+    match outcome {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("sandboxd-integration: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

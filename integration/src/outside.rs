@@ -1,0 +1,129 @@
+//! The observer's side: a folder of its own, and the sandboxes it starts.
+
+use crate::{Canary, Named, Sandbox};
+use anyhow::{Context as _, Result};
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+
+/// The uid and gid of the user whose files the workspace holds.
+pub const OWNER: u32 = 1000;
+
+/// A case while it runs. Everything it makes lies in [`Self::dir`], which is removed afterwards.
+#[derive(Debug)]
+pub struct Outside {
+    pub(crate) case: &'static str,
+    dir: PathBuf,
+    transcript: RefCell<String>,
+    runs: Cell<u32>,
+    pub(crate) uids: (u32, u32),
+    pub(crate) busy: Cell<bool>,
+}
+
+impl Outside {
+    pub(crate) fn new(named: &Named, dir: PathBuf, uids: (u32, u32)) -> Self {
+        Self {
+            case: named.name,
+            dir,
+            transcript: RefCell::default(),
+            runs: Cell::new(0),
+            uids,
+            busy: Cell::new(false),
+        }
+    }
+
+    /// A folder of this case alone.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// `ws` in [`Self::dir`]: a user's folder (uid and gid [`OWNER`]), made where it is not there yet.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn workspace(&self) -> Result<PathBuf> {
+        let path = self.dir.join("ws");
+        if !path.exists() {
+            fs::create_dir(&path)?;
+            chown(&path, Some(OWNER), Some(OWNER))?;
+        }
+        Ok(path)
+    }
+
+    /// Writes a file below [`Self::dir`], its folders with it, and gives all of them to [`OWNER`].
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn file(&self, path: &str, content: &str) -> Result<PathBuf> {
+        let whole = self.folder_of(path)?;
+        fs::write(&whole, content).with_context(|| path.to_owned())?;
+        chown(&whole, Some(OWNER), Some(OWNER))?;
+        Ok(whole)
+    }
+
+    /// A canary below [`Self::dir`], its folders with it.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    pub fn canary(&self, path: &str) -> Result<Canary> {
+        Canary::make(&self.folder_of(path)?)
+    }
+
+    fn folder_of(&self, path: &str) -> Result<PathBuf> {
+        let whole = self.dir.join(path);
+        let mut folder = self.dir.clone();
+        for part in Path::new(path).parent().into_iter().flat_map(Path::components) {
+            folder.push(part);
+            if !folder.exists() {
+                fs::create_dir(&folder)?;
+                fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
+                chown(&folder, Some(OWNER), Some(OWNER))?;
+            }
+        }
+        Ok(whole)
+    }
+
+    /// A sandbox to be started with this profile, TOML. The probe is shown to it as `/probe`.
+    pub fn sandbox(&self, profile: &str) -> Sandbox<'_> {
+        Sandbox::new(self).profile(profile)
+    }
+
+    /// A sandbox to be started with no profile file.
+    pub fn bare(&self) -> Sandbox<'_> {
+        Sandbox::new(self)
+    }
+
+    /// A folder for the next run.
+    pub(crate) fn next_run(&self) -> Result<PathBuf> {
+        self.runs.set(self.runs.get() + 1);
+        let folder = self.dir.join(format!("run-{}", self.runs.get()));
+        fs::create_dir(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+        Ok(folder)
+    }
+
+    /// Adds to what is printed where the case fails.
+    pub fn note(&self, text: &str) {
+        let mut transcript = self.transcript.borrow_mut();
+        transcript.push_str(text.trim_end());
+        transcript.push('\n');
+    }
+
+    pub(crate) fn transcript(&self) -> String {
+        self.transcript.borrow().clone()
+    }
+
+    /// Says that a supervisor was killed on purpose, so that its lease may stay marked busy: it is
+    /// given out again only after a look at every process. Nothing else may be left.
+    pub fn leases_may_stay_busy(&self) {
+        self.busy.set(true);
+    }
+
+    /// The uids that this case's sandboxes get: the first of them, which is init's, and how many.
+    #[must_use]
+    pub const fn uids(&self) -> (u32, u32) {
+        self.uids
+    }
+}

@@ -1,0 +1,118 @@
+//! System calls that no safe wrapper makes: the adversary's own, and what the harness needs to play
+//! tricks on the product.
+#![allow(unsafe_code, reason = "an attack is a system call with any arguments whatever")]
+
+use nix::errno::Errno;
+use nix::unistd::Pid;
+use std::ffi::CStr;
+use std::io;
+
+/// One argument of a system call.
+#[derive(Debug)]
+pub enum Argument<'a> {
+    /// A number, a descriptor, flags, or an address that is meant to be wrong.
+    Number(u64),
+    /// A path or name.
+    Text(&'a CStr),
+    /// Memory that the kernel reads.
+    Bytes(&'a [u8]),
+    /// Memory that the kernel writes.
+    Buffer(&'a mut [u8]),
+}
+
+impl Argument<'_> {
+    fn word(&mut self) -> u64 {
+        let address = match self {
+            Self::Number(number) => return *number,
+            Self::Text(text) => text.as_ptr().addr(),
+            Self::Bytes(bytes) => bytes.as_ptr().addr(),
+            Self::Buffer(bytes) => bytes.as_mut_ptr().expose_provenance(),
+        };
+        u64::try_from(address).unwrap_or(u64::MAX)
+    }
+}
+
+/// Makes a system call of this number, with zeros for the arguments that are not given.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn call(number: i64, arguments: &mut [Argument<'_>]) -> nix::Result<i64> {
+    let mut words = [0_u64; 6];
+    for (word, argument) in words.iter_mut().zip(arguments) {
+        *word = argument.word();
+    }
+    let [a, b, c, d, e, f] = words;
+    // SAFETY: the kernel reads and writes what the arguments borrow, for the length that the caller
+    // gives beside them. A number that the kernel takes for an address is the probe's own risk: its
+    // process is made for this one attack and thrown away.
+    let answer = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    Errno::result(answer)
+}
+
+/// [`call`] with numbers only.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn call_numbers(number: i64, words: &[u64]) -> nix::Result<i64> {
+    let mut arguments: Vec<_> = words.iter().map(|word| Argument::Number(*word)).collect();
+    call(number, &mut arguments)
+}
+
+/// Landlock's ABI on this kernel.
+///
+/// # Errors
+/// `ENOSYS` or `EOPNOTSUPP` where the kernel has none.
+pub fn landlock_abi() -> nix::Result<i64> {
+    const VERSION: u64 = 1;
+    call_numbers(libc::SYS_landlock_create_ruleset, &[0, 0, VERSION])
+}
+
+/// Runs `child` in a child process, which exits with what it returns.
+///
+/// # Errors
+/// Where no process can be made.
+pub fn fork(child: impl FnOnce() -> u8) -> nix::Result<Pid> {
+    // SAFETY: neither probes nor the launcher start threads, so the child finds no lock held.
+    let forked = unsafe { nix::unistd::fork() }?;
+    match forked {
+        nix::unistd::ForkResult::Parent { child } => Ok(child),
+        nix::unistd::ForkResult::Child => {
+            let status = i32::from(child());
+            // SAFETY: _exit(2) takes no memory and does not return.
+            unsafe { libc::_exit(status) }
+        }
+    }
+}
+
+/// Gives an open descriptor a number, and leaves it open over execve.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn place(from: i32, number: i32) -> io::Result<()> {
+    let placed = if from == number {
+        // SAFETY: fcntl(2) with F_SETFD takes no memory.
+        unsafe { libc::fcntl(from, libc::F_SETFD, 0) }
+    } else {
+        // SAFETY: dup2(2) takes no memory; whatever had the number before is not used by this
+        // process, which executes another program next.
+        unsafe { libc::dup2(from, number) }
+    };
+    Errno::result(placed)?;
+    Ok(())
+}
+
+/// Installs a filter for this process and whatever it starts; needs root, since `no_new_privs` is
+/// the product's to set. With `listener`, the descriptor that the kernel tells of calls.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn filter(program: &mut [libc::sock_filter], listener: bool) -> io::Result<i64> {
+    let length = u16::try_from(program.len()).map_err(io::Error::other)?;
+    let fprog = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
+    let flags = if listener { libc::SECCOMP_FILTER_FLAG_NEW_LISTENER } else { 0 };
+    // SAFETY: the kernel copies `len` instructions from `filter`, which `program` keeps alive.
+    let answer = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog)
+    };
+    Ok(Errno::result(answer)?)
+}

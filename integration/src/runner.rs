@@ -1,0 +1,208 @@
+//! Runs the cases, several at once, each in a process of its own, and says what came of them.
+
+use crate::{Named, alone, left, sandbox};
+use anyhow::{Context as _, Result, bail, ensure};
+use std::fs::{self, File};
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const USAGE: &str = "sandboxd-integration [OPTIONS] [WORDS]
+
+Runs every case whose name, or one of whose rows, holds one of WORDS; all of them without any.
+
+  --list         print the cases, what they promise and which rows they answer
+  --jobs N       run N cases at once (default 2)
+  --require-all  a case that this host cannot run is a failure";
+
+struct Options {
+    words: Vec<String>,
+    list: bool,
+    require_all: bool,
+    jobs: usize,
+}
+
+fn options(given: &[&str]) -> Result<Option<Options>> {
+    let mut options = Options { words: Vec::new(), list: false, require_all: false, jobs: 2 };
+    let mut given = given.iter();
+    while let Some(&word) = given.next() {
+        match word {
+            "--help" | "-h" => return Ok(None),
+            "--list" => options.list = true,
+            "--require-all" => options.require_all = true,
+            "--jobs" | "-j" => {
+                let number = given.next().context("--jobs N")?;
+                options.jobs = number.parse().context("--jobs N")?;
+            }
+            option if option.starts_with('-') => bail!("unknown option {option}\n\n{USAGE}"),
+            word => options.words.push(word.to_owned()),
+        }
+    }
+    ensure!(options.jobs > 0, "--jobs must be 1 or more");
+    Ok(Some(options))
+}
+
+/// What became of a case.
+enum Outcome {
+    Passed,
+    Failed(String),
+    NotRun(String),
+}
+
+pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> {
+    let Some(options) = options(given)? else {
+        println!("{USAGE}");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let wanted: Vec<&Named> =
+        cases.iter().filter(|named| is_wanted(named, &options.words)).collect();
+    ensure!(!wanted.is_empty(), "no case is named like {:?}", options.words);
+    if options.list {
+        for named in wanted {
+            println!("{}\n    {}  [{}]", named.name, named.promise, named.case.rows.join(" "));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    sandbox::product()?;
+    let next = AtomicUsize::new(0);
+    let tally = Mutex::new([0_u32; 3]);
+    std::thread::scope(|scope| {
+        for _ in 0..options.jobs {
+            scope.spawn(|| {
+                while let Some(named) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let begun = Instant::now();
+                    let outcome = attempt(named, options.require_all);
+                    if let Ok(mut tally) = tally.lock() {
+                        say(named.name, &outcome, begun.elapsed(), &mut tally);
+                    }
+                }
+            });
+        }
+    });
+    let Ok([passed, failed, skipped]) = tally.into_inner() else { bail!("a job broke off") };
+    match skipped {
+        0 => println!("\n{passed} passed, {failed} failed"),
+        skipped => println!("\n{passed} passed, {failed} failed, {skipped} skipped"),
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn is_wanted(named: &Named, words: &[String]) -> bool {
+    words.is_empty()
+        || words
+            .iter()
+            .any(|word| named.name.contains(word) || named.case.rows.contains(&word.as_str()))
+}
+
+fn say(name: &str, outcome: &Outcome, took: Duration, [passed, failed, skipped]: &mut [u32; 3]) {
+    let seconds = took.as_secs_f64();
+    match outcome {
+        Outcome::Passed => {
+            *passed += 1;
+            println!("ok   {name} {seconds:.2} s");
+        }
+        Outcome::NotRun(why) => {
+            *skipped += 1;
+            println!("not run: {name}: {why}");
+        }
+        Outcome::Failed(text) => {
+            *failed += 1;
+            let mut lines = text.lines();
+            println!("FAILED {name} {seconds:.2} s: {}", lines.next().unwrap_or_default());
+            lines.for_each(|line| println!("    {line}"));
+        }
+    }
+}
+
+fn attempt(named: &Named, require_all: bool) -> Outcome {
+    let unmet = named.case.needs.iter().find_map(|need| need.unmet());
+    match (unmet, require_all) {
+        (Some(why), true) => Outcome::Failed(format!("not run: needs {why}")),
+        (Some(why), false) => Outcome::NotRun(format!("needs {why}")),
+        (None, _) => match in_its_process(named) {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Failed(format!("the harness: {error:#}")),
+        },
+    }
+}
+
+fn in_its_process(named: &Named) -> Result<Outcome> {
+    let mut said = output(named.name)?;
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["case", named.name])
+        .stdin(Stdio::null())
+        .stdout(said.try_clone()?)
+        .stderr(said.try_clone()?)
+        .spawn()?;
+    let process = child.id();
+    let ended = wait(&mut child, Duration::from_secs(named.case.seconds));
+    clear(process)?;
+    let mut text = Vec::new();
+    said.seek(SeekFrom::Start(0))?;
+    said.read_to_end(&mut text)?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Ok(match ended? {
+        Some(status) if status.success() => Outcome::Passed,
+        Some(status) if status.code() == Some(i32::from(alone::FAILED)) => Outcome::Failed(text),
+        Some(status) => Outcome::Failed(format!("the case broke off: {status}\n{text}")),
+        None => Outcome::Failed(format!("not over after {} s\n{text}", named.case.seconds)),
+    })
+}
+
+/// A file without a name for what a case says.
+fn output(name: &str) -> Result<File> {
+    let path = std::env::temp_dir().join(format!("sandboxd-said-{}-{name}", std::process::id()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    fs::remove_file(path)?;
+    Ok(file)
+}
+
+/// How a case ended; nothing where its time was up, and it and all it started was ended.
+fn wait(child: &mut Child, most: Duration) -> Result<Option<ExitStatus>> {
+    let until = Instant::now() + most;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() >= until {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Parents first, so that nobody starts anew what was ended.
+    for pid in descendants(i32::try_from(child.id())?) {
+        left::end(pid)?;
+    }
+    child.wait()?;
+    Ok(None)
+}
+
+/// A process and all that it started, parents before children.
+fn descendants(pid: i32) -> Vec<i32> {
+    let mut all = vec![pid];
+    let mut at = 0;
+    while let Some(&parent) = all.get(at) {
+        at += 1;
+        let Ok(tasks) = fs::read_dir(format!("/proc/{parent}/task")) else { continue };
+        for task in tasks.flatten() {
+            // A thread that is gone has no children left.
+            let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            all.extend(children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()));
+        }
+    }
+    all
+}
+
+/// Removes the folder of a case that is over, and the cgroups where it could not do so itself.
+fn clear(process: u32) -> Result<()> {
+    let dir = alone::dir(process);
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    }
+    for folder in left::cgroups(process)? {
+        left::remove_cgroup(&folder)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,268 @@
+//! Starting `sandboxd` from a case.
+
+use crate::launch::{Launch, RESULT_FD};
+use crate::{Fault, Outside, Run};
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Where the probe is inside.
+pub const PROBE: &str = "/probe";
+
+/// How a sandbox is started.
+#[derive(Debug)]
+#[must_use]
+pub struct Sandbox<'a> {
+    outside: &'a Outside,
+    verb: &'static str,
+    profile: Option<Vec<u8>>,
+    options: Vec<OsString>,
+    command: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    cwd: PathBuf,
+    stdin: Option<Vec<u8>>,
+    launch: Launch,
+    shows_probe: bool,
+}
+
+impl<'a> Sandbox<'a> {
+    pub(crate) fn new(outside: &'a Outside) -> Self {
+        Self {
+            outside,
+            verb: "run",
+            profile: None,
+            options: Vec::new(),
+            command: Vec::new(),
+            environment: Vec::new(),
+            cwd: PathBuf::from("/"),
+            stdin: None,
+            launch: Launch::default(),
+            shows_probe: true,
+        }
+    }
+
+    /// With this profile, which need not be UTF-8.
+    pub fn profile(mut self, text: impl AsRef<[u8]>) -> Self {
+        self.profile = Some(text.as_ref().to_vec());
+        self
+    }
+
+    /// `check` or `plan` instead of `run`: no command is started, no result or receipt written.
+    pub fn verb(mut self, verb: &'static str) -> Self {
+        self.verb = verb;
+        self
+    }
+
+    /// Another option of `sandboxd run`.
+    pub fn option(mut self, option: impl Into<OsString>) -> Self {
+        self.options.push(option.into());
+        self
+    }
+
+    /// A probe of this case as the command.
+    pub fn probe(mut self, name: &str, arguments: &[&str]) -> Self {
+        let words = [PROBE, "probe", self.outside.case, name];
+        self.command = words.iter().chain(arguments).map(OsString::from).collect();
+        self
+    }
+
+    /// Another command; the probe is not shown.
+    pub fn command(mut self, words: &[&str]) -> Self {
+        self.command = words.iter().map(OsString::from).collect();
+        self.shows_probe = false;
+        self
+    }
+
+    /// A variable of the caller's environment, which is otherwise `PATH`, `HOME` and `TMPDIR`.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The caller's working directory; `/` where not said.
+    pub fn cwd(mut self, path: &Path) -> Self {
+        path.clone_into(&mut self.cwd);
+        self
+    }
+
+    /// What standard input holds; `/dev/null` where not said.
+    pub fn stdin(mut self, bytes: &[u8]) -> Self {
+        self.stdin = Some(bytes.to_vec());
+        self
+    }
+
+    /// A call that is made to fail, in the supervisor and in the shim.
+    pub fn fault(mut self, fault: Fault) -> Self {
+        self.launch.faults.push(fault);
+        self
+    }
+
+    /// How many descriptors each process may have open.
+    pub fn open_files(mut self, most: u64) -> Self {
+        self.launch.open_files = Some(most);
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    /// Where `sandboxd` cannot be executed, or what it wrote cannot be read.
+    pub fn run(self) -> Result<Run> {
+        self.start()?.wait()
+    }
+
+    /// Starts it, and goes on.
+    ///
+    /// # Errors
+    /// Where `sandboxd` cannot be executed.
+    pub fn start(self) -> Result<Running<'a>> {
+        let folder = self.outside.next_run()?;
+        let words = self.words(&folder)?;
+        let how = Launch { result: folder.join("result"), ..self.launch };
+        fs::write(folder.join("stdin"), self.stdin.as_deref().unwrap_or_default())?;
+        let stdin = if self.stdin.is_some() { folder.join("stdin") } else { "/dev/null".into() };
+        let child = Command::new(std::env::current_exe()?)
+            .arg("launch")
+            .arg(serde_json::to_string(&how)?)
+            .arg(product()?)
+            .args(&words)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("HOME", "/root")
+            .env("TMPDIR", self.outside.dir().join("tmp"))
+            .envs(self.environment)
+            .current_dir(&self.cwd)
+            .stdin(File::open(stdin)?)
+            .stdout(Stdio::from(File::create(folder.join("stdout"))?))
+            .stderr(Stdio::from(File::create(folder.join("stderr"))?))
+            .spawn()
+            .context("the launcher")?;
+        if let Some(profile) = &self.profile {
+            self.outside.note(&shortened(&String::from_utf8_lossy(profile)));
+        }
+        let said: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        self.outside.note(&format!("$ sandboxd {}", shortened(&said.join(" "))));
+        Ok(Running { outside: self.outside, folder, child })
+    }
+
+    fn words(&self, folder: &Path) -> Result<Vec<OsString>> {
+        let mut words: Vec<OsString> = vec![self.verb.into()];
+        if let Some(profile) = &self.profile {
+            let path = folder.join("profile.toml");
+            fs::write(&path, profile)?;
+            words.extend(["--profile".into(), path.into()]);
+        }
+        if self.verb == "run" {
+            words.extend(["--result-fd".into(), RESULT_FD.to_string().into()]);
+            words.extend(["--receipt".into(), folder.join("receipt").into()]);
+        }
+        if self.shows_probe && !self.command.is_empty() {
+            let own = std::env::current_exe()?;
+            words.push("--bind".into());
+            words.push(format!("{}:{PROBE}:execute", own.display()).into());
+        }
+        words.extend(self.options.iter().cloned());
+        if !self.command.is_empty() {
+            words.push("--".into());
+            words.extend(self.command.iter().cloned());
+        }
+        Ok(words)
+    }
+}
+
+/// A `sandboxd` that was started. One that is not waited for is ended with the case.
+#[derive(Debug)]
+pub struct Running<'a> {
+    outside: &'a Outside,
+    folder: PathBuf,
+    child: Child,
+}
+
+impl Running<'_> {
+    /// The supervisor's number.
+    #[must_use]
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
+    }
+
+    /// Sends the supervisor a signal.
+    ///
+    /// # Errors
+    /// Where it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        kill(self.pid(), signal).with_context(|| format!("{signal} to sandboxd"))
+    }
+
+    /// What it wrote to standard output so far.
+    ///
+    /// # Errors
+    /// Where that cannot be read.
+    pub fn stdout(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(self.folder.join("stdout"))?).into_owned())
+    }
+
+    /// Waits until standard output holds these words, for ten seconds at most.
+    ///
+    /// # Errors
+    /// Where they do not come.
+    pub fn says(&mut self, words: &str) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(10);
+        while !self.stdout()?.contains(words) {
+            if let Some(status) = self.child.try_wait()? {
+                let stderr = fs::read(self.folder.join("stderr"))?;
+                bail!(
+                    "ended before it said {words:?}: {status}\n{}",
+                    String::from_utf8_lossy(&stderr)
+                );
+            }
+            ensure!(Instant::now() < until, "it did not say {words:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
+    /// Whether it still runs.
+    ///
+    /// # Errors
+    /// Where the kernel does not say.
+    pub fn lives(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// Where what it wrote cannot be read.
+    pub fn wait(mut self) -> Result<Run> {
+        let status = self.child.wait()?;
+        let run = Run::read(status, &self.folder)?;
+        self.outside.note(&shortened(&run.stdout));
+        self.outside.note(&shortened(&run.stderr));
+        self.outside.note(&format!("=> {status}"));
+        Ok(run)
+    }
+}
+
+/// `sandboxd`, beside this program.
+pub(crate) fn product() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let beside = own.with_file_name("sandboxd");
+    ensure!(beside.exists(), "{} is not there: cargo build -p sandboxd", beside.display());
+    Ok(beside)
+}
+
+/// A text as long as a person reads.
+fn shortened(text: &str) -> String {
+    const MOST: usize = 4000;
+    match text.char_indices().nth(MOST) {
+        None => text.to_owned(),
+        Some((at, _)) => {
+            format!("{} … ({} bytes)", text.get(..at).unwrap_or_default(), text.len())
+        }
+    }
+}
