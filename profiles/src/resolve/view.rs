@@ -70,9 +70,9 @@ impl Deciding<'_> {
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
         self.proc(&mut view);
         view.devices(size);
-        view.scratch("/tmp", 0o1777, size, shown);
+        view.scratch("/tmp", (0o1777, 0), size, shown);
         let home = view.home.as_str().to_owned();
-        view.scratch(&home, 0o777, size, shown);
+        view.scratch(&home, (0o700, identity.uid), size, shown);
         self.etc(&mut view, shown, identity);
         view.directory("/run");
         view.file(CANARY, String::new(), 0o666);
@@ -258,21 +258,22 @@ impl View {
     }
 
     /// A private directory that may be written; only an empty one where nothing may be.
-    fn scratch(&mut self, path: &str, mode: u32, size: u64, shown: &Shown) {
+    fn scratch(&mut self, path: &str, access: (u32, u32), size: u64, shown: &Shown) {
         let Some(to) = fixed(path).filter(|to| to.as_str() != "/" && !shown.covers(to)) else {
             return;
         };
         self.directory(path);
         // A tmpfs of size 0 would be one without a limit, tmpfs(5).
         if size > 0 {
-            self.tmpfs(to.clone(), size, mode, PRIVATE);
+            self.tmpfs(to.clone(), size, access, PRIVATE);
             self.scratch.push(to);
         }
     }
 
-    fn tmpfs(&mut self, to: JailPath, size: u64, mode: u32, mount: Mount) {
+    /// `access` is the mode and the owner of its root.
+    fn tmpfs(&mut self, to: JailPath, size: u64, (mode, owner): (u32, u32), mount: Mount) {
         let inodes = (size / 4096).clamp(64, 1 << 20);
-        self.ops.push(RootOp::Tmpfs { to, size, inodes, mode, mount });
+        self.ops.push(RootOp::Tmpfs { to, size, inodes, mode, owner, mount });
     }
 
     fn devices(&mut self, size: u64) {
@@ -283,7 +284,7 @@ impl View {
         else {
             return;
         };
-        self.tmpfs(dev.clone(), 64 << 10, 0o755, mount);
+        self.tmpfs(dev.clone(), 64 << 10, (0o755, 0), mount);
         for (path, major, minor) in DEVICES {
             let device =
                 fixed(path).map(|path| RootOp::Device { path, major: *major, minor: *minor });
@@ -297,7 +298,7 @@ impl View {
         self.ops.push(RootOp::Devpts { to: pts });
         self.directory("/dev/shm");
         if size > 0 {
-            self.tmpfs(shm.clone(), size, 0o1777, PRIVATE);
+            self.tmpfs(shm.clone(), size, (0o1777, 0), PRIVATE);
             self.scratch.push(shm);
         }
         self.ops.push(RootOp::Remount { path: dev, mount: Mount { read_only: true, ..mount } });

@@ -95,6 +95,8 @@ pub enum RootOp {
         inodes: u64,
         /// Permissions of its root.
         mode: u32,
+        /// Owner of its root, user and group alike.
+        owner: u32,
         /// Flags.
         mount: Mount,
     },

@@ -11,11 +11,10 @@
 
 use super::namespaces::Apart;
 use crate::failure::At;
-use alloc::string::String;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use sandboxd_kernel::mount::{self, Attributes, Reach};
 use sandboxd_plan::{Call, Failure, HostPath, JailPath, Kind, Mount, Root, RootOp, Stage};
 
@@ -40,7 +39,7 @@ pub(crate) struct Rooted(());
 pub(crate) fn pivot(_: Apart, plan: &Root) -> Result<Rooted, Failure> {
     let host = open_host_root()?;
     mount::make_private(host.as_fd()).map_err(AT.errno(Call::MountSetattr, "/"))?;
-    let root = tmpfs(SIZE, INODES, 0o755, &String::from("/"))?;
+    let root = make::tmpfs(SIZE, INODES, 0o755, 0, &"/")?;
     attach(&root, &waiting_room(&host)?, "/")?;
     let building = Building { host: &host, root: &root };
     building.prepare_nothing()?;
@@ -71,9 +70,9 @@ impl Building<'_> {
             RootOp::Bind { from, to, kind, mount, idmap } => {
                 self.bind(from, to, *kind, *mount, *idmap)
             }
-            RootOp::Tmpfs { to, size, inodes, mode, mount } => {
-                let made = tmpfs(&make::decimal(*size), &make::decimal(*inodes), *mode, to)?;
-                self.mount(&made, to, *mount)
+            RootOp::Tmpfs { to, size, inodes, mode, owner, mount } => {
+                let (size, inodes) = (make::decimal(*size), make::decimal(*inodes));
+                self.mount(&make::tmpfs(&size, &inodes, *mode, *owner, to)?, to, *mount)
             }
             RootOp::Proc { to } => self.mount(&make::proc(to)?, to, QUIET),
             RootOp::Devpts { to } => {
@@ -203,21 +202,6 @@ fn clone_tree(of: &OwnedFd, path: &str) -> Result<OwnedFd, Failure> {
 fn attach(tree: &OwnedFd, there: &OwnedFd, path: &str) -> Result<(), Failure> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     rustix::mount::move_mount(tree, "", there, "", flags).map_err(AT.errno(Call::MoveMount, path))
-}
-
-fn tmpfs(
-    size: &str,
-    inodes: &str,
-    mode: u32,
-    subject: &dyn core::fmt::Display,
-) -> Result<OwnedFd, Failure> {
-    let mode = make::octal(mode);
-    make::filesystem(
-        "tmpfs",
-        &[("size", size), ("nr_inodes", inodes), ("mode", &mode)],
-        MountAttrFlags::MOUNT_ATTR_NOSUID,
-        subject,
-    )
 }
 
 fn granted(number: u32) -> Result<BorrowedFd<'static>, Failure> {

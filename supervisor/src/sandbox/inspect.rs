@@ -33,18 +33,18 @@ pub(crate) fn inspect(
     command: BorrowedFd<'_>,
 ) -> Result<Inspected, StartError> {
     let pid = pid_of(command)?;
-    let mut namespaces = BTreeMap::new();
     for (process, identity) in [(init, plan.init.identity), (pid, plan.command.identity)] {
         let process = Process::new(process).map_err(|error| unseen(process, &error))?;
         let status = process.status().map_err(|error| unseen(process.pid, &error))?;
         compare(&status, identity)?;
-        namespaces = own_namespaces(&process, &plan.namespaces.own)?;
         if let Some(group) = group
             && !group.contains(process.pid)?
         {
             return Err(differs(format!("process {} is not in its cgroup", process.pid)));
         }
     }
+    // The command is init's child, and neither can change its namespaces once it is confined.
+    let namespaces = own_namespaces(pid, &plan.namespaces.own)?;
     Ok(Inspected {
         pid,
         namespaces,
@@ -82,13 +82,13 @@ fn compare(status: &Status, Identity { uid, gid }: Identity) -> Result<(), Start
 
 /// The inode of each namespace that must be the sandbox's own, none of which may be ours.
 fn own_namespaces(
-    process: &Process,
+    pid: i32,
     own: &[Namespace],
 ) -> Result<BTreeMap<&'static str, u64>, StartError> {
     let mut inodes = BTreeMap::new();
     for namespace in own {
         let name = namespace.name();
-        let theirs = inode(&process.pid.to_string(), name)?;
+        let theirs = inode(&pid.to_string(), name)?;
         if theirs == inode("self", name)? {
             return Err(differs(format!("the {name} namespace is the supervisor's")));
         }

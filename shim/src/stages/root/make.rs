@@ -95,6 +95,24 @@ impl Building<'_> {
     }
 }
 
+pub(super) fn tmpfs(
+    size: &str,
+    inodes: &str,
+    mode: u32,
+    owner: u32,
+    subject: &dyn core::fmt::Display,
+) -> Result<OwnedFd, Failure> {
+    let (mode, owner) = (format!("{mode:o}"), decimal(u64::from(owner)));
+    let options = [
+        ("size", size),
+        ("nr_inodes", inodes),
+        ("mode", mode.as_str()),
+        ("uid", owner.as_str()),
+        ("gid", owner.as_str()),
+    ];
+    filesystem("tmpfs", &options, MountAttrFlags::MOUNT_ATTR_NOSUID, subject)
+}
+
 /// The proc of the pid namespace this process is the first of. The whole of it, because runtimes
 /// read more than `subset=pid` shows; what tells of the host is covered afterwards.
 pub(super) fn proc(to: &JailPath) -> Result<OwnedFd, Failure> {
@@ -133,8 +151,4 @@ fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> rustix::io::Result<()> {
 
 pub(super) fn decimal(number: u64) -> String {
     format!("{number}")
-}
-
-pub(super) fn octal(mode: u32) -> String {
-    format!("{mode:o}")
 }
