@@ -7,7 +7,7 @@
 //! | root | landlock | a Landlock-restricted task can no longer mount or pivot |
 //! | limits | identity | the OOM score of a process that is not dumpable is root's to write |
 //! | split | identity | init and the command get a uid each, so that neither can trace the other |
-//! | identity: bounding set | identity: setresuid | dropping it needs `CAP_SETPCAP`, lost with uid 0 |
+//! | split: bounding set | identity: setresuid | dropping it needs `CAP_SETPCAP`, lost with uid 0 |
 //! | identity: groups, gid | identity: uid | once the uid is gone, the gid cannot be changed |
 //! | identity: no_new_privs | landlock, seccomp | both need it, or a capability that is gone |
 //! | landlock | seccomp | the filter need not allow what only the ruleset's making uses |

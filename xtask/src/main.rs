@@ -6,6 +6,7 @@
     reason = "a developer's tool talks on the terminal"
 )]
 
+mod bench;
 mod bless;
 mod ci;
 mod deps;
@@ -48,6 +49,8 @@ enum Task {
     Fuzz(fuzz::Typed),
     /// Take one layer out of a copy of the tree and show which cases notice (needs root)
     Break(variants::Typed),
+    /// What things cost, beside others in the same run (needs root)
+    Bench(bench::Typed),
     /// Run the unit tests and let them rewrite their golden files
     Bless,
 }
@@ -72,6 +75,7 @@ fn perform(task: Task, tree: &Tree) -> anyhow::Result<()> {
         Task::Docs(typed) => docs::run(tree, &typed),
         Task::Fuzz(typed) => fuzz::run(tree, &typed),
         Task::Break(typed) => variants::run(tree, &typed),
+        Task::Bench(typed) => bench::run(tree, &typed),
         Task::Bless => bless::run(tree),
     }
 }

@@ -15,7 +15,6 @@ pub mod fds;
 pub mod keyring;
 pub mod landlock;
 pub mod mount;
-pub mod network;
 pub mod process;
 pub mod seccomp;
 pub mod signals;

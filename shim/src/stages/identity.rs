@@ -20,14 +20,19 @@ const AT: At = At(Stage::Identity);
 pub(crate) struct Demoted(());
 
 pub(crate) fn demote(_: Half, plan: Identity) -> Result<Demoted, Failure> {
-    empty_bounding_set()?;
-    lock_secure_bits()?;
     change_ids(plan)?;
     drop_capabilities()?;
     rustix::thread::set_no_new_privs(true).map_err(AT.errno(Call::Prctl, "PR_SET_NO_NEW_PRIVS"))?;
     // Changing ids cleared it (prctl(2)).
     session::die_with_parent().map_err(AT.errno(Call::Prctl, "PR_SET_PDEATHSIG"))?;
     Ok(Demoted(()))
+}
+
+/// What neither half may have again, done once before they part: it costs a system call for every
+/// capability there is.
+pub(super) fn give_up_capabilities() -> Result<(), Failure> {
+    empty_bounding_set()?;
+    lock_secure_bits()
 }
 
 /// The kernel says where its capabilities end, so that one we have never heard of goes too.

@@ -1,13 +1,14 @@
 //! Complete the namespaces that the shim was cloned into.
 //!
-//! Kernel: namespaces(7), cgroups(7), uts_namespaces(7), network_namespaces(7).
+//! Kernel: namespaces(7), cgroups(7), uts_namespaces(7). The loopback interface of a network namespace
+//! of its own stays down: no socket that the filter allows could use it.
 //! Here because: after `session` (descriptors are known), before `root` (the cgroup namespace takes
 //! the cgroup the process is in as its root, and the host's proc is still what is mounted).
 //! Proves: [`Apart`].
 
 use super::session::Alone;
 use crate::failure::At;
-use sandboxd_kernel::{fds, network, process};
+use sandboxd_kernel::{fds, process};
 use sandboxd_plan::{Call, Failure, Namespace, Namespaces, Stage};
 
 const AT: At = At(Stage::Namespaces);
@@ -26,9 +27,6 @@ pub(crate) fn complete(_: Alone, plan: &Namespaces) -> Result<Apart, Failure> {
     if plan.own.contains(&Namespace::Uts) {
         rustix::system::sethostname(plan.hostname.as_bytes())
             .map_err(AT.errno(Call::Sethostname, &plan.hostname))?;
-    }
-    if plan.own.contains(&Namespace::Net) {
-        network::loopback_up().map_err(AT.errno(Call::Ioctl, "lo"))?;
     }
     Ok(Apart(()))
 }

@@ -28,10 +28,6 @@ const SIZE: &str = "8M";
 const INODES: &str = "4096";
 /// The new root waits here, on a directory every host has and no plan binds, until it is pivoted to.
 const WAITING_ROOM: &str = "/proc";
-/// What hidden paths are covered with, while the root is being built.
-const NOTHING: [(Kind, &str); 2] =
-    [(Kind::Directory, ".empty-directory"), (Kind::File, ".empty-file")];
-
 /// Proof: the planned root is the only one, and what is not in it cannot be named.
 #[must_use]
 pub(crate) struct Rooted(());
@@ -41,12 +37,11 @@ pub(crate) fn pivot(_: Apart, plan: &Root) -> Result<Rooted, Failure> {
     mount::make_private(host.as_fd()).map_err(AT.errno(Call::MountSetattr, "/"))?;
     let root = make::tmpfs(SIZE, INODES, 0o755, 0, &"/")?;
     attach(&root, &waiting_room(&host)?, "/")?;
-    let building = Building { host: &host, root: &root };
-    building.prepare_nothing()?;
+    let nothing = make::nothing(&root)?;
+    let building = Building { host: &host, root: &root, nothing: &nothing };
     for op in &plan.ops {
         building.perform(op)?;
     }
-    building.remove_nothing()?;
     let finished = Attributes { read_only: true, no_exec: true, no_dev: true };
     mount::restrict(root.as_fd(), Reach::Alone, finished, None)
         .map_err(AT.errno(Call::MountSetattr, "/"))?;
@@ -58,6 +53,14 @@ pub(crate) fn pivot(_: Apart, plan: &Root) -> Result<Rooted, Failure> {
 struct Building<'a> {
     host: &'a OwnedFd,
     root: &'a OwnedFd,
+    /// What hidden paths are covered with.
+    nothing: &'a Nothing,
+}
+
+/// An empty directory and an empty file, both of mode 0.
+struct Nothing {
+    directory: OwnedFd,
+    file: OwnedFd,
 }
 
 impl Building<'_> {
@@ -119,8 +122,11 @@ impl Building<'_> {
     fn hide(&self, path: &JailPath, kind: Kind) -> Result<(), Failure> {
         let there = self.inside(path)?;
         must_be(kind, &there, path.as_str())?;
-        let nothing = open(self.root, nothing(kind))?;
-        let cover = clone_tree(&nothing, path.as_str())?;
+        let nothing = match kind {
+            Kind::Directory => &self.nothing.directory,
+            Kind::File => &self.nothing.file,
+        };
+        let cover = clone_tree(nothing, path.as_str())?;
         let sealed = Attributes { read_only: true, no_exec: true, no_dev: true };
         mount::restrict(cover.as_fd(), Reach::Alone, sealed, None)
             .map_err(AT.errno(Call::MountSetattr, path))?;
@@ -147,14 +153,6 @@ const QUIET: Mount = Mount { read_only: false, no_exec: true, no_dev: true };
 
 fn attributes(flags: Mount) -> Attributes {
     Attributes { read_only: flags.read_only, no_exec: flags.no_exec, no_dev: flags.no_dev }
-}
-
-fn nothing(kind: Kind) -> &'static str {
-    let [(_, directory), (_, file)] = NOTHING;
-    match kind {
-        Kind::Directory => directory,
-        Kind::File => file,
-    }
 }
 
 fn open_host_root() -> Result<OwnedFd, Failure> {

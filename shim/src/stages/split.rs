@@ -5,6 +5,7 @@
 //! trace nor signal it; after everything that both share.
 //! Proves: [`Half`], once on either side.
 
+use super::identity;
 use super::limits::Limited;
 use crate::failure::At;
 use rustix::fd::OwnedFd;
@@ -41,6 +42,7 @@ pub(crate) struct Command {
 
 pub(crate) fn split(_: Limited, exec: &Exec) -> Result<Side, Failure> {
     keep_pinned_only(exec)?;
+    identity::give_up_capabilities()?;
     // Made before the fork: a child that ends at once is not missed.
     let child_changed = 1 << (Signal::CHILD.as_raw() - 1);
     signals::set_mask(child_changed).map_err(AT.errno(Call::Sigprocmask, "SIGCHLD"))?;

@@ -1,12 +1,12 @@
 //! Making what a root consists of: entries in a tmpfs, and file systems.
 
-use super::{AT, Building, NOTHING, open};
+use super::{AT, Building, Nothing, open};
 use alloc::format;
 use alloc::string::String;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
-use sandboxd_plan::{Call, Failure, JailPath, Kind};
+use sandboxd_plan::{Call, Failure, JailPath};
 
 impl Building<'_> {
     pub(super) fn make_directory(&self, path: &JailPath, mode: u32) -> Result<(), Failure> {
@@ -60,32 +60,6 @@ impl Building<'_> {
         write_all(&file, value.as_bytes()).map_err(AT.errno(Call::Write, path))
     }
 
-    /// Makes the empty directory and the empty file that hidden paths are covered with.
-    pub(super) fn prepare_nothing(&self) -> Result<(), Failure> {
-        for (kind, name) in NOTHING {
-            let none = Mode::empty();
-            match kind {
-                Kind::Directory => rustix::fs::mkdirat(self.root, name, none)
-                    .map_err(AT.errno(Call::Mkdir, name))?,
-                Kind::File => rustix::fs::mknodat(self.root, name, FileType::RegularFile, none, 0)
-                    .map_err(AT.errno(Call::Mknod, name))?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes their names away again; what is mounted of them stays.
-    pub(super) fn remove_nothing(&self) -> Result<(), Failure> {
-        for (kind, name) in NOTHING {
-            let flags = match kind {
-                Kind::Directory => AtFlags::REMOVEDIR,
-                Kind::File => AtFlags::empty(),
-            };
-            rustix::fs::unlinkat(self.root, name, flags).map_err(AT.errno(Call::Open, name))?;
-        }
-        Ok(())
-    }
-
     /// The directory an entry lies in, and its name there.
     fn place<'p>(&self, path: &'p JailPath) -> Result<(OwnedFd, &'p str), Failure> {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
@@ -111,6 +85,18 @@ pub(super) fn tmpfs(
         ("gid", owner.as_str()),
     ];
     filesystem("tmpfs", &options, MountAttrFlags::MOUNT_ATTR_NOSUID, subject)
+}
+
+/// Makes what hidden paths are covered with. Its names stay: unlinking them would cost more than
+/// making them did, and nobody can open them.
+pub(super) fn nothing(root: &OwnedFd) -> Result<Nothing, Failure> {
+    const DIRECTORY: &str = ".empty-directory";
+    const FILE: &str = ".empty-file";
+    rustix::fs::mkdirat(root, DIRECTORY, Mode::empty())
+        .map_err(AT.errno(Call::Mkdir, DIRECTORY))?;
+    rustix::fs::mknodat(root, FILE, FileType::RegularFile, Mode::empty(), 0)
+        .map_err(AT.errno(Call::Mknod, FILE))?;
+    Ok(Nothing { directory: open(root, DIRECTORY)?, file: open(root, FILE)? })
 }
 
 /// The proc of the pid namespace this process is the first of. The whole of it, because runtimes
