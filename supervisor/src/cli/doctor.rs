@@ -6,6 +6,7 @@ use crate::cgroup::{Placement, Tree};
 use crate::host;
 use crate::lease::Settings;
 use crate::sandbox::{self, StartError};
+use sandboxd_profiles::host::CgroupFacts;
 use sandboxd_profiles::{Invocation, Overrides, Wanted, builtin};
 use serde::Serialize;
 use std::time::Instant;
@@ -59,7 +60,7 @@ fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
 fn mechanisms() -> Vec<Finding> {
     let missing = host::missing_capabilities();
     let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    let facts = host::probe(&Wanted::default(), sandboxd_profiles::host::CgroupFacts::None);
+    let facts = host::probe(&Wanted::default(), CgroupFacts::None);
     let mut findings = vec![
         Finding {
             mechanism: "privileges",
@@ -110,7 +111,7 @@ fn cgroups() -> Vec<Finding> {
             let found = Finding {
                 mechanism: "cgroups",
                 works: tree.missing().is_empty(),
-                evidence: format!("{:?}", tree.facts()),
+                evidence: hierarchies(&tree.facts()),
                 remedy: String::from("see the controllers below"),
             };
             let missing = tree.missing().iter().map(|one| Finding {
@@ -128,6 +129,18 @@ fn cgroups() -> Vec<Finding> {
             remedy: error.remedy,
         }],
     }
+}
+
+/// Which hierarchies there are, and the controllers of a sandbox's.
+fn hierarchies(facts: &CgroupFacts) -> String {
+    let names: Vec<&str> = facts.controllers().iter().map(|one| one.name()).collect();
+    let kind = match facts {
+        CgroupFacts::V2 { .. } => "v2",
+        CgroupFacts::V1 { unified: true, .. } => "v1, and v2 beside it",
+        CgroupFacts::V1 { unified: false, .. } => "v1",
+        CgroupFacts::None => "none that can be written",
+    };
+    format!("{kind}; {}", names.join(", "))
 }
 
 /// Runs `true` under a builtin profile: every stage, every probe of the self-test.

@@ -72,7 +72,7 @@ fn init(file: &Path, extends: &str) -> u8 {
     match written {
         Ok(()) => {
             let next = format!(
-                "wrote {0}\n  next    sandboxd check -p {0}\n          sandboxd run -p {0} -- COMMAND\n",
+                "wrote {0}\n  keep    it outside of any folder that the command may write: such a profile is refused\n  next    sandboxd check -p {0} -- COMMAND\n          sandboxd run -p {0} -- COMMAND\n",
                 file.display()
             );
             if say(&next) { 0 } else { NOT_SET_UP }

@@ -47,7 +47,8 @@ pub enum Command {
 /// Which profile, and what is laid over it.
 #[derive(Debug, Args)]
 pub struct Grants {
-    /// The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable.
+    /// The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable
+    /// where neither -r nor -w names another.
     #[arg(short, long, value_name = "PROFILE")]
     pub profile: Option<String>,
     /// Let the command read PATH and what lies below it.
