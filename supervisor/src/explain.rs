@@ -105,6 +105,34 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
     })
 }
 
+/// What the operator can do about an errno of which no row of [`remedy`] knows more.
+#[must_use]
+pub fn last_resort(number: i32) -> &'static str {
+    // As above: where the kernel was not asked, one that stands in no row.
+    let errno = if number == 0 { Errno::ILSEQ } else { Errno::from_raw_os_error(number) };
+    match errno {
+        Errno::NOMEM => {
+            "the host or an outer cgroup is out of memory: free some, or raise its limit"
+        }
+        Errno::MFILE => {
+            "sandboxd may open too few files: raise its limit (ulimit -n, LimitNOFILE=)"
+        }
+        Errno::NFILE => "the host has too many files open: raise fs.file-max",
+        Errno::NOSPC => {
+            "something of the host is used up: look at the room in /run, at fs.mount-max and at user.max_*_namespaces"
+        }
+        Errno::PERM | Errno::ACCESS => {
+            "the host refuses this to sandboxd: run it as root, outside a container or a filter that forbids it (see `sandboxd doctor`)"
+        }
+        Errno::NOSYS | Errno::OPNOTSUPP => {
+            "this kernel lacks the call, or a filter around sandboxd hides it: see `sandboxd doctor`"
+        }
+        _ => {
+            "run it again; if it fails again, something changes the host meanwhile, or this is a defect of sandboxd: please report it with the output of `sandboxd doctor --json`"
+        }
+    }
+}
+
 /// An errno in words and by name: `no such file or directory (ENOENT)`.
 #[must_use]
 pub fn errno(number: i32) -> String {
@@ -159,5 +187,6 @@ mod tests {
         let path = remedy(&failure(Stage::Root, Call::Open));
         assert!(program.is_some() && path.is_some() && program != path);
         assert_eq!(remedy(&failure(Stage::Session, Call::Fcntl)), None);
+        assert!(!last_resort(0).is_empty() && last_resort(0) == last_resort(2));
     }
 }

@@ -127,13 +127,20 @@ impl StartError {
                     explain::printable(&failure.subject)
                 ),
                 errno: failure.errno,
-                remedy: explain::remedy(failure).map(str::to_owned),
+                remedy: Some(
+                    explain::remedy(failure)
+                        .unwrap_or_else(|| explain::last_resort(failure.errno))
+                        .to_owned(),
+                ),
             },
             Self::Call { call, subject, errno, remedy } => Told {
                 place: String::from("preparation"),
                 call: format!("{call}(\"{}\")", explain::printable(subject)),
                 errno: *errno,
-                remedy: Some(remedy.clone()).filter(|remedy| !remedy.is_empty()),
+                remedy: Some(match remedy.as_str() {
+                    "" => explain::last_resort(*errno).to_owned(),
+                    known => known.to_owned(),
+                }),
             },
             Self::Problems(_) => {
                 Told { place: String::from("profile"), call: String::new(), errno: 0, remedy: None }
