@@ -21,6 +21,8 @@ pub(crate) struct Launch {
     pub(crate) faults: Vec<Fault>,
     /// `RLIMIT_NOFILE`.
     pub(crate) open_files: Option<u64>,
+    /// Whether somebody else decides on every call.
+    pub(crate) stepped: bool,
 }
 
 pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
@@ -33,6 +35,11 @@ pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
     }
     if !how.faults.is_empty() {
         faults::install(&how.faults).context("the faults")?;
+    }
+    if how.stepped {
+        faults::listen().context("the listener")?;
+        // Until whoever decides has taken a copy of the listener, which closes with the execve below.
+        nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP)?;
     }
     Err(Command::new(program).args(arguments).exec()).context("execute sandboxd")
 }

@@ -4,7 +4,7 @@
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
 //! Read in this order: [`case`], `runner`, `alone`, [`outside`], [`sandbox`], `launch`, [`run`],
-//! [`observers`], [`inside`], [`faults`], [`raw`], `left`.
+//! [`observers`], [`inside`], [`faults`], [`steps`], [`trial`], [`raw`], `left`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -23,6 +23,8 @@ pub mod raw;
 pub mod run;
 mod runner;
 pub mod sandbox;
+pub mod steps;
+pub mod trial;
 
 pub use case::{Case, Named, Need};
 pub use faults::Fault;
@@ -31,6 +33,8 @@ pub use observers::{Canary, Listener, Victim};
 pub use outside::Outside;
 pub use run::Run;
 pub use sandbox::{Running, Sandbox};
+pub use steps::{Program, Step, Then};
+pub use trial::Trial;
 
 use std::process::ExitCode;
 

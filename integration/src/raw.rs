@@ -6,6 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::ffi::CStr;
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 /// One argument of a system call.
 #[derive(Debug)]
@@ -115,4 +116,103 @@ pub fn filter(program: &mut [libc::sock_filter], listener: bool) -> io::Result<i
         libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const fprog)
     };
     Ok(Errno::result(answer)?)
+}
+
+/// A copy of a descriptor of another process, pidfd_getfd(2).
+///
+/// # Errors
+/// The kernel's answer.
+pub fn descriptor_of(process: Pid, number: i32) -> io::Result<OwnedFd> {
+    let word = |number: i32| u64::from(number.cast_unsigned());
+    let own = |number: i64| -> io::Result<OwnedFd> {
+        let number = i32::try_from(number).map_err(io::Error::other)?;
+        // SAFETY: the kernel made the descriptor for this call, so nobody else owns it.
+        Ok(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    let pidfd = own(call_numbers(libc::SYS_pidfd_open, &[word(process.as_raw()), 0])?)?;
+    own(call_numbers(libc::SYS_pidfd_getfd, &[word(pidfd.as_raw_fd()), word(number), 0])?)
+}
+
+/// A call that waits for an answer, seccomp_unotify(2).
+#[derive(Debug, Clone, Copy)]
+pub struct Notified {
+    /// Names it in the answer.
+    pub id: u64,
+    /// Who makes it.
+    pub pid: u32,
+    /// Which call.
+    pub number: i32,
+}
+
+/// `SECCOMP_IOCTL_NOTIF_RECV`.
+const RECEIVE: u64 = 0xc050_2100;
+/// `SECCOMP_IOCTL_NOTIF_SEND`.
+const SEND: u64 = 0xc018_2101;
+
+/// The next call that waits.
+///
+/// # Errors
+/// `ENOENT` where whoever made it is gone.
+pub fn notified(listener: BorrowedFd<'_>) -> io::Result<Notified> {
+    let mut notice = libc::seccomp_notif {
+        id: 0,
+        pid: 0,
+        flags: 0,
+        data: libc::seccomp_data { nr: 0, arch: 0, instruction_pointer: 0, args: [0; 6] },
+    };
+    // SAFETY: the kernel writes one `seccomp_notif`, whose size the number of the ioctl carries.
+    let answer = unsafe { libc::ioctl(listener.as_raw_fd(), RECEIVE, &raw mut notice) };
+    Errno::result(answer)?;
+    Ok(Notified { id: notice.id, pid: notice.pid, number: notice.data.nr })
+}
+
+/// Answers a call: it is made, or it fails with an errno.
+///
+/// # Errors
+/// `ENOENT` where whoever made it is gone.
+pub fn answer(listener: BorrowedFd<'_>, id: u64, errno: Option<i32>) -> io::Result<()> {
+    /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`.
+    const CONTINUE: u32 = 1;
+    let (error, flags) = errno.map_or((0, CONTINUE), |errno| (-errno, 0));
+    let mut response = libc::seccomp_notif_resp { id, val: 0, error, flags };
+    // SAFETY: the kernel reads one `seccomp_notif_resp`, whose size the number of the ioctl carries.
+    let answered = unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw mut response) };
+    Errno::result(answered)?;
+    Ok(())
+}
+
+/// A system call by the door of 32-bit programs, `int 0x80`, whose numbers are those of i386 and
+/// whose arguments are zeros here.
+///
+/// # Errors
+/// The kernel's answer. A kernel without that door kills the caller with SIGSEGV.
+pub fn call_as_i386(number: u32) -> nix::Result<i64> {
+    let answer: u64;
+    // SAFETY: with zeros for arguments no call reads or writes memory. The kernel saves every
+    // register but rax; older ones clear r8 to r11, which are declared as lost. rbx is LLVM's own
+    // and put back by hand.
+    unsafe {
+        std::arch::asm!(
+            "push rbx",
+            "xor ebx, ebx",
+            "int 0x80",
+            "pop rbx",
+            inlateout("rax") u64::from(number) => answer,
+            in("rcx") 0_u64,
+            in("rdx") 0_u64,
+            in("rsi") 0_u64,
+            in("rdi") 0_u64,
+            lateout("r8") _,
+            lateout("r9") _,
+            lateout("r10") _,
+            lateout("r11") _,
+        );
+    }
+    // The answer is 32 bits wide; the kernel may or may not have widened its sign.
+    let bytes = answer.to_le_bytes();
+    let [a, b, c, d, ..] = bytes;
+    match i32::from_le_bytes([a, b, c, d]) {
+        errno @ -4095..0 => Err(Errno::from_raw(-errno)),
+        value => Ok(i64::from(value)),
+    }
 }

@@ -1,6 +1,7 @@
 //! Starting `sandboxd` from a case.
 
 use crate::launch::{Launch, RESULT_FD};
+use crate::steps::{self, Step, Then};
 use crate::{Fault, Outside, Run};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -106,6 +107,18 @@ impl<'a> Sandbox<'a> {
     pub fn open_files(mut self, most: u64) -> Self {
         self.launch.open_files = Some(most);
         self
+    }
+
+    /// Runs it to its end, and asks `decide` before each call of the product and of whatever it
+    /// starts, but for a few that say nothing (memory, signals, `close`).
+    ///
+    /// # Errors
+    /// Where `sandboxd` cannot be executed, or the kernel does not let its calls be watched.
+    pub fn stepped(mut self, decide: impl FnMut(&Step) -> Then) -> Result<Run> {
+        self.launch.stepped = true;
+        let running = self.start()?;
+        steps::follow(running.pid(), decide)?;
+        running.wait()
     }
 
     /// Runs it to its end.

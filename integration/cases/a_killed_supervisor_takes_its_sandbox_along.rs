@@ -1,0 +1,45 @@
+//! However the supervisor is killed, at any step of its work, its sandbox dies with it, and the next
+//! run removes what a dead process cannot.
+
+use anyhow::{Result, ensure};
+use sandboxd_integration::{Case, Inside, Outside, Program, Then, steps};
+use std::fs;
+
+pub(crate) const CASE: Case = Case {
+    rows: &["C04", "X01", "P09"],
+    seconds: 240,
+    outside,
+    probes: &[("act", act)],
+    ..Case::NEW
+};
+
+fn outside(outside: &Outside) -> Result<()> {
+    outside.leases_may_stay_busy();
+    let profile = "extends = [\"builtin:base\"]\n";
+    let act = || outside.sandbox(profile).probe("act", &[]);
+    let mut numbers = Vec::new();
+    let whole = act().stepped(|step| {
+        if step.program == Program::Supervisor {
+            numbers.push(step.number);
+        }
+        Then::Go
+    })?;
+    whole.ran()?;
+    for wanted in steps::chosen(&numbers) {
+        let mut at = 0;
+        let run = act().stepped(|step| {
+            at += usize::from(step.program == Program::Supervisor);
+            let now = at == wanted + 1 && step.program == Program::Supervisor;
+            if now { Then::Kill } else { Then::Go }
+        })?;
+        // A child that the supervisor starts is its program too, until it becomes the shim.
+        ensure!(run.signal() == Some(libc::SIGKILL) || run.exit() == Some(125), "step {wanted}");
+    }
+    act().run()?.ran()?;
+    Ok(())
+}
+
+fn act(inside: &Inside) -> Result<()> {
+    inside.fact("pid", &fs::read_to_string("/proc/self/stat")?);
+    Ok(())
+}

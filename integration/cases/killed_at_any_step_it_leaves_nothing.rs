@@ -1,0 +1,43 @@
+//! Killed at any step of its start, the shim leaves nothing behind, and the command is not run.
+
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{Case, Inside, Outside, Program, Then, steps};
+use std::fs;
+
+pub(crate) const CASE: Case =
+    Case { rows: &["C04", "E33"], seconds: 240, outside, probes: &[("act", act)], ..Case::NEW };
+
+fn outside(outside: &Outside) -> Result<()> {
+    let ws = outside.workspace()?;
+    let profile = format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n");
+    let done = ws.join("done");
+    let act = || outside.sandbox(&profile).probe("act", &[ws.to_str().unwrap_or_default()]);
+    let mut numbers = Vec::new();
+    let whole = act().stepped(|step| {
+        if step.program == Program::Shim && !done.exists() {
+            numbers.push(step.number);
+        }
+        Then::Go
+    })?;
+    whole.ran()?.allowed("act")?;
+    fs::remove_file(&done)?;
+    ensure!(numbers.len() > 100, "the shim makes only {} calls", numbers.len());
+    for wanted in steps::chosen(&numbers) {
+        let mut at = 0;
+        let run = act().stepped(|step| {
+            at += usize::from(step.program == Program::Shim);
+            if at == wanted + 1 && step.program == Program::Shim { Then::Kill } else { Then::Go }
+        })?;
+        ensure!(!done.exists(), "killed at step {wanted}, and the command ran");
+        // Killed on its way out, init took the command with it.
+        if run.exit() != Some(137) {
+            run.not_started().with_context(|| format!("killed at step {wanted}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn act(inside: &Inside) -> Result<()> {
+    inside.attempt("act", fs::write(inside.path(0)?.join("done"), "x"));
+    Ok(())
+}
