@@ -91,7 +91,10 @@ impl Source {
             errors.iter().take(MOST_PROBLEMS).map(|error| self.syntax(error)).collect();
         if errors.len() > MOST_PROBLEMS {
             let more = errors.len() - MOST_PROBLEMS;
-            problems.push(self.whole(format!("{more} more places that are not TOML"), ""));
+            problems.push(self.whole(
+                format!("{more} more places that are not TOML"),
+                "correct those above first",
+            ));
         }
         Err(problems)
     }
@@ -109,7 +112,10 @@ impl Source {
         } else if message.contains("recursion") {
             ("nested too deeply".into(), "no table of a profile is nested more than a few levels")
         } else {
-            (format!("not TOML: {}", message.trim().replace('\n', ", ")), "")
+            (
+                format!("not TOML: {}", message.trim().replace('\n', ", ")),
+                "correct this place; `sandboxd profile init` writes a profile to compare with",
+            )
         };
         let key = if message.contains("duplicate key") {
             self.text.get(span.clone()).unwrap_or_default().trim().to_owned()

@@ -1,6 +1,6 @@
 //! What the supervisor must look at on the host before a profile can be resolved.
 
-use crate::resolve::masks;
+use crate::resolve::{dangers, masks};
 use crate::schema::{Access, Mode, Profile, Protect};
 use sandboxd_plan::HostPath;
 use std::collections::BTreeSet;
@@ -28,7 +28,8 @@ pub fn wanted(profile: &Profile) -> Wanted {
         let (Some(from), Some(to)) = (from.value.host(folders), to.value.host(folders)) else {
             continue;
         };
-        if protect && access == Access::Write {
+        // Refused at once, not after a search of the whole host.
+        if protect && access == Access::Write && !dangers::is_never_granted(&from, access) {
             wanted.writable.insert(from.clone());
         }
         wanted.paths.insert(from.clone());

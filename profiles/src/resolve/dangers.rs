@@ -25,6 +25,11 @@ fn unless_reasoned(what: String) -> Danger {
     Danger { what, remedy: REASON, reasonable: true }
 }
 
+/// Whether no profile may grant this, whatever its reason; the host need not be looked at then.
+pub(crate) fn is_never_granted(path: &HostPath, access: Access) -> bool {
+    danger(path, access, None).is_some_and(|danger| !danger.reasonable)
+}
+
 /// What is dangerous about granting this path of the host.
 pub(super) fn danger(path: &HostPath, access: Access, home: Option<&HostPath>) -> Option<Danger> {
     let is = |text: &str| path.as_str() == text;

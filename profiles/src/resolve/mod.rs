@@ -5,7 +5,7 @@
 //! [`limits`], [`command`], [`probes`].
 
 mod command;
-mod dangers;
+pub(crate) mod dangers;
 mod holds;
 mod identity;
 mod landlock;
