@@ -1,0 +1,81 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_sandboxd_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_sandboxd_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_sandboxd_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_sandboxd_using_subcommand
+    set -l cmd (__fish_sandboxd_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -s V -l version -d 'Print version'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "run" -d 'Run a command inside a sandbox'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "doctor" -d 'Say what this host can enforce, what each builtin profile gets, and what to change'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "completions" -d 'Print completions for a shell'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "man" -d 'Print the man page, or write all of them into a folder'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l receipt -d 'Write what was enforced to FILE, before the command starts (JSON)' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l result-fd -d 'Write what became of the command to descriptor N (JSON)' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l json -d 'Say everything as JSON, one object a line, on standard error'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s q -l quiet -d 'Say nothing but why a command was not started'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l json -d 'Print the answer as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l json -d 'Print exactly what the shim reads, and what the supervisor does around it'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l filter -d 'Print the system call filter, an instruction a line'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "list" -d 'List the profiles that ship'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "show" -d 'Print a profile with all it extends, and where each line comes from'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "init" -d 'Write a profile to begin with'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "schema" -d 'Print the JSON Schema of profiles, for editors'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from list" -l json -d 'Print them as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from init" -l extends -d 'The builtin profile it extends' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand man" -s h -l help -d 'Print help'
