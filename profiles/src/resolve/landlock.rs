@@ -142,8 +142,11 @@ impl Rules {
         }
         self.at("/dev/tty", Kind::File, terminal);
         self.at("/dev/pts", Kind::Directory, terminal | AccessFs::ReadDir);
+        let shm = fixed("/dev/shm");
         for path in &view.scratch {
-            self.add(path, Kind::Directory, WRITE);
+            let programs = view.programs && shm.as_ref() != Some(path);
+            let execute = if programs { AccessFs::Execute.into() } else { BitFlags::EMPTY };
+            self.add(path, Kind::Directory, WRITE | execute);
         }
     }
 

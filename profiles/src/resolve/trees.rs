@@ -86,6 +86,13 @@ impl Shown {
         }
     }
 
+    /// Whether the command may execute what it writes. Where it may, `noexec` on its own temporary
+    /// folders would keep nothing out, and would break what runs from there: documentation tests of
+    /// cargo, `go test`, `npx`, programs in `~/.local/bin`.
+    pub(super) fn runs_its_own(&self) -> bool {
+        self.trees.iter().any(|tree| tree.write && tree.execute)
+    }
+
     /// Whether any tree covers this path.
     pub(super) fn covers(&self, path: &JailPath) -> bool {
         self.around(path).is_some()

@@ -16,6 +16,8 @@ pub(super) struct View {
     pub(super) ops: Vec<RootOp>,
     /// The private directories that may be written: `/tmp`, home, `/dev/shm`.
     pub(super) scratch: Vec<JailPath>,
+    /// Whether files in `/tmp` and home can be executed.
+    pub(super) programs: bool,
     /// The home directory inside.
     pub(super) home: JailPath,
     /// Directories and files that exist in the sandbox's own tmpfs.
@@ -29,6 +31,7 @@ pub(super) const CANARY: &str = "/.sandboxd";
 const TMP: u64 = 64 << 20;
 
 const PRIVATE: Mount = Mount { read_only: false, no_exec: true, no_dev: true };
+const PRIVATE_PROGRAMS: Mount = Mount { no_exec: false, ..PRIVATE };
 const DEVICES: &[(&str, u32, u32)] = &[
     ("/dev/null", 1, 3),
     ("/dev/zero", 1, 5),
@@ -66,7 +69,13 @@ impl Deciding<'_> {
             self.refuse(&origin, "leaves no place for a home directory", "do not grant /home");
             return None;
         };
-        let mut view = View { ops: Vec::new(), scratch: Vec::new(), home, made: BTreeSet::new() };
+        let mut view = View {
+            ops: Vec::new(),
+            scratch: Vec::new(),
+            programs: shown.runs_its_own(),
+            home,
+            made: BTreeSet::new(),
+        };
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
         self.proc(&mut view);
         view.devices(size);
@@ -265,7 +274,8 @@ impl View {
         self.directory(path);
         // A tmpfs of size 0 would be one without a limit, tmpfs(5).
         if size > 0 {
-            self.tmpfs(to.clone(), size, access, PRIVATE);
+            let mount = if self.programs { PRIVATE_PROGRAMS } else { PRIVATE };
+            self.tmpfs(to.clone(), size, access, mount);
             self.scratch.push(to);
         }
     }

@@ -121,6 +121,31 @@ fn each_access_has_its_flags_and_entries_for_one_path_come_together() {
 }
 
 #[test]
+fn temporary_folders_run_programs_where_something_written_may_be_executed_anyway() {
+    let no_exec = |text: &str| {
+        let resolved = on(text, typical()).unwrap();
+        ["/tmp", "/home/agent", "/dev/shm"].map(|wanted| {
+            let mounts = ops(&resolved).iter().find_map(|op| match op {
+                RootOp::Tmpfs { to, mount, .. } if to.as_str() == wanted => Some(mount.no_exec),
+                _ => None,
+            });
+            let execute = resolved
+                .plan
+                .command
+                .landlock
+                .paths
+                .iter()
+                .any(|rule| rule.path.as_str() == wanted && rule.rights & 1 != 0);
+            let mount = mounts.unwrap();
+            assert_eq!(execute, !mount, "{wanted}: the layers differ");
+            mount
+        })
+    };
+    assert_eq!(no_exec("[files]\nwrite = [\"/w\"]\nexecute = [\"/usr\"]"), [true; 3]);
+    assert_eq!(no_exec("[files]\nwrite = [\"/w\"]\nexecute = [\"/w\"]"), [false, false, true]);
+}
+
+#[test]
 fn read_only_inside_writable_is_a_mount_whose_parents_are_held() {
     let resolved = on("[files]\nwrite = [\"/w\"]\nread = [\"/w/a/b\"]", typical()).unwrap();
     let (_, mount, _) = bind(&resolved, "/w/a/b").unwrap();
