@@ -9,6 +9,7 @@ use crate::sandbox::{self, StartError};
 use sandboxd_profiles::host::CgroupFacts;
 use sandboxd_profiles::{Invocation, Overrides, Wanted, builtin};
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// One mechanism.
@@ -166,7 +167,8 @@ fn try_profile(name: &str) -> Builtin {
 
 fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
     let (_, home) = host::folders();
-    let cwd = sandboxd_plan::HostPath::try_from("/var/empty").ok();
+    let folder = Folder::make()?;
+    let cwd = folder.0.to_str().and_then(|path| sandboxd_plan::HostPath::try_from(path).ok());
     let document = builtin::find(name).ok_or_else(|| StartError::found("profile", name))?;
     let mut profile =
         sandboxd_profiles::load(document, &mut |_| Err(String::from("not a builtin")))?;
@@ -178,4 +180,24 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
         sandbox::Request { profile: &profile, invocation: &invocation, since: Instant::now() };
     let finished = sandbox::run(&request, &mut |_| Ok(()))?;
     Ok((finished.result.exit_status(), finished.waived))
+}
+
+/// An empty folder to run the profiles in that show the one they are run in.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> Result<Self, StartError> {
+        let path = std::env::temp_dir().join(format!("sandboxd-doctor-{}", std::process::id()));
+        std::fs::create_dir(&path).map_err(|error| {
+            StartError::found("create_dir", format!("{}: {error}", path.display()))
+        })?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Whatever is in it was not made here.
+        std::fs::remove_dir(&self.0).ok();
+    }
 }
