@@ -101,7 +101,16 @@ fn setting(text: &str) -> Result<Profile, Vec<Problem>> {
     }
     let text = format!("{key} = {value}");
     let document = Document { name: FILE.into(), folder: None, text };
-    let (profile, extends, _) = parse(document, false)?;
+    let (profile, extends, _) = parse(document, false).map_err(|mut problems| {
+        // Text that is not TOML has no key yet, and here it is known.
+        for problem in problems.iter_mut().filter(|problem| problem.what.starts_with("not TOML")) {
+            let (key, value) = (key.trim(), value.trim());
+            problem.key = format!("--set {key}");
+            problem.remedy =
+                format!("the value is TOML; text is quoted: --set {key}='\"{value}\"'");
+        }
+        problems
+    })?;
     if !extends.is_empty() {
         return Err(wrong("extends belongs in a profile"));
     }

@@ -278,6 +278,9 @@ fn the_command_line_is_laid_over_the_profile() {
         problems[0].to_string(),
         "command line: limits.memori: unknown key\n  remedy  did you mean memory?"
     );
+    let bare = Overrides { set: vec!["limits.memory=2G".into()], ..overrides("true") };
+    let problems = read("").unwrap().apply(&bare).unwrap_err();
+    assert!(shown(&problems).contains("--set limits.memory='\"2G\"'"), "{}", shown(&problems));
 }
 
 #[test]
