@@ -33,11 +33,37 @@ impl Reports {
             self.0 = None;
             return Ok(Event::ReportClosed);
         }
-        let packet = packet.get(..read).unwrap_or_default();
-        match serde_json::from_slice(packet) {
-            Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
-            Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
-            Err(error) => Err(StartError::found("report", error.to_string())),
+        reported(packet.get(..read).unwrap_or_default())
+    }
+
+    /// Why the command was not executed, where the shim said so and that was not heard yet: what is
+    /// known to be readable of one socket says nothing of the other, so init's news of the end can
+    /// come first.
+    pub(crate) fn failure(&mut self) -> Result<Option<Event>, StartError> {
+        let Some(socket) = &self.0 else { return Ok(None) };
+        let mut packet = vec![0; MOST_REPORT];
+        loop {
+            match rustix::io::read(socket.get_ref(), &mut *packet) {
+                Ok(0) | Err(Errno::AGAIN) => return Ok(None),
+                Ok(read) => match reported(packet.get(..read).unwrap_or_default())? {
+                    failed @ Event::Failed(_) => return Ok(Some(failed)),
+                    _ => {}
+                },
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(StartError::call("read", "report", errno)),
+            }
+        }
+    }
+
+    /// A report that is there already, where it was not heard yet. The two sockets are read as their
+    /// readiness comes in, which is not the order in which they were written to.
+    pub(crate) fn last(&self) -> Result<Option<Event>, StartError> {
+        let Some(socket) = &self.0 else { return Ok(None) };
+        let mut packet = vec![0; MOST_REPORT];
+        match rustix::io::read(socket.get_ref(), &mut packet) {
+            Ok(0) | Err(Errno::AGAIN) => Ok(None),
+            Ok(read) => report(packet.get(..read).unwrap_or_default()).map(Some),
+            Err(errno) => Err(StartError::call("read", "report", errno)),
         }
     }
 
@@ -49,6 +75,22 @@ impl Reports {
         rustix::io::write(socket.get_ref(), &[report::GO])
             .map(drop)
             .map_err(|errno| StartError::call("write", "go", errno))
+    }
+}
+
+fn reported(packet: &[u8]) -> Result<Event, StartError> {
+    match serde_json::from_slice(packet) {
+        Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
+        Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
+        Err(error) => Err(StartError::found("report", error.to_string())),
+    }
+}
+
+fn report(packet: &[u8]) -> Result<Event, StartError> {
+    match serde_json::from_slice(packet) {
+        Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
+        Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
+        Err(error) => Err(StartError::found("report", error.to_string())),
     }
 }
 

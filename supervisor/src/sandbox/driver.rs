@@ -97,6 +97,7 @@ impl<'a> Driver<'a> {
     async fn run(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
         loop {
             let event = self.wait().await?;
+            let event = self.first_cause(event)?;
             match &event {
                 Event::Enforced(enforced) => self.enforced = Some(enforced.clone()),
                 Event::Notice(Notice::Ready) if self.command.is_none() => {
@@ -116,8 +117,32 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// The next thing that happens. What init says comes before the news that it is gone.
+    /// What the shim reported before the end that is seen now: that is why it ended.
+    fn first_cause(&self, event: Event) -> Result<Event, StartError> {
+        let starting = matches!(self.state, State::Entering { .. } | State::Entered);
+        let over = matches!(
+            event,
+            Event::InitGone | Event::Notice(Notice::Exited(_) | Notice::Signaled(_))
+        );
+        if !(starting && over) {
+            return Ok(event);
+        }
+        Ok(self.reports.last()?.unwrap_or(event))
+    }
+
+    /// The next thing that happens. What the shim reports comes before the news of its end, and what
+    /// init says before the news that it is gone.
     async fn wait(&mut self) -> Result<Event, StartError> {
+        let event = self.first().await?;
+        let end = matches!(
+            event,
+            Event::Notice(Notice::Exited(_) | Notice::Signaled(_)) | Event::InitGone
+        );
+        let failure = if end { self.reports.failure()? } else { None };
+        Ok(failure.unwrap_or(event))
+    }
+
+    async fn first(&mut self) -> Result<Event, StartError> {
         let deadline = self.deadline();
         tokio::select! {
             biased;
