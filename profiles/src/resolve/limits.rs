@@ -54,14 +54,18 @@ impl Deciding<'_> {
             Rlimit { resource: Resource::Nice, value: 0 },
             Rlimit { resource: Resource::Rtprio, value: 0 },
         ];
-        // Counted per user: another user's processes elsewhere must not count.
+        // Counted per user: another user's processes elsewhere must not count. One more than the cgroup
+        // lets be, where there is one, because only the cgroup tells how often it refused.
         let own_user = identity.uid == self.lease.uid;
+        let counted = self.host.cgroups.controllers().contains(&Controller::Pids);
         if let (true, Some(processes)) = (own_user, processes) {
-            rlimits.push(Rlimit { resource: Resource::Nproc, value: processes });
+            let value = processes.saturating_add(u64::from(counted));
+            rlimits.push(Rlimit { resource: Resource::Nproc, value });
         }
-        // No process can use more than all of them together may.
+        // No process can use more than all of them together may. A second later than the supervisor,
+        // who asks before it kills, and says why.
         if let Some(time) = cpu_time_ms {
-            rlimits.push(Rlimit { resource: Resource::Cpu, value: time.div_ceil(1000) });
+            rlimits.push(Rlimit { resource: Resource::Cpu, value: time.div_ceil(1000) + 1 });
         }
         Decided {
             plan: Limits { rlimits, oom_score_adj: OOM_SCORE_ADJ },
