@@ -2,7 +2,8 @@
 //!
 //! Terminals, pipes and sockets pass through untouched. A regular file does not: whoever holds a
 //! descriptor of it can seek, truncate and read back what was there before, so the command gets a
-//! pipe and the supervisor writes the file.
+//! pipe and the supervisor writes the file. A directory would be a way into the host's tree, and is
+//! refused.
 
 use super::error::StartError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,9 +30,13 @@ impl Stdio {
     /// Looks at the supervisor's own 0, 1 and 2.
     ///
     /// # Errors
-    /// Where one cannot be duplicated or a pipe cannot be made.
+    /// Where one cannot be duplicated, a pipe cannot be made, or one is a directory.
     pub(crate) fn prepare() -> Result<Self, StartError> {
-        let failed = |errno| StartError::call("dup", "standard input and output", errno);
+        let failed = |errno| match errno {
+            Errno::ISDIR => StartError::call("fstat", "standard input or output", errno)
+                .with_remedy("give the command a file, a pipe, a terminal or /dev/null instead"),
+            errno => StartError::call("dup", "standard input and output", errno),
+        };
         let input = input().map_err(failed)?;
         let mut relays: Vec<Relay> = Vec::new();
         let output = output(1, &mut relays).map_err(failed)?;
@@ -64,10 +69,11 @@ fn input() -> rustix::io::Result<OwnedFd> {
     };
     let stat = rustix::fs::fstat(&own)?;
     let writable = rustix::fs::fcntl_getfl(&own)?.contains(OFlags::RDWR);
-    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile && writable {
-        return reopen_for_reading(&own);
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Err(Errno::ISDIR),
+        FileType::RegularFile if writable => reopen_for_reading(&own),
+        _ => Ok(own),
     }
-    Ok(own)
 }
 
 fn output(number: i32, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
@@ -75,8 +81,10 @@ fn output(number: i32, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
         return null(OFlags::WRONLY);
     };
     let stat = rustix::fs::fstat(&own)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Ok(own);
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => return Err(Errno::ISDIR),
+        FileType::RegularFile => {}
+        _ => return Ok(own),
     }
     let (from, given) = pipe_with(PipeFlags::CLOEXEC)?;
     rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;
