@@ -4,7 +4,7 @@ use super::output::warn;
 use super::typed::Run;
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
-use crate::sandbox::{self, Finished, Receipt, Request, RunResult, StartError};
+use crate::sandbox::{self, Finished, Request, RunResult, StartError};
 use rustix::io::Errno;
 use serde_json::json;
 use std::fs::{File, OpenOptions};
@@ -34,8 +34,8 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     let (profile, invocation) = load::load(&grants)?;
-    let mut write_receipt = |made: &Receipt| match &receipt {
-        Some(path) => write(path, made),
+    let mut write_receipt = |text: &str| match &receipt {
+        Some(path) => write(path, text),
         None => Ok(()),
     };
     let request = Request { profile: &profile, invocation: &invocation, since };
@@ -122,7 +122,7 @@ fn tell_result(file: &mut File, result: &RunResult) -> Result<(), StartError> {
 
 /// Writes the receipt to a file of its own: made anew, so that no link is followed and nothing that
 /// was there is changed before the new one is whole.
-fn write(path: &Path, receipt: &Receipt) -> Result<(), StartError> {
+fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
     let failed = |error: &std::io::Error| {
         let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
         StartError::call("open", format!("{}", path.display()), errno).with_remedy(
@@ -137,7 +137,10 @@ fn write(path: &Path, receipt: &Receipt) -> Result<(), StartError> {
         .mode(0o600)
         .open(&partial)
         .map_err(|error| failed(&error))?;
-    serde_json::to_writer_pretty(&mut file, receipt)
-        .map_err(|error| StartError::found("encode", error.to_string()))?;
-    writeln!(file).and_then(|()| std::fs::rename(&partial, path)).map_err(|error| failed(&error))
+    let written = file.write_all(receipt.as_bytes()).and_then(|()| std::fs::rename(&partial, path));
+    written.map_err(|error| {
+        // What is reported is why it could not be written; a second failure says nothing more.
+        std::fs::remove_file(&partial).ok();
+        failed(&error)
+    })
 }

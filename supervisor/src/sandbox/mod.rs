@@ -102,14 +102,14 @@ impl Prepared {
     }
 }
 
-/// Runs a command to its end. `receipt` is called before the command runs; where it fails, the
-/// command does not.
+/// Runs a command to its end. `receipt` is called with the [`Receipt`], JSON, before the command runs;
+/// where it fails, the command does not.
 ///
 /// # Errors
 /// Where the command did not run; nothing is left of the attempt.
 pub fn run(
     request: &Request<'_>,
-    receipt: &mut dyn FnMut(&Receipt) -> Result<(), StartError>,
+    receipt: &mut dyn FnMut(&str) -> Result<(), StartError>,
 ) -> Result<Finished, StartError> {
     let Prepared { resolved, host, tree, held } = prepare(request.profile, request.invocation)?;
     let group = match &resolved.outside.cgroup {
@@ -176,7 +176,7 @@ struct Running<'a> {
 impl Running<'_> {
     fn run(
         &self,
-        receipt: &mut dyn FnMut(&Receipt) -> Result<(), StartError>,
+        receipt: &mut dyn FnMut(&str) -> Result<(), StartError>,
     ) -> Result<(End, String), StartError> {
         let outside = &self.resolved.outside;
         let encoded = wire::encode(&self.resolved.plan)
@@ -212,10 +212,12 @@ impl Running<'_> {
                 enforced,
                 inspected,
             });
-            let text = serde_json::to_string(&made)
+            // Of the very bytes of the file, so that sha256sum(1) gives the same.
+            let text = serde_json::to_string_pretty(&made)
+                .map(|text| text + "\n")
                 .map_err(|error| StartError::found("encode", error.to_string()))?;
             digest = sha256(text.as_bytes());
-            receipt(&made)
+            receipt(&text)
         }))?;
         Ok((end, digest))
     }

@@ -144,7 +144,7 @@ pub struct RunResult {
     pub wall_time_ms: u64,
     /// Protected paths that appeared during the run: the host may execute these.
     pub may_execute: Vec<String>,
-    /// SHA-256 of the receipt.
+    /// SHA-256 of the receipt, as it stands in the file of `--receipt`.
     pub receipt_sha256: String,
 }
 
