@@ -1,0 +1,73 @@
+//! The exit status is the command's own, or says what ended it, and the result says the same: a
+//! signal, the kernel for want of memory, wall time; what was not found, could not be executed, or
+//! was not set up.
+
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{Case, Outside, Run};
+use serde_json::{Value, json};
+
+pub(crate) const CASE: Case = Case { rows: &["P14", "E33"], outside, ..Case::NEW };
+
+fn outside(outside: &Outside) -> Result<()> {
+    let profile = "extends = [\"builtin:base\"]\n";
+    let shell = |text: &str| outside.sandbox(profile).command(&["/bin/sh", "-c", text]).run();
+    for status in [0, 1, 2, 124, 125, 126, 127, 137, 255] {
+        let run = shell(&format!("exit {status}"))?;
+        run.exited(status)?;
+        said(&run, json!(status), Value::Null)?;
+    }
+    for (name, signal) in [("SEGV", 11), ("KILL", 9), ("TERM", 15), ("ABRT", 6), ("PIPE", 13)] {
+        let run = shell(&format!("kill -{name} $$"))?;
+        run.exited(128 + signal)?;
+        said(&run, Value::Null, json!(signal))?;
+    }
+    // What a shell reports of its child is the shell's own status.
+    let run = shell("/bin/sh -c 'kill -SEGV $$'; exit $?")?;
+    run.exited(139)?;
+    said(&run, json!(139), Value::Null)?;
+    not_run(outside, profile)
+}
+
+fn not_run(outside: &Outside, profile: &str) -> Result<()> {
+    let ws = outside.workspace()?;
+    let text = outside.file("ws/text", "no program\n")?;
+    let plain = outside.file("ws/plain", "#!/bin/sh\necho ran\n")?;
+    let lost = outside.file("ws/lost", "#!/no/such/interpreter\n")?;
+    for path in [&text, &lost] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    }
+    let profile = format!("{profile}[files]\nexecute = [{ws:?}]\n");
+    let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+    for (command, status) in [
+        ("/no/such/program".to_owned(), 127),
+        ("no-such-program".to_owned(), 127),
+        (path(&lost), 127),
+        (path(&plain), 126),
+        (path(&text), 126),
+        ("/usr".to_owned(), 126),
+        (path(&ws), 126),
+    ] {
+        let run = outside.sandbox(&profile).command(&[&command]).run()?;
+        run.exited(status).with_context(|| command.clone())?;
+        ensure!(run.stdout.is_empty() && run.result.is_none(), "{command}: something was run");
+        ensure!(run.stderr.starts_with("sandboxd: not started: "), "{command}: {}", run.stderr);
+        ensure!(run.stderr.contains("  remedy  "), "{command}: no remedy: {}", run.stderr);
+    }
+    outside
+        .sandbox("extends = [\"builtin:none\"]\n")
+        .command(&["/bin/true"])
+        .run()?
+        .not_started()?;
+    outside.bare().option("--no-such-option").command(&["/bin/true"]).run()?.exited(125)?;
+    Ok(())
+}
+
+fn said(run: &Run, exit: Value, signal: Value) -> Result<()> {
+    let result = run.result.as_ref().context("no result")?;
+    ensure!(result.get("exit") == Some(&exit), "exit {exit}: {result}");
+    ensure!(result.get("signal") == Some(&signal), "signal {signal}: {result}");
+    for name in ["oom", "timeout", "cpu_limit", "output_limit"] {
+        ensure!(result.get(name) == Some(&Value::Bool(false)), "{name}: {result}");
+    }
+    Ok(())
+}
