@@ -133,6 +133,8 @@ pub struct Found {
     /// For a tree the profile lets be written: the paths below it that the host may later execute
     /// (see `protect`), in path order.
     pub protected: Vec<ProtectedFact>,
+    /// Whether such a tree was searched whole, so that nothing else in it is protected.
+    pub searched: bool,
 }
 
 /// What kind of file.

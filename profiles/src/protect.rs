@@ -96,6 +96,32 @@ pub fn matches(path: &str) -> Option<&'static Name> {
     })
 }
 
+/// Whether a path that is no directory makes git use a repository elsewhere, with that one's hooks
+/// and settings: a `.git` file or link, gitrepository-layout(5).
+#[must_use]
+pub fn leads_elsewhere(path: &str) -> bool {
+    path.rsplit('/').next() == Some(".git")
+}
+
+/// Whether git takes a directory with these entries for a repository, whatever its own name is.
+#[must_use]
+pub fn is_repository<'e>(entries: impl Iterator<Item = &'e str>) -> bool {
+    let (mut head, mut common, mut objects, mut refs) = (false, false, false, false);
+    for entry in entries {
+        head |= entry == "HEAD";
+        common |= entry == "commondir";
+        objects |= entry == "objects";
+        refs |= entry == "refs";
+    }
+    head && (common || (objects && refs))
+}
+
+/// Whether git runs, or runs what is named in, this entry of a repository.
+#[must_use]
+pub fn of_repository(entry: &str) -> bool {
+    matches!(entry, "hooks" | "config" | "config.worktree" | "commondir")
+}
+
 /// Whether a directory of this name may hold protected paths that lie deeper: what a walk that
 /// leaves folders out must not leave out.
 #[must_use]
@@ -127,5 +153,17 @@ mod tests {
             assert!(matches(path).is_none(), "{path}");
         }
         assert!(leads(".git") && leads("modules") && !leads("src"));
+    }
+
+    #[test]
+    fn a_repository_is_known_by_what_it_holds() {
+        assert!(is_repository(["HEAD", "refs", "objects", "x"].into_iter()));
+        assert!(is_repository(["commondir", "HEAD"].into_iter()));
+        assert!(!is_repository(["HEAD", "refs"].into_iter()));
+        assert!(!is_repository(["objects", "refs", "commondir"].into_iter()));
+        assert!(of_repository("commondir") && !of_repository("HEAD"));
+        assert!(
+            leads_elsewhere("sub/.git") && leads_elsewhere(".git") && !leads_elsewhere("x.git")
+        );
     }
 }

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::Wanted;
-use sandboxd_profiles::host::{FileKind, Found, Link, PathFact, ProtectedFact};
+use sandboxd_profiles::host::{FileKind, Found, Link, PathFact};
 use std::collections::BTreeMap;
 
 pub mod protected;
@@ -70,10 +70,10 @@ fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<F
     };
     let stat = rustix::fs::fstat(&file)?;
     let kind = kind(&stat);
-    let protected = if writable && kind == FileKind::Directory {
-        protected_below(&file, &real)
+    let search = if writable && kind == FileKind::Directory {
+        protected::search(&file, &real)
     } else {
-        Vec::new()
+        protected::Search { found: Vec::new(), complete: true }
     };
     Ok(Found {
         kind,
@@ -83,12 +83,9 @@ fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<F
         gid: stat.st_gid,
         mode: stat.st_mode & 0o7777,
         links_count: stat.st_nlink,
-        protected,
+        protected: search.found,
+        searched: search.complete,
     })
-}
-
-fn protected_below(tree: &OwnedFd, path: &HostPath) -> Vec<ProtectedFact> {
-    protected::search(tree, path).found
 }
 
 /// Opens a path that has no link in it, for its name only.

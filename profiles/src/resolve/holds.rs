@@ -231,6 +231,14 @@ impl Deciding<'_> {
             holds.paths.insert(path, Hold::Keep(kind, mount));
         }
         if strict {
+            if !tree.searched {
+                let what = format!("{} could not be searched whole for what to hold", tree.from);
+                self.refuse(
+                    &origin,
+                    what,
+                    "grant a smaller folder, or write protect = \"default\"",
+                );
+            }
             for missing in unheld(tree) {
                 let what = format!("{missing} does not exist, and so could be planted");
                 self.refuse(&origin, what, "create it, empty, or write protect = \"default\"");

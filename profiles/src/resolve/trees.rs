@@ -24,6 +24,7 @@ pub(super) struct Tree {
     /// Owner and group on disk.
     pub(super) owner: (u32, u32),
     pub(super) protected: Vec<ProtectedFact>,
+    pub(super) searched: bool,
     pub(super) origin: Origin,
 }
 
@@ -181,6 +182,7 @@ impl Deciding<'_> {
             socket: found.kind == FileKind::Socket,
             owner: (found.uid, found.gid),
             protected: found.protected,
+            searched: found.searched,
             origin: origin.clone(),
         };
         self.add(tree, shown);
@@ -199,6 +201,7 @@ impl Deciding<'_> {
         }
         old.write |= tree.write;
         old.execute |= tree.execute;
+        old.searched &= tree.searched;
         if old.protected.is_empty() {
             old.protected = tree.protected;
         }
@@ -331,6 +334,7 @@ impl Deciding<'_> {
                 socket: false,
                 owner: (found.uid, found.gid),
                 protected: Vec::new(),
+                searched: true,
                 origin: origin.clone(),
             });
         }

@@ -50,6 +50,7 @@ pub(crate) fn found(real: &str, kind: FileKind, uid: u32) -> Found {
         mode: 0o755,
         links_count: 1,
         protected: Vec::new(),
+        searched: true,
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::{ProtectedFact, ProtectedKind};
 use sandboxd_profiles::protect;
+use std::collections::VecDeque;
 
 /// Entries looked at before the search gives up: some seconds' worth on a slow disk.
 const MOST_ENTRIES: usize = 500_000;
@@ -24,7 +25,7 @@ pub struct Search {
     /// Protected paths, in path order.
     pub found: Vec<ProtectedFact>,
     /// Whether the whole tree was seen: not where a bound was reached, or a directory of the agent's
-    /// could not be read.
+    /// could not be read or has a name that is not UTF-8.
     pub complete: bool,
 }
 
@@ -33,17 +34,26 @@ pub struct Search {
 pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
     let mut search = Search { found: Vec::new(), complete: true };
     let mut seen = 0;
-    let mut ahead = vec![String::new()];
-    while let Some(folder) = ahead.pop() {
-        let depth = folder.split('/').count();
+    // What lies near the top first: a command that wants to use up the bounds must not be able to put
+    // anything before what its owner put there.
+    let mut ahead = VecDeque::from([String::new()]);
+    while let Some(folder) = ahead.pop_front() {
+        let deep = folder.split('/').count() >= MOST_DEPTH;
         match entries(tree, &folder) {
-            Ok(list) => {
-                for (name, kind) in list {
+            Ok(Listed { names, whole }) => {
+                search.complete &= whole;
+                let repository = protect::is_repository(names.iter().map(|(name, _)| &**name));
+                for (name, kind) in names {
                     seen += 1;
+                    let inner = repository && protect::of_repository(&name);
                     let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-                    let protected = note(&mut search, at, &below, kind);
+                    let protected = inner || is_protected(&below, kind);
+                    if protected {
+                        note(&mut search, at, &below, kind);
+                    }
                     if kind == FileType::Directory && !protected {
-                        ahead.push(below);
+                        search.complete &= !deep;
+                        ahead.extend((!deep).then_some(below));
                     }
                 }
             }
@@ -51,7 +61,7 @@ pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
             Err(_) => search.complete = false,
         }
-        if seen > MOST_ENTRIES || depth > MOST_DEPTH || search.found.len() > MOST_FOUND {
+        if seen > MOST_ENTRIES || search.found.len() > MOST_FOUND {
             search.complete = false;
             break;
         }
@@ -60,11 +70,13 @@ pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
     search
 }
 
-/// Takes a path into the findings where it is protected, and says whether it is.
-fn note(search: &mut Search, at: &HostPath, below: &str, kind: FileType) -> bool {
-    if protect::matches(below).is_none() {
-        return false;
-    }
+fn is_protected(below: &str, kind: FileType) -> bool {
+    let elsewhere = kind != FileType::Directory && protect::leads_elsewhere(below);
+    elsewhere || protect::matches(below).is_some()
+}
+
+/// Takes a path into the findings.
+fn note(search: &mut Search, at: &HostPath, below: &str, kind: FileType) {
     let kind = match kind {
         FileType::Directory => ProtectedKind::Directory,
         FileType::RegularFile => ProtectedKind::Regular,
@@ -75,22 +87,31 @@ fn note(search: &mut Search, at: &HostPath, below: &str, kind: FileType) -> bool
         Ok(path) => search.found.push(ProtectedFact { path, kind }),
         Err(_) => search.complete = false,
     }
-    true
 }
 
-fn entries(tree: &OwnedFd, folder: &str) -> rustix::io::Result<Vec<(String, FileType)>> {
+/// What lies in a folder.
+struct Listed {
+    names: Vec<(String, FileType)>,
+    /// Whether the names of all folders in it are UTF-8, so that they can be searched too.
+    whole: bool,
+}
+
+fn entries(tree: &OwnedFd, folder: &str) -> rustix::io::Result<Listed> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = rustix::fs::ResolveFlags::BENEATH
         | rustix::fs::ResolveFlags::NO_SYMLINKS
         | rustix::fs::ResolveFlags::NO_MAGICLINKS;
     let path = if folder.is_empty() { "." } else { folder };
     let opened = rustix::fs::openat2(tree, path, flags, Mode::empty(), resolve)?;
-    let mut list = Vec::new();
+    let mut listed = Listed { names: Vec::new(), whole: true };
     for entry in Dir::read_from(&opened)? {
         let entry = entry?;
-        // A name that is not UTF-8 is none of those that are protected, and what lies below it is
-        // not found by any program that looks for them either.
-        let Ok(name) = entry.file_name().to_str() else { continue };
+        // A name that is not UTF-8 is none of those that are protected, but one of them may lie below
+        // it, and no plan can name that.
+        let Ok(name) = entry.file_name().to_str() else {
+            listed.whole &= entry.file_type() == FileType::RegularFile;
+            continue;
+        };
         if matches!(name, "." | "..") {
             continue;
         }
@@ -102,7 +123,46 @@ fn entries(tree: &OwnedFd, folder: &str) -> rustix::io::Result<Vec<(String, File
             }
             kind => kind,
         };
-        list.push((name.to_owned(), kind));
+        listed.names.push((name.to_owned(), kind));
     }
-    Ok(list)
+    Ok(listed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn found_in(tree: &std::path::Path) -> Search {
+        let at = HostPath::try_from(tree.to_str().unwrap()).unwrap();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        search(&rustix::fs::open(tree, flags, Mode::empty()).unwrap(), &at)
+    }
+
+    #[test]
+    fn what_is_too_deep_hides_nothing_else_and_is_told() {
+        let tree = std::env::temp_dir().join(format!("sandboxd-search-{}", std::process::id()));
+        fs::create_dir_all(tree.join("m/.git/hooks")).unwrap();
+        fs::create_dir_all(tree.join("bare/objects")).unwrap();
+        fs::create_dir_all(tree.join("bare/refs")).unwrap();
+        for file in ["bare/HEAD", "bare/config", "m/.git/config", "plain", "m/config"] {
+            fs::write(tree.join(file), "").unwrap();
+        }
+        fs::write(tree.join(".git"), "gitdir: bare").unwrap();
+        let before = found_in(&tree);
+        for name in ["a", "z"] {
+            fs::create_dir_all(tree.join(vec![name; MOST_DEPTH + 2].join("/"))).unwrap();
+        }
+        let after = found_in(&tree);
+        fs::remove_dir_all(&tree).unwrap();
+        let names = |search: &Search| -> Vec<String> {
+            let below = |fact: &ProtectedFact| fact.path.to_string();
+            search.found.iter().map(below).collect()
+        };
+        let wanted = [".git", "bare/config", "m/.git/config", "m/.git/hooks"];
+        let wanted = wanted.map(|name| tree.join(name).display().to_string());
+        assert_eq!(names(&before), wanted);
+        assert_eq!(names(&after), wanted);
+        assert!(before.complete && !after.complete);
+    }
 }

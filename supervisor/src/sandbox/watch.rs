@@ -19,7 +19,9 @@ pub(crate) fn appeared(trees: &[Watched]) -> Vec<String> {
         let new = search.found.iter().filter(|found| !held.contains(&found.path));
         appeared.extend(new.map(|found| found.path.to_string()));
         if !search.complete {
-            appeared.push(format!("{tree}: too large to be searched whole"));
+            appeared.push(format!(
+                "{tree}: could not be searched whole: too large, or a folder's name is not UTF-8"
+            ));
         }
     }
     appeared
