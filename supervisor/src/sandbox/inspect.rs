@@ -81,10 +81,7 @@ fn compare(status: &Status, Identity { uid, gid }: Identity) -> Result<(), Start
 }
 
 /// The inode of each namespace that must be the sandbox's own, none of which may be ours.
-fn own_namespaces(
-    pid: i32,
-    own: &[Namespace],
-) -> Result<BTreeMap<&'static str, u64>, StartError> {
+fn own_namespaces(pid: i32, own: &[Namespace]) -> Result<BTreeMap<&'static str, u64>, StartError> {
     let mut inodes = BTreeMap::new();
     for namespace in own {
         let name = namespace.name();
