@@ -162,8 +162,17 @@ impl Group {
     /// # Errors
     /// Where a list of processes cannot be read.
     pub fn contains(&self, pid: i32) -> Result<bool, CgroupError> {
+        self.contains_all(&[pid])
+    }
+
+    /// Whether all of these processes are in every directory of the group.
+    ///
+    /// # Errors
+    /// Where a list of processes cannot be read.
+    pub fn contains_all(&self, pids: &[i32]) -> Result<bool, CgroupError> {
         for member in self.members() {
-            if !member.dir.processes()?.contains(&pid) {
+            let listed = member.dir.processes()?;
+            if !pids.iter().all(|pid| listed.contains(pid)) {
                 return Ok(false);
             }
         }

@@ -65,7 +65,7 @@ fn words(resolved: &Resolved) -> String {
     }
     confinement(&mut line, &plan.command);
     for probe in &plan.probes {
-        line("self-test", probe.name());
+        line("self-test", probe_words(probe));
     }
     let argv: Vec<String> = plan.exec.argv.iter().map(ToString::to_string).collect();
     line("exec", format!("{} (in {})", argv.join(" "), plan.exec.cwd));
@@ -77,12 +77,47 @@ fn words(resolved: &Resolved) -> String {
 
 fn confinement(line: &mut impl FnMut(&str, String), to: &Confinement) {
     for rule in &to.landlock.paths {
-        line("landlock", format!("{} rights {:#x}", rule.path, rule.rights));
+        line("landlock", format!("{} {}", rule.path, rights(rule.rights)));
     }
     line(
         "seccomp",
         format!("{} instructions (--filter prints them)", to.syscalls.instructions().len()),
     );
+}
+
+/// A probe, with a system call by its name.
+fn probe_words(probe: &Probe) -> String {
+    match probe {
+        Probe::Syscall { number, .. } => syscalls::name(*number)
+            .map_or_else(|| probe.name(), |name| format!("system call {name}")),
+        _ => probe.name(),
+    }
+}
+
+/// `LANDLOCK_ACCESS_FS_*`, lowest bit first, landlock(7).
+const RIGHTS: [&str; 17] = [
+    "execute",
+    "write-file",
+    "read-file",
+    "read-dir",
+    "remove-dir",
+    "remove-file",
+    "make-char",
+    "make-dir",
+    "make-reg",
+    "make-sock",
+    "make-fifo",
+    "make-block",
+    "make-sym",
+    "refer",
+    "truncate",
+    "ioctl-dev",
+    "resolve-unix",
+];
+
+fn rights(bits: u64) -> String {
+    let names = RIGHTS.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
+    names.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
 }
 
 fn root_op(op: &RootOp) -> Option<String> {

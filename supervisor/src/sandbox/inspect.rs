@@ -3,7 +3,8 @@
 
 use super::error::StartError;
 use crate::cgroup::Group;
-use procfs::process::{Process, Status};
+use procfs::FromRead;
+use procfs::process::Status;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use sandboxd_plan::{Identity, Namespace, Plan};
 use serde::Serialize;
@@ -34,14 +35,14 @@ pub(crate) fn inspect(
 ) -> Result<Inspected, StartError> {
     let pid = pid_of(command)?;
     for (process, identity) in [(init, plan.init.identity), (pid, plan.command.identity)] {
-        let process = Process::new(process).map_err(|error| unseen(process, &error))?;
-        let status = process.status().map_err(|error| unseen(process.pid, &error))?;
+        let status = Status::from_file(format!("/proc/{process}/status"))
+            .map_err(|error| unseen(process, &error))?;
         compare(&status, identity)?;
-        if let Some(group) = group
-            && !group.contains(process.pid)?
-        {
-            return Err(differs(format!("process {} is not in its cgroup", process.pid)));
-        }
+    }
+    if let Some(group) = group
+        && !group.contains_all(&[init, pid])?
+    {
+        return Err(differs(format!("processes {init} and {pid} are not both in the cgroup")));
     }
     // The command is init's child, and neither can change its namespaces once it is confined.
     let namespaces = own_namespaces(pid, &plan.namespaces.own)?;

@@ -73,6 +73,7 @@ pub struct Prepared {
 /// # Errors
 /// Where the host cannot be looked at, no uid is free, or the profile has problems.
 pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, StartError> {
+    privileges()?;
     let settings = Settings::read()?;
     let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
     let tree = Tree::find(&placement)?;
@@ -90,6 +91,18 @@ pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, S
             Err(StartError::Problems(problems))
         }
     }
+}
+
+/// Asked first: without them the first file that only root may read would be blamed.
+fn privileges() -> Result<(), StartError> {
+    let missing = host::missing_capabilities();
+    if missing.is_empty() && host::in_initial_user_namespace() {
+        return Ok(());
+    }
+    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    Err(StartError::found("capget", names.join(" ")).with_remedy(
+        "run as root of the machine, not of a container: sudo sandboxd … (see `sandboxd doctor`)",
+    ))
 }
 
 impl Prepared {
