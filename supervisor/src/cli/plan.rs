@@ -4,7 +4,7 @@ use super::output::{say, say_json, warn};
 use super::typed::Plan;
 use super::{NOT_SET_UP, load};
 use crate::sandbox::{self, StartError};
-use sandboxd_plan::{Confinement, Resource, Rlimit, RootOp};
+use sandboxd_plan::{Confinement, Probe, Resource, Rlimit, RootOp};
 use sandboxd_profiles::{Resolved, syscalls};
 
 pub(crate) fn plan(arguments: &Plan) -> u8 {
