@@ -57,11 +57,16 @@ fn set_apart(process: u32, (first, count): (u32, u32)) -> Result<()> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     cover("/run/sandboxd", "mode=0700")?;
     cover("/etc/sandboxd", "mode=0755")?;
+    settle(process, first, count)
+}
+
+/// Writes the operator's settings: these uids, and the cgroups of this process's case.
+pub(crate) fn settle(process: u32, first: u32, count: u32) -> Result<()> {
     let settings = format!(
         "[uids]\nfirst = {first}\ncount = {count}\n[cgroups]\nparent = \"{}\"\n",
         cgroup(process)
     );
-    Ok(fs::write("/etc/sandboxd/config.toml", settings)?)
+    fs::write("/etc/sandboxd/config.toml", settings).context("the operator's settings")
 }
 
 /// Lays an empty directory over one of the host's, which is made where it is not there.

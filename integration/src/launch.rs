@@ -23,6 +23,8 @@ pub(crate) struct Launch {
     pub(crate) open_files: Option<u64>,
     /// Whether somebody else decides on every call.
     pub(crate) stepped: bool,
+    /// The terminal that is standard input, and the one of a session of its own.
+    pub(crate) terminal: Option<PathBuf>,
 }
 
 pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
@@ -30,6 +32,13 @@ pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
     let how: Launch = serde_json::from_str(how).context("how to launch")?;
     let result = File::create(&how.result).context("the file of the result")?;
     raw::place(result.into_raw_fd(), RESULT_FD).context("the descriptor of the result")?;
+    if let Some(path) = &how.terminal {
+        nix::unistd::setsid().context("a session")?;
+        // A leader of a session that opens a terminal which is nobody's gets it, tty_ioctl(4).
+        let terminal = File::options().read(true).write(true).open(path);
+        let terminal = terminal.with_context(|| path.display().to_string())?;
+        raw::place(terminal.into_raw_fd(), 0).context("standard input")?;
+    }
     if let Some(most) = how.open_files {
         nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, most, most)?;
     }

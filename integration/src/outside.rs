@@ -121,6 +121,14 @@ impl Outside {
         self.busy.set(true);
     }
 
+    /// Leaves a single uid for sandboxes to have, so that the next one gets that of the last one.
+    ///
+    /// # Errors
+    /// Where the operator's settings cannot be written.
+    pub fn leave_one_uid(&self) -> Result<()> {
+        crate::alone::settle(std::process::id(), self.uids.0, 2)
+    }
+
     /// The uids that this case's sandboxes get: the first of them, which is init's, and how many.
     #[must_use]
     pub const fn uids(&self) -> (u32, u32) {

@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use serde_json::Value;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 /// What a run left: how it ended, what it said, and what its probe tried.
@@ -24,6 +24,7 @@ pub struct Run {
     /// What `--receipt` got.
     pub receipt: Option<Value>,
     told: Vec<Told>,
+    folder: PathBuf,
 }
 
 impl Run {
@@ -48,7 +49,14 @@ impl Run {
             receipt: json("receipt")?,
             stdout,
             told,
+            folder: folder.to_owned(),
         })
+    }
+
+    /// Where the files of the run are: `profile.toml`, `stdout`, `stderr`, `result`, `receipt`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The exit status, where it was not a signal that ended `sandboxd`.

@@ -28,6 +28,7 @@ pub struct Sandbox<'a> {
     cwd: PathBuf,
     stdin: Option<Vec<u8>>,
     launch: Launch,
+    receipt: Option<PathBuf>,
     shows_probe: bool,
 }
 
@@ -43,6 +44,7 @@ impl<'a> Sandbox<'a> {
             cwd: PathBuf::from("/"),
             stdin: None,
             launch: Launch::default(),
+            receipt: None,
             shows_probe: true,
         }
     }
@@ -91,9 +93,21 @@ impl<'a> Sandbox<'a> {
         self
     }
 
+    /// Where the receipt goes, instead of where [`Run::receipt`] finds it.
+    pub fn receipt(mut self, path: &Path) -> Self {
+        self.receipt = Some(path.to_owned());
+        self
+    }
+
     /// What standard input holds; `/dev/null` where not said.
     pub fn stdin(mut self, bytes: &[u8]) -> Self {
         self.stdin = Some(bytes.to_vec());
+        self
+    }
+
+    /// In a session of its own, whose terminal this is, and with it as standard input.
+    pub fn terminal(mut self, path: &Path) -> Self {
+        self.launch.terminal = Some(path.to_owned());
         self
     }
 
@@ -172,7 +186,8 @@ impl<'a> Sandbox<'a> {
         }
         if self.verb == "run" {
             words.extend(["--result-fd".into(), RESULT_FD.to_string().into()]);
-            words.extend(["--receipt".into(), folder.join("receipt").into()]);
+            let receipt = self.receipt.clone().unwrap_or_else(|| folder.join("receipt"));
+            words.extend(["--receipt".into(), receipt.into()]);
         }
         if self.shows_probe && !self.command.is_empty() {
             let own = std::env::current_exe()?;

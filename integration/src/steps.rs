@@ -82,7 +82,9 @@ pub(crate) fn follow(launched: Pid, mut decide: impl FnMut(&Step) -> Then) -> Re
 fn unless_gone<T>(outcome: io::Result<T>) -> Result<Option<T>> {
     match outcome {
         Ok(value) => Ok(Some(value)),
-        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH | libc::EINTR)) => {
+        Err(error)
+            if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH | libc::EINTR)) =>
+        {
             Ok(None)
         }
         Err(error) => Err(error).context("a call that waits"),

@@ -1,0 +1,43 @@
+//! A working directory, the caller's or the profile's, grants nothing.
+
+use anyhow::{Result, ensure};
+use sandboxd_integration::{Case, Inside, Outside};
+use std::fs;
+
+pub(crate) const CASE: Case =
+    Case { rows: &["E34"], outside, probes: &[("act", act)], ..Case::NEW };
+
+fn outside(outside: &Outside) -> Result<()> {
+    let ws = outside.workspace()?;
+    let canary = outside.canary("ws/notes")?;
+    let argument = [ws.to_str().unwrap_or_default()];
+    let profiles = [
+        String::from("extends = [\"builtin:base\"]\n"),
+        format!("extends = [\"builtin:base\"]\n[command]\ncwd = {ws:?}\n"),
+        String::from("extends = [\"builtin:base\"]\n[command]\ncwd = \"/etc\"\n"),
+    ];
+    for profile in &profiles {
+        let run = outside.sandbox(profile).cwd(&ws).probe("act", &argument).run()?;
+        run.keeps(&canary)?;
+        if run.exit() == Some(125) {
+            run.not_started()?;
+        } else {
+            run.ran()?.all_refused()?;
+        }
+        canary.unchanged()?;
+        ensure!(fs::read_dir(&ws)?.count() == 1, "something was made in the working directory");
+    }
+    Ok(())
+}
+
+fn act(inside: &Inside) -> Result<()> {
+    let ws = inside.path(0)?;
+    if let Some(text) = inside.attempt("read", fs::read_to_string(ws.join("notes"))) {
+        inside.fact("text", &text);
+    }
+    inside.attempt("write", fs::write(ws.join("notes"), "mine"));
+    inside.attempt("create", fs::write(ws.join("new"), "x"));
+    // Where it landed may be the sandbox's own; the observer sees whether it came out.
+    inside.fact("here", &format!("{:?}", fs::write("new", "x")));
+    Ok(())
+}
