@@ -1,0 +1,137 @@
+//! Git commits, rebases, merges and stashes in a user's repository, whose hooks run and stay as they
+//! are; and it makes new repositories, which are named when the run ends.
+
+use anyhow::{Result, ensure};
+use sandboxd_integration::outside::OWNER;
+use sandboxd_integration::{Case, Need, Outside};
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+pub(crate) const CASE: Case = Case {
+    rows: &["F13", "F15", "F16"],
+    needs: &[Need::Program("/usr/bin/git")],
+    outside,
+    ..Case::NEW
+};
+
+/// What the user did before.
+const BEFORE: &str = r"set -eu
+git init -q -b main
+git config user.name User
+git config user.email user@example.org
+printf '#!/bin/sh\necho hook >> hooked\n' > .git/hooks/pre-commit
+chmod +x .git/hooks/pre-commit
+echo hooked > .gitignore
+echo one > a
+git add .
+git commit -qm first
+";
+
+const WORK: &str = r"set -eu
+echo two >> a
+git commit -qam second
+git switch -qc side
+echo side > b
+git add b
+git commit -qm side
+git switch -q main
+echo three >> a
+git commit -qam third
+git rebase -q main side
+git switch -q main
+git merge -q --no-ff -m merged side
+echo dirty >> a
+git stash -q
+git stash pop -q
+git checkout -q -- a
+git tag v1
+git mv b c
+git commit -qm moved
+git commit -q --amend -m 'moved again'
+git branch -d side
+git worktree add -q -b other tree
+echo worktree > tree/d
+git -C tree add d
+git -C tree commit -qm worktree
+git worktree remove tree
+git gc -q
+git fsck --no-progress
+git status --porcelain
+";
+
+/// Each of these has to fail.
+const PLANTED: &str = r"
+echo evil >> .git/hooks/pre-commit
+echo evil > .git/hooks/post-commit
+git config core.fsmonitor /tmp/evil
+mv .git .moved
+rm -rf .git/hooks
+true
+";
+
+const NEW: &str = r"set -eu
+git init -q new
+cd new
+git config user.name Agent
+git config user.email agent@example.org
+printf '#!/bin/sh\necho new hook\n' > .git/hooks/pre-commit
+chmod +x .git/hooks/pre-commit
+echo one > a
+git add a
+git commit -qm first
+cd ..
+git clone -q new clone
+";
+
+fn outside(outside: &Outside) -> Result<()> {
+    let ws = outside.workspace()?;
+    let repository = ws.join("repository");
+    outside.file("ws/repository/.keep", "")?;
+    git(&repository, BEFORE)?;
+    let state = || -> Result<Vec<u8>> {
+        let mut all = fs::read(repository.join(".git/config"))?;
+        all.extend(fs::read(repository.join(".git/hooks/pre-commit"))?);
+        Ok(all)
+    };
+    let before = state()?;
+    let sandbox = |folder: &Path, words: &str| {
+        let sandbox = outside.bare().option("--profile=builtin:coding-agent");
+        sandbox.cwd(folder).command(&["sh", "-c", words]).run()
+    };
+    let run = sandbox(&repository, WORK)?;
+    run.exited(0)?;
+    git(&repository, "test $(git log --oneline | wc -l) = 6 && git fsck")?;
+    git(&repository, "test \"$(git log -1 --format=%s other)\" = worktree")?;
+    let hooked = fs::read_to_string(repository.join("hooked"))?.lines().count();
+    ensure!(hooked >= 6, "the hook ran {hooked} times");
+    let owner = fs::metadata(repository.join(".git/index"))?.uid();
+    ensure!(owner == OWNER, "the index belongs to {owner}");
+    ensure!(!run.stderr.contains("may execute"), "named, though nothing was made");
+
+    sandbox(&repository, PLANTED)?.exited(0)?;
+    ensure!(state()? == before, "a hook or the settings were changed");
+    ensure!(!repository.join(".git/hooks/post-commit").exists(), "a hook was planted");
+    git(&repository, "git fsck")?;
+
+    let run = sandbox(&ws, NEW)?;
+    run.exited(0)?;
+    ensure!(run.stderr.starts_with("new hook\n"), "the new hook did not run");
+    for made in ["new/.git/hooks", "new/.git/config", "clone/.git/config"] {
+        ensure!(run.stderr.contains(made), "{made} is not named at the end");
+    }
+    Ok(())
+}
+
+/// Runs a script as the user, on the host.
+fn git(folder: &Path, script: &str) -> Result<()> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script]).current_dir(folder).uid(OWNER).gid(OWNER);
+    let output =
+        shell.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", "/").output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "on the host: {}: {said}", output.status);
+    Ok(())
+}
