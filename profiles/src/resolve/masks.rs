@@ -12,6 +12,7 @@ pub(crate) const HIDDEN: &[&str] = &[
     "/proc/timer_list",
     "/proc/timer_stats",
     "/proc/latency_stats",
+    "/proc/pressure",
     "/proc/interrupts",
     "/proc/softirqs",
     "/proc/sysrq-trigger",
