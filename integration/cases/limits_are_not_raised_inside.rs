@@ -1,0 +1,72 @@
+//! A limit that the plan set is not raised inside, neither by the process for itself nor for another,
+//! and lowering it is everybody's right.
+
+use anyhow::{Context as _, Result, ensure};
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use sandboxd_integration::raw::{self, Argument};
+use sandboxd_integration::{Case, Inside, Outside};
+use std::fs;
+
+pub(crate) const CASE: Case =
+    Case { rows: &["V07", "E30"], outside, probes: &[("raise", raise)], ..Case::NEW };
+
+/// Limits that the product sets, and how high nobody may get.
+const LIMITS: &[(&str, Resource)] = &[
+    ("processes", Resource::RLIMIT_NPROC),
+    ("open files", Resource::RLIMIT_NOFILE),
+    ("core", Resource::RLIMIT_CORE),
+    ("file size", Resource::RLIMIT_FSIZE),
+    ("locked memory", Resource::RLIMIT_MEMLOCK),
+];
+
+fn outside(outside: &Outside) -> Result<()> {
+    let profile = "extends = [\"builtin:base\"]\n\
+                   [limits]\nprocesses = 50\nopen_files = 100\nfile_size = \"1M\"\n";
+    let run = outside.sandbox(profile).probe("raise", &[]).run()?;
+    run.ran()?;
+    for (name, _) in LIMITS {
+        run.refused(&format!("{name} raised"), &[Errno::EPERM])?;
+        run.refused(&format!("{name} raised by prlimit"), &[Errno::EPERM])?;
+        run.refused(&format!("{name} of init"), &[Errno::EPERM])?;
+        let (before, after) = (run.fact(name)?, run.fact(&format!("{name} after"))?);
+        ensure!(before == after, "{name} was {before} and became {after}");
+    }
+    // One byte of core is less than a page, and unlike zero it keeps a host's core handler quiet.
+    for (name, most) in [("open files", 100), ("core", 1), ("file size", 1 << 20)] {
+        let limit: u64 = run.fact(name)?.parse()?;
+        ensure!(limit <= most, "{name}: {limit}");
+    }
+    run.allowed("lowered")?.refused("raised again", &[Errno::EPERM])?;
+    run.refused("oom_score_adj", &[Errno::EACCES, Errno::EPERM])?;
+    Ok(())
+}
+
+fn raise(inside: &Inside) -> Result<()> {
+    for (name, resource) in LIMITS {
+        let (_, hard) = getrlimit(*resource)?;
+        inside.fact(name, &hard.to_string());
+        let more = hard.checked_add(1).context("there is no limit")?;
+        inside.attempt(&format!("{name} raised"), setrlimit(*resource, more, more));
+        for (whom, what) in [(0, "raised by prlimit"), (1, "of init")] {
+            inside.attempt(&format!("{name} {what}"), prlimit(whom, *resource, more));
+        }
+        inside.fact(&format!("{name} after"), &getrlimit(*resource)?.1.to_string());
+    }
+    inside.attempt("lowered", setrlimit(Resource::RLIMIT_NOFILE, 50, 50));
+    inside.attempt("raised again", setrlimit(Resource::RLIMIT_NOFILE, 50, 51));
+    let own: i32 = fs::read_to_string("/proc/self/oom_score_adj")?.trim().parse()?;
+    let lower = fs::write("/proc/self/oom_score_adj", (own - 1).to_string());
+    inside.attempt("oom_score_adj", lower);
+    Ok(())
+}
+
+/// prlimit(2): `struct rlimit64` is the soft and the hard limit.
+fn prlimit(whom: u64, resource: Resource, limit: u64) -> nix::Result<i64> {
+    let mut both = [0; 16];
+    both[..8].copy_from_slice(&limit.to_ne_bytes());
+    both[8..].copy_from_slice(&limit.to_ne_bytes());
+    let mut words =
+        [Argument::Number(whom), Argument::Number(resource as u64), Argument::Bytes(&both)];
+    raw::call(libc::SYS_prlimit64, &mut words)
+}
