@@ -1,0 +1,191 @@
+//! Every question is answered, for people and for programs: `check`, `plan`, `doctor`, `profile`,
+//! `completions` and `man` run nothing of the profile's, print what they promise, and their JSON
+//! parses; what is waived stands in all of them.
+
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{Case, Fault, Outside, Run};
+use serde_json::Value;
+use std::fs;
+
+pub(crate) const CASE: Case =
+    Case { rows: &["X03", "X06", "C06"], seconds: 120, outside, ..Case::NEW };
+
+const WAIVING: &str = "extends = [\"builtin:base\"]\n[require]\nlandlock = \"if-available\"\n";
+
+fn outside(outside: &Outside) -> Result<()> {
+    let ws = outside.workspace()?;
+    let done = ws.join("done");
+    let profile = format!(
+        "extends = [\"builtin:base\"]\n[command]\nexec = [\"/bin/touch\", {done:?}]\n[files]\nwrite = [{ws:?}]\n"
+    );
+    let ask = |verb: &'static str, options: &[&str]| -> Result<Run> {
+        let asked = outside.sandbox(&profile).verb(verb);
+        options.iter().fold(asked, |asked, option| asked.option(option)).run()
+    };
+    let checked = json(&ask("check", &["--json"])?)?;
+    ensure!(checked.get("ok") == Some(&Value::Bool(true)), "check says {checked}");
+    says(&ask("check", &[])?, &["can be run here"])?;
+    let plan = json(&ask("plan", &["--json"])?)?;
+    ensure!(plan.pointer("/plan/exec/argv").is_some(), "the plan has no command: {plan}");
+    says(&ask("plan", &[])?, &["namespaces", "landlock", "seccomp", "self-test", "/bin/touch"])?;
+    says(&ask("plan", &["--filter"])?, &["ld", "ret"])?;
+    ensure!(!done.exists(), "the command was run");
+    says(&outside.sandbox(&profile).run()?, &[]).context("and it can be run")?;
+    ensure!(done.exists(), "the command was not run");
+
+    problems(outside)?;
+    profiles(outside)?;
+    waived(outside)?;
+    doctor(outside)?;
+    made_pages(outside)
+}
+
+fn json(run: &Run) -> Result<Value> {
+    run.exited(0)?;
+    serde_json::from_str(&run.stdout).with_context(|| format!("no JSON: {}", run.stdout))
+}
+
+fn says(run: &Run, words: &[&str]) -> Result<()> {
+    run.exited(0)?;
+    for word in words {
+        ensure!(run.stdout.contains(word), "{word:?} is not said: {}", run.stdout);
+    }
+    Ok(())
+}
+
+fn problems(outside: &Outside) -> Result<()> {
+    let bad = "[files]\nraed = [\"/etc\\u001b]52;c;x\\u0007\"]\n\"\\u001b[31m\" = 1\n";
+    for verb in ["check", "plan", "run"] {
+        let run = outside.sandbox(bad).verb(verb).command(&["/bin/echo", "ran"]).run()?;
+        run.exited(125)?;
+        ensure!(run.stdout.is_empty(), "{verb}: something was run or said: {}", run.stdout);
+        ensure!(run.stderr.contains("profile.toml:2:"), "{verb}: no line: {}", run.stderr);
+        ensure!(!run.stderr.contains('\u{1b}'), "{verb}: what a terminal acts on came through");
+    }
+    let run = outside.sandbox(bad).verb("check").option("--json").run()?;
+    run.exited(125)?;
+    let told: Value = serde_json::from_str(&run.stdout).context("no JSON")?;
+    let problems = told.get("problems").and_then(Value::as_array).context("no problems")?;
+    ensure!(problems.len() > 1, "one problem of two: {told}");
+    for problem in problems {
+        ensure!(problem.get("remedy").is_some_and(Value::is_string), "no remedy: {problem}");
+    }
+    let run = outside.sandbox(bad).option("--json").command(&["/bin/true"]).run()?;
+    run.exited(125)?;
+    serde_json::from_str::<Value>(&run.stderr).context("`run --json` says no JSON")?;
+    let run =
+        outside.sandbox(WAIVING).option("--json").command(&["/bin/sh", "-c", "exit 3"]).run()?;
+    run.exited(3)?;
+    let told: Value = serde_json::from_str(&run.stderr).context("`run --json` says no JSON")?;
+    ensure!(told.pointer("/result/exit") == Some(&Value::from(3)), "{told}");
+    ensure!(told.get("result") == run.result.as_ref(), "two results: {told}");
+    Ok(())
+}
+
+fn profiles(outside: &Outside) -> Result<()> {
+    let profile = |options: &[&str]| -> Result<Run> {
+        let asked = outside.bare().verb("profile");
+        options.iter().fold(asked, |asked, option| asked.option(option)).run()
+    };
+    let list = json(&profile(&["list", "--json"])?)?;
+    let names: Vec<&str> =
+        list.as_array().into_iter().flatten().filter_map(|one| one.get("name")?.as_str()).collect();
+    ensure!(names.contains(&"builtin:base") && names.contains(&"builtin:untrusted"), "{names:?}");
+    says(&profile(&["list"])?, &names)?;
+    let schema = json(&profile(&["schema"])?)?;
+    for table in ["command", "env", "files", "syscalls", "limits", "network", "require"] {
+        ensure!(
+            schema.pointer(&format!("/properties/{table}")).is_some(),
+            "no [{table}]: {schema}"
+        );
+    }
+    for name in &names {
+        let shown = profile(&["show", name])?;
+        shown.exited(0).with_context(|| (*name).to_owned())?;
+        ensure!(!shown.stdout.is_empty(), "{name} shows nothing");
+    }
+    // What is shown is a profile itself, and says the same.
+    let shown = profile(&["show", "builtin:untrusted"])?.stdout;
+    let check = outside.sandbox(&shown).verb("check").command(&["/bin/true"]).run()?;
+    says(&check, &["can be run here"])?;
+    profile(&["show", "builtin:none"])?.exited(125)?;
+
+    let file = outside.dir().join("begun.toml");
+    let place = file.to_str().unwrap_or_default();
+    says(&profile(&["init", place, "--extends", "untrusted"])?, &["sandboxd check"])?;
+    let begun = fs::read(&file)?;
+    let asked = outside.bare().verb("check").option("--profile").option(place);
+    says(&asked.command(&["/bin/true"]).run()?, &["can be run here"])?;
+    // One that is there is not overwritten.
+    profile(&["init", place])?.exited(125)?;
+    ensure!(fs::read(&file)? == begun, "the profile was overwritten");
+    Ok(())
+}
+
+fn waived(outside: &Outside) -> Result<()> {
+    let missing = || Fault::of(libc::SYS_landlock_create_ruleset, libc::ENOSYS);
+    let ask = |verb: &'static str| {
+        outside.sandbox(WAIVING).verb(verb).command(&["/bin/true"]).fault(missing())
+    };
+    says(&ask("check").run()?, &["waived", "require.landlock"])?;
+    says(&ask("plan").run()?, &["waived", "require.landlock"])?;
+    for (verb, path) in [("check", "/waived/0/key"), ("plan", "/waived/0/key")] {
+        let told = json(&ask(verb).option("--json").run()?)?;
+        let key = told.pointer(path).and_then(Value::as_str);
+        ensure!(key == Some("require.landlock"), "{verb}: {told}");
+    }
+    let run = ask("run").run()?;
+    run.exited(0)?;
+    ensure!(run.stderr.contains("require.landlock"), "the run does not say it: {}", run.stderr);
+    let receipt = run.receipt.context("no receipt")?;
+    let key = receipt.pointer("/waived/0/key").and_then(Value::as_str);
+    ensure!(key == Some("require.landlock"), "the receipt: {receipt}");
+    ensure!(receipt.get("landlock_abi") == Some(&Value::Null), "the receipt: {receipt}");
+    // Waived is what is missing: where it is there, it is enforced and nothing is said.
+    let run = outside.sandbox(WAIVING).command(&["/bin/true"]).run()?;
+    run.exited(0)?;
+    ensure!(run.stderr.is_empty(), "something is said: {}", run.stderr);
+    let receipt = run.receipt.context("no receipt")?;
+    ensure!(receipt.pointer("/waived/0").is_none(), "the receipt: {receipt}");
+    Ok(())
+}
+
+fn doctor(outside: &Outside) -> Result<()> {
+    let run = outside.bare().verb("doctor").option("--json").run()?;
+    let told = json(&run)?;
+    let mechanisms = told.get("mechanisms").and_then(Value::as_array).context("no mechanisms")?;
+    ensure!(
+        mechanisms.iter().all(|one| one.get("evidence").is_some_and(Value::is_string)),
+        "{told}"
+    );
+    let profiles = told.get("profiles").and_then(Value::as_array).context("no profiles")?;
+    ensure!(!profiles.is_empty(), "{told}");
+    for profile in profiles {
+        ensure!(profile.get("runs") == Some(&Value::Bool(true)), "{profile}");
+    }
+    says(&outside.bare().verb("doctor").run()?, &["landlock", "cgroups", "builtin:base"])?;
+    // What is missing is named, with what to do.
+    let missing = Fault::of(libc::SYS_landlock_create_ruleset, libc::ENOSYS);
+    let run = outside.bare().verb("doctor").fault(missing).run()?;
+    run.exited(1)?;
+    ensure!(run.stdout.contains("lacks  landlock"), "{}", run.stdout);
+    ensure!(run.stdout.contains("  remedy  "), "no remedy: {}", run.stdout);
+    Ok(())
+}
+
+fn made_pages(outside: &Outside) -> Result<()> {
+    for shell in ["bash", "zsh", "fish"] {
+        let run = outside.bare().verb("completions").option(shell).run()?;
+        says(&run, &["sandboxd", "doctor", "receipt"])?;
+    }
+    says(&outside.bare().verb("man").run()?, &[".TH", "sandboxd"])?;
+    let folder = outside.dir().join("man");
+    fs::create_dir(&folder)?;
+    outside.bare().verb("man").option(&folder).run()?.exited(0)?;
+    for page in ["sandboxd.1", "sandboxd-run.1", "sandboxd-plan.1"] {
+        let text = fs::read_to_string(folder.join(page)).with_context(|| page.to_owned())?;
+        ensure!(text.contains(".SH"), "{page} has no section");
+    }
+    let run = outside.bare().verb("run").option("--help").run()?;
+    says(&run, &["Exit status", "124", "127"])
+}
