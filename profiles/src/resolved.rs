@@ -46,7 +46,8 @@ pub struct CgroupLimits {
     pub cpu_milli: Option<u64>,
     /// Processes and threads, init not counted.
     pub processes: Option<u64>,
-    /// The v1 hierarchies whose `tasks` files are granted first, in this order; empty on v2.
+    /// The v1 hierarchies whose `tasks` files are granted after the network namespace, in this order;
+    /// empty on v2.
     pub v1: Vec<Controller>,
 }
 

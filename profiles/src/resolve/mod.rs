@@ -51,7 +51,7 @@ pub fn resolve(
     let holds = deciding.holds(&shown);
     let filter = deciding.filter();
     let limits = deciding.limits(identity);
-    let mut grants = Grants::new(&limits);
+    let mut grants = Grants::new(&limits, deciding.mode() == Mode::None);
     let view = deciding.view(&shown, &holds, identity, &mut grants);
     let Some(view) = view else {
         return Err(deciding.into_problems());
@@ -71,6 +71,7 @@ pub fn resolve(
         namespaces: Namespaces {
             hostname: profile.name().to_owned(),
             tasks: grants.tasks(),
+            network: grants.network(),
             own: deciding.namespaces(),
         },
         root: Root { ops: view.ops },
@@ -171,25 +172,32 @@ impl Deciding<'_> {
     }
 }
 
-/// The descriptors granted to the shim: `tasks` files, then user namespaces, then the program.
+/// The descriptors granted to the shim: the network namespace, `tasks` files, user namespaces, the
+/// program.
 struct Grants {
+    network: bool,
     v1: u32,
     idmaps: Vec<crate::resolved::Idmap>,
     pinned: bool,
 }
 
 impl Grants {
-    fn new(limits: &limits::Decided) -> Self {
+    fn new(limits: &limits::Decided, network: bool) -> Self {
         let v1 = limits.cgroup.as_ref().map_or(0, |cgroup| cgroup.v1.len());
-        Self { v1: count(v1), idmaps: Vec::new(), pinned: false }
+        Self { network, v1: count(v1), idmaps: Vec::new(), pinned: false }
     }
 
-    fn first() -> u32 {
-        u32::try_from(fds::FIRST_GRANTED).unwrap_or(0)
+    fn network(&self) -> Option<u32> {
+        self.network.then_some(u32::try_from(fds::FIRST_GRANTED).unwrap_or(0))
+    }
+
+    /// The first of the `tasks` files.
+    fn first(&self) -> u32 {
+        u32::try_from(fds::FIRST_GRANTED).unwrap_or(0) + u32::from(self.network)
     }
 
     fn tasks(&self) -> Vec<u32> {
-        (0..self.v1).map(|index| Self::first() + index).collect()
+        (0..self.v1).map(|index| self.first() + index).collect()
     }
 
     /// The descriptor of a map, which is made where there is none yet.
@@ -199,17 +207,17 @@ impl Grants {
             self.idmaps.push(idmap);
             self.idmaps.len() - 1
         });
-        Self::first() + self.v1 + count(index)
+        self.first() + self.v1 + count(index)
     }
 
     /// The descriptor of the program. Nothing can be granted after it.
     fn pin(&mut self) -> u32 {
         self.pinned = true;
-        Self::first() + self.v1 + count(self.idmaps.len())
+        self.first() + self.v1 + count(self.idmaps.len())
     }
 
     fn granted(&self) -> u32 {
-        self.v1 + count(self.idmaps.len()) + u32::from(self.pinned)
+        u32::from(self.network) + self.v1 + count(self.idmaps.len()) + u32::from(self.pinned)
     }
 }
 

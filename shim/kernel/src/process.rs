@@ -61,8 +61,6 @@ impl NewNamespaces {
     pub const USER: Self = Self(0x1000_0000);
     /// `CLONE_NEWPID`.
     pub const PID: Self = Self(0x2000_0000);
-    /// `CLONE_NEWNET`.
-    pub const NET: Self = Self(0x4000_0000);
 
     /// These and those.
     #[must_use]
@@ -257,6 +255,19 @@ pub fn new_cgroup_namespace() -> Result<()> {
     const CLONE_NEWCGROUP: usize = 0x0200_0000;
     // SAFETY: unshare takes flags; this one changes neither memory nor the descriptor table.
     unsafe { syscall(libc::SYS_unshare, [CLONE_NEWCGROUP, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// A new network namespace. The calling thread, and it alone, is moved into it, so this is for a
+/// thread that ends.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_ADMIN`; `ENOSPC` at a limit of namespaces; `ENOENT` without `/proc`.
+pub fn network_namespace() -> Result<OwnedFd> {
+    const CLONE_NEWNET: usize = 0x4000_0000;
+    // SAFETY: unshare takes flags; this one changes neither memory nor the descriptor table.
+    unsafe { syscall(libc::SYS_unshare, [CLONE_NEWNET, 0, 0, 0, 0, 0]) }?;
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    rustix::fs::open(c"/proc/thread-self/ns/net", flags, rustix::fs::Mode::empty())
 }
 
 /// Forgets whatever execution domain the caller was started in, personality(2): no

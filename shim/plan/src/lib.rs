@@ -85,6 +85,9 @@ pub struct Namespaces {
     /// Granted descriptors of cgroup v1 `tasks` files: the shim writes itself into each, which costs
     /// a hundredth of being moved by pid from outside.
     pub tasks: Vec<u32>,
+    /// The granted descriptor of the network namespace to enter, which was made while the profile was
+    /// being read; nothing where the sandbox keeps the host's.
+    pub network: Option<u32>,
     /// The namespaces the process must be in already; the shim verifies nothing about them, the
     /// supervisor compares them from outside before the command runs.
     pub own: Vec<Namespace>,

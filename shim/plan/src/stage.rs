@@ -101,6 +101,8 @@ named! {
         Keyctl = "keyctl",
         /// `setsid(2)`.
         Setsid = "setsid",
+        /// `setns(2)`.
+        Setns = "setns",
         /// `unshare(2)`.
         Unshare = "unshare",
         /// `sethostname(2)`.

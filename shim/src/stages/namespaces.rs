@@ -8,6 +8,8 @@
 
 use super::session::Alone;
 use crate::failure::At;
+use rustix::fd::AsFd;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use sandboxd_kernel::{fds, process};
 use sandboxd_plan::{Call, Failure, Namespace, Namespaces, Stage};
 
@@ -24,6 +26,9 @@ pub(crate) fn complete(_: Alone, plan: &Namespaces) -> Result<Apart, Failure> {
     if plan.own.contains(&Namespace::Cgroup) {
         process::new_cgroup_namespace().map_err(AT.errno(Call::Unshare, "CLONE_NEWCGROUP"))?;
     }
+    if let Some(network) = plan.network {
+        enter_network(network)?;
+    }
     if plan.own.contains(&Namespace::Uts) {
         rustix::system::sethostname(plan.hostname.as_bytes())
             .map_err(AT.errno(Call::Sethostname, &plan.hostname))?;
@@ -36,4 +41,12 @@ fn join(tasks: u32) -> Result<(), Failure> {
     let number = i32::try_from(tasks).map_err(|_| AT.because(Call::Write, "tasks"))?;
     let file = fds::take(number).map_err(AT.errno(Call::Fcntl, "tasks"))?;
     rustix::io::write(&file, b"0").map_err(AT.errno(Call::Write, "tasks")).map(drop)
+}
+
+/// Enters a network namespace that nobody else is in.
+fn enter_network(granted: u32) -> Result<(), Failure> {
+    let number = i32::try_from(granted).map_err(|_| AT.because(Call::Setns, "network"))?;
+    let namespace = fds::take(number).map_err(AT.errno(Call::Fcntl, "network"))?;
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(AT.errno(Call::Setns, "network"))
 }

@@ -179,9 +179,14 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
         .map_err(|error| StartError::found("command", error.to_string()))?;
     profile.apply(&Overrides { command: vec![command], cwd, home, ..Overrides::default() })?;
     let invocation = Invocation { env: Vec::new() };
-    let request =
-        sandbox::Request { profile: &profile, invocation: &invocation, since: Instant::now() };
-    let finished = sandbox::run(&request, &mut |_| Ok(()))?;
+    let request = sandbox::Request {
+        profile: &profile,
+        invocation: &invocation,
+        since: Instant::now(),
+        ahead: sandbox::Ahead::begin()?,
+        digest: false,
+    };
+    let finished = sandbox::run(request, None)?;
     Ok((finished.result.exit_status(), finished.waived))
 }
 

@@ -4,7 +4,7 @@ use super::output::warn;
 use super::typed::Run;
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
-use crate::sandbox::{self, Finished, Request, RunResult, StartError};
+use crate::sandbox::{self, Ahead, Finished, Request, RunResult, StartError};
 use rustix::io::Errno;
 use serde_json::json;
 use std::fs::{File, OpenOptions};
@@ -33,13 +33,20 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
     let Run { grants, receipt, result_fd, json, quiet } = arguments;
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
+    sandbox::check_privileges()?;
+    let ahead = Ahead::begin()?;
     let (profile, invocation) = load::load(&grants)?;
-    let mut write_receipt = |text: &str| match &receipt {
-        Some(path) => write(path, text),
-        None => Ok(()),
+    let mut write_receipt =
+        receipt.map(|path| move |text: &str| -> Result<(), StartError> { write(&path, text) });
+    let request = Request {
+        profile: &profile,
+        invocation: &invocation,
+        since,
+        ahead,
+        digest: json || result_file.is_some(),
     };
-    let request = Request { profile: &profile, invocation: &invocation, since };
-    let Finished { result, waived, left } = sandbox::run(&request, &mut write_receipt)?;
+    let receipt = write_receipt.as_mut().map(|write| write as sandbox::WriteReceipt<'_>);
+    let Finished { result, waived, left } = sandbox::run(request, receipt)?;
     if let Some(file) = &mut result_file {
         tell_result(file, &result)?;
     }

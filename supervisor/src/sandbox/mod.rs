@@ -3,6 +3,7 @@
 //! Read in this order: [`state`] (what happens next), `driver` (what makes it happen), `spawn`,
 //! `inspect`, then the parts.
 
+mod ahead;
 mod channel;
 mod driver;
 mod error;
@@ -18,17 +19,20 @@ pub mod state;
 mod stdio;
 mod watch;
 
+pub use ahead::Ahead;
 pub use error::StartError;
 pub use receipt::{Receipt, RunResult, sha256};
 
-use crate::cgroup::{Group, Placement, Tree};
+use crate::cgroup::{Group, Placement, Tree, sweep};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
+use ahead::Made;
 use driver::Driver;
+use inspect::Inspected;
 use receipt::Facts;
 use relay::Relays;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use sandboxd_plan::wire;
+use sandboxd_plan::{Enforced, wire};
 use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved, resolve, wanted};
 use signals::Signals;
 use state::End;
@@ -38,6 +42,9 @@ use stdio::Stdio;
 /// How long a killed sandbox may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(5);
 
+/// Takes the text of the receipt before the command runs; where it fails, the command does not.
+pub type WriteReceipt<'a> = &'a mut dyn FnMut(&str) -> Result<(), StartError>;
+
 /// What is asked for.
 pub struct Request<'a> {
     /// The profile, with the command line laid over it.
@@ -46,6 +53,10 @@ pub struct Request<'a> {
     pub invocation: &'a Invocation,
     /// When `sandboxd` was called.
     pub since: Instant,
+    /// What was begun before the profile was read.
+    pub ahead: Ahead,
+    /// Whether the result is to name the receipt's digest.
+    pub digest: bool,
 }
 
 /// A run that is over.
@@ -73,7 +84,7 @@ pub struct Prepared {
 /// # Errors
 /// Where the host cannot be looked at, no uid is free, or the profile has problems.
 pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, StartError> {
-    privileges()?;
+    check_privileges()?;
     let settings = Settings::read()?;
     let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
     let tree = Tree::find(&placement)?;
@@ -93,8 +104,12 @@ pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, S
     }
 }
 
-/// Asked first: without them the first file that only root may read would be blamed.
-fn privileges() -> Result<(), StartError> {
+/// Whether this process can set up sandboxes at all. Asked before anything else: otherwise the first
+/// file that only root may read would be blamed.
+///
+/// # Errors
+/// Where a capability is missing, or root here is not root of the machine.
+pub fn check_privileges() -> Result<(), StartError> {
     let missing = host::missing_capabilities();
     if missing.is_empty() && host::in_initial_user_namespace() {
         return Ok(());
@@ -121,8 +136,8 @@ impl Prepared {
 /// # Errors
 /// Where the command did not run; nothing is left of the attempt.
 pub fn run(
-    request: &Request<'_>,
-    receipt: &mut dyn FnMut(&str) -> Result<(), StartError>,
+    request: Request<'_>,
+    receipt: Option<WriteReceipt<'_>>,
 ) -> Result<Finished, StartError> {
     let Prepared { resolved, host, tree, held } = prepare(request.profile, request.invocation)?;
     let group = match &resolved.outside.cgroup {
@@ -135,6 +150,7 @@ pub fn run(
         },
         None => None,
     };
+    let since = request.since;
     let ran =
         Running { request, resolved: &resolved, host: &host, group: group.as_ref() }.run(receipt);
     let usage = group.as_ref().map(Group::usage).unwrap_or_default();
@@ -149,8 +165,11 @@ pub fn run(
     } else {
         drop(held);
     }
+    // What a supervisor that was killed could not remove. After the command, where nobody waits for
+    // it to start; what cannot be removed now is for the next run, and is no fault of this one.
+    drop(sweep(&tree));
     let (end, receipt_sha256) = ran?;
-    let mut result = RunResult::new(&resolved.plan.id, &end, usage, request.since.elapsed());
+    let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
     result.receipt_sha256 = receipt_sha256;
     result.may_execute = watch::appeared(&resolved.outside.watched);
     match end {
@@ -180,17 +199,14 @@ fn remove(group: Group, left: &mut Vec<String>) -> bool {
 
 /// Everything a run needs once its uid and its cgroup are there.
 struct Running<'a> {
-    request: &'a Request<'a>,
+    request: Request<'a>,
     resolved: &'a Resolved,
     host: &'a HostFacts,
     group: Option<&'a Group>,
 }
 
 impl Running<'_> {
-    fn run(
-        &self,
-        receipt: &mut dyn FnMut(&str) -> Result<(), StartError>,
-    ) -> Result<(End, String), StartError> {
+    fn run(self, mut receipt: Option<WriteReceipt<'_>>) -> Result<(End, String), StartError> {
         let outside = &self.resolved.outside;
         let encoded = wire::encode(&self.resolved.plan)
             .map_err(|error| StartError::found("encode", error.to_string()))?;
@@ -200,9 +216,11 @@ impl Running<'_> {
             .iter()
             .map(|map| idmap::namespace(*map))
             .collect::<Result<Vec<OwnedFd>, _>>()?;
+        let Made { network, shim } = self.request.ahead.finish()?;
+        let network = self.resolved.plan.namespaces.network.map(|_| network);
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
-        let granted: Vec<BorrowedFd<'_>> =
-            tasks.iter().chain(&idmaps).chain(&pinned).map(AsFd::as_fd).collect();
+        let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned);
+        let granted: Vec<BorrowedFd<'_>> = granted.map(AsFd::as_fd).collect();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -210,28 +228,33 @@ impl Running<'_> {
             .map_err(|error| StartError::found("epoll_create", error.to_string()))?;
         let _entered = runtime.enter();
         let signals = Signals::listen()?;
-        let stdio = Stdio::prepare()?;
-        let entering = spawn::start(&self.resolved.plan, &encoded, self.group, &granted, &stdio)?;
+        let plan = &self.resolved.plan;
+        let stdio = Stdio::prepare(plan.command.identity)?;
+        let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         let relays = Relays::start(stdio.into_relays(), outside.output)?;
         let mut driver = Driver::new(self.resolved, self.group, entering, relays, signals)?;
-        let mut digest = String::new();
-        let profile = self.request.profile.to_toml();
-        let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
-            let made = Receipt::new(&Facts {
+        let facts = |enforced: &Enforced, inspected: &Inspected| {
+            Receipt::new(&Facts {
                 resolved: self.resolved,
                 host: self.host,
-                profile: &profile,
+                profile: &self.request.profile.to_toml(),
                 plan: &encoded,
                 enforced,
                 inspected,
-            });
-            // Of the very bytes of the file, so that sha256sum(1) gives the same.
-            let text = serde_json::to_string_pretty(&made)
-                .map(|text| text + "\n")
-                .map_err(|error| StartError::found("encode", error.to_string()))?;
-            digest = sha256(text.as_bytes());
-            receipt(&text)
+            })
+            .text()
+        };
+        let mut held = None;
+        let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
+            if let Some(write) = &mut receipt {
+                write(&facts(enforced, inspected)?)?;
+            }
+            held = Some((enforced.clone(), inspected.clone()));
+            Ok(())
         }))?;
-        Ok((end, digest))
+        // Where nobody reads it before the start, the command need not wait for it to be made.
+        let held = held.filter(|_| self.request.digest);
+        let text = held.map(|(enforced, inspected)| facts(&enforced, &inspected)).transpose()?;
+        Ok((end, text.map(|text| sha256(text.as_bytes())).unwrap_or_default()))
     }
 }

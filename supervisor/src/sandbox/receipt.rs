@@ -1,6 +1,7 @@
 //! What is told about a run: the receipt, before the command runs, of what was enforced; the result,
 //! after it, of what became of it.
 
+use super::error::StartError;
 use super::inspect::Inspected;
 use super::state::{End, Limit};
 use crate::cgroup::Usage;
@@ -83,6 +84,15 @@ impl Receipt {
             gid: command.identity.gid,
             outside: facts.inspected.clone(),
         }
+    }
+}
+
+impl Receipt {
+    /// The very bytes of the file, so that sha256sum(1) gives the digest of the result.
+    pub(crate) fn text(&self) -> Result<String, StartError> {
+        serde_json::to_string_pretty(self)
+            .map(|text| text + "\n")
+            .map_err(|error| StartError::found("encode", error.to_string()))
     }
 }
 

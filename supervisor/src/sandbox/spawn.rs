@@ -26,18 +26,18 @@ pub(crate) struct Entering {
 pub(crate) fn start(
     plan: &Plan,
     encoded: &[u8],
+    shim: BorrowedFd<'_>,
     group: Option<&Group>,
     granted: &[BorrowedFd<'_>],
     stdio: &Stdio,
 ) -> Result<Entering, StartError> {
-    let shim = image::shim()?;
     let image = image::plan(encoded)?;
     let (report, shims_report) = pair()?;
     let (lifeline, inits_lifeline) = pair()?;
     let mut fds = vec![image.as_fd(), shims_report.as_fd(), inits_lifeline.as_fd()];
     fds.extend(granted);
     let init = spawn(&Spawn {
-        program: shim.as_fd(),
+        program: shim,
         argv: &[c"sandboxd-init"],
         namespaces: namespaces(&plan.namespaces.own),
         cgroup: group.and_then(Group::into_fd),
@@ -62,15 +62,15 @@ fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
     Ok((ours, theirs))
 }
 
-/// Those that clone3 makes; the cgroup namespace is the shim's to make, once it is in its cgroup.
+/// Those that clone3 makes. The network namespace is there already and the shim enters it; the cgroup
+/// namespace is the shim's to make, once it is in its cgroup.
 fn namespaces(own: &[Namespace]) -> NewNamespaces {
     own.iter().fold(NewNamespaces::default(), |all, namespace| match namespace {
         Namespace::Mnt => all.and(NewNamespaces::MNT),
         Namespace::Pid => all.and(NewNamespaces::PID),
         Namespace::Ipc => all.and(NewNamespaces::IPC),
         Namespace::Uts => all.and(NewNamespaces::UTS),
-        Namespace::Net => all.and(NewNamespaces::NET),
         Namespace::User => all.and(NewNamespaces::USER),
-        Namespace::Cgroup => all,
+        Namespace::Net | Namespace::Cgroup => all,
     })
 }

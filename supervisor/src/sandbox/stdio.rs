@@ -10,6 +10,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Gid, Uid};
+use sandboxd_plan::Identity;
 
 /// What the command gets as 0, 1 and 2, and what the supervisor carries for it.
 pub(crate) struct Stdio {
@@ -27,11 +29,12 @@ pub(crate) struct Relay {
 }
 
 impl Stdio {
-    /// Looks at the supervisor's own 0, 1 and 2.
+    /// Looks at the supervisor's own 0, 1 and 2. What is made for the command belongs to `user`, so
+    /// that `/dev/stdout` and `/dev/stderr` can be opened.
     ///
     /// # Errors
     /// Where one cannot be duplicated, a pipe cannot be made, or one is a directory.
-    pub(crate) fn prepare() -> Result<Self, StartError> {
+    pub(crate) fn prepare(user: Identity) -> Result<Self, StartError> {
         let failed = |errno| match errno {
             Errno::ISDIR => StartError::call("fstat", "standard input or output", errno)
                 .with_remedy("give the command a file, a pipe, a terminal or /dev/null instead"),
@@ -39,13 +42,13 @@ impl Stdio {
         };
         let input = input().map_err(failed)?;
         let mut relays: Vec<Relay> = Vec::new();
-        let output = output(1, &mut relays).map_err(failed)?;
+        let output = output(1, user, &mut relays).map_err(failed)?;
         let error = match relays.first() {
             Some(relay) if is_same_file(relay.to.as_fd(), 2).map_err(failed)? => {
                 // `2>&1` stays one stream, in the order it was written.
                 rustix::io::fcntl_dupfd_cloexec(&output, 3).map_err(failed)?
             }
-            _ => self::output(2, &mut relays).map_err(failed)?,
+            _ => self::output(2, user, &mut relays).map_err(failed)?,
         };
         Ok(Self { given: [input, output, error], relays })
     }
@@ -76,7 +79,7 @@ fn input() -> rustix::io::Result<OwnedFd> {
     }
 }
 
-fn output(number: i32, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
+fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
     let Ok(own) = duplicate(number) else {
         return null(OFlags::WRONLY);
     };
@@ -87,6 +90,8 @@ fn output(number: i32, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
         _ => return Ok(own),
     }
     let (from, given) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    rustix::fs::fchown(&given, Some(uid), Some(gid))?;
     rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;
     relays.push(Relay { from, to: own });
     Ok(given)
