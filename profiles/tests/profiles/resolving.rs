@@ -274,13 +274,14 @@ fn a_workspace_keeps_its_owner_by_a_map_after_the_task_files() {
                 \"0000000000000000000000000000000000000000000000000000000000000000\"";
     let plain = sandboxd_profiles::Overrides { command: Vec::new(), ..overrides("x") };
     let resolved = with(text, host, &plain).unwrap();
-    assert_eq!(resolved.plan.namespaces.tasks, [6, 7, 8]);
-    assert_eq!(bind(&resolved, "/w").unwrap().2, Some(9));
-    assert_eq!(bind(&resolved, "/home/alice/project").unwrap().2, Some(9));
+    assert_eq!(resolved.plan.namespaces.network, Some(6));
+    assert_eq!(resolved.plan.namespaces.tasks, [7, 8, 9]);
+    assert_eq!(bind(&resolved, "/w").unwrap().2, Some(10));
+    assert_eq!(bind(&resolved, "/home/alice/project").unwrap().2, Some(10));
     assert_eq!(bind(&resolved, "/data").unwrap().2, None);
     assert_eq!(resolved.outside.idmaps.len(), 1);
-    assert_eq!(resolved.plan.exec.pinned, Some(10));
-    assert_eq!(resolved.plan.session.granted, 5);
+    assert_eq!(resolved.plan.exec.pinned, Some(11));
+    assert_eq!(resolved.plan.session.granted, 6);
     let invoker =
         on("[files]\nwrite = [\"/w\"]\n[command]\nuser = \"invoker\"", typical()).unwrap();
     assert_eq!(invoker.outside.idmaps, []);
