@@ -23,6 +23,8 @@ const FILE_DESCRIPTOR_NOWHERE: u64 = 1023;
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
+    outside.file("ws/keys/id", "")?;
+    outside.file("ws/fixed/notes", "")?;
     let hidden = outside.canary("ws/keys/id")?;
     let fixed = outside.canary("ws/fixed/notes")?;
     let (keys, folder) = (ws.join("keys"), ws.join("fixed"));

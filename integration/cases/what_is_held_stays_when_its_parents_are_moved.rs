@@ -22,6 +22,10 @@ const LOOKS: u32 = 200_000;
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
+    // The owner's own, which the sandbox's user acts as: what refuses is not who owns them.
+    for file in ["down/.env", "keys/.ssh/id", "fixed/notes"] {
+        outside.file(&format!("ws/deep/{file}"), "")?;
+    }
     let secrets = [outside.canary("ws/deep/down/.env")?, outside.canary("ws/deep/keys/.ssh/id")?];
     let fixed = outside.canary("ws/deep/fixed/notes")?;
     let profile = format!(
