@@ -2,6 +2,7 @@
 //!
 //! `SANDBOXD_CASES="word word"` in the environment leaves out all whose name holds none of the
 //! words: for working on a case beside another that does not compile yet.
+#![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 use std::path::Path;

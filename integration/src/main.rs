@@ -1,4 +1,5 @@
 //! The cases of `cases/` and the harness that runs them.
+#![forbid(unsafe_code)]
 
 use sandboxd_integration::Named;
 use std::process::ExitCode;
