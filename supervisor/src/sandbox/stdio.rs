@@ -1,6 +1,6 @@
 //! Standard input, output and error of the command.
 //!
-//! Terminals, pipes and sockets pass through untouched. A regular file does not: whoever holds a
+//! Terminals, pipes and sockets pass through; only the mode of a pipe is widened, see [`open_by_name`]. A regular file does not: whoever holds a
 //! descriptor of it can seek, truncate and read back what was there before, so the command gets a
 //! pipe and the supervisor writes the file. A directory would be a way into the host's tree, and is
 //! refused.
@@ -12,6 +12,9 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use sandboxd_plan::Identity;
+
+/// What fstatfs(2) says of a pipe without a name: `PIPEFS_MAGIC` of linux/magic.h.
+const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
 
 /// What the command gets as 0, 1 and 2, and what the supervisor carries for it.
 pub(crate) struct Stdio {
@@ -75,6 +78,7 @@ fn input() -> rustix::io::Result<OwnedFd> {
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => Err(Errno::ISDIR),
         FileType::RegularFile if writable => reopen_for_reading(&own),
+        FileType::Fifo => open_by_name(own, Mode::ROTH),
         _ => Ok(own),
     }
 }
@@ -87,6 +91,7 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => return Err(Errno::ISDIR),
         FileType::RegularFile => {}
+        FileType::Fifo => return open_by_name(own, Mode::WOTH),
         _ => return Ok(own),
     }
     let (from, given) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -95,6 +100,18 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;
     relays.push(Relay { from, to: own });
     Ok(given)
+}
+
+/// Lets the caller's pipe be opened as `/dev/stdin`, `/dev/stdout` or `/dev/stderr` by the command,
+/// which has a uid of its own: scripts write `> /dev/stderr`. Only in the direction in which the
+/// command holds it already, and only by who holds it: the pipe has no other name. A FIFO that lies
+/// in a folder has one, and stays as it is.
+fn open_by_name(pipe: OwnedFd, others: Mode) -> rustix::io::Result<OwnedFd> {
+    if rustix::fs::fstatfs(&pipe)?.f_type == PIPEFS {
+        let mode = Mode::from_raw_mode(rustix::fs::fstat(&pipe)?.st_mode);
+        rustix::fs::fchmod(&pipe, mode | others)?;
+    }
+    Ok(pipe)
 }
 
 /// The same file through a description of its own, at the same offset, without the right to write.
