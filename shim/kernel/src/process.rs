@@ -147,8 +147,10 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
         .chain(spawn.fds)
         .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 64))
         .collect::<Result<Vec<OwnedFd>>>()?;
+    // The program too: what the child is given would be laid over a low number.
+    let program = rustix::io::fcntl_dupfd_cloexec(spawn.program, 64)?;
     let mut handover = Handover {
-        program: spawn.program,
+        program: program.as_fd(),
         argv: Texts::new(spawn.argv),
         env: Texts::new(&[]),
         sources: &sources,
