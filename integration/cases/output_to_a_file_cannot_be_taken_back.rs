@@ -3,7 +3,7 @@
 //! whole and in order. A file as standard input is only read, and a directory is not handed in.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{Case, Inside, Outside, raw};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -95,7 +95,8 @@ fn spoiled(outside: &Outside) -> Result<()> {
         }
         let told = fs::read_to_string(output)?;
         ensure!(!told.contains("taken"), "what stood there was read: {told}");
-        ensure!(told.contains("read: what stood here before"), "the input was not read: {told}");
+        let input = "{\"name\":\"input\",\"value\":\"what stood here before\"}";
+        ensure!(told.contains(input), "the input was not read: {told}");
     }
     Ok(())
 }
@@ -117,11 +118,11 @@ fn in_order(outside: &Outside) -> Result<()> {
     Ok(())
 }
 
-fn spoil(_: &Inside) -> Result<()> {
+fn spoil(inside: &Inside) -> Result<()> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
-    println!("read: {}", text.trim());
-    for number in 0..3 {
+    inside.fact("input", text.trim());
+    for number in 0..3_u8 {
         let place = format!("/proc/self/fd/{number}");
         for (how, options) in [
             ("read and write", OpenOptions::new().read(true).write(true)),
@@ -130,31 +131,28 @@ fn spoil(_: &Inside) -> Result<()> {
             ("read", OpenOptions::new().read(true)),
         ] {
             // A pipe opens, and must not be waited on.
-            let Ok(mut file) = options.custom_flags(libc::O_NONBLOCK).open(&place) else {
+            let opened = options.custom_flags(libc::O_NONBLOCK).open(&place);
+            let Some(mut file) = inside.attempt(&format!("{number}: {how}"), opened) else {
                 continue;
             };
-            println!("{number}: opened to {how}");
+            // A pipe gives back what this very probe wrote, which is nobody's loss but its own.
             let mut taken = [0; 64];
-            if number > 0
-                && let Ok(read) = file.read(&mut taken)
-                && read > 0
-            {
-                println!("taken: {}", String::from_utf8_lossy(&taken));
+            if number > 0 && file.metadata()?.is_file() {
+                let read = file.read(&mut taken)?;
+                inside
+                    .fact("taken", &String::from_utf8_lossy(taken.get(..read).unwrap_or_default()));
             }
-            let gone = [file.set_len(0).is_ok(), file.seek(SeekFrom::Start(0)).is_ok()];
-            println!("{number}: {gone:?}");
+            inside.attempt(&format!("{number}: {how}, cut"), file.set_len(0));
+            inside.attempt(&format!("{number}: {how}, back"), file.seek(SeekFrom::Start(0)));
             if number == 0 {
-                drop(file.write_all(b"overwritten"));
+                inside.attempt(&format!("0: {how}, over"), file.write_all(b"overwritten"));
             }
         }
+        let own = u64::from(number);
+        inside.attempt("cut", raw::call_numbers(libc::SYS_ftruncate, &[own, 0]));
+        inside.attempt("back", raw::call_numbers(libc::SYS_lseek, &[own, 0, 0]));
     }
-    for number in 0..3_i64 {
-        let word = number.cast_unsigned();
-        let cut = sandboxd_integration::raw::call_numbers(libc::SYS_ftruncate, &[word, 0]);
-        let back = sandboxd_integration::raw::call_numbers(libc::SYS_lseek, &[word, 0, 0]);
-        println!("{number}: {cut:?} {back:?}");
-    }
-    println!("the last word");
-    eprintln!("the last word");
+    inside.fact("the last word", "said");
+    std::io::stderr().write_all(b"the last word\n")?;
     Ok(())
 }

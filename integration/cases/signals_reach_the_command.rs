@@ -31,12 +31,16 @@ fn outside(outside: &Outside) -> Result<()> {
     run.exited(7)?;
     ensure!(run.stdout.contains("term"), "TERM did not come: {}", run.stdout);
 
-    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
+    for (signal, number) in [
+        (Signal::SIGTERM, libc::SIGTERM),
+        (Signal::SIGINT, libc::SIGINT),
+        (Signal::SIGHUP, libc::SIGHUP),
+        (Signal::SIGQUIT, libc::SIGQUIT),
+    ] {
         let running = start(":")?;
         running.signal(signal)?;
         // The shell's child dies of it too, and the shell of its own.
         let run = running.wait()?;
-        let number = signal as i32;
         run.exited(128 + number).with_context(|| signal.to_string())?;
         ensure!(result_signal(&run) == u64::try_from(number).ok(), "{:?}", run.result);
     }

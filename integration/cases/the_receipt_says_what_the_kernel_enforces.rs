@@ -134,8 +134,11 @@ fn probes(receipt: &Value) -> Result<()> {
     Ok(())
 }
 
+/// A process, and the inode of each of its namespaces.
+type Living = (u32, Vec<(String, u64)>);
+
 /// The user's own processes, each with its namespaces as `/proc` shows them now.
-fn inodes(supervisor: &str, uid: u32) -> Result<Vec<(u32, Vec<(String, u64)>)>> {
+fn inodes(supervisor: &str, uid: u32) -> Result<Vec<Living>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Ok(pid) = entry?.file_name().to_string_lossy().parse::<u32>() else { continue };
@@ -155,7 +158,7 @@ fn inodes(supervisor: &str, uid: u32) -> Result<Vec<(u32, Vec<(String, u64)>)>> 
     Ok(found)
 }
 
-fn seen(receipt: &Value, living: &[(u32, Vec<(String, u64)>)], uid: u32) -> Result<()> {
+fn seen(receipt: &Value, living: &[Living], uid: u32) -> Result<()> {
     ensure!(number_at(receipt, "/uid")? == u64::from(uid), "uid {}", number_at(receipt, "/uid")?);
     let pid = number_at(receipt, "/outside/pid")?;
     let (_, all) = living
