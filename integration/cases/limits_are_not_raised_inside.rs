@@ -11,13 +11,13 @@ use std::fs;
 pub(crate) const CASE: Case =
     Case { rows: &["V07", "E30"], outside, probes: &[("raise", raise)], ..Case::NEW };
 
-/// Limits that the product sets, and how high nobody may get.
-const LIMITS: &[(&str, Resource)] = &[
-    ("processes", Resource::RLIMIT_NPROC),
-    ("open files", Resource::RLIMIT_NOFILE),
-    ("core", Resource::RLIMIT_CORE),
-    ("file size", Resource::RLIMIT_FSIZE),
-    ("locked memory", Resource::RLIMIT_MEMLOCK),
+/// Limits that the product sets, as the C library and as the kernel name them.
+const LIMITS: &[(&str, Resource, u32)] = &[
+    ("processes", Resource::RLIMIT_NPROC, libc::RLIMIT_NPROC),
+    ("open files", Resource::RLIMIT_NOFILE, libc::RLIMIT_NOFILE),
+    ("core", Resource::RLIMIT_CORE, libc::RLIMIT_CORE),
+    ("file size", Resource::RLIMIT_FSIZE, libc::RLIMIT_FSIZE),
+    ("locked memory", Resource::RLIMIT_MEMLOCK, libc::RLIMIT_MEMLOCK),
 ];
 
 fn outside(outside: &Outside) -> Result<()> {
@@ -25,7 +25,7 @@ fn outside(outside: &Outside) -> Result<()> {
                    [limits]\nprocesses = 50\nopen_files = 100\nfile_size = \"1M\"\n";
     let run = outside.sandbox(profile).probe("raise", &[]).run()?;
     run.ran()?;
-    for (name, _) in LIMITS {
+    for (name, ..) in LIMITS {
         run.refused(&format!("{name} raised"), &[Errno::EPERM])?;
         run.refused(&format!("{name} raised by prlimit"), &[Errno::EPERM])?;
         run.refused(&format!("{name} of init"), &[Errno::EPERM])?;
@@ -43,13 +43,13 @@ fn outside(outside: &Outside) -> Result<()> {
 }
 
 fn raise(inside: &Inside) -> Result<()> {
-    for (name, resource) in LIMITS {
+    for (name, resource, number) in LIMITS {
         let (_, hard) = getrlimit(*resource)?;
         inside.fact(name, &hard.to_string());
         let more = hard.checked_add(1).context("there is no limit")?;
         inside.attempt(&format!("{name} raised"), setrlimit(*resource, more, more));
         for (whom, what) in [(0, "raised by prlimit"), (1, "of init")] {
-            inside.attempt(&format!("{name} {what}"), prlimit(whom, *resource, more));
+            inside.attempt(&format!("{name} {what}"), prlimit(whom, *number, more));
         }
         inside.fact(&format!("{name} after"), &getrlimit(*resource)?.1.to_string());
     }
@@ -62,11 +62,11 @@ fn raise(inside: &Inside) -> Result<()> {
 }
 
 /// prlimit(2): `struct rlimit64` is the soft and the hard limit.
-fn prlimit(whom: u64, resource: Resource, limit: u64) -> nix::Result<i64> {
+fn prlimit(whom: u64, resource: u32, limit: u64) -> nix::Result<i64> {
     let mut both = [0; 16];
     both[..8].copy_from_slice(&limit.to_ne_bytes());
     both[8..].copy_from_slice(&limit.to_ne_bytes());
     let mut words =
-        [Argument::Number(whom), Argument::Number(resource as u64), Argument::Bytes(&both)];
+        [Argument::Number(whom), Argument::Number(u64::from(resource)), Argument::Bytes(&both)];
     raw::call(libc::SYS_prlimit64, &mut words)
 }

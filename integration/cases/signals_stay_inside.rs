@@ -6,7 +6,7 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, pause};
 use sandboxd_integration::{Case, Inside, Outside, Victim, raw};
 use std::io::Read as _;
@@ -65,7 +65,8 @@ fn signal(inside: &Inside) -> Result<()> {
     }
     if let Ok(pidfd) = raw::call_numbers(libc::SYS_pidfd_open, &[1, 0]) {
         for signal in SIGNALS {
-            let words = [pidfd.cast_unsigned(), *signal as u64, 0, 0];
+            let number = number_of(*signal);
+            let words = [pidfd.cast_unsigned(), number, 0, 0];
             let sent = raw::call_numbers(libc::SYS_pidfd_send_signal, &words);
             inside.attempt(&format!("{signal} to init by its pidfd"), sent);
         }
@@ -77,9 +78,10 @@ fn signal(inside: &Inside) -> Result<()> {
     })?;
     inside.attempt("SIGKILL to all", kill(Pid::from_raw(-1), Signal::SIGKILL));
     let ended = waitpid(child, None)?;
-    let how = match ended {
-        nix::sys::wait::WaitStatus::Signaled(_, signal, _) => signal.to_string(),
-        other => format!("{other:?}"),
+    let how = if let WaitStatus::Signaled(_, signal, _) = ended {
+        signal.to_string()
+    } else {
+        format!("{ended:?}")
     };
     inside.fact("child", &how);
     Ok(())
@@ -90,4 +92,9 @@ fn wait(inside: &Inside) -> Result<()> {
     std::io::stdin().read_to_end(&mut Vec::new())?;
     std::thread::sleep(std::time::Duration::from_secs(40));
     Ok(())
+}
+
+fn number_of(signal: Signal) -> u64 {
+    let numbered = (1..=64).find(|number| Signal::try_from(*number) == Ok(signal));
+    numbered.and_then(|number| u64::try_from(number).ok()).unwrap_or_default()
 }

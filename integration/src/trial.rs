@@ -48,7 +48,8 @@ impl Trial {
         let (mut answer, tell) = io::pipe()?;
         let child = raw::fork(|| {
             let own = std::process::id();
-            let errno = attempt().map_or_else(|errno| errno as i32, |_| 0);
+            let number = |errno| io::Error::from(errno).raw_os_error().unwrap_or(libc::EILSEQ);
+            let errno = attempt().map_or_else(number, |_: i64| 0);
             // An attempt that makes a process comes back twice.
             if std::process::id() != own {
                 return 0;
