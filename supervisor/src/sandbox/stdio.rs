@@ -1,9 +1,9 @@
 //! Standard input, output and error of the command.
 //!
-//! Terminals, pipes and sockets pass through; only the mode of a pipe is widened, see [`open_by_name`]. A regular file does not: whoever holds a
-//! descriptor of it can seek, truncate and read back what was there before, so the command gets a
-//! pipe and the supervisor writes the file. A directory would be a way into the host's tree, and is
-//! refused.
+//! Terminals, pipes and sockets pass through; of a pipe only the mode is widened, see
+//! [`open_by_name`]. A regular file does not pass: whoever holds a descriptor of it can seek,
+//! truncate and read back what was there before, so the command gets a pipe and the supervisor
+//! writes the file. A directory would be a way into the host's tree, and is refused.
 
 use super::error::StartError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,0 +1,54 @@
+//! A script writes to `/dev/stderr` and reads `/dev/stdin` where they are its caller's pipes; it
+//! reads nothing back from what others write there, and a FIFO in a folder keeps its mode.
+
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{Case, Outside};
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+pub(crate) const CASE: Case = Case { rows: &["F35"], outside, ..Case::NEW };
+
+const SCRIPT: &str = "
+cat /dev/stdin
+echo to out > /dev/stdout
+echo to err > /dev/stderr
+timeout 1 head -c 1 < /dev/stdout && echo read stdout
+timeout 1 head -c 1 < /dev/stderr && echo read stderr
+timeout 1 sh -c 'echo x > /dev/stdin' && echo wrote stdin
+true";
+
+fn outside(outside: &Outside) -> Result<()> {
+    let mut product = std::env::current_exe()?;
+    product.set_file_name("sandboxd");
+    let sandboxd = |script: &str| {
+        let mut command = Command::new(&product);
+        command.args(["run", "--profile=builtin:coding-agent", "--", "sh", "-c", script]);
+        command.current_dir(outside.dir().join("ws"));
+        command
+    };
+    outside.workspace()?;
+    let mut child = sandboxd(SCRIPT)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    child.stdin.take().context("no pipe")?.write_all(b"from the caller\n")?;
+    let ended = child.wait_with_output()?;
+    let [said, refused] = [&ended.stdout, &ended.stderr].map(|text| String::from_utf8_lossy(text));
+    ensure!(ended.status.success(), "{}: {refused}", ended.status);
+    ensure!(said == "from the caller\nto out\n", "standard output holds {said:?}");
+    ensure!(refused.starts_with("to err\n"), "standard error holds {refused:?}");
+    let refusals = refused.matches("ermission denied").count();
+    ensure!(refusals == 3, "{refusals} of 3 were refused: {refused}");
+
+    let fifo = outside.dir().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600))?;
+    let held = File::options().read(true).write(true).open(&fifo)?;
+    let ended = sandboxd("echo x > /dev/stdout").stdout(held).output()?;
+    ensure!(!ended.status.success(), "it opened a FIFO that is its caller's alone");
+    let mode = fs::metadata(&fifo)?.permissions().mode();
+    ensure!(mode & 0o777 == 0o600, "the FIFO in the folder has mode {mode:o}");
+    Ok(())
+}
