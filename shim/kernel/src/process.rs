@@ -135,20 +135,27 @@ struct Handover<'a> {
     failed: Option<Errno>,
 }
 
+/// What the child is given is copied to numbers from here on, and from there to its place below.
+const FIRST_SOURCE: i32 = 64;
+
 /// Starts a program the way vfork(2) does: the child borrows this process's memory until it has
 /// executed the program, so starting costs the same however large the supervisor is.
 ///
 /// # Errors
-/// Those of clone3(2), of execveat(2), and `EMFILE`.
+/// Those of clone3(2), of execveat(2), and `EMFILE`, also where more than 64 descriptors are given.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
+    let count = spawn.stdio.len() + spawn.fds.len();
+    if i32::try_from(count).map_or(true, |count| count > FIRST_SOURCE) {
+        return Err(Errno::MFILE);
+    }
     let sources = spawn
         .stdio
         .iter()
         .chain(spawn.fds)
-        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 64))
+        .map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, FIRST_SOURCE))
         .collect::<Result<Vec<OwnedFd>>>()?;
     // The program too: what the child is given would be laid over a low number.
-    let program = rustix::io::fcntl_dupfd_cloexec(spawn.program, 64)?;
+    let program = rustix::io::fcntl_dupfd_cloexec(spawn.program, FIRST_SOURCE)?;
     let mut handover = Handover {
         program: program.as_fd(),
         argv: Texts::new(spawn.argv),
