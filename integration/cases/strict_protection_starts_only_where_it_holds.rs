@@ -30,6 +30,14 @@ fn outside(outside: &Outside) -> Result<()> {
     symlink("elsewhere", ws.join(".envrc"))?;
     strict(&profile("\"strict\""))?.has_problem(&["profile.toml:", ".envrc", "link"])?;
     fs::remove_file(ws.join(".envrc"))?;
+    // A second name, by which it can be written: held by one of them only, and so told at the end.
+    fs::hard_link(&hook, ws.join("second"))?;
+    strict(&profile("\"strict\""))?.has_problem(&["profile.toml:", ".git/hooks", "hard links"])?;
+    let run = strict(&profile("\"default\""))?;
+    run.ran()?.refused("hook", &[Errno::EROFS])?;
+    let named = ws.join(".git/hooks").display().to_string();
+    ensure!(run.stderr.lines().any(|line| line.trim() == named), "not named: {}", run.stderr);
+    fs::remove_file(ws.join("second"))?;
     // A tree too deep to be searched.
     let deep = ws.join(vec!["z"; DEEP].join("/"));
     fs::create_dir_all(&deep)?;

@@ -174,6 +174,9 @@ pub struct ProtectedFact {
     pub path: HostPath,
     /// What it is. A link is never followed: it counts as found, and cannot be held.
     pub kind: ProtectedKind,
+    /// Whether it is a file with another name (a hard link), or a directory with such a file, so that
+    /// no mount over this name keeps others from writing it.
+    pub linked: bool,
 }
 
 /// What a protected path is.

@@ -221,7 +221,15 @@ impl Deciding<'_> {
                     continue;
                 }
             };
-            held.push(fact.path.clone());
+            // Held all the same, but named at the end of the run as what was not.
+            if !fact.linked {
+                held.push(fact.path.clone());
+            } else if strict {
+                let what = format!("{} has other names (hard links) to write it by", fact.path);
+                let remedy =
+                    "copy it over itself so that it has one, or write protect = \"default\"";
+                self.refuse(&origin, what, remedy);
+            }
             if holds.keeps(&path) {
                 continue;
             }

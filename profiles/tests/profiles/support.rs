@@ -59,7 +59,7 @@ pub(crate) fn link(at: &str, target: &str, trusted: bool) -> Link {
 }
 
 pub(crate) fn protected(at: &str, kind: ProtectedKind) -> ProtectedFact {
-    ProtectedFact { path: path(at), kind }
+    ProtectedFact { path: path(at), kind, linked: false }
 }
 
 /// What is at a path of the invented hosts, unless a test says otherwise.

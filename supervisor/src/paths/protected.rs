@@ -49,7 +49,9 @@ pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
                     let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
                     let protected = inner || is_protected(&below, kind);
                     if protected {
-                        note(&mut search, at, &below, kind);
+                        let linked =
+                            protect::is_of_git(&below, inner) && is_linked(tree, &below, kind);
+                        note(&mut search, at.join(&below).ok(), kind, linked);
                     }
                     if kind == FileType::Directory && !protected {
                         search.complete &= !deep;
@@ -75,17 +77,33 @@ fn is_protected(below: &str, kind: FileType) -> bool {
     elsewhere || protect::matches(below).is_some()
 }
 
+/// Whether a file, or one in a folder of hooks, has a second name. What cannot be looked at may.
+fn is_linked(tree: &OwnedFd, below: &str, kind: FileType) -> bool {
+    let has_names = |path: &str| {
+        let file = super::open(tree, path).and_then(rustix::fs::fstat);
+        file.map_or(true, |stat| stat.st_nlink > 1)
+    };
+    match kind {
+        FileType::RegularFile => has_names(below),
+        FileType::Directory => entries(tree, below).map_or(true, |listed| {
+            let mut files = listed.names.iter().filter(|(_, kind)| *kind == FileType::RegularFile);
+            files.any(|(name, _)| has_names(&format!("{below}/{name}")))
+        }),
+        _ => false,
+    }
+}
+
 /// Takes a path into the findings.
-fn note(search: &mut Search, at: &HostPath, below: &str, kind: FileType) {
+fn note(search: &mut Search, path: Option<HostPath>, kind: FileType, linked: bool) {
     let kind = match kind {
         FileType::Directory => ProtectedKind::Directory,
         FileType::RegularFile => ProtectedKind::Regular,
         FileType::Symlink => ProtectedKind::Link,
         _ => ProtectedKind::Other,
     };
-    match at.join(below) {
-        Ok(path) => search.found.push(ProtectedFact { path, kind }),
-        Err(_) => search.complete = false,
+    match path {
+        Some(path) => search.found.push(ProtectedFact { path, kind, linked }),
+        None => search.complete = false,
     }
 }
 
@@ -164,5 +182,28 @@ mod tests {
         assert_eq!(names(&before), wanted);
         assert_eq!(names(&after), wanted);
         assert!(before.complete && !after.complete);
+    }
+
+    #[test]
+    fn a_second_name_is_seen_on_a_setting_and_on_a_hook() {
+        let tree = std::env::temp_dir().join(format!("sandboxd-linked-{}", std::process::id()));
+        fs::create_dir_all(tree.join(".git/hooks")).unwrap();
+        for file in [".git/config", ".git/hooks/post-commit", ".envrc"] {
+            fs::write(tree.join(file), "").unwrap();
+        }
+        let alone = found_in(&tree);
+        for (file, second) in
+            [(".git/config", "1"), (".git/hooks/post-commit", "2"), (".envrc", "3")]
+        {
+            fs::hard_link(tree.join(file), tree.join(second)).unwrap();
+        }
+        let linked = found_in(&tree);
+        fs::remove_dir_all(&tree).unwrap();
+        let flags = |search: &Search| -> Vec<bool> {
+            search.found.iter().map(|fact| fact.linked).collect()
+        };
+        assert_eq!(flags(&alone), [false; 3]);
+        // .envrc, .git/config, .git/hooks
+        assert_eq!(flags(&linked), [false, true, true]);
     }
 }
