@@ -57,17 +57,21 @@ fn outside(outside: &Outside) -> Result<()> {
     let answers: Vec<Value> =
         run.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let answer = |id: u32| answers.iter().find(|answer| answer["id"] == id).context(id);
-    ensure!(answer(1)?["result"]["protocolVersion"] == "2025-06-18", "not initialized");
-    let tools = answer(2)?["result"]["tools"].as_array().context("no tools")?;
+    ensure!(at(answer(1)?, "/result/protocolVersion")? == "2025-06-18", "not initialized");
+    let tools = at(answer(2)?, "/result/tools")?.as_array().context("no list of tools")?;
     ensure!(tools.iter().any(|tool| tool["name"] == "read_text_file"), "the tool is not listed");
-    let read = &answer(3)?["result"];
-    ensure!(read["content"][0]["text"] == "from the notes", "read {read}");
+    let read = at(answer(3)?, "/result/content/0/text")?;
+    ensure!(read == "from the notes", "read {read}");
     for id in [4, 5, 6] {
-        let refused = &answer(id)?["result"];
-        ensure!(refused["isError"] == true, "{id} was answered: {refused}");
+        let refused = at(answer(id)?, "/result/isError")?;
+        ensure!(refused == true, "{id} was answered");
     }
     ensure!(!new.exists() && !planted.exists(), "it wrote");
     canary.unchanged()
+}
+
+fn at<'a>(answer: &'a Value, place: &str) -> Result<&'a Value> {
+    answer.pointer(place).with_context(|| format!("no {place} in {answer}"))
 }
 
 fn call(id: u32, tool: &str, arguments: &Value) -> Value {
