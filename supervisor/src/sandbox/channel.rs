@@ -55,18 +55,6 @@ impl Reports {
         }
     }
 
-    /// A report that is there already, where it was not heard yet. The two sockets are read as their
-    /// readiness comes in, which is not the order in which they were written to.
-    pub(crate) fn last(&self) -> Result<Option<Event>, StartError> {
-        let Some(socket) = &self.0 else { return Ok(None) };
-        let mut packet = vec![0; MOST_REPORT];
-        match rustix::io::read(socket.get_ref(), &mut packet) {
-            Ok(0) | Err(Errno::AGAIN) => Ok(None),
-            Ok(read) => report(packet.get(..read).unwrap_or_default()).map(Some),
-            Err(errno) => Err(StartError::call("read", "report", errno)),
-        }
-    }
-
     /// Lets the shim execute the command.
     pub(crate) fn go(&self) -> Result<(), StartError> {
         let Some(socket) = &self.0 else {
@@ -79,14 +67,6 @@ impl Reports {
 }
 
 fn reported(packet: &[u8]) -> Result<Event, StartError> {
-    match serde_json::from_slice(packet) {
-        Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
-        Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
-        Err(error) => Err(StartError::found("report", error.to_string())),
-    }
-}
-
-fn report(packet: &[u8]) -> Result<Event, StartError> {
     match serde_json::from_slice(packet) {
         Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
         Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),

@@ -97,7 +97,6 @@ impl<'a> Driver<'a> {
     async fn run(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
         loop {
             let event = self.wait().await?;
-            let event = self.first_cause(event)?;
             match &event {
                 Event::Enforced(enforced) => self.enforced = Some(enforced.clone()),
                 Event::Notice(Notice::Ready) if self.command.is_none() => {
@@ -115,19 +114,6 @@ impl<'a> Driver<'a> {
                 return Ok(end.clone());
             }
         }
-    }
-
-    /// What the shim reported before the end that is seen now: that is why it ended.
-    fn first_cause(&self, event: Event) -> Result<Event, StartError> {
-        let starting = matches!(self.state, State::Entering { .. } | State::Entered);
-        let over = matches!(
-            event,
-            Event::InitGone | Event::Notice(Notice::Exited(_) | Notice::Signaled(_))
-        );
-        if !(starting && over) {
-            return Ok(event);
-        }
-        Ok(self.reports.last()?.unwrap_or(event))
     }
 
     /// The next thing that happens. What the shim reports comes before the news of its end, and what

@@ -104,12 +104,21 @@ pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, S
     }
 }
 
+/// Descriptors a supervisor may need at once, those it moves out of the way of a start among them.
+/// With fewer it could start something and then lack one to clean up with.
+const DESCRIPTORS: u64 = 160;
+
 /// Whether this process can set up sandboxes at all. Asked before anything else: otherwise the first
 /// file that only root may read would be blamed.
 ///
 /// # Errors
-/// Where a capability is missing, or root here is not root of the machine.
+/// Where a capability is missing, root here is not root of the machine, or too few files may be open.
 pub fn check_privileges() -> Result<(), StartError> {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    if files.is_some_and(|files| files < DESCRIPTORS) {
+        return Err(StartError::found("getrlimit", "RLIMIT_NOFILE")
+            .with_remedy("let sandboxd open at least 160 files: ulimit -n 1024"));
+    }
     let missing = host::missing_capabilities();
     if missing.is_empty() && host::in_initial_user_namespace() {
         return Ok(());
