@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt as _;
 
 pub(crate) const CASE: Case = Case {
     rows: &["P22"],
-    needs: &[Need::Program("/root/.cargo/bin/cargo"), Need::Program("/usr/bin/gcc")],
+    needs: &[Need::Home(".cargo/bin/cargo"), Need::Program("/usr/bin/gcc")],
     seconds: 180,
     outside,
     ..Case::NEW

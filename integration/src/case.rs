@@ -2,6 +2,7 @@
 
 use crate::{Inside, Outside, raw};
 use anyhow::{Result, bail};
+use nix::unistd::{Uid, User};
 use std::path::Path;
 
 /// One promise and how it is tried.
@@ -54,6 +55,8 @@ pub enum Need {
     Program(&'static str),
     /// A path of the host.
     Path(&'static str),
+    /// A path below root's home directory, who runs the cases.
+    Home(&'static str),
 }
 
 impl Need {
@@ -68,6 +71,10 @@ impl Need {
             Self::CgroupV2 => missing("/sys/fs/cgroup/cgroup.controllers"),
             Self::CgroupV1 => missing("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
             Self::Program(path) | Self::Path(path) => missing(path),
+            Self::Home(path) => match User::from_uid(Uid::from_raw(0)) {
+                Ok(Some(root)) => missing(&root.dir.join(path).to_string_lossy()),
+                Ok(None) | Err(_) => Some(format!("{path} in root's home; root has none")),
+            },
         }
     }
 }
