@@ -16,22 +16,17 @@ pub(crate) const CASE: Case =
 /// `nobody` on every host that has one; some user is needed whom the host knows by name.
 const NOBODY: u32 = 65534;
 
-struct Mounted<'a>(&'a Path);
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        if let Err(errno) = umount2(self.0, MntFlags::MNT_DETACH) {
-            eprintln!("{}: {errno}", self.0.display());
-        }
-    }
-}
-
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
     let none: Option<&str> = None;
     mount(Some("none"), &ws, Some("ramfs"), MsFlags::MS_NODEV, none)?;
-    let _mounted = Mounted(&ws);
-    chown(&ws, Some(NOBODY), Some(NOBODY))?;
+    let tried = on_ramfs(outside, &ws);
+    umount2(&ws, MntFlags::MNT_DETACH)?;
+    tried
+}
+
+fn on_ramfs(outside: &Outside, ws: &Path) -> Result<()> {
+    chown(ws, Some(NOBODY), Some(NOBODY))?;
     let files = format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n");
     let words = [ws.to_str().unwrap_or_default()];
     let run = outside.sandbox(&files).probe("write", &words).run()?;
@@ -39,7 +34,7 @@ fn outside(outside: &Outside) -> Result<()> {
     for word in ["idmapped", "[command].user", ws.to_str().unwrap_or_default()] {
         ensure!(run.stderr.contains(word), "{word} is not told: {}", run.stderr);
     }
-    ensure!(fs::read_dir(&ws)?.next().is_none(), "the command ran");
+    ensure!(fs::read_dir(ws)?.next().is_none(), "the command ran");
     let named = format!("{files}[command]\nuser = \"nobody\"\n");
     outside.sandbox(&named).probe("write", &words).run()?.ran()?.allowed("write")?;
     let owner = fs::symlink_metadata(ws.join("new"))?.uid();

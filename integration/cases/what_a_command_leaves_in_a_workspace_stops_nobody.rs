@@ -65,7 +65,7 @@ fn leave(inside: &Inside) -> Result<()> {
     inside.attempt("socket", UnixListener::bind(ws.join("so/.envrc")));
     fs::create_dir(ws.join("closed"))?;
     fs::write(ws.join("closed/.envrc"), "x")?;
-    let none = fs::Permissions::from_mode(0);
+    let none = fs::Permissions::from_mode(0o000);
     inside.attempt("closed", fs::set_permissions(ws.join("closed"), none));
     let sparse = File::create(ws.join("sparse")).and_then(|file| file.set_len(1 << 40));
     inside.attempt("sparse", sparse);
