@@ -1,8 +1,9 @@
 //! `cargo xtask break`: for every layer, a product without it, and which cases notice.
 //!
 //! The product has no switch that turns a layer off, so a variant is a copy of the tree with a few
-//! words replaced (`xtask/break/*.toml`). A variant for which no case goes red is a gap: the layer
-//! could be lost and nobody would know.
+//! words replaced (`xtask/break/*.toml`). Each names the cases that must notice; one of them that stays
+//! green is a gap: the layer could be lost and that promise would still be reported as kept. It can
+//! name cases that must not notice, too: those show that another layer keeps the promise alone.
 
 mod copy;
 mod spec;
@@ -37,7 +38,11 @@ pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
     let copy = copy::make(tree)?;
 
     println!("==> as it is");
-    let whole = Outcome::of_cases(&copy, &typed.cases)?;
+    let mut named: Vec<String> = specs.iter().flat_map(Spec::named).collect();
+    named.sort();
+    named.dedup();
+    let first = if typed.cases.is_empty() { &named } else { &typed.cases };
+    let whole = Outcome::of_quick(&copy, first)?;
     if !whole.is_green() {
         bail!("the tree is not green as it is: {}", whole.red.join(", "));
     }
@@ -62,10 +67,12 @@ pub(crate) fn check(tree: &Tree) -> Result<()> {
     Ok(())
 }
 
-/// The cases that go red in a copy without the layer. The copy is whole again afterwards, whatever
+/// The cases that go red, of those that were run, in a copy without the layer. The copy is whole again afterwards, whatever
 /// happened.
 fn without(tree: &Tree, copy: &Tree, spec: &Spec, cases: &[String]) -> Result<Vec<String>> {
-    let outcome = apply(copy, spec).and_then(|()| Outcome::of_cases(copy, cases));
+    let named = spec.named();
+    let cases = if cases.is_empty() { &named } else { cases };
+    let outcome = apply(copy, spec).and_then(|()| Outcome::of_quick(copy, cases));
     copy::refresh(tree, copy)?;
     Ok(outcome?.red)
 }
@@ -82,18 +89,25 @@ fn apply(copy: &Tree, spec: &Spec) -> Result<()> {
 fn report(verdicts: &[(&Spec, Result<Vec<String>>)]) -> Result<()> {
     println!();
     let mut gaps = 0_u32;
-    for (Spec { name, layer, .. }, verdict) in verdicts {
+    for (Spec { name, layer, cases, still, .. }, verdict) in verdicts {
         match verdict {
-            Ok(red) if !red.is_empty() => {
-                println!(
-                    "{name} (without {layer}): {} cases notice: {}",
-                    red.len(),
-                    red.join(", ")
-                );
-            }
-            Ok(_) => {
-                gaps += 1;
-                println!("{name} (without {layer}): GAP: no case notices");
+            Ok(red) => {
+                println!("{name} (without {layer}): noticed by {}", red.join(", "));
+                let blind: Vec<&str> =
+                    cases.iter().filter(|case| !red.contains(case)).map(String::as_str).collect();
+                if !blind.is_empty() {
+                    gaps += 1;
+                    println!("{name} (without {layer}): GAP: not noticed by {}", blind.join(", "));
+                }
+                let fallen: Vec<&str> =
+                    still.iter().filter(|case| red.contains(case)).map(String::as_str).collect();
+                if !fallen.is_empty() {
+                    gaps += 1;
+                    println!(
+                        "{name} (without {layer}): GAP: no other layer holds {}",
+                        fallen.join(", ")
+                    );
+                }
             }
             Err(error) => {
                 gaps += 1;

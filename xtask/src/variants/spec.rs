@@ -15,6 +15,11 @@ pub(super) struct Spec {
     pub(super) name: String,
     /// What is taken out, in words.
     pub(super) layer: String,
+    /// The cases that must notice, by name. They alone are run, unless others are asked for.
+    pub(super) cases: Vec<String>,
+    /// The cases that must not notice, because another layer keeps their promise alone.
+    #[serde(default)]
+    pub(super) still: Vec<String>,
     /// All of them together take the layer out.
     pub(super) edit: Vec<Edit>,
 }
@@ -27,6 +32,13 @@ pub(super) struct Edit {
     pub(super) file: String,
     find: String,
     replace: String,
+}
+
+impl Spec {
+    /// The cases that say whether it is noticed.
+    pub(super) fn named(&self) -> Vec<String> {
+        self.cases.iter().chain(&self.still).cloned().collect()
+    }
 }
 
 impl Edit {
@@ -53,6 +65,11 @@ pub(super) fn read(tree: &Tree) -> Result<Vec<Spec>> {
         let spec: Spec = toml::from_str(&tree.read(&file)?).with_context(|| file.clone())?;
         ensure!(spec.name == name, "{file}: it calls itself {:?}", spec.name);
         ensure!(!spec.edit.is_empty(), "{file}: it changes nothing");
+        ensure!(!spec.cases.is_empty(), "{file}: it names no case that must notice");
+        for case in spec.cases.iter().chain(&spec.still) {
+            let file_of_case = tree.root.join(format!("integration/cases/{case}.rs"));
+            ensure!(file_of_case.exists(), "{file}: there is no case {case}");
+        }
         specs.push(spec);
     }
     Ok(specs)
