@@ -226,12 +226,11 @@ unsafe fn clone_onto(args: &CloneArgs, handover: *mut c_void) -> Result<Pid> {
             out("r11") _,
         );
     }
-    match i32::try_from(answer).ok().and_then(Pid::from_raw) {
-        Some(pid) if answer > 0 => Ok(pid),
-        _ => {
-            Err(Errno::from_raw_os_error(i32::try_from(answer.wrapping_neg()).unwrap_or(libc::EIO)))
-        }
-    }
+    // `Pid::from_raw` takes no errors: it asserts that the number is not negative.
+    let pid = i32::try_from(answer).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
+    pid.ok_or_else(|| {
+        Errno::from_raw_os_error(i32::try_from(answer.wrapping_neg()).unwrap_or(libc::EIO))
+    })
 }
 
 /// The child between clone3 and execveat: descriptors, then the program.
