@@ -3,6 +3,7 @@
 //!
 //! The shim is always the same build: optimised, without a C library and statically linked, whatever
 //! profile the supervisor is built with. There is no debug shim that enforces less.
+#![forbid(unsafe_code)]
 
 use std::env;
 use std::path::PathBuf;
@@ -20,7 +21,6 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 #[expect(clippy::expect_used, reason = "a build script reports by panicking")]
 #[expect(clippy::panic, reason = "a build script reports by panicking")]
-#[expect(clippy::print_stdout, reason = "this is how a build script talks to cargo")]
 fn main() {
     let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let workspace = here.parent().expect("the supervisor lies in the workspace");

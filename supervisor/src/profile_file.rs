@@ -8,7 +8,7 @@ use sandboxd_plan::HostPath;
 use sandboxd_profiles::{Document, Problem};
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 /// As large as a profile may be, and one byte more to tell that it is larger.
 const MOST: u64 = (256 << 10) + 1;
@@ -18,69 +18,82 @@ const MOST: u64 = (256 << 10) + 1;
 /// # Errors
 /// Where it cannot be read, or somebody could change it who must not.
 pub fn read(name: &str) -> Result<Document, Problem> {
-    let problem = |what: String, remedy: &str| Problem {
-        file: name.to_owned(),
-        at: None,
-        key: String::new(),
-        what,
-        remedy: remedy.to_owned(),
-    };
     if let Some(builtin) = name.strip_prefix("builtin:") {
         return sandboxd_profiles::builtin::find(builtin).ok_or_else(|| {
-            problem(String::from("there is no such builtin profile"), "see `sandboxd profile list`")
+            problem(name, "there is no such builtin profile", "see `sandboxd profile list`")
         });
     }
     // Not blocked by a FIFO, not given a terminal.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let file = rustix::fs::openat(CWD, name, flags, Mode::empty()).map_err(|errno| {
         problem(
+            name,
             explain::errno(errno.raw_os_error()),
             "give the path of a profile, or builtin:NAME (see `sandboxd profile list`)",
         )
     })?;
-    let stat = rustix::fs::fstat(&file)
-        .map_err(|errno| problem(explain::errno(errno.raw_os_error()), ""))?;
+    check(name, &file)?;
+    let mut bytes = Vec::new();
+    let file = File::from(file);
+    // By reference: the descriptor is asked for its folder below.
+    (&file)
+        .take(MOST)
+        .read_to_end(&mut bytes)
+        .map_err(|error| problem(name, error.to_string(), "make the file readable"))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        problem(name, format!("not UTF-8, from byte {valid} on"), "save it as UTF-8")
+    })?;
+    let Some(folder) = folder_of(&file) else {
+        return Err(problem(
+            name,
+            "its folder has a name that is not UTF-8",
+            "move the profile to a folder with a plain name",
+        ));
+    };
+    Ok(Document { name: name.to_owned(), folder: Some(folder), text })
+}
+
+/// Whether it is a file that only those can change who decide what sandboxes may do.
+fn check(name: &str, file: &OwnedFd) -> Result<(), Problem> {
+    let stat = rustix::fs::fstat(file).map_err(|errno| {
+        problem(name, explain::errno(errno.raw_os_error()), "give another file")
+    })?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(problem(String::from("not a regular file"), "give the path of a TOML file"));
+        return Err(problem(name, "not a regular file", "give the path of a TOML file"));
     }
     if stat.st_mode & 0o022 != 0 {
         return Err(problem(
+            name,
             format!("its mode {:04o} lets others write it", stat.st_mode & 0o7777),
             "whoever writes a profile decides what the sandbox may do: chmod go-w it",
         ));
     }
     if stat.st_uid != 0 && stat.st_uid != getuid().as_raw() && !is_invoker(stat.st_uid) {
         return Err(problem(
+            name,
             format!("it belongs to uid {}", stat.st_uid),
             "a profile belongs to root or to whoever runs sandboxd: chown it, or copy it",
         ));
     }
-    let mut bytes = Vec::new();
-    let file = File::from(file);
-    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
-    // By reference: the descriptor is asked for its folder below.
-    (&file)
-        .take(MOST)
-        .read_to_end(&mut bytes)
-        .map_err(|error| problem(error.to_string(), "make the file readable"))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        problem(
-            format!("not UTF-8, from byte {} on", error.utf8_error().valid_up_to()),
-            "save it as UTF-8",
-        )
-    })?;
-    let folder = std::fs::read_link(link)
-        .ok()
-        .and_then(|path| path.parent().map(std::path::Path::to_path_buf))
-        .and_then(|folder| folder.into_os_string().into_string().ok())
-        .and_then(|folder| HostPath::try_from(folder).ok());
-    if folder.is_none() {
-        return Err(problem(
-            String::from("its folder has a name that is not UTF-8"),
-            "move the profile to a folder with a plain name",
-        ));
+    Ok(())
+}
+
+/// Where an open file lies, as the kernel tells it.
+fn folder_of(file: &File) -> Option<HostPath> {
+    let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
+    let folder = path.parent()?.to_str()?;
+    HostPath::try_from(folder).ok()
+}
+
+fn problem(name: &str, what: impl Into<String>, remedy: &str) -> Problem {
+    Problem {
+        file: name.to_owned(),
+        at: None,
+        key: String::new(),
+        what: what.into(),
+        remedy: remedy.to_owned(),
     }
-    Ok(Document { name: name.to_owned(), folder, text })
 }
 
 fn is_invoker(uid: u32) -> bool {

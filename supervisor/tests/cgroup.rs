@@ -122,7 +122,7 @@ mod tests {
             ..place.limits()
         };
         let group = place.create("a", &limits);
-        let seen = Cgroup::load(hierarchies::auto(), format!("{}/sandboxd-a", place.name));
+        let seen = Cgroup::load(hierarchies::auto(), format!("{}/sandboxd.a", place.name));
         let memory: &MemController = seen.controller_of().unwrap();
         assert_eq!(memory.memory_stat().limit_in_bytes, 100_000_001 / 4096 * 4096);
         let pids: &PidController = seen.controller_of().unwrap();
@@ -137,7 +137,7 @@ mod tests {
     fn unlimited_leaves_the_kernels_own_value() {
         let Some(place) = Place::new("unlimited") else { return };
         let group = place.create("a", &place.limits());
-        let seen = Cgroup::load(hierarchies::auto(), format!("{}/sandboxd-a", place.name));
+        let seen = Cgroup::load(hierarchies::auto(), format!("{}/sandboxd.a", place.name));
         let pids: &PidController = seen.controller_of().unwrap();
         assert_eq!(pids.get_pid_max().unwrap(), MaxValue::Max);
         group.remove().unwrap();
@@ -292,6 +292,9 @@ mod tests {
             .unwrap();
         let lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
         assert!(lines.map(Result::unwrap).any(|line| line == "supervising"));
+        // What an operator may call a directory of their own.
+        let others: Vec<_> = place.dirs().iter().map(|dir| dir.join("sandboxd-test-1")).collect();
+        others.iter().for_each(|other| std::fs::create_dir(other).unwrap());
         let both = BTreeSet::from(["mine".to_owned(), "theirs".to_owned()]);
         let before = sweep(&place.tree);
         assert_eq!((&before.living, before.removed.len(), before.failed.len()), (&both, 0, 0));
@@ -299,6 +302,7 @@ mod tests {
         supervisor.kill().unwrap();
         supervisor.wait().unwrap();
         let after = sweep(&place.tree);
+        others.iter().for_each(|other| std::fs::remove_dir(other).unwrap());
         assert_eq!(after.failed, []);
         assert_eq!(after.removed, BTreeSet::from(["theirs".to_owned()]));
         assert_eq!(after.living, BTreeSet::from(["mine".to_owned()]));
@@ -325,13 +329,13 @@ mod tests {
             v1: Vec::new(),
         };
         let first = Group::create(&tree, "first", &limits).unwrap();
-        assert!(first.paths()[0].ends_with(&format!("{own}/sandboxd-first")));
+        assert!(first.paths()[0].ends_with(&format!("{own}/sandboxd.first")));
         let now = std::fs::read_to_string("/proc/self/cgroup").unwrap();
         assert_eq!(now.trim(), format!("0::/{own}/supervisor"));
         let again = Tree::find(&Placement::Own).unwrap();
         assert_eq!(again.facts(), tree.facts());
         let second = Group::create(&again, "second", &limits).unwrap();
-        assert!(second.paths()[0].ends_with(&format!("{own}/sandboxd-second")));
+        assert!(second.paths()[0].ends_with(&format!("{own}/sandboxd.second")));
         first.remove().unwrap();
         second.remove().unwrap();
     }

@@ -239,20 +239,21 @@ impl Deciding<'_> {
             holds.paths.insert(path, Hold::Keep(kind, mount));
         }
         if strict {
-            if !tree.searched {
-                let what = format!("{} could not be searched whole for what to hold", tree.from);
-                self.refuse(
-                    &origin,
-                    what,
-                    "grant a smaller folder, or write protect = \"default\"",
-                );
-            }
-            for missing in unheld(tree) {
-                let what = format!("{missing} does not exist, and so could be planted");
-                self.refuse(&origin, what, "create it, empty, or write protect = \"default\"");
-            }
+            self.whole(tree, &origin);
         }
         holds.watched.push(Watched { tree: tree.from.clone(), held });
+    }
+
+    /// Nothing in the tree may be beyond what can be held.
+    fn whole(&mut self, tree: &Tree, origin: &Origin) {
+        if !tree.searched {
+            let what = format!("{} could not be searched whole for what to hold", tree.from);
+            self.refuse(origin, what, "grant a smaller folder, or write protect = \"default\"");
+        }
+        for missing in unheld(tree) {
+            let what = format!("{missing} does not exist, and so could be planted");
+            self.refuse(origin, what, "create it, empty, or write protect = \"default\"");
+        }
     }
 }
 

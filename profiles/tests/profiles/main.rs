@@ -1,4 +1,5 @@
 //! Profiles on invented hosts: no kernel is asked.
+#![forbid(unsafe_code)]
 
 #[cfg(test)]
 mod golden;

@@ -125,9 +125,9 @@ fn temporary_folders_run_programs_where_something_written_may_be_executed_anyway
     let no_exec = |text: &str| {
         let resolved = on(text, typical()).unwrap();
         ["/tmp", "/home/agent", "/dev/shm"].map(|wanted| {
-            let mounts = ops(&resolved).iter().find_map(|op| match op {
-                RootOp::Tmpfs { to, mount, .. } if to.as_str() == wanted => Some(mount.no_exec),
-                _ => None,
+            let mounts = ops(&resolved).iter().find_map(|op| {
+                let RootOp::Tmpfs { to, mount, .. } = op else { return None };
+                (to.as_str() == wanted).then_some(mount.no_exec)
             });
             let execute = resolved
                 .plan

@@ -19,5 +19,6 @@ pub mod process;
 pub mod seccomp;
 pub mod signals;
 mod syscall;
+pub mod userns;
 
 pub use rustix::io::{Errno, Result};

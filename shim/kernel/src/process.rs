@@ -6,7 +6,7 @@ use crate::signals;
 use crate::syscall::syscall;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_void};
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
 use rustix::process::Pid;
 
@@ -26,24 +26,24 @@ pub enum Fork {
 /// `struct clone_args` of kernel 5.7.
 #[repr(C)]
 #[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
+pub(crate) struct CloneArgs {
+    pub(crate) flags: u64,
+    pub(crate) pidfd: u64,
+    pub(crate) child_tid: u64,
+    pub(crate) parent_tid: u64,
+    pub(crate) exit_signal: u64,
+    pub(crate) stack: u64,
+    pub(crate) stack_size: u64,
+    pub(crate) tls: u64,
+    pub(crate) set_tid: u64,
+    pub(crate) set_tid_size: u64,
+    pub(crate) cgroup: u64,
 }
 
 const CLONE_VM: u64 = 0x100;
 const CLONE_VFORK: u64 = 0x4000;
-const CLONE_PIDFD: u64 = 0x1000;
-const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+pub(crate) const CLONE_PIDFD: u64 = 0x1000;
+pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// New namespaces, clone(2): `CLONE_NEW*`.
@@ -241,11 +241,11 @@ unsafe extern "C" fn child(handover: *mut c_void) -> ! {
     // SAFETY: by the contract the pointer is valid, and its owner is suspended while we use it.
     let handover = unsafe { &mut *handover.cast::<Handover<'_>>() };
     for (target, source) in handover.sources.iter().enumerate() {
+        let arguments = [number(source.as_fd()), target, 0, 0, 0, 0];
         // SAFETY: dup2 takes two integers. Sources are numbered from 64 on and targets below, so no
         // source is overwritten; this process has a descriptor table of its own.
-        if let Err(error) =
-            unsafe { syscall(libc::SYS_dup2, [number(source.as_fd()), target, 0, 0, 0, 0]) }
-        {
+        let placed = unsafe { syscall(libc::SYS_dup2, arguments) };
+        if let Err(error) = placed {
             handover.failed = Some(error);
             exit(127);
         }
@@ -312,82 +312,8 @@ pub fn exit(status: i32) -> ! {
 }
 
 /// An address, as `struct clone_args` takes it.
-fn address<T>(pointer: *mut T) -> u64 {
+pub(crate) fn address<T>(pointer: *mut T) -> u64 {
     u64::try_from(pointer.expose_provenance()).unwrap_or(0)
-}
-
-/// The user namespace of a process, by its pidfd: `PIDFD_GET_USER_NAMESPACE` (kernel 6.11).
-///
-/// # Errors
-/// `ENOTTY` before kernel 6.11.
-pub fn user_namespace(pidfd: BorrowedFd<'_>) -> Result<OwnedFd> {
-    const PIDFD_GET_USER_NAMESPACE: usize = 0xff09;
-    // SAFETY: the ioctl takes no argument and answers with a descriptor that is new.
-    let fd =
-        unsafe { syscall(libc::SYS_ioctl, [number(pidfd), PIDFD_GET_USER_NAMESPACE, 0, 0, 0, 0]) }?;
-    let fd = i32::try_from(fd).map_err(|_| Errno::OVERFLOW)?;
-    // SAFETY: the kernel just made this descriptor for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// A process that does nothing but be in a new user namespace, until it is dropped.
-#[derive(Debug)]
-pub struct Sleeper(Started);
-
-impl Sleeper {
-    /// Starts one.
-    ///
-    /// # Errors
-    /// Those of clone3(2): `EPERM` or `ENOSPC` where user namespaces are refused.
-    pub fn start() -> Result<Self> {
-        let mut pidfd: i32 = -1;
-        let args = CloneArgs {
-            flags: CLONE_PIDFD | CLONE_CLEAR_SIGHAND | NewNamespaces::USER.0,
-            pidfd: address(&raw mut pidfd),
-            ..CloneArgs::default()
-        };
-        let arguments = [(&raw const args).addr(), size_of::<CloneArgs>(), 0, 0, 0, 0];
-        // SAFETY: the kernel reads `args` and writes a descriptor to `pidfd`. The child, in a copy
-        // of this memory, makes nothing but system calls that touch none of it.
-        let pid = unsafe { syscall(libc::SYS_clone3, arguments) }?;
-        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
-            loop {
-                // SAFETY: pause takes no argument and touches no memory.
-                if unsafe { syscall(libc::SYS_pause, [0; 6]) }.is_ok() {
-                    exit(0);
-                }
-            }
-        };
-        // SAFETY: the kernel made this descriptor for us and nobody else owns it.
-        Ok(Self(Started { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }))
-    }
-
-    /// Its number, for `/proc/<pid>/uid_map`.
-    #[must_use]
-    pub fn pid(&self) -> Pid {
-        self.0.pid
-    }
-
-    /// Its pidfd.
-    #[must_use]
-    pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.0.pidfd.as_fd()
-    }
-
-    /// Ends it and waits for its end.
-    ///
-    /// # Errors
-    /// None for a child of the caller's; those of waitid(2).
-    pub fn end(self) -> Result<()> {
-        rustix::process::pidfd_send_signal(&self.0.pidfd, rustix::process::Signal::KILL)?;
-        // It has no exit signal, so only __WCLONE sees it.
-        const WCLONE: usize = 0x8000_0000;
-        const P_PIDFD: usize = 3;
-        const WEXITED: usize = 4;
-        let fd = usize::try_from(self.0.pidfd.as_raw_fd()).map_err(|_| Errno::BADF)?;
-        // SAFETY: with null pointers for the information and the usage, waitid writes nothing.
-        unsafe { syscall(libc::SYS_waitid, [P_PIDFD, fd, 0, WEXITED | WCLONE, 0, 0]) }.map(drop)
-    }
 }
 
 /// Signals the process group that a process leads, `pidfd_send_signal(PIDFD_SIGNAL_PROCESS_GROUP)`

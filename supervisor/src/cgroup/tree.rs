@@ -9,8 +9,9 @@ use std::path::Path;
 
 const ALL: [Controller; 3] = [Controller::Memory, Controller::Pids, Controller::Cpu];
 
-/// What the names of groups begin with, so that they are told from others' in the same directory.
-pub(crate) const PREFIX: &str = "sandboxd-";
+/// What the names of groups begin with, so that they are told from others' in the same directory. The
+/// dot is what an operator's own name for a directory cannot have: that one is never swept as a group.
+pub(crate) const PREFIX: &str = "sandboxd.";
 
 /// The leaf a supervisor moves into when its own node must have no processes; systemd's
 /// `DelegateSubgroup=` by the same name leaves it there already.

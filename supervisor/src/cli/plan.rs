@@ -87,11 +87,12 @@ fn confinement(line: &mut impl FnMut(&str, String), to: &Confinement) {
 
 /// A probe, with a system call by its name.
 fn probe_words(probe: &Probe) -> String {
-    match probe {
-        Probe::Syscall { number, .. } => syscalls::name(*number)
-            .map_or_else(|| probe.name(), |name| format!("system call {name}")),
-        _ => probe.name(),
+    if let Probe::Syscall { number, .. } = probe
+        && let Some(name) = syscalls::name(*number)
+    {
+        return format!("system call {name}");
     }
+    probe.name()
 }
 
 /// `LANDLOCK_ACCESS_FS_*`, lowest bit first, landlock(7).

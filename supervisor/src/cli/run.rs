@@ -45,7 +45,7 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
         ahead,
         digest: json || result_file.is_some(),
     };
-    let receipt = write_receipt.as_mut().map(|write| write as sandbox::WriteReceipt<'_>);
+    let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, left } = sandbox::run(request, receipt)?;
     if let Some(file) = &mut result_file {
         tell_result(file, &result)?;

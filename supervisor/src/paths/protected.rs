@@ -83,14 +83,13 @@ fn is_linked(tree: &OwnedFd, below: &str, kind: FileType) -> bool {
         let file = super::open(tree, path).and_then(rustix::fs::fstat);
         file.map_or(true, |stat| stat.st_nlink > 1)
     };
-    match kind {
-        FileType::RegularFile => has_names(below),
-        FileType::Directory => entries(tree, below).map_or(true, |listed| {
+    if kind == FileType::Directory {
+        return entries(tree, below).map_or(true, |listed| {
             let mut files = listed.names.iter().filter(|(_, kind)| *kind == FileType::RegularFile);
             files.any(|(name, _)| has_names(&format!("{below}/{name}")))
-        }),
-        _ => false,
+        });
     }
+    kind == FileType::RegularFile && has_names(below)
 }
 
 /// Takes a path into the findings.
@@ -99,7 +98,11 @@ fn note(search: &mut Search, path: Option<HostPath>, kind: FileType, linked: boo
         FileType::Directory => ProtectedKind::Directory,
         FileType::RegularFile => ProtectedKind::Regular,
         FileType::Symlink => ProtectedKind::Link,
-        _ => ProtectedKind::Other,
+        FileType::Fifo
+        | FileType::Socket
+        | FileType::CharacterDevice
+        | FileType::BlockDevice
+        | FileType::Unknown => ProtectedKind::Other,
     };
     match path {
         Some(path) => search.found.push(ProtectedFact { path, kind, linked }),
@@ -133,14 +136,11 @@ fn entries(tree: &OwnedFd, folder: &str) -> rustix::io::Result<Listed> {
         if matches!(name, "." | "..") {
             continue;
         }
-        let kind = match entry.file_type() {
-            FileType::Unknown => {
-                let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-                let stat = rustix::fs::statat(&opened, name, flags)?;
-                FileType::from_raw_mode(stat.st_mode)
-            }
-            kind => kind,
-        };
+        let mut kind = entry.file_type();
+        if kind == FileType::Unknown {
+            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+            kind = FileType::from_raw_mode(rustix::fs::statat(&opened, name, flags)?.st_mode);
+        }
         listed.names.push((name.to_owned(), kind));
     }
     Ok(listed)

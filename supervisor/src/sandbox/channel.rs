@@ -28,7 +28,7 @@ impl Reports {
             return std::future::pending().await;
         };
         let mut packet = vec![0; MOST_REPORT];
-        let read = read_packet(socket, |fd| Ok(rustix::io::read(fd, &mut packet)?)).await?;
+        let read = read_packet(socket, |fd| rustix::io::read(fd, &mut *packet)).await?;
         if read == 0 {
             self.0 = None;
             return Ok(Event::ReportClosed);
@@ -45,10 +45,12 @@ impl Reports {
         loop {
             match rustix::io::read(socket.get_ref(), &mut *packet) {
                 Ok(0) | Err(Errno::AGAIN) => return Ok(None),
-                Ok(read) => match reported(packet.get(..read).unwrap_or_default())? {
-                    failed @ Event::Failed(_) => return Ok(Some(failed)),
-                    _ => {}
-                },
+                Ok(read) => {
+                    let event = reported(packet.get(..read).unwrap_or_default())?;
+                    if matches!(event, Event::Failed(_)) {
+                        return Ok(Some(event));
+                    }
+                }
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(StartError::call("read", "report", errno)),
             }
@@ -133,13 +135,12 @@ fn receive(socket: BorrowedFd<'_>) -> rustix::io::Result<(Option<[u8; 2]>, Optio
         &mut ancillary,
         RecvFlags::CMSG_CLOEXEC,
     )?;
-    let fd = ancillary
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-            _ => None,
-        })
-        .next();
+    let mut fd = None;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut fds) = message {
+            fd = fds.next().or(fd);
+        }
+    }
     Ok(((received.bytes > 0).then_some(packet), fd))
 }
 

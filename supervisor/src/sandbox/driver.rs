@@ -97,12 +97,11 @@ impl<'a> Driver<'a> {
     async fn run(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
         loop {
             let event = self.wait().await?;
-            match &event {
-                Event::Enforced(enforced) => self.enforced = Some(enforced.clone()),
-                Event::Notice(Notice::Ready) if self.command.is_none() => {
-                    return Err(StartError::found("recvmsg", "init sent no pidfd"));
-                }
-                _ => {}
+            if let Event::Enforced(enforced) = &event {
+                self.enforced = Some(enforced.clone());
+            }
+            if event == Event::Notice(Notice::Ready) && self.command.is_none() {
+                return Err(StartError::found("recvmsg", "init sent no pidfd"));
             }
             let state = std::mem::replace(&mut self.state, State::Ended(End::Silent));
             let (state, actions) = next(state, event, Instant::now());
@@ -149,10 +148,8 @@ impl<'a> Driver<'a> {
 
     /// When to wake up without anything having happened.
     fn deadline(&self) -> Instant {
-        let kill_at = match &self.state {
-            State::Stopping { kill_at, .. } => Some(*kill_at),
-            _ => None,
-        };
+        let kill_at =
+            if let State::Stopping { kill_at, .. } = &self.state { Some(*kill_at) } else { None };
         let earliest = [kill_at, self.wall_deadline, self.cpu_tick].into_iter().flatten().min();
         earliest.unwrap_or_else(|| Instant::now() + NEVER)
     }

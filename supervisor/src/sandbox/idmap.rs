@@ -4,7 +4,7 @@
 use super::error::StartError;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use sandboxd_kernel::process::{Sleeper, user_namespace};
+use sandboxd_kernel::userns::{Sleeper, user_namespace};
 use sandboxd_profiles::resolved::Idmap;
 
 /// A user namespace in which the owner on disk is the sandbox's user, and nobody else is anybody.

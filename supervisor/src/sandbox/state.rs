@@ -146,15 +146,17 @@ fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Ve
 }
 
 fn entered(event: Event, now: Instant) -> (State, Vec<Action>) {
-    match event {
-        Event::Failed(failure) => (State::Ended(End::Failed(failure)), vec![Action::Kill]),
+    if let Event::Failed(failure) = event {
+        return (State::Ended(End::Failed(failure)), vec![Action::Kill]);
+    }
+    if event == Event::ReportClosed {
         // The exec closed the socket: the command runs.
-        Event::ReportClosed => (State::Running, Vec::new()),
-        // A notice can overtake the end of the report of a command that ended at once.
-        other => match running(other, now) {
-            (State::Running, actions) => (State::Entered, actions),
-            ended => ended,
-        },
+        return (State::Running, Vec::new());
+    }
+    // A notice can overtake the end of the report of a command that ended at once.
+    match running(event, now) {
+        (State::Running, actions) => (State::Entered, actions),
+        ended => ended,
     }
 }
 

@@ -75,12 +75,17 @@ fn input() -> rustix::io::Result<OwnedFd> {
     };
     let stat = rustix::fs::fstat(&own)?;
     let writable = rustix::fs::fcntl_getfl(&own)?.contains(OFlags::RDWR);
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Err(Errno::ISDIR),
-        FileType::RegularFile if writable => reopen_for_reading(&own),
-        FileType::Fifo => open_by_name(own, Mode::ROTH),
-        _ => Ok(own),
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::Directory {
+        return Err(Errno::ISDIR);
     }
+    if kind == FileType::RegularFile && writable {
+        return reopen_for_reading(&own);
+    }
+    if kind == FileType::Fifo {
+        return open_by_name(own, Mode::ROTH);
+    }
+    Ok(own)
 }
 
 fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
@@ -88,11 +93,15 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
         return null(OFlags::WRONLY);
     };
     let stat = rustix::fs::fstat(&own)?;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => return Err(Errno::ISDIR),
-        FileType::RegularFile => {}
-        FileType::Fifo => return open_by_name(own, Mode::WOTH),
-        _ => return Ok(own),
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == FileType::Directory {
+        return Err(Errno::ISDIR);
+    }
+    if kind == FileType::Fifo {
+        return open_by_name(own, Mode::WOTH);
+    }
+    if kind != FileType::RegularFile {
+        return Ok(own);
     }
     let (from, given) = pipe_with(PipeFlags::CLOEXEC)?;
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));

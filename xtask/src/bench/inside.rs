@@ -2,9 +2,9 @@
 //! the sandbox does not count.
 
 use super::Built;
-use super::paired::{Runner, run as rounds_of};
+use super::paired::{self, Runner};
 use anyhow::{Context as _, Result, ensure};
-use std::{fmt::Write as _, fs, path::Path, process::Command};
+use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 
 /// Files in the repository that git looks at.
 const FILES: usize = 5000;
@@ -28,19 +28,17 @@ pub(crate) fn run(built: &Built, rounds: usize) -> Result<()> {
         ("stat of 5,000 files (path-heavy)", timed("find repository -size +1k", 5)),
     ] {
         let mut runners = [
-            Runner {
-                name: "outside",
-                once: Box::new(|| {
-                    reported(Command::new("/bin/sh").args(["-c", &script]).current_dir(&folder))
-                }),
-            },
-            Runner {
-                name: "inside",
-                once: Box::new(|| reported(&mut built.run(&profile, &["/bin/sh", "-c", &script]))),
-            },
+            Runner::new("outside", || {
+                reported(Command::new("/bin/sh").args(["-c", &script]).current_dir(&folder))
+            }),
+            Runner::new("inside", || {
+                reported(&mut built.run(&profile, &["/bin/sh", "-c", &script]))
+            }),
         ];
+        paired::run(&mut runners, rounds)?;
+        let [outside, _] = &runners;
         println!("{what}");
-        rounds_of(&mut runners, rounds)?.print(0);
+        paired::print(&runners, outside);
         println!();
     }
     Ok(())
@@ -56,7 +54,7 @@ fn timed(work: &str, times: usize) -> String {
     )
 }
 
-fn reported(command: &mut Command) -> Result<f64> {
+fn reported(command: &mut Command) -> Result<Duration> {
     let output = command.output()?;
     ensure!(
         output.status.success(),
@@ -65,7 +63,8 @@ fn reported(command: &mut Command) -> Result<f64> {
         String::from_utf8_lossy(&output.stderr)
     );
     let text = String::from_utf8(output.stdout)?;
-    text.trim().parse().with_context(|| format!("not a time: {text:?}"))
+    let nanos = text.trim().parse().with_context(|| format!("not a time: {text:?}"))?;
+    Ok(Duration::from_nanos(nanos))
 }
 
 fn prepare(folder: &Path, getppid: &Path) -> Result<()> {

@@ -3,84 +3,86 @@
 use anyhow::{Context as _, Result, ensure};
 use std::{
     process::{Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-/// Something that is run and takes a time, in nanoseconds.
+/// Rounds that are run and not counted.
+const WARM_UP: usize = 5;
+
+/// Something that is run, and the time it took in each round.
 pub(crate) struct Runner<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) once: Box<dyn FnMut() -> Result<f64> + 'a>,
+    name: &'static str,
+    once: Box<dyn FnMut() -> Result<Duration> + 'a>,
+    times: Vec<Duration>,
 }
 
-/// The time each took in each round.
-pub(crate) struct Rounds {
-    names: Vec<&'static str>,
-    times: Vec<Vec<f64>>,
+impl<'a> Runner<'a> {
+    pub(crate) fn new(name: &'static str, once: impl FnMut() -> Result<Duration> + 'a) -> Self {
+        Self { name, once: Box::new(once), times: Vec::new() }
+    }
+
+    /// The median of the ratios of each round to another's.
+    pub(crate) fn ratio(&self, other: &Self) -> f64 {
+        let pairs = self.times.iter().zip(&other.times);
+        let mut ratios: Vec<f64> = pairs.map(|(one, other)| one.div_duration_f64(*other)).collect();
+        ratios.sort_by(f64::total_cmp);
+        at(&ratios, 500).copied().unwrap_or(f64::NAN)
+    }
+
+    /// A line, with the ratio to a reference.
+    fn print(&self, reference: &Self) {
+        let mut sorted = self.times.clone();
+        sorted.sort();
+        let micros = |permille| {
+            let time = at(&sorted, permille).copied().unwrap_or_default();
+            format!("{} µs", time.as_micros())
+        };
+        println!(
+            "{:<34}{:>11}{:>11}{:>11}{:>9.3}",
+            self.name,
+            micros(0),
+            micros(500),
+            micros(990),
+            self.ratio(reference),
+        );
+    }
 }
 
-/// One of each in every round, the first of them another each time: a disturbance hits all alike.
-pub(crate) fn run(runners: &mut [Runner<'_>], rounds: usize) -> Result<Rounds> {
-    let names = runners.iter().map(|runner| runner.name).collect();
-    let mut times = vec![Vec::with_capacity(rounds); runners.len()];
+/// One of each in every round, another one first each time: a disturbance hits all alike.
+pub(crate) fn run(runners: &mut [Runner<'_>], rounds: usize) -> Result<()> {
     for round in 0..rounds + WARM_UP {
-        for turn in 0..runners.len() {
-            let which = (round + turn) % runners.len();
-            let took = (runners[which].once)().with_context(|| runners[which].name)?;
+        let (later, first) = runners.split_at_mut(round % runners.len().max(1));
+        for runner in first.iter_mut().chain(later) {
+            let took = (runner.once)().with_context(|| runner.name)?;
             if round >= WARM_UP {
-                times[which].push(took);
+                runner.times.push(took);
             }
         }
     }
-    Ok(Rounds { names, times })
+    Ok(())
 }
 
-const WARM_UP: usize = 5;
+/// A line for each, with its ratio to the reference.
+pub(crate) fn print(runners: &[Runner<'_>], reference: &Runner<'_>) {
+    println!("{:<34}{:>11}{:>11}{:>11}{:>9}", "", "min", "median", "p99", "ratio");
+    for runner in runners {
+        runner.print(reference);
+    }
+}
 
 /// The wall time of a program that must succeed.
-pub(crate) fn wall_time(command: &mut Command) -> Result<f64> {
+pub(crate) fn wall_time(command: &mut Command) -> Result<Duration> {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let from = Instant::now();
     let status = command.status()?;
     let took = from.elapsed();
     ensure!(status.success(), "{status}");
-    Ok(took.as_secs_f64() * 1e9)
+    Ok(took)
 }
 
-impl Rounds {
-    /// A line for each, with its ratio to the one at `reference`.
-    pub(crate) fn print(&self, reference: usize) {
-        println!("{:<34}{:>10}{:>10}{:>10}{:>12}", "", "min", "median", "p99", "ratio");
-        for (which, name) in self.names.iter().enumerate() {
-            println!(
-                "{:<34}{:>10}{:>10}{:>10}{:>12.3}",
-                name,
-                micros(quantile(&self.times[which], 0.0)),
-                micros(quantile(&self.times[which], 0.5)),
-                micros(quantile(&self.times[which], 0.99)),
-                self.ratio(which, reference),
-            );
-        }
-    }
-
-    /// The median of the ratios of each round.
-    pub(crate) fn ratio(&self, which: usize, reference: usize) -> f64 {
-        let pairs = self.times[which].iter().zip(&self.times[reference]);
-        let ratios: Vec<f64> = pairs.map(|(one, other)| one / other).collect();
-        quantile(&ratios, 0.5)
-    }
-}
-
-fn micros(nanos: f64) -> String {
-    format!("{:.0} µs", nanos / 1e3)
-}
-
-fn quantile(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    // An index: values are few enough for a float to count.
-    let at = (last as f64 * part).round() as usize;
-    sorted.get(at).copied().unwrap_or(f64::NAN)
+/// The value below which that many thousandths of the sorted values lie.
+fn at<T>(sorted: &[T], permille: usize) -> Option<&T> {
+    sorted.get(sorted.len().saturating_sub(1) * permille / 1000)
 }
 
 #[cfg(test)]
@@ -89,17 +91,21 @@ mod tests {
 
     #[test]
     fn quantiles_are_of_the_sorted_values() {
-        let values = [5.0, 1.0, 3.0, 2.0, 4.0];
-        assert_eq!(quantile(&values, 0.0), 1.0);
-        assert_eq!(quantile(&values, 0.5), 3.0);
-        assert_eq!(quantile(&values, 1.0), 5.0);
+        let values = [1, 2, 3, 4, 5];
+        assert_eq!(
+            [0, 500, 1000].map(|permille| at(&values, permille)),
+            [Some(&1), Some(&3), Some(&5)]
+        );
+        assert_eq!(at::<u8>(&[], 500), None);
     }
 
     #[test]
     fn every_runner_runs_once_a_round() {
-        let mut runners = ["one", "other"].map(|name| Runner { name, once: Box::new(|| Ok(2.0)) });
-        let rounds = run(&mut runners, 7).unwrap();
-        assert!(rounds.times.iter().all(|times| times.len() == 7));
-        assert_eq!(rounds.ratio(1, 0), 1.0);
+        let once = || Ok(Duration::from_micros(2));
+        let mut runners = [Runner::new("one", once), Runner::new("other", once)];
+        run(&mut runners, 7).unwrap();
+        assert!(runners.iter().all(|runner| runner.times.len() == 7));
+        let [one, other] = &runners;
+        assert!((one.ratio(other) - 1.0).abs() < f64::EPSILON);
     }
 }

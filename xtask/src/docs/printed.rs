@@ -37,6 +37,8 @@ fn manual(sandboxd: &Path, folder: &Path, pages: &mut Pages) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let text = fs::read_to_string(entry.path()).context("a man page")?;
+        // The generator leaves a blank behind some requests.
+        let text: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
         pages.insert(format!("docs/man/{}", entry.file_name().to_string_lossy()), text);
     }
     ensure!(pages.len() > before, "`sandboxd man` wrote nothing");
