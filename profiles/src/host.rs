@@ -189,6 +189,8 @@ pub enum ProtectedKind {
     Regular,
     /// A symbolic link.
     Link,
+    /// A Unix socket, whatever its name: somebody of the host may listen on it.
+    Socket,
     /// Anything else.
     Other,
 }

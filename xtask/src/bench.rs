@@ -55,7 +55,7 @@ impl Built {
         let folder = target.join("bench");
         std::fs::create_dir_all(&folder)?;
         Ok(Self {
-            sandboxd: target.join("release/sandboxd"),
+            sandboxd: tree.released("sandboxd"),
             sources: tree.root.join("xtask/bench"),
             folder,
         })

@@ -37,6 +37,11 @@ impl Tree {
         Ok(Self { root, target })
     }
 
+    /// Where the release build of a program lies: below the target that `.cargo/config.toml` names.
+    pub(crate) fn released(&self, program: &str) -> PathBuf {
+        self.target.join(process::TARGET).join("release").join(program)
+    }
+
     /// Every file that is tracked or would be with the next `git add`, relative to the root and
     /// sorted. A file that was deleted but not yet committed is left out.
     pub(crate) fn files(&self) -> Result<Vec<String>> {

@@ -1,8 +1,8 @@
 //! Holes in what is shown, and what stays read-only in what may be written.
 //!
 //! A mount point can be neither renamed nor removed, but the folders above it can: so every folder
-//! between the writable tree and a covered path is made a mount point as well (`KERNEL` fact 9:
-//! `mv .git .gitold; mkdir .git` otherwise gets around a read-only `.git/hooks`).
+//! between the writable tree and a covered path is made a mount point as well (`mv .git
+//! .gitold; mkdir .git` otherwise gets around a read-only `.git/hooks`).
 
 use super::Deciding;
 use super::trees::{Shown, Tree};
@@ -13,6 +13,9 @@ use crate::resolved::Watched;
 use crate::schema::{Hole, Protect};
 use sandboxd_plan::{HostPath, JailPath, Kind, Mount, RootOp};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The Landlock ABI that has `LANDLOCK_ACCESS_FS_RESOLVE_UNIX`.
+const RESOLVE_UNIX: u32 = 9;
 
 /// What is done to one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,6 +212,15 @@ impl Deciding<'_> {
             let kind = match fact.kind {
                 ProtectedKind::Directory => Kind::Directory,
                 ProtectedKind::Regular => Kind::File,
+                ProtectedKind::Socket => {
+                    // Before ABI 9 Landlock does not keep a socket of the host's from being
+                    // connected to, and no flag of a mount does.
+                    if self.host.landlock.is_none_or(|found| found.abi < RESOLVE_UNIX) {
+                        holds.parents(tree, &path);
+                        holds.paths.insert(path, Hold::Hide(Kind::File));
+                    }
+                    continue;
+                }
                 ProtectedKind::Link | ProtectedKind::Other => {
                     if strict {
                         let what = format!("{} is a link, and cannot be held", fact.path);

@@ -1,4 +1,4 @@
-//! Searching a writable tree for what the host may later execute.
+//! Searching a writable tree for what the host may later execute, and for sockets of the host's.
 //!
 //! Before the run, so that it can be held; after it, so that what appeared can be named. The tree is
 //! the agent's: entries are looked at with `O_NOFOLLOW`, nothing is read but directories, nothing is
@@ -48,7 +48,7 @@ pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
                     let inner = repository && protect::of_repository(&name);
                     let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
                     let protected = inner || is_protected(&below, kind);
-                    if protected {
+                    if protected || kind == FileType::Socket {
                         let linked =
                             protect::is_of_git(&below, inner) && is_linked(tree, &below, kind);
                         note(&mut search, at.join(&below).ok(), kind, linked);
@@ -98,8 +98,8 @@ fn note(search: &mut Search, path: Option<HostPath>, kind: FileType, linked: boo
         FileType::Directory => ProtectedKind::Directory,
         FileType::RegularFile => ProtectedKind::Regular,
         FileType::Symlink => ProtectedKind::Link,
+        FileType::Socket => ProtectedKind::Socket,
         FileType::Fifo
-        | FileType::Socket
         | FileType::CharacterDevice
         | FileType::BlockDevice
         | FileType::Unknown => ProtectedKind::Other,

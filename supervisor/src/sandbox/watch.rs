@@ -2,6 +2,7 @@
 
 use crate::paths::{self, protected};
 use rustix::fs::{CWD, Mode, OFlags};
+use sandboxd_profiles::host::ProtectedKind;
 use sandboxd_profiles::resolved::Watched;
 
 /// Protected paths that are there now and were not held, in words.
@@ -16,7 +17,8 @@ pub(crate) fn appeared(trees: &[Watched]) -> Vec<String> {
             continue;
         };
         let search = protected::search(&opened, tree);
-        let new = search.found.iter().filter(|found| !held.contains(&found.path));
+        let executable = search.found.iter().filter(|found| found.kind != ProtectedKind::Socket);
+        let new = executable.filter(|found| !held.contains(&found.path));
         appeared.extend(new.map(|found| found.path.to_string()));
         if !search.complete {
             appeared.push(format!(

@@ -18,7 +18,7 @@ pub(super) fn add(tree: &Tree, pages: &mut Pages) -> Result<()> {
         "--release",
         "-psandboxd",
     ]))?;
-    let sandboxd = tree.target.join("release/sandboxd");
+    let sandboxd = tree.released("sandboxd");
     for (shell, file) in SHELLS {
         let text = process::output(Command::new(&sandboxd).args(["completions", shell]))?;
         ensure!(text.contains("sandboxd"), "the completions for {shell} are empty");
