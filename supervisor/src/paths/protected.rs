@@ -99,10 +99,9 @@ fn note(search: &mut Search, path: Option<HostPath>, kind: FileType, linked: boo
         FileType::RegularFile => ProtectedKind::Regular,
         FileType::Symlink => ProtectedKind::Link,
         FileType::Socket => ProtectedKind::Socket,
-        FileType::Fifo
-        | FileType::CharacterDevice
-        | FileType::BlockDevice
-        | FileType::Unknown => ProtectedKind::Other,
+        FileType::Fifo | FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => {
+            ProtectedKind::Other
+        }
     };
     match path {
         Some(path) => search.found.push(ProtectedFact { path, kind, linked }),

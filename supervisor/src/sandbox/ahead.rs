@@ -1,14 +1,21 @@
 //! What every run needs and no profile decides, made in a thread of its own while the profile is read
 //! and the host looked at: an empty network namespace, which takes the kernel half a millisecond, and
-//! the shim in sealed memory.
+//! the shim in sealed memory. After that the thread sweeps up what killed supervisors left, which
+//! nobody waits for.
 
 use super::error::StartError;
 use super::image;
+use crate::cgroup::{Placement, Tree, sweep};
+use crate::lease::Settings;
 use rustix::fd::OwnedFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 /// What is being made.
-pub struct Ahead(JoinHandle<Result<Made, StartError>>);
+pub struct Ahead {
+    made: Receiver<Result<Made, StartError>>,
+    thread: JoinHandle<()>,
+}
 
 /// What was made.
 pub(crate) struct Made {
@@ -24,10 +31,11 @@ impl Ahead {
     /// # Errors
     /// Where no thread can be started.
     pub fn begin() -> Result<Self, StartError> {
+        let (sender, made) = channel();
         std::thread::Builder::new()
             .name(String::from("ahead"))
-            .spawn(make)
-            .map(Self)
+            .spawn(move || work(&sender))
+            .map(|thread| Self { made, thread })
             .map_err(|error| {
                 StartError::found("clone", format!("a thread: {error}")).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
@@ -36,8 +44,20 @@ impl Ahead {
     }
 
     /// Waits until it is made.
-    pub(crate) fn finish(self) -> Result<Made, StartError> {
-        self.0.join().unwrap_or_else(|_| Err(StartError::found("join", "a thread panicked")))
+    pub(crate) fn made(&self) -> Result<Made, StartError> {
+        self.made.recv().unwrap_or_else(|_| Err(StartError::found("recv", "a thread panicked")))
+    }
+
+    /// Waits until the thread has ended.
+    pub(crate) fn end(self) -> Result<(), StartError> {
+        self.thread.join().map_err(|_| StartError::found("join", "a thread panicked"))
+    }
+}
+
+fn work(sender: &Sender<Result<Made, StartError>>) {
+    // Nobody waits for it any more where the profile turned out to have problems.
+    if sender.send(make()).is_ok() {
+        sweep_up();
     }
 }
 
@@ -48,4 +68,13 @@ fn make() -> Result<Made, StartError> {
         )
     })?;
     Ok(Made { network, shim: image::shim()? })
+}
+
+/// What cannot be removed now is for the next run, and no fault of this one.
+fn sweep_up() {
+    let Ok(settings) = Settings::read() else { return };
+    let placement = settings.cgroups.parent.map_or(Placement::Own, Placement::Below);
+    if let Ok(tree) = Tree::find(&placement) {
+        drop(sweep(&tree));
+    }
 }

@@ -83,8 +83,9 @@ impl<'a> Driver<'a> {
     /// or was killed.
     pub(crate) async fn drive(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
         let end = self.run(on_go).await;
-        // The end of init is the end of every process in its pid namespace.
-        let killed = self.kill();
+        // The end of init is the end of every process in its pid namespace. Whoever else is in the
+        // cgroup, because there was no init yet, ends when that is removed.
+        let killed = self.kill_init();
         let reaped = self.reap();
         if end.is_ok() {
             killed?;
@@ -206,14 +207,18 @@ impl<'a> Driver<'a> {
     /// Kills init, whose death the rest of its pid namespace does not survive, and whoever is in the
     /// cgroup, which covers the moment before there is an init.
     fn kill(&self) -> Result<(), StartError> {
+        self.kill_init()?;
+        match self.group {
+            Some(group) => group.kill().map_err(StartError::from),
+            None => Ok(()),
+        }
+    }
+
+    fn kill_init(&self) -> Result<(), StartError> {
         match rustix::process::pidfd_send_signal(self.pidfd.get_ref(), Signal::KILL) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => return Err(StartError::call("pidfd_send_signal", "init", errno)),
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(StartError::call("pidfd_send_signal", "init", errno)),
         }
-        if let Some(group) = self.group {
-            group.kill()?;
-        }
-        Ok(())
     }
 
     fn reap(&self) -> Result<(), StartError> {

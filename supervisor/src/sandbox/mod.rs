@@ -23,7 +23,7 @@ pub use ahead::Ahead;
 pub use error::StartError;
 pub use receipt::{Receipt, RunResult, sha256};
 
-use crate::cgroup::{Group, Placement, Tree, sweep};
+use crate::cgroup::{Group, Placement, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
 use ahead::Made;
@@ -174,9 +174,6 @@ pub fn run(
     } else {
         drop(held);
     }
-    // What a supervisor that was killed could not remove. After the command, where nobody waits for
-    // it to start; what cannot be removed now is for the next run, and is no fault of this one.
-    drop(sweep(&tree));
     let (end, receipt_sha256) = ran?;
     let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
     result.receipt_sha256 = receipt_sha256;
@@ -225,7 +222,7 @@ impl Running<'_> {
             .iter()
             .map(|map| idmap::namespace(*map))
             .collect::<Result<Vec<OwnedFd>, _>>()?;
-        let Made { network, shim } = self.request.ahead.finish()?;
+        let Made { network, shim } = self.request.ahead.made()?;
         let network = self.resolved.plan.namespaces.network.map(|_| network);
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
         let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned);
@@ -263,6 +260,7 @@ impl Running<'_> {
         }))?;
         // Where nobody reads it before the start, the command need not wait for it to be made.
         let held = held.filter(|_| self.request.digest);
+        self.request.ahead.end()?;
         let text = held.map(|(enforced, inspected)| facts(&enforced, &inspected)).transpose()?;
         Ok((end, text.map(|text| sha256(text.as_bytes())).unwrap_or_default()))
     }
