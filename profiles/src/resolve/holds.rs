@@ -6,7 +6,7 @@
 
 use super::Deciding;
 use super::trees::{Shown, Tree};
-use crate::host::{FileKind, Found, PathFact, ProtectedKind};
+use crate::host::{FileKind, Found, PathFact, ProtectedFact, ProtectedKind};
 use crate::origin::Origin;
 use crate::protect;
 use crate::resolved::Watched;
@@ -209,30 +209,11 @@ impl Deciding<'_> {
             if !own || path == tree.to || holds.hides(&path) {
                 continue;
             }
-            let kind = match fact.kind {
-                ProtectedKind::Directory => Kind::Directory,
-                ProtectedKind::Regular => Kind::File,
-                ProtectedKind::Socket => {
-                    // Before ABI 9 Landlock does not keep a socket of the host's from being
-                    // connected to, and no flag of a mount does.
-                    if self.host.landlock.is_none_or(|found| found.abi < RESOLVE_UNIX) {
-                        holds.parents(tree, &path);
-                        holds.paths.insert(path, Hold::Hide(Kind::File));
-                    }
-                    continue;
-                }
-                ProtectedKind::Link | ProtectedKind::Other => {
-                    if strict {
-                        let what = format!("{} is a link, and cannot be held", fact.path);
-                        self.refuse(
-                            &origin,
-                            what,
-                            "replace it by a file, or write protect = \"default\"",
-                        );
-                    }
-                    continue;
-                }
-            };
+            if fact.kind == ProtectedKind::Socket {
+                self.cover_socket(tree, path, holds);
+                continue;
+            }
+            let Some(kind) = self.holdable(fact, strict, &origin) else { continue };
             // Held all the same, but named at the end of the run as what was not.
             if !fact.linked {
                 held.push(fact.path.clone());
@@ -254,6 +235,32 @@ impl Deciding<'_> {
             self.whole(tree, &origin);
         }
         holds.watched.push(Watched { tree: tree.from.clone(), held });
+    }
+
+    /// Before ABI 9 Landlock does not keep a socket of the host's from being connected to, and no flag
+    /// of a mount does.
+    fn cover_socket(&self, tree: &Tree, path: JailPath, holds: &mut Holds) {
+        if self.host.landlock.is_none_or(|found| found.abi < RESOLVE_UNIX) {
+            holds.parents(tree, &path);
+            holds.paths.insert(path, Hold::Hide(Kind::File));
+        }
+    }
+
+    /// What it is held as; a link cannot be.
+    fn holdable(&mut self, fact: &ProtectedFact, strict: bool, origin: &Origin) -> Option<Kind> {
+        match fact.kind {
+            ProtectedKind::Directory => Some(Kind::Directory),
+            ProtectedKind::Regular => Some(Kind::File),
+            ProtectedKind::Socket => None,
+            ProtectedKind::Link | ProtectedKind::Other => {
+                if strict {
+                    let what = format!("{} is a link, and cannot be held", fact.path);
+                    let remedy = "replace it by a file, or write protect = \"default\"";
+                    self.refuse(origin, what, remedy);
+                }
+                None
+            }
+        }
     }
 
     /// Nothing in the tree may be beyond what can be held.
