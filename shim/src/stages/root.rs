@@ -177,10 +177,8 @@ fn open(root: &OwnedFd, path: &str) -> Result<OwnedFd, Failure> {
 
 fn must_be(kind: Kind, file: &OwnedFd, path: &str) -> Result<(), Failure> {
     let stat = rustix::fs::fstat(file).map_err(AT.errno(Call::Stat, path))?;
-    let found = match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Kind::Directory,
-        _ => Kind::File,
-    };
+    let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+    let found = if directory { Kind::Directory } else { Kind::File };
     if found == kind {
         Ok(())
     } else {
