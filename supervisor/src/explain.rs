@@ -22,7 +22,7 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
             "root's key quota is used up: raise kernel.keys.root_maxkeys"
         }
         (Stage::Namespaces, _, Errno::PERM) => {
-            "the supervisor lacks CAP_SYS_ADMIN or CAP_NET_ADMIN: run it as root, outside a container that drops them"
+            "the supervisor lacks CAP_SYS_ADMIN: run it as root, outside a container that drops it"
         }
         (Stage::Namespaces, Call::Write, Errno::NOSPC) => {
             "a cpuset of the host has no cpus or memory nodes: give the parent cgroup some"

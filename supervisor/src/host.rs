@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 /// What the privileged path needs, and what it needs it for.
 pub const NEEDED: &[(Capability, &str)] = &[
     (Capability::CAP_SYS_ADMIN, "namespaces and mounts"),
-    (Capability::CAP_NET_ADMIN, "the loopback interface of the sandbox's network"),
+    (Capability::CAP_SYS_PTRACE, "looking at a sandbox's namespaces from outside"),
+    (Capability::CAP_CHOWN, "pipes that belong to the sandbox's user"),
+    (Capability::CAP_FOWNER, "the permissions of the caller's pipes"),
     (Capability::CAP_SETUID, "a uid of its own for each sandbox"),
     (Capability::CAP_SETGID, "a gid of its own for each sandbox"),
     (Capability::CAP_SETPCAP, "emptying the bounding set"),

@@ -12,4 +12,3 @@ pub mod lease;
 pub mod paths;
 pub mod profile_file;
 pub mod sandbox;
-pub mod terminal;

@@ -1,11 +1,11 @@
 //! User namespaces that exist for their id map, user_namespaces(7).
 
-use crate::fds::number;
+use crate::fds::{close_from, number};
 use crate::process::{CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CloneArgs, Started, address, exit};
 use crate::syscall::syscall;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{Errno, Result};
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
 const CLONE_NEWUSER: u64 = 0x1000_0000;
 
@@ -23,7 +23,8 @@ pub fn user_namespace(pidfd: BorrowedFd<'_>) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A process that does nothing but be in a new user namespace, until it is dropped.
+/// A process that does nothing but be in a new user namespace. It holds no descriptor, and ends when
+/// it is told to or when whoever started it ends.
 #[derive(Debug)]
 pub struct Sleeper(Started);
 
@@ -40,16 +41,13 @@ impl Sleeper {
             ..CloneArgs::default()
         };
         let arguments = [(&raw const args).addr(), size_of::<CloneArgs>(), 0, 0, 0, 0];
+        let starter = rustix::process::getpid();
         // SAFETY: the kernel reads `args` and writes a descriptor to `pidfd`. The child, in a copy
         // of this memory, makes nothing but system calls that touch none of it.
         let pid = unsafe { syscall(libc::SYS_clone3, arguments) }?;
-        let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
-            loop {
-                // SAFETY: pause takes no argument and touches no memory.
-                if unsafe { syscall(libc::SYS_pause, [0; 6]) }.is_ok() {
-                    exit(0);
-                }
-            }
+        let Some(pid) = i32::try_from(pid).ok().filter(|pid| *pid > 0).and_then(Pid::from_raw)
+        else {
+            sleep(starter)
         };
         // SAFETY: the kernel made this descriptor for us and nobody else owns it.
         Ok(Self(Started { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }))
@@ -72,7 +70,7 @@ impl Sleeper {
     /// # Errors
     /// None for a child of the caller's; those of waitid(2).
     pub fn end(self) -> Result<()> {
-        rustix::process::pidfd_send_signal(&self.0.pidfd, rustix::process::Signal::KILL)?;
+        rustix::process::pidfd_send_signal(&self.0.pidfd, Signal::KILL)?;
         // It has no exit signal, so only __WCLONE sees it.
         const WCLONE: usize = 0x8000_0000;
         const P_PIDFD: usize = 3;
@@ -80,5 +78,23 @@ impl Sleeper {
         let fd = usize::try_from(self.0.pidfd.as_raw_fd()).map_err(|_| Errno::BADF)?;
         // SAFETY: with null pointers for the information and the usage, waitid writes nothing.
         unsafe { syscall(libc::SYS_waitid, [P_PIDFD, fd, 0, WEXITED | WCLONE, 0, 0]) }.map(drop)
+    }
+}
+
+/// The child. Its copies of the starter's descriptors go first: a lock that one of them holds must not
+/// outlive the starter.
+fn sleep(starter: Pid) -> ! {
+    let ready = close_from(0)
+        .and_then(|()| set_parent_process_death_signal(Some(Signal::KILL)))
+        .map(|()| getppid() == Some(starter));
+    // The starter may have ended before the line above, and then no signal comes.
+    if ready != Ok(true) {
+        exit(1);
+    }
+    loop {
+        // SAFETY: pause takes no argument and touches no memory.
+        if unsafe { syscall(libc::SYS_pause, [0; 6]) }.is_ok() {
+            exit(0);
+        }
     }
 }

@@ -47,9 +47,6 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, left } = sandbox::run(request, receipt)?;
-    if let Some(file) = &mut result_file {
-        tell_result(file, &result)?;
-    }
     match (json, quiet) {
         (true, _) => {
             warn(&format!("{}\n", json!({ "result": result, "waived": waived, "left": left })))
@@ -58,9 +55,20 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
         (false, false) => warn(&words(&result, &waived)),
     }
     for what in &left {
-        warn(&format!("sandboxd: not cleaned up: {}\n", printable(what)));
+        warn(&format!("sandboxd: {}: {}\n", result.sandbox, printable(what)));
     }
-    Ok(if left.is_empty() { result.exit_status() } else { NOT_SET_UP })
+    // Last, because a reader that is gone must not keep the rest from being said.
+    let told = result_file.as_mut().is_none_or(|file| match tell_result(file, &result) {
+        Ok(()) => true,
+        Err(error) => {
+            warn(&format!(
+                "sandboxd: {}: the result could not be written: {error}\n",
+                result.sandbox
+            ));
+            false
+        }
+    });
+    Ok(if told && left.is_empty() { result.exit_status() } else { NOT_SET_UP })
 }
 
 /// What a person should know of how it ended; nothing where it just ended.
@@ -74,10 +82,13 @@ fn words(result: &RunResult, waived: &[String]) -> String {
     let ends = [
         (result.timeout, "its wall time was used up ([limits].wall_time)"),
         (result.cpu_limit, "its CPU time was used up ([limits].cpu_time)"),
-        (result.output_limit, "its output reached the limit ([limits].output)"),
+        (
+            result.output_limit,
+            "its output went no further: it reached [limits].output, or its file took no more",
+        ),
         (
             result.oom,
-            "it ran out of memory ([limits].memory), and the kernel killed what used most",
+            "it ran out of memory ([limits].memory), and the kernel killed it or what used most of it",
         ),
     ];
     for (_, what) in ends.iter().filter(|(holds, _)| *holds) {
@@ -118,13 +129,9 @@ fn take_result_fd(number: i32) -> Result<File, StartError> {
     Ok(File::from(fd))
 }
 
-fn tell_result(file: &mut File, result: &RunResult) -> Result<(), StartError> {
-    let text = serde_json::to_string(result)
-        .map_err(|error| StartError::found("encode", error.to_string()))?;
-    writeln!(file, "{text}").map_err(|error| {
-        StartError::found("write", format!("result: {error}"))
-            .with_remedy("the command has run; only its result could not be written")
-    })
+fn tell_result(file: &mut File, result: &RunResult) -> std::io::Result<()> {
+    let text = serde_json::to_string(result)?;
+    writeln!(file, "{text}")
 }
 
 /// Writes the receipt to a file of its own: made anew, so that no link is followed and nothing that

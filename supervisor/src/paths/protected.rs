@@ -39,12 +39,12 @@ pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
     let mut ahead = VecDeque::from([String::new()]);
     while let Some(folder) = ahead.pop_front() {
         let deep = folder.split('/').count() >= MOST_DEPTH;
-        match entries(tree, &folder) {
-            Ok(Listed { names, whole }) => {
+        match entries(tree, &folder, MOST_ENTRIES.saturating_sub(seen)) {
+            Ok(Listed { names, whole, read }) => {
                 search.complete &= whole;
+                seen += read;
                 let repository = protect::is_repository(names.iter().map(|(name, _)| &**name));
                 for (name, kind) in names {
-                    seen += 1;
                     let inner = repository && protect::of_repository(&name);
                     let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
                     let protected = inner || is_protected(&below, kind);
@@ -63,7 +63,7 @@ pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
             Err(_) => search.complete = false,
         }
-        if seen > MOST_ENTRIES || search.found.len() > MOST_FOUND {
+        if seen >= MOST_ENTRIES || search.found.len() > MOST_FOUND {
             search.complete = false;
             break;
         }
@@ -84,7 +84,10 @@ fn is_linked(tree: &OwnedFd, below: &str, kind: FileType) -> bool {
         file.map_or(true, |stat| stat.st_nlink > 1)
     };
     if kind == FileType::Directory {
-        return entries(tree, below).map_or(true, |listed| {
+        return entries(tree, below, MOST_FOUND).map_or(true, |listed| {
+            if !listed.whole {
+                return true;
+            }
             let mut files = listed.names.iter().filter(|(_, kind)| *kind == FileType::RegularFile);
             files.any(|(name, _)| has_names(&format!("{below}/{name}")))
         });
@@ -112,20 +115,29 @@ fn note(search: &mut Search, path: Option<HostPath>, kind: FileType, linked: boo
 /// What lies in a folder.
 struct Listed {
     names: Vec<(String, FileType)>,
-    /// Whether the names of all folders in it are UTF-8, so that they can be searched too.
+    /// Whether these are all, and the names of all folders in it are UTF-8, so that they can be
+    /// searched too.
     whole: bool,
+    /// How many entries were read.
+    read: usize,
 }
 
-fn entries(tree: &OwnedFd, folder: &str) -> rustix::io::Result<Listed> {
+/// Reads a folder, `most` entries of it: the agent decides how many there are.
+fn entries(tree: &OwnedFd, folder: &str, most: usize) -> rustix::io::Result<Listed> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = rustix::fs::ResolveFlags::BENEATH
         | rustix::fs::ResolveFlags::NO_SYMLINKS
         | rustix::fs::ResolveFlags::NO_MAGICLINKS;
     let path = if folder.is_empty() { "." } else { folder };
     let opened = rustix::fs::openat2(tree, path, flags, Mode::empty(), resolve)?;
-    let mut listed = Listed { names: Vec::new(), whole: true };
+    let mut listed = Listed { names: Vec::new(), whole: true, read: 0 };
     for entry in Dir::read_from(&opened)? {
         let entry = entry?;
+        listed.read += 1;
+        if listed.read > most {
+            listed.whole = false;
+            break;
+        }
         // A name that is not UTF-8 is none of those that are protected, but one of them may lie below
         // it, and no plan can name that.
         let Ok(name) = entry.file_name().to_str() else {

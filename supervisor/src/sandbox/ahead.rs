@@ -1,7 +1,7 @@
 //! What every run needs and no profile decides, made in a thread of its own while the profile is read
 //! and the host looked at: an empty network namespace, which takes the kernel half a millisecond, and
 //! the shim in sealed memory. After that the thread sweeps up what killed supervisors left, which
-//! nobody waits for.
+//! nobody waits for: the end of this process ends it, and the next one goes on.
 
 use super::error::StartError;
 use super::image;
@@ -9,13 +9,9 @@ use crate::cgroup::{Placement, Tree, sweep};
 use crate::lease::Settings;
 use rustix::fd::OwnedFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 
 /// What is being made.
-pub struct Ahead {
-    made: Receiver<Result<Made, StartError>>,
-    thread: JoinHandle<()>,
-}
+pub struct Ahead(Receiver<Result<Made, StartError>>);
 
 /// What was made.
 pub(crate) struct Made {
@@ -35,7 +31,7 @@ impl Ahead {
         std::thread::Builder::new()
             .name(String::from("ahead"))
             .spawn(move || work(&sender))
-            .map(|thread| Self { made, thread })
+            .map(|_| Self(made))
             .map_err(|error| {
                 StartError::found("clone", format!("a thread: {error}")).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
@@ -45,12 +41,7 @@ impl Ahead {
 
     /// Waits until it is made.
     pub(crate) fn made(&self) -> Result<Made, StartError> {
-        self.made.recv().unwrap_or_else(|_| Err(StartError::found("recv", "a thread panicked")))
-    }
-
-    /// Waits until the thread has ended.
-    pub(crate) fn end(self) -> Result<(), StartError> {
-        self.thread.join().map_err(|_| StartError::found("join", "a thread panicked"))
+        self.0.recv().unwrap_or_else(|_| Err(StartError::found("recv", "a thread panicked")))
     }
 }
 

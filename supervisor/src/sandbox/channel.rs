@@ -5,7 +5,7 @@ use super::error::StartError;
 use super::state::Event;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
 use sandboxd_plan::{Notice, Report, report};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
@@ -141,7 +141,11 @@ fn receive(socket: BorrowedFd<'_>) -> rustix::io::Result<(Option<[u8; 2]>, Optio
             fd = fds.next().or(fd);
         }
     }
-    Ok(((received.bytes > 0).then_some(packet), fd))
+    match received.bytes {
+        0 => Ok((None, fd)),
+        2 if !received.flags.contains(ReturnFlags::TRUNC) => Ok((Some(packet), fd)),
+        _ => Err(Errno::BADMSG),
+    }
 }
 
 async fn read_packet<T>(

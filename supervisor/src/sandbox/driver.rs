@@ -11,7 +11,7 @@ use super::state::{Action, End, Event, Limit, State, next};
 use crate::cgroup::Group;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal};
 use sandboxd_plan::{Enforced, Notice};
 use sandboxd_profiles::Resolved;
 use std::time::{Duration, Instant};
@@ -43,6 +43,8 @@ pub(crate) struct Driver<'a> {
     wall_deadline: Option<Instant>,
     cpu_tick: Option<Instant>,
     signals: Signals,
+    gone: bool,
+    dead: bool,
 }
 
 impl<'a> Driver<'a> {
@@ -51,6 +53,22 @@ impl<'a> Driver<'a> {
     /// # Errors
     /// Where a descriptor cannot be waited on.
     pub(crate) fn new(
+        resolved: &'a Resolved,
+        group: Option<&'a Group>,
+        entering: Entering,
+        relays: Relays,
+        signals: Signals,
+    ) -> Result<Self, StartError> {
+        let emergency = entering.init.pidfd.try_clone().ok();
+        Self::watch(resolved, group, entering, relays, signals).inspect_err(|_| {
+            // Nothing waits for it yet. The end of its lifeline ends it too; this is sooner.
+            if let Some(pidfd) = emergency {
+                pidfd_send_signal(pidfd, Signal::KILL).ok();
+            }
+        })
+    }
+
+    fn watch(
         resolved: &'a Resolved,
         group: Option<&'a Group>,
         entering: Entering,
@@ -73,6 +91,8 @@ impl<'a> Driver<'a> {
             wall_deadline: outside.wall_time_ms.map(|limit| now + Duration::from_millis(limit)),
             cpu_tick: outside.cpu_time_ms.map(|_| now + CPU_TICK),
             signals,
+            gone: false,
+            dead: false,
         })
     }
 
@@ -87,12 +107,23 @@ impl<'a> Driver<'a> {
         // cgroup, because there was no init yet, ends when that is removed.
         let killed = self.kill_init();
         let reaped = self.reap();
+        self.dead = reaped.is_ok();
         if end.is_ok() {
             killed?;
             reaped?;
             self.relays.drain().await;
         }
         end
+    }
+
+    /// Whether init was waited for, and with it everything in its pid namespace.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    /// Whether the command was let go.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.gone
     }
 
     async fn run(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
@@ -186,6 +217,7 @@ impl<'a> Driver<'a> {
                 let init = self.init.as_raw_pid();
                 let inspected = inspect(&self.resolved.plan, self.group, init, command.as_fd())?;
                 on_go(enforced, &inspected)?;
+                self.gone = true;
                 self.reports.go()
             }
             Action::Signal(number) => self.signal(number),
@@ -215,7 +247,7 @@ impl<'a> Driver<'a> {
     }
 
     fn kill_init(&self) -> Result<(), StartError> {
-        match rustix::process::pidfd_send_signal(self.pidfd.get_ref(), Signal::KILL) {
+        match pidfd_send_signal(self.pidfd.get_ref(), Signal::KILL) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(errno) => Err(StartError::call("pidfd_send_signal", "init", errno)),
         }

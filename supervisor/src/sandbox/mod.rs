@@ -36,11 +36,8 @@ use sandboxd_plan::{Enforced, wire};
 use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved, resolve, wanted};
 use signals::Signals;
 use state::End;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use stdio::Stdio;
-
-/// How long a killed sandbox may take to be gone.
-const GONE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Takes the text of the receipt before the command runs; where it fails, the command does not.
 pub type WriteReceipt<'a> = &'a mut dyn FnMut(&str) -> Result<(), StartError>;
@@ -65,7 +62,7 @@ pub struct Finished {
     pub result: RunResult,
     /// What was waived, in words.
     pub waived: Vec<String>,
-    /// What could not be cleaned up; empty as a rule.
+    /// What went wrong beside the command, and what could not be cleaned up; empty as a rule.
     pub left: Vec<String>,
 }
 
@@ -143,7 +140,8 @@ impl Prepared {
 /// where it fails, the command does not.
 ///
 /// # Errors
-/// Where the command did not run; nothing is left of the attempt.
+/// Where the command did not run. Whatever goes wrong once it may have run is told in
+/// [`Finished::left`].
 pub fn run(
     request: Request<'_>,
     receipt: Option<WriteReceipt<'_>>,
@@ -160,47 +158,64 @@ pub fn run(
         None => None,
     };
     let since = request.since;
-    let ran =
-        Running { request, resolved: &resolved, host: &host, group: group.as_ref() }.run(receipt);
+    let mut ran = Ran { dead: true, ..Ran::default() };
+    let end = Running { request, resolved: &resolved, host: &host, group: group.as_ref() }
+        .run(receipt, &mut ran);
     let usage = group.as_ref().map(Group::usage).unwrap_or_default();
     let mut left = Vec::new();
-    let gone = match group {
-        Some(group) => remove(group, &mut left),
-        // Without a cgroup, init's end, which was waited for, is the end of all of it.
-        None => true,
-    };
-    if gone {
-        held.release()?;
-    } else {
-        drop(held);
-    }
-    let (end, receipt_sha256) = ran?;
-    let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
-    result.receipt_sha256 = receipt_sha256;
-    result.may_execute = watch::appeared(&resolved.outside.watched);
-    match end {
-        End::Failed(failure) => Err(StartError::Failed(failure)),
-        End::Silent => Err(StartError::found("waitid", "the shim ended without a word")
-            .with_remedy("something killed it: look for the OOM killer or a filter around sandboxd in the kernel's log")),
-        End::Exited { .. } | End::Signaled { .. } => {
-            let waived =
-                resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
-            Ok(Finished { result, waived, left })
+    clean_up(group, held, ran.dead, &mut left);
+    let end = match end {
+        Ok(End::Failed(failure)) => return Err(StartError::Failed(failure)),
+        Ok(End::Silent) => {
+            return Err(StartError::found("waitid", "the shim ended without a word").with_remedy(
+                "something killed it: look for the OOM killer or a filter around sandboxd in the kernel's log",
+            ));
         }
+        Ok(end @ (End::Exited { .. } | End::Signaled { .. })) => end,
+        Err(error) if !ran.went => return Err(error),
+        Err(error) => {
+            left.push(format!("it was killed, because sandboxd failed: {error:?}"));
+            End::Signaled { signal: SIGKILL, why: None }
+        }
+    };
+    let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
+    result.receipt_sha256 = ran.receipt_sha256;
+    result.may_execute = watch::appeared(&resolved.outside.watched);
+    let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
+    Ok(Finished { result, waived, left })
+}
+
+const SIGKILL: u8 = 9;
+
+/// Removes the cgroup and gives the uid back, once nothing is left that could have it.
+fn clean_up(group: Option<Group>, held: Held, dead: bool, left: &mut Vec<String>) {
+    let gone = match group.map(Group::remove) {
+        Some(Ok(())) => true,
+        Some(Err(error)) => {
+            left.push(format!("not cleaned up: {error}"));
+            false
+        }
+        // Without a cgroup, init's end, which was waited for, is the end of all of it.
+        None => dead,
+    };
+    if !gone {
+        // It stays busy, and is given out again only after a look at every process.
+        return drop(held);
+    }
+    if let Err(error) = held.release() {
+        left.push(format!("not given back: {error}"));
     }
 }
 
-fn remove(group: Group, left: &mut Vec<String>) -> bool {
-    match group.wait_empty(Instant::now() + GONE_WITHIN) {
-        Ok(true) | Ok(false) | Err(_) => {}
-    }
-    match group.remove() {
-        Ok(()) => true,
-        Err(error) => {
-            left.push(error.to_string());
-            false
-        }
-    }
+/// What is known of a run, whichever way it ended.
+#[derive(Default)]
+struct Ran {
+    /// The command was let go: from here on it may have run.
+    went: bool,
+    /// Nothing of it is alive.
+    dead: bool,
+    /// SHA-256 of the receipt, where it was asked for.
+    receipt_sha256: String,
 }
 
 /// Everything a run needs once its uid and its cgroup are there.
@@ -212,10 +227,11 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    fn run(self, mut receipt: Option<WriteReceipt<'_>>) -> Result<(End, String), StartError> {
+    fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
+        let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
-        let encoded = wire::encode(&self.resolved.plan)
-            .map_err(|error| StartError::found("encode", error.to_string()))?;
+        let encoded =
+            wire::encode(plan).map_err(|error| StartError::found("encode", error.to_string()))?;
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
         let idmaps = outside
             .idmaps
@@ -223,7 +239,7 @@ impl Running<'_> {
             .map(|map| idmap::namespace(*map))
             .collect::<Result<Vec<OwnedFd>, _>>()?;
         let Made { network, shim } = self.request.ahead.made()?;
-        let network = self.resolved.plan.namespaces.network.map(|_| network);
+        let network = plan.namespaces.network.map(|_| network);
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
         let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned);
         let granted: Vec<BorrowedFd<'_>> = granted.map(AsFd::as_fd).collect();
@@ -234,10 +250,12 @@ impl Running<'_> {
             .map_err(|error| StartError::found("epoll_create", error.to_string()))?;
         let _entered = runtime.enter();
         let signals = Signals::listen()?;
-        let plan = &self.resolved.plan;
-        let stdio = Stdio::prepare(plan.command.identity)?;
+        let mut stdio = Stdio::prepare(plan.command.identity)?;
+        let relays = Relays::start(stdio.take_relays(), outside.output)?;
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
-        let relays = Relays::start(stdio.into_relays(), outside.output)?;
+        // The command's ends, so that their end is seen.
+        drop(stdio);
+        ran.dead = false;
         let mut driver = Driver::new(self.resolved, self.group, entering, relays, signals)?;
         let facts = |enforced: &Enforced, inspected: &Inspected| {
             Receipt::new(&Facts {
@@ -257,11 +275,13 @@ impl Running<'_> {
             }
             held = Some((enforced.clone(), inspected.clone()));
             Ok(())
-        }))?;
+        }));
+        ran.dead = driver.is_dead();
+        ran.went = driver.has_gone();
         // Where nobody reads it before the start, the command need not wait for it to be made.
-        let held = held.filter(|_| self.request.digest);
-        self.request.ahead.end()?;
-        let text = held.map(|(enforced, inspected)| facts(&enforced, &inspected)).transpose()?;
-        Ok((end, text.map(|text| sha256(text.as_bytes())).unwrap_or_default()))
+        if let Some((enforced, inspected)) = held.filter(|_| self.request.digest) {
+            ran.receipt_sha256 = sha256(facts(&enforced, &inspected)?.as_bytes());
+        }
+        end
     }
 }

@@ -192,10 +192,10 @@ fn stopping(
         Event::Stop(_) => (same, vec![Action::Kill]),
         Event::Tick if now >= kill_at => (same, vec![Action::Kill]),
         Event::Forward(signal) => (same, vec![Action::Signal(signal)]),
+        // The stop came between the word to go and an execve that then failed.
+        Event::Failed(failure) => (State::Ended(End::Failed(failure)), vec![Action::Kill]),
         Event::Limit(limit) => (State::Stopping { why: why.or(Some(limit)), kill_at }, Vec::new()),
-        Event::Enforced(_) | Event::Failed(_) | Event::ReportClosed | Event::Tick => {
-            (same, Vec::new())
-        }
+        Event::Enforced(_) | Event::ReportClosed | Event::Tick => (same, Vec::new()),
     }
 }
 
@@ -280,7 +280,8 @@ mod tests {
     #[test]
     fn a_failure_before_the_exec_kills_what_was_started() {
         let now = Instant::now();
-        for state in [State::Entering { ready: true, enforced: None }, State::Entered] {
+        let stopping = State::Stopping { why: None, kill_at: now };
+        for state in [State::Entering { ready: true, enforced: None }, State::Entered, stopping] {
             let (state, actions) = next(state, Event::Failed(failure()), now);
             assert_eq!(state, State::Ended(End::Failed(failure())));
             assert_eq!(actions, [Action::Kill]);

@@ -39,6 +39,9 @@ impl Stdio {
     /// Where one cannot be duplicated, a pipe cannot be made, or one is a directory.
     pub(crate) fn prepare(user: Identity) -> Result<Self, StartError> {
         let failed = |errno| match errno {
+            Errno::BADF => StartError::call("fcntl", "standard input", errno).with_remedy(
+                "standard input is open for writing only: open it for reading (< file)",
+            ),
             Errno::ISDIR => StartError::call("fstat", "standard input or output", errno)
                 .with_remedy("give the command a file, a pipe, a terminal or /dev/null instead"),
             errno => StartError::call("dup", "standard input and output", errno),
@@ -62,9 +65,9 @@ impl Stdio {
         [input.as_fd(), output.as_fd(), error.as_fd()]
     }
 
-    /// Closes the command's ends, so that their end is seen, and hands out what is to be carried.
-    pub(crate) fn into_relays(self) -> Vec<Relay> {
-        self.relays
+    /// Hands out what is to be carried.
+    pub(crate) fn take_relays(&mut self) -> Vec<Relay> {
+        std::mem::take(&mut self.relays)
     }
 }
 
@@ -74,12 +77,15 @@ fn input() -> rustix::io::Result<OwnedFd> {
         return null(OFlags::RDONLY);
     };
     let stat = rustix::fs::fstat(&own)?;
-    let writable = rustix::fs::fcntl_getfl(&own)?.contains(OFlags::RDWR);
+    let access = rustix::fs::fcntl_getfl(&own)? & OFlags::RWMODE;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if kind == FileType::Directory {
         return Err(Errno::ISDIR);
     }
-    if kind == FileType::RegularFile && writable {
+    if kind == FileType::RegularFile && access == OFlags::WRONLY {
+        return Err(Errno::BADF);
+    }
+    if kind == FileType::RegularFile && access == OFlags::RDWR {
         return reopen_for_reading(&own);
     }
     if kind == FileType::Fifo {

@@ -2,7 +2,8 @@
 
 use crate::paths::{self, protected};
 use rustix::fs::{CWD, Mode, OFlags};
-use sandboxd_profiles::host::ProtectedKind;
+use sandboxd_profiles::host::{ProtectedFact, ProtectedKind};
+use sandboxd_profiles::protect;
 use sandboxd_profiles::resolved::Watched;
 
 /// Protected paths that are there now and were not held, in words.
@@ -17,8 +18,12 @@ pub(crate) fn appeared(trees: &[Watched]) -> Vec<String> {
             continue;
         };
         let search = protected::search(&opened, tree);
-        let executable = search.found.iter().filter(|found| found.kind != ProtectedKind::Socket);
-        let new = executable.filter(|found| !held.contains(&found.path));
+        // A socket is looked for under any name, but is named only where the name is protected.
+        let named = |found: &&ProtectedFact| {
+            let below = found.path.below(tree).unwrap_or_default();
+            found.kind != ProtectedKind::Socket || protect::matches(below).is_some()
+        };
+        let new = search.found.iter().filter(named).filter(|found| !held.contains(&found.path));
         appeared.extend(new.map(|found| found.path.to_string()));
         if !search.complete {
             appeared.push(format!(
