@@ -3,6 +3,7 @@
 
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use sandboxd_integration::{Case, Inside, Outside};
 use std::fs::{self, File};
@@ -36,6 +37,8 @@ fn outside(outside: &Outside) -> Result<()> {
     for attempt in ["character", "block", "whiteout"] {
         run.refused(attempt, &[Errno::EPERM, Errno::EACCES])?;
     }
+    run.refused("renameat2 whiteout", &[Errno::EPERM])?;
+    run.allowed("renameat2")?;
     for attempt in ["open kmsg", "open zero"] {
         run.refused(attempt, &[Errno::EACCES, Errno::EPERM])?;
     }
@@ -84,6 +87,12 @@ fn make(inside: &Inside) -> Result<()> {
         inside.attempt("whiteout", mknod(at("w").as_str(), SFlag::S_IFCHR, mode, 0));
     }
     inside.attempt("pipe", mknod(&ws.join("pipe"), SFlag::S_IFIFO, Mode::S_IRWXU, 0));
+    // The kernel leaves a character device where the file was, and asks for no capability.
+    let (from, to) = (ws.join("from"), ws.join("to"));
+    fs::write(&from, "moved")?;
+    let rename = |flags| renameat2(AT_FDCWD, &from, AT_FDCWD, &to, flags);
+    inside.attempt("renameat2 whiteout", rename(RenameFlags::RENAME_WHITEOUT));
+    inside.attempt("renameat2", rename(RenameFlags::RENAME_NOREPLACE));
     for name in ["kmsg", "zero"] {
         inside.attempt(&format!("open {name}"), File::open(ws.join(name)));
     }

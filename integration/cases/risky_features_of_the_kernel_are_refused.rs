@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
 use sandboxd_integration::{Case, Inside, Outside, Trial};
 use std::fs;
+use std::os::fd::AsRawFd as _;
 
 pub(crate) const CASE: Case = Case {
     rows: &["K01", "K02", "K03", "K04", "K05", "K08", "K09", "K10", "K14", "E12", "E32", "I06"],
@@ -97,6 +98,8 @@ fn outside(outside: &Outside) -> Result<()> {
         let met = run.fact(name)?;
         ensure!(met == "EPERM", "{name}: {met}");
     }
+    ensure!(run.fact("lease")? == "EPERM", "lease: {}", run.fact("lease")?);
+    ensure!(run.fact("lease asked")? == "done", "lease asked: {}", run.fact("lease asked")?);
     for file in ["/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg", "/proc/kcore"] {
         let met = run.errno(file)?;
         let empty = met == 0 && run.fact(file)? == "0";
@@ -146,6 +149,13 @@ fn try_all(inside: &Inside) -> Result<()> {
         raw::call(libc::SYS_keyctl, &mut words)
     })?;
     inside.fact("keyctl foreign", &met.to_string());
+    // Whoever opens a leased file waits until the holder lets go; its owner may always have one.
+    let own = fs::File::create("/tmp/leased")?;
+    let number = u64::try_from(own.as_raw_fd())?;
+    for (name, command, kind) in [("lease", 1024, 1), ("lease asked", 1025, 0)] {
+        let met = Trial::of(|| raw::call_numbers(libc::SYS_fcntl, &[number, command, kind]))?;
+        inside.fact(name, &met.to_string());
+    }
     for file in ["/proc/keys", "/proc/key-users", "/proc/kallsyms", "/proc/kmsg", "/proc/kcore"] {
         if let Some(text) = inside.attempt(file, fs::read(file)) {
             inside.fact(file, &text.len().to_string());

@@ -137,6 +137,31 @@ fn no_setuid_bit_reaches_the_disk() {
 }
 
 #[test]
+fn a_rename_makes_no_device() {
+    for program in programs() {
+        for flags in [0x4, 0x5, 0xffff_ffff_0000_0004] {
+            assert_eq!(ask(&program, "renameat2", &[0, 0, 0, 0, flags]), EPERM, "{flags:#x}");
+        }
+        for flags in [0, 0x1, 0x2] {
+            assert_eq!(ask(&program, "renameat2", &[0, 0, 0, 0, flags]), ALLOW, "{flags:#x}");
+        }
+    }
+}
+
+#[test]
+fn no_lease_makes_others_wait() {
+    for program in programs() {
+        for command in [1024, 1040, 0xffff_ffff_0000_0400] {
+            assert_eq!(ask(&program, "fcntl", &[3, command]), EPERM, "{command:#x}");
+        }
+        // F_DUPFD to F_SETLKW, F_GETLEASE, F_DUPFD_CLOEXEC, the pipe's size, and seals.
+        for command in (0..=7).chain([1025, 1030, 1031, 1032, 1033, 1034, 1039]) {
+            assert_eq!(ask(&program, "fcntl", &[3, command]), ALLOW, "{command:#x}");
+        }
+    }
+}
+
+#[test]
 fn the_terminal_outside_cannot_be_typed_into() {
     for program in programs() {
         for request in [0x5412, 0x541c, 0x541d, 0x5423, 0x894c, 0x4080_6685, 0x4004_54ca] {
