@@ -135,6 +135,10 @@ pub struct Found {
     pub protected: Vec<ProtectedFact>,
     /// Whether such a tree was searched whole, so that nothing else in it is protected.
     pub searched: bool,
+    /// Whether the search was cut short by how much there is: then nothing says what was not found.
+    pub cut_short: bool,
+    /// Mounts below it through which the kernel or the whole host could be reached.
+    pub doors: Vec<HostPath>,
 }
 
 /// What kind of file.

@@ -148,13 +148,21 @@ pub fn errno(number: i32) -> String {
 pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|letter| {
-            let escape = letter.is_control()
-                || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let escape = letter.is_control() || is_invisible(letter);
             let escaped = escape.then(|| letter.escape_default());
             let plain = (!escape).then_some(letter);
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// What a terminal shows as nothing, or as an order to the text around it: line and paragraph
+/// separators, marks of direction, joiners.
+fn is_invisible(letter: char) -> bool {
+    matches!(
+        letter,
+        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
+    )
 }
 
 /// The same, with line ends kept.

@@ -12,6 +12,7 @@ use sandboxd_profiles::Wanted;
 use sandboxd_profiles::host::{FileKind, Found, Link, PathFact};
 use std::collections::BTreeMap;
 
+mod mounts;
 pub mod protected;
 
 /// As many links as the kernel follows, path_resolution(7).
@@ -27,12 +28,16 @@ pub fn look(wanted: &Wanted) -> BTreeMap<HostPath, PathFact> {
     let Ok(root) = open_root() else {
         return BTreeMap::new();
     };
+    let mounts = mounts::Table::read();
     wanted
         .paths
         .iter()
         .map(|path| {
             let fact = match find(&root, path, wanted.writable.contains(path)) {
-                Ok(found) => PathFact::Found(found),
+                Ok(found) => {
+                    let doors = mounts.doors(&found.real);
+                    PathFact::Found(Found { doors, ..found })
+                }
                 Err(Errno::NOENT | Errno::NOTDIR) => PathFact::Missing,
                 Err(errno) => PathFact::Failed(errno.raw_os_error()),
             };
@@ -73,7 +78,7 @@ fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<F
     let search = if writable && kind == FileKind::Directory {
         protected::search(&file, &real)
     } else {
-        protected::Search { found: Vec::new(), complete: true }
+        protected::Search { complete: true, ..protected::Search::default() }
     };
     Ok(Found {
         kind,
@@ -85,6 +90,8 @@ fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<F
         links_count: stat.st_nlink,
         protected: search.found,
         searched: search.complete,
+        cut_short: search.cut_short,
+        doors: Vec::new(),
     })
 }
 

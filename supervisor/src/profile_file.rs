@@ -2,7 +2,8 @@
 //! what is parsed.
 
 use crate::explain;
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use rustix::process::getuid;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::{Document, Problem};
@@ -25,12 +26,14 @@ pub fn read(name: &str) -> Result<Document, Problem> {
     }
     // Not blocked by a FIFO, not given a terminal.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = rustix::fs::openat(CWD, name, flags, Mode::empty()).map_err(|errno| {
-        problem(
-            name,
-            explain::errno(errno.raw_os_error()),
-            "give the path of a profile, or builtin:NAME (see `sandboxd profile list`)",
-        )
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let file = rustix::fs::openat2(CWD, name, flags, Mode::empty(), resolve).map_err(|errno| {
+        // A link may have been planted by a sandbox, and lead past every look at the profile's folder.
+        let remedy = match errno {
+            Errno::LOOP => "a link leads there: give the real path (realpath)",
+            _ => "give the path of a profile, or builtin:NAME (see `sandboxd profile list`)",
+        };
+        problem(name, explain::errno(errno.raw_os_error()), remedy)
     })?;
     check(name, &file)?;
     let mut bytes = Vec::new();

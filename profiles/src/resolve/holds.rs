@@ -231,6 +231,15 @@ impl Deciding<'_> {
             let mount = Mount { read_only: true, ..tree.mount() };
             holds.paths.insert(path, Hold::Keep(kind, mount));
         }
+        if tree.cut_short {
+            let what = format!(
+                "{} holds more than can be searched for what the host may execute and for sockets",
+                tree.from
+            );
+            let remedy =
+                "grant a smaller folder, look who filled it, or write protect = { off = \"why\" }";
+            self.refuse(&origin, what, remedy);
+        }
         if strict {
             self.whole(tree, &origin);
         }

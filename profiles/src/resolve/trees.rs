@@ -25,6 +25,7 @@ pub(super) struct Tree {
     pub(super) owner: (u32, u32),
     pub(super) protected: Vec<ProtectedFact>,
     pub(super) searched: bool,
+    pub(super) cut_short: bool,
     pub(super) origin: Origin,
 }
 
@@ -151,6 +152,14 @@ impl Deciding<'_> {
             return;
         }
         self.dangers(&path, &found, entry);
+        for door in &found.doors {
+            // A mount below a tree comes with it.
+            self.refuse(
+                origin,
+                format!("{door} is mounted in {path}, and opens the host or its kernel"),
+                "unmount it, or grant the folders beside it",
+            );
+        }
         let to = match entry.to {
             None => jail(&found.real),
             Some(to) => self.target(to),
@@ -183,6 +192,7 @@ impl Deciding<'_> {
             owner: (found.uid, found.gid),
             protected: found.protected,
             searched: found.searched,
+            cut_short: found.cut_short,
             origin: origin.clone(),
         };
         self.add(tree, shown);
@@ -202,6 +212,7 @@ impl Deciding<'_> {
         old.write |= tree.write;
         old.execute |= tree.execute;
         old.searched &= tree.searched;
+        old.cut_short |= tree.cut_short;
         if old.protected.is_empty() {
             old.protected = tree.protected;
         }
@@ -335,6 +346,7 @@ impl Deciding<'_> {
                 owner: (found.uid, found.gid),
                 protected: Vec::new(),
                 searched: true,
+                cut_short: false,
                 origin: origin.clone(),
             });
         }

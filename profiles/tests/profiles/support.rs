@@ -51,6 +51,8 @@ pub(crate) fn found(real: &str, kind: FileKind, uid: u32) -> Found {
         links_count: 1,
         protected: Vec::new(),
         searched: true,
+        cut_short: false,
+        doors: Vec::new(),
     }
 }
 

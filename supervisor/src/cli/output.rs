@@ -1,6 +1,8 @@
 //! Writing to standard output and error. A reader that went away is not a reason to panic.
 
+use rustix::io::Errno;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 /// Writes to standard output; says whether that worked.
 pub(crate) fn say(text: &str) -> bool {
@@ -8,9 +10,24 @@ pub(crate) fn say(text: &str) -> bool {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
 
-/// Writes to standard error. Where that is closed, there is nobody to tell.
+/// How long a reader of standard error that is slow is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Writes to standard error. Where that is closed, there is nobody to tell; where the command filled it
+/// and left it non-blocking, its reader is waited for, because this is what the command would rather
+/// have nobody read.
 pub(crate) fn warn(text: &str) {
-    std::io::stderr().lock().write_all(text.as_bytes()).ok();
+    let stderr = std::io::stderr();
+    let mut left = text.as_bytes();
+    let until = Instant::now() + PATIENCE;
+    while !left.is_empty() && Instant::now() < until {
+        match rustix::io::write(&stderr, left) {
+            Ok(written) => left = left.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => std::thread::sleep(Duration::from_millis(5)),
+            Err(_) => return,
+        }
+    }
 }
 
 /// Writes a value as indented JSON to standard output.

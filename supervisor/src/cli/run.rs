@@ -5,11 +5,15 @@ use super::typed::Run;
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
 use crate::sandbox::{self, Ahead, Finished, Request, RunResult, StartError};
+use rustix::fs::{
+    AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, renameat, statat, unlinkat,
+};
 use rustix::io::Errno;
 use serde_json::json;
-use std::fs::{File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
@@ -134,27 +138,45 @@ fn tell_result(file: &mut File, result: &RunResult) -> std::io::Result<()> {
     writeln!(file, "{text}")
 }
 
-/// Writes the receipt to a file of its own: made anew, so that no link is followed and nothing that
-/// was there is changed before the new one is whole.
+/// Writes the receipt to a file of its own: made anew in a folder that no link leads to, so that
+/// nothing is followed and nothing that was there is changed before the new one is whole.
 fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
-    let failed = |error: &std::io::Error| {
-        let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+    let failed = |errno: Errno| {
         StartError::call("open", format!("{}", path.display()), errno).with_remedy(
-            "the receipt could not be written, so the command was not run: name a path that can be",
+            "the receipt could not be written, so the command was not run: give the real path of a file in a folder that exists",
         )
     };
-    let mut partial = path.as_os_str().to_owned();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    let name = path.file_name().ok_or_else(|| failed(Errno::ISDIR))?;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat2(CWD, folder, flags, Mode::empty(), resolve).map_err(failed)?;
+    let mut partial = name.to_owned();
     partial.push(format!(".{}", std::process::id()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&partial)
-        .map_err(|error| failed(&error))?;
-    let written = file.write_all(receipt.as_bytes()).and_then(|()| std::fs::rename(&partial, path));
-    written.map_err(|error| {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let made = openat(&folder, &partial, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+    let mut file = File::from(made);
+    let written = file
+        .write_all(receipt.as_bytes())
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        .and_then(|()| renameat(&folder, &partial, &folder, name))
+        .and_then(|()| is_still(&folder, name, &file));
+    written.map_err(|errno| {
         // What is reported is why it could not be written; a second failure says nothing more.
-        std::fs::remove_file(&partial).ok();
-        failed(&error)
+        unlinkat(&folder, &partial, AtFlags::empty()).ok();
+        failed(errno)
     })
+}
+
+/// Whether the name leads to the file that was written: whoever may write the folder could have put
+/// another one in its place meanwhile.
+fn is_still(folder: &OwnedFd, name: &OsStr, file: &File) -> rustix::io::Result<()> {
+    let there = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let own = fstat(file)?;
+    if (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino) {
+        Ok(())
+    } else {
+        Err(Errno::STALE)
+    }
 }

@@ -27,12 +27,14 @@ pub struct Search {
     /// Whether the whole tree was seen: not where a bound was reached, or a directory of the agent's
     /// could not be read or has a name that is not UTF-8.
     pub complete: bool,
+    /// Whether a bound was reached, so that there may be any number of further findings.
+    pub cut_short: bool,
 }
 
 /// Searches the tree `at`, which is opened already, for protected names.
 #[must_use]
 pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
-    let mut search = Search { found: Vec::new(), complete: true };
+    let mut search = Search { complete: true, ..Search::default() };
     let mut seen = 0;
     // What lies near the top first: a command that wants to use up the bounds must not be able to put
     // anything before what its owner put there.
@@ -49,8 +51,7 @@ pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
                     let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
                     let protected = inner || is_protected(&below, kind);
                     if protected || kind == FileType::Socket {
-                        let linked =
-                            protect::is_of_git(&below, inner) && is_linked(tree, &below, kind);
+                        let linked = is_linked(tree, &below, kind);
                         note(&mut search, at.join(&below).ok(), kind, linked);
                     }
                     if kind == FileType::Directory && !protected {
@@ -65,6 +66,7 @@ pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
         }
         if seen >= MOST_ENTRIES || search.found.len() > MOST_FOUND {
             search.complete = false;
+            search.cut_short = true;
             break;
         }
     }
@@ -215,6 +217,6 @@ mod tests {
         };
         assert_eq!(flags(&alone), [false; 3]);
         // .envrc, .git/config, .git/hooks
-        assert_eq!(flags(&linked), [false, true, true]);
+        assert_eq!(flags(&linked), [true; 3]);
     }
 }

@@ -88,7 +88,7 @@ fn input() -> rustix::io::Result<OwnedFd> {
     if kind == FileType::RegularFile && access == OFlags::RDWR {
         return reopen_for_reading(&own);
     }
-    if kind == FileType::Fifo {
+    if kind == FileType::Fifo && access == OFlags::RDONLY {
         return open_by_name(own, Mode::ROTH);
     }
     Ok(own)
@@ -104,7 +104,8 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
         return Err(Errno::ISDIR);
     }
     if kind == FileType::Fifo {
-        return open_by_name(own, Mode::WOTH);
+        let writes = rustix::fs::fcntl_getfl(&own)? & OFlags::RWMODE == OFlags::WRONLY;
+        return if writes { open_by_name(own, Mode::WOTH) } else { Ok(own) };
     }
     if kind != FileType::RegularFile {
         return Ok(own);

@@ -106,7 +106,8 @@ pub(super) fn proc(to: &JailPath) -> Result<OwnedFd, Failure> {
 }
 
 pub(super) fn devpts(to: &JailPath) -> Result<OwnedFd, Failure> {
-    let options = [("mode", "620"), ("ptmxmode", "666")];
+    // All instances draw from one pool of the host's, `kernel.pty.max`.
+    let options = [("mode", "620"), ("ptmxmode", "666"), ("max", "64")];
     filesystem("devpts", &options, MountAttrFlags::MOUNT_ATTR_NOSUID, to)
 }
 
