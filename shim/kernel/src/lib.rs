@@ -2,8 +2,7 @@
 //!
 //! Mechanism only: this crate knows no profile and no plan. Together with `sandboxd-start` it holds
 //! all unsafe code of the product; whatever rustix offers is used from there, where it is needed.
-//! Nothing here allocates unless its signature says so, so all of it may run between clone and
-//! execve.
+//! What runs between clone and execve in memory that a parent shares allocates nothing.
 //!
 //! Read in this order: [`syscall`], then one file per mechanism.
 #![no_std]

@@ -107,14 +107,8 @@ named! {
         Unshare = "unshare",
         /// `sethostname(2)`.
         Sethostname = "sethostname",
-        /// `ioctl(2)`.
-        Ioctl = "ioctl",
-        /// `socket(2)`.
-        Socket = "socket",
         /// `sendmsg(2)`.
         Sendmsg = "sendmsg",
-        /// `recvmsg(2)`.
-        Recvmsg = "recvmsg",
         /// `fsopen(2)`.
         Fsopen = "fsopen",
         /// `fsconfig(2)`.
@@ -135,8 +129,6 @@ named! {
         Prlimit = "prlimit",
         /// `clone(2)`.
         Clone = "clone",
-        /// `waitid(2)`.
-        Waitid = "waitid",
         /// `setgroups(2)`.
         Setgroups = "setgroups",
         /// `setresgid(2)`.

@@ -8,10 +8,10 @@
 //! [`v1`] and [`v2`] (limits as files), [`group`] (one sandbox's group), [`usage`], [`sweep`].
 //!
 //! # Where groups lie
-//! `<own>/sandboxd/<id>` in each hierarchy, `<own>` being the cgroup that the supervisor itself is
-//! in, so that whatever limits the supervisor limits its sandboxes too; or `/<parent>/<id>` where
-//! the operator names a parent. Nothing above `<own>` is ever written. The `sandboxd` directory
-//! stays; it is empty between runs.
+//! `<own>/sandboxd.<id>` in each hierarchy, `<own>` being the cgroup that the supervisor itself is
+//! in, so that whatever limits the supervisor limits its sandboxes too; or `/<parent>/sandboxd.<id>`
+//! where the operator names a parent. Nothing above `<own>` is ever written, and nothing stays in it
+//! but, on v2, what enabling controllers takes: the leaf that the supervisor moved into, and its mark.
 //!
 //! # Who owns a group
 //! Whoever holds the flock(2) on its directories. The kernel drops the lock with the supervisor,
@@ -30,5 +30,5 @@ pub mod v2;
 pub use error::CgroupError;
 pub use group::Group;
 pub use sweep::{Swept, sweep};
-pub use tree::{Missing, Placement, Tree, probe};
+pub use tree::{Missing, Placement, Tree};
 pub use usage::Usage;

@@ -74,12 +74,6 @@ pub(crate) struct V2Node {
     pub(crate) leave_first: bool,
 }
 
-/// What this host offers below the supervisor's own cgroup.
-#[must_use]
-pub fn probe() -> CgroupFacts {
-    Tree::find(&Placement::Own).map_or(CgroupFacts::None, |tree| tree.facts())
-}
-
 impl Tree {
     /// Looks at the hierarchies this process sees.
     ///

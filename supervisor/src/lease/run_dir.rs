@@ -1,7 +1,7 @@
 //! Directories of the supervisor's own state: `/run/sandboxd` and below.
 
 use super::LeaseError;
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -119,22 +119,6 @@ impl RunDir {
             label(),
             "it must be a regular file of the supervisor's: remove it",
         ))
-    }
-
-    /// Removes the file `name`.
-    ///
-    /// # Errors
-    /// Where the kernel refuses; a file that is not there is no error.
-    pub fn remove(&self, name: &str) -> Result<(), LeaseError> {
-        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => Err(LeaseError::refused(
-                "unlinkat",
-                format!("{}/{name}", self.label),
-                errno,
-                "see unlink(2)",
-            )),
-        }
     }
 }
 
