@@ -14,11 +14,10 @@ pub(crate) fn run(built: &Built, rounds: usize) -> Result<()> {
     let folder = built.folder.join("inside");
     prepare(&folder, &getppid)?;
     let profile = built.folder.join("inside.toml");
+    // The folder that it is run in is the one the profile lets be written.
     fs::write(
         &profile,
-        format!(
-            "extends = [\"builtin:coding-agent\"]\n[files]\nexecute = [{folder:?}]\nwrite = [{folder:?}]\n[limits]\ncpus = \"unlimited\"\nmemory = \"unlimited\"\n[command]\ncwd = {folder:?}\n"
-        ),
+        "extends = [\"builtin:coding-agent\"]\n[limits]\ncpus = \"unlimited\"\nmemory = \"unlimited\"\n",
     )?;
     let rounds = rounds.min(30);
     for (what, script) in [
@@ -32,7 +31,7 @@ pub(crate) fn run(built: &Built, rounds: usize) -> Result<()> {
                 reported(Command::new("/bin/sh").args(["-c", &script]).current_dir(&folder))
             }),
             Runner::new("inside", || {
-                reported(&mut built.run(&profile, &["/bin/sh", "-c", &script]))
+                reported(built.run(&profile, &["/bin/sh", "-c", &script]).current_dir(&folder))
             }),
         ];
         paired::run(&mut runners, rounds)?;
