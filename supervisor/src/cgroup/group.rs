@@ -19,6 +19,9 @@ const REMOVE_WITHIN: Duration = Duration::from_secs(10);
 /// The same where nobody waits for the outcome: the owner gave up half way.
 const DROP_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long a directory that somebody owns is waited for.
+const CLAIM_WITHIN: Duration = Duration::from_secs(1);
+
 /// No sandbox can make groups; deeper than this nobody else nests them below ours either.
 const DEEPEST: usize = 32;
 
@@ -325,10 +328,16 @@ fn wait(events: Option<&OwnedFd>, pause: Duration, left: Duration) -> Result<(),
 
 /// Makes `name` and owns it. One left over by a supervisor that died is removed first.
 fn claim(container: &Dir, name: &str) -> Result<Dir, CgroupError> {
-    for _ in 0..2 {
+    let until = Instant::now() + CLAIM_WITHIN;
+    loop {
         match container.claim(name)? {
             Claim::Made(dir) => return Ok(dir),
             Claim::Exists if reclaim(container, name)? => {}
+            // Owned by somebody: by a sweep that took it for left behind, which is over at once, or by
+            // a living sandbox.
+            Claim::Exists if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             Claim::Exists => break,
         }
     }
