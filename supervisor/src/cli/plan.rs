@@ -21,7 +21,11 @@ pub(crate) fn plan(arguments: &Plan) -> u8 {
             if said { 0 } else { NOT_SET_UP }
         }
         Err(error) => {
-            warn(&error.text(&name));
+            if arguments.json {
+                warn(&format!("{}\n", error.json(&name)));
+            } else {
+                warn(&error.text(&name));
+            }
             error.exit_status()
         }
     }
