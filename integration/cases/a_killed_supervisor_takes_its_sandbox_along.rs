@@ -15,8 +15,10 @@ pub(crate) const CASE: Case = Case {
 
 fn outside(outside: &Outside) -> Result<()> {
     outside.leases_may_stay_busy();
-    let profile = "extends = [\"builtin:base\"]\n";
-    let act = || outside.sandbox(profile).probe("act", &[]);
+    // Somebody else's workspace, so that an id map is made too, by a process of its own.
+    let ws = outside.workspace()?;
+    let profile = format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n");
+    let act = || outside.sandbox(&profile).probe("act", &[]);
     let mut numbers = Vec::new();
     let whole = act().stepped(|step| {
         if step.program == Program::Supervisor {
