@@ -58,7 +58,8 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
         (false, true) => {}
         (false, false) => warn(&words(&result, &waived)),
     }
-    for what in &left {
+    // With --json the object has said them.
+    for what in left.iter().filter(|_| !json) {
         warn(&format!("sandboxd: {}: {}\n", result.sandbox, printable(what)));
     }
     // Last, because a reader that is gone must not keep the rest from being said.

@@ -1,5 +1,5 @@
 //! One loop owns a run: it waits for everything that can happen, asks [`next`], and does what that
-//! says. It never waits on the sandbox alone.
+//! says. It never waits on the sandbox alone; only an init that is gone or killed is waited for.
 
 use super::channel::{Lifeline, Reports, watched};
 use super::error::StartError;
@@ -43,7 +43,7 @@ pub(crate) struct Driver<'a> {
     wall_deadline: Option<Instant>,
     cpu_tick: Option<Instant>,
     signals: Signals,
-    gone: bool,
+    went: bool,
     dead: bool,
 }
 
@@ -91,7 +91,7 @@ impl<'a> Driver<'a> {
             wall_deadline: outside.wall_time_ms.map(|limit| now + Duration::from_millis(limit)),
             cpu_tick: outside.cpu_time_ms.map(|_| now + CPU_TICK),
             signals,
-            gone: false,
+            went: false,
             dead: false,
         })
     }
@@ -122,8 +122,8 @@ impl<'a> Driver<'a> {
     }
 
     /// Whether the command was let go.
-    pub(crate) fn has_gone(&self) -> bool {
-        self.gone
+    pub(crate) fn went(&self) -> bool {
+        self.went
     }
 
     async fn run(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
@@ -217,7 +217,7 @@ impl<'a> Driver<'a> {
                 let init = self.init.as_raw_pid();
                 let inspected = inspect(&self.resolved.plan, self.group, init, command.as_fd())?;
                 on_go(enforced, &inspected)?;
-                self.gone = true;
+                self.went = true;
                 self.reports.go()
             }
             Action::Signal(number) => self.signal(number),

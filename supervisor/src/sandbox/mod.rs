@@ -277,7 +277,7 @@ impl Running<'_> {
             Ok(())
         }));
         ran.dead = driver.is_dead();
-        ran.went = driver.has_gone();
+        ran.went = driver.went();
         // Where nobody reads it before the start, the command need not wait for it to be made.
         if let Some((enforced, inspected)) = held.filter(|_| self.request.digest) {
             ran.receipt_sha256 = sha256(facts(&enforced, &inspected)?.as_bytes());

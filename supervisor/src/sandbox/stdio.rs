@@ -1,9 +1,10 @@
 //! Standard input, output and error of the command.
 //!
 //! Terminals, pipes and sockets pass through; of a pipe only the mode is widened, see
-//! [`open_by_name`]. A regular file does not pass: whoever holds a descriptor of it can seek,
-//! truncate and read back what was there before, so the command gets a pipe and the supervisor
-//! writes the file. A directory would be a way into the host's tree, and is refused.
+//! [`open_by_name`]. A regular file passes as input only, for reading; one that is open for both is
+//! opened again. As output it does not pass: whoever holds a descriptor of it can seek, truncate and
+//! read back what was there before, so the command gets a pipe and the supervisor writes the file.
+//! A directory would be a way into the host's tree, and is refused.
 
 use super::error::StartError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,7 +21,7 @@ const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
 pub(crate) struct Stdio {
     given: [OwnedFd; 3],
     /// What is carried, one for each pipe.
-    pub(crate) relays: Vec<Relay>,
+    relays: Vec<Relay>,
 }
 
 /// A pipe of the command's, and the file its content goes to.
@@ -36,7 +37,8 @@ impl Stdio {
     /// that `/dev/stdout` and `/dev/stderr` can be opened.
     ///
     /// # Errors
-    /// Where one cannot be duplicated, a pipe cannot be made, or one is a directory.
+    /// Where one cannot be duplicated, a pipe cannot be made, one is a directory, or standard input
+    /// is open for writing only.
     pub(crate) fn prepare(user: Identity) -> Result<Self, StartError> {
         let failed = |errno| match errno {
             Errno::BADF => StartError::call("fcntl", "standard input", errno).with_remedy(
