@@ -14,6 +14,10 @@ use tokio::io::unix::AsyncFd;
 /// As large as a report gets: a failure, or the answers of a few dozen probes.
 const MOST_REPORT: usize = 64 << 10;
 
+/// Told once, before what still lies in the socket, where the peer ended with our word unread; what it
+/// said last is read after it, and then the end.
+const PEER_GONE: Errno = Errno::CONNRESET;
+
 /// Where the shim reports.
 pub(crate) struct Reports(Option<AsyncFd<OwnedFd>>);
 
@@ -51,7 +55,7 @@ impl Reports {
                         return Ok(Some(event));
                     }
                 }
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR | PEER_GONE) => {}
                 Err(errno) => return Err(StartError::call("read", "report", errno)),
             }
         }
@@ -62,9 +66,11 @@ impl Reports {
         let Some(socket) = &self.0 else {
             return Err(StartError::found("write", "the shim is gone"));
         };
-        rustix::io::write(socket.get_ref(), &[report::GO])
-            .map(drop)
-            .map_err(|errno| StartError::call("write", "go", errno))
+        match rustix::io::write(socket.get_ref(), &[report::GO]) {
+            // A shim that was just killed does not hear it; init's end says the rest.
+            Ok(_) | Err(Errno::PIPE) => Ok(()),
+            Err(errno) => Err(StartError::call("write", "go", errno)),
+        }
     }
 }
 
@@ -110,10 +116,13 @@ impl Lifeline {
 
     /// What init said before it was gone, where that was not heard yet.
     pub(crate) fn last(&mut self) -> Result<Option<Event>, StartError> {
-        match receive(self.socket.get_ref().as_fd()) {
-            Ok((Some(packet), _)) => event(packet).map(Some),
-            Ok((None, _)) | Err(Errno::AGAIN) => Ok(None),
-            Err(errno) => Err(StartError::call("recvmsg", "lifeline", errno)),
+        loop {
+            match receive(self.socket.get_ref().as_fd()) {
+                Ok((Some(packet), _)) => return event(packet).map(Some),
+                Ok((None, _)) | Err(Errno::AGAIN) => return Ok(None),
+                Err(Errno::INTR | PEER_GONE) => {}
+                Err(errno) => return Err(StartError::call("recvmsg", "lifeline", errno)),
+            }
         }
     }
 }
@@ -160,7 +169,7 @@ async fn read_packet<T>(
         match read(socket.get_ref().as_fd()) {
             Ok(packet) => return Ok(packet),
             Err(Errno::AGAIN) => ready.clear_ready(),
-            Err(Errno::INTR) => {}
+            Err(Errno::INTR | PEER_GONE) => {}
             Err(errno) => {
                 return Err(StartError::call("recvmsg", "a socket to the sandbox", errno));
             }
@@ -178,4 +187,31 @@ pub(super) fn watched(fd: OwnedFd) -> Result<AsyncFd<OwnedFd>, StartError> {
         let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
         StartError::call("epoll_ctl", "a descriptor of the sandbox", errno)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use sandboxd_plan::{Call, Failure, Stage};
+
+    #[test]
+    fn the_last_word_of_a_shim_that_did_not_hear_ours_is_heard() {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, shims) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let _entered = runtime.enter();
+        let mut reports = Reports::new(ours).unwrap();
+        reports.go().unwrap();
+        let failure =
+            Failure { stage: Stage::Exec, call: Call::Chdir, subject: String::new(), errno: 4 };
+        let said = serde_json::to_vec(&Report::Failed(failure.clone())).unwrap();
+        rustix::io::write(&shims, &said).unwrap();
+        drop(shims);
+        // The kernel tells the reset first, and it must not stand for what was said.
+        assert_eq!(reports.failure().unwrap(), Some(Event::Failed(failure)));
+        assert_eq!(runtime.block_on(reports.next()).unwrap(), Event::ReportClosed);
+        assert!(Reports(reports.0).go().is_err());
+    }
 }
