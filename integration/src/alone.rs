@@ -6,8 +6,9 @@ use anyhow::{Context as _, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The exit status of a case that ran and failed; what it says stands on its standard output.
@@ -71,9 +72,11 @@ pub(crate) fn settle(process: u32, first: u32, count: u32) -> Result<()> {
 
 /// Lays an empty directory over one of the host's, which is made where it is not there.
 fn cover(path: &str, mode: &str) -> Result<()> {
-    if !Path::new(path).exists() {
-        fs::create_dir(path).with_context(|| path.to_owned())?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+    match fs::create_dir(path) {
+        Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o700))?,
+        // By the host, or by a case that began at the same time.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| path.to_owned()),
     }
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some(mode))

@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// How long what was killed may take to be gone.
@@ -143,7 +144,7 @@ fn leases(outside: &Outside) -> Result<Vec<String>> {
     let Ok(entries) = fs::read_dir("/run/sandboxd/uids") else { return Ok(found) };
     for entry in entries {
         let path = entry?.path();
-        if fs::read_to_string(&path)?.trim() == "busy" && !outside.busy.get() {
+        if fs::read_to_string(&path)?.trim() == "busy" && !outside.busy.load(Ordering::Relaxed) {
             found.push(format!("lease {} is busy", path.display()));
         }
     }

@@ -2,10 +2,11 @@
 
 use crate::{Canary, Named, Sandbox};
 use anyhow::{Context as _, Result};
-use std::cell::{Cell, RefCell};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The uid and gid of the user whose files the workspace holds.
 pub const OWNER: u32 = 1000;
@@ -15,10 +16,10 @@ pub const OWNER: u32 = 1000;
 pub struct Outside {
     pub(crate) case: &'static str,
     dir: PathBuf,
-    transcript: RefCell<String>,
-    runs: Cell<u32>,
+    transcript: Mutex<String>,
+    runs: AtomicU32,
     pub(crate) uids: (u32, u32),
-    pub(crate) busy: Cell<bool>,
+    pub(crate) busy: AtomicBool,
 }
 
 impl Outside {
@@ -26,10 +27,10 @@ impl Outside {
         Self {
             case: named.name,
             dir,
-            transcript: RefCell::default(),
-            runs: Cell::new(0),
+            transcript: Mutex::default(),
+            runs: AtomicU32::new(0),
             uids,
-            busy: Cell::new(false),
+            busy: AtomicBool::new(false),
         }
     }
 
@@ -97,8 +98,8 @@ impl Outside {
 
     /// A folder for the next run.
     pub(crate) fn next_run(&self) -> Result<PathBuf> {
-        self.runs.set(self.runs.get() + 1);
-        let folder = self.dir.join(format!("run-{}", self.runs.get()));
+        let number = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
+        let folder = self.dir.join(format!("run-{number}"));
         fs::create_dir(&folder)?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         Ok(folder)
@@ -106,19 +107,19 @@ impl Outside {
 
     /// Adds to what is printed where the case fails.
     pub fn note(&self, text: &str) {
-        let mut transcript = self.transcript.borrow_mut();
+        let mut transcript = self.transcript.lock().unwrap_or_else(PoisonError::into_inner);
         transcript.push_str(text.trim_end());
         transcript.push('\n');
     }
 
     pub(crate) fn transcript(&self) -> String {
-        self.transcript.borrow().clone()
+        self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Says that a supervisor was killed on purpose, so that its lease may stay marked busy: it is
     /// given out again only after a look at every process. Nothing else may be left.
     pub fn leases_may_stay_busy(&self) {
-        self.busy.set(true);
+        self.busy.store(true, Ordering::Relaxed);
     }
 
     /// Leaves a single uid for sandboxes to have, so that the next one gets that of the last one.

@@ -43,10 +43,14 @@ pub enum Then {
     Fail(Errno),
     /// Whoever makes it is killed.
     Kill,
+    /// Whoever makes it is stopped, and it is made once that goes on.
+    Stop,
+    /// Nothing, for ever: it is neither made nor answered.
+    Hold,
 }
 
 /// How long nothing may happen.
-const SILENCE: u16 = 20_000;
+const SILENCE: u16 = 60_000;
 
 /// Follows a launched process and whatever it starts until all of them have ended.
 pub(crate) fn follow(launched: Pid, mut decide: impl FnMut(&Step) -> Then) -> Result<()> {
@@ -69,6 +73,11 @@ pub(crate) fn follow(launched: Pid, mut decide: impl FnMut(&Step) -> Then) -> Re
         let errno = match decide(&step) {
             Then::Go => None,
             Then::Fail(errno) => Some(io::Error::from(errno).raw_os_error().unwrap_or(libc::EIO)),
+            Then::Hold => continue,
+            Then::Stop => {
+                unless_gone(kill(process, Signal::SIGSTOP).map_err(io::Error::from))?;
+                None
+            }
             Then::Kill => {
                 unless_gone(kill(process, Signal::SIGKILL).map_err(io::Error::from))?;
                 continue;

@@ -22,22 +22,28 @@ use crate::stages::{
 };
 use crate::{init, report};
 use core::convert::Infallible;
+use core::ffi::CStr;
 use sandboxd_plan::{Call, Confinement, Failure, Stage};
 
 /// Reads the plan and executes it; returns only where that failed.
 pub(crate) fn enter() -> Result<Infallible, Failure> {
     let plan = plan::read()?;
+    named(Stage::Session, c"session")?;
     let alone = session::begin(&plan.session)?;
+    named(Stage::Namespaces, c"namespaces")?;
     let apart = namespaces::complete(alone, &plan.namespaces)?;
+    named(Stage::Root, c"root")?;
     let rooted = root::pivot(apart, &plan.root)?;
+    named(Stage::Limits, c"limits")?;
     let limited = limits::set(rooted, &plan.limits)?;
+    named(Stage::Split, c"split")?;
     match split::split(limited, &plan.exec)? {
         Side::Init(half, command) => {
-            let sealed = confine(half, &plan.init)?;
+            let sealed = confine(half, &plan.init, c"sandboxd-init")?;
             init::ready(sealed, command)
         }
         Side::Command(half) => {
-            let sealed = confine(half, &plan.command)?;
+            let sealed = confine(half, &plan.command, c"seccomp")?;
             let tested = self_test::run(sealed, &plan)?;
             report::enforced(tested.answers())
                 .map_err(At(Stage::SelfTest).errno(Call::Write, "report"))?;
@@ -46,9 +52,19 @@ pub(crate) fn enter() -> Result<Infallible, Failure> {
     }
 }
 
-/// The three stages that init and the command both go through.
-fn confine(half: Half, to: &Confinement) -> Result<Sealed, Failure> {
+/// The three stages that init and the command both go through. The filter of init allows no name
+/// after it, so what init is called in the last of them it is called for good.
+fn confine(half: Half, to: &Confinement, last: &CStr) -> Result<Sealed, Failure> {
+    named(Stage::Identity, c"identity")?;
     let demoted = identity::demote(half, to.identity)?;
+    named(Stage::Landlock, c"landlock")?;
     let confined = landlock::confine(demoted, &to.landlock)?;
+    named(Stage::Seccomp, last)?;
     seccomp::seal(confined, &to.syscalls)
+}
+
+/// Calls this process by the stage it is in, so that whoever looks from outside sees where a start
+/// hangs: ps(1), and the supervisor when the time is over.
+fn named(stage: Stage, name: &CStr) -> Result<(), Failure> {
+    rustix::thread::set_name(name).map_err(At(stage).errno(Call::Prctl, "PR_SET_NAME"))
 }

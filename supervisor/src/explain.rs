@@ -12,6 +12,7 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
         number => Errno::from_raw_os_error(number),
     };
     Some(match (failure.stage, failure.call, errno) {
+        (_, Call::Deadline, _) => crate::sandbox::LATE,
         (Stage::Session, Call::CloseRange, Errno::NOSYS | Errno::INVAL) => {
             "close_range(2) needs kernel 5.11: run a newer kernel"
         }

@@ -4,6 +4,7 @@
 //! As root on trees that others write: every step is relative to a descriptor, no link is followed
 //! that was not looked at, and nothing is opened but for its name (`O_PATH`) or its entries.
 
+use crate::sandbox::doing;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -33,6 +34,7 @@ pub fn look(wanted: &Wanted) -> BTreeMap<HostPath, PathFact> {
         .paths
         .iter()
         .map(|path| {
+            doing(format!("looking at {}", path.as_str()));
             let fact = match find(&root, path, wanted.writable.contains(path)) {
                 Ok(found) => {
                     let doors = mounts.doors(&found.real);

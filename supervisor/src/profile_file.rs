@@ -2,6 +2,7 @@
 //! what is parsed.
 
 use crate::explain;
+use crate::sandbox::doing;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::getuid;
@@ -24,6 +25,7 @@ pub fn read(name: &str) -> Result<Document, Problem> {
             problem(name, "there is no such builtin profile", "see `sandboxd profile list`")
         });
     }
+    doing(format!("reading the profile {name}"));
     // Not blocked by a FIFO, not given a terminal.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;

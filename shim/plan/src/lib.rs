@@ -37,7 +37,7 @@ pub use stage::{Call, Failure, Stage};
 pub use text::Text;
 
 /// The version of this wire. Raised with every change to a type of this crate.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Everything the shim does, in the order in which it does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

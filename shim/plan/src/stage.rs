@@ -149,6 +149,9 @@ named! {
         Probe = "probe",
         /// `execveat(2)`.
         Execve = "execve",
+        /// Whatever the shim was at when the time of its start was over. The shim never says so
+        /// itself: the supervisor does, who looked.
+        Deadline = "deadline",
     }
 }
 

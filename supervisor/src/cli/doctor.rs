@@ -1,6 +1,6 @@
 //! `sandboxd doctor`: what this host enforces, found by doing it.
 
-use super::output::{say, say_json};
+use super::output::{say, say_json, warn};
 use super::typed::Doctor;
 use crate::cgroup::{Placement, Tree};
 use crate::host;
@@ -179,11 +179,17 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
         .map_err(|error| StartError::found("command", error.to_string()))?;
     profile.apply(&Overrides { command: vec![command], cwd, home, ..Overrides::default() })?;
     let invocation = Invocation { env: Vec::new() };
+    let since = Instant::now();
+    let tried = format!("builtin:{name}");
+    let late: sandbox::Late = Box::new(move |error| {
+        warn(&error.text(&tried));
+        error.exit_status()
+    });
     let request = sandbox::Request {
         profile: &profile,
         invocation: &invocation,
-        since: Instant::now(),
-        ahead: sandbox::Ahead::begin()?,
+        since,
+        ahead: sandbox::Ahead::begin(since, late)?,
         digest: false,
     };
     let finished = sandbox::run(request, None)?;

@@ -1,10 +1,10 @@
 //! `sandboxd run`.
 
 use super::output::warn;
-use super::typed::Run;
+use super::typed::{Grants, Run};
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
-use crate::sandbox::{self, Ahead, Finished, Request, RunResult, StartError};
+use crate::sandbox::{self, Ahead, Finished, Late, Request, RunResult, StartError};
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, renameat, statat, unlinkat,
 };
@@ -22,15 +22,23 @@ pub(crate) fn run(arguments: Run, since: Instant) -> u8 {
     let json = arguments.json;
     match start(arguments, since) {
         Ok(status) => status,
-        Err(error) => {
-            if json {
-                warn(&format!("{}\n", error.json(&name)));
-            } else {
-                warn(&error.text(&name));
-            }
-            error.exit_status()
-        }
+        Err(error) => not_started(&error, &name, json),
     }
+}
+
+fn not_started(error: &StartError, name: &str, json: bool) -> u8 {
+    if json {
+        warn(&format!("{}\n", error.json(name)));
+    } else {
+        warn(&error.text(name));
+    }
+    error.exit_status()
+}
+
+/// What is said where the start takes too long.
+fn late(grants: &Grants, json: bool) -> Late {
+    let name = load::name(grants);
+    Box::new(move |error| not_started(error, &name, json))
 }
 
 fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
@@ -38,7 +46,7 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_privileges()?;
-    let ahead = Ahead::begin()?;
+    let ahead = Ahead::begin(since, late(&grants, json))?;
     let (profile, invocation) = load::load(&grants)?;
     let mut write_receipt =
         receipt.map(|path| move |text: &str| -> Result<(), StartError> { write(&path, text) });

@@ -1,17 +1,28 @@
 //! What every run needs and no profile decides, made in a thread of its own while the profile is read
 //! and the host looked at: an empty network namespace, which takes the kernel half a millisecond, and
 //! the shim in sealed memory. After that the thread sweeps up what killed supervisors left, which
-//! nobody waits for: the end of this process ends it, and the next one goes on.
+//! nobody waits for: the end of this process ends it, and the next one goes on. For as long as the
+//! supervisor itself may hang in a call it looks at the clock, see [`deadline`].
 
+use super::deadline::{self, MARGIN, START_WITHIN};
 use super::error::StartError;
 use super::image;
 use crate::cgroup::{Placement, Tree, sweep};
 use crate::lease::Settings;
 use rustix::fd::OwnedFd;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Instant;
 
-/// What is being made.
-pub struct Ahead(Receiver<Result<Made, StartError>>);
+/// What is being made. Letting go of it says that the start is over, or has failed.
+pub struct Ahead {
+    made: Receiver<Result<Made, StartError>>,
+    /// Never sent on: its end is what the thread waits for.
+    _starting: Sender<()>,
+}
+
+/// Tells why nothing was started, and gives the exit status. It is called while the rest of the
+/// supervisor hangs.
+pub type Late = Box<dyn FnOnce(&StartError) -> u8 + Send>;
 
 /// What was made.
 pub(crate) struct Made {
@@ -22,16 +33,20 @@ pub(crate) struct Made {
 }
 
 impl Ahead {
-    /// Begins.
+    /// Begins. Where the start is not over in time, the process ends, with what `late` says.
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn begin() -> Result<Self, StartError> {
+    pub fn begin(since: Instant, late: Late) -> Result<Self, StartError> {
         let (sender, made) = channel();
+        let (starting, over) = channel();
         std::thread::Builder::new()
             .name(String::from("ahead"))
-            .spawn(move || work(&sender))
-            .map(|_| Self(made))
+            .spawn(move || {
+                work(&sender);
+                watch(&over, since, late);
+            })
+            .map(|_| Self { made, _starting: starting })
             .map_err(|error| {
                 StartError::found("clone", format!("a thread: {error}")).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
@@ -41,7 +56,7 @@ impl Ahead {
 
     /// Waits until it is made.
     pub(crate) fn made(&self) -> Result<Made, StartError> {
-        self.0.recv().unwrap_or_else(|_| Err(StartError::found("recv", "a thread panicked")))
+        self.made.recv().unwrap_or_else(|_| Err(StartError::found("recv", "a thread panicked")))
     }
 }
 
@@ -49,6 +64,16 @@ fn work(sender: &Sender<Result<Made, StartError>>) {
     // Nobody waits for it any more where the profile turned out to have problems.
     if sender.send(make()).is_ok() {
         sweep_up();
+    }
+}
+
+/// Waits until the start is over. Leaving the process is all that ends a thread that hangs in a call;
+/// its lease stays busy and its cgroup is swept by the next.
+#[expect(clippy::exit, reason = "the thread that would return from main hangs in a call")]
+fn watch(over: &Receiver<()>, since: Instant, late: Late) {
+    let left = (since + START_WITHIN + MARGIN).saturating_duration_since(Instant::now());
+    if over.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+        std::process::exit(i32::from(late(&deadline::own())));
     }
 }
 

@@ -2,23 +2,28 @@
 //! says. It never waits on the sandbox alone; only an init that is gone or killed is waited for.
 
 use super::channel::{Lifeline, Reports, watched};
+use super::deadline::{self, doing};
 use super::error::StartError;
-use super::inspect::{Inspected, inspect};
+use super::inspect::{Inspected, inspect, pid_of};
 use super::relay::Relays;
 use super::signals::{Signals, Told};
 use super::spawn::Entering;
 use super::state::{Action, End, Event, Limit, State, next};
 use crate::cgroup::Group;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::Timespec;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal};
-use sandboxd_plan::{Enforced, Notice};
+use sandboxd_plan::{Enforced, Notice, Stage};
 use sandboxd_profiles::Resolved;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
 /// How often CPU time is compared with its limit.
 const CPU_TICK: Duration = Duration::from_millis(100);
+/// How long an init that was killed may take to be gone.
+const REAP_WITHIN: Duration = Duration::from_secs(10);
 /// Long after anything that is to happen.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -40,6 +45,8 @@ pub(crate) struct Driver<'a> {
     /// The command's pidfd, once init has sent it.
     command: Option<OwnedFd>,
     relays: Relays,
+    /// When the command is to run, until it does.
+    start_deadline: Option<Instant>,
     wall_deadline: Option<Instant>,
     cpu_tick: Option<Instant>,
     signals: Signals,
@@ -88,12 +95,18 @@ impl<'a> Driver<'a> {
             enforced: None,
             command: None,
             relays,
+            start_deadline: None,
             wall_deadline: outside.wall_time_ms.map(|limit| now + Duration::from_millis(limit)),
             cpu_tick: outside.cpu_time_ms.map(|_| now + CPU_TICK),
             signals,
             went: false,
             dead: false,
         })
+    }
+
+    /// Ends the start where the command does not run by then.
+    pub(crate) fn starts_by(&mut self, deadline: Instant) {
+        self.start_deadline = Some(deadline);
     }
 
     /// Drives the run to its end. Everything in the sandbox is dead when this returns, whichever way.
@@ -182,12 +195,17 @@ impl<'a> Driver<'a> {
     fn deadline(&self) -> Instant {
         let kill_at =
             if let State::Stopping { kill_at, .. } = &self.state { Some(*kill_at) } else { None };
-        let earliest = [kill_at, self.wall_deadline, self.cpu_tick].into_iter().flatten().min();
+        let all = [kill_at, self.start_deadline, self.wall_deadline, self.cpu_tick];
+        let earliest = all.into_iter().flatten().min();
         earliest.unwrap_or_else(|| Instant::now() + NEVER)
     }
 
     /// Which of the deadlines this was.
     fn passed(&mut self, deadline: Instant) -> Event {
+        if self.start_deadline == Some(deadline) {
+            self.start_deadline = None;
+            return self.late();
+        }
         if self.wall_deadline == Some(deadline) {
             self.wall_deadline = None;
             return Event::Limit(Limit::WallTime);
@@ -200,6 +218,23 @@ impl<'a> Driver<'a> {
             self.cpu_tick = Some(Instant::now() + CPU_TICK);
         }
         Event::Tick
+    }
+
+    /// The start is not over in time. Where it is, because the command runs, nothing is to be done.
+    fn late(&self) -> Event {
+        let init = self.init.as_raw_pid();
+        let command = self.command.as_ref().and_then(|pidfd| pid_of(pidfd.as_fd()).ok());
+        let failure = match &self.state {
+            // Init is confined and told so; the command's half is not.
+            State::Entering { enforced: None, ready: true } => {
+                deadline::of_shim(command.unwrap_or(init), Stage::SelfTest)
+            }
+            State::Entering { .. } => deadline::of_shim(init, Stage::Seccomp),
+            State::Entered => deadline::of_shim(command.unwrap_or(init), Stage::Exec),
+            State::Running | State::Stopping { .. } | State::Ended(_) => return Event::Tick,
+        };
+        doing(format!("ending the stage {}: {}", failure.stage.name(), failure.subject));
+        Event::Failed(failure)
     }
 
     fn cpu_time_is_used_up(&self) -> bool {
@@ -253,10 +288,21 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Takes in init, which is gone or killed. One that hangs in the kernel, on a disk or a server that
+    /// does not answer, is not waited for for ever: its uid stays busy.
     fn reap(&self) -> Result<(), StartError> {
-        let pidfd = WaitId::PidFd(self.pidfd.get_ref().as_fd());
-        rustix::io::retry_on_intr(|| rustix::process::waitid(pidfd.clone(), WaitIdOptions::EXITED))
+        let failed = |errno| StartError::call("waitid", "init", errno);
+        let pidfd = self.pidfd.get_ref();
+        let within = Timespec::try_from(REAP_WITHIN).ok();
+        let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
+        let ready = rustix::io::retry_on_intr(|| poll(&mut ended, within.as_ref()));
+        if ready.map_err(failed)? == 0 {
+            return Err(failed(Errno::TIMEDOUT)
+                .with_remedy("it was killed and hangs in the kernel: see what it waits for"));
+        }
+        let ended = WaitId::PidFd(pidfd.as_fd());
+        rustix::io::retry_on_intr(|| rustix::process::waitid(ended.clone(), WaitIdOptions::EXITED))
             .map(drop)
-            .map_err(|errno| StartError::call("waitid", "init", errno))
+            .map_err(failed)
     }
 }

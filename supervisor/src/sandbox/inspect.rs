@@ -104,7 +104,7 @@ fn inode(process: &str, namespace: &str) -> Result<u64, StartError> {
 }
 
 /// The number of a process behind a pidfd, which stays its own as long as init has not reaped it.
-fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32, StartError> {
+pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32, StartError> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     text.lines()

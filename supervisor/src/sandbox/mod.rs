@@ -5,6 +5,7 @@
 
 mod ahead;
 mod channel;
+mod deadline;
 mod driver;
 mod error;
 mod idmap;
@@ -19,7 +20,8 @@ pub mod state;
 mod stdio;
 mod watch;
 
-pub use ahead::Ahead;
+pub use ahead::{Ahead, Late};
+pub(crate) use deadline::{REMEDY as LATE, doing};
 pub use error::StartError;
 pub use receipt::{Receipt, RunResult, sha256};
 
@@ -27,6 +29,7 @@ use crate::cgroup::{Group, Placement, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
 use ahead::Made;
+use deadline::START_WITHIN;
 use driver::Driver;
 use inspect::Inspected;
 use receipt::Facts;
@@ -85,7 +88,9 @@ pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, S
     let settings = Settings::read()?;
     let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
     let tree = Tree::find(&placement)?;
+    doing("looking at the host");
     let host = host::probe(&wanted(profile), tree.facts());
+    doing("leasing a uid");
     let held = Pool::open(settings.uids, &RunDir::open()?)?.acquire()?;
     let lease = Lease {
         id: format!("{}-{}", profile.name(), held.uid),
@@ -147,6 +152,7 @@ pub fn run(
     receipt: Option<WriteReceipt<'_>>,
 ) -> Result<Finished, StartError> {
     let Prepared { resolved, host, tree, held } = prepare(request.profile, request.invocation)?;
+    doing("making the cgroup");
     let group = match &resolved.outside.cgroup {
         Some(limits) => match Group::create(&tree, &resolved.plan.id, limits) {
             Ok(group) => Some(group),
@@ -228,40 +234,38 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
+        let Request { profile, since, ahead, digest, .. } = self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
         let encoded =
             wire::encode(plan).map_err(|error| StartError::found("encode", error.to_string()))?;
+        doing("opening what the sandbox is given");
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
-        let idmaps = outside
-            .idmaps
-            .iter()
-            .map(|map| idmap::namespace(*map))
-            .collect::<Result<Vec<OwnedFd>, _>>()?;
-        let Made { network, shim } = self.request.ahead.made()?;
+        let idmaps: Result<Vec<OwnedFd>, _> =
+            outside.idmaps.iter().map(|map| idmap::namespace(*map)).collect();
+        let idmaps = idmaps?;
+        let Made { network, shim } = ahead.made()?;
         let network = plan.namespaces.network.map(|_| network);
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
         let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned);
         let granted: Vec<BorrowedFd<'_>> = granted.map(AsFd::as_fd).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|error| StartError::found("epoll_create", error.to_string()))?;
+        let runtime = runtime()?;
         let _entered = runtime.enter();
         let signals = Signals::listen()?;
         let mut stdio = Stdio::prepare(plan.command.identity)?;
         let relays = Relays::start(stdio.take_relays(), outside.output)?;
+        doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         // The command's ends, so that their end is seen.
         drop(stdio);
         ran.dead = false;
         let mut driver = Driver::new(self.resolved, self.group, entering, relays, signals)?;
+        driver.starts_by(since + START_WITHIN);
         let facts = |enforced: &Enforced, inspected: &Inspected| {
             Receipt::new(&Facts {
                 resolved: self.resolved,
                 host: self.host,
-                profile: &self.request.profile.to_toml(),
+                profile: &profile.to_toml(),
                 plan: &encoded,
                 enforced,
                 inspected,
@@ -269,19 +273,31 @@ impl Running<'_> {
             .text()
         };
         let mut held = None;
+        let mut ahead = Some(ahead);
         let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
             if let Some(write) = &mut receipt {
+                doing("writing the receipt");
                 write(&facts(enforced, inspected)?)?;
             }
+            // Nothing that follows can keep the command from starting.
+            drop(ahead.take());
             held = Some((enforced.clone(), inspected.clone()));
             Ok(())
         }));
         ran.dead = driver.is_dead();
         ran.went = driver.went();
         // Where nobody reads it before the start, the command need not wait for it to be made.
-        if let Some((enforced, inspected)) = held.filter(|_| self.request.digest) {
+        if let Some((enforced, inspected)) = held.filter(|_| digest) {
             ran.receipt_sha256 = sha256(facts(&enforced, &inspected)?.as_bytes());
         }
         end
     }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| StartError::found("epoll_create", error.to_string()))
 }
