@@ -49,6 +49,8 @@ pub enum Need {
     Landlock(i64),
     /// The unified cgroup hierarchy with controllers in it.
     CgroupV2,
+    /// systemd as the service manager of this machine, of this version or newer.
+    Systemd(u32),
     /// cgroup v1 hierarchies with the memory controller in one of them.
     CgroupV1,
     /// A program at this path.
@@ -68,6 +70,7 @@ impl Need {
                 let abi = raw::landlock_abi().unwrap_or(0);
                 (abi < wanted).then(|| format!("Landlock ABI {wanted}; this kernel has {abi}"))
             }
+            Self::Systemd(wanted) => systemd(wanted),
             Self::CgroupV2 => missing("/sys/fs/cgroup/cgroup.controllers"),
             Self::CgroupV1 => missing("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
             Self::Program(path) | Self::Path(path) => missing(path),
@@ -76,6 +79,20 @@ impl Need {
                 Ok(None) | Err(_) => Some(format!("{path} in root's home; root has none")),
             },
         }
+    }
+}
+
+/// sd_booted(3), and what systemctl says of its version.
+fn systemd(wanted: u32) -> Option<String> {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return Some(String::from("systemd; this machine runs without it"));
+    }
+    let told = std::process::Command::new("/usr/bin/systemctl").arg("--version").output().ok();
+    let told = told.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+    let version = told.split_whitespace().nth(1).and_then(|word| word.parse::<u32>().ok());
+    match version {
+        Some(version) if version >= wanted => None,
+        found => Some(format!("systemd {wanted}; this machine has {found:?}")),
     }
 }
 

@@ -3,7 +3,8 @@
 //! One program plays every part: it runs the cases ([`runner`]), is each case (`alone`, then the
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
-//! Read in this order: [`case`], `runner`, `alone`, [`outside`], [`sandbox`], `launch`, [`run`],
+//! Read in this order: [`case`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
+//! `launch`, [`run`],
 //! [`observers`], [`inside`], [`faults`], [`steps`], [`trial`], [`raw`], `left`.
 #![allow(
     clippy::print_stdout,
@@ -23,6 +24,7 @@ pub mod raw;
 pub mod run;
 mod runner;
 pub mod sandbox;
+pub mod service;
 pub mod steps;
 pub mod trial;
 
@@ -33,6 +35,7 @@ pub use observers::{Canary, Listener, Victim};
 pub use outside::Outside;
 pub use run::Run;
 pub use sandbox::{Running, Sandbox};
+pub use service::Service;
 pub use steps::{Program, Step, Then};
 pub use trial::Trial;
 

@@ -16,6 +16,8 @@ pub struct HostFacts {
     pub landlock: Option<LandlockFacts>,
     /// Where limits of a whole sandbox can be set.
     pub cgroups: CgroupFacts,
+    /// Why a controller is not among those, where it is not.
+    pub cgroup_gaps: BTreeMap<Controller, Gap>,
     /// Whether the supervisor has the privileges that the privileged path needs: root in the initial
     /// user namespace with `CAP_SYS_ADMIN`, `CAP_SETUID`, `CAP_SETGID` and `CAP_MKNOD`.
     pub privileged: bool,
@@ -99,6 +101,15 @@ impl Controller {
             Self::Cpu => "cpu",
         }
     }
+}
+
+/// Why something cannot be had here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Why.
+    pub why: String,
+    /// What to do.
+    pub remedy: String,
 }
 
 /// What is at a path of the host.

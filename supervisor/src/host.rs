@@ -55,6 +55,7 @@ pub fn probe(wanted: &Wanted, cgroups: CgroupFacts) -> HostFacts {
             .ok()
             .map(|abi| LandlockFacts { abi, errata: landlock::errata().unwrap_or(0) }),
         cgroups,
+        cgroup_gaps: BTreeMap::new(),
         privileged: missing_capabilities().is_empty() && in_initial_user_namespace(),
         memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec").exists(),
         open_files_max: rustix::process::getrlimit(Resource::Nofile).maximum,

@@ -12,3 +12,4 @@ pub mod lease;
 pub mod paths;
 pub mod profile_file;
 pub mod sandbox;
+pub mod systemd;

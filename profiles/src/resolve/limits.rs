@@ -106,7 +106,9 @@ impl Deciding<'_> {
 
     fn cgroup(&mut self, processes: Option<u64>) -> Option<CgroupLimits> {
         if self.host.cgroups == CgroupFacts::None {
-            self.lacking("cgroup", "memory, swap, cpus and processes are not limited: no cgroups");
+            let gaps = &self.host.cgroup_gaps;
+            let gap = gaps.values().next();
+            self.lacking_for("cgroup", "memory, swap, cpus and processes are not limited", gap);
             return None;
         }
         let limits = &self.profile.limits;
@@ -120,14 +122,27 @@ impl Deciding<'_> {
             processes,
             v1: Vec::new(),
         };
-        if !memory && (decided.memory.is_some() || decided.swap.is_some()) {
-            self.lacking("cgroup.memory", "memory and swap are not limited: no memory controller");
-        }
-        if !cpu && decided.cpu_milli.is_some() {
-            self.lacking("cgroup.cpu", "cpus are not limited: no cpu controller");
-        }
-        if !pids && decided.processes.is_some() {
-            self.lacking("cgroup.pids", "processes are limited per user alone: no pids controller");
+        for (controller, asked, what) in [
+            (
+                Controller::Memory,
+                decided.memory.is_some() || decided.swap.is_some(),
+                "memory and swap are not limited: no memory controller",
+            ),
+            (
+                Controller::Cpu,
+                decided.cpu_milli.is_some(),
+                "cpus are not limited: no cpu controller",
+            ),
+            (
+                Controller::Pids,
+                decided.processes.is_some(),
+                "processes are limited per user alone: no pids controller",
+            ),
+        ] {
+            if asked && !has(controller) {
+                let gap = self.host.cgroup_gaps.get(&controller);
+                self.lacking_for(&format!("cgroup.{}", controller.name()), what, gap);
+            }
         }
         if !memory {
             (decided.memory, decided.swap) = (None, None);

@@ -17,7 +17,7 @@ mod trees;
 mod view;
 
 use crate::Problem;
-use crate::host::{HostFacts, Lease};
+use crate::host::{Gap, HostFacts, Lease};
 use crate::origin::Origin;
 use crate::resolved::{Outside, Resolved, Waived};
 use crate::schema::{Mode, Profile};
@@ -121,14 +121,21 @@ impl Deciding<'_> {
 
     /// The host lacks something: the run says so where the profile lets it, else there is none.
     fn lacking(&mut self, key: &str, what: &str) {
+        self.lacking_for(key, what, None);
+    }
+
+    /// The same, where it is known why and what to do about it.
+    fn lacking_for(&mut self, key: &str, what: &str, gap: Option<&Gap>) {
+        let what = gap.map_or(what.to_owned(), |gap| format!("{what}: {}", gap.why));
+        let remedy = gap.map_or(String::new(), |gap| format!("{}; or ", gap.remedy));
         match self.profile.require.waives(key) {
-            Some(key) => self.waived.push(Waived { key, what: what.to_owned() }),
+            Some(key) => self.waived.push(Waived { key, what }),
             None => {
                 let origin = Origin::named("this host", &format!("require.{key}"));
                 self.refuse(
                     &origin,
                     what,
-                    format!("write [require] {key} = \"if-available\" to run without it"),
+                    format!("{remedy}write [require] {key} = \"if-available\" to run without it"),
                 );
             }
         }

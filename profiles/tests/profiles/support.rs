@@ -23,6 +23,7 @@ pub(crate) fn typical() -> HostFacts {
         cgroups: CgroupFacts::V2 {
             controllers: vec![Controller::Memory, Controller::Pids, Controller::Cpu],
         },
+        cgroup_gaps: BTreeMap::new(),
         privileged: true,
         memfd_noexec: true,
         last_syscall: 469,

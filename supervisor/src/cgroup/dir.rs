@@ -84,6 +84,11 @@ impl Dir {
             .map_err(|errno| CgroupError::refused("faccessat", &self.label, errno))
     }
 
+    /// Whose it is.
+    pub(crate) fn owner(&self) -> Option<u32> {
+        rustix::fs::fstat(&self.fd).ok().map(|stat| stat.st_uid)
+    }
+
     /// Its inode number, which on v2 is the kernel's cgroup id.
     pub(crate) fn inode(&self) -> Result<u64, CgroupError> {
         rustix::fs::fstat(&self.fd)

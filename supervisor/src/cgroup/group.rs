@@ -1,8 +1,9 @@
 //! The group of one sandbox: made and limited before anybody joins, emptied and removed at the end.
 
 use super::dir::{Claim, Dir};
+use super::node::V2Node;
 use super::sweep::reclaim;
-use super::tree::{LEAF, Layout, PREFIX, Tree, V2Node, mark};
+use super::tree::{Layout, PREFIX, Tree};
 use super::{CgroupError, Usage, usage, v1, v2};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, Timespec};
@@ -71,8 +72,8 @@ impl Group {
                 let why = tree.missing().first();
                 return Err(CgroupError::found(
                     "mkdirat",
-                    format!("{id}: {}", why.map_or("no cgroups", |missing| &missing.why)),
-                    why.map_or("see sandboxd doctor", |missing| &missing.remedy),
+                    format!("{id}: {}", why.map_or("no cgroups", |missing| &missing.gap.why)),
+                    why.map_or("see sandboxd doctor", |missing| &missing.gap.remedy),
                 ));
             }
         }
@@ -90,14 +91,7 @@ impl Group {
                 return Err(tree.lacks(controller));
             }
         }
-        let enabled = v2::listed(&node.base, "cgroup.subtree_control")?;
-        if node.offered.iter().any(|offered| !enabled.contains(offered)) {
-            if node.leave_first {
-                node.base.ensure(LEAF)?.write("cgroup.procs", "0")?;
-                mark(&node.base)?;
-            }
-            v2::enable(&node.base, &node.offered)?;
-        }
+        node.enable()?;
         let container = tree.ensure_container(&node.base)?;
         v2::enable(&container, &node.offered)?;
         let dir = claim(&container, &self.id)?;

@@ -4,7 +4,7 @@
 //! Nothing outside this folder knows which of them the host has.
 //!
 //! Read in this order: [`mounts`] (what `/proc` says about hierarchies), [`tree`] (where groups can
-//! be made, the host facts), [`dir`](mod@dir) (one directory of one hierarchy, held by descriptor),
+//! be made, the host facts), `node` (whose that is on v2), [`dir`](mod@dir) (one directory of one hierarchy, held by descriptor),
 //! [`v1`] and [`v2`] (limits as files), [`group`] (one sandbox's group), [`usage`], [`sweep`].
 //!
 //! # Where groups lie
@@ -21,6 +21,7 @@ pub mod dir;
 mod error;
 pub mod group;
 pub mod mounts;
+mod node;
 pub mod sweep;
 pub mod tree;
 pub mod usage;

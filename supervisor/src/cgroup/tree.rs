@@ -1,13 +1,17 @@
 //! Where groups can be made on this host: found once per run, from two files of `/proc` and a look
 //! at each hierarchy. Nothing is made or written here.
 
+use super::CgroupError;
 use super::dir::Dir;
 use super::mounts::{Hierarchy, hierarchies};
-use super::{CgroupError, v2};
-use sandboxd_profiles::host::{CgroupFacts, Controller};
-use std::path::Path;
+use super::node::{self, Found, V2Node};
+use crate::systemd::scope;
+use sandboxd_profiles::host::{CgroupFacts, Controller, Gap};
+use std::collections::BTreeMap;
 
-const ALL: [Controller; 3] = [Controller::Memory, Controller::Pids, Controller::Cpu];
+/// Those that limits are set with.
+pub(crate) const CONTROLLERS: [Controller; 3] =
+    [Controller::Memory, Controller::Pids, Controller::Cpu];
 
 /// What the names of groups begin with, so that they are told from others' in the same directory. The
 /// dot is what an operator's own name for a directory cannot have: that one is never swept as a group.
@@ -31,10 +35,8 @@ pub enum Placement {
 pub struct Missing {
     /// Which.
     pub controller: Controller,
-    /// Why.
-    pub why: String,
-    /// What to do.
-    pub remedy: String,
+    /// Why, and what to do.
+    pub gap: Gap,
 }
 
 /// Where groups can be made.
@@ -44,6 +46,10 @@ pub struct Tree {
     /// The directory that holds them, where not the base itself.
     container: Option<String>,
     missing: Vec<Missing>,
+    /// Where that is and whose it is, in words.
+    placed: String,
+    /// The cgroup that this process is in and systemd would take it out of, into a scope of its own.
+    asks_from: Option<String>,
 }
 
 #[derive(Debug)]
@@ -62,16 +68,6 @@ pub(crate) struct V1Node {
     /// Those of ours that are mounted together there.
     pub(crate) controllers: Vec<Controller>,
     pub(crate) base: Dir,
-}
-
-/// Below what groups are made in the v2 hierarchy.
-#[derive(Debug)]
-pub(crate) struct V2Node {
-    pub(crate) base: Dir,
-    /// What a child can have.
-    pub(crate) offered: Vec<Controller>,
-    /// Whether the supervisor must move into a leaf before controllers can be turned on.
-    pub(crate) leave_first: bool,
 }
 
 impl Tree {
@@ -95,32 +91,93 @@ impl Tree {
             }
         }
         let v1 = |hierarchy: &Hierarchy| {
-            ALL.iter().any(|ours| hierarchy.controllers.iter().any(|name| name == ours.name()))
+            CONTROLLERS
+                .iter()
+                .any(|ours| hierarchy.controllers.iter().any(|name| name == ours.name()))
         };
-        let mut missing = Vec::new();
         let unified = seen.iter().find(|hierarchy| hierarchy.unified);
-        let layout = if seen.iter().any(v1) {
-            let unified = unified.and_then(|hierarchy| base(hierarchy).ok());
-            Layout::V1 { nodes: v1_nodes(&seen, &mut missing), unified }
-        } else {
-            match unified.map(|hierarchy| v2_node(hierarchy, placement, &mut missing)) {
-                Some(Ok(node)) => Layout::V2(node),
-                Some(Err(error)) => {
-                    absent(&mut missing, &ALL, &error.to_string(), &error.remedy);
-                    Layout::None
-                }
-                None => {
-                    absent(
-                        &mut missing,
-                        &ALL,
-                        "no cgroup file system is mounted",
-                        "mount -t cgroup2 none /sys/fs/cgroup",
-                    );
-                    Layout::None
-                }
-            }
+        let mut tree = Self {
+            layout: Layout::None,
+            container,
+            missing: Vec::new(),
+            placed: String::from("nowhere"),
+            asks_from: None,
         };
-        Ok(Self { layout, container, missing })
+        if seen.iter().any(v1) {
+            let unified = unified.and_then(|hierarchy| base(hierarchy).ok());
+            tree.layout = Layout::V1 { nodes: v1_nodes(&seen, &mut tree.missing), unified };
+            tree.placed = match placement {
+                Placement::Own => String::from("in the supervisor's own, of each hierarchy"),
+                Placement::Below(name) => format!("below {name}, of each hierarchy"),
+            };
+            return Ok(tree);
+        }
+        match unified {
+            Some(hierarchy) => tree.look(hierarchy, placement),
+            None => absent(
+                &mut tree.missing,
+                &CONTROLLERS,
+                "no cgroup file system is mounted",
+                "mount -t cgroup2 none /sys/fs/cgroup",
+            ),
+        }
+        Ok(tree)
+    }
+
+    /// The same, and where systemd has this process in a cgroup that it did not delegate, asks it
+    /// for a scope first. That moves the process, so it is for those that run sandboxes.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn settle(placement: &Placement) -> Result<Self, CgroupError> {
+        let mut tree = Self::find(placement)?;
+        let Some(own) = tree.asks_from.take() else { return Ok(tree) };
+        match scope::enter(&own) {
+            Ok(()) => Self::find(placement),
+            Err(no) => {
+                tree.missing.clear();
+                absent(&mut tree.missing, &CONTROLLERS, &no.what, &no.remedy);
+                Ok(tree)
+            }
+        }
+    }
+
+    fn look(&mut self, hierarchy: &Hierarchy, placement: &Placement) {
+        match node::find(hierarchy, placement, &mut self.missing) {
+            Ok(Found::Node(node, words)) => {
+                self.layout = Layout::V2(node);
+                self.placed = words;
+            }
+            Ok(Found::Ask(own)) => {
+                absent(
+                    &mut self.missing,
+                    &CONTROLLERS,
+                    &format!("systemd did not delegate {own}, where sandboxd is"),
+                    "none needed: a run asks systemd for a scope of its own",
+                );
+                self.placed =
+                    String::from("in a scope of its own, which each run asks systemd for");
+                self.asks_from = Some(own);
+            }
+            Ok(Found::Foreign(why, remedy)) => {
+                absent(&mut self.missing, &CONTROLLERS, &why, remedy);
+            }
+            Err(error) => {
+                absent(&mut self.missing, &CONTROLLERS, &error.to_string(), &error.remedy);
+            }
+        }
+    }
+
+    /// The same, as `resolve` needs to know it.
+    #[must_use]
+    pub fn gaps(&self) -> BTreeMap<Controller, Gap> {
+        self.missing.iter().map(|one| (one.controller, one.gap.clone())).collect()
+    }
+
+    /// Where groups are made and whose that is, in words.
+    #[must_use]
+    pub fn placed(&self) -> &str {
+        &self.placed
     }
 
     /// What `resolve` needs to know of it.
@@ -166,7 +223,7 @@ impl Tree {
         let known = self.missing.iter().find(|missing| missing.controller == controller);
         let (why, remedy) = known.map_or(
             ("the plan names no hierarchy for it", "resolve the profile again on this host"),
-            |missing| (missing.why.as_str(), missing.remedy.as_str()),
+            |missing| (missing.gap.why.as_str(), missing.gap.remedy.as_str()),
         );
         CgroupError::found("limit", format!("{}: {why}", controller.name()), remedy)
     }
@@ -187,16 +244,15 @@ fn proc(name: &str) -> Result<String, CgroupError> {
     Ok(text)
 }
 
-fn absent(missing: &mut Vec<Missing>, which: &[Controller], why: &str, remedy: &str) {
+pub(crate) fn absent(missing: &mut Vec<Missing>, which: &[Controller], why: &str, remedy: &str) {
     missing.extend(which.iter().map(|controller| Missing {
         controller: *controller,
-        why: why.to_owned(),
-        remedy: remedy.to_owned(),
+        gap: Gap { why: why.to_owned(), remedy: remedy.to_owned() },
     }));
 }
 
 /// The directory below which groups are made, if one can be made there.
-fn base(hierarchy: &Hierarchy) -> Result<Dir, CgroupError> {
+pub(crate) fn base(hierarchy: &Hierarchy) -> Result<Dir, CgroupError> {
     let Some(own) = &hierarchy.own else {
         return Err(CgroupError::found(
             "open",
@@ -212,7 +268,7 @@ fn base(hierarchy: &Hierarchy) -> Result<Dir, CgroupError> {
 fn v1_nodes(seen: &[Hierarchy], missing: &mut Vec<Missing>) -> Vec<V1Node> {
     let mut nodes = Vec::new();
     for hierarchy in seen.iter().filter(|hierarchy| !hierarchy.unified) {
-        let ours: Vec<Controller> = ALL
+        let ours: Vec<Controller> = CONTROLLERS
             .into_iter()
             .filter(|ours| hierarchy.controllers.iter().any(|name| name == ours.name()))
             .collect();
@@ -239,7 +295,8 @@ fn v1_nodes(seen: &[Hierarchy], missing: &mut Vec<Missing>) -> Vec<V1Node> {
     let mounted = |ours: &Controller| {
         seen.iter().any(|hierarchy| hierarchy.controllers.iter().any(|name| name == ours.name()))
     };
-    let unmounted: Vec<Controller> = ALL.into_iter().filter(|ours| !mounted(ours)).collect();
+    let unmounted: Vec<Controller> =
+        CONTROLLERS.into_iter().filter(|ours| !mounted(ours)).collect();
     absent(
         missing,
         &unmounted,
@@ -247,86 +304,4 @@ fn v1_nodes(seen: &[Hierarchy], missing: &mut Vec<Missing>) -> Vec<V1Node> {
         "mount -t cgroup -o <controller> none /sys/fs/cgroup/<controller>",
     );
     nodes
-}
-
-fn v2_node(
-    hierarchy: &Hierarchy,
-    placement: &Placement,
-    missing: &mut Vec<Missing>,
-) -> Result<V2Node, CgroupError> {
-    const DELEGATE: &str = "run it in a cgroup of its own: systemd-run --scope -p Delegate=yes sandboxd …; or name a parent in /etc/sandboxd/config.toml: [cgroups] parent = \"sandboxd\"";
-    let own = node_of(hierarchy)?;
-    let base = own.base;
-    let available = v2::listed(&base, "cgroup.controllers")?;
-    let enabled = v2::listed(&base, "cgroup.subtree_control")?;
-    let (offered, leave_first) = if available.iter().all(|one| enabled.contains(one)) {
-        (enabled, false)
-    } else if let Placement::Below(_) = placement {
-        // An operator's word for where groups lie is no word for changing what is above them.
-        (enabled, false)
-    } else if !base.has("cgroup.type") || own.left {
-        // The root of the whole hierarchy is exempt from the rule that a node has either processes
-        // or controllers for its children; a node that the supervisor left has none.
-        (available.clone(), false)
-    } else {
-        let me = rustix::process::getpid().as_raw_nonzero().get();
-        match base.processes()?.as_slice() {
-            [] => (available.clone(), false),
-            [only] if *only == me => (available.clone(), true),
-            _ => (enabled, false),
-        }
-    };
-    let lacks: Vec<Controller> = ALL.into_iter().filter(|ours| !offered.contains(ours)).collect();
-    for controller in lacks {
-        let (why, remedy) = if available.contains(&controller) {
-            ("the supervisor shares its cgroup with other processes", DELEGATE)
-        } else {
-            ("it is not delegated to the supervisor's cgroup, or the kernel lacks it", DELEGATE)
-        };
-        absent(missing, &[controller], why, remedy);
-    }
-    Ok(V2Node { base, offered, leave_first })
-}
-
-struct Own {
-    base: Dir,
-    /// Whether the supervisor already sits in a leaf of the node.
-    left: bool,
-}
-
-/// The supervisor's own node: its cgroup, or the one above if it sits in the leaf `supervisor` of a
-/// node that is its own. That it is shows by systemd's mark of delegation, or by ours.
-fn node_of(hierarchy: &Hierarchy) -> Result<Own, CgroupError> {
-    if let Some(own) = &hierarchy.own
-        && own.file_name().is_some_and(|name| name == LEAF)
-    {
-        let above = own.parent().unwrap_or(Path::new("")).to_owned();
-        let node = Hierarchy { own: Some(above), ..hierarchy.clone() };
-        if let Ok(node) = base(&node)
-            && is_marked(&node)
-        {
-            return Ok(Own { base: node, left: true });
-        }
-    }
-    Ok(Own { base: base(hierarchy)?, left: false })
-}
-
-/// Marks a node whose processes were moved into a leaf, so that a supervisor that is started from the
-/// leaf finds it. Extended attributes of cgroups since kernel 3.7, `user.` ones since 5.7.
-pub(crate) fn mark(node: &Dir) -> Result<(), CgroupError> {
-    rustix::fs::fsetxattr(node, MARK, b"1", rustix::fs::XattrFlags::empty())
-        .map_err(|errno| CgroupError::refused("fsetxattr", node.label(), errno))
-}
-
-const MARK: &str = "user.sandboxd";
-
-/// systemd marks a delegated cgroup with an extended attribute, `CGROUP_DELEGATION.md`.
-fn is_marked(node: &Dir) -> bool {
-    ["trusted.delegate", "user.delegate", MARK].into_iter().any(|name| {
-        let mut value = [0; 8];
-        matches!(
-            rustix::fs::fgetxattr(node, name, &mut value),
-            Ok(length) if value.get(..length) == Some(b"1")
-        )
-    })
 }

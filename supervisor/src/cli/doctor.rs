@@ -110,19 +110,19 @@ fn cgroups() -> Vec<Finding> {
             }];
         }
     };
-    match Tree::find(&placement) {
+    match Tree::settle(&placement) {
         Ok(tree) => {
             let found = Finding {
                 mechanism: "cgroups",
                 works: tree.missing().is_empty(),
-                evidence: hierarchies(&tree.facts()),
+                evidence: format!("{}; {}", hierarchies(&tree.facts()), tree.placed()),
                 remedy: String::from("see the controllers below"),
             };
             let missing = tree.missing().iter().map(|one| Finding {
                 mechanism: one.controller.name(),
                 works: false,
-                evidence: one.why.clone(),
-                remedy: one.remedy.clone(),
+                evidence: one.gap.why.clone(),
+                remedy: one.gap.remedy.clone(),
             });
             std::iter::once(found).chain(missing).collect()
         }

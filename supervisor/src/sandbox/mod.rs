@@ -87,9 +87,10 @@ pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, S
     check_privileges()?;
     let settings = Settings::read()?;
     let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
-    let tree = Tree::find(&placement)?;
+    let tree = Tree::settle(&placement)?;
     doing("looking at the host");
-    let host = host::probe(&wanted(profile), tree.facts());
+    let mut host = host::probe(&wanted(profile), tree.facts());
+    host.cgroup_gaps = tree.gaps();
     doing("leasing a uid");
     let held = Pool::open(settings.uids, &RunDir::open()?)?.acquire()?;
     let lease = Lease {
@@ -165,8 +166,14 @@ pub fn run(
     };
     let since = request.since;
     let mut ran = Ran { dead: true, ..Ran::default() };
-    let end = Running { request, resolved: &resolved, host: &host, group: group.as_ref() }
-        .run(receipt, &mut ran);
+    let running = Running {
+        request,
+        resolved: &resolved,
+        host: &host,
+        group: group.as_ref(),
+        placed: tree.placed(),
+    };
+    let end = running.run(receipt, &mut ran);
     let usage = group.as_ref().map(Group::usage).unwrap_or_default();
     let mut left = Vec::new();
     clean_up(group, held, ran.dead, &mut left);
@@ -230,6 +237,7 @@ struct Running<'a> {
     resolved: &'a Resolved,
     host: &'a HostFacts,
     group: Option<&'a Group>,
+    placed: &'a str,
 }
 
 impl Running<'_> {
@@ -269,6 +277,7 @@ impl Running<'_> {
                 plan: &encoded,
                 enforced,
                 inspected,
+                placed: self.placed,
             })
             .text()
         };

@@ -41,6 +41,8 @@ pub struct Receipt {
     pub uid: u32,
     /// The command's gid.
     pub gid: u32,
+    /// Where its cgroups lie and whose that place is, in words.
+    pub cgroup_placement: String,
     /// The sandbox as seen from outside.
     pub outside: Inspected,
 }
@@ -62,6 +64,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) plan: &'a [u8],
     pub(crate) enforced: &'a Enforced,
     pub(crate) inspected: &'a Inspected,
+    pub(crate) placed: &'a str,
 }
 
 impl Receipt {
@@ -82,6 +85,7 @@ impl Receipt {
             probes: facts.enforced.clone(),
             uid: command.identity.uid,
             gid: command.identity.gid,
+            cgroup_placement: facts.placed.to_owned(),
             outside: facts.inspected.clone(),
         }
     }

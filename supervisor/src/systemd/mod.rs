@@ -1,0 +1,12 @@
+//! What this process and the service manager have to do with each other, systemd(1).
+//!
+//! Read in this order: [`scope`] (a cgroup of one's own, asked for), [`bus`] (how it is asked).
+
+mod bus;
+pub mod scope;
+
+/// Whether systemd manages this machine, as sd_booted(3) finds it.
+#[must_use]
+pub fn is_booted() -> bool {
+    std::fs::symlink_metadata("/run/systemd/system").is_ok_and(|found| found.is_dir())
+}
