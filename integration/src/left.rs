@@ -1,6 +1,6 @@
 //! What a case left behind: processes, cgroups, mounts, leases, files.
 
-use crate::{Outside, alone};
+use crate::{Outside, alone, patience};
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -22,7 +22,7 @@ pub(crate) fn behind(
     before: &BTreeSet<String>,
 ) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    let until = Instant::now() + GONE_WITHIN;
+    let until = Instant::now() + patience(GONE_WITHIN);
     let mut living = living(outside, own)?;
     while !living.is_empty() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(20));
@@ -115,7 +115,7 @@ pub(crate) fn remove_cgroup(path: &Path) -> Result<()> {
     for child in folders(path)? {
         remove_cgroup(&child)?;
     }
-    let until = Instant::now() + GONE_WITHIN;
+    let until = Instant::now() + patience(GONE_WITHIN);
     loop {
         match fs::remove_dir(path) {
             Err(error) if Instant::now() < until && error.raw_os_error() == Some(libc::EBUSY) => {

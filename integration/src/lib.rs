@@ -4,8 +4,8 @@
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
 //! Read in this order: [`case`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
-//! `launch`, [`run`],
-//! [`observers`], [`inside`], [`faults`], [`steps`], [`trial`], [`raw`], `left`.
+//! `launch`, [`run`], [`observers`], [`inside`], [`faults`], [`steps`], [`trial`], [`raw`], `left`,
+//! [`mod@patience`], `facts`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,12 +14,14 @@
 
 mod alone;
 pub mod case;
+mod facts;
 pub mod faults;
 pub mod inside;
 mod launch;
 mod left;
 pub mod observers;
 pub mod outside;
+pub mod patience;
 pub mod raw;
 pub mod run;
 mod runner;
@@ -33,6 +35,7 @@ pub use faults::Fault;
 pub use inside::Inside;
 pub use observers::{Canary, Listener, Victim};
 pub use outside::Outside;
+pub use patience::patience;
 pub use run::Run;
 pub use sandbox::{Running, Sandbox};
 pub use service::Service;
@@ -49,6 +52,7 @@ pub fn main(cases: &'static [Named]) -> ExitCode {
     let outcome = match words.as_slice() {
         ["probe", case, name, rest @ ..] => inside::play(cases, case, name, rest),
         ["launch", rest @ ..] => launch::play(rest),
+        ["facts"] => facts::play(),
         ["case", name] => alone::play(cases, name),
         options => runner::play(cases, options),
     };

@@ -1,12 +1,14 @@
 //! Runs the cases, several at once, each in a process of its own, and says what came of them.
 
-use crate::{Named, alone, left, sandbox};
-use anyhow::{Context as _, Result, bail, ensure};
+use crate::{Named, alone, left, patience, sandbox};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use serde::Serialize;
 use std::fs::{self, File};
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const USAGE: &str = "sandboxd-integration [OPTIONS] [WORDS]
@@ -15,17 +17,28 @@ Runs every case whose name, or one of whose rows, holds one of WORDS; all of the
 
   --list         print the cases, what they promise and which rows they answer
   --jobs N       run N cases at once (default 2)
-  --require-all  a case that this host cannot run is a failure";
+  --require-all  a case that this host cannot run is a failure
+  --results FILE also write what came of each case to FILE, one JSON object a line
+  --slower N     this machine takes up to N times as long as usual: wait so much longer";
 
 struct Options {
     words: Vec<String>,
     list: bool,
     require_all: bool,
     jobs: usize,
+    results: Option<PathBuf>,
+    slower: u32,
 }
 
 fn options(given: &[&str]) -> Result<Option<Options>> {
-    let mut options = Options { words: Vec::new(), list: false, require_all: false, jobs: 2 };
+    let mut options = Options {
+        words: Vec::new(),
+        list: false,
+        require_all: false,
+        jobs: 2,
+        results: None,
+        slower: 1,
+    };
     let mut given = given.iter();
     while let Some(&word) = given.next() {
         match word {
@@ -36,11 +49,19 @@ fn options(given: &[&str]) -> Result<Option<Options>> {
                 let number = given.next().context("--jobs N")?;
                 options.jobs = number.parse().context("--jobs N")?;
             }
+            "--results" => {
+                options.results = Some(given.next().context("--results FILE")?.into());
+            }
+            "--slower" => {
+                let factor = given.next().context("--slower N")?;
+                options.slower = factor.parse().context("--slower N")?;
+            }
             option if option.starts_with('-') => bail!("unknown option {option}\n\n{USAGE}"),
             word => options.words.push(word.to_owned()),
         }
     }
     ensure!(options.jobs > 0, "--jobs must be 1 or more");
+    ensure!(options.slower > 0, "--slower must be 1 or more");
     Ok(Some(options))
 }
 
@@ -71,26 +92,30 @@ pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> 
     );
     sandbox::product()?;
     let next = AtomicUsize::new(0);
-    let tally = Mutex::new([0_u32; 3]);
+    let tally = Mutex::new(Tally::new(options.results.as_deref())?);
+    let broke = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
                 while let Some(named) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let begun = Instant::now();
-                    let outcome = attempt(named, options.require_all);
-                    if let Ok(mut tally) = tally.lock() {
-                        say(named.name, &outcome, begun.elapsed(), &mut tally);
+                    let outcome = attempt(named, &options);
+                    let told = tally
+                        .lock()
+                        .map_err(|_| anyhow!("a job broke off"))
+                        .and_then(|mut tally| tally.tell(named.name, &outcome, begun.elapsed()));
+                    if let Err(error) = told {
+                        eprintln!("{}: {error:#}", named.name);
+                        broke.store(true, Ordering::Relaxed);
                     }
                 }
             });
         }
     });
-    let Ok([passed, failed, skipped]) = tally.into_inner() else { bail!("a job broke off") };
-    match skipped {
-        0 => println!("\n{passed} passed, {failed} failed"),
-        skipped => println!("\n{passed} passed, {failed} failed, {skipped} skipped"),
-    }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    ensure!(!broke.into_inner(), "not every result could be told");
+    let Ok(tally) = tally.into_inner() else { bail!("a job broke off") };
+    println!("\n{}", tally.sum());
+    Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn is_wanted(named: &Named, words: &[String]) -> bool {
@@ -100,48 +125,95 @@ fn is_wanted(named: &Named, words: &[String]) -> bool {
             .any(|word| named.name.contains(word) || named.case.rows.contains(&word.as_str()))
 }
 
-fn say(name: &str, outcome: &Outcome, took: Duration, [passed, failed, skipped]: &mut [u32; 3]) {
-    let seconds = took.as_secs_f64();
-    match outcome {
-        Outcome::Passed => {
-            *passed += 1;
-            println!("ok   {name} {seconds:.2} s");
-        }
-        Outcome::NotRun(why) => {
-            *skipped += 1;
-            println!("not run: {name}: {why}");
-        }
-        Outcome::Failed(text) => {
-            *failed += 1;
-            let mut lines = text.lines();
-            println!("FAILED {name} {seconds:.2} s: {}", lines.next().unwrap_or_default());
-            lines.for_each(|line| println!("    {line}"));
+/// What came of the cases so far.
+struct Tally {
+    passed: u32,
+    failed: u32,
+    skipped: u32,
+    results: Option<File>,
+}
+
+/// A line of `--results`.
+#[derive(Serialize)]
+struct Line<'a> {
+    case: &'a str,
+    outcome: &'static str,
+    /// Why it failed or was not run.
+    why: &'a str,
+    seconds: f64,
+}
+
+impl Tally {
+    fn new(results: Option<&Path>) -> Result<Self> {
+        let open = |path: &Path| {
+            // A pipe is a good place, too.
+            let file = File::options().create(true).append(true).open(path);
+            file.with_context(|| path.display().to_string())
+        };
+        Ok(Self { passed: 0, failed: 0, skipped: 0, results: results.map(open).transpose()? })
+    }
+
+    fn tell(&mut self, case: &str, outcome: &Outcome, took: Duration) -> Result<()> {
+        let seconds = took.as_secs_f64();
+        let (word, why) = match outcome {
+            Outcome::Passed => {
+                self.passed += 1;
+                println!("ok   {case} {seconds:.2} s");
+                ("passed", "")
+            }
+            Outcome::NotRun(why) => {
+                self.skipped += 1;
+                println!("not run: {case}: {why}");
+                ("not run", why.as_str())
+            }
+            Outcome::Failed(text) => {
+                self.failed += 1;
+                let mut lines = text.lines();
+                println!("FAILED {case} {seconds:.2} s: {}", lines.next().unwrap_or_default());
+                lines.for_each(|line| println!("    {line}"));
+                ("failed", text.as_str())
+            }
+        };
+        let Some(results) = &mut self.results else { return Ok(()) };
+        let line = serde_json::to_string(&Line { case, outcome: word, why, seconds })?;
+        // Whole lines at once: two may be written side by side.
+        results.write_all(format!("{line}\n").as_bytes()).context("--results")
+    }
+
+    /// The last line, for whoever counts.
+    fn sum(&self) -> String {
+        let Self { passed, failed, skipped, .. } = self;
+        match skipped {
+            0 => format!("{passed} passed, {failed} failed"),
+            skipped => format!("{passed} passed, {failed} failed, {skipped} skipped"),
         }
     }
 }
 
-fn attempt(named: &Named, require_all: bool) -> Outcome {
+fn attempt(named: &Named, options: &Options) -> Outcome {
     let unmet = named.case.needs.iter().find_map(|need| need.unmet());
-    match (unmet, require_all) {
+    match (unmet, options.require_all) {
         (Some(why), true) => Outcome::Failed(format!("not run: needs {why}")),
         (Some(why), false) => Outcome::NotRun(format!("needs {why}")),
-        (None, _) => match in_its_process(named) {
+        (None, _) => match in_its_process(named, options.slower) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(format!("the harness: {error:#}")),
         },
     }
 }
 
-fn in_its_process(named: &Named) -> Result<Outcome> {
+fn in_its_process(named: &Named, slower: u32) -> Result<Outcome> {
+    let most = Duration::from_secs(named.case.seconds) * slower;
     let mut said = output(named.name)?;
     let mut child = Command::new(std::env::current_exe()?)
         .args(["case", named.name])
+        .env(patience::VARIABLE, slower.to_string())
         .stdin(Stdio::null())
         .stdout(said.try_clone()?)
         .stderr(said.try_clone()?)
         .spawn()?;
     let process = child.id();
-    let ended = wait(&mut child, Duration::from_secs(named.case.seconds));
+    let ended = wait(&mut child, most);
     clear(process)?;
     let mut text = Vec::new();
     said.seek(SeekFrom::Start(0))?;
@@ -151,7 +223,7 @@ fn in_its_process(named: &Named) -> Result<Outcome> {
         Some(status) if status.success() => Outcome::Passed,
         Some(status) if status.code() == Some(i32::from(alone::FAILED)) => Outcome::Failed(text),
         Some(status) => Outcome::Failed(format!("the case broke off: {status}\n{text}")),
-        None => Outcome::Failed(format!("not over after {} s\n{text}", named.case.seconds)),
+        None => Outcome::Failed(format!("not over after {} s\n{text}", most.as_secs())),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::launch::{Launch, RESULT_FD};
 use crate::steps::{self, Step, Then};
-use crate::{Fault, Outside, Run};
+use crate::{Fault, Outside, Run, patience};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -239,7 +239,7 @@ impl Running<'_> {
     /// # Errors
     /// Where they do not come.
     pub fn says(&mut self, words: &str) -> Result<()> {
-        let until = Instant::now() + Duration::from_secs(10);
+        let until = Instant::now() + patience(Duration::from_secs(10));
         while !self.stdout()?.contains(words) {
             if let Some(status) = self.child.try_wait()? {
                 let stderr = fs::read(self.folder.join("stderr"))?;

@@ -18,6 +18,7 @@ mod test;
 mod tidy;
 mod tree;
 mod variants;
+mod vm;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -51,6 +52,8 @@ enum Task {
     Break(variants::Typed),
     /// What things cost, beside others in the same run (needs root)
     Bench(bench::Typed),
+    /// The cases on other kernels, in virtual machines (needs root and QEMU)
+    Vm(vm::Typed),
     /// Run the unit tests and let them rewrite their golden files
     Bless,
 }
@@ -76,6 +79,7 @@ fn perform(task: Task, tree: &Tree) -> anyhow::Result<()> {
         Task::Fuzz(typed) => fuzz::run(tree, &typed),
         Task::Break(typed) => variants::run(tree, &typed),
         Task::Bench(typed) => bench::run(tree, &typed),
+        Task::Vm(typed) => vm::run(tree, &typed),
         Task::Bless => bless::run(tree),
     }
 }

@@ -1,0 +1,23 @@
+//! How long to wait: every deadline of the harness and its cases, stretched on a slow machine.
+//!
+//! An emulated processor takes many times as long. Whoever starts the harness there says so once
+//! (`--slower N`); nothing of it reaches the product.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Tells the factor to a case, which is a process of its own.
+pub(crate) const VARIABLE: &str = "SANDBOXD_TESTS_SLOWER";
+
+/// This long, or longer on a machine that is said to be slower.
+#[must_use]
+pub fn patience(usual: Duration) -> Duration {
+    usual.saturating_mul(slower())
+}
+
+fn slower() -> u32 {
+    static SLOWER: OnceLock<u32> = OnceLock::new();
+    *SLOWER.get_or_init(|| {
+        std::env::var(VARIABLE).ok().and_then(|factor| factor.parse().ok()).unwrap_or(1)
+    })
+}

@@ -1,0 +1,78 @@
+//! `xtask/vm/kernels.toml`: the kernels, and what each must offer.
+
+use crate::tree::Tree;
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+
+pub(super) const FOLDER: &str = "xtask/vm";
+const FILE: &str = "xtask/vm/kernels.toml";
+
+/// All kernels.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Matrix {
+    /// Debian packages in the root file system of every guest.
+    pub(super) packages: Vec<String>,
+    #[serde(rename = "kernel")]
+    kernels: Vec<Kernel>,
+}
+
+/// A kernel, what it is booted with and what it must offer.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Kernel {
+    pub(super) name: String,
+    /// Which one it is, in words.
+    pub(super) what: String,
+    /// The suite of Debian that has it.
+    pub(super) suite: String,
+    /// Its package; `*` stands for anything, and takes the newest that is named so.
+    pub(super) package: String,
+    /// The suite of the root file system.
+    pub(super) root: String,
+    /// Packages in the root file system beside those that every guest has.
+    #[serde(default)]
+    pub(super) programs: Vec<String>,
+    /// Added to the kernel's command line.
+    #[serde(default)]
+    pub(super) command_line: String,
+    pub(super) offers: Offers,
+}
+
+/// What a kernel must offer, as the harness tells it (`facts`).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Offers {
+    /// How its release begins.
+    pub(super) release: String,
+    /// The ABI; 0 where a sandbox must find none.
+    pub(super) landlock: i64,
+    pub(super) cgroups: String,
+    pub(super) controllers: Vec<String>,
+    pub(super) memfd_noexec: bool,
+    pub(super) pidfd_process_group: bool,
+    pub(super) systemd: u32,
+}
+
+impl Matrix {
+    pub(super) fn read(tree: &Tree) -> Result<Self> {
+        toml::from_str(&tree.read(FILE)?).context(FILE)
+    }
+
+    /// The kernels of these names; all of them where there is no name.
+    pub(super) fn named(&self, names: &[String]) -> Result<Vec<&Kernel>> {
+        for name in names {
+            let known: Vec<&str> = self.kernels.iter().map(|one| one.name.as_str()).collect();
+            ensure!(
+                known.contains(&name.as_str()),
+                "no kernel is named {name:?}; {FILE} has {}",
+                known.join(", ")
+            );
+        }
+        Ok(self
+            .kernels
+            .iter()
+            .filter(|kernel| names.is_empty() || names.contains(&kernel.name))
+            .collect())
+    }
+}
