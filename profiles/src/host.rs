@@ -18,9 +18,8 @@ pub struct HostFacts {
     pub cgroups: CgroupFacts,
     /// Why a controller is not among those, where it is not.
     pub cgroup_gaps: BTreeMap<Controller, Gap>,
-    /// Whether the supervisor has the privileges that the privileged path needs: root in the initial
-    /// user namespace with `CAP_SYS_ADMIN`, `CAP_SETUID`, `CAP_SETGID` and `CAP_MKNOD`.
-    pub privileged: bool,
+    /// By what right sandboxes are made here.
+    pub privilege: Privilege,
     /// Whether `vm.memfd_noexec` exists (kernel 6.3) and so a sandbox can forbid fileless execution.
     pub memfd_noexec: bool,
     /// The highest system call number this kernel implements.
@@ -32,10 +31,37 @@ pub struct HostFacts {
     pub users: BTreeMap<String, (u32, u32)>,
     /// Who runs `sandboxd`: the real uid and gid, or under sudo those of the caller.
     pub invoker: (u32, u32),
+    /// The supplementary groups of `sandboxd` itself, its own gid left out.
+    pub groups: Vec<u32>,
     /// The host's links in `/` into another tree: `/bin` to `usr/bin` and the like.
     pub top_links: BTreeMap<HostPath, String>,
     /// What was found at each path that `wanted` named.
     pub paths: BTreeMap<HostPath, PathFact>,
+}
+
+impl HostFacts {
+    /// Whether sandboxes are made by an ordinary user, in a user namespace.
+    #[must_use]
+    pub fn is_rootless(&self) -> bool {
+        self.privilege == Privilege::UserNamespace
+    }
+}
+
+/// By what right the supervisor makes sandboxes, found by doing it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Privilege {
+    /// It is root of the machine: in the initial user namespace, with every capability that is needed.
+    Root,
+    /// It is an ordinary user, whom this host lets be privileged in a user namespace of their own.
+    UserNamespace,
+    /// Neither: it may make no namespaces here.
+    None {
+        /// What refuses it, in words.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
 }
 
 /// Landlock as the kernel tells it.
@@ -215,8 +241,9 @@ pub enum ProtectedKind {
 pub struct Lease {
     /// The sandbox's id: the profile's name and a suffix no other living sandbox has.
     pub id: String,
-    /// The uid, and gid, of the command where the profile says `user = "dynamic"`.
+    /// The uid, and gid, of the command where the profile says `user = "dynamic"`; without root that of
+    /// the caller, who has no other to give.
     pub uid: u32,
-    /// The uid, and gid, of init: never the command's.
+    /// The uid, and gid, of init: never the command's, but for sandboxes made without root.
     pub init_uid: u32,
 }

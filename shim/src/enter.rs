@@ -5,7 +5,7 @@
 //! | session | all | stray descriptors and inherited signal masks would leak into everything after |
 //! | namespaces | root | the cgroup is joined and its namespace made while the host's view is still there |
 //! | root | landlock | a Landlock-restricted task can no longer mount or pivot |
-//! | limits | identity | the OOM score of a process that is not dumpable is root's to write |
+//! | limits | identity | raising a hard limit or lowering the OOM score takes a capability |
 //! | split | identity | init and the command get a uid each, so that neither can trace the other |
 //! | split: bounding set | identity: setresuid | dropping it needs `CAP_SETPCAP`, lost with uid 0 |
 //! | identity: groups, gid | identity: uid | once the uid is gone, the gid cannot be changed |

@@ -6,7 +6,7 @@ use rustix::process::Resource;
 use sandboxd_kernel::landlock;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::Wanted;
-use sandboxd_profiles::host::{CgroupFacts, HostFacts, LandlockFacts};
+use sandboxd_profiles::host::{CgroupFacts, HostFacts, LandlockFacts, Privilege};
 use std::collections::BTreeMap;
 
 /// What the privileged path needs, and what it needs it for.
@@ -46,7 +46,7 @@ const LAST_SYSCALLS: &[((u32, u32), u32)] = &[
 
 /// Looks at the host, and at what the profile names.
 #[must_use]
-pub fn probe(wanted: &Wanted, cgroups: CgroupFacts) -> HostFacts {
+pub fn probe(wanted: &Wanted, cgroups: CgroupFacts, privilege: Privilege) -> HostFacts {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     HostFacts {
         last_syscall: last_syscall(&kernel),
@@ -56,11 +56,12 @@ pub fn probe(wanted: &Wanted, cgroups: CgroupFacts) -> HostFacts {
             .map(|abi| LandlockFacts { abi, errata: landlock::errata().unwrap_or(0) }),
         cgroups,
         cgroup_gaps: BTreeMap::new(),
-        privileged: missing_capabilities().is_empty() && in_initial_user_namespace(),
+        privilege,
         memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec").exists(),
         open_files_max: rustix::process::getrlimit(Resource::Nofile).maximum,
         users: users(),
         invoker: invoker(),
+        groups: groups(),
         top_links: paths::top_links(),
         paths: paths::look(wanted),
     }
@@ -73,9 +74,14 @@ pub fn missing_capabilities() -> Vec<Capability> {
     NEEDED.iter().map(|(one, _)| *one).filter(|one| !have.contains(one)).collect()
 }
 
-/// Whether root here is root of the machine: the whole id range maps onto itself.
+/// Whether this process has every capability that is needed, and has it of the machine.
 #[must_use]
-pub fn in_initial_user_namespace() -> bool {
+pub fn is_root_of_the_machine() -> bool {
+    missing_capabilities().is_empty() && in_initial_user_namespace()
+}
+
+/// The whole id range maps onto itself.
+fn in_initial_user_namespace() -> bool {
     std::fs::read_to_string("/proc/self/uid_map")
         .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
@@ -101,9 +107,22 @@ fn users() -> BTreeMap<String, (u32, u32)> {
         .collect()
 }
 
+/// The uid and gid of this process.
+#[must_use]
+pub fn own_ids() -> (u32, u32) {
+    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+}
+
+/// Its supplementary groups, its own gid left out.
+fn groups() -> Vec<u32> {
+    let (_, own) = own_ids();
+    let all = rustix::process::getgroups().unwrap_or_default();
+    all.into_iter().map(rustix::process::Gid::as_raw).filter(|gid| *gid != own).collect()
+}
+
 /// Who runs `sandboxd`: under sudo, whoever called it.
 fn invoker() -> (u32, u32) {
-    let own = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let own = own_ids();
     let id = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     match (own, id("SUDO_UID"), id("SUDO_GID")) {
         ((0, _), Some(uid), Some(gid)) => (uid, gid),

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod host;
 pub mod lease;
 pub mod paths;
+pub mod privilege;
 pub mod profile_file;
 pub mod sandbox;
 pub mod systemd;

@@ -54,12 +54,14 @@ impl Deciding<'_> {
             Rlimit { resource: Resource::Nice, value: 0 },
             Rlimit { resource: Resource::Rtprio, value: 0 },
         ];
-        // Counted per user: another user's processes elsewhere must not count. One more than the cgroup
-        // lets be, where there is one, because only the cgroup tells how often it refused.
-        let own_user = identity.uid == self.lease.uid;
+        // Counted per user, and per user namespace: another user's processes elsewhere must not count.
+        // One more than the cgroup lets be, where there is one, because only the cgroup tells how often
+        // it refused; and one for init, where it is the same user.
+        let rootless = self.host.is_rootless();
+        let own_user = identity.uid == self.lease.uid || rootless;
         let counted = self.host.cgroups.controllers().contains(&Controller::Pids);
         if let (true, Some(processes)) = (own_user, processes) {
-            let value = processes.saturating_add(u64::from(counted));
+            let value = processes.saturating_add(u64::from(counted) + u64::from(rootless));
             rlimits.push(Rlimit { resource: Resource::Nproc, value });
         }
         // No process can use more than all of them together may. A second later than the supervisor,
@@ -108,7 +110,13 @@ impl Deciding<'_> {
         if self.host.cgroups == CgroupFacts::None {
             let gaps = &self.host.cgroup_gaps;
             let gap = gaps.values().next();
-            self.lacking_for("cgroup", "memory, swap, cpus and processes are not limited", gap);
+            // Without root they are counted in the sandbox's own user namespace.
+            let what = if self.host.is_rootless() {
+                "memory, swap and cpus are not limited as a whole"
+            } else {
+                "memory, swap, cpus and processes are not limited"
+            };
+            self.lacking_for("cgroup", what, gap);
             return None;
         }
         let limits = &self.profile.limits;
@@ -160,7 +168,7 @@ impl Deciding<'_> {
     /// Whether nothing may be executed without a file.
     pub(super) fn noexec_memfd(&self) -> bool {
         let fileless = self.profile.syscalls.fileless_exec.as_ref().is_some_and(|word| word.value);
-        !fileless && self.host.memfd_noexec
+        !fileless && self.host.memfd_noexec && !self.host.is_rootless()
     }
 
     /// That the host can forbid it.
@@ -168,6 +176,11 @@ impl Deciding<'_> {
         let fileless = self.profile.syscalls.fileless_exec.as_ref().is_some_and(|word| word.value);
         if !fileless && !self.host.memfd_noexec {
             self.lacking("memfd_noexec", "programs can be executed from memory, without a file");
+        } else if !fileless && self.host.is_rootless() {
+            self.lacking(
+                "memfd_noexec",
+                "programs can be executed from memory, without a file: only root can forbid it",
+            );
         }
     }
 }

@@ -17,12 +17,13 @@ mod trees;
 mod view;
 
 use crate::Problem;
-use crate::host::{Gap, HostFacts, Lease};
+use crate::host::{Gap, HostFacts, Lease, Privilege};
 use crate::origin::Origin;
 use crate::resolved::{Outside, Resolved, Waived};
 use crate::schema::{Mode, Profile};
 use sandboxd_plan::{
-    Confinement, HostPath, Identity, Namespace, Namespaces, Plan, Root, Session, Text, VERSION, fds,
+    Confinement, HostPath, Identity, Namespace, Namespaces, Owner, Plan, Root, Session, Text,
+    VERSION, fds,
 };
 
 /// What belongs to this one run, and neither to the profile nor to the host.
@@ -51,7 +52,7 @@ pub fn resolve(
     let holds = deciding.holds(&shown);
     let filter = deciding.filter();
     let limits = deciding.limits(identity);
-    let mut grants = Grants::new(&limits, deciding.mode() == Mode::None);
+    let mut grants = Grants::new(&limits, deciding.enters_network());
     let view = deciding.view(&shown, &holds, identity, &mut grants);
     let Some(view) = view else {
         return Err(deciding.into_problems());
@@ -63,7 +64,6 @@ pub fn resolve(
         return Err(deciding.into_problems());
     };
     let probes = deciding.probes(&shown, &landlock, identity);
-    let stub = Identity { uid: lease.init_uid, gid: lease.init_uid };
     let plan = Plan {
         version: VERSION,
         id: lease.id.clone(),
@@ -74,10 +74,10 @@ pub fn resolve(
             network: grants.network(),
             own: deciding.namespaces(),
         },
-        root: Root { ops: view.ops },
+        root: Root { owner: deciding.owner(identity), ops: view.ops },
         limits: limits.plan,
         init: Confinement {
-            identity: stub,
+            identity: deciding.init(identity),
             landlock: landlock::nothing(&landlock),
             syscalls: crate::syscalls::init(),
         },
@@ -135,16 +135,17 @@ impl Deciding<'_> {
                 self.refuse(
                     &origin,
                     what,
-                    format!("{remedy}write [require] {key} = \"if-available\" to run without it"),
+                    format!(
+                        "{remedy}write [require] {key} = \"if-available\", or --set require.{key}='\"if-available\"', to run without it"
+                    ),
                 );
             }
         }
     }
 
     fn privileges(&mut self) {
-        if !self.host.privileged {
-            let origin = Origin::named("this host", "");
-            self.refuse(&origin, "sandboxd has no privileges here", "run it as root, with sudo");
+        if let Privilege::None { what, remedy } = &self.host.privilege {
+            self.refuse(&Origin::named("this host", ""), what, remedy);
         }
     }
 
@@ -158,7 +159,23 @@ impl Deciding<'_> {
         if self.mode() == Mode::None {
             own.push(Namespace::Net);
         }
+        if self.host.is_rootless() {
+            own.push(Namespace::User);
+        }
         own
+    }
+
+    /// Whether the network namespace is there already, for the shim to enter.
+    fn enters_network(&self) -> bool {
+        self.mode() == Mode::None && !self.host.is_rootless()
+    }
+
+    /// Who owns what sandboxd makes inside: root, where the sandbox has one.
+    fn owner(&self, identity: Identity) -> Owner {
+        if self.host.is_rootless() {
+            return Owner { uid: identity.uid, gid: identity.gid };
+        }
+        Owner { uid: 0, gid: 0 }
     }
 
     /// A profile that its own sandbox could rewrite binds nobody the next time.

@@ -14,6 +14,7 @@ use sandboxd_plan::{Identity, Landlock, Probe};
 const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
 const EACCES: i32 = 13;
+const EINVAL: i32 = 22;
 const EROFS: i32 = 30;
 const EAFNOSUPPORT: i32 = 97;
 
@@ -59,7 +60,9 @@ impl Deciding<'_> {
             probes.push(Probe::Socket { family: AF_INET, kind: SOCK_STREAM, protocol: 0, errno });
         }
         if identity.uid != 0 {
-            probes.push(Probe::Setuid { errno: EPERM });
+            // A user namespace in which only the caller exists has no root to become.
+            let errno = if self.host.is_rootless() { EINVAL } else { EPERM };
+            probes.push(Probe::Setuid { errno });
         }
         probes.extend([
             Probe::NoCapabilities,

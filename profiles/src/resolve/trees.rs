@@ -1,7 +1,6 @@
 //! What the profile shows of the host: every entry of `[files]`, checked against what is there.
 
 use super::dangers::danger;
-use super::view::idmap;
 use super::{Deciding, jail, masks};
 use crate::host::{FileKind, Found, Link, PathFact, ProtectedFact};
 use crate::origin::{Origin, Written};
@@ -73,13 +72,13 @@ impl Shown {
     }
 
     /// Leave out what the tree around it shows already, in the same way.
-    fn prune(&mut self, identity: Identity) {
+    fn prune(&mut self, mapped: impl Fn(&Tree) -> bool) {
         let trees = std::mem::take(&mut self.trees);
         for tree in trees {
             // Parents come first, and so are kept already.
             let again = self.parent(&tree).is_some_and(|parent| {
                 let same = parent.host(&tree.to).as_ref() == Some(&tree.from);
-                let owned = parent.owner == tree.owner || idmap(&tree, identity).is_none();
+                let owned = parent.owner == tree.owner || !mapped(&tree);
                 same && owned && parent.includes(&tree) && !tree.socket
             });
             if !again {
@@ -131,13 +130,21 @@ impl Deciding<'_> {
             reason: bind.reason.is_some(),
         });
         for entry in grants.chain(binds) {
-            self.show(&entry, &mut shown);
+            if !self.is_nowhere(&entry) {
+                self.show(&entry, &mut shown);
+            }
         }
         self.show_resolver(&mut shown);
         shown.trees.sort_by(|one, other| one.to.cmp(&other.to));
         self.top_links(&mut shown);
-        shown.prune(identity);
+        shown.prune(|tree| self.idmap(tree, identity).is_some());
         shown
+    }
+
+    /// In a home directory that is not there, nothing is; and what is optional may be missing.
+    fn is_nowhere(&self, entry: &Entry<'_>) -> bool {
+        let homeless = self.profile.folders.home.is_none();
+        entry.optional && homeless && entry.from.value.base() == Base::Home
     }
 
     fn show(&mut self, entry: &Entry<'_>, shown: &mut Shown) {

@@ -7,7 +7,7 @@ use crate::host::{FileKind, PathFact};
 use crate::origin::Origin;
 use crate::resolved::Idmap;
 use crate::schema::Mode;
-use sandboxd_plan::{HostPath, Identity, JailPath, Kind, Mount, RootOp};
+use sandboxd_plan::{HostPath, Identity, JailPath, Kind, Mount, Owner, RootOp};
 use std::collections::BTreeSet;
 
 /// Where a private tree that may be written lies, for the rules.
@@ -78,10 +78,12 @@ impl Deciding<'_> {
         };
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
         self.proc(&mut view);
-        view.devices(size);
-        view.scratch("/tmp", (0o1777, 0), size, shown);
+        let owner = self.owner(identity);
+        view.devices(size, owner, self.host.is_rootless());
+        view.scratch("/tmp", (0o1777, owner), size, shown);
         let home = view.home.as_str().to_owned();
-        view.scratch(&home, (0o700, identity.uid), size, shown);
+        let own = Owner { uid: identity.uid, gid: identity.gid };
+        view.scratch(&home, (0o700, own), size, shown);
         self.etc(&mut view, shown, identity);
         view.directory("/run");
         view.file(CANARY, String::new(), 0o666);
@@ -128,7 +130,7 @@ impl Deciding<'_> {
 
     /// Who and where the sandbox is, in the files that programs ask.
     fn etc(&self, view: &mut View, shown: &Shown, identity: Identity) {
-        let Identity { uid, gid } = identity;
+        let Identity { uid, gid, .. } = identity;
         let (name, home) = (self.profile.name(), view.home.clone());
         let root = if uid == 0 { "" } else { "root:x:0:0:root:/:/usr/sbin/nologin\n" };
         let group = if gid == 0 { "" } else { "root:x:0:\n" };
@@ -167,7 +169,7 @@ impl Deciding<'_> {
         let mut mounts: Vec<(usize, JailPath, RootOp)> =
             holds.ops().map(|(path, op)| (depth(path.as_str()), path.clone(), op)).collect();
         for tree in &shown.trees {
-            let idmap = idmap(tree, identity).map(|idmap| grants.idmap(idmap));
+            let idmap = self.idmap(tree, identity).map(|idmap| grants.idmap(idmap));
             match shown.parent(tree) {
                 None => view.point(tree),
                 Some(parent) if parent.host(&tree.to).as_ref() == Some(&tree.from) => {}
@@ -185,6 +187,19 @@ impl Deciding<'_> {
         }
         mounts.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
         view.ops.extend(mounts.into_iter().map(|(_, _, op)| op));
+    }
+
+    /// The map a tree needs so that the sandbox's user acts as the owner on disk. Without root nobody can
+    /// be mapped, and the command is its caller: it may do on disk what the caller may.
+    pub(super) fn idmap(&self, tree: &Tree, identity: Identity) -> Option<Idmap> {
+        let (uid, gid) = tree.owner;
+        let needed = uid != identity.uid && (tree.write || uid != 0) && !self.host.is_rootless();
+        needed.then_some(Idmap {
+            disk_uid: uid,
+            disk_gid: gid,
+            uid: identity.uid,
+            gid: identity.gid,
+        })
     }
 
     /// Whether the mount point exists in the tree it lies in.
@@ -208,13 +223,6 @@ impl Deciding<'_> {
         }
         fits
     }
-}
-
-/// The map a tree needs so that the sandbox's user acts as the owner on disk.
-pub(super) fn idmap(tree: &Tree, identity: Identity) -> Option<Idmap> {
-    let (uid, gid) = tree.owner;
-    let needed = uid != identity.uid && (tree.write || uid != 0);
-    needed.then_some(Idmap { disk_uid: uid, disk_gid: gid, uid: identity.uid, gid: identity.gid })
 }
 
 impl View {
@@ -267,7 +275,7 @@ impl View {
     }
 
     /// A private directory that may be written; only an empty one where nothing may be.
-    fn scratch(&mut self, path: &str, access: (u32, u32), size: u64, shown: &Shown) {
+    fn scratch(&mut self, path: &str, access: (u32, Owner), size: u64, shown: &Shown) {
         let Some(to) = fixed(path).filter(|to| to.as_str() != "/" && !shown.covers(to)) else {
             return;
         };
@@ -281,12 +289,12 @@ impl View {
     }
 
     /// `access` is the mode and the owner of its root.
-    fn tmpfs(&mut self, to: JailPath, size: u64, (mode, owner): (u32, u32), mount: Mount) {
+    fn tmpfs(&mut self, to: JailPath, size: u64, (mode, owner): (u32, Owner), mount: Mount) {
         let inodes = (size / 4096).clamp(64, 1 << 20);
         self.ops.push(RootOp::Tmpfs { to, size, inodes, mode, owner, mount });
     }
 
-    fn devices(&mut self, size: u64) {
+    fn devices(&mut self, size: u64, owner: Owner, rootless: bool) {
         let mount = Mount { read_only: false, no_exec: true, no_dev: false };
         self.directory("/dev");
         let (Some(dev), Some(pts), Some(shm)) =
@@ -294,11 +302,14 @@ impl View {
         else {
             return;
         };
-        self.tmpfs(dev.clone(), 64 << 10, (0o755, 0), mount);
+        self.tmpfs(dev.clone(), 64 << 10, (0o755, owner), mount);
         for (path, major, minor) in DEVICES {
-            let device =
-                fixed(path).map(|path| RootOp::Device { path, major: *major, minor: *minor });
-            self.ops.extend(device);
+            if rootless {
+                self.hosts_device(path, mount);
+            } else {
+                let device = |path| RootOp::Device { path, major: *major, minor: *minor };
+                self.ops.extend(fixed(path).map(device));
+            }
         }
         for (path, target) in DEVICE_LINKS {
             let target = (*target).to_owned();
@@ -308,9 +319,17 @@ impl View {
         self.ops.push(RootOp::Devpts { to: pts });
         self.directory("/dev/shm");
         if size > 0 {
-            self.tmpfs(shm.clone(), size, (0o1777, 0), PRIVATE);
+            self.tmpfs(shm.clone(), size, (0o1777, owner), PRIVATE);
             self.scratch.push(shm);
         }
         self.ops.push(RootOp::Remount { path: dev, mount: Mount { read_only: true, ..mount } });
+    }
+
+    /// The host's own node: only root can make another.
+    fn hosts_device(&mut self, path: &str, mount: Mount) {
+        self.file(path, String::new(), 0o666);
+        if let (Ok(from), Some(to)) = (HostPath::try_from(path), fixed(path)) {
+            self.ops.push(RootOp::Bind { from, to, kind: Kind::File, mount, idmap: None });
+        }
     }
 }

@@ -23,8 +23,13 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key { name: "cgroup", doc: "limits of the sandbox as a whole", shape: Shape::Must(CGROUP) },
     Key {
+        name: "uid",
+        doc: "a uid of its own for the command, and none of the caller's groups (root)",
+        shape: Shape::Must(&[]),
+    },
+    Key {
         name: "memfd_noexec",
-        doc: "that nothing is executed without a file (kernel 6.3)",
+        doc: "that nothing is executed without a file (kernel 6.3, root)",
         shape: Shape::Must(&[]),
     },
 ];

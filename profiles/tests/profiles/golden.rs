@@ -3,7 +3,7 @@
 //!
 //! Filters have a golden matrix of their own, and only their length is kept here.
 
-use crate::support::{on, shown, typical};
+use crate::support::{a_users, nothing_allowed, on, shown, typical};
 use sandboxd_profiles::HostFacts;
 use sandboxd_profiles::builtin;
 use sandboxd_profiles::host::{CgroupFacts, LandlockFacts};
@@ -20,8 +20,12 @@ fn hosts() -> Vec<(String, HostFacts)> {
     bare.cgroups = CgroupFacts::None;
     hosts.push(("no-cgroup".into(), bare));
     let mut plain = typical();
-    plain.privileged = false;
+    plain.privilege = nothing_allowed();
     hosts.push(("unprivileged".into(), plain));
+    hosts.push(("user".into(), a_users()));
+    let mut user = a_users();
+    user.cgroups = CgroupFacts::None;
+    hosts.push(("user-no-cgroup".into(), user));
     let mut without = typical();
     without.landlock = None;
     hosts.push(("no-landlock".into(), without));
@@ -56,6 +60,10 @@ fn plans_are_the_ones_checked_in() {
         cases.push((format!("{}.json", builtin.name), outcome(&text, typical())));
     }
     let text = "extends = [\"builtin:base\"]\n[files]\nwrite = [\"/w\"]";
+    for builtin in builtin::list() {
+        let text = format!("extends = [\"builtin:{}\"]", builtin.name);
+        cases.push((format!("user-{}.json", builtin.name), outcome(&text, a_users())));
+    }
     for (name, host) in hosts() {
         cases.push((format!("host-{name}.json"), outcome(text, host)));
     }

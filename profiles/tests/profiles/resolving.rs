@@ -1,12 +1,12 @@
 //! Decisions of `resolve`, each on an invented host.
 
 use crate::support::*;
-use sandboxd_plan::{JailPath, Mount, Probe, RootOp, wire};
-use sandboxd_profiles::builtin;
+use sandboxd_plan::{Groups, Identity, JailPath, Mount, Namespace, Probe, Resource, RootOp, wire};
 use sandboxd_profiles::host::{
     CgroupFacts, FileKind, Found, LandlockFacts, PathFact, ProtectedKind,
 };
 use sandboxd_profiles::resolved::Resolved;
+use sandboxd_profiles::{Overrides, builtin};
 
 fn ops(resolved: &Resolved) -> &[RootOp] {
     &resolved.plan.root.ops
@@ -372,8 +372,9 @@ fn what_a_host_lacks_is_a_problem_unless_waived() {
     assert_eq!(resolved.outside.cgroup, None);
     assert_eq!(resolved.plan.command.landlock.handled_fs, 0);
     let mut plain = typical();
-    plain.privileged = false;
-    assert!(shown(&on("", plain).unwrap_err()).contains("sandboxd has no privileges here"));
+    plain.privilege = nothing_allowed();
+    let told = shown(&on("", plain).unwrap_err());
+    assert!(told.contains("namespaces are switched off here") && told.contains("switch them on"));
 }
 
 #[test]
@@ -507,4 +508,83 @@ fn more_open_files_than_the_supervisor_may_have_are_refused() {
     host.open_files_max = Some(4096);
     let problems = shown(&on("[limits]\nopen_files = 5000", host).unwrap_err());
     assert!(problems.contains("write at most 4096, or raise the limit"), "{problems}");
+}
+
+#[test]
+fn a_users_sandbox_differs_from_roots_by_what_only_root_can_do_and_says_so() {
+    let waive = "[require]\nuid = \"if-available\"\nmemfd_noexec = \"if-available\"\n";
+    let text = format!("{waive}[files]\nwrite = [\"/w\"]");
+    let (user, root) = (on(&text, a_users()).unwrap(), on(&text, typical()).unwrap());
+    let keys: Vec<&str> = user.waived.iter().map(|one| one.key.as_str()).collect();
+    assert_eq!(keys, ["require.memfd_noexec", "require.uid"]);
+    assert!(root.waived.is_empty());
+    let refused = on("[files]\nwrite = [\"/w\"]", a_users()).unwrap_err();
+    assert_eq!(refused.len(), 2, "{}", shown(&refused));
+    assert!(shown(&refused).contains("uid = \"if-available\""));
+
+    let caller = Identity { uid: 1000, gid: 1000, groups: Groups::Kept };
+    assert_eq!((user.plan.init.identity, user.plan.command.identity), (caller, caller));
+    assert_eq!(root.plan.command.identity.groups, Groups::Emptied);
+    assert!(user.plan.namespaces.own.contains(&Namespace::User));
+    assert!(!root.plan.namespaces.own.contains(&Namespace::User));
+    assert!(user.plan.namespaces.own.contains(&Namespace::Net));
+    assert_eq!(user.plan.namespaces.network, None, "it is made with the others");
+    assert_eq!(
+        bind(&user, "/w").map(|(_, mount, idmap)| (mount.read_only, idmap)),
+        Some((false, None))
+    );
+    assert!(user.outside.idmaps.is_empty());
+    assert_eq!(bind(&user, "/dev/null").map(|(from, _, _)| from), Some("/dev/null"));
+    for op in ops(&user) {
+        assert!(!matches!(op, RootOp::Device { .. } | RootOp::Sysctl { .. }), "{op:?}");
+        if let RootOp::Tmpfs { owner, .. } = op {
+            assert_eq!((owner.uid, owner.gid), (1000, 1000));
+        }
+    }
+    // The rest is the same, to the last instruction.
+    assert_eq!(user.plan.command.syscalls, root.plan.command.syscalls);
+    assert_eq!(user.plan.command.landlock, root.plan.command.landlock);
+    assert_eq!(user.plan.init.syscalls, root.plan.init.syscalls);
+}
+
+#[test]
+fn without_root_the_command_is_its_caller_or_not_run() {
+    let fileless = "[require]\nmemfd_noexec = \"if-available\"\n[command]\n";
+    // The caller was asked for: nothing is missing but the leaving of groups, where there are any.
+    let invoker = format!("{fileless}user = \"invoker\"");
+    assert!(shown(&on(&invoker, a_users()).unwrap_err()).contains("supplementary groups"));
+    let mut alone = a_users();
+    alone.groups.clear();
+    assert_eq!(on(&invoker, alone.clone()).unwrap().waived.len(), 1);
+    assert_eq!(on(&format!("{fileless}user = \"alice\""), alone.clone()).unwrap().waived.len(), 1);
+    alone.users.insert("bob".into(), (1001, 1001));
+    for other in ["bob", "root", "nobody-here"] {
+        let text = format!("{fileless}user = \"{other}\"\nreason = \"a try\"");
+        let told = shown(&on(&text, alone.clone()).unwrap_err());
+        assert!(told.contains(&format!("only root can become {other}")), "{told}");
+    }
+}
+
+#[test]
+fn a_users_processes_are_counted_in_their_own_namespace_with_init_among_them() {
+    let text = "[require]\nuid = \"if-available\"\nmemfd_noexec = \"if-available\"\n\
+                cgroup = \"if-available\"\n[limits]\nprocesses = 10";
+    let nproc = |host| {
+        let limits = on(text, host).unwrap().plan.limits;
+        limits.rlimits.iter().find(|one| one.resource == Resource::Nproc).map(|one| one.value)
+    };
+    assert_eq!(nproc(a_users()), Some(12));
+    let mut bare = a_users();
+    bare.cgroups = CgroupFacts::None;
+    assert_eq!(nproc(bare), Some(11));
+    assert_eq!(nproc(typical()), Some(11));
+}
+
+#[test]
+fn who_has_no_home_directory_lacks_nothing_but_what_is_not_optional() {
+    let homeless = Overrides { home: None, ..overrides("/usr/bin/true") };
+    let text = |optional| format!("[files]\nread = [{{ path = \"{{home}}/x\"{optional} }}]");
+    assert!(with(&text(", optional = true"), typical(), &homeless).is_ok());
+    let told = shown(&with(&text(""), typical(), &homeless).unwrap_err());
+    assert!(told.contains("no home directory"), "{told}");
 }

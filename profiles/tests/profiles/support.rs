@@ -2,8 +2,8 @@
 
 use sandboxd_plan::{HostPath, Text};
 use sandboxd_profiles::host::{
-    CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, PathFact, ProtectedFact,
-    ProtectedKind,
+    CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, PathFact, Privilege,
+    ProtectedFact, ProtectedKind,
 };
 use sandboxd_profiles::{
     Document, HostFacts, Invocation, Lease, Overrides, Problem, Profile, Resolved, load, resolve,
@@ -24,16 +24,30 @@ pub(crate) fn typical() -> HostFacts {
             controllers: vec![Controller::Memory, Controller::Pids, Controller::Cpu],
         },
         cgroup_gaps: BTreeMap::new(),
-        privileged: true,
+        privilege: Privilege::Root,
         memfd_noexec: true,
         last_syscall: 469,
         open_files_max: Some(1 << 20),
         users: BTreeMap::from([("root".into(), (0, 0)), ("alice".into(), (1000, 1000))]),
         invoker: (1000, 1000),
+        groups: Vec::new(),
         top_links: ["bin", "lib", "lib64", "sbin"]
             .map(|name| (path(&format!("/{name}")), format!("usr/{name}")))
             .into(),
         paths: BTreeMap::new(),
+    }
+}
+
+/// The same host, for an ordinary user.
+pub(crate) fn a_users() -> HostFacts {
+    let invoker = (1000, 1000);
+    HostFacts { privilege: Privilege::UserNamespace, invoker, groups: vec![27, 100], ..typical() }
+}
+
+pub(crate) fn nothing_allowed() -> Privilege {
+    Privilege::None {
+        what: "namespaces are switched off here".into(),
+        remedy: "switch them on".into(),
     }
 }
 

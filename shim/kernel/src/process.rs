@@ -4,6 +4,7 @@ use crate::exec::{Program, Texts, exec_texts};
 use crate::fds::number;
 use crate::signals;
 use crate::syscall::syscall;
+use crate::userns::Mapping;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_void};
 use rustix::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -40,8 +41,8 @@ pub(crate) struct CloneArgs {
     pub(crate) cgroup: u64,
 }
 
-const CLONE_VM: u64 = 0x100;
-const CLONE_VFORK: u64 = 0x4000;
+pub(crate) const CLONE_VM: u64 = 0x100;
+pub(crate) const CLONE_VFORK: u64 = 0x4000;
 pub(crate) const CLONE_PIDFD: u64 = 0x1000;
 pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -61,11 +62,18 @@ impl NewNamespaces {
     pub const USER: Self = Self(0x1000_0000);
     /// `CLONE_NEWPID`.
     pub const PID: Self = Self(0x2000_0000);
+    /// `CLONE_NEWNET`.
+    pub const NET: Self = Self(0x4000_0000);
 
     /// These and those.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// As clone3 takes them.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
     }
 }
 
@@ -107,6 +115,9 @@ pub struct Spawn<'a> {
     pub argv: &'a [&'a CStr],
     /// The namespaces it gets.
     pub namespaces: NewNamespaces,
+    /// Who it is in its new user namespace, where it gets one: it is executed with the capabilities of a
+    /// [`Mapping`], whoever it is.
+    pub mapping: Option<&'a Mapping>,
     /// The v2 cgroup it starts in (`CLONE_INTO_CGROUP`, kernel 5.7).
     pub cgroup: Option<BorrowedFd<'a>>,
     /// What it finds open, from descriptor 3 on; 0, 1 and 2 are given by [`stdio`](Self::stdio).
@@ -130,6 +141,7 @@ struct Handover<'a> {
     program: BorrowedFd<'a>,
     argv: Texts<'a>,
     env: Texts<'a>,
+    mapping: Option<&'a Mapping>,
     /// Copies under numbers that no target number can hit.
     sources: &'a [OwnedFd],
     failed: Option<Errno>,
@@ -160,6 +172,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
         program: program.as_fd(),
         argv: Texts::new(spawn.argv),
         env: Texts::new(&[]),
+        mapping: spawn.mapping,
         sources: &sources,
         failed: None,
     };
@@ -182,7 +195,7 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
     // SAFETY: `args` names a stack of 64 KiB that nothing else uses and a place for the pidfd;
     // `handover` and all it borrows outlive the child's use of them, because CLONE_VFORK suspends
     // this thread until the child has executed or ended.
-    let cloned = unsafe { clone_onto(&args, (&raw mut handover).cast()) };
+    let cloned = unsafe { clone_onto(&args, child, (&raw mut handover).cast()) };
     signals::set_mask(mask)?;
     let pid = cloned?;
     // SAFETY: the kernel made this descriptor for us and nobody else owns it.
@@ -197,12 +210,19 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
     Ok(Started { pid, pidfd })
 }
 
-/// clone3 onto a fresh stack, with the child in [`child`].
+/// What a child runs on the stack and in the memory that its suspended parent lent it.
+pub(crate) type Child = unsafe extern "C" fn(*mut c_void) -> !;
+
+/// clone3 onto a fresh stack, with the child in `child`.
 ///
 /// # Safety
-/// `args` must name a valid stack, and `handover` point to a [`Handover`] that outlives the child's
-/// use of it.
-unsafe fn clone_onto(args: &CloneArgs, handover: *mut c_void) -> Result<Pid> {
+/// `args` must name a valid stack, and `handover` point to what `child` expects, which must outlive the
+/// child's use of it.
+pub(crate) unsafe fn clone_onto(
+    args: &CloneArgs,
+    child: Child,
+    handover: *mut c_void,
+) -> Result<Pid> {
     let answer: isize;
     // SAFETY: in the parent this is a plain system call. In the child it begins on the new, 16-byte
     // aligned stack with all registers but rax, rcx and r11 kept, calls `child`, and never comes back.
@@ -216,7 +236,7 @@ unsafe fn clone_onto(args: &CloneArgs, handover: *mut c_void) -> Result<Pid> {
             "call {child}",
             "ud2",
             "2:",
-            child = sym child,
+            child = in(reg) child,
             handover = in(reg) handover,
             inlateout("rax") libc::SYS_clone3 => answer,
             in("rdi") &raw const *args,
@@ -240,6 +260,12 @@ unsafe fn clone_onto(args: &CloneArgs, handover: *mut c_void) -> Result<Pid> {
 unsafe extern "C" fn child(handover: *mut c_void) -> ! {
     // SAFETY: by the contract the pointer is valid, and its owner is suspended while we use it.
     let handover = unsafe { &mut *handover.cast::<Handover<'_>>() };
+    if let Some(mapping) = handover.mapping
+        && let Err(refused) = mapping.take_on()
+    {
+        handover.failed = Some(refused.errno);
+        exit(127);
+    }
     for (target, source) in handover.sources.iter().enumerate() {
         let arguments = [number(source.as_fd()), target, 0, 0, 0, 0];
         // SAFETY: dup2 takes two integers. Sources are numbered from 64 on and targets below, so no

@@ -1,4 +1,13 @@
-//! User namespaces that exist for their id map, user_namespaces(7).
+//! User namespaces, user_namespaces(7): those that an ordinary user's sandbox is in, and those that exist
+//! for their id map alone.
+//!
+//! Whoever makes one holds every capability in it, until the next execve: it takes them away from
+//! everybody but uid 0 inside. The sandbox of an ordinary user has no uid 0, so what the shim needs is
+//! carried over the execve as ambient capabilities, and the shim gives it up like root's.
+
+mod mapping;
+
+pub use mapping::{Mapping, Refused, Step};
 
 use crate::fds::{close_from, number};
 use crate::process::{CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CloneArgs, Started, address, exit};

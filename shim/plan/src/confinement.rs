@@ -17,8 +17,8 @@ pub struct Confinement {
     pub syscalls: Filter,
 }
 
-/// Real, effective and saved ids alike. Supplementary groups are always emptied, capabilities always
-/// dropped from every set, and `no_new_privs` always set, so the plan has no words for them.
+/// Real, effective and saved ids alike. Capabilities are always dropped from every set, and
+/// `no_new_privs` always set, so the plan has no words for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
@@ -26,6 +26,19 @@ pub struct Identity {
     pub uid: u32,
     /// Group id.
     pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Groups,
+}
+
+/// What becomes of the supplementary groups of whoever called the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Groups {
+    /// None is left, setgroups(2).
+    Emptied,
+    /// They stay: leaving a group takes `CAP_SETGID` of the machine, because a group can be denied
+    /// what others may do.
+    Kept,
 }
 
 /// A Landlock ruleset, landlock(7). The masks are what this host's ABI has; the kernel refuses a bit

@@ -26,13 +26,13 @@ pub mod wire;
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-pub use confinement::{Confinement, Filter, Identity, Landlock, PathRule, PortRule};
+pub use confinement::{Confinement, Filter, Groups, Identity, Landlock, PathRule, PortRule};
 pub use exec::Exec;
 pub use limits::{Limits, Resource, Rlimit};
 pub use path::{HostPath, JailPath, PathError};
 pub use probe::{Answer, Probe};
 pub use report::{Enforced, Notice, Report};
-pub use root::{Kind, Mount, Root, RootOp};
+pub use root::{Kind, Mount, Owner, Root, RootOp};
 pub use stage::{Call, Failure, Stage};
 pub use text::Text;
 
@@ -86,7 +86,8 @@ pub struct Namespaces {
     /// a hundredth of being moved by pid from outside.
     pub tasks: Vec<u32>,
     /// The granted descriptor of the network namespace to enter, which was made while the profile was
-    /// being read; nothing where the sandbox keeps the host's.
+    /// being read; nothing where the sandbox keeps the host's, or was cloned into its own with the
+    /// others, because a user namespace can only be given a network namespace that it made.
     pub network: Option<u32>,
     /// The namespaces the process must be in already; the shim verifies nothing about them, the
     /// supervisor compares them from outside before the command runs.
@@ -109,7 +110,8 @@ pub enum Namespace {
     Cgroup,
     /// Network devices, addresses, ports and abstract sockets, network_namespaces(7).
     Net,
-    /// User and group ids, user_namespaces(7). Only rootless.
+    /// User and group ids, user_namespaces(7): the command's uid and gid are themselves, and nobody
+    /// else is anybody. Only where the supervisor is not root.
     User,
 }
 

@@ -62,7 +62,7 @@ pub enum Probe {
     NoNewPrivs,
     /// A seccomp filter is active.
     Filtered,
-    /// The ids are the planned ones and there is no supplementary group.
+    /// The ids are the planned ones, and there is no supplementary group where none is to be left.
     Identity,
     /// No descriptor is open but 0, 1, 2 and the report socket.
     Descriptors,

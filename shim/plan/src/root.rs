@@ -8,9 +8,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Root {
+    /// Owner of the tmpfs, and so of what the shim makes in it.
+    pub owner: Owner,
     /// What is done, in this order. The sandbox's own tmpfs is writable to the shim until the last
     /// one is done.
     pub ops: Vec<RootOp>,
+}
+
+/// Owner of a tmpfs of the sandbox's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
 }
 
 /// What a path is. The shim refuses a path that is not what the plan says.
@@ -95,8 +107,8 @@ pub enum RootOp {
         inodes: u64,
         /// Permissions of its root.
         mode: u32,
-        /// Owner of its root, user and group alike.
-        owner: u32,
+        /// Owner of its root.
+        owner: Owner,
         /// Flags.
         mount: Mount,
     },

@@ -11,7 +11,7 @@ use crate::failure::At;
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
-use sandboxd_plan::{Call, Failure, Identity, Stage};
+use sandboxd_plan::{Call, Failure, Groups, Identity, Stage};
 
 const AT: At = At(Stage::Identity);
 
@@ -61,9 +61,13 @@ fn lock_secure_bits() -> Result<(), Failure> {
 }
 
 /// Groups before gid before uid: once the uid is gone, neither of the others can be changed.
-fn change_ids(Identity { uid, gid }: Identity) -> Result<(), Failure> {
+fn change_ids(Identity { uid, gid, groups }: Identity) -> Result<(), Failure> {
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    rustix::thread::set_thread_groups(&[]).map_err(AT.errno(Call::Setgroups, "no groups"))?;
+    match groups {
+        Groups::Emptied => rustix::thread::set_thread_groups(&[])
+            .map_err(AT.errno(Call::Setgroups, "no groups"))?,
+        Groups::Kept => {}
+    }
     rustix::thread::set_thread_res_gid(group, group, group)
         .map_err(AT.errno(Call::Setresgid, gid))?;
     rustix::thread::set_thread_res_uid(user, user, user).map_err(AT.errno(Call::Setresuid, uid))

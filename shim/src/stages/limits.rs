@@ -2,7 +2,7 @@
 //!
 //! Kernel: prlimit(2), proc(5) `oom_score_adj`.
 //! Here because: after `root` (the sandbox's own proc is mounted), before `split`, so that init is
-//! limited too, and before `identity`, which loses the right to write the score.
+//! limited too, and before `identity`, which loses root's right to write the score.
 //! Proves: [`Limited`].
 
 use super::root::Rooted;
@@ -10,7 +10,7 @@ use crate::failure::At;
 use alloc::format;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::Resource as Kernel;
-use rustix::process::{Rlimit as KernelLimit, setrlimit};
+use rustix::process::{DumpableBehavior, Rlimit as KernelLimit, set_dumpable_behavior, setrlimit};
 use sandboxd_plan::{Call, Failure, Limits, Resource, Rlimit, Stage};
 
 const AT: At = At(Stage::Limits);
@@ -33,7 +33,19 @@ fn set_one(Rlimit { resource, value }: Rlimit) -> Result<(), Failure> {
         .map_err(AT.errno(Call::Prlimit, format!("{resource:?}")))
 }
 
+/// The files of a process that is not dumpable belong to root of the machine, whom the shim of an ordinary
+/// user is not. Nobody else is in this pid namespace yet; and whoever outside may look in meanwhile is
+/// root, or owns the user namespace, and may do so anyway.
 fn score(adjust: i32) -> Result<(), Failure> {
+    const DUMPABLE: &str = "PR_SET_DUMPABLE";
+    set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(AT.errno(Call::Prctl, DUMPABLE))?;
+    let written = write_score(adjust);
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(AT.errno(Call::Prctl, DUMPABLE))?;
+    written
+}
+
+fn write_score(adjust: i32) -> Result<(), Failure> {
     const FILE: &str = "/proc/self/oom_score_adj";
     let file = rustix::fs::openat(CWD, FILE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(AT.errno(Call::Open, FILE))?;

@@ -35,7 +35,7 @@ pub(crate) struct Rooted(());
 pub(crate) fn pivot(_: Apart, plan: &Root) -> Result<Rooted, Failure> {
     let host = open_host_root()?;
     mount::make_private(host.as_fd()).map_err(AT.errno(Call::MountSetattr, "/"))?;
-    let root = make::tmpfs(SIZE, INODES, 0o755, 0, &"/")?;
+    let root = make::tmpfs(SIZE, INODES, 0o755, plan.owner, &"/")?;
     attach(&root, &waiting_room(&host)?, "/")?;
     let nothing = make::nothing(&root)?;
     let building = Building { host: &host, root: &root, nothing: &nothing };

@@ -15,7 +15,7 @@ use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
 use rustix::process::{Resource, Uid};
 use rustix::thread::CapabilitySet;
 use sandboxd_kernel::{fds, process};
-use sandboxd_plan::{Answer, Call, Failure, Identity, JailPath, Plan, Probe, Stage};
+use sandboxd_plan::{Answer, Call, Failure, Groups, Identity, JailPath, Plan, Probe, Stage};
 
 /// Proof: every probe gave the planned answer.
 #[must_use]
@@ -114,12 +114,12 @@ fn no_capabilities() -> rustix::io::Result<()> {
     Ok(())
 }
 
-fn identity(Identity { uid, gid }: Identity) -> rustix::io::Result<()> {
+fn identity(Identity { uid, gid, groups: kept }: Identity) -> rustix::io::Result<()> {
     let users = [rustix::process::getuid(), rustix::process::geteuid()];
     let groups = [rustix::process::getgid(), rustix::process::getegid()];
     state(Ok(users.iter().all(|user| user.as_raw() == uid)
         && groups.iter().all(|group| group.as_raw() == gid)
-        && rustix::process::getgroups()?.is_empty()))
+        && (kept == Groups::Kept || rustix::process::getgroups()?.is_empty())))
 }
 
 /// 0, 1, 2, the report socket and a pinned program; a further one would be a door.

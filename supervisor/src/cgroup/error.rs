@@ -59,10 +59,17 @@ impl std::error::Error for CgroupError {}
 
 impl fmt::Display for CgroupError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "{}(\"{}\")", self.call, self.subject)?;
-        if self.errno != 0 {
-            write!(to, ": {}", std::io::Error::from_raw_os_error(self.errno))?;
+        write!(to, "{}\n  remedy  {}", self.why(), self.remedy)
+    }
+}
+
+impl CgroupError {
+    /// What went wrong, without what to do.
+    pub(crate) fn why(&self) -> String {
+        let call = format!("{}(\"{}\")", self.call, self.subject);
+        if self.errno == 0 {
+            return call;
         }
-        write!(to, "\n  remedy  {}", self.remedy)
+        format!("{call}: {}", crate::explain::errno(self.errno))
     }
 }

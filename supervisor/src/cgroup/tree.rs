@@ -163,7 +163,7 @@ impl Tree {
                 absent(&mut self.missing, &CONTROLLERS, &why, remedy);
             }
             Err(error) => {
-                absent(&mut self.missing, &CONTROLLERS, &error.to_string(), &error.remedy);
+                absent(&mut self.missing, &CONTROLLERS, &error.why(), &error.remedy);
             }
         }
     }
@@ -289,7 +289,7 @@ fn v1_nodes(seen: &[Hierarchy], missing: &mut Vec<Missing>) -> Vec<V1Node> {
                     nodes.push(V1Node { controllers: has, base });
                 }
             }
-            Err(error) => absent(missing, &ours, &error.to_string(), &error.remedy),
+            Err(error) => absent(missing, &ours, &error.why(), &error.remedy),
         }
     }
     let mounted = |ours: &Controller| {

@@ -3,13 +3,16 @@
 use super::output::{say, say_json, warn};
 use super::typed::Check;
 use super::{NOT_SET_UP, load};
+use crate::privilege;
 use crate::sandbox::{self, StartError};
 use serde_json::json;
 
 pub(crate) fn check(arguments: &Check) -> u8 {
     let name = load::name(&arguments.grants);
     let checked = load::load(&arguments.grants)
-        .and_then(|(profile, invocation)| sandbox::prepare(&profile, &invocation))
+        .and_then(|(profile, invocation)| {
+            sandbox::prepare(&profile, &invocation, privilege::find())
+        })
         .and_then(|prepared| {
             let waived = prepared.resolved.waived.clone();
             prepared.release().map(|()| waived)

@@ -5,8 +5,9 @@ use super::typed::Doctor;
 use crate::cgroup::{Placement, Tree};
 use crate::host;
 use crate::lease::Settings;
+use crate::privilege;
 use crate::sandbox::{self, StartError};
-use sandboxd_profiles::host::CgroupFacts;
+use sandboxd_profiles::host::{CgroupFacts, HostFacts, Privilege};
 use sandboxd_profiles::{Invocation, Overrides, Wanted, builtin};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -59,20 +60,9 @@ fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
 }
 
 fn mechanisms() -> Vec<Finding> {
-    let missing = host::missing_capabilities();
-    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    let facts = host::probe(&Wanted::default(), CgroupFacts::None);
+    let facts = host::probe(&Wanted::default(), CgroupFacts::None, privilege::find());
     let mut findings = vec![
-        Finding {
-            mechanism: "privileges",
-            works: missing.is_empty() && host::in_initial_user_namespace(),
-            evidence: if missing.is_empty() {
-                String::from("root, with every capability that is needed")
-            } else {
-                format!("without {}", names.join(", "))
-            },
-            remedy: String::from("run as root of the machine"),
-        },
+        privileges(&facts),
         Finding {
             mechanism: "landlock",
             works: facts.landlock.is_some(),
@@ -84,22 +74,54 @@ fn mechanisms() -> Vec<Finding> {
         },
         Finding {
             mechanism: "memfd_noexec",
-            works: facts.memfd_noexec,
-            evidence: String::from("vm.memfd_noexec"),
+            works: facts.memfd_noexec && !facts.is_rootless(),
+            evidence: String::from(match (facts.memfd_noexec, facts.is_rootless()) {
+                (true, true) => "vm.memfd_noexec, which only root can set",
+                (true, false) => "vm.memfd_noexec",
+                (false, _) => "not in this kernel",
+            }),
             remedy: String::from(
-                "kernel 6.3 or newer, or waive it: [require] memfd_noexec = \"if-available\"",
+                "kernel 6.3 or newer, and root; or waive it: [require] memfd_noexec = \"if-available\"",
             ),
         },
     ];
-    // Without privileges the settings cannot be read, and that is all there would be to say.
-    if missing.is_empty() {
-        findings.extend(cgroups());
+    if facts.is_rootless() {
+        findings.push(Finding {
+            mechanism: "uid",
+            works: false,
+            evidence: format!("the command is uid {}, with its groups, as its caller is", facts.invoker.0),
+            remedy: String::from(
+                "run sandboxd as root; or waive it, as the builtin profiles do: [require] uid = \"if-available\"",
+            ),
+        });
     }
+    findings.extend(cgroups(&facts.privilege));
     findings
 }
 
-fn cgroups() -> Vec<Finding> {
-    let placement = match Settings::read() {
+/// By what right sandboxes are made here.
+fn privileges(facts: &HostFacts) -> Finding {
+    let (works, evidence, remedy) = match &facts.privilege {
+        Privilege::Root => {
+            (true, String::from("root, with every capability that is needed"), String::new())
+        }
+        Privilege::UserNamespace => (
+            true,
+            format!("uid {}, in a user namespace for each sandbox", facts.invoker.0),
+            String::new(),
+        ),
+        Privilege::None { what, remedy } => (false, what.clone(), remedy.clone()),
+    };
+    Finding { mechanism: "privileges", works, evidence, remedy }
+}
+
+fn cgroups(privilege: &Privilege) -> Vec<Finding> {
+    let settings = match privilege {
+        Privilege::Root => Settings::read(),
+        // They are about what root gives out.
+        Privilege::UserNamespace | Privilege::None { .. } => Ok(Settings::default()),
+    };
+    let placement = match settings {
         Ok(settings) => settings.cgroups.parent.map_or(Placement::Own, Placement::Below),
         Err(error) => {
             return vec![Finding {

@@ -3,6 +3,7 @@
 use super::output::{say, say_json, warn};
 use super::typed::Plan;
 use super::{NOT_SET_UP, load};
+use crate::privilege;
 use crate::sandbox::{self, StartError};
 use sandboxd_plan::{Confinement, Probe, Resource, Rlimit, RootOp};
 use sandboxd_profiles::{Resolved, syscalls};
@@ -33,7 +34,7 @@ pub(crate) fn plan(arguments: &Plan) -> u8 {
 
 fn resolve(arguments: &Plan) -> Result<Resolved, StartError> {
     let (profile, invocation) = load::load(&arguments.grants)?;
-    let prepared = sandbox::prepare(&profile, &invocation)?;
+    let prepared = sandbox::prepare(&profile, &invocation, privilege::find())?;
     let resolved = prepared.resolved.clone();
     prepared.release()?;
     Ok(resolved)

@@ -45,7 +45,7 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
     let Run { grants, receipt, result_fd, json, quiet } = arguments;
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
-    sandbox::check_privileges()?;
+    sandbox::check_descriptors()?;
     let ahead = Ahead::begin(since, late(&grants, json))?;
     let (profile, invocation) = load::load(&grants)?;
     let mut write_receipt =

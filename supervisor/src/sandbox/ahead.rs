@@ -9,12 +9,15 @@ use super::error::StartError;
 use super::image;
 use crate::cgroup::{Placement, Tree, sweep};
 use crate::lease::Settings;
+use crate::privilege;
 use rustix::fd::OwnedFd;
+use sandboxd_profiles::host::Privilege;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
 /// What is being made. Letting go of it says that the start is over, or has failed.
 pub struct Ahead {
+    privilege: Receiver<Privilege>,
     made: Receiver<Result<Made, StartError>>,
     /// Never sent on: its end is what the thread waits for.
     _starting: Sender<()>,
@@ -26,8 +29,9 @@ pub type Late = Box<dyn FnOnce(&StartError) -> u8 + Send>;
 
 /// What was made.
 pub(crate) struct Made {
-    /// A network namespace that nobody is in, its loopback interface down.
-    pub(crate) network: OwnedFd,
+    /// A network namespace that nobody is in, its loopback interface down. Only root can make one for a
+    /// process that is not there yet.
+    pub(crate) network: Option<OwnedFd>,
     /// The shim.
     pub(crate) shim: OwnedFd,
 }
@@ -38,20 +42,26 @@ impl Ahead {
     /// # Errors
     /// Where no thread can be started.
     pub fn begin(since: Instant, late: Late) -> Result<Self, StartError> {
+        let (found, privilege) = channel();
         let (sender, made) = channel();
         let (starting, over) = channel();
         std::thread::Builder::new()
             .name(String::from("ahead"))
             .spawn(move || {
-                work(&sender);
+                work(&found, &sender);
                 watch(&over, since, late);
             })
-            .map(|_| Self { made, _starting: starting })
+            .map(|_| Self { privilege, made, _starting: starting })
             .map_err(|error| {
                 StartError::found("clone", format!("a thread: {error}")).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
                 )
             })
+    }
+
+    /// Waits until it is known by what right sandboxes are made here.
+    pub(crate) fn privilege(&self) -> Result<Privilege, StartError> {
+        self.privilege.recv().map_err(|_| StartError::found("recv", "a thread panicked"))
     }
 
     /// Waits until it is made.
@@ -60,9 +70,11 @@ impl Ahead {
     }
 }
 
-fn work(sender: &Sender<Result<Made, StartError>>) {
+fn work(found: &Sender<Privilege>, sender: &Sender<Result<Made, StartError>>) {
+    let privilege = privilege::find();
+    let root = privilege == Privilege::Root;
     // Nobody waits for it any more where the profile turned out to have problems.
-    if sender.send(make()).is_ok() {
+    if found.send(privilege).is_ok() && sender.send(make(root)).is_ok() && root {
         sweep_up();
     }
 }
@@ -77,13 +89,17 @@ fn watch(over: &Receiver<()>, since: Instant, late: Late) {
     }
 }
 
-fn make() -> Result<Made, StartError> {
-    let network = sandboxd_kernel::process::network_namespace().map_err(|errno| {
-        StartError::call("unshare", "CLONE_NEWNET", errno).with_remedy(
-            "namespaces are refused here: run as root, outside a container that forbids them (see `sandboxd doctor`)",
-        )
-    })?;
+fn make(root: bool) -> Result<Made, StartError> {
+    let network = if root { Some(network()?) } else { None };
     Ok(Made { network, shim: image::shim()? })
+}
+
+fn network() -> Result<OwnedFd, StartError> {
+    sandboxd_kernel::process::network_namespace().map_err(|errno| {
+        StartError::call("unshare", "CLONE_NEWNET", errno).with_remedy(
+            "namespaces are refused here: run outside a container that forbids them (see `sandboxd doctor`)",
+        )
+    })
 }
 
 /// What cannot be removed now is for the next run, and no fault of this one.

@@ -6,7 +6,7 @@ use crate::cgroup::Group;
 use procfs::FromRead;
 use procfs::process::Status;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use sandboxd_plan::{Identity, Namespace, Plan};
+use sandboxd_plan::{Groups, Identity, Namespace, Plan};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -56,7 +56,7 @@ pub(crate) fn inspect(
     })
 }
 
-fn compare(status: &Status, Identity { uid, gid }: Identity) -> Result<(), StartError> {
+fn compare(status: &Status, Identity { uid, gid, groups }: Identity) -> Result<(), StartError> {
     let uids = [status.ruid, status.euid, status.suid, status.fuid];
     let gids = [status.rgid, status.egid, status.sgid, status.fgid];
     let sets = [
@@ -69,7 +69,7 @@ fn compare(status: &Status, Identity { uid, gid }: Identity) -> Result<(), Start
     for (holds, what) in [
         (uids == [uid; 4], format!("Uid is {uids:?}, not {uid}")),
         (gids == [gid; 4], format!("Gid is {gids:?}, not {gid}")),
-        (status.groups.is_empty(), format!("Groups are {:?}", status.groups)),
+        (planned(&status.groups, groups)?, format!("Groups are {:?}", status.groups)),
         (sets == [0; 5], format!("capabilities are {sets:x?}")),
         (status.nonewprivs == Some(1), String::from("NoNewPrivs is not set")),
         (status.seccomp == Some(2), String::from("no seccomp filter is active")),
@@ -79,6 +79,20 @@ fn compare(status: &Status, Identity { uid, gid }: Identity) -> Result<(), Start
         }
     }
     Ok(())
+}
+
+/// Whether these supplementary groups are the planned ones: none, or the supervisor's own.
+fn planned(found: &[u32], groups: Groups) -> Result<bool, StartError> {
+    if groups == Groups::Emptied {
+        return Ok(found.is_empty());
+    }
+    let own = rustix::process::getgroups()
+        .map_err(|errno| StartError::call("getgroups", "sandboxd itself", errno))?;
+    let mut own: Vec<u32> = own.into_iter().map(rustix::process::Gid::as_raw).collect();
+    let mut found = found.to_vec();
+    own.sort_unstable();
+    found.sort_unstable();
+    Ok(own == found)
 }
 
 /// The inode of each namespace that must be the sandbox's own, none of which may be ours.

@@ -36,6 +36,7 @@ use receipt::Facts;
 use relay::Relays;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_plan::{Enforced, wire};
+use sandboxd_profiles::host::Privilege;
 use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved, resolve, wanted};
 use signals::Signals;
 use state::End;
@@ -76,60 +77,81 @@ pub struct Prepared {
     /// The host it was decided for.
     pub host: HostFacts,
     tree: Tree,
-    held: Held,
+    held: Option<Held>,
 }
 
-/// Looks at the host, leases a uid and resolves the profile.
+/// Looks at the host, leases a uid where root can give one, and resolves the profile.
 ///
 /// # Errors
 /// Where the host cannot be looked at, no uid is free, or the profile has problems.
-pub fn prepare(profile: &Profile, invocation: &Invocation) -> Result<Prepared, StartError> {
-    check_privileges()?;
-    let settings = Settings::read()?;
-    let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
-    let tree = Tree::settle(&placement)?;
+pub fn prepare(
+    profile: &Profile,
+    invocation: &Invocation,
+    privilege: Privilege,
+) -> Result<Prepared, StartError> {
+    check_descriptors()?;
+    let (tree, held) = place(&privilege)?;
     doing("looking at the host");
-    let mut host = host::probe(&wanted(profile), tree.facts());
+    let mut host = host::probe(&wanted(profile), tree.facts(), privilege);
     host.cgroup_gaps = tree.gaps();
-    doing("leasing a uid");
-    let held = Pool::open(settings.uids, &RunDir::open()?)?.acquire()?;
-    let lease = Lease {
-        id: format!("{}-{}", profile.name(), held.uid),
-        uid: held.uid,
-        init_uid: held.init_uid,
-    };
+    let lease = lease(profile, held.as_ref());
     match resolve(profile, &host, &lease, invocation) {
         Ok(resolved) => Ok(Prepared { resolved, host, tree, held }),
         Err(problems) => {
-            held.release()?;
+            give_back(held)?;
             Err(StartError::Problems(problems))
         }
     }
+}
+
+/// Where limits can be set, and a uid of its own. Whoever is not root has none to give, and the machine's
+/// settings are about what root gives.
+fn place(privilege: &Privilege) -> Result<(Tree, Option<Held>), StartError> {
+    if *privilege != Privilege::Root {
+        return Ok((Tree::settle(&Placement::Own)?, None));
+    }
+    let settings = Settings::read()?;
+    let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
+    let tree = Tree::settle(&placement)?;
+    doing("leasing a uid");
+    let held = Pool::open(settings.uids, &RunDir::open()?)?.acquire()?;
+    Ok((tree, Some(held)))
+}
+
+fn lease(profile: &Profile, held: Option<&Held>) -> Lease {
+    let name = profile.name();
+    match held {
+        Some(held) => {
+            Lease { id: format!("{name}-{}", held.uid), uid: held.uid, init_uid: held.init_uid }
+        }
+        // No other living sandbox has this process for its supervisor.
+        None => {
+            let (uid, _) = host::own_ids();
+            Lease { id: format!("{name}-{}", std::process::id()), uid, init_uid: uid }
+        }
+    }
+}
+
+fn give_back(held: Option<Held>) -> Result<(), StartError> {
+    held.map_or(Ok(()), |held| held.release().map_err(StartError::from))
 }
 
 /// Descriptors a supervisor may need at once, those it moves out of the way of a start among them.
 /// With fewer it could start something and then lack one to clean up with.
 const DESCRIPTORS: u64 = 160;
 
-/// Whether this process can set up sandboxes at all. Asked before anything else: otherwise the first
-/// file that only root may read would be blamed.
+/// Whether this process may have as many files open as it takes to set up a sandbox. Asked before
+/// anything else.
 ///
 /// # Errors
-/// Where a capability is missing, root here is not root of the machine, or too few files may be open.
-pub fn check_privileges() -> Result<(), StartError> {
+/// Where too few may be.
+pub fn check_descriptors() -> Result<(), StartError> {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     if files.is_some_and(|files| files < DESCRIPTORS) {
         return Err(StartError::found("getrlimit", "RLIMIT_NOFILE")
             .with_remedy("let sandboxd open at least 160 files: ulimit -n 1024"));
     }
-    let missing = host::missing_capabilities();
-    if missing.is_empty() && host::in_initial_user_namespace() {
-        return Ok(());
-    }
-    let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
-    Err(StartError::found("capget", names.join(" ")).with_remedy(
-        "run as root of the machine, not of a container: sudo sandboxd … (see `sandboxd doctor`)",
-    ))
+    Ok(())
 }
 
 impl Prepared {
@@ -138,7 +160,7 @@ impl Prepared {
     /// # Errors
     /// Where that cannot be written down.
     pub fn release(self) -> Result<(), StartError> {
-        self.held.release().map_err(StartError::from)
+        give_back(self.held)
     }
 }
 
@@ -152,13 +174,16 @@ pub fn run(
     request: Request<'_>,
     receipt: Option<WriteReceipt<'_>>,
 ) -> Result<Finished, StartError> {
-    let Prepared { resolved, host, tree, held } = prepare(request.profile, request.invocation)?;
+    doing("trying what may be done here");
+    let privilege = request.ahead.privilege()?;
+    let Prepared { resolved, host, tree, held } =
+        prepare(request.profile, request.invocation, privilege)?;
     doing("making the cgroup");
     let group = match &resolved.outside.cgroup {
         Some(limits) => match Group::create(&tree, &resolved.plan.id, limits) {
             Ok(group) => Some(group),
             Err(error) => {
-                held.release()?;
+                give_back(held)?;
                 return Err(error.into());
             }
         },
@@ -201,7 +226,7 @@ pub fn run(
 const SIGKILL: u8 = 9;
 
 /// Removes the cgroup and gives the uid back, once nothing is left that could have it.
-fn clean_up(group: Option<Group>, held: Held, dead: bool, left: &mut Vec<String>) {
+fn clean_up(group: Option<Group>, held: Option<Held>, dead: bool, left: &mut Vec<String>) {
     let gone = match group.map(Group::remove) {
         Some(Ok(())) => true,
         Some(Err(error)) => {
@@ -215,7 +240,7 @@ fn clean_up(group: Option<Group>, held: Held, dead: bool, left: &mut Vec<String>
         // It stays busy, and is given out again only after a look at every process.
         return drop(held);
     }
-    if let Err(error) = held.release() {
+    if let Some(Err(error)) = held.map(Held::release) {
         left.push(format!("not given back: {error}"));
     }
 }
@@ -253,7 +278,7 @@ impl Running<'_> {
             outside.idmaps.iter().map(|map| idmap::namespace(*map)).collect();
         let idmaps = idmaps?;
         let Made { network, shim } = ahead.made()?;
-        let network = plan.namespaces.network.map(|_| network);
+        let network = network.filter(|_| plan.namespaces.network.is_some());
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
         let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned);
         let granted: Vec<BorrowedFd<'_>> = granted.map(AsFd::as_fd).collect();

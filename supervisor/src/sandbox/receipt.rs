@@ -78,7 +78,7 @@ impl Receipt {
             kernel: facts.host.kernel.clone(),
             landlock_abi: landlock.map(|facts| facts.abi),
             landlock_errata: landlock.map(|facts| facts.errata),
-            layers: layers(facts.resolved),
+            layers: layers(facts),
             waived: facts.resolved.waived.clone(),
             profile_sha256: sha256(facts.profile.as_bytes()),
             plan_sha256: sha256(facts.plan),
@@ -100,10 +100,12 @@ impl Receipt {
     }
 }
 
-fn layers(resolved: &Resolved) -> Vec<Layer> {
-    use sandboxd_plan::Namespace;
+fn layers(facts: &Facts<'_>) -> Vec<Layer> {
+    use sandboxd_plan::{Groups, Identity, Namespace};
+    let resolved = facts.resolved;
     let plan = &resolved.plan;
     let state = |on: bool| if on { "enforced" } else { "waived" };
+    let (init, Identity { uid, groups, .. }) = (plan.init.identity.uid, plan.command.identity);
     let own = |namespace| state(plan.namespaces.own.contains(&namespace));
     [
         ("mount-view", own(Namespace::Mnt)),
@@ -114,7 +116,8 @@ fn layers(resolved: &Resolved) -> Vec<Layer> {
         ("seccomp", state(true)),
         ("no-new-privs", state(true)),
         ("capabilities", state(true)),
-        ("uid", state(plan.command.identity.uid != 0)),
+        ("uid", state(uid != 0 && uid != init)),
+        ("groups", state(groups == Groups::Emptied || facts.host.groups.is_empty())),
         ("cgroup", state(resolved.outside.cgroup.is_some())),
         ("rlimits", state(true)),
     ]

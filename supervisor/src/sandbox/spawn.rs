@@ -4,10 +4,13 @@ use super::error::StartError;
 use super::image;
 use super::stdio::Stdio;
 use crate::cgroup::Group;
+use crate::privilege::{self, Clues};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_kernel::process::{NewNamespaces, Spawn, Started, spawn};
-use sandboxd_plan::{Namespace, Plan};
+use sandboxd_kernel::userns::{Mapping, Refused, Step};
+use sandboxd_plan::{Identity, Namespace, Namespaces, Plan};
 
 /// A shim on its way through its stages.
 pub(crate) struct Entering {
@@ -36,20 +39,37 @@ pub(crate) fn start(
     let (lifeline, inits_lifeline) = pair()?;
     let mut fds = vec![image.as_fd(), shims_report.as_fd(), inits_lifeline.as_fd()];
     fds.extend(granted);
+    let mapping = mapping(plan);
     let init = spawn(&Spawn {
         program: shim,
         argv: &[c"sandboxd-init"],
-        namespaces: namespaces(&plan.namespaces.own),
+        namespaces: namespaces(&plan.namespaces),
+        mapping: mapping.as_ref(),
         cgroup: group.and_then(Group::into_fd),
         fds: &fds,
         stdio: stdio.given(),
     })
-    .map_err(|errno| {
-        StartError::call("clone3", "sandboxd-shim", errno).with_remedy(
-            "namespaces are refused here: run as root, outside a container that forbids them (see `sandboxd doctor`)",
-        )
-    })?;
+    .map_err(|errno| refused(errno, mapping.is_some()))?;
     Ok(Entering { init, report, lifeline })
+}
+
+/// In a user namespace of its own the shim is whom the command will be, and nobody else is anybody.
+fn mapping(plan: &Plan) -> Option<Mapping> {
+    let Identity { uid, gid, .. } = plan.command.identity;
+    plan.namespaces.own.contains(&Namespace::User).then(|| Mapping::of(uid, gid))
+}
+
+fn refused(errno: Errno, rootless: bool) -> StartError {
+    let remedy = if rootless {
+        let (_, remedy) =
+            privilege::explained(Refused { step: Step::Clone, errno }, &Clues::read());
+        remedy
+    } else {
+        String::from(
+            "namespaces are refused here: run outside a container that forbids them (see `sandboxd doctor`)",
+        )
+    };
+    StartError::call("clone3", "sandboxd-shim", errno).with_remedy(remedy)
 }
 
 fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
@@ -62,15 +82,16 @@ fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
     Ok((ours, theirs))
 }
 
-/// Those that clone3 makes. The network namespace is there already and the shim enters it; the cgroup
+/// Those that clone3 makes. A network namespace that is there already is entered by the shim; the cgroup
 /// namespace is the shim's to make, once it is in its cgroup.
-fn namespaces(own: &[Namespace]) -> NewNamespaces {
-    own.iter().fold(NewNamespaces::default(), |all, namespace| match namespace {
+fn namespaces(plan: &Namespaces) -> NewNamespaces {
+    plan.own.iter().fold(NewNamespaces::default(), |all, namespace| match namespace {
         Namespace::Mnt => all.and(NewNamespaces::MNT),
         Namespace::Pid => all.and(NewNamespaces::PID),
         Namespace::Ipc => all.and(NewNamespaces::IPC),
         Namespace::Uts => all.and(NewNamespaces::UTS),
         Namespace::User => all.and(NewNamespaces::USER),
+        Namespace::Net if plan.network.is_none() => all.and(NewNamespaces::NET),
         Namespace::Net | Namespace::Cgroup => all,
     })
 }

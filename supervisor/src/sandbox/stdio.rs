@@ -48,7 +48,7 @@ impl Stdio {
                 .with_remedy("give the command a file, a pipe, a terminal or /dev/null instead"),
             errno => StartError::call("dup", "standard input and output", errno),
         };
-        let input = input().map_err(failed)?;
+        let input = input(user).map_err(failed)?;
         let mut relays: Vec<Relay> = Vec::new();
         let output = output(1, user, &mut relays).map_err(failed)?;
         let error = match relays.first() {
@@ -74,7 +74,7 @@ impl Stdio {
 }
 
 /// Standard input: read-only where it is a file that was opened for writing too.
-fn input() -> rustix::io::Result<OwnedFd> {
+fn input(user: Identity) -> rustix::io::Result<OwnedFd> {
     let Ok(own) = duplicate(0) else {
         return null(OFlags::RDONLY);
     };
@@ -91,7 +91,7 @@ fn input() -> rustix::io::Result<OwnedFd> {
         return reopen_for_reading(&own);
     }
     if kind == FileType::Fifo && access == OFlags::RDONLY {
-        return open_by_name(own, Mode::ROTH);
+        return open_by_name(own, Mode::ROTH, user);
     }
     Ok(own)
 }
@@ -107,7 +107,7 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     }
     if kind == FileType::Fifo {
         let writes = rustix::fs::fcntl_getfl(&own)? & OFlags::RWMODE == OFlags::WRONLY;
-        return if writes { open_by_name(own, Mode::WOTH) } else { Ok(own) };
+        return if writes { open_by_name(own, Mode::WOTH, user) } else { Ok(own) };
     }
     if kind != FileType::RegularFile {
         return Ok(own);
@@ -123,9 +123,10 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
 /// Lets the caller's pipe be opened as `/dev/stdin`, `/dev/stdout` or `/dev/stderr` by the command,
 /// which has a uid of its own: scripts write `> /dev/stderr`. Only in the direction in which the
 /// command holds it already, and only by who holds it: the pipe has no other name. A FIFO that lies
-/// in a folder has one, and stays as it is.
-fn open_by_name(pipe: OwnedFd, others: Mode) -> rustix::io::Result<OwnedFd> {
-    if rustix::fs::fstatfs(&pipe)?.f_type == PIPEFS {
+/// in a folder has one, and stays as it is. A command that is its caller opens what its caller may.
+fn open_by_name(pipe: OwnedFd, others: Mode, user: Identity) -> rustix::io::Result<OwnedFd> {
+    let is_caller = user.uid == rustix::process::geteuid().as_raw();
+    if !is_caller && rustix::fs::fstatfs(&pipe)?.f_type == PIPEFS {
         let mode = Mode::from_raw_mode(rustix::fs::fstat(&pipe)?.st_mode);
         rustix::fs::fchmod(&pipe, mode | others)?;
     }

@@ -6,7 +6,7 @@ use alloc::string::String;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
-use sandboxd_plan::{Call, Failure, JailPath};
+use sandboxd_plan::{Call, Failure, JailPath, Owner};
 
 impl Building<'_> {
     pub(super) fn make_directory(&self, path: &JailPath, mode: u32) -> Result<(), Failure> {
@@ -73,16 +73,17 @@ pub(super) fn tmpfs(
     size: &str,
     inodes: &str,
     mode: u32,
-    owner: u32,
+    owner: Owner,
     subject: &dyn core::fmt::Display,
 ) -> Result<OwnedFd, Failure> {
-    let (mode, owner) = (format!("{mode:o}"), decimal(u64::from(owner)));
+    let mode = format!("{mode:o}");
+    let (uid, gid) = (decimal(u64::from(owner.uid)), decimal(u64::from(owner.gid)));
     let options = [
         ("size", size),
         ("nr_inodes", inodes),
         ("mode", mode.as_str()),
-        ("uid", owner.as_str()),
-        ("gid", owner.as_str()),
+        ("uid", uid.as_str()),
+        ("gid", gid.as_str()),
     ];
     filesystem("tmpfs", &options, MountAttrFlags::MOUNT_ATTR_NOSUID, subject)
 }
