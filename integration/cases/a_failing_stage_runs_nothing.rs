@@ -2,11 +2,11 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Fault, Inside, Outside};
+use sandboxd_integration::{By, Case, Fault, Inside, Outside};
 use std::fs;
 
 pub(crate) const CASE: Case =
-    Case { rows: &["C06", "C07"], outside, probes: &[("act", act)], ..Case::NEW };
+    Case { rows: &["C06", "C07"], outside, probes: &[("act", act)], by: By::Anybody, ..Case::NEW };
 
 /// What is made to fail, and what the message then says.
 struct Broken {

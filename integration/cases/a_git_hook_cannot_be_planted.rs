@@ -4,8 +4,7 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use sandboxd_integration::outside::OWNER;
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
@@ -13,8 +12,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// The mount view alone promises this: for Landlock the repository is one writable tree.
-pub(crate) const CASE: Case =
-    Case { rows: &["F15", "F16", "F17", "E5"], outside, probes: &[("plant", plant)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F15", "F16", "F17", "E5"],
+    outside,
+    probes: &[("plant", plant)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
@@ -23,7 +27,8 @@ fn outside(outside: &Outside) -> Result<()> {
         let made = Command::new("git").args(["init", "-q"]).arg(repository).status()?;
         ensure!(made.success(), "git init: {made}");
     }
-    give(&ws)?;
+    let (uid, gid) = outside.owner();
+    give(&ws, (uid, gid))?;
     let files = [
         ".git/config",
         ".git/hooks/pre-commit",
@@ -68,8 +73,8 @@ fn outside(outside: &Outside) -> Result<()> {
                 .args(words)
                 .current_dir(repository)
                 .env("HOME", outside.dir())
-                .uid(OWNER)
-                .gid(OWNER)
+                .uid(uid)
+                .gid(gid)
                 .output()?;
             let said = String::from_utf8_lossy(&ran.stderr).into_owned();
             ensure!(ran.status.success(), "git {words:?}: {said}");
@@ -79,11 +84,11 @@ fn outside(outside: &Outside) -> Result<()> {
     Ok(())
 }
 
-fn give(path: &Path) -> Result<()> {
-    std::os::unix::fs::lchown(path, Some(OWNER), Some(OWNER))?;
+fn give(path: &Path, owner: (u32, u32)) -> Result<()> {
+    std::os::unix::fs::lchown(path, Some(owner.0), Some(owner.1))?;
     if fs::symlink_metadata(path)?.is_dir() {
         for entry in fs::read_dir(path)? {
-            give(&entry?.path())?;
+            give(&entry?.path(), owner)?;
         }
     }
     Ok(())

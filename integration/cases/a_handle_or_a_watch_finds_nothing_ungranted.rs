@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
@@ -13,8 +13,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 /// Handles: the filter, and the want of `CAP_DAC_READ_SEARCH`. The rest: the mount view.
-pub(crate) const CASE: Case =
-    Case { rows: &["F09", "F10", "F11"], outside, probes: &[("find", find)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F09", "F10", "F11"],
+    outside,
+    probes: &[("find", find)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 /// Room for any handle, name_to_handle_at(2), before which stand its length and its kind.
 const HANDLE: usize = 8 + 128;

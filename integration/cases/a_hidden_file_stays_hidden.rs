@@ -1,11 +1,16 @@
 //! A hidden file inside a writable tree cannot be read, changed, moved or reached by another name.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["F17", "F19"], outside, probes: &[("reveal", reveal)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F17", "F19"],
+    outside,
+    probes: &[("reveal", reveal)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

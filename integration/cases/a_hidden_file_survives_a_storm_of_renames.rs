@@ -4,15 +4,20 @@
 use anyhow::{Result, ensure};
 use nix::fcntl::{AT_FDCWD, OFlag, RenameFlags, renameat2};
 use nix::sys::stat::Mode;
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-pub(crate) const CASE: Case =
-    Case { rows: &["E7", "F17"], outside, probes: &[("storm", storm)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["E7", "F17"],
+    outside,
+    probes: &[("storm", storm)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

@@ -2,7 +2,7 @@
 //! run removes what a dead process cannot.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside, Program, Then, steps};
+use sandboxd_integration::{By, Case, Inside, Outside, Program, Then, steps};
 use std::fs;
 
 pub(crate) const CASE: Case = Case {
@@ -10,6 +10,7 @@ pub(crate) const CASE: Case = Case {
     seconds: 240,
     outside,
     probes: &[("act", act)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

@@ -4,12 +4,12 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case =
-    Case { rows: &["E4", "E17"], outside, probes: &[("look", look)], ..Case::NEW };
+    Case { rows: &["E4", "E17"], outside, probes: &[("look", look)], by: By::Anybody, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

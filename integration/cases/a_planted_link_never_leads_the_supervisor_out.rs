@@ -1,12 +1,17 @@
 //! Links planted in the workspace never make the supervisor change, show or own what they point to.
 
 use anyhow::{Context as _, Result};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::os::unix::fs::symlink;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["E6", "F03", "E5"], outside, probes: &[("act", act)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["E6", "F03", "E5"],
+    outside,
+    probes: &[("act", act)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

@@ -3,12 +3,13 @@
 
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Outside, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, raw};
 
 pub(crate) const CASE: Case = Case {
     rows: &["P18", "P19", "K15", "E32"],
     outside,
     probes: &[("weaken", weaken)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

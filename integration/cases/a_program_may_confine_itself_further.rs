@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Need, Outside};
+use sandboxd_integration::{By, Case, Inside, Need, Outside};
 use std::fs;
 
 pub(crate) const CASE: Case = Case {
@@ -12,6 +12,7 @@ pub(crate) const CASE: Case = Case {
     needs: &[Need::Landlock(1)],
     outside,
     probes: &[("confine", confine)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

@@ -3,10 +3,10 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Fault, Inside, Outside};
+use sandboxd_integration::{By, Case, Fault, Inside, Outside};
 
 pub(crate) const CASE: Case =
-    Case { rows: &["C06", "E4"], outside, probes: &[("be", be)], ..Case::NEW };
+    Case { rows: &["C06", "E4"], outside, probes: &[("be", be)], by: By::Anybody, ..Case::NEW };
 
 const PROFILE: &str = "extends = [\"builtin:base\"]\n";
 const WAIVED: &str = "extends = [\"builtin:base\"]\n[require]\nlandlock = \"if-available\"\n";

@@ -6,13 +6,18 @@
 
 use anyhow::Result;
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs::{self, OpenOptions, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["F08", "F34"], outside, probes: &[("write", write)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F08", "F34"],
+    outside,
+    probes: &[("write", write)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let data = outside.workspace()?;

@@ -1,11 +1,11 @@
 //! A working directory, the caller's or the profile's, grants nothing.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 
 pub(crate) const CASE: Case =
-    Case { rows: &["E34"], outside, probes: &[("act", act)], ..Case::NEW };
+    Case { rows: &["E34"], outside, probes: &[("act", act)], by: By::Anybody, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

@@ -2,11 +2,11 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Listener, Outside};
+use sandboxd_integration::{By, Case, Inside, Listener, Outside};
 use std::fs;
 
 pub(crate) const CASE: Case =
-    Case { rows: &["E17"], outside, probes: &[("try", attempt)], ..Case::NEW };
+    Case { rows: &["E17"], outside, probes: &[("try", attempt)], by: By::Anybody, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Outside, Program, Run, Then, steps};
+use sandboxd_integration::{By, Case, Inside, Outside, Program, Run, Then, steps};
 use std::fs;
 
 pub(crate) const CASE: Case = Case {
@@ -10,6 +10,7 @@ pub(crate) const CASE: Case = Case {
     seconds: 240,
     outside,
     probes: &[("act", act)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

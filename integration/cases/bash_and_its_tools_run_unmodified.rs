@@ -2,12 +2,11 @@
 //! jobs, traps, FIFOs, `find | xargs`, `sort`, `awk`, `sed`, archives and checksums.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::outside::OWNER;
-use sandboxd_integration::{Case, Outside};
+use sandboxd_integration::{By, Case, Outside};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-pub(crate) const CASE: Case = Case { rows: &["P22"], outside, ..Case::NEW };
+pub(crate) const CASE: Case = Case { rows: &["P22"], outside, by: By::Anybody, ..Case::NEW };
 
 const WORK: &str = r#"set -eu
 printf '%s\n' pear apple fig apple | sort | uniq -c | sort -k1rn -k2 | awk '{print $2":"$1}' > counted
@@ -85,7 +84,7 @@ fn outside(outside: &Outside) -> Result<()> {
         let text = fs::read_to_string(&path).context(*name)?;
         ensure!(text == *wanted, "{name} holds {text:?}, not {wanted:?}");
         let owner = fs::symlink_metadata(&path)?.uid();
-        ensure!(owner == OWNER, "{name} belongs to {owner}");
+        ensure!(owner == outside.owner().0, "{name} belongs to {owner}");
     }
     Ok(())
 }

@@ -2,12 +2,17 @@
 //! cannot be searched whole is not started, and the message says why.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::os::unix::net::UnixListener;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["F15", "E5", "E25"], outside, probes: &[("fill", fill)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F15", "E5", "E25"],
+    outside,
+    probes: &[("fill", fill)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 /// More than a search lists.
 const DECOYS: usize = 1100;

@@ -2,9 +2,10 @@
 //! is writable, only what may be executed executable.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Outside};
+use sandboxd_integration::{By, Case, Outside};
 
-pub(crate) const CASE: Case = Case { rows: &["F08", "F31", "V01"], outside, ..Case::NEW };
+pub(crate) const CASE: Case =
+    Case { rows: &["F08", "F31", "V01"], outside, by: By::Anybody, ..Case::NEW };
 
 /// What the command may write, of all that `builtin:base` and this profile show.
 const WRITABLE: [&str; 6] = ["/proc", "/dev/pts", "/dev/shm", "/tmp", "/home/agent", "/work"];

@@ -3,14 +3,19 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::path::Path;
 
 /// Between the mounts the kernel answers `EXDEV`; Landlock alone would answer `EACCES`, or `EXDEV`
 /// where a right would be gained.
-pub(crate) const CASE: Case =
-    Case { rows: &["F12", "F13", "F14"], outside, probes: &[("go", go)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F12", "F13", "F14"],
+    outside,
+    probes: &[("go", go)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

@@ -2,8 +2,7 @@
 //! are; and it makes new repositories, which are named when the run ends.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::outside::OWNER;
-use sandboxd_integration::{Case, Need, Outside};
+use sandboxd_integration::{By, Case, Need, Outside};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -14,6 +13,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["F13", "F15", "F16"],
     needs: &[Need::Program("/usr/bin/git")],
     outside,
+    by: By::Anybody,
     ..Case::NEW
 };
 
@@ -90,7 +90,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
     let repository = ws.join("repository");
     outside.file("ws/repository/.keep", "")?;
-    git(&repository, BEFORE)?;
+    git(outside, &repository, BEFORE)?;
     let state = || -> Result<Vec<u8>> {
         let mut all = fs::read(repository.join(".git/config"))?;
         all.extend(fs::read(repository.join(".git/hooks/pre-commit"))?);
@@ -103,18 +103,18 @@ fn outside(outside: &Outside) -> Result<()> {
     };
     let run = sandbox(&repository, WORK)?;
     run.exited(0)?;
-    git(&repository, "test $(git log --oneline | wc -l) = 6 && git fsck")?;
-    git(&repository, "test \"$(git log -1 --format=%s other)\" = worktree")?;
+    git(outside, &repository, "test $(git log --oneline | wc -l) = 6 && git fsck")?;
+    git(outside, &repository, "test \"$(git log -1 --format=%s other)\" = worktree")?;
     let hooked = fs::read_to_string(repository.join("hooked"))?.lines().count();
     ensure!(hooked >= 6, "the hook ran {hooked} times");
     let owner = fs::metadata(repository.join(".git/index"))?.uid();
-    ensure!(owner == OWNER, "the index belongs to {owner}");
+    ensure!(owner == outside.owner().0, "the index belongs to {owner}");
     ensure!(!run.stderr.contains("may execute"), "named, though nothing was made");
 
     sandbox(&repository, PLANTED)?.exited(0)?;
     ensure!(state()? == before, "a hook or the settings were changed");
     ensure!(!repository.join(".git/hooks/post-commit").exists(), "a hook was planted");
-    git(&repository, "git fsck")?;
+    git(outside, &repository, "git fsck")?;
 
     let run = sandbox(&ws, NEW)?;
     run.exited(0)?;
@@ -126,9 +126,10 @@ fn outside(outside: &Outside) -> Result<()> {
 }
 
 /// Runs a script as the user, on the host.
-fn git(folder: &Path, script: &str) -> Result<()> {
+fn git(outside: &Outside, folder: &Path, script: &str) -> Result<()> {
+    let (uid, gid) = outside.owner();
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", script]).current_dir(folder).uid(OWNER).gid(OWNER);
+    shell.args(["-c", script]).current_dir(folder).uid(uid).gid(gid);
     let output =
         shell.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", "/").output()?;
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,16 +1,20 @@
 //! Git commits, branches and rebases in a writable repository, whose files stay their owner's.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::outside::OWNER;
-use sandboxd_integration::{Case, Need, Outside};
+use sandboxd_integration::{By, Case, Need, Outside};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["F13", "F15"], needs: &[Need::Program("/usr/bin/env")], outside, ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F13", "F15"],
+    needs: &[Need::Program("/usr/bin/env")],
+    outside,
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 const WORK: &str = "
 git config user.name 2>/dev/null && exit 9
@@ -28,11 +32,11 @@ git log --format=%s
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
-    let home = outside.dir();
-    git(&ws, home, &["init", "-q", "-b", "main"])?;
+    let (home, owner) = (outside.dir(), outside.owner());
+    git(&ws, home, owner, &["init", "-q", "-b", "main"])?;
     outside.file("ws/one", "one")?;
-    git(&ws, home, &["add", "one"])?;
-    git(&ws, home, &["-c", "user.name=o", "-c", "user.email=o@h", "commit", "-qm", "one"])?;
+    git(&ws, home, owner, &["add", "one"])?;
+    git(&ws, home, owner, &["-c", "user.name=o", "-c", "user.email=o@h", "commit", "-qm", "one"])?;
     let config = fs::read(ws.join(".git/config"))?;
     let run = outside
         .sandbox("extends = [\"builtin:coding-agent\"]\n")
@@ -46,30 +50,33 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(named.is_some_and(Vec::is_empty), "{named:?}");
 
     // The owner goes on with it, as if it were their own work.
-    ensure!(git(&ws, home, &["log", "--format=%s"])?.starts_with("moved\nthree, again\n"), "log");
-    git(&ws, home, &["fsck", "--strict"])?;
-    ensure!(git(&ws, home, &["status", "--porcelain"])?.is_empty(), "it left changes");
+    ensure!(
+        git(&ws, home, owner, &["log", "--format=%s"])?.starts_with("moved\nthree, again\n"),
+        "log"
+    );
+    git(&ws, home, owner, &["fsck", "--strict"])?;
+    ensure!(git(&ws, home, owner, &["status", "--porcelain"])?.is_empty(), "it left changes");
     ensure!(fs::read(ws.join(".git/config"))? == config, ".git/config was changed");
-    owned(&ws)
+    owned(&ws, owner)
 }
 
 /// Runs git as the owner of the workspace.
-fn git(ws: &Path, home: &Path, words: &[&str]) -> Result<String> {
+fn git(ws: &Path, home: &Path, (uid, gid): (u32, u32), words: &[&str]) -> Result<String> {
     let mut git = Command::new("git");
-    let ran = git.args(words).current_dir(ws).env("HOME", home).uid(OWNER).gid(OWNER).output()?;
+    let ran = git.args(words).current_dir(ws).env("HOME", home).uid(uid).gid(gid).output()?;
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     ensure!(ran.status.success(), "git {words:?}: {} {said}", ran.status);
     String::from_utf8(ran.stdout).context("what git says")
 }
 
-fn owned(folder: &Path) -> Result<()> {
+fn owned(folder: &Path, owner: (u32, u32)) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let found = fs::symlink_metadata(&path)?;
         let ids = (found.uid(), found.gid());
-        ensure!(ids == (OWNER, OWNER), "{} belongs to {ids:?}", path.display());
+        ensure!(ids == owner, "{} belongs to {ids:?}", path.display());
         if found.is_dir() {
-            owned(&path)?;
+            owned(&path, owner)?;
         }
     }
     Ok(())

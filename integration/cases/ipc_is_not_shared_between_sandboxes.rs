@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,6 +13,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["B18", "F29", "X09"],
     outside,
     probes: &[("make", make), ("seek", seek)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

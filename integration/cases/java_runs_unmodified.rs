@@ -1,7 +1,7 @@
 //! Java compiles and runs a program with threads, a subprocess and files.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Need, Outside};
+use sandboxd_integration::{By, Case, Need, Outside};
 use std::fs;
 
 pub(crate) const CASE: Case = Case {
@@ -9,6 +9,7 @@ pub(crate) const CASE: Case = Case {
     needs: &[Need::Program("/usr/bin/javac"), Need::Program("/usr/bin/java")],
     seconds: 120,
     outside,
+    by: By::Anybody,
     ..Case::NEW
 };
 

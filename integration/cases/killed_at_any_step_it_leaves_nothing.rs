@@ -1,11 +1,17 @@
 //! Killed at any step of its start, the shim leaves nothing behind, and the command is not run.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside, Program, Then, steps};
+use sandboxd_integration::{By, Case, Inside, Outside, Program, Then, steps};
 use std::fs;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["C04", "E33"], seconds: 240, outside, probes: &[("act", act)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["C04", "E33"],
+    seconds: 240,
+    outside,
+    probes: &[("act", act)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

@@ -5,11 +5,16 @@ use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["V07", "E30"], outside, probes: &[("raise", raise)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["V07", "E30"],
+    outside,
+    probes: &[("raise", raise)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 /// Limits that the product sets, as the C library and as the kernel name them.
 const LIMITS: &[(&str, Resource, u32)] = &[

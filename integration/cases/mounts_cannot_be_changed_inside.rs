@@ -4,7 +4,7 @@
 use anyhow::Result;
 use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
@@ -15,6 +15,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["F20", "F21", "F22", "F23", "F24"],
     outside,
     probes: &[("mount", mount)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

@@ -4,11 +4,16 @@
 
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Outside, Trial, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, Trial, raw};
 use std::fs;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["K07", "K15", "E10"], outside, probes: &[("divide", divide)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["K07", "K15", "E10"],
+    outside,
+    probes: &[("divide", divide)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 /// The kinds, by their files in `/proc/self/ns` and their flags for clone(2).
 const KINDS: &[(&str, u64)] = &[

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Listener, Outside};
+use sandboxd_integration::{By, Case, Inside, Listener, Outside};
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 
@@ -13,6 +13,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["N01", "N02", "N03", "N19", "E22"],
     outside,
     probes: &[("reach", reach)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

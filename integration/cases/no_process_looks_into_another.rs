@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv, process_vm_writev};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, pause};
-use sandboxd_integration::{Case, Inside, Outside, Victim, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, Victim, raw};
 use std::fs;
 use std::io::{IoSlice, IoSliceMut};
 
@@ -19,6 +19,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["P04", "P05", "P07", "I02", "E32"],
     outside,
     probes: &[("look", look)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

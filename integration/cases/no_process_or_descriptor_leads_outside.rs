@@ -3,14 +3,19 @@
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::IntoRawFd as _;
 use std::path::Path;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["F05", "F06", "F07", "E23"], outside, probes: &[("leave", leave)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F05", "F06", "F07", "E23"],
+    outside,
+    probes: &[("leave", leave)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let canary = outside.canary("secret/key")?;

@@ -5,11 +5,16 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["R09", "R14", "R18"], outside, probes: &[("push", push)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["R09", "R14", "R18"],
+    outside,
+    probes: &[("push", push)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 const MAP_HUGETLB: u64 = 0x40000;
 /// The limit of locked memory that the product sets.

@@ -2,12 +2,17 @@
 //! it fetches without a network fails as its programs expect.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Need, Outside};
+use sandboxd_integration::{By, Case, Need, Outside};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["P22"], needs: &[Need::Program("/usr/bin/node")], outside, ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["P22"],
+    needs: &[Need::Program("/usr/bin/node")],
+    outside,
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 const WORK: &str = r"
 import { Worker, isMainThread, parentPort } from 'node:worker_threads';

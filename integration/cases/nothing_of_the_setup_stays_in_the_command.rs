@@ -3,12 +3,17 @@
 //! mapped.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["I10", "F06", "E23"], outside, probes: &[("search", search)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["I10", "F06", "E23"],
+    outside,
+    probes: &[("search", search)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     // A word that stands in the profile, and, as part of a path, in the plan.

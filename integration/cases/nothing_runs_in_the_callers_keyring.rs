@@ -5,9 +5,9 @@
 
 use anyhow::Result;
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Fault, Outside};
+use sandboxd_integration::{By, Case, Fault, Outside};
 
-pub(crate) const CASE: Case = Case { rows: &["K05"], outside, ..Case::NEW };
+pub(crate) const CASE: Case = Case { rows: &["K05"], outside, by: By::Anybody, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     const JOIN_SESSION_KEYRING: u32 = 1;

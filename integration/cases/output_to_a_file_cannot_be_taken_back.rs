@@ -3,15 +3,20 @@
 //! whole and in order. A file as standard input is only read, and a directory is not handed in.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, raw};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
-pub(crate) const CASE: Case =
-    Case { rows: &["F35", "F07", "R12", "T07"], outside, probes: &[("spoil", spoil)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F35", "F07", "R12", "T07"],
+    outside,
+    probes: &[("spoil", spoil)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 const BEFORE: &str = "what stood here before\n";
 
@@ -21,8 +26,10 @@ fn outside(outside: &Outside) -> Result<()> {
     let profile = outside.dir().join("directory.toml");
     fs::write(&profile, "extends = [\"builtin:base\"]\n")?;
     for descriptor in ["0", "1", "2"] {
-        let text = format!("exec \"$0\" run -q -p {profile:?} -- /bin/true {descriptor}< /root");
-        let run = Command::new("/bin/sh").args(["-c", &text]).arg(product()?).output()?;
+        let text =
+            format!("exec \"$0\" run -q -p {profile:?} \"$@\" -- /bin/true {descriptor}< /usr");
+        let mut sh = Command::new("/bin/sh");
+        let run = sh.args(["-c", &text]).arg(product()?).args(outside.waivers()).output()?;
         ensure!(run.status.code() == Some(125), "a directory as {descriptor}: {}", run.status);
     }
     Ok(())
@@ -43,7 +50,7 @@ fn run(
     let profile = outside.dir().join("profile.toml");
     fs::write(&profile, "extends = [\"builtin:base\"]\n")?;
     let mut command = Command::new(product()?);
-    command.args(["run", "-q", "-p"]).arg(profile).args(options);
+    command.args(["run", "-q", "-p"]).arg(profile).args(outside.waivers()).args(options);
     command.env("TMPDIR", outside.dir().join("tmp"));
     command.stdin(input).stdout(output).stderr(error);
     command.status().context("sandboxd")

@@ -2,11 +2,16 @@
 //! contexts, `SQLite`, subprocesses and asyncio; without a network it says so and goes on.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Need, Outside};
+use sandboxd_integration::{By, Case, Need, Outside};
 use std::fs;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["P22"], needs: &[Need::Program("/usr/bin/python3")], outside, ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["P22"],
+    needs: &[Need::Program("/usr/bin/python3")],
+    outside,
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 const WORK: &str = r#"
 import asyncio, concurrent.futures, ctypes, getpass, multiprocessing, os, socket, sqlite3, ssl

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside, Trial};
+use sandboxd_integration::{By, Case, Inside, Outside, Trial};
 use std::fs;
 use std::os::fd::AsRawFd as _;
 
@@ -14,6 +14,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["K01", "K02", "K03", "K04", "K05", "K08", "K09", "K10", "K14", "E12", "E32", "I06"],
     outside,
     probes: &[("use", try_all)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

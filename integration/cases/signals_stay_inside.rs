@@ -8,13 +8,14 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, pause};
-use sandboxd_integration::{Case, Inside, Outside, Victim, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, Victim, raw};
 use std::io::Read as _;
 
 pub(crate) const CASE: Case = Case {
     rows: &["P01", "P02", "P03", "P06"],
     outside,
     probes: &[("signal", signal), ("wait", wait)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

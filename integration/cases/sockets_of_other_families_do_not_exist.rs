@@ -7,12 +7,13 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Listener, Outside};
+use sandboxd_integration::{By, Case, Inside, Listener, Outside};
 
 pub(crate) const CASE: Case = Case {
     rows: &["K06", "K15", "N03", "N06", "E22", "E32"],
     outside,
     probes: &[("none", none), ("host", host)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

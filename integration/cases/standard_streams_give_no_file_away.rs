@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::stat::fstat;
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -12,8 +12,13 @@ use std::time::{Duration, Instant};
 
 /// Standard output: the command's is a pipe of the supervisor's. Standard input: the mode of the
 /// descriptor, and Landlock where it is opened anew, since its path is in no rule.
-pub(crate) const CASE: Case =
-    Case { rows: &["F35", "T07"], outside, probes: &[("reopen", reopen)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F35", "T07"],
+    outside,
+    probes: &[("reopen", reopen)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let mut run = outside

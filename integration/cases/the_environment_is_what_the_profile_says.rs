@@ -2,12 +2,17 @@
 //! and nothing else of the caller's: no secret, no library to load, no search path.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::collections::BTreeMap;
 use std::fs;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["I01", "V06", "E26"], outside, probes: &[("look", look)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["I01", "V06", "E26"],
+    outside,
+    probes: &[("look", look)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 /// What callers have in their environment: secrets, and what changes how programs load and search.
 const CALLERS: &[&str] = &[

@@ -5,13 +5,14 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Outside, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, raw};
 use std::fs;
 
 pub(crate) const CASE: Case = Case {
     rows: &["I02", "I03", "I04", "I05", "I06", "I08", "I09"],
     outside,
     probes: &[("look", look)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

@@ -1,9 +1,9 @@
 //! A profile that grants the whole host, its control files or the state of sandboxd is refused.
 
 use anyhow::{Context as _, Result};
-use sandboxd_integration::{Case, Outside};
+use sandboxd_integration::{By, Case, Outside};
 
-pub(crate) const CASE: Case = Case { rows: &["X04", "E30"], outside, ..Case::NEW };
+pub(crate) const CASE: Case = Case { rows: &["X04", "E30"], outside, by: By::Anybody, ..Case::NEW };
 
 /// Refused however it is written.
 const NEVER: &[(&str, &str)] = &[

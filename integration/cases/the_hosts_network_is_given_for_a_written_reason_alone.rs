@@ -2,7 +2,7 @@
 //! not build is told as a problem, and never read as leave.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -11,6 +11,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["N01", "N18", "E17", "K06"],
     outside,
     probes: &[("reach", reach), ("serve", serve)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

@@ -2,11 +2,16 @@
 
 use anyhow::Result;
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Listener, Outside};
+use sandboxd_integration::{By, Case, Inside, Listener, Outside};
 use std::net::{TcpStream, UdpSocket};
 
-pub(crate) const CASE: Case =
-    Case { rows: &["N01", "N02", "N19"], outside, probes: &[("reach", reach)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["N01", "N02", "N19"],
+    outside,
+    probes: &[("reach", reach)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let listener = Listener::open()?;

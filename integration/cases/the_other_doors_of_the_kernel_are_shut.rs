@@ -1,10 +1,15 @@
 //! System calls by the doors of other ABIs, `int 0x80` and x32, end the process whatever the call.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside, Trial, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, Trial, raw};
 
-pub(crate) const CASE: Case =
-    Case { rows: &["P16", "P17", "E9"], outside, probes: &[("enter", enter)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["P16", "P17", "E9"],
+    outside,
+    probes: &[("enter", enter)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 /// getpid, openat, socketcall, ptrace, mkdir and unshare of i386.
 const I386: &[u32] = &[20, 295, 102, 26, 39, 310];

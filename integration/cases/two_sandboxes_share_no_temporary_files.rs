@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +12,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["F29", "X09"],
     outside,
     probes: &[("write", write), ("look", look)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

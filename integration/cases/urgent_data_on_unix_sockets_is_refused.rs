@@ -4,13 +4,18 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["K12", "K15"], outside, probes: &[("send", send)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["K12", "K15"],
+    outside,
+    probes: &[("send", send)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let run = outside.sandbox("extends = [\"builtin:base\"]\n").probe("send", &[]).run()?;

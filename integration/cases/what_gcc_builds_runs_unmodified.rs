@@ -2,12 +2,13 @@
 //! home. Where no folder may be both written and executed, nothing that is written runs.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{Case, Need, Outside};
+use sandboxd_integration::{By, Case, Need, Outside};
 
 pub(crate) const CASE: Case = Case {
     rows: &["P22", "F31"],
     needs: &[Need::Program("/usr/bin/gcc"), Need::Program("/usr/bin/make")],
     outside,
+    by: By::Anybody,
     ..Case::NEW
 };
 
@@ -72,7 +73,8 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(run.stdout == "42\n43\nscript\n42\n43\nscript\n", "{profile}: copies do not run");
     }
     let profile = format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n");
-    let run = outside.sandbox(&profile).cwd(&ws).command(&["sh", "-c", REFUSED]).run()?;
+    let sandbox = outside.sandbox(&profile).option("--quiet").cwd(&ws);
+    let run = sandbox.command(&["sh", "-c", REFUSED]).run()?;
     run.exited(0)?;
     ensure!(run.stdout == "a script for sh\n", "something written was executed");
     let refusals = run.stderr.matches("ermission denied").count();

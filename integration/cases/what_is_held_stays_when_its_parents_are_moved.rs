@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -14,6 +14,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["F16", "F17", "F19", "E7"],
     outside,
     probes: &[("undo", undo), ("race", race)],
+    by: By::Anybody,
     ..Case::NEW
 };
 

@@ -5,11 +5,16 @@
 
 use anyhow::Result;
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs::{self, File};
 
-pub(crate) const CASE: Case =
-    Case { rows: &["F01", "F08", "E28"], outside, probes: &[("open", open)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F01", "F08", "E28"],
+    outside,
+    probes: &[("open", open)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

@@ -2,12 +2,17 @@
 
 use anyhow::Result;
 use nix::errno::Errno;
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::path::Path;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["F01", "F02", "F03", "F10"], outside, probes: &[("look", look)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["F01", "F02", "F03", "F10"],
+    outside,
+    probes: &[("look", look)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;

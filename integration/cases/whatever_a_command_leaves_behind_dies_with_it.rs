@@ -6,12 +6,17 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{SigSet, Signal};
-use sandboxd_integration::{Case, Inside, Outside, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, raw};
 use std::fs;
 use std::time::{Duration, Instant};
 
-pub(crate) const CASE: Case =
-    Case { rows: &["P08", "P09", "P11", "E20"], outside, probes: &[("leave", leave)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["P08", "P09", "P11", "E20"],
+    outside,
+    probes: &[("leave", leave)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 const DAEMONS: usize = 5;
 
@@ -33,7 +38,8 @@ fn outside(outside: &Outside) -> Result<()> {
         let cgroups: Vec<_> = all.iter().map(|one| &one.cgroup).collect();
         let first = cgroups.first().context("nobody lives")?;
         ensure!(cgroups.iter().all(|one| one == first), "they are in several cgroups: {all:?}");
-        ensure!(first.contains("sandboxd-test-"), "they are not in the sandbox's cgroup: {first}");
+        let own = outside.is_user() || first.contains("sandboxd-test-");
+        ensure!(own, "they are not in the sandbox's cgroup: {first}");
         running.signal(signal)?;
         running.wait()?;
         let until = Instant::now() + Duration::from_secs(1);
@@ -56,7 +62,8 @@ struct Living {
     cgroup: String,
 }
 
-/// Processes that live with a uid of this case's commands.
+/// Processes that live with a uid of this case's commands; those of a user, who has one for all, are known
+/// by whom they descend from: who is left alone becomes this process's child.
 fn living(outside: &Outside) -> Result<Vec<Living>> {
     let (first, count) = outside.uids();
     let mut found = Vec::new();
@@ -67,7 +74,8 @@ fn living(outside: &Outside) -> Result<Vec<Living>> {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
             line.split_whitespace().next()?.parse().ok()
         };
-        if !field("Uid:").is_some_and(|uid| uid > first && uid < first + count) {
+        let of_pool = field("Uid:").is_some_and(|uid| uid > first && uid < first + count);
+        if !(of_pool || outside.is_user() && is_inside(&status) && descends(pid)) {
             continue;
         }
         if status.contains("State:\tZ") {
@@ -81,6 +89,26 @@ fn living(outside: &Outside) -> Result<Vec<Living>> {
         found.push(Living { pid, of_init, cgroup });
     }
     Ok(found)
+}
+
+/// Whether a process is in a pid namespace of its own, and not its first.
+fn is_inside(status: &str) -> bool {
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let pids: Vec<&str> = pids.unwrap_or_default().split_whitespace().collect();
+    pids.len() > 1 && pids.last() != Some(&"1")
+}
+
+/// Whether this process is among the ones that a process descends from.
+fn descends(mut pid: u32) -> bool {
+    while pid > 1 {
+        if pid == std::process::id() {
+            return true;
+        }
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+        pid = parent.and_then(|parent| parent.trim().parse().ok()).unwrap_or(0);
+    }
+    false
 }
 
 fn leave(inside: &Inside) -> Result<()> {

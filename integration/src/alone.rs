@@ -1,6 +1,7 @@
 //! A case in a process of its own: its own mount namespace, with its own settings of sandboxd, uids,
 //! leases and cgroups, so that what it leaves behind can be told from everybody else's.
 
+use crate::who::Player;
 use crate::{Named, Outside, left};
 use anyhow::{Context as _, Result};
 use nix::mount::{MsFlags, mount};
@@ -20,7 +21,11 @@ const UIDS: u32 = 256;
 pub(crate) fn play(cases: &'static [Named], name: &str) -> Result<ExitCode> {
     let named = cases.iter().find(|named| named.name == name).context("no such case")?;
     let own = std::process::id();
-    let uids = (1_000_000 + (own % 1_000_000) * UIDS, UIDS);
+    let uids = match Player::this() {
+        Player::Root => (1_000_000 + (own % 1_000_000) * UIDS, UIDS),
+        // Root's sandboxes have uids; a user's have the user's, who has other processes too.
+        Player::User => (0, 0),
+    };
     let dir = dir(own);
     fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
@@ -53,6 +58,10 @@ pub(crate) fn cgroup(process: u32) -> String {
 
 fn set_apart(process: u32, (first, count): (u32, u32)) -> Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
+    if Player::this() == Player::User {
+        // Who can neither mount over the operator's settings nor is asked for any.
+        return Ok(());
+    }
     unshare(CloneFlags::CLONE_NEWNS)?;
     let none: Option<&str> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;

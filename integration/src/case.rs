@@ -1,6 +1,6 @@
 //! What a case is, and what it needs of the host.
 
-use crate::{Inside, Outside, raw};
+use crate::{By, Inside, Outside, raw};
 use anyhow::{Result, bail};
 use nix::unistd::{Uid, User};
 use std::path::Path;
@@ -11,6 +11,8 @@ pub struct Case {
     pub rows: &'static [&'static str],
     /// What the host must offer; where it does not, the case is not run, and that is said.
     pub needs: &'static [Need],
+    /// For whose sandboxes it holds.
+    pub by: By,
     /// How long it may take, in seconds.
     pub seconds: u64,
     /// The observer: starts sandboxes, and judges what became of them.
@@ -24,8 +26,14 @@ pub type Probe = fn(&Inside) -> Result<()>;
 
 impl Case {
     /// What a case is where it does not say otherwise.
-    pub const NEW: Self =
-        Self { rows: &[], needs: &[], seconds: 60, outside: no_observer, probes: &[] };
+    pub const NEW: Self = Self {
+        rows: &[],
+        needs: &[],
+        by: By::Root,
+        seconds: 60,
+        outside: no_observer,
+        probes: &[],
+    };
 }
 
 fn no_observer(_: &Outside) -> Result<()> {
@@ -42,7 +50,7 @@ pub struct Named {
     pub case: &'static Case,
 }
 
-/// Something that not every host has. Root is needed by all of them and not said.
+/// Something that not every host has. Whether it takes root is said by [`By`].
 #[derive(Debug, Clone, Copy)]
 pub enum Need {
     /// Landlock of this ABI or newer.

@@ -1,6 +1,7 @@
 //! Between the observer and the product: what must be so when `sandboxd` is executed, and that only
 //! the process that executes it can arrange.
 
+use crate::who::Player;
 use crate::{Fault, faults, raw};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,10 @@ pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
     }
     if let Some(most) = how.open_files {
         nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, most, most)?;
+    }
+    if (how.stepped || !how.faults.is_empty()) && Player::this() == Player::User {
+        // Without privilege a filter is laid only around those who can gain none.
+        nix::sys::prctl::set_no_new_privs().context("no_new_privs")?;
     }
     if !how.faults.is_empty() {
         faults::install(&how.faults).context("the faults")?;

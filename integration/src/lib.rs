@@ -3,7 +3,7 @@
 //! One program plays every part: it runs the cases ([`runner`]), is each case (`alone`, then the
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
-//! Read in this order: [`case`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
+//! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! `launch`, [`run`], [`observers`], [`inside`], [`faults`], [`steps`], [`trial`], [`raw`], `left`,
 //! [`mod@patience`], `facts`.
 #![allow(
@@ -29,6 +29,7 @@ pub mod sandbox;
 pub mod service;
 pub mod steps;
 pub mod trial;
+pub mod who;
 
 pub use case::{Case, Named, Need};
 pub use faults::Fault;
@@ -41,6 +42,7 @@ pub use sandbox::{Running, Sandbox};
 pub use service::Service;
 pub use steps::{Program, Step, Then};
 pub use trial::Trial;
+pub use who::By;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! The observer's side: a folder of its own, and the sandboxes it starts.
 
+use crate::who::Player;
 use crate::{Canary, Named, Sandbox};
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The uid and gid of the user whose files the workspace holds.
+/// The uid and gid of the user whose files the workspace holds, where root runs the case.
 pub const OWNER: u32 = 1000;
 
 /// A case while it runs. Everything it makes lies in [`Self::dir`], which is removed afterwards.
@@ -40,7 +41,33 @@ impl Outside {
         &self.dir
     }
 
-    /// `ws` in [`Self::dir`]: a user's folder (uid and gid [`OWNER`]), made where it is not there yet.
+    /// The uid and gid of whoever's files the workspace holds: [`OWNER`]'s, or the user's who runs the case.
+    #[must_use]
+    pub fn owner(&self) -> (u32, u32) {
+        match Player::this() {
+            Player::Root => (OWNER, OWNER),
+            Player::User => (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()),
+        }
+    }
+
+    /// Whether this is an ordinary user, and so are the sandboxes'.
+    #[must_use]
+    pub fn is_user(&self) -> bool {
+        Player::this() == Player::User
+    }
+
+    /// What an ordinary user's sandbox lacks has to be waived, where a case starts the product by hand.
+    #[must_use]
+    pub fn waivers(&self) -> &'static [&'static str] {
+        if self.is_user() { crate::sandbox::WAIVED_BY_USERS } else { &[] }
+    }
+
+    fn give(&self, path: &Path) -> Result<()> {
+        let (uid, gid) = self.owner();
+        chown(path, Some(uid), Some(gid)).with_context(|| path.display().to_string())
+    }
+
+    /// `ws` in [`Self::dir`]: the folder of [`Self::owner`], made where it is not there yet.
     ///
     /// # Errors
     /// Where it cannot be made.
@@ -48,19 +75,19 @@ impl Outside {
         let path = self.dir.join("ws");
         if !path.exists() {
             fs::create_dir(&path)?;
-            chown(&path, Some(OWNER), Some(OWNER))?;
+            self.give(&path)?;
         }
         Ok(path)
     }
 
-    /// Writes a file below [`Self::dir`], its folders with it, and gives all of them to [`OWNER`].
+    /// Writes a file below [`Self::dir`], its folders with it, and gives all of them to [`Self::owner`].
     ///
     /// # Errors
     /// Where it cannot be written.
     pub fn file(&self, path: &str, content: &str) -> Result<PathBuf> {
         let whole = self.folder_of(path)?;
         fs::write(&whole, content).with_context(|| path.to_owned())?;
-        chown(&whole, Some(OWNER), Some(OWNER))?;
+        self.give(&whole)?;
         Ok(whole)
     }
 
@@ -80,7 +107,7 @@ impl Outside {
             if !folder.exists() {
                 fs::create_dir(&folder)?;
                 fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
-                chown(&folder, Some(OWNER), Some(OWNER))?;
+                self.give(&folder)?;
             }
         }
         Ok(whole)

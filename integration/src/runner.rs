@@ -1,5 +1,6 @@
 //! Runs the cases, several at once, each in a process of its own, and says what came of them.
 
+use crate::who::{Lent, Player};
 use crate::{Named, alone, left, patience, sandbox};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Serialize;
@@ -13,10 +14,13 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "sandboxd-integration [OPTIONS] [WORDS]
 
-Runs every case whose name, or one of whose rows, holds one of WORDS; all of them without any.
+Runs every case whose name, or one of whose rows, holds one of WORDS; all of them without any. Root runs
+those that hold for everybody's sandboxes twice, the second time as an ordinary user; whoever is not root
+runs what can be run without it.
 
   --list         print the cases, what they promise and which rows they answer
   --jobs N       run N cases at once (default 2)
+  --as WHO       run them only as root, or only as a user
   --require-all  a case that this host cannot run is a failure
   --results FILE also write what came of each case to FILE, one JSON object a line
   --slower N     this machine takes up to N times as long as usual: wait so much longer";
@@ -28,6 +32,7 @@ struct Options {
     jobs: usize,
     results: Option<PathBuf>,
     slower: u32,
+    only: Option<Player>,
 }
 
 fn options(given: &[&str]) -> Result<Option<Options>> {
@@ -38,6 +43,7 @@ fn options(given: &[&str]) -> Result<Option<Options>> {
         jobs: 2,
         results: None,
         slower: 1,
+        only: None,
     };
     let mut given = given.iter();
     while let Some(&word) = given.next() {
@@ -51,6 +57,13 @@ fn options(given: &[&str]) -> Result<Option<Options>> {
             }
             "--results" => {
                 options.results = Some(given.next().context("--results FILE")?.into());
+            }
+            "--as" => {
+                options.only = Some(match given.next() {
+                    Some(&"root") => Player::Root,
+                    Some(&"user") => Player::User,
+                    _ => bail!("--as root or --as user"),
+                });
             }
             "--slower" => {
                 let factor = given.next().context("--slower N")?;
@@ -86,26 +99,26 @@ pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> 
         }
         return Ok(ExitCode::SUCCESS);
     }
-    ensure!(
-        nix::unistd::geteuid().is_root(),
-        "the cases start sandboxes and judge them: run as root"
-    );
     sandbox::product()?;
+    let jobs = jobs(&wanted, options.only);
+    let lends =
+        Player::this() == Player::Root && jobs.iter().any(|job| job.player == Some(Player::User));
+    let lent = if lends { Some(Lent::make()?) } else { None };
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::new(options.results.as_deref())?);
     let broke = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
-                while let Some(named) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let begun = Instant::now();
-                    let outcome = attempt(named, &options);
+                    let outcome = attempt(job, &options, lent.as_ref());
                     let told = tally
                         .lock()
                         .map_err(|_| anyhow!("a job broke off"))
-                        .and_then(|mut tally| tally.tell(named.name, &outcome, begun.elapsed()));
+                        .and_then(|mut tally| tally.tell(job, &outcome, begun.elapsed()));
                     if let Err(error) = told {
-                        eprintln!("{}: {error:#}", named.name);
+                        eprintln!("{}: {error:#}", job.named.name);
                         broke.store(true, Ordering::Relaxed);
                     }
                 }
@@ -116,6 +129,28 @@ pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> 
     let Ok(tally) = tally.into_inner() else { bail!("a job broke off") };
     println!("\n{}", tally.sum());
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A case, and who plays it; nobody where that would take root.
+struct Job<'a> {
+    number: usize,
+    named: &'a Named,
+    player: Option<Player>,
+}
+
+fn jobs<'a>(wanted: &[&'a Named], only: Option<Player>) -> Vec<Job<'a>> {
+    let mut jobs = Vec::new();
+    for &named in wanted {
+        let mut players: Vec<_> = named.case.by.players().into_iter().map(Some).collect();
+        if players.is_empty() {
+            players.push(None);
+        }
+        players.retain(|player| only.is_none() || player.is_none() || *player == only);
+        for player in players {
+            jobs.push(Job { number: jobs.len(), named, player });
+        }
+    }
+    jobs
 }
 
 fn is_wanted(named: &Named, words: &[String]) -> bool {
@@ -153,23 +188,25 @@ impl Tally {
         Ok(Self { passed: 0, failed: 0, skipped: 0, results: results.map(open).transpose()? })
     }
 
-    fn tell(&mut self, case: &str, outcome: &Outcome, took: Duration) -> Result<()> {
+    fn tell(&mut self, job: &Job<'_>, outcome: &Outcome, took: Duration) -> Result<()> {
+        let case = job.named.name;
+        let by = job.player.map_or("", Player::words);
         let seconds = took.as_secs_f64();
         let (word, why) = match outcome {
             Outcome::Passed => {
                 self.passed += 1;
-                println!("ok   {case} {seconds:.2} s");
+                println!("ok   {case}{by} {seconds:.2} s");
                 ("passed", "")
             }
             Outcome::NotRun(why) => {
                 self.skipped += 1;
-                println!("not run: {case}: {why}");
+                println!("not run: {case}{by}: {why}");
                 ("not run", why.as_str())
             }
             Outcome::Failed(text) => {
                 self.failed += 1;
                 let mut lines = text.lines();
-                println!("FAILED {case} {seconds:.2} s: {}", lines.next().unwrap_or_default());
+                println!("FAILED {case}{by} {seconds:.2} s: {}", lines.next().unwrap_or_default());
                 lines.for_each(|line| println!("    {line}"));
                 ("failed", text.as_str())
             }
@@ -190,22 +227,30 @@ impl Tally {
     }
 }
 
-fn attempt(named: &Named, options: &Options) -> Outcome {
-    let unmet = named.case.needs.iter().find_map(|need| need.unmet());
+fn attempt(job: &Job<'_>, options: &Options, lent: Option<&Lent>) -> Outcome {
+    let unmet = match job.player {
+        None => Some(String::from("root: it is about what only root can do")),
+        Some(_) => job.named.case.needs.iter().find_map(|need| need.unmet()),
+    };
     match (unmet, options.require_all) {
         (Some(why), true) => Outcome::Failed(format!("not run: needs {why}")),
         (Some(why), false) => Outcome::NotRun(format!("needs {why}")),
-        (None, _) => match in_its_process(named, options.slower) {
+        (None, _) => match in_its_process(job, options.slower, lent) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(format!("the harness: {error:#}")),
         },
     }
 }
 
-fn in_its_process(named: &Named, slower: u32) -> Result<Outcome> {
+fn in_its_process(job: &Job<'_>, slower: u32, lent: Option<&Lent>) -> Result<Outcome> {
+    let named = job.named;
     let most = Duration::from_secs(named.case.seconds) * slower;
-    let mut said = output(named.name)?;
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut said = output(job)?;
+    let mut command = match (job.player, lent) {
+        (Some(Player::User), Some(lent)) => lent.command(job.number)?,
+        _ => Command::new(std::env::current_exe()?),
+    };
+    let mut child = command
         .args(["case", named.name])
         .env(patience::VARIABLE, slower.to_string())
         .stdin(Stdio::null())
@@ -228,8 +273,9 @@ fn in_its_process(named: &Named, slower: u32) -> Result<Outcome> {
 }
 
 /// A file without a name for what a case says.
-fn output(name: &str) -> Result<File> {
-    let path = std::env::temp_dir().join(format!("sandboxd-said-{}-{name}", std::process::id()));
+fn output(job: &Job<'_>) -> Result<File> {
+    let name = format!("sandboxd-said-{}-{}", std::process::id(), job.number);
+    let path = std::env::temp_dir().join(name);
     let file = File::options().read(true).write(true).create_new(true).open(&path)?;
     fs::remove_file(path)?;
     Ok(file)

@@ -15,6 +15,13 @@ use std::time::{Duration, Instant};
 /// Where the probe is inside.
 pub const PROBE: &str = "/probe";
 
+/// What an ordinary user's sandbox lacks; cgroups only where none is delegated.
+pub(crate) const WAIVED_BY_USERS: &[&str] = &[
+    "--set=require.uid=\"if-available\"",
+    "--set=require.memfd_noexec=\"if-available\"",
+    "--set=require.cgroup=\"if-available\"",
+];
+
 /// How a sandbox is started.
 #[derive(Debug)]
 #[must_use]
@@ -30,6 +37,7 @@ pub struct Sandbox<'a> {
     launch: Launch,
     receipt: Option<PathBuf>,
     shows_probe: bool,
+    waives: bool,
 }
 
 impl<'a> Sandbox<'a> {
@@ -46,6 +54,7 @@ impl<'a> Sandbox<'a> {
             launch: Launch::default(),
             receipt: None,
             shows_probe: true,
+            waives: true,
         }
     }
 
@@ -78,6 +87,12 @@ impl<'a> Sandbox<'a> {
     pub fn command(mut self, words: &[&str]) -> Self {
         self.command = words.iter().map(OsString::from).collect();
         self.shows_probe = false;
+        self
+    }
+
+    /// Without waiving what an ordinary user's sandbox lacks, where this is one.
+    pub fn waiving_nothing(mut self) -> Self {
+        self.waives = false;
         self
     }
 
@@ -193,6 +208,9 @@ impl<'a> Sandbox<'a> {
             let own = std::env::current_exe()?;
             words.push("--bind".into());
             words.push(format!("{}:{PROBE}:execute", own.display()).into());
+        }
+        if self.waives {
+            words.extend(self.outside.waivers().iter().map(OsString::from));
         }
         words.extend(self.options.iter().cloned());
         if !self.command.is_empty() {

@@ -20,7 +20,7 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
             "supervisor and shim do not fit each other: this is a defect of sandboxd; please report it"
         }
         (Stage::Session, Call::Keyctl, Errno::DQUOT) => {
-            "root's key quota is used up: raise kernel.keys.root_maxkeys"
+            "the quota of keys is used up, one for each sandbox: raise kernel.keys.root_maxkeys for root, kernel.keys.maxkeys for a user"
         }
         (Stage::Namespaces, _, Errno::PERM) => {
             "the supervisor lacks CAP_SYS_ADMIN: run it as root, outside a container that drops it"

@@ -12,7 +12,7 @@ pub(crate) struct Typed {
     /// Leave out the tests beside the code
     #[arg(long, conflicts_with = "no_cases")]
     no_unit: bool,
-    /// Leave out the cases, which need root
+    /// Leave out the cases, some of which need root
     #[arg(long)]
     no_cases: bool,
     /// Given to the harness: names of cases and its own options

@@ -305,7 +305,7 @@ impl View {
         self.tmpfs(dev.clone(), 64 << 10, (0o755, owner), mount);
         for (path, major, minor) in DEVICES {
             if rootless {
-                self.hosts_device(path, mount);
+                self.hosts_device(path);
             } else {
                 let device = |path| RootOp::Device { path, major: *major, minor: *minor };
                 self.ops.extend(fixed(path).map(device));
@@ -325,8 +325,10 @@ impl View {
         self.ops.push(RootOp::Remount { path: dev, mount: Mount { read_only: true, ..mount } });
     }
 
-    /// The host's own node: only root can make another.
-    fn hosts_device(&mut self, path: &str, mount: Mount) {
+    /// The host's own node: only root can make another. A device is read and written whatever its mount
+    /// says; what a read-only one keeps is its mode and its owner.
+    fn hosts_device(&mut self, path: &str) {
+        let mount = Mount { read_only: true, no_exec: true, no_dev: false };
         self.file(path, String::new(), 0o666);
         if let (Ok(from), Some(to)) = (HostPath::try_from(path), fixed(path)) {
             self.ops.push(RootOp::Bind { from, to, kind: Kind::File, mount, idmap: None });

@@ -27,7 +27,7 @@ pub(crate) fn appeared(trees: &[Watched]) -> Vec<String> {
         appeared.extend(new.map(|found| found.path.to_string()));
         if !search.complete {
             appeared.push(format!(
-                "{tree}: could not be searched whole: too large, or a folder's name is not UTF-8"
+                "{tree}: could not be searched whole: too large, a folder that only its owner or root may enter, or one whose name is not UTF-8"
             ));
         }
     }

@@ -79,7 +79,9 @@ impl Mapping {
     /// # Errors
     /// The first step that this host refuses.
     pub fn attempt(&self) -> core::result::Result<(), Refused> {
-        let mut trial = Trial { mapping: self, outcome: Ok(()) };
+        // What stands there where the process is ended before it can say anything.
+        let unheard = Refused { step: Step::Clone, errno: Errno::CHILD };
+        let mut trial = Trial { mapping: self, outcome: Err(unheard) };
         let cloned = clone_trial(&mut trial);
         cloned.map_err(|errno| Refused { step: Step::Clone, errno })?;
         trial.outcome
