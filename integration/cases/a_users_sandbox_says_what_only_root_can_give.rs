@@ -15,7 +15,7 @@ fn outside(outside: &Outside) -> Result<()> {
     // A profile that waives nothing: each lack is a problem, with the line that would waive it.
     let refused = outside.sandbox("").waiving_nothing().command(&["/bin/true"]).run()?;
     refused.has_problem(&["require.uid", "only root can give it a uid of its own"])?;
-    refused.has_problem(&["require.memfd_noexec", "only root can forbid it"])?;
+    refused.has_problem(&["require.memfd_noexec", "executed from memory"])?;
     ensure!(refused.stderr.contains("uid = \"if-available\""), "no line to write");
     let other = "[command]\nuser = \"root\"\nreason = \"a try\"\n";
     outside

@@ -111,9 +111,11 @@ pub fn explained(Refused { step, errno }: Refused, clues: &Clues) -> (String, St
                 "run sandboxd outside it, or let the container make user namespaces (docker run --security-opt seccomp=…, a pod's seccompProfile)",
             ),
         ),
-        (Step::Clone, Errno::PERM) => (
-            "this process is in a chroot, or a security module of the host refuses it",
-            String::from("start sandboxd outside the chroot, or run it as root"),
+        (Step::Clone, Errno::PERM | Errno::ACCESS) => (
+            "a security module of the host refuses it (AppArmor, SELinux), or this process is in a chroot",
+            String::from(
+                "let the module's policy allow user namespaces to this program, start sandboxd outside the chroot, or run it as root",
+            ),
         ),
         (Step::Clone, Errno::INVAL | Errno::NOSYS) => (
             "the kernel lacks them (CONFIG_USER_NS)",
@@ -203,6 +205,7 @@ mod tests {
     fn what_nothing_is_known_of_is_still_told_with_its_errno_and_something_to_do() {
         let nothing = Clues { apparmor: Some(0), clone: Some(1), ..Clues::default() };
         assert!(told(Step::Clone, Errno::PERM, &nothing).contains("chroot"));
+        assert!(told(Step::Clone, Errno::ACCESS, &nothing).contains("SELinux"));
         assert!(told(Step::Clone, Errno::INVAL, &nothing).contains("CONFIG_USER_NS"));
         assert!(told(Step::Capabilities, Errno::IO, &nothing).contains("(EIO)"));
     }

@@ -66,7 +66,11 @@ impl fmt::Display for CgroupError {
 impl CgroupError {
     /// What went wrong, without what to do.
     pub(crate) fn why(&self) -> String {
-        let call = format!("{}(\"{}\")", self.call, self.subject);
+        let call = match self.call {
+            // Asked of a directory that groups would be made in.
+            "faccessat" => format!("no group can be made in {}", self.subject),
+            call => format!("{call}(\"{}\")", self.subject),
+        };
         if self.errno == 0 {
             return call;
         }
