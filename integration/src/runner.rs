@@ -229,7 +229,7 @@ impl Tally {
 
 fn attempt(job: &Job<'_>, options: &Options, lent: Option<&Lent>) -> Outcome {
     let unmet = match job.player {
-        None => Some(String::from("root: it is about what only root can do")),
+        None => Some(String::from("root, for what it is about or for judging it")),
         Some(_) => job.named.case.needs.iter().find_map(|need| need.unmet()),
     };
     match (unmet, options.require_all) {
