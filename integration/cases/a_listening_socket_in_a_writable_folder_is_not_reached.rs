@@ -5,15 +5,20 @@
 //! there on.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["E2", "E3", "N05", "B16"], outside, probes: &[("reach", reach)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["E2", "E3", "N05", "B16"],
+    outside,
+    probes: &[("reach", reach)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
@@ -26,7 +31,8 @@ fn outside(outside: &Outside) -> Result<()> {
         for name in ["stream", "datagram"] {
             let open = fs::Permissions::from_mode(0o777);
             fs::set_permissions(folder.join(name), open)?;
-            std::os::unix::fs::chown(folder.join(name), Some(1000), Some(1000))?;
+            let (uid, gid) = outside.owner();
+            std::os::unix::fs::chown(folder.join(name), Some(uid), Some(gid))?;
         }
         heard.push((folder, stream, datagram));
     }
