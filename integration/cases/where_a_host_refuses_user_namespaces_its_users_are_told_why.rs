@@ -1,5 +1,5 @@
-//! Where a host lets its users make no user namespaces, nothing is started, and the message says what
-//! refuses it and what to do; so do `check` and `doctor`.
+//! Where a host, a container or a sandbox lets its users make no user namespaces, nothing is started, and
+//! the message says what refuses it and what to do; so do `check` and `doctor`.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Fault, Need, Outside};
@@ -31,7 +31,19 @@ fn outside(outside: &Outside) -> Result<()> {
             }
         }
     }
+    in_another(outside)?;
     none_left(outside)
+}
+
+/// In a sandbox of its own making, which lets nobody make another.
+fn in_another(outside: &Outside) -> Result<()> {
+    let product = std::env::current_exe()?.with_file_name("sandboxd");
+    let shown = format!("{}:/inner:execute", product.display());
+    let sandbox = outside.sandbox("extends = [\"builtin:base\"]\n").option("--bind").option(shown);
+    let run = sandbox.command(&["/inner", "run", "--", "/bin/true"]).run()?;
+    run.exited(125)?;
+    ensure!(run.stderr.contains("or of another sandbox"), "not told: {}", run.stderr);
+    Ok(())
 }
 
 /// As an administrator does it, in a user namespace whose setting is this process's to make.

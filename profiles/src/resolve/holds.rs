@@ -151,7 +151,7 @@ impl Deciding<'_> {
             Some(PathFact::Found(found)) => found.clone(),
             Some(PathFact::Failed(errno)) => {
                 let what = format!("{path} cannot be looked at (errno {errno})");
-                self.refuse(origin, what, "make it readable to root");
+                self.refuse(origin, what, "make it readable to whoever runs sandboxd");
                 return None;
             }
             Some(PathFact::Missing) | None if hole.optional => return None,

@@ -2,12 +2,15 @@
 
 use super::dangers::danger;
 use super::{Deciding, jail, masks};
-use crate::host::{FileKind, Found, Link, PathFact, ProtectedFact};
+use crate::host::{FileKind, Found, Link, PathFact, Privilege, ProtectedFact};
 use crate::origin::{Origin, Written};
 use crate::place::{Base, Place};
 use crate::schema::{Access, Mode};
 use sandboxd_plan::{HostPath, Identity, JailPath, Kind};
 use std::collections::BTreeMap;
+
+/// errno(3), of x86_64.
+const ENOSYS: i32 = 38;
 
 /// A tree or a file of the host, and what may be done with it.
 #[derive(Debug, Clone)]
@@ -249,10 +252,13 @@ impl Deciding<'_> {
                 format!("{path} does not exist"),
                 "create it, remove it, or write { path = \"…\", optional = true }",
             ),
+            // Where a filter hides the very call, the host is what is wrong, and that is told.
+            Some(PathFact::Failed(ENOSYS))
+                if matches!(self.host.privilege, Privilege::None { .. }) => {}
             Some(PathFact::Failed(errno)) => self.refuse(
                 origin,
                 format!("{path} cannot be looked at (errno {errno})"),
-                "make it readable to root, or remove it",
+                "make it readable to whoever runs sandboxd, or remove it",
             ),
             None => self.refuse(origin, format!("{path} was not looked at"), "report this"),
         }

@@ -6,7 +6,7 @@ use sandboxd_profiles::host::{
     CgroupFacts, FileKind, Found, LandlockFacts, PathFact, ProtectedKind,
 };
 use sandboxd_profiles::resolved::Resolved;
-use sandboxd_profiles::{Overrides, builtin};
+use sandboxd_profiles::{HostFacts, Overrides, builtin};
 
 fn ops(resolved: &Resolved) -> &[RootOp] {
     &resolved.plan.root.ops
@@ -587,4 +587,14 @@ fn who_has_no_home_directory_lacks_nothing_but_what_is_not_optional() {
     assert!(with(&text(", optional = true"), typical(), &homeless).is_ok());
     let told = shown(&with(&text(""), typical(), &homeless).unwrap_err());
     assert!(told.contains("no home directory"), "{told}");
+}
+
+#[test]
+fn where_a_filter_hides_how_to_look_the_host_alone_is_what_is_wrong() {
+    let mut host = HostFacts { privilege: nothing_allowed(), ..typical() };
+    host.paths.insert(path("/data"), PathFact::Failed(38));
+    assert_eq!(on("[files]\nread = [\"/data\"]", host.clone()).unwrap_err().len(), 1);
+    host.privilege = sandboxd_profiles::host::Privilege::Root;
+    let told = shown(&on("[files]\nread = [\"/data\"]", host).unwrap_err());
+    assert!(told.contains("/data cannot be looked at"), "{told}");
 }
