@@ -150,7 +150,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__doctor)
-            opts="-h --json --help"
+            opts="-h --clean --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

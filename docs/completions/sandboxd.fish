@@ -75,6 +75,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_se
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from init" -l extends -d 'The builtin profile it extends' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand completions" -s h -l help -d 'Print help'

@@ -33,17 +33,15 @@ pub(crate) fn behind(
         found.push(format!("process {pid} ({what})"));
         end(pid)?;
     }
+    found.extend(groups(own)?.iter().map(|group| format!("cgroup {}", group.display())));
     for folder in cgroups(own)? {
-        for child in folders(&folder)? {
-            found.push(format!("cgroup {}", child.display()));
-        }
         remove_cgroup(&folder)?;
     }
     found.extend(mounts()?.difference(before).map(|mount| format!("mount {mount}")));
-    found.extend(leases(outside)?);
-    for entry in fs::read_dir(outside.dir().join("tmp"))? {
-        found.push(format!("file {}", entry?.path().display()));
+    if !outside.busy.load(Ordering::Relaxed) {
+        found.extend(busy()?);
     }
+    found.extend(temporary(outside)?.iter().map(|path| format!("file {}", path.display())));
     Ok(found)
 }
 
@@ -56,7 +54,7 @@ pub(crate) fn mounts() -> Result<BTreeSet<String>> {
 }
 
 /// Living processes of the case's uids, and what was started here and is now this process's child.
-fn living(outside: &Outside, own: u32) -> Result<Vec<(i32, String)>> {
+pub(crate) fn living(outside: &Outside, own: u32) -> Result<Vec<(i32, String)>> {
     reap()?;
     let (first, count) = outside.uids;
     let mut living = Vec::new();
@@ -133,7 +131,9 @@ pub(crate) fn remove_cgroup(path: &Path) -> Result<()> {
 
 fn folders(path: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(path)? {
+    // It may be on its way out.
+    let Ok(entries) = fs::read_dir(path) else { return Ok(found) };
+    for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
             found.push(path);
@@ -142,13 +142,42 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Leases that still say that something of a sandbox may live.
-fn leases(outside: &Outside) -> Result<Vec<String>> {
+/// The cgroups of the case's sandboxes.
+pub(crate) fn groups(own: u32) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in cgroups(own)? {
+        found.extend(folders(&folder)?);
+    }
+    Ok(found)
+}
+
+/// Files that were made to be gone again: in the folder for temporary files, and beside receipts.
+pub(crate) fn temporary(outside: &Outside) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(outside.dir().join("tmp"))? {
+        found.push(entry?.path());
+    }
+    for run in fs::read_dir(outside.dir())?.flatten() {
+        let name = run.file_name();
+        if !name.to_string_lossy().starts_with("run-") {
+            continue;
+        }
+        for entry in fs::read_dir(run.path())?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with("receipt.") {
+                found.push(entry.path());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Leases that say that something of a sandbox may live.
+pub(crate) fn busy() -> Result<Vec<String>> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir("/run/sandboxd/uids") else { return Ok(found) };
     for entry in entries {
         let path = entry?.path();
-        if fs::read_to_string(&path)?.trim() == "busy" && !outside.busy.load(Ordering::Relaxed) {
+        if fs::read_to_string(&path)?.trim() == "busy" {
             found.push(format!("lease {} is busy", path.display()));
         }
     }

@@ -4,8 +4,8 @@
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
-//! `launch`, [`run`], [`observers`], [`inside`], [`faults`], [`steps`], [`trial`], [`raw`], `left`,
-//! [`mod@patience`], `facts`.
+//! `launch`, [`run`], [`observers`], [`inside`], [`faults`], [`steps`], [`injected`], [`kills`],
+//! [`trial`], [`raw`], `left`, [`mod@patience`], `facts`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,7 +16,9 @@ mod alone;
 pub mod case;
 mod facts;
 pub mod faults;
+pub mod injected;
 pub mod inside;
+pub mod kills;
 mod launch;
 mod left;
 pub mod observers;

@@ -143,6 +143,26 @@ impl Outside {
         self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How often something is tried: so often, or as many times that as a soak asks for.
+    #[must_use]
+    pub fn times(&self, often: usize) -> usize {
+        often.saturating_mul(soak().unwrap_or(1))
+    }
+
+    /// Whether everything is to be tried, not a part that fits into the time of CI.
+    #[must_use]
+    pub fn soaks(&self) -> bool {
+        soak().is_some()
+    }
+
+    /// Tells what came of a case that passed: printed where it is soaked.
+    pub fn tell(&self, text: &str) {
+        self.note(text);
+        if self.soaks() {
+            println!("{}: {text}", self.case);
+        }
+    }
+
     /// Says that a supervisor was killed on purpose, so that its lease may stay marked busy: it is
     /// given out again only after a look at every process. Nothing else may be left.
     pub fn leases_may_stay_busy(&self) {
@@ -162,4 +182,12 @@ impl Outside {
     pub const fn uids(&self) -> (u32, u32) {
         self.uids
     }
+}
+
+/// The variable by which the runner says how many times as much a soak is.
+pub(crate) const SOAK: &str = "SANDBOXD_SOAK";
+
+/// How many times as much; nothing where this is no soak.
+pub(crate) fn soak() -> Option<usize> {
+    std::env::var(SOAK).ok().and_then(|times| times.parse().ok())
 }

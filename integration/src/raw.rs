@@ -123,14 +123,28 @@ pub fn filter(program: &mut [libc::sock_filter], listener: bool) -> io::Result<i
 /// # Errors
 /// The kernel's answer.
 pub fn descriptor_of(process: Pid, number: i32) -> io::Result<OwnedFd> {
-    let word = |number: i32| u64::from(number.cast_unsigned());
-    let own = |number: i64| -> io::Result<OwnedFd> {
-        let number = i32::try_from(number).map_err(io::Error::other)?;
-        // SAFETY: the kernel made the descriptor for this call, so nobody else owns it.
-        Ok(unsafe { OwnedFd::from_raw_fd(number) })
-    };
-    let pidfd = own(call_numbers(libc::SYS_pidfd_open, &[word(process.as_raw()), 0])?)?;
-    own(call_numbers(libc::SYS_pidfd_getfd, &[word(pidfd.as_raw_fd()), word(number), 0])?)
+    let pidfd = self::process(process)?;
+    let words = [word(pidfd.as_raw_fd()), word(number), 0];
+    own(call_numbers(libc::SYS_pidfd_getfd, &words)?)
+}
+
+/// A process by descriptor, pidfd_open(2).
+///
+/// # Errors
+/// `ESRCH` where it is gone.
+pub fn process(pid: Pid) -> io::Result<OwnedFd> {
+    own(call_numbers(libc::SYS_pidfd_open, &[word(pid.as_raw()), 0])?)
+}
+
+fn word(number: i32) -> u64 {
+    u64::from(number.cast_unsigned())
+}
+
+/// A descriptor that the kernel just made.
+fn own(number: i64) -> io::Result<OwnedFd> {
+    let number = i32::try_from(number).map_err(io::Error::other)?;
+    // SAFETY: the kernel made the descriptor for the call that answered it, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// A call that waits for an answer, seccomp_unotify(2).

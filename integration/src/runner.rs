@@ -1,7 +1,7 @@
 //! Runs the cases, several at once, each in a process of its own, and says what came of them.
 
 use crate::who::{Lent, Player};
-use crate::{Named, alone, left, patience, sandbox};
+use crate::{Named, alone, left, outside, patience, sandbox};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Serialize;
 use std::fs::{self, File};
@@ -21,6 +21,7 @@ runs what can be run without it.
   --list         print the cases, what they promise and which rows they answer
   --jobs N       run N cases at once (default 2)
   --as WHO       run them only as root, or only as a user
+  --soak N       try everything there is to try, and what is drawn N times as often
   --require-all  a case that this host cannot run is a failure
   --results FILE also write what came of each case to FILE, one JSON object a line
   --slower N     this machine takes up to N times as long as usual: wait so much longer";
@@ -33,6 +34,7 @@ struct Options {
     results: Option<PathBuf>,
     slower: u32,
     only: Option<Player>,
+    soak: Option<u32>,
 }
 
 fn options(given: &[&str]) -> Result<Option<Options>> {
@@ -44,6 +46,7 @@ fn options(given: &[&str]) -> Result<Option<Options>> {
         results: None,
         slower: 1,
         only: None,
+        soak: None,
     };
     let mut given = given.iter();
     while let Some(&word) = given.next() {
@@ -69,6 +72,10 @@ fn options(given: &[&str]) -> Result<Option<Options>> {
                 let factor = given.next().context("--slower N")?;
                 options.slower = factor.parse().context("--slower N")?;
             }
+            "--soak" => {
+                let number = given.next().context("--soak N")?;
+                options.soak = Some(number.parse().context("--soak N")?);
+            }
             option if option.starts_with('-') => bail!("unknown option {option}\n\n{USAGE}"),
             word => options.words.push(word.to_owned()),
         }
@@ -80,7 +87,7 @@ fn options(given: &[&str]) -> Result<Option<Options>> {
 
 /// What became of a case.
 enum Outcome {
-    Passed,
+    Passed(String),
     Failed(String),
     NotRun(String),
 }
@@ -193,9 +200,10 @@ impl Tally {
         let by = job.player.map_or("", Player::words);
         let seconds = took.as_secs_f64();
         let (word, why) = match outcome {
-            Outcome::Passed => {
+            Outcome::Passed(text) => {
                 self.passed += 1;
                 println!("ok   {case}{by} {seconds:.2} s");
+                text.lines().for_each(|line| println!("    {line}"));
                 ("passed", "")
             }
             Outcome::NotRun(why) => {
@@ -235,16 +243,17 @@ fn attempt(job: &Job<'_>, options: &Options, lent: Option<&Lent>) -> Outcome {
     match (unmet, options.require_all) {
         (Some(why), true) => Outcome::Failed(format!("not run: needs {why}")),
         (Some(why), false) => Outcome::NotRun(format!("needs {why}")),
-        (None, _) => match in_its_process(job, options.slower, lent) {
+        (None, _) => match in_its_process(job, options, lent) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(format!("the harness: {error:#}")),
         },
     }
 }
 
-fn in_its_process(job: &Job<'_>, slower: u32, lent: Option<&Lent>) -> Result<Outcome> {
+fn in_its_process(job: &Job<'_>, options: &Options, lent: Option<&Lent>) -> Result<Outcome> {
     let named = job.named;
-    let most = Duration::from_secs(named.case.seconds) * slower;
+    let most = Duration::from_secs(named.case.seconds)
+        * options.slower.saturating_mul(options.soak.unwrap_or(1));
     let mut said = output(job)?;
     let mut command = match (job.player, lent) {
         (Some(Player::User), Some(lent)) => lent.command(job.number)?,
@@ -252,7 +261,8 @@ fn in_its_process(job: &Job<'_>, slower: u32, lent: Option<&Lent>) -> Result<Out
     };
     let mut child = command
         .args(["case", named.name])
-        .env(patience::VARIABLE, slower.to_string())
+        .env(patience::VARIABLE, options.slower.to_string())
+        .envs(options.soak.map(|times| (outside::SOAK, times.to_string())))
         .stdin(Stdio::null())
         .stdout(said.try_clone()?)
         .stderr(said.try_clone()?)
@@ -265,7 +275,7 @@ fn in_its_process(job: &Job<'_>, slower: u32, lent: Option<&Lent>) -> Result<Out
     said.read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok(match ended? {
-        Some(status) if status.success() => Outcome::Passed,
+        Some(status) if status.success() => Outcome::Passed(text),
         Some(status) if status.code() == Some(i32::from(alone::FAILED)) => Outcome::Failed(text),
         Some(status) => Outcome::Failed(format!("the case broke off: {status}\n{text}")),
         None => Outcome::Failed(format!("not over after {} s\n{text}", most.as_secs())),

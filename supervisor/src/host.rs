@@ -57,7 +57,10 @@ pub fn probe(wanted: &Wanted, cgroups: CgroupFacts, privilege: Privilege) -> Hos
         cgroups,
         cgroup_gaps: BTreeMap::new(),
         privilege,
-        memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec").exists(),
+        // Where the kernel does not answer it counts as there, and the stage that needs it finds out.
+        memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec")
+            .try_exists()
+            .unwrap_or(true),
         open_files_max: rustix::process::getrlimit(Resource::Nofile).maximum,
         users: users(),
         invoker: invoker(),

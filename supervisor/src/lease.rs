@@ -9,14 +9,17 @@
 //!
 //! The first uid of the pool belongs to init of every sandbox, and is never given to a command.
 
+mod abandoned;
 mod run_dir;
 mod settings;
 
+pub use abandoned::Abandoned;
 pub use run_dir::RunDir;
 pub use settings::{Cgroups, Settings, Uids};
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::os::fd::OwnedFd;
 
@@ -135,17 +138,21 @@ impl Pool {
             Err(Errno::WOULDBLOCK) => return Ok(Take::Locked),
             Err(errno) => return Err(self.failed("flock", &name, errno)),
         }
-        let mut state = [0; 8];
-        let length = rustix::io::retry_on_intr(|| rustix::io::pread(&file, &mut state, 0))
-            .map_err(|errno| self.failed("pread", &name, errno))?;
-        let state = state.get(..length).unwrap_or_default();
-        // Whoever made the file and died before writing had not given the uid out.
-        let known_free = state.is_empty() || state == FREE;
-        if !known_free && lives(uid)? {
+        if self.is_busy(&file, &name)? && lives(uid)? {
             return Ok(Take::Occupied);
         }
         put(&file, BUSY).map_err(|errno| self.failed("pwrite", &name, errno))?;
         Ok(Take::Mine(file))
+    }
+
+    /// Whether anything of the last one to have it may still live. Whoever made the file and died
+    /// before writing had not given the uid out.
+    fn is_busy(&self, file: &OwnedFd, name: &str) -> Result<bool, LeaseError> {
+        let mut state = [0; 8];
+        let length = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut state, 0))
+            .map_err(|errno| self.failed("pread", name, errno))?;
+        let state = state.get(..length).unwrap_or_default();
+        Ok(!state.is_empty() && state != FREE)
     }
 
     /// The uid given out last. Written without a lock: parallel starts may each write theirs, and
@@ -220,22 +227,26 @@ fn put(file: &OwnedFd, bytes: &[u8]) -> Result<(), Errno> {
 /// Two looks that find nobody, because a process that forks during one may hand on to a child with
 /// a number that was passed already.
 fn lives(uid: u32) -> Result<bool, LeaseError> {
-    Ok(seen(uid)? || seen(uid)?)
+    Ok(processes_with(&[uid])?.contains_key(&uid) || processes_with(&[uid])?.contains_key(&uid))
 }
 
-fn seen(uid: u32) -> Result<bool, LeaseError> {
+/// The processes that have any of these uids in one of their threads; one look.
+fn processes_with(uids: &[u32]) -> Result<BTreeMap<u32, BTreeSet<u32>>, LeaseError> {
+    let mut found: BTreeMap<u32, BTreeSet<u32>> = BTreeMap::new();
     for process in numbers("/proc")? {
         for thread in numbers(&format!("/proc/{process}/task"))? {
             let path = format!("/proc/{process}/task/{thread}/status");
-            match std::fs::read_to_string(&path) {
-                Ok(status) if has_uid(&status, uid) => return Ok(true),
-                Ok(_) => {}
-                Err(error) if gone(&error) => {}
+            let status = match std::fs::read_to_string(&path) {
+                Ok(status) => status,
+                Err(error) if gone(&error) => continue,
                 Err(error) => return Err(unread(&path, &error)),
+            };
+            for uid in uids.iter().filter(|uid| has_uid(&status, **uid)) {
+                found.entry(*uid).or_default().insert(process);
             }
         }
     }
-    Ok(false)
+    Ok(found)
 }
 
 /// The entries of a directory of `/proc` that are numbers; none where the process is gone.

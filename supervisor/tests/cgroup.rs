@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn a_sweep_takes_what_a_killed_supervisor_left_and_nothing_else() {
         let Some(place) = Place::new("sweep") else { return };
-        let mine = place.create("mine", &place.limits());
+        let mine = place.create("mine-1", &place.limits());
         let mut supervisor = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "tests::supervises_until_killed", "--nocapture"])
             .env("SANDBOXD_TEST_PARENT", &place.name)
@@ -295,7 +295,7 @@ mod tests {
         // What an operator may call a directory of their own.
         let others: Vec<_> = place.dirs().iter().map(|dir| dir.join("sandboxd-test-1")).collect();
         others.iter().for_each(|other| std::fs::create_dir(other).unwrap());
-        let both = BTreeSet::from(["mine".to_owned(), "theirs".to_owned()]);
+        let both = BTreeSet::from(["mine-1".to_owned(), "theirs-2".to_owned()]);
         let before = sweep(&place.tree);
         assert_eq!((&before.living, before.removed.len(), before.failed.len()), (&both, 0, 0));
 
@@ -304,8 +304,8 @@ mod tests {
         let after = sweep(&place.tree);
         others.iter().for_each(|other| std::fs::remove_dir(other).unwrap());
         assert_eq!(after.failed, []);
-        assert_eq!(after.removed, BTreeSet::from(["theirs".to_owned()]));
-        assert_eq!(after.living, BTreeSet::from(["mine".to_owned()]));
+        assert_eq!(after.removed, BTreeSet::from(["theirs-2".to_owned()]));
+        assert_eq!(after.living, BTreeSet::from(["mine-1".to_owned()]));
         mine.remove().unwrap();
         assert_eq!(place.groups(), 0);
     }
@@ -346,7 +346,7 @@ mod tests {
         if let Ok(parent) = std::env::var("SANDBOXD_TEST_PARENT") {
             let tree = Tree::find(&Placement::Below(parent)).unwrap();
             let place = Place { name: "none".to_owned(), tree };
-            let group = place.create("theirs", &place.limits());
+            let group = place.create("theirs-2", &place.limits());
             // It outlives its supervisor: killed, not told.
             let mut child = inside(&group, "exec sleep 600");
             let pid = i32::try_from(child.id()).unwrap();

@@ -14,6 +14,7 @@ mod docs;
 mod fuzz;
 mod process;
 mod shim_budget;
+mod soak;
 mod test;
 mod tidy;
 mod tree;
@@ -38,6 +39,8 @@ enum Task {
     Ci(ci::Typed),
     /// All tests: beside the code, then every case inside a real sandbox (needs root)
     Test(test::Typed),
+    /// Thousands of random kills, and every fault there is: hours, not minutes (needs root)
+    Soak(soak::Typed),
     /// What can be counted: sizes, headers, names, SAFETY wording, promises, stray spaces and paths
     Tidy,
     /// Third-party crates: homes, licences, sources, doubles, and what the shim links (deny.toml)
@@ -72,6 +75,7 @@ fn perform(task: Task, tree: &Tree) -> anyhow::Result<()> {
     match task {
         Task::Ci(typed) => ci::run(tree, &typed),
         Task::Test(typed) => test::run(tree, &typed),
+        Task::Soak(typed) => soak::run(tree, &typed),
         Task::Tidy => tidy::run(tree),
         Task::Deps => deps::run(tree),
         Task::ShimBudget => shim_budget::run(tree),

@@ -96,6 +96,14 @@ impl Dir {
             .map_err(|errno| CgroupError::refused("fstat", &self.label, errno))
     }
 
+    /// Device and inode as proc(5) writes them in `/proc/locks`.
+    pub(crate) fn identity(&self) -> Result<String, CgroupError> {
+        let stat = rustix::fs::fstat(&self.fd)
+            .map_err(|errno| CgroupError::refused("fstat", &self.label, errno))?;
+        let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
+        Ok(format!("{major:02x}:{minor:02x}:{}", stat.st_ino))
+    }
+
     /// The directory `name`, made where it is not there yet.
     pub(crate) fn ensure(&self, name: &str) -> Result<Self, CgroupError> {
         match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o755)) {

@@ -4,8 +4,9 @@
 //! Nothing outside this folder knows which of them the host has.
 //!
 //! Read in this order: [`mounts`] (what `/proc` says about hierarchies), [`tree`] (where groups can
-//! be made, the host facts), `node` (whose that is on v2), [`dir`](mod@dir) (one directory of one hierarchy, held by descriptor),
-//! [`v1`] and [`v2`] (limits as files), [`group`] (one sandbox's group), [`usage`], [`sweep`].
+//! be made, the host facts), `node` (whose that is on v2), [`dir`](mod@dir) (one directory of one
+//! hierarchy, held by descriptor), [`v1`] and [`v2`] (limits as files), [`group`] (one sandbox's
+//! group), [`usage`], [`sweep`], [`leftovers`].
 //!
 //! # Where groups lie
 //! `<own>/sandboxd.<id>` in each hierarchy, `<own>` being the cgroup that the supervisor itself is
@@ -20,6 +21,7 @@
 pub mod dir;
 mod error;
 pub mod group;
+pub mod leftovers;
 pub mod mounts;
 mod node;
 pub mod sweep;
@@ -30,6 +32,7 @@ pub mod v2;
 
 pub use error::CgroupError;
 pub use group::Group;
+pub use leftovers::leftovers;
 pub use sweep::{Swept, sweep};
 pub use tree::{Missing, Placement, Tree};
 pub use usage::Usage;

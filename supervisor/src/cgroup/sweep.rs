@@ -51,7 +51,7 @@ fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupErr
         Err(error) => return Err(error),
     };
     for name in container.children()? {
-        let Some(id) = name.strip_prefix(PREFIX).map(str::to_owned) else { continue };
+        let Some(id) = sandbox_of(&name).map(str::to_owned) else { continue };
         match reclaim(&container, &name) {
             Ok(true) => drop(swept.removed.insert(id)),
             Ok(false) => drop(swept.living.insert(id)),
@@ -59,6 +59,14 @@ fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupErr
         }
     }
     Ok(())
+}
+
+/// The id of the sandbox that a group of this name is of: a name, and the uid that it was leased. A unit
+/// such as `sandboxd.service` is none.
+pub(crate) fn sandbox_of(group: &str) -> Option<&str> {
+    let id = group.strip_prefix(PREFIX)?;
+    let (name, uid) = id.rsplit_once('-')?;
+    (!name.is_empty() && uid.parse::<u32>().is_ok()).then_some(id)
 }
 
 /// Removes the group `name` if nobody owns it; says whether it is gone.
@@ -71,9 +79,13 @@ pub(crate) fn reclaim(container: &Dir, name: &str) -> Result<bool, CgroupError> 
     if !dir.lock()? {
         return Ok(false);
     }
+    // One that nobody is in may be a supervisor's who has made it and not yet locked it. Were it killed,
+    // and this process ended before the directory is gone, nothing could ever be started in it.
     if v2::can_kill(&dir) {
-        v2::kill(&dir)?;
-    } else {
+        if v2::populated(&dir)? {
+            v2::kill(&dir)?;
+        }
+    } else if !dir.processes()?.is_empty() {
         if dir.has("pids.max") {
             dir.write("pids.max", "0")?;
         }
@@ -81,4 +93,18 @@ pub(crate) fn reclaim(container: &Dir, name: &str) -> Result<bool, CgroupError> 
     }
     remove_tree(container, name, &dir, Instant::now() + WITHIN, 0)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_or_a_folder_of_the_operators_is_no_sandbox() {
+        assert_eq!(sandbox_of("sandboxd.build-tool-70012"), Some("build-tool-70012"));
+        for other in ["sandboxd.service", "sandboxd.socket", "sandboxd", "sandboxd-test-7", "x-7"] {
+            assert_eq!(sandbox_of(other), None, "{other}");
+        }
+        assert_eq!(sandbox_of("sandboxd.-7"), None);
+    }
 }

@@ -90,11 +90,6 @@ impl Tree {
                 hierarchy.own = Some("".into());
             }
         }
-        let v1 = |hierarchy: &Hierarchy| {
-            CONTROLLERS
-                .iter()
-                .any(|ours| hierarchy.controllers.iter().any(|name| name == ours.name()))
-        };
         let unified = seen.iter().find(|hierarchy| hierarchy.unified);
         let mut tree = Self {
             layout: Layout::None,
@@ -103,7 +98,7 @@ impl Tree {
             placed: String::from("nowhere"),
             asks_from: None,
         };
-        if seen.iter().any(v1) {
+        if seen.iter().any(Self::limits_with) {
             let unified = unified.and_then(|hierarchy| base(hierarchy).ok());
             tree.layout = Layout::V1 { nodes: v1_nodes(&seen, &mut tree.missing), unified };
             tree.placed = match placement {
@@ -180,6 +175,11 @@ impl Tree {
         &self.placed
     }
 
+    /// Whether a v1 hierarchy has a controller that limits are set with.
+    pub(crate) fn limits_with(hierarchy: &Hierarchy) -> bool {
+        CONTROLLERS.iter().any(|ours| hierarchy.controllers.iter().any(|name| name == ours.name()))
+    }
+
     /// What `resolve` needs to know of it.
     #[must_use]
     pub fn facts(&self) -> CgroupFacts {
@@ -229,7 +229,7 @@ impl Tree {
     }
 }
 
-fn proc(name: &str) -> Result<String, CgroupError> {
+pub(crate) fn proc(name: &str) -> Result<String, CgroupError> {
     let path = format!("/proc/self/{name}");
     // With room from the start: `read_to_string` alone begins with 32 bytes, because a file of proc
     // has no length.

@@ -1,5 +1,6 @@
 //! `sandboxd doctor`: what this host enforces, found by doing it.
 
+use super::clean;
 use super::output::{say, say_json, warn};
 use super::typed::Doctor;
 use crate::cgroup::{Placement, Tree};
@@ -31,13 +32,21 @@ struct Builtin {
 }
 
 pub(crate) fn doctor(arguments: &Doctor) -> u8 {
+    if arguments.clean {
+        return clean::clean(arguments.json);
+    }
+    // Where it cannot be looked for, the findings say why.
+    let left = clean::find(false).unwrap_or_default();
     let findings = mechanisms();
     let profiles: Vec<Builtin> = builtin::list().iter().map(|one| try_profile(one.name)).collect();
     let all = profiles.iter().all(|one| one.runs);
     let said = if arguments.json {
-        say_json(&serde_json::json!({ "mechanisms": findings, "profiles": profiles }))
+        say_json(&serde_json::json!({
+            "mechanisms": findings, "profiles": profiles,
+            "left_behind": left.left, "living": left.living, "stays": left.failed,
+        }))
     } else {
-        say(&words(&findings, &profiles))
+        say(&format!("{}\n{}", words(&findings, &profiles), clean::words(&left, "left")))
     };
     u8::from(!(all && said))
 }
@@ -211,7 +220,7 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
         profile: &profile,
         invocation: &invocation,
         since,
-        ahead: sandbox::Ahead::begin(since, late)?,
+        ahead: sandbox::Ahead::begin(since, sandbox::Then::Rest, late)?,
         digest: false,
     };
     let finished = sandbox::run(request, None)?;
@@ -223,7 +232,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn make() -> Result<Self, StartError> {
-        let path = std::env::temp_dir().join(format!("sandboxd-doctor-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("{}{}", clean::FOLDER, std::process::id()));
         std::fs::create_dir(&path).map_err(|error| {
             StartError::found("create_dir", format!("{}: {error}", path.display()))
         })?;

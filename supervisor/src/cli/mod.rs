@@ -3,6 +3,7 @@
 pub mod typed;
 
 mod check;
+mod clean;
 mod doctor;
 mod load;
 mod man;
@@ -11,6 +12,7 @@ mod plan;
 mod profile;
 mod run;
 
+use crate::explain;
 use clap::Parser;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -23,6 +25,7 @@ pub(crate) const NOT_SET_UP: u8 = 125;
 #[must_use]
 pub fn main() -> ExitCode {
     let since = Instant::now();
+    std::panic::set_hook(Box::new(panicked));
     let typed = match Sandboxd::try_parse() {
         Ok(typed) => typed,
         Err(error) => return usage(&error),
@@ -37,6 +40,18 @@ pub fn main() -> ExitCode {
         Command::Man { folder } => man::man(folder.as_deref()),
     };
     ExitCode::from(status)
+}
+
+/// A panic is a defect, or a kernel that refuses what a library takes for granted. The end of this process
+/// is the end of the sandbox; its status says that it was sandboxd that failed, and not the command.
+#[expect(clippy::exit, reason = "nothing of this process can be relied on any more")]
+fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
+    let said = explain::printable(&panic.to_string());
+    output::warn(&format!(
+        "sandboxd: failed\n  stage   sandboxd itself\n  call    {said}\n  remedy  {}\n",
+        explain::last_resort(0)
+    ));
+    std::process::exit(i32::from(NOT_SET_UP));
 }
 
 /// Help and version are answers; anything else is a command line that was not understood.

@@ -4,9 +4,10 @@ use super::output::warn;
 use super::typed::{Grants, Run};
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
-use crate::sandbox::{self, Ahead, Finished, Late, Request, RunResult, StartError};
+use crate::sandbox::{self, Ahead, Finished, Late, Request, RunResult, StartError, Then};
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, openat, openat2, renameat, statat, unlinkat,
+    AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, linkat, openat, openat2, renameat, statat,
+    unlinkat,
 };
 use rustix::io::Errno;
 use serde_json::json;
@@ -46,7 +47,7 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_descriptors()?;
-    let ahead = Ahead::begin(since, late(&grants, json))?;
+    let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
     let (profile, invocation) = load::load(&grants)?;
     let mut write_receipt =
         receipt.map(|path| move |text: &str| -> Result<(), StartError> { write(&path, text) });
@@ -161,21 +162,55 @@ fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat2(CWD, folder, flags, Mode::empty(), resolve).map_err(failed)?;
+    match unnamed(&folder, name, receipt).map_err(failed)? {
+        Placed::There => Ok(()),
+        // There is one already, or the file system has no files without a name.
+        Placed::Not => named(&folder, name, receipt).map_err(failed),
+    }
+}
+
+enum Placed {
+    There,
+    Not,
+}
+
+/// Writes a file that has no name until it is whole: whatever ends this process leaves none behind.
+fn unnamed(folder: &OwnedFd, name: &OsStr, receipt: &str) -> Result<Placed, Errno> {
+    use std::os::fd::AsRawFd;
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let file = match openat(folder, ".", flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => File::from(file),
+        // open(2), "O_TMPFILE requires support by the underlying filesystem".
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => return Ok(Placed::Not),
+        Err(errno) => return Err(errno),
+    };
+    fill(&file, receipt)?;
+    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match linkat(CWD, own, folder, name, AtFlags::SYMLINK_FOLLOW) {
+        Ok(()) => is_still(folder, name, &file).map(|()| Placed::There),
+        Err(Errno::EXIST) => Ok(Placed::Not),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Writes a file under another name and gives it this one's place.
+fn named(folder: &OwnedFd, name: &OsStr, receipt: &str) -> Result<(), Errno> {
     let mut partial = name.to_owned();
     partial.push(format!(".{}", std::process::id()));
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let made = openat(&folder, &partial, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-    let mut file = File::from(made);
-    let written = file
-        .write_all(receipt.as_bytes())
+    let file = File::from(openat(folder, &partial, flags, Mode::RUSR | Mode::WUSR)?);
+    fill(&file, receipt)
+        .and_then(|()| renameat(folder, &partial, folder, name))
+        .and_then(|()| is_still(folder, name, &file))
+        .inspect_err(|_| {
+            // What is reported is why it could not be written; a second failure says nothing more.
+            unlinkat(folder, &partial, AtFlags::empty()).ok();
+        })
+}
+
+fn fill(mut file: &File, receipt: &str) -> Result<(), Errno> {
+    file.write_all(receipt.as_bytes())
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-        .and_then(|()| renameat(&folder, &partial, &folder, name))
-        .and_then(|()| is_still(&folder, name, &file));
-    written.map_err(|errno| {
-        // What is reported is why it could not be written; a second failure says nothing more.
-        unlinkat(&folder, &partial, AtFlags::empty()).ok();
-        failed(errno)
-    })
 }
 
 /// Whether the name leads to the file that was written: whoever may write the folder could have put

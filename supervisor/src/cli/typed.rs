@@ -164,9 +164,17 @@ pub enum ProfileCommand {
 
 /// Say what this host can enforce, what each builtin profile gets, and what to change.
 ///
-/// Exit status: 0 where every builtin profile can be run, 1 where not.
+/// It also names what supervisors left behind that were killed: cgroups and uids. The next start removes
+/// what lies where it makes its own; --clean removes all of it now, and nothing else.
+///
+/// Exit status: 0 where every builtin profile can be run, 1 where not. With --clean: 0 where nothing is
+/// left, 1 where something stays, 125 where it could not be looked for.
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Remove what killed supervisors left behind, say what that was, and do nothing else. Living
+    /// sandboxes are not touched.
+    #[arg(long)]
+    pub clean: bool,
     /// Print it as JSON.
     #[arg(long)]
     pub json: bool,

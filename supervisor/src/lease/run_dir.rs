@@ -98,6 +98,24 @@ impl RunDir {
         &self.label
     }
 
+    /// The names in it that are numbers.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn numbers(&self) -> Result<Vec<u32>, LeaseError> {
+        let failed = |errno| {
+            LeaseError::refused("getdents64", &self.label, errno, "see that /run can be read")
+        };
+        let mut numbers = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name().to_str().ok();
+            numbers.extend(name.and_then(|name| name.parse::<u32>().ok()));
+        }
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
     /// The regular file `name` in it, made with mode 0600 where it is not there yet.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::deadline::{self, MARGIN, START_WITHIN};
 use super::error::StartError;
 use super::image;
 use crate::cgroup::{Placement, Tree, sweep};
-use crate::lease::Settings;
+use crate::lease::{Pool, RunDir, Settings};
 use crate::privilege;
 use rustix::fd::OwnedFd;
 use sandboxd_profiles::host::Privilege;
@@ -22,6 +22,15 @@ pub struct Ahead {
     made: Receiver<Result<Made, StartError>>,
     /// Never sent on: its end is what the thread waits for.
     _starting: Sender<()>,
+}
+
+/// What the thread does once everything is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// Sweep up after killed supervisors.
+    Sweep,
+    /// Nothing: whoever looks at what they left must find it there.
+    Rest,
 }
 
 /// Tells why nothing was started, and gives the exit status. It is called while the rest of the
@@ -42,19 +51,19 @@ impl Ahead {
     ///
     /// # Errors
     /// Where no thread can be started.
-    pub fn begin(since: Instant, late: Late) -> Result<Self, StartError> {
+    pub fn begin(since: Instant, then: Then, late: Late) -> Result<Self, StartError> {
         let (found, privilege) = channel();
         let (sender, made) = channel();
         let (starting, over) = channel();
         std::thread::Builder::new()
             .name(String::from("ahead"))
             .spawn(move || {
-                work(&found, &sender);
+                work(then, &found, &sender);
                 watch(&over, since, late);
             })
             .map(|_| Self { privilege, made, _starting: starting })
             .map_err(|error| {
-                StartError::found("clone", format!("a thread: {error}")).with_remedy(
+                StartError::io("clone3", "a thread", &error).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
                 )
             })
@@ -71,11 +80,12 @@ impl Ahead {
     }
 }
 
-fn work(found: &Sender<Privilege>, sender: &Sender<Result<Made, StartError>>) {
+fn work(then: Then, found: &Sender<Privilege>, sender: &Sender<Result<Made, StartError>>) {
     let privilege = privilege::find();
     let root = privilege == Privilege::Root;
     // Nobody waits for it any more where the profile turned out to have problems.
-    if found.send(privilege).is_ok() && sender.send(make(root)).is_ok() && root {
+    let awaited = found.send(privilege).is_ok() && sender.send(make(root)).is_ok();
+    if awaited && root && then == Then::Sweep {
         sweep_up();
     }
 }
@@ -107,7 +117,13 @@ fn network() -> Result<OwnedFd, StartError> {
 fn sweep_up() {
     let Ok(settings) = Settings::read() else { return };
     let placement = settings.cgroups.parent.map_or(Placement::Own, Placement::Below);
-    if let Ok(tree) = Tree::find(&placement) {
-        drop(sweep(&tree));
+    let Ok(tree) = Tree::find(&placement) else { return };
+    let swept = sweep(&tree);
+    if swept.removed.is_empty() {
+        return;
     }
+    let Ok(pool) = RunDir::open().and_then(|run| Pool::open(settings.uids, &run)) else { return };
+    // The id ends in the uid that was leased.
+    let uids = swept.removed.iter().filter_map(|id| id.rsplit_once('-')?.1.parse().ok());
+    uids.for_each(|uid| drop(pool.free(uid)));
 }

@@ -250,13 +250,26 @@ impl<'a> Driver<'a> {
                     return Err(StartError::found("inspect", "nothing to compare with"));
                 };
                 let init = self.init.as_raw_pid();
-                let inspected = inspect(&self.resolved.plan, self.group, init, command.as_fd())?;
+                let seen = inspect(&self.resolved.plan, self.group, init, command.as_fd());
+                let inspected = match seen {
+                    Ok(inspected) => inspected,
+                    Err(differs) => return Err(self.told_first(differs)),
+                };
                 on_go(enforced, &inspected)?;
                 self.went = true;
                 self.reports.go()
             }
             Action::Signal(number) => self.signal(number),
             Action::Kill => self.kill(),
+        }
+    }
+
+    /// A command's half that failed after it had reported is not there to be looked at, and what it said
+    /// is what went wrong.
+    fn told_first(&mut self, differs: StartError) -> StartError {
+        match self.reports.failure() {
+            Ok(Some(Event::Failed(failure))) => StartError::Failed(failure),
+            Ok(_) | Err(_) => differs,
         }
     }
 

@@ -46,6 +46,18 @@ impl StartError {
         Self::Call { call, subject: subject.into(), errno, remedy: String::new() }
     }
 
+    /// A call that the standard library or the run loop made.
+    pub(crate) fn io(
+        call: &'static str,
+        subject: impl Into<String>,
+        error: &std::io::Error,
+    ) -> Self {
+        match Errno::from_io_error(error) {
+            Some(errno) => Self::call(call, subject, errno),
+            None => Self::found(call, format!("{}: {error}", subject.into())),
+        }
+    }
+
     /// Something found that must not be so.
     pub(crate) fn found(call: &'static str, subject: impl Into<String>) -> Self {
         Self::Call { call, subject: subject.into(), errno: 0, remedy: String::new() }
@@ -95,6 +107,15 @@ impl StartError {
             }
         }
         text
+    }
+
+    /// The message on one line, for a run whose command had begun.
+    pub(crate) fn line(&self) -> String {
+        let Told { place, call, errno, .. } = self.told();
+        if errno == 0 {
+            return format!("{place}: {call}");
+        }
+        format!("{place}: {call}: {}", explain::errno(errno))
     }
 
     /// The message, for programs.

@@ -35,8 +35,10 @@ pub(crate) fn inspect(
 ) -> Result<Inspected, StartError> {
     let pid = pid_of(command)?;
     for (process, identity) in [(init, plan.init.identity), (pid, plan.command.identity)] {
-        let status = Status::from_file(format!("/proc/{process}/status"))
-            .map_err(|error| unseen(process, &error))?;
+        let path = format!("/proc/{process}/status");
+        let text = std::fs::read(&path).map_err(|error| unseen(&path, &error))?;
+        let status = Status::from_read(text.as_slice())
+            .map_err(|error| differs(format!("{path}: {error}")))?;
         compare(&status, identity)?;
     }
     if let Some(group) = group
@@ -112,15 +114,13 @@ fn own_namespaces(pid: i32, own: &[Namespace]) -> Result<BTreeMap<&'static str, 
 fn inode(process: &str, namespace: &str) -> Result<u64, StartError> {
     use std::os::unix::fs::MetadataExt;
     let path = format!("/proc/{process}/ns/{namespace}");
-    std::fs::metadata(&path)
-        .map(|found| found.ino())
-        .map_err(|error| StartError::found("stat", format!("{path}: {error}")).with_remedy(REMEDY))
+    std::fs::metadata(&path).map(|found| found.ino()).map_err(|error| unseen(&path, &error))
 }
 
 /// The number of a process behind a pidfd, which stays its own as long as init has not reaped it.
 pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32, StartError> {
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
-    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let text = std::fs::read_to_string(&path).map_err(|error| unseen(&path, &error))?;
     text.lines()
         .find_map(|line| line.strip_prefix("Pid:"))
         .and_then(|number| number.trim().parse().ok())
@@ -134,8 +134,8 @@ fn differs(what: String) -> StartError {
     StartError::found("inspect", what).with_remedy(REMEDY)
 }
 
-fn unseen(pid: i32, error: &procfs::ProcError) -> StartError {
-    StartError::found("inspect", format!("/proc/{pid}: {error}")).with_remedy(
+fn unseen(path: &str, error: &std::io::Error) -> StartError {
+    StartError::io("inspect", path, error).with_remedy(
         "the supervisor must see its children: mount /proc without hidepid, or as root",
     )
 }

@@ -20,7 +20,7 @@ pub mod state;
 mod stdio;
 mod watch;
 
-pub use ahead::{Ahead, Late};
+pub use ahead::{Ahead, Late, Then};
 pub(crate) use deadline::{REMEDY as LATE, doing};
 pub use error::StartError;
 pub use receipt::{Receipt, RunResult, sha256};
@@ -212,7 +212,7 @@ pub fn run(
         Ok(end @ (End::Exited { .. } | End::Signaled { .. })) => end,
         Err(error) if !ran.went => return Err(error),
         Err(error) => {
-            left.push(format!("it was killed, because sandboxd failed: {error:?}"));
+            left.push(format!("it was killed, because sandboxd failed: {}", error.line()));
             End::Signaled { signal: SIGKILL, why: None }
         }
     };
@@ -333,5 +333,5 @@ fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
         .enable_io()
         .enable_time()
         .build()
-        .map_err(|error| StartError::found("epoll_create", error.to_string()))
+        .map_err(|error| StartError::io("epoll_create", "the run loop", &error))
 }

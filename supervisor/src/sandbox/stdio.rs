@@ -75,8 +75,11 @@ impl Stdio {
 
 /// Standard input: read-only where it is a file that was opened for writing too.
 fn input(user: Identity) -> rustix::io::Result<OwnedFd> {
-    let Ok(own) = duplicate(0) else {
-        return null(OFlags::RDONLY);
+    let own = match duplicate(0) {
+        Ok(own) => own,
+        // Closed, which a program may expect to read nothing of. Anything else is a failure.
+        Err(Errno::BADF) => return null(OFlags::RDONLY),
+        Err(errno) => return Err(errno),
     };
     let stat = rustix::fs::fstat(&own)?;
     let access = rustix::fs::fcntl_getfl(&own)? & OFlags::RWMODE;
@@ -97,8 +100,10 @@ fn input(user: Identity) -> rustix::io::Result<OwnedFd> {
 }
 
 fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
-    let Ok(own) = duplicate(number) else {
-        return null(OFlags::WRONLY);
+    let own = match duplicate(number) {
+        Ok(own) => own,
+        Err(Errno::BADF) => return null(OFlags::WRONLY),
+        Err(errno) => return Err(errno),
     };
     let stat = rustix::fs::fstat(&own)?;
     let kind = FileType::from_raw_mode(stat.st_mode);
@@ -145,8 +150,10 @@ fn reopen_for_reading(own: &OwnedFd) -> rustix::io::Result<OwnedFd> {
 }
 
 fn is_same_file(one: BorrowedFd<'_>, number: i32) -> rustix::io::Result<bool> {
-    let Ok(other) = duplicate(number) else {
-        return Ok(false);
+    let other = match duplicate(number) {
+        Ok(other) => other,
+        Err(Errno::BADF) => return Ok(false),
+        Err(errno) => return Err(errno),
     };
     let (one, other) = (rustix::fs::fstat(one)?, rustix::fs::fstat(&other)?);
     Ok((one.st_dev, one.st_ino) == (other.st_dev, other.st_ino))

@@ -1,0 +1,180 @@
+//! `sandboxd doctor` names what killed supervisors left, and `sandboxd doctor --clean` removes it: also a
+//! frozen cgroup with somebody in it. It touches no sandbox that lives and nothing that is not ours, and
+//! says what stays.
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
+use sandboxd_integration::{Case, Inside, Outside, Run};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+
+pub(crate) const CASE: Case = Case {
+    rows: &["P09", "X01"],
+    seconds: 120,
+    outside,
+    probes: &[("live", live)],
+    ..Case::NEW
+};
+
+fn outside(outside: &Outside) -> Result<()> {
+    outside.leases_may_stay_busy();
+    let living = start(outside, "living")?;
+    let mut stranger = sleeper(None)?;
+    // Killed, and what is then found in its cgroup is frozen.
+    let groups = killed(outside, "dead")?;
+    let mut frozen = sleeper(None)?;
+    for group in &groups {
+        fs::write(group.join("cgroup.procs"), frozen.id().to_string())?;
+        let freeze = group.join("cgroup.freeze");
+        if freeze.exists() {
+            fs::write(freeze, "1")?;
+        }
+    }
+    let strange = not_ours(&groups, stranger.id())?;
+
+    // To look is to touch nothing.
+    let seen = doctor(outside, &["--json"])?;
+    let seen: Value = serde_json::from_str(&seen.stdout)?;
+    ensure!(names(&seen, "left_behind").iter().any(|name| name.contains("dead-")), "{seen}");
+    ensure!(groups.iter().all(|group| group.exists()), "to look removed something");
+
+    let cleaned = doctor(outside, &["--clean", "--json"])?;
+    let told: Value = serde_json::from_str(&cleaned.stdout)?;
+    let removed = names(&told, "removed");
+    ensure!(removed.iter().any(|name| name.contains("dead-")), "no cgroup in {told}");
+    ensure!(removed.iter().any(|name| name.starts_with("uid ")), "no lease in {told}");
+    ensure!(!removed.iter().any(|name| name.contains("living-")), "{told}");
+    ensure!(told.get("living").and_then(Value::as_u64) >= Some(1), "{told}");
+    let gone: Vec<_> = groups.iter().filter(|group| group.exists()).collect();
+    ensure!(gone.is_empty(), "still there: {gone:?}");
+    ensure!(!frozen.wait()?.success(), "what was in the cgroup was not ended");
+    ensure!(stranger.try_wait()?.is_none(), "a process of others was ended");
+    for folder in &strange {
+        ensure!(folder.exists(), "removed, and not ours: {}", folder.display());
+    }
+    stranger.kill()?;
+    stranger.wait()?;
+    for folder in strange {
+        fs::remove_dir(folder)?;
+    }
+
+    a_uid_that_somebody_has_stays(outside)?;
+    living.signal(Signal::SIGUSR1)?;
+    living.wait()?.ran()?;
+    Ok(())
+}
+
+/// A lease whose uid a process has that is in no cgroup of ours: it stays, and is told.
+fn a_uid_that_somebody_has_stays(outside: &Outside) -> Result<()> {
+    killed(outside, "taken")?;
+    let busy = busy()?;
+    ensure!(!busy.is_empty(), "no lease is busy");
+    let mut holders = Vec::new();
+    for uid in &busy {
+        holders.push(sleeper(Some(uid.parse()?))?);
+    }
+    let cleaned = doctor(outside, &["--clean"])?;
+    cleaned.exited(1)?;
+    ensure!(cleaned.stdout.contains("stays    "), "it does not say what stays: {}", cleaned.stdout);
+    ensure!(cleaned.stdout.contains("  remedy  "), "and not what to do: {}", cleaned.stdout);
+    for mut holder in holders {
+        ensure!(holder.try_wait()?.is_none(), "a process of others was ended");
+        holder.kill()?;
+        holder.wait()?;
+    }
+    let cleaned = doctor(outside, &["--clean"])?;
+    ensure!(cleaned.stdout.contains("lease   uid "), "not freed: {}", cleaned.stdout);
+    Ok(())
+}
+
+/// The uids that are marked busy.
+fn busy() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for file in fs::read_dir("/run/sandboxd/uids")?.flatten() {
+        if fs::read_to_string(file.path())?.trim() == "busy" {
+            found.push(file.file_name().to_string_lossy().into_owned());
+        }
+    }
+    Ok(found)
+}
+
+/// Directories beside the sandbox's that have names like it, one with a process in it.
+fn not_ours(groups: &[PathBuf], process: u32) -> Result<Vec<PathBuf>> {
+    let mut made = Vec::new();
+    for group in groups {
+        let parent = group.parent().context("a group lies in a folder")?;
+        for name in ["sandboxd.service", "sandboxd.x", "sandboxd-7"] {
+            let folder = parent.join(name);
+            fs::create_dir(&folder)?;
+            made.push(folder);
+        }
+        fs::write(parent.join("sandboxd.service/cgroup.procs"), process.to_string())?;
+    }
+    Ok(made)
+}
+
+fn sleeper(uid: Option<u32>) -> Result<Child> {
+    let mut sleep = Command::new("/bin/sleep");
+    if let Some(uid) = uid {
+        sleep.uid(uid);
+    }
+    sleep.arg("600").spawn().context("sleep")
+}
+
+fn start<'a>(outside: &'a Outside, name: &str) -> Result<sandboxd_integration::Running<'a>> {
+    let profile = format!("name = \"{name}\"\nextends = [\"builtin:base\"]\n");
+    let mut running = outside.sandbox(&profile).probe("live", &[]).start()?;
+    running.says("lives")?;
+    Ok(running)
+}
+
+/// Starts one and kills its supervisor; what it left, once nobody is in it.
+fn killed(outside: &Outside, name: &str) -> Result<Vec<PathBuf>> {
+    let running = start(outside, name)?;
+    running.signal(Signal::SIGKILL)?;
+    running.wait()?;
+    let mut groups = Vec::new();
+    for hierarchy in fs::read_dir("/sys/fs/cgroup")?.flatten() {
+        let own = format!("sandboxd-test-{}", std::process::id());
+        for folder in [hierarchy.path().join(&own), hierarchy.path()] {
+            groups.extend(below(&folder, name));
+        }
+    }
+    ensure!(!groups.is_empty(), "nothing was left");
+    groups.sort();
+    groups.dedup();
+    Ok(groups)
+}
+
+fn below(folder: &Path, name: &str) -> Vec<PathBuf> {
+    let begin = format!("sandboxd.{name}-");
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&begin))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn doctor(outside: &Outside, options: &[&str]) -> Result<Run> {
+    let doctor = outside.bare().verb("doctor");
+    options.iter().fold(doctor, |doctor, option| doctor.option(option)).run()
+}
+
+fn names(told: &Value, list: &str) -> Vec<String> {
+    let all = told.get(list).and_then(Value::as_array).into_iter().flatten();
+    all.filter_map(|one| one.get("name")?.as_str().map(str::to_owned)).collect()
+}
+
+/// Until it is told to end.
+fn live(inside: &Inside) -> Result<()> {
+    use nix::sys::signal::SigSet;
+    let told = SigSet::from_iter([Signal::SIGUSR1]);
+    told.thread_block()?;
+    inside.fact("lives", "yes");
+    told.wait()?;
+    Ok(())
+}

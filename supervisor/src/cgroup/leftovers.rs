@@ -1,0 +1,142 @@
+//! Groups that killed supervisors left anywhere on this host: `sandboxd doctor`.
+//!
+//! A sweep looks where this supervisor makes its own groups, which is all that a start can be asked to
+//! pay for. A supervisor that was started in another session or unit made its groups there. This walks
+//! whole hierarchies, touches nothing that does not have the name of a sandbox's group, and of those
+//! nothing that anybody owns.
+
+use super::dir::Dir;
+use super::mounts::{Hierarchy, hierarchies};
+use super::sweep::{Swept, reclaim, sandbox_of};
+use super::tree::proc;
+use super::{CgroupError, Placement, Tree, v2};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
+use std::time::{Duration, Instant};
+
+/// How long the end of one group may take.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// No host nests cgroups deeper.
+const DEEPEST: usize = 32;
+
+/// Every group without an owner below the operator's parent, or anywhere where none is set; with `remove`, they are ended and removed, and otherwise only named.
+///
+/// # Errors
+/// Where `/proc` cannot be read. What a single group answers is among [`Swept::failed`].
+pub fn leftovers(placement: &Placement, remove: bool) -> Result<Swept, CgroupError> {
+    let below = match placement {
+        Placement::Own => "",
+        Placement::Below(parent) => parent,
+    };
+    let mut seen = hierarchies(&proc("mountinfo")?, &proc("cgroup")?);
+    seen.retain(|one| one.unified || Tree::limits_with(one));
+    // The unified hierarchy first: its cgroup.kill ends everything at once.
+    seen.sort_by_key(|one| !one.unified);
+    let mut swept = Swept::default();
+    for Hierarchy { mount, .. } in seen {
+        let walked = Dir::mount(&mount)
+            .and_then(|root| root.open(below))
+            .and_then(|dir| walk(&dir, remove, &mut swept, 0));
+        match walked {
+            Err(error) if error.errno != Errno::NOENT.raw_os_error() => swept.failed.push(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    // One that lives in one hierarchy lives.
+    swept.removed.retain(|id| !swept.living.contains(id));
+    Ok(swept)
+}
+
+fn walk(dir: &Dir, remove: bool, swept: &mut Swept, depth: usize) -> Result<(), CgroupError> {
+    for name in dir.children()? {
+        let Some(id) = sandbox_of(&name) else {
+            if depth < DEEPEST {
+                match dir.open(&name).and_then(|child| walk(&child, remove, swept, depth + 1)) {
+                    Err(error) if error.errno != Errno::NOENT.raw_os_error() => {
+                        swept.failed.push(error);
+                    }
+                    Ok(()) | Err(_) => {}
+                }
+            }
+            continue;
+        };
+        let gone = if remove { end(dir, &name) } else { is_left(dir, &name) };
+        match gone {
+            Ok(true) => drop(swept.removed.insert(id.to_owned())),
+            Ok(false) => drop(swept.living.insert(id.to_owned())),
+            Err(error) => swept.failed.push(error),
+        }
+    }
+    Ok(())
+}
+
+/// Ends and removes a group that nobody owns; says whether it is gone.
+fn end(container: &Dir, name: &str) -> Result<bool, CgroupError> {
+    if reclaim(container, name)? {
+        return Ok(true);
+    }
+    let dir = container.open(name)?;
+    if !is_orphaned(&dir)? || !v2::can_kill(&dir) {
+        return Ok(false);
+    }
+    v2::kill(&dir)?;
+    let deadline = Instant::now() + WITHIN;
+    while Instant::now() < deadline {
+        if reclaim(container, name)? {
+            return Ok(true);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(false)
+}
+
+/// Whether nobody owns the group. The lock that shows it is let go again at once.
+fn is_left(container: &Dir, name: &str) -> Result<bool, CgroupError> {
+    let dir = container.open(name)?;
+    Ok(dir.lock()? || is_orphaned(&dir)?)
+}
+
+/// Whether the lock outlived the supervisor that took it: a child that was just being started has a copy
+/// of every descriptor until its execve, and one that is frozen or stopped right then never comes to it.
+/// proc(5) tells who took a lock; one whose taker is of another PID namespace is not listed, and counts
+/// as owned.
+fn is_orphaned(dir: &Dir) -> Result<bool, CgroupError> {
+    let file = dir.identity()?;
+    let locks = proc_locks()?;
+    let taker = locks.lines().find_map(|line| taker_of(line, &file));
+    let gone = |pid: Pid| test_kill_process(pid) == Err(Errno::SRCH);
+    Ok(taker.and_then(Pid::from_raw).is_some_and(gone))
+}
+
+/// Who took the lock of this file, in a line such as `7: FLOCK  ADVISORY  WRITE 311 00:1e:42 0 EOF`.
+fn taker_of(line: &str, file: &str) -> Option<i32> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    match words.as_slice() {
+        [_, "FLOCK", _, _, pid, found, ..] if *found == file => {
+            pid.parse().ok().filter(|pid| *pid > 0)
+        }
+        _ => None,
+    }
+}
+
+fn proc_locks() -> Result<String, CgroupError> {
+    std::fs::read_to_string("/proc/locks").map_err(|error| {
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::ILSEQ);
+        CgroupError::refused("read", "/proc/locks", errno)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::taker_of;
+
+    #[test]
+    fn the_taker_of_a_lock_is_found_by_its_file() {
+        let line = "7: FLOCK  ADVISORY  WRITE 311 00:1e:42 0 EOF";
+        assert_eq!(taker_of(line, "00:1e:42"), Some(311));
+        assert_eq!(taker_of(line, "00:1e:4"), None);
+        assert_eq!(taker_of("7: POSIX  ADVISORY  WRITE 311 00:1e:42 0 EOF", "00:1e:42"), None);
+        assert_eq!(taker_of("7: FLOCK  ADVISORY  WRITE -1 00:1e:42 0 EOF", "00:1e:42"), None);
+    }
+}

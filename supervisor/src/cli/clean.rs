@@ -1,0 +1,162 @@
+//! `sandboxd doctor --clean`: what killed supervisors left behind, and its end.
+//!
+//! Ours is a cgroup with the name of a sandbox's, a lease marked busy, and an empty folder of doctor's;
+//! left behind is what nobody holds the lock of. Whatever a living supervisor has is not touched.
+
+use super::NOT_SET_UP;
+use super::output::{say, say_json, warn};
+use crate::cgroup::{CgroupError, Placement, leftovers};
+use crate::explain::printable;
+use crate::host;
+use crate::lease::{LeaseError, Pool, RunDir, Settings};
+use crate::sandbox::StartError;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// What was found.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Found {
+    /// Left behind: removed, or to be removed.
+    pub(crate) left: Vec<Left>,
+    /// Sandboxes with a living supervisor; not touched.
+    pub(crate) living: usize,
+    /// What stays, and why.
+    pub(crate) failed: Vec<Stays>,
+}
+
+/// One thing that was left behind.
+#[derive(Debug, Serialize)]
+pub(crate) struct Left {
+    kind: &'static str,
+    name: String,
+}
+
+/// One thing that could not be removed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Stays {
+    what: String,
+    remedy: String,
+}
+
+/// Removes it and says what it was.
+pub(crate) fn clean(json: bool) -> u8 {
+    let found = match find(true) {
+        Ok(found) => found,
+        Err(error) => {
+            warn(&if json { format!("{}\n", error.json("doctor")) } else { error.text("doctor") });
+            return NOT_SET_UP;
+        }
+    };
+    let said = if json {
+        say_json(&serde_json::json!({
+            "removed": found.left, "living": found.living, "failed": found.failed,
+        }))
+    } else {
+        say(&words(&found, "removed"))
+    };
+    u8::from(!(found.failed.is_empty() && said))
+}
+
+/// What there is, one a line; `did` says what became of it.
+pub(crate) fn words(found: &Found, did: &str) -> String {
+    let mut text = String::new();
+    for Left { kind, name } in &found.left {
+        text.push_str(&format!("{did}  {kind:<8}{}\n", printable(name)));
+    }
+    for Stays { what, remedy } in &found.failed {
+        text.push_str(&format!("stays    {}\n  remedy  {}\n", printable(what), printable(remedy)));
+    }
+    let count = found.left.len();
+    text.push_str(&match (count, found.living) {
+        (0, 0) => String::from("nothing is left behind\n"),
+        (0, living) => format!("nothing is left behind; {living} sandboxes live\n"),
+        (count, 0) => format!("{count} {did}\n"),
+        (count, living) => format!("{count} {did}; {living} sandboxes live, not touched\n"),
+    });
+    text
+}
+
+/// Looks for it, and removes it where asked to.
+///
+/// # Errors
+/// Where the settings, `/run/sandboxd` or `/proc` cannot be read.
+pub(crate) fn find(remove: bool) -> Result<Found, StartError> {
+    let mut found = Found::default();
+    // Before the leases: whoever lives in a group has the uid.
+    let groups = leftovers(&placement()?, remove)?;
+    found.left.extend(groups.removed.into_iter().map(|name| Left { kind: "cgroup", name }));
+    found.failed.extend(groups.failed.into_iter().map(Stays::from));
+    found.living = groups.living.len();
+    // Only root leases uids; whoever is not root sees their own cgroups.
+    if host::is_root_of_the_machine() {
+        leases(&mut found, remove)?;
+    }
+    for folder in folders() {
+        let name = folder.display().to_string();
+        match if remove { std::fs::remove_dir(&folder) } else { Ok(()) } {
+            Ok(()) => found.left.push(Left { kind: "folder", name }),
+            Err(error) => found.failed.push(Stays {
+                what: format!("{name}: {error}"),
+                remedy: String::from("see what lies in it"),
+            }),
+        }
+    }
+    Ok(found)
+}
+
+/// Where groups lie by the operator's word, which is root's to give.
+fn placement() -> Result<Placement, StartError> {
+    if !host::is_root_of_the_machine() {
+        return Ok(Placement::Own);
+    }
+    Ok(Settings::read()?.cgroups.parent.map_or(Placement::Own, Placement::Below))
+}
+
+fn leases(found: &mut Found, remove: bool) -> Result<(), StartError> {
+    let pool = Pool::open(Settings::read()?.uids, &RunDir::open()?)?;
+    let (abandoned, living) = pool.abandoned()?;
+    found.living = found.living.max(living);
+    for lease in abandoned {
+        let name = format!("uid {}", lease.uid);
+        // Where nothing is to be removed, the processes of a group that is still there have it.
+        match if remove { lease.free() } else { Ok(()) } {
+            Ok(()) => found.left.push(Left { kind: "lease", name }),
+            Err(error) => found.failed.push(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// What folders of `doctor` are called; the number of its process follows.
+pub(crate) const FOLDER: &str = "sandboxd-doctor-";
+
+/// Folders that a `doctor` made to run profiles in, which is gone.
+fn folders() -> Vec<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let own = rustix::process::geteuid().as_raw();
+    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| {
+            let name = entry.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix(FOLDER));
+            let pid = number.and_then(|number| number.parse::<u32>().ok());
+            let gone = pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists());
+            gone && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own)
+        })
+        .map(|entry| entry.path())
+        .collect()
+}
+
+impl From<CgroupError> for Stays {
+    fn from(error: CgroupError) -> Self {
+        Self { what: error.to_string(), remedy: error.remedy }
+    }
+}
+
+impl From<LeaseError> for Stays {
+    fn from(LeaseError { call, subject, errno, remedy }: LeaseError) -> Self {
+        let answer = if errno == 0 { String::new() } else { crate::explain::errno(errno) };
+        Self { what: format!("{call}(\"{subject}\") {answer}"), remedy }
+    }
+}
