@@ -26,6 +26,10 @@ pub struct Outside {
     pub cpu_time_ms: Option<u64>,
     /// Most bytes of standard output and error together, where the supervisor captures them.
     pub output: Option<u64>,
+    /// What the command's standard input, output and error are.
+    pub streams: [Wire; 3],
+    /// What the command may make the caller's terminal do, beyond showing text.
+    pub escapes: Vec<Escape>,
     /// User namespaces to make for idmapped mounts; they are granted after the `tasks` files, in
     /// this order.
     pub idmaps: Vec<Idmap>,
@@ -33,6 +37,34 @@ pub struct Outside {
     pub pinned: Option<Pinned>,
     /// The writable trees, looked through after the run for what the host may later execute.
     pub watched: Vec<Watched>,
+}
+
+/// What one of the command's standard streams is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wire {
+    /// The caller's own; of a file only what `stdio` lets pass.
+    Pass,
+    /// The sandbox's own terminal.
+    Terminal,
+    /// A pipe, carried from or to the caller's terminal.
+    Carried,
+    /// `/dev/null`.
+    Nothing,
+}
+
+/// Something that bytes of the command's make the caller's terminal do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Escape {
+    /// Text that leads to an address when it is clicked (OSC 8).
+    Links,
+    /// Another title of the window (OSC 0, 1, 2).
+    Title,
+    /// Something put in the clipboard (OSC 52). It is never read.
+    Clipboard,
+    /// Answers about the terminal itself, which arrive as if typed: kind, state, cursor, colours.
+    Reports,
 }
 
 /// Limits of the sandbox as a whole. `None` is the operator's `"unlimited"`.

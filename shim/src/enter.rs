@@ -6,6 +6,7 @@
 //! | namespaces | root | the cgroup is joined and its namespace made while the host's view is still there |
 //! | root | landlock | a Landlock-restricted task can no longer mount or pivot |
 //! | limits | identity | raising a hard limit or lowering the OOM score takes a capability |
+//! | terminal | split | init leads the session whose terminal it is; its child is then in no orphaned group |
 //! | split | identity | init and the command get a uid each, so that neither can trace the other |
 //! | split: bounding set | identity: setresuid | dropping it needs `CAP_SETPCAP`, lost with uid 0 |
 //! | identity: groups, gid | identity: uid | once the uid is gone, the gid cannot be changed |
@@ -19,6 +20,7 @@ use crate::stages::seccomp::Sealed;
 use crate::stages::split::{Half, Side};
 use crate::stages::{
     exec, identity, landlock, limits, namespaces, plan, root, seccomp, self_test, session, split,
+    terminal,
 };
 use crate::{init, report};
 use core::convert::Infallible;
@@ -36,8 +38,10 @@ pub(crate) fn enter() -> Result<Infallible, Failure> {
     let rooted = root::pivot(apart, &plan.root)?;
     named(Stage::Limits, c"limits")?;
     let limited = limits::set(rooted, &plan.limits)?;
+    named(Stage::Terminal, c"terminal")?;
+    let wired = terminal::open(limited, plan.terminal.as_ref(), plan.command.identity)?;
     named(Stage::Split, c"split")?;
-    match split::split(limited, &plan.exec)? {
+    match split::split(wired, &plan.exec)? {
         Side::Init(half, command) => {
             let sealed = confine(half, &plan.init, c"sandboxd-init")?;
             init::ready(sealed, command)

@@ -1,8 +1,12 @@
-//! What the shim says: one packet before the command runs, and one more where it then cannot.
+//! What the shim says: the terminal where there is one, one packet before the command runs, and one
+//! more where it then cannot.
 
 use crate::failure::At;
 use alloc::vec::Vec;
-use rustix::io::{Errno, Result};
+use core::mem::MaybeUninit;
+use rustix::fd::BorrowedFd;
+use rustix::io::{Errno, IoSlice, Result};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 use sandboxd_kernel::{fds, process};
 use sandboxd_plan::{Answer, Call, Enforced, Failure, Report, Stage};
 
@@ -17,6 +21,20 @@ pub(crate) fn failed(failure: &Failure) {
 /// Tells what holds.
 pub(crate) fn enforced(answers: &[Answer]) -> Result<()> {
     send(&Report::Enforced(Enforced { answers: answers.to_vec() }))
+}
+
+/// Hands over the other end of the command's terminal.
+pub(crate) fn terminal(other_end: BorrowedFd<'_>) -> Result<()> {
+    let packet: Vec<u8> = serde_json::to_vec(&Report::Terminal).map_err(|_| Errno::INVAL)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [other_end];
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(Errno::MSGSIZE);
+    }
+    let socket = fds::inherited(sandboxd_plan::fds::REPORT)?;
+    rustix::net::sendmsg(socket, &[IoSlice::new(&packet)], &mut ancillary, SendFlags::NOSIGNAL)
+        .map(drop)
 }
 
 /// Waits until the supervisor has looked at the sandbox from outside and says `go`.

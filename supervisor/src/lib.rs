@@ -14,3 +14,4 @@ pub mod privilege;
 pub mod profile_file;
 pub mod sandbox;
 pub mod systemd;
+pub mod terminal;

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`],
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
-//! [`limits`], [`command`], [`probes`].
+//! [`limits`], [`terminal`], [`command`], [`probes`].
 
 mod command;
 pub(crate) mod dangers;
@@ -13,6 +13,7 @@ mod limits;
 pub(crate) mod masks;
 mod probes;
 mod syscalls;
+mod terminal;
 mod trees;
 mod view;
 
@@ -21,6 +22,9 @@ use crate::host::{Gap, HostFacts, Lease, Privilege};
 use crate::origin::Origin;
 use crate::resolved::{Outside, Resolved, Waived};
 use crate::schema::{Mode, Profile};
+
+pub use terminal::Stream;
+
 use sandboxd_plan::{
     Confinement, HostPath, Identity, Namespace, Namespaces, Owner, Plan, Root, Session, Text,
     VERSION, fds,
@@ -31,6 +35,8 @@ use sandboxd_plan::{
 pub struct Invocation {
     /// The caller's environment; only what `[env].pass` names is taken from it.
     pub env: Vec<(Text, Text)>,
+    /// What the caller's standard input, output and error are.
+    pub streams: [Stream; 3],
 }
 
 /// Decide everything the shim must not decide. Pure: same arguments, same result.
@@ -57,6 +63,7 @@ pub fn resolve(
     let Some(view) = view else {
         return Err(deciding.into_problems());
     };
+    let terminal = deciding.terminal(invocation.streams);
     let exec = deciding.exec(&shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&shown, &view);
     let sound = deciding.problems.is_empty();
@@ -76,6 +83,7 @@ pub fn resolve(
         },
         root: Root { owner: deciding.owner(identity), ops: view.ops },
         limits: limits.plan,
+        terminal: terminal.plan,
         init: Confinement {
             identity: deciding.init(identity),
             landlock: landlock::nothing(&landlock),
@@ -90,6 +98,8 @@ pub fn resolve(
         wall_time_ms: limits.wall_time_ms,
         cpu_time_ms: limits.cpu_time_ms,
         output: limits.output,
+        streams: terminal.streams,
+        escapes: deciding.escapes(),
         idmaps: grants.idmaps,
         pinned: exec.pinned,
         watched: holds.watched,

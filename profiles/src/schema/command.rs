@@ -4,6 +4,7 @@ use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::place::{Place, Relative};
 use crate::reader::{Node, Reader};
+use crate::resolved::Escape;
 use sandboxd_plan::Text;
 
 /// The keys of `[command]`.
@@ -25,7 +26,24 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Text,
     },
     Key { name: "reason", doc: "why, where user is root", shape: Shape::Text },
-    Key { name: "tty", doc: "", shape: Shape::Unbuilt },
+    Key {
+        name: "tty",
+        doc: "a terminal of its own: auto (where standard input and output are one, the default), never, or always",
+        shape: Shape::Words(&["auto", "never", "always"]),
+    },
+    Key {
+        name: "escapes",
+        doc: "what it may make your terminal do: links, title, clipboard, reports; default: nothing",
+        shape: Shape::Texts,
+    },
+];
+
+/// The words of `escapes`.
+pub(crate) const ESCAPES: &[(&str, Escape)] = &[
+    ("links", Escape::Links),
+    ("title", Escape::Title),
+    ("clipboard", Escape::Clipboard),
+    ("reports", Escape::Reports),
 ];
 
 /// `[command]`.
@@ -41,6 +59,21 @@ pub struct Command {
     pub user: Option<Written<User>>,
     /// Why as root.
     pub reason: Option<Written<String>>,
+    /// When it has a terminal.
+    pub tty: Option<Written<Tty>>,
+    /// What it may make the caller's terminal do.
+    pub escapes: Vec<Written<Escape>>,
+}
+
+/// When a command has a terminal of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tty {
+    /// Where standard input and output are one.
+    Auto,
+    /// Not at all.
+    Never,
+    /// Where any of the three streams is one; otherwise it is not started.
+    Always,
 }
 
 /// Who the command is.
@@ -61,6 +94,8 @@ impl Command {
         replace(&mut self.cwd, over.cwd);
         replace(&mut self.user, over.user);
         replace(&mut self.reason, over.reason);
+        replace(&mut self.tty, over.tty);
+        self.escapes.extend(over.escapes);
     }
 }
 
@@ -75,6 +110,13 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Command {
             "sha256" => command.sha256 = digest(reader, node),
             "cwd" => command.cwd = super::files::place(reader, node, Relative::Refused),
             "user" => command.user = user(reader, node),
+            "tty" => {
+                let words = [("auto", Tty::Auto), ("never", Tty::Never), ("always", Tty::Always)];
+                command.tty = reader.word(node, &words);
+            }
+            "escapes" => {
+                command.escapes = reader.list(node, |reader, item| reader.word(item, ESCAPES));
+            }
             _ => command.reason = reader.reason(node),
         }
     }

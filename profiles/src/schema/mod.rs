@@ -18,7 +18,7 @@ use crate::reader::{Node, Reader};
 use sandboxd_plan::HostPath;
 use toml::de::DeTable;
 
-pub use command::{Command, User};
+pub use command::{Command, Tty, User};
 pub use env::Env;
 pub use files::{Access, Bind, Files, Grant, Hole, Protect};
 pub use limits::Limits;

@@ -1,7 +1,8 @@
 //! A profile as text again: what holds after everything is laid together, and where each value comes
 //! from.
 
-use super::{Access, Mode, Must, Profile, Protect, User};
+use super::command::ESCAPES;
+use super::{Access, Mode, Must, Profile, Protect, Tty, User};
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
 use toml::Value;
@@ -54,6 +55,18 @@ impl Profile {
             User::Named(name) => string(name),
         });
         text.value("reason", command.reason.as_ref(), |reason| string(reason));
+        text.value("tty", command.tty.as_ref(), |tty| match tty {
+            Tty::Auto => string("auto"),
+            Tty::Never => string("never"),
+            Tty::Always => string("always"),
+        });
+        let word = |escape| ESCAPES.iter().find(|(_, known)| *known == escape);
+        text.list(
+            "escapes",
+            command.escapes.iter().filter_map(|escape| {
+                word(escape.value).map(|(name, _)| (string(name), &escape.origin))
+            }),
+        );
     }
 
     fn env_table(&self, text: &mut Text) {

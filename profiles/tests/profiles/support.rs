@@ -166,7 +166,7 @@ pub(crate) fn with(
     let host = looked_at(&profile, host);
     let env = [("LANG", "C.UTF-8"), ("SECRET_TOKEN", "hunter2")]
         .map(|(name, value)| (Text::try_from(name).unwrap(), Text::try_from(value).unwrap()));
-    resolve(&profile, &host, &lease(), &Invocation { env: env.into() })
+    resolve(&profile, &host, &lease(), &Invocation { env: env.into(), ..Invocation::default() })
 }
 
 pub(crate) fn shown(problems: &[Problem]) -> String {

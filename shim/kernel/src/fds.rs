@@ -66,6 +66,16 @@ pub fn move_to(from: i32, to: i32) -> Result<()> {
     take(from).map(drop)
 }
 
+/// Lays a copy of a descriptor over one of the standard three, which stays open across an execve.
+///
+/// # Errors
+/// `EBADF` for any other number.
+pub fn copy_to(from: BorrowedFd<'_>, stream: i32) -> Result<()> {
+    let to = usize::try_from(stream).ok().filter(|to| *to < 3).ok_or(Errno::BADF)?;
+    // SAFETY: dup2 takes two integers; the standard three are owned by no value of ours.
+    unsafe { syscall(libc::SYS_dup2, [number(from), to, 0, 0, 0, 0]) }.map(drop)
+}
+
 /// Marks every descriptor from `first` on to be closed by the next execve,
 /// `close_range(CLOSE_RANGE_CLOEXEC)` (kernel 5.11).
 ///

@@ -4,7 +4,7 @@
 //! more. `sandboxd-profiles` makes it, the shim executes it, `sandboxd plan` prints it. This crate
 //! does no input or output and makes no system call.
 //!
-//! Read in this order: [`stage`] (the stages and how one fails), [`root`], [`limits`],
+//! Read in this order: [`stage`] (the stages and how one fails), [`root`], [`limits`], [`terminal`],
 //! [`confinement`], [`exec`], [`probe`], then [`report`] (what the shim answers) and [`wire`] (how a
 //! plan becomes bytes).
 #![no_std]
@@ -20,6 +20,7 @@ pub mod probe;
 pub mod report;
 pub mod root;
 pub mod stage;
+pub mod terminal;
 pub mod text;
 pub mod wire;
 
@@ -34,6 +35,7 @@ pub use probe::{Answer, Probe};
 pub use report::{Enforced, Notice, Report};
 pub use root::{Kind, Mount, Owner, Root, RootOp};
 pub use stage::{Call, Failure, Stage};
+pub use terminal::Terminal;
 pub use text::Text;
 
 /// The version of this wire. Raised with every change to a type of this crate.
@@ -55,6 +57,8 @@ pub struct Plan {
     pub root: Root,
     /// Stage `limits`.
     pub limits: Limits,
+    /// Stage `terminal`; nothing where the command has no terminal.
+    pub terminal: Option<Terminal>,
     /// Stages `identity`, `landlock` and `seccomp` of the init process, which stays as PID 1.
     pub init: Confinement,
     /// Stages `identity`, `landlock` and `seccomp` of the command.

@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum Report {
     /// Every layer is on and every probe gave the planned answer; the shim waits for `go`.
     Enforced(Enforced),
+    /// The other end of the command's terminal, a descriptor that comes with this packet.
+    Terminal,
     /// The command does not run, and why.
     Failed(Failure),
 }

@@ -39,6 +39,8 @@ named! {
         Root = "root",
         /// Resource limits and the score of the OOM killer.
         Limits = "limits",
+        /// The terminal that the command has, where it has one.
+        Terminal = "terminal",
         /// PID 1 stays behind; the command goes on as its child.
         Split = "split",
         /// Capabilities, groups, ids, `no_new_privs`.
@@ -81,6 +83,8 @@ named! {
         Symlink = "symlink",
         /// `mknodat(2)`.
         Mknod = "mknod",
+        /// `fchown(2)`.
+        Chown = "fchown",
         /// `fchmod(2)`.
         Chmod = "chmod",
         /// `chdir(2)`, `fchdir(2)`.
@@ -89,6 +93,8 @@ named! {
         CloseRange = "close_range",
         /// `fcntl(2)`.
         Fcntl = "fcntl",
+        /// `ioctl(2)`.
+        Ioctl = "ioctl",
         /// `poll(2)`.
         Poll = "poll",
         /// `rt_sigprocmask(2)`.
@@ -101,6 +107,8 @@ named! {
         Keyctl = "keyctl",
         /// `setsid(2)`.
         Setsid = "setsid",
+        /// `setpgid(2)`.
+        Setpgid = "setpgid",
         /// `setns(2)`.
         Setns = "setns",
         /// `unshare(2)`.
@@ -176,7 +184,7 @@ mod tests {
     #[test]
     fn the_last_stage_is_exec_and_positions_count_from_one() {
         assert_eq!(Stage::Session.position(), 1);
-        assert_eq!(Stage::Landlock.position(), 7);
+        assert_eq!(Stage::Landlock.position(), 8);
         assert_eq!(Stage::Exec.position(), Stage::ALL.len());
     }
 }

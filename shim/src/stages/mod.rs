@@ -11,6 +11,8 @@ pub(crate) mod root;
 
 pub(crate) mod limits;
 
+pub(crate) mod terminal;
+
 pub(crate) mod split;
 
 pub(crate) mod identity;

@@ -6,7 +6,7 @@
 //! Proves: [`Half`], once on either side.
 
 use super::identity;
-use super::limits::Limited;
+use super::terminal::{Wired, take_foreground};
 use crate::failure::At;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, Signal};
@@ -40,7 +40,7 @@ pub(crate) struct Command {
     pub(crate) children: OwnedFd,
 }
 
-pub(crate) fn split(_: Limited, exec: &Exec) -> Result<Side, Failure> {
+pub(crate) fn split(wired: Wired, exec: &Exec) -> Result<Side, Failure> {
     keep_pinned_only(exec)?;
     identity::give_up_capabilities()?;
     // Made before the fork: a child that ends at once is not missed.
@@ -59,8 +59,11 @@ pub(crate) fn split(_: Limited, exec: &Exec) -> Result<Side, Failure> {
             drop(children);
             // Init alone keeps the lifeline; the command has the report socket until it is executed.
             close(sandboxd_plan::fds::LIFELINE)?;
+            // A group of its own in init's session: a group whose parent is in the same session is not
+            // orphaned, and so can be stopped from a terminal (setpgid(2)).
+            rustix::process::setpgid(None, None).map_err(AT.errno(Call::Setpgid, "command"))?;
+            take_foreground(&wired)?;
             signals::set_mask(0).map_err(AT.errno(Call::Sigprocmask, "none"))?;
-            rustix::process::setsid().map_err(AT.errno(Call::Setsid, "command"))?;
             Ok(Side::Command(Half(())))
         }
     }

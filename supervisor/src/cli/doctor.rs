@@ -209,7 +209,7 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
     let command = sandboxd_plan::Text::try_from("true")
         .map_err(|error| StartError::found("command", error.to_string()))?;
     profile.apply(&Overrides { command: vec![command], cwd, home, ..Overrides::default() })?;
-    let invocation = Invocation { env: Vec::new() };
+    let invocation = Invocation { streams: stdio::callers(), ..Invocation::default() };
     let since = Instant::now();
     let tried = format!("builtin:{name}");
     let late: sandbox::Late = Box::new(move |error| {

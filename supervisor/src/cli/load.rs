@@ -1,7 +1,7 @@
 //! From what was typed to a profile and an invocation.
 
 use super::typed::Grants;
-use crate::sandbox::StartError;
+use crate::sandbox::{StartError, stdio};
 use crate::{host, profile_file};
 use sandboxd_plan::Text;
 use sandboxd_profiles::{Invocation, Overrides, Problem, Profile};
@@ -36,7 +36,7 @@ pub(crate) fn load(grants: &Grants) -> Result<(Profile, Invocation), StartError>
         overrides.read.push(String::from("."));
     }
     profile.apply(&overrides)?;
-    Ok((profile, Invocation { env: environment() }))
+    Ok((profile, Invocation { env: environment(), streams: stdio::callers() }))
 }
 
 /// The name a run goes by before its profile is known.

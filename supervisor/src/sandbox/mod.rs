@@ -17,7 +17,7 @@ mod relay;
 mod signals;
 mod spawn;
 pub mod state;
-mod stdio;
+pub mod stdio;
 mod watch;
 
 pub use ahead::{Ahead, Late, Then};

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use sandboxd_plan::Identity;
+use sandboxd_profiles::Stream;
 
 /// What fstatfs(2) says of a pipe without a name: `PIPEFS_MAGIC` of linux/magic.h.
 const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
@@ -71,6 +72,21 @@ impl Stdio {
     pub(crate) fn take_relays(&mut self) -> Vec<Relay> {
         std::mem::take(&mut self.relays)
     }
+}
+
+/// What the caller's standard streams are.
+#[must_use]
+pub(crate) fn callers() -> [Stream; 3] {
+    [0, 1, 2].map(|number| {
+        let Ok(own) = sandboxd_kernel::fds::inherited(number) else { return Stream::Other };
+        if rustix::termios::isatty(own) {
+            return Stream::Terminal;
+        }
+        match rustix::fs::fstat(own).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::Fifo | FileType::Socket) => Stream::Pipe,
+            Ok(_) | Err(_) => Stream::Other,
+        }
+    })
 }
 
 /// Standard input: read-only where it is a file that was opened for writing too.
