@@ -70,7 +70,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__check)
-            opts="-p -r -w -x -e -s -h --profile --read --write --execute --bind --env --set --json --help"
+            opts="-p -r -w -x -e -s -t -h --profile --read --write --execute --bind --env --set --tty --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -178,7 +178,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__plan)
-            opts="-p -r -w -x -e -s -h --profile --read --write --execute --bind --env --set --json --filter --help"
+            opts="-p -r -w -x -e -s -t -h --profile --read --write --execute --bind --env --set --tty --json --filter --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -318,7 +318,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__run)
-            opts="-p -r -w -x -e -s -q -h --profile --read --write --execute --bind --env --set --receipt --result-fd --json --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --read --write --execute --bind --env --set --tty --receipt --result-fd --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -42,6 +42,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s e -l env -d 'S
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l receipt -d 'Write what was enforced to FILE, before the command starts (JSON)' -r -F
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l result-fd -d 'Write what became of the command to descriptor N (JSON)' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l json -d 'Say everything as JSON, one object a line, on standard error'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s q -l quiet -d 'Say nothing but why a command was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s h -l help -d 'Print help'
@@ -52,6 +53,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s x -l execute
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l json -d 'Print the answer as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
@@ -61,6 +63,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s x -l execute 
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l json -d 'Print exactly what the shim reads, and what the supervisor does around it'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l filter -d 'Print the system call filter, an instruction a line'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s h -l help -d 'Print help'

@@ -26,8 +26,8 @@ use crate::schema::{Mode, Profile};
 pub use terminal::Stream;
 
 use sandboxd_plan::{
-    Confinement, HostPath, Identity, Namespace, Namespaces, Owner, Plan, Root, Session, Text,
-    VERSION, fds,
+    Confinement, HostPath, Identity, Landlock, Namespace, Namespaces, Owner, Plan, Root, Session,
+    Text, VERSION, fds,
 };
 
 /// What belongs to this one run, and neither to the profile nor to the host.
@@ -84,11 +84,7 @@ pub fn resolve(
         root: Root { owner: deciding.owner(identity), ops: view.ops },
         limits: limits.plan,
         terminal: terminal.plan,
-        init: Confinement {
-            identity: deciding.init(identity),
-            landlock: landlock::nothing(&landlock),
-            syscalls: crate::syscalls::init(),
-        },
+        init: deciding.init_half(identity, &landlock),
         command: Confinement { identity, landlock, syscalls: filter },
         probes,
         exec: exec.plan,
@@ -117,6 +113,15 @@ struct Deciding<'a> {
 }
 
 impl Deciding<'_> {
+    /// What PID 1 may: wait, and tell.
+    fn init_half(&self, command: Identity, landlock: &Landlock) -> Confinement {
+        Confinement {
+            identity: self.init(command),
+            landlock: landlock::nothing(landlock),
+            syscalls: crate::syscalls::init(),
+        }
+    }
+
     fn refuse(&mut self, origin: &Origin, what: impl Into<String>, remedy: impl Into<String>) {
         self.problems.push(origin.problem(what, remedy));
     }

@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod exec;
 pub mod fds;
+pub mod guard;
 pub mod keyring;
 pub mod landlock;
 pub mod mount;

@@ -64,3 +64,24 @@ pub fn descriptor(mask: u64) -> Result<rustix::fd::OwnedFd> {
     // SAFETY: the kernel just made this descriptor for us.
     Ok(unsafe { rustix::fd::OwnedFd::from_raw_fd(fd) })
 }
+
+/// Stops the caller's process group, as ^Z would: itself by the default action of `SIGTSTP`, which the
+/// kernel does not take in a group that nobody could continue (setpgid(2), orphaned). Returns when the
+/// caller is continued, or at once.
+///
+/// # Errors
+/// None that a kernel gives for these arguments; an outer filter may.
+pub fn stop_group() -> Result<()> {
+    const SIGTSTP: usize = 20;
+    const DEFAULT: [usize; 4] = [0; 4];
+    let mut before = [0_usize; 4];
+    let arguments = [SIGTSTP, DEFAULT.as_ptr().addr(), before.as_mut_ptr().addr(), SET_SIZE, 0, 0];
+    // SAFETY: the kernel reads and writes one `struct kernel_sigaction` of 32 bytes each.
+    unsafe { syscall(libc::SYS_rt_sigaction, arguments) }?;
+    // SAFETY: kill takes two integers.
+    let stopped = unsafe { syscall(libc::SYS_kill, [0, SIGTSTP, 0, 0, 0, 0]) };
+    let arguments = [SIGTSTP, before.as_ptr().addr(), 0, SET_SIZE, 0, 0];
+    // SAFETY: the kernel reads the action that it wrote above.
+    unsafe { syscall(libc::SYS_rt_sigaction, arguments) }?;
+    stopped.map(drop)
+}

@@ -23,11 +23,7 @@ const AT: At = At(Stage::Terminal);
 #[must_use]
 pub(crate) struct Wired(Option<i32>);
 
-pub(crate) fn open(
-    _: Limited,
-    plan: Option<&Terminal>,
-    user: Identity,
-) -> Result<Wired, Failure> {
+pub(crate) fn open(_: Limited, plan: Option<&Terminal>, user: Identity) -> Result<Wired, Failure> {
     let Some(plan) = plan else { return Ok(Wired(None)) };
     let path = &plan.multiplexer;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;

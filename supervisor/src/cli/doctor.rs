@@ -7,7 +7,7 @@ use crate::cgroup::{Placement, Tree};
 use crate::host;
 use crate::lease::Settings;
 use crate::privilege;
-use crate::sandbox::{self, StartError};
+use crate::sandbox::{self, StartError, stdio};
 use sandboxd_profiles::host::{CgroupFacts, HostFacts, Privilege};
 use sandboxd_profiles::{Invocation, Overrides, Wanted, builtin};
 use serde::Serialize;
@@ -208,7 +208,10 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
         sandboxd_profiles::load(document, &mut |_| Err(String::from("not a builtin")))?;
     let command = sandboxd_plan::Text::try_from("true")
         .map_err(|error| StartError::found("command", error.to_string()))?;
-    profile.apply(&Overrides { command: vec![command], cwd, home, ..Overrides::default() })?;
+    // It shows nothing, and whoever types meanwhile types for what comes next.
+    let set = vec![String::from("command.tty=\"never\"")];
+    let command = vec![command];
+    profile.apply(&Overrides { command, cwd, home, set, ..Overrides::default() })?;
     let invocation = Invocation { streams: stdio::callers(), ..Invocation::default() };
     let since = Instant::now();
     let tried = format!("builtin:{name}");

@@ -21,13 +21,17 @@ pub(crate) fn load(grants: &Grants) -> Result<(Profile, Invocation), StartError>
         profile_file::read(path.as_str()).map_err(|problem| problem.what)
     };
     let mut profile = sandboxd_profiles::load(document, &mut read)?;
+    let mut set = grants.set.clone();
+    if grants.tty {
+        set.push(String::from("command.tty=\"always\""));
+    }
     let mut overrides = Overrides {
         read: grants.read.clone(),
         write: grants.write.clone(),
         execute: grants.execute.clone(),
         bind: grants.bind.clone(),
         env: grants.env.clone(),
-        set: grants.set.clone(),
+        set,
         command: texts(grants.command.clone())?,
         cwd,
         home,

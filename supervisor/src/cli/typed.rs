@@ -69,6 +69,10 @@ pub struct Grants {
     /// Set any key of the profile, the value as TOML: --set limits.memory='"1G"'.
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Give the command a terminal wherever one of standard input, output and error is one, not only
+    /// where input and output are: cat list | sandboxd run -t -- less.
+    #[arg(short = 't', long)]
+    pub tty: bool,
     /// The command and its arguments, after `--`; without it, the profile's own.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

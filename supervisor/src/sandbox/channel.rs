@@ -26,13 +26,20 @@ impl Reports {
         watched(socket).map(|socket| Self(Some(socket)))
     }
 
-    /// The next report, or the end of them; after that, nothing ever.
-    pub(crate) async fn next(&mut self) -> Result<Event, StartError> {
+    /// The next report, or the end of them; after that, nothing ever. The descriptor that comes with
+    /// one goes to `terminal`.
+    pub(crate) async fn next(
+        &mut self,
+        terminal: &mut Option<OwnedFd>,
+    ) -> Result<Event, StartError> {
         let Some(socket) = &self.0 else {
             return std::future::pending().await;
         };
         let mut packet = vec![0; MOST_REPORT];
-        let read = read_packet(socket, |fd| rustix::io::read(fd, &mut *packet)).await?;
+        let (read, fd) = read_packet(socket, |fd| receive_into(fd, &mut packet)).await?;
+        if fd.is_some() {
+            *terminal = fd;
+        }
         if read == 0 {
             self.0 = None;
             return Ok(Event::ReportClosed);
@@ -77,6 +84,7 @@ impl Reports {
 fn reported(packet: &[u8]) -> Result<Event, StartError> {
     match serde_json::from_slice(packet) {
         Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
+        Ok(Report::Terminal) => Ok(Event::Terminal),
         Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
         Err(error) => Err(StartError::found("report", error.to_string())),
     }
@@ -136,11 +144,23 @@ fn event(packet: [u8; 2]) -> Result<Event, StartError> {
 /// One packet and the descriptor that came with it; no packet at the end of the stream.
 fn receive(socket: BorrowedFd<'_>) -> rustix::io::Result<(Option<[u8; 2]>, Option<OwnedFd>)> {
     let mut packet = [0; 2];
+    match receive_into(socket, &mut packet)? {
+        (0, fd) => Ok((None, fd)),
+        (2, fd) => Ok((Some(packet), fd)),
+        _ => Err(Errno::BADMSG),
+    }
+}
+
+/// The length of one packet, which must fit, and the descriptor that came with it.
+fn receive_into(
+    socket: BorrowedFd<'_>,
+    packet: &mut [u8],
+) -> rustix::io::Result<(usize, Option<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::net::recvmsg(
         socket,
-        &mut [IoSliceMut::new(&mut packet)],
+        &mut [IoSliceMut::new(packet)],
         &mut ancillary,
         RecvFlags::CMSG_CLOEXEC,
     )?;
@@ -150,11 +170,10 @@ fn receive(socket: BorrowedFd<'_>) -> rustix::io::Result<(Option<[u8; 2]>, Optio
             fd = fds.next().or(fd);
         }
     }
-    match received.bytes {
-        0 => Ok((None, fd)),
-        2 if !received.flags.contains(ReturnFlags::TRUNC) => Ok((Some(packet), fd)),
-        _ => Err(Errno::BADMSG),
+    if received.flags.contains(ReturnFlags::TRUNC) {
+        return Err(Errno::BADMSG);
     }
+    Ok((received.bytes, fd))
 }
 
 async fn read_packet<T>(
@@ -182,7 +201,7 @@ async fn read_packet<T>(
     deprecated,
     reason = "unsound only for types that can change their descriptor, unlike this"
 )]
-pub(super) fn watched(fd: OwnedFd) -> Result<AsyncFd<OwnedFd>, StartError> {
+pub(crate) fn watched(fd: OwnedFd) -> Result<AsyncFd<OwnedFd>, StartError> {
     AsyncFd::new(fd).map_err(|error| {
         let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
         StartError::call("epoll_ctl", "a descriptor of the sandbox", errno)
@@ -211,7 +230,7 @@ mod tests {
         drop(shims);
         // The kernel tells the reset first, and it must not stand for what was said.
         assert_eq!(reports.failure().unwrap(), Some(Event::Failed(failure)));
-        assert_eq!(runtime.block_on(reports.next()).unwrap(), Event::ReportClosed);
+        assert_eq!(runtime.block_on(reports.next(&mut None)).unwrap(), Event::ReportClosed);
         assert!(Reports(reports.0).go().is_err());
     }
 }

@@ -1,12 +1,12 @@
 //! One loop owns a run: it waits for everything that can happen, asks [`next`], and does what that
 //! says. It never waits on the sandbox alone; only an init that is gone or killed is waited for.
 
+use super::carried::Carried;
 use super::channel::{Lifeline, Reports, watched};
 use super::deadline::{self, doing};
 use super::error::StartError;
 use super::inspect::{Inspected, inspect, pid_of};
-use super::relay::Relays;
-use super::signals::{Signals, Told};
+use super::signals::Signals;
 use super::spawn::Entering;
 use super::state::{Action, End, Event, Limit, State, next};
 use crate::cgroup::Group;
@@ -44,10 +44,12 @@ pub(crate) struct Driver<'a> {
     enforced: Option<Enforced>,
     /// The command's pidfd, once init has sent it.
     command: Option<OwnedFd>,
-    relays: Relays,
+    /// The other end of its terminal, once the shim has sent it.
+    terminal: Option<OwnedFd>,
+    pub(super) carried: Carried,
     /// When the command is to run, until it does.
     start_deadline: Option<Instant>,
-    wall_deadline: Option<Instant>,
+    pub(super) wall_deadline: Option<Instant>,
     cpu_tick: Option<Instant>,
     signals: Signals,
     went: bool,
@@ -63,11 +65,11 @@ impl<'a> Driver<'a> {
         resolved: &'a Resolved,
         group: Option<&'a Group>,
         entering: Entering,
-        relays: Relays,
+        carried: Carried,
         signals: Signals,
     ) -> Result<Self, StartError> {
         let emergency = entering.init.pidfd.try_clone().ok();
-        Self::watch(resolved, group, entering, relays, signals).inspect_err(|_| {
+        Self::watch(resolved, group, entering, carried, signals).inspect_err(|_| {
             // Nothing waits for it yet. The end of its lifeline ends it too; this is sooner.
             if let Some(pidfd) = emergency {
                 pidfd_send_signal(pidfd, Signal::KILL).ok();
@@ -79,7 +81,7 @@ impl<'a> Driver<'a> {
         resolved: &'a Resolved,
         group: Option<&'a Group>,
         entering: Entering,
-        relays: Relays,
+        carried: Carried,
         signals: Signals,
     ) -> Result<Self, StartError> {
         let now = Instant::now();
@@ -94,7 +96,8 @@ impl<'a> Driver<'a> {
             lifeline: Lifeline::new(entering.lifeline)?,
             enforced: None,
             command: None,
-            relays,
+            terminal: None,
+            carried,
             start_deadline: None,
             wall_deadline: outside.wall_time_ms.map(|limit| now + Duration::from_millis(limit)),
             cpu_tick: outside.cpu_time_ms.map(|_| now + CPU_TICK),
@@ -124,8 +127,8 @@ impl<'a> Driver<'a> {
         if end.is_ok() {
             killed?;
             reaped?;
-            self.relays.drain().await;
         }
+        self.carried.finish().await;
         end
     }
 
@@ -168,6 +171,9 @@ impl<'a> Driver<'a> {
             event,
             Event::Notice(Notice::Exited(_) | Notice::Signaled(_)) | Event::InitGone
         );
+        if matches!(event, Event::Notice(Notice::Stopped(_))) {
+            return Ok(Event::Stopped { terminal: self.carried.has_terminal() });
+        }
         let failure = if end { self.reports.failure()? } else { None };
         Ok(failure.unwrap_or(event))
     }
@@ -176,17 +182,14 @@ impl<'a> Driver<'a> {
         let deadline = self.deadline();
         tokio::select! {
             biased;
-            event = self.reports.next() => event,
+            event = self.reports.next(&mut self.terminal) => event,
             event = self.lifeline.next(&mut self.command) => event,
             gone = self.pidfd.readable() => match gone {
                 Ok(_) => Ok(self.lifeline.last()?.unwrap_or(Event::InitGone)),
                 Err(_) => Err(StartError::found("epoll_wait", "pidfd")),
             },
-            told = self.signals.next() => Ok(match told {
-                Told::Stop(number) => Event::Stop(number),
-                Told::Forward(number) => Event::Forward(number),
-            }),
-            () = self.relays.full() => Ok(Event::Limit(Limit::Output)),
+            told = self.signals.next() => Ok(self.carried.told(told)),
+            event = self.carried.event() => Ok(event),
             () = tokio::time::sleep_until(deadline.into()) => Ok(self.passed(deadline)),
         }
     }
@@ -231,13 +234,13 @@ impl<'a> Driver<'a> {
             }
             State::Entering { .. } => deadline::of_shim(init, Stage::Seccomp),
             State::Entered => deadline::of_shim(command.unwrap_or(init), Stage::Exec),
-            State::Running | State::Stopping { .. } | State::Ended(_) => return Event::Tick,
+            State::Running { .. } | State::Stopping { .. } | State::Ended(_) => return Event::Tick,
         };
         doing(format!("ending the stage {}: {}", failure.stage.name(), failure.subject));
         Event::Failed(failure)
     }
 
-    fn cpu_time_is_used_up(&self) -> bool {
+    pub(super) fn cpu_time_is_used_up(&self) -> bool {
         let used = self.group.and_then(|group| group.usage().cpu_us);
         let limit = self.resolved.outside.cpu_time_ms;
         used.zip(limit).is_some_and(|(used, limit)| used / 1000 >= limit)
@@ -256,11 +259,13 @@ impl<'a> Driver<'a> {
                     Err(differs) => return Err(self.told_first(differs)),
                 };
                 on_go(enforced, &inspected)?;
+                self.carried.begin(self.terminal.take())?;
                 self.went = true;
                 self.reports.go()
             }
             Action::Signal(number) => self.signal(number),
             Action::Kill => self.kill(),
+            Action::Suspend => self.suspend(),
         }
     }
 

@@ -4,7 +4,8 @@
 //! `inspect`, then the parts.
 
 mod ahead;
-mod channel;
+mod carried;
+pub(crate) mod channel;
 mod deadline;
 mod driver;
 mod error;
@@ -17,7 +18,8 @@ mod relay;
 mod signals;
 mod spawn;
 pub mod state;
-pub mod stdio;
+pub(crate) mod stdio;
+mod suspend;
 mod watch;
 
 pub use ahead::{Ahead, Late, Then};
@@ -29,11 +31,11 @@ use crate::cgroup::{Group, Placement, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
 use ahead::Made;
+use carried::Carried;
 use deadline::START_WITHIN;
 use driver::Driver;
 use inspect::Inspected;
 use receipt::Facts;
-use relay::Relays;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_plan::{Enforced, wire};
 use sandboxd_profiles::host::Privilege;
@@ -285,14 +287,14 @@ impl Running<'_> {
         let runtime = runtime()?;
         let _entered = runtime.enter();
         let signals = Signals::listen()?;
-        let mut stdio = Stdio::prepare(plan.command.identity)?;
-        let relays = Relays::start(stdio.take_relays(), outside.output)?;
+        let mut stdio = Stdio::prepare(plan.command.identity, outside.streams)?;
+        let carried = Carried::start(&mut stdio, outside)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         // The command's ends, so that their end is seen.
         drop(stdio);
         ran.dead = false;
-        let mut driver = Driver::new(self.resolved, self.group, entering, relays, signals)?;
+        let mut driver = Driver::new(self.resolved, self.group, entering, carried, signals)?;
         driver.starts_by(since + START_WITHIN);
         let facts = |enforced: &Enforced, inspected: &Inspected| {
             Receipt::new(&Facts {

@@ -2,6 +2,8 @@
 //! command's to see.
 
 use super::error::StartError;
+use procfs::FromRead;
+use procfs::process::Status;
 use rustix::io::Errno;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -12,18 +14,35 @@ pub(crate) enum Told {
     Stop(u8),
     /// The command is told.
     Forward(u8),
+    /// The command is to be stopped, and we with it.
+    Suspend(u8),
 }
 
-const SIGHUP: u8 = 1;
+impl Told {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Stop(number) | Self::Forward(number) | Self::Suspend(number) => number,
+        }
+    }
+}
+
+/// The signals that our caller had us ignore, bit n-1 for signal n: nohup(1) and shells without job
+/// control do that, and mean the command.
+fn ignored() -> u64 {
+    Status::from_file("/proc/self/status").map_or(0, |status| status.sigign)
+}
+
+pub(super) const SIGHUP: u8 = 1;
 const SIGINT: u8 = 2;
 const SIGQUIT: u8 = 3;
 const SIGUSR1: u8 = 10;
 const SIGUSR2: u8 = 12;
 const SIGTERM: u8 = 15;
-const SIGCONT: u8 = 18;
-const SIGWINCH: u8 = 28;
+pub(super) const SIGCONT: u8 = 18;
+const SIGTSTP: u8 = 20;
+pub(super) const SIGWINCH: u8 = 28;
 
-const MEANINGS: [Told; 8] = [
+const MEANINGS: [Told; 9] = [
     Told::Stop(SIGHUP),
     Told::Stop(SIGINT),
     Told::Stop(SIGQUIT),
@@ -32,21 +51,25 @@ const MEANINGS: [Told; 8] = [
     Told::Forward(SIGUSR2),
     Told::Forward(SIGCONT),
     Told::Forward(SIGWINCH),
+    Told::Suspend(SIGTSTP),
 ];
 
 /// The signals that are listened for, each with its meaning.
 pub(crate) struct Signals(Vec<(Told, Signal)>);
 
 impl Signals {
-    /// Begins to listen: from here on none of them ends the supervisor by itself.
+    /// Begins to listen: from here on none of them ends the supervisor by itself. What was ignored when
+    /// it was started stays so.
     ///
     /// # Errors
     /// Where a handler cannot be installed.
     pub(crate) fn listen() -> Result<Self, StartError> {
+        let ignored = ignored();
         MEANINGS
             .iter()
+            .filter(|told| ignored & (1 << (told.number() - 1)) == 0)
             .map(|told| {
-                let (Told::Stop(number) | Told::Forward(number)) = *told;
+                let number = told.number();
                 let listened =
                     signal(SignalKind::from_raw(i32::from(number))).map_err(|error| {
                         let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);

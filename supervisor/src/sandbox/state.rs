@@ -30,7 +30,10 @@ pub enum State {
     /// The supervisor was told to go on; the shim executes the command.
     Entered,
     /// The command runs.
-    Running,
+    Running {
+        /// It was asked to stop, and has not stopped yet.
+        suspending: bool,
+    },
     /// The command was asked to end, for this reason, and is killed at that time.
     Stopping {
         /// Why.
@@ -83,6 +86,8 @@ pub enum Event {
     Enforced(Enforced),
     /// The shim told why the command does not run.
     Failed(Failure),
+    /// The shim sent the other end of the command's terminal.
+    Terminal,
     /// The report socket is closed.
     ReportClosed,
     /// Init said something.
@@ -93,6 +98,13 @@ pub enum Event {
     Stop(u8),
     /// A limit was reached.
     Limit(Limit),
+    /// The command was stopped; whether from a terminal of its own it may have been.
+    Stopped {
+        /// It has one.
+        terminal: bool,
+    },
+    /// Somebody wants the command stopped, and us with it, with this signal.
+    Suspend(u8),
     /// Another signal that is the command's to see.
     Forward(u8),
     /// A deadline passed.
@@ -106,12 +118,16 @@ pub enum Action {
     Go,
     /// Send the command's process group this signal.
     Signal(u8),
+    /// Give the caller's terminal back, be stopped, and come back when continued.
+    Suspend,
     /// Kill everything.
     Kill,
 }
 
-const SIGTERM: u8 = 15;
+const SIGHUP: u8 = 1;
 const SIGKILL: u8 = 9;
+const SIGTERM: u8 = 15;
+const SIGCONT: u8 = 18;
 
 /// Decides; does nothing.
 #[must_use]
@@ -119,7 +135,7 @@ pub fn next(state: State, event: Event, now: Instant) -> (State, Vec<Action>) {
     match state {
         State::Entering { ready, enforced } => entering(ready, enforced, event),
         State::Entered => entered(event, now),
-        State::Running => running(event, now),
+        State::Running { suspending } => running(suspending, event, now),
         State::Stopping { why, kill_at } => stopping(why, kill_at, event, now),
         State::Ended(end) => (State::Ended(end), Vec::new()),
     }
@@ -136,7 +152,12 @@ fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Ve
         Event::Stop(signal) => return (signaled(signal, None), vec![Action::Kill]),
         Event::Limit(why) => return (signaled(SIGKILL, Some(why)), vec![Action::Kill]),
         // A command that does not run yet is neither stopped nor told anything.
-        Event::Notice(_) | Event::Forward(_) | Event::Tick => (ready, enforced),
+        Event::Notice(_)
+        | Event::Terminal
+        | Event::Stopped { .. }
+        | Event::Suspend(_)
+        | Event::Forward(_)
+        | Event::Tick => (ready, enforced),
     };
     if ready && enforced.is_some() {
         (State::Entered, vec![Action::Go])
@@ -151,30 +172,43 @@ fn entered(event: Event, now: Instant) -> (State, Vec<Action>) {
     }
     if event == Event::ReportClosed {
         // The exec closed the socket: the command runs.
-        return (State::Running, Vec::new());
+        return (State::Running { suspending: false }, Vec::new());
     }
     // A notice can overtake the end of the report of a command that ended at once.
-    match running(event, now) {
-        (State::Running, actions) => (State::Entered, actions),
+    match running(false, event, now) {
+        (State::Running { .. }, actions) => (State::Entered, actions),
         ended => ended,
     }
 }
 
-fn running(event: Event, now: Instant) -> (State, Vec<Action>) {
+fn running(suspending: bool, event: Event, now: Instant) -> (State, Vec<Action>) {
+    let same = State::Running { suspending };
+    let stop = |why, signal| {
+        // One that is stopped hears of it only when it is continued.
+        let actions = vec![Action::Signal(signal), Action::Signal(SIGCONT)];
+        (State::Stopping { why, kill_at: now + GRACE }, actions)
+    };
     match event {
-        Event::Notice(notice) => (told(notice, None).unwrap_or(State::Running), Vec::new()),
+        Event::Notice(notice) => (told(notice, None).unwrap_or(same), Vec::new()),
         Event::InitGone => (signaled(SIGKILL, None), Vec::new()),
-        Event::Stop(signal) => {
-            (State::Stopping { why: None, kill_at: now + GRACE }, vec![Action::Signal(signal)])
+        Event::Stop(signal) => stop(None, signal),
+        Event::Limit(why) => stop(Some(why), SIGTERM),
+        Event::Suspend(signal) => {
+            (State::Running { suspending: true }, vec![Action::Signal(signal)])
         }
-        Event::Limit(why) => (
-            State::Stopping { why: Some(why), kill_at: now + GRACE },
-            vec![Action::Signal(SIGTERM)],
-        ),
-        Event::Forward(signal) => (State::Running, vec![Action::Signal(signal)]),
-        Event::Enforced(_) | Event::Failed(_) | Event::ReportClosed | Event::Tick => {
-            (State::Running, Vec::new())
+        // A command that stops itself, with nobody at a terminal who could have wanted it, stops
+        // nobody who keeps its time.
+        Event::Stopped { terminal } if terminal || suspending => {
+            let actions = vec![Action::Suspend, Action::Signal(SIGCONT)];
+            (State::Running { suspending: false }, actions)
         }
+        Event::Forward(signal) => (same, vec![Action::Signal(signal)]),
+        Event::Stopped { .. }
+        | Event::Enforced(_)
+        | Event::Terminal
+        | Event::Failed(_)
+        | Event::ReportClosed
+        | Event::Tick => (same, Vec::new()),
     }
 }
 
@@ -188,6 +222,8 @@ fn stopping(
     match event {
         Event::Notice(notice) => (told(notice, why).unwrap_or(same), Vec::new()),
         Event::InitGone => (signaled(SIGKILL, why), Vec::new()),
+        // A terminal that hangs up says so in more than one way.
+        Event::Stop(SIGHUP) => (same, Vec::new()),
         // Asked twice: somebody is waiting.
         Event::Stop(_) => (same, vec![Action::Kill]),
         Event::Tick if now >= kill_at => (same, vec![Action::Kill]),
@@ -195,7 +231,12 @@ fn stopping(
         // The stop came between the word to go and an execve that then failed.
         Event::Failed(failure) => (State::Ended(End::Failed(failure)), vec![Action::Kill]),
         Event::Limit(limit) => (State::Stopping { why: why.or(Some(limit)), kill_at }, Vec::new()),
-        Event::Enforced(_) | Event::ReportClosed | Event::Tick => (same, Vec::new()),
+        Event::Enforced(_)
+        | Event::Terminal
+        | Event::Stopped { .. }
+        | Event::Suspend(_)
+        | Event::ReportClosed
+        | Event::Tick => (same, Vec::new()),
     }
 }
 
@@ -237,6 +278,10 @@ mod tests {
             Event::InitGone,
             Event::Stop(2),
             Event::Limit(Limit::WallTime),
+            Event::Terminal,
+            Event::Stopped { terminal: true },
+            Event::Stopped { terminal: false },
+            Event::Suspend(20),
             Event::Forward(10),
             Event::Tick,
         ]
@@ -265,7 +310,7 @@ mod tests {
         let now = Instant::now();
         let states = [
             State::Entered,
-            State::Running,
+            State::Running { suspending: false },
             State::Stopping { why: None, kill_at: now },
             State::Ended(End::Silent),
         ];
@@ -298,8 +343,9 @@ mod tests {
     #[test]
     fn a_limit_ends_politely_then_for_good() {
         let now = Instant::now();
-        let (state, actions) = next(State::Running, Event::Limit(Limit::WallTime), now);
-        assert_eq!(actions, [Action::Signal(15)]);
+        let (state, actions) =
+            next(State::Running { suspending: false }, Event::Limit(Limit::WallTime), now);
+        assert_eq!(actions, [Action::Signal(15), Action::Signal(18)]);
         let (state, actions) = next(state, Event::Tick, now);
         assert_eq!(actions, []);
         let (state, actions) = next(state, Event::Tick, now + GRACE);
@@ -320,8 +366,28 @@ mod tests {
     #[test]
     fn being_asked_twice_kills_at_once() {
         let now = Instant::now();
-        let (state, actions) = next(State::Running, Event::Stop(2), now);
-        assert_eq!(actions, [Action::Signal(2)]);
+        let (state, actions) = next(State::Running { suspending: false }, Event::Stop(2), now);
+        assert_eq!(actions, [Action::Signal(2), Action::Signal(18)]);
         assert_eq!(next(state, Event::Stop(2), now).1, [Action::Kill]);
+    }
+
+    #[test]
+    fn only_who_was_asked_or_sits_at_a_terminal_stops_the_supervisor() {
+        let now = Instant::now();
+        let running = State::Running { suspending: false };
+        let (state, actions) = next(running.clone(), Event::Stopped { terminal: false }, now);
+        assert_eq!((state, actions), (running.clone(), Vec::new()));
+        let (state, actions) = next(running.clone(), Event::Suspend(20), now);
+        assert_eq!(actions, [Action::Signal(20)]);
+        let stopped = [Action::Suspend, Action::Signal(18)];
+        assert_eq!(next(state, Event::Stopped { terminal: false }, now).1, stopped);
+        assert_eq!(next(running, Event::Stopped { terminal: true }, now).1, stopped);
+    }
+
+    #[test]
+    fn a_terminal_that_hangs_up_twice_leaves_the_command_its_time() {
+        let now = Instant::now();
+        let (state, _) = next(State::Running { suspending: false }, Event::Stop(1), now);
+        assert_eq!(next(state.clone(), Event::Stop(1), now), (state, Vec::new()));
     }
 }

@@ -1,19 +1,20 @@
 //! Standard input, output and error of the command.
 //!
-//! Terminals, pipes and sockets pass through; of a pipe only the mode is widened, see
-//! [`open_by_name`]. A regular file passes as input only, for reading; one that is open for both is
+//! Pipes and sockets pass through; of a pipe only the mode is widened, see [`open_by_name`]. A terminal
+//! never passes: what stands for it is decided in the plan, and carried by `terminal::console`. A regular file passes as input only, for reading; one that is open for both is
 //! opened again. As output it does not pass: whoever holds a descriptor of it can seek, truncate and
 //! read back what was there before, so the command gets a pipe and the supervisor writes the file.
 //! A directory would be a way into the host's tree, and is refused.
 
 use super::error::StartError;
+use crate::terminal::console::Pipes;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use sandboxd_plan::Identity;
-use sandboxd_profiles::Stream;
+use sandboxd_profiles::{Stream, Wire};
 
 /// What fstatfs(2) says of a pipe without a name: `PIPEFS_MAGIC` of linux/magic.h.
 const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
@@ -21,8 +22,10 @@ const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
 /// What the command gets as 0, 1 and 2, and what the supervisor carries for it.
 pub(crate) struct Stdio {
     given: [OwnedFd; 3],
-    /// What is carried, one for each pipe.
+    /// What is carried to files, one for each pipe.
     relays: Vec<Relay>,
+    /// What is carried from and to the caller's terminal.
+    pipes: Pipes,
 }
 
 /// A pipe of the command's, and the file its content goes to.
@@ -40,7 +43,7 @@ impl Stdio {
     /// # Errors
     /// Where one cannot be duplicated, a pipe cannot be made, one is a directory, or standard input
     /// is open for writing only.
-    pub(crate) fn prepare(user: Identity) -> Result<Self, StartError> {
+    pub(crate) fn prepare(user: Identity, wires: [Wire; 3]) -> Result<Self, StartError> {
         let failed = |errno| match errno {
             Errno::BADF => StartError::call("fcntl", "standard input", errno).with_remedy(
                 "standard input is open for writing only: open it for reading (< file)",
@@ -49,17 +52,32 @@ impl Stdio {
                 .with_remedy("give the command a file, a pipe, a terminal or /dev/null instead"),
             errno => StartError::call("dup", "standard input and output", errno),
         };
-        let input = input(user).map_err(failed)?;
+        let [read, written, complained] = wires;
+        let mut pipes = Pipes::default();
+        let input = match read {
+            Wire::Pass => input(user),
+            Wire::Carried => typed(user, &mut pipes),
+            Wire::Terminal | Wire::Nothing => null(OFlags::RDONLY),
+        }
+        .map_err(failed)?;
         let mut relays: Vec<Relay> = Vec::new();
-        let output = output(1, user, &mut relays).map_err(failed)?;
+        let mut given = |number: i32, wire: Wire, relays: &mut Vec<Relay>| match wire {
+            Wire::Pass => self::output(number, user, relays),
+            Wire::Carried => shown(user, &mut pipes),
+            Wire::Terminal | Wire::Nothing => null(OFlags::WRONLY),
+        };
+        let output = given(1, written, &mut relays).map_err(failed)?;
         let error = match relays.first() {
+            _ if complained == Wire::Carried && written == Wire::Carried => {
+                rustix::io::fcntl_dupfd_cloexec(&output, 3).map_err(failed)?
+            }
             Some(relay) if is_same_file(relay.to.as_fd(), 2).map_err(failed)? => {
                 // `2>&1` stays one stream, in the order it was written.
                 rustix::io::fcntl_dupfd_cloexec(&output, 3).map_err(failed)?
             }
-            _ => self::output(2, user, &mut relays).map_err(failed)?,
+            _ => given(2, complained, &mut relays).map_err(failed)?,
         };
-        Ok(Self { given: [input, output, error], relays })
+        Ok(Self { given: [input, output, error], relays, pipes })
     }
 
     /// What the command gets.
@@ -68,7 +86,12 @@ impl Stdio {
         [input.as_fd(), output.as_fd(), error.as_fd()]
     }
 
-    /// Hands out what is to be carried.
+    /// Hands out the pipes that stand for the caller's terminal.
+    pub(crate) fn take_pipes(&mut self) -> Pipes {
+        std::mem::take(&mut self.pipes)
+    }
+
+    /// Hands out what is to be carried to files.
     pub(crate) fn take_relays(&mut self) -> Vec<Relay> {
         std::mem::take(&mut self.relays)
     }
@@ -133,11 +156,33 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     if kind != FileType::RegularFile {
         return Ok(own);
     }
-    let (from, given) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    rustix::fs::fchown(&given, Some(uid), Some(gid))?;
+    let (from, given) = pipe_of(user)?;
     rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;
     relays.push(Relay { from, to: own });
+    Ok(given)
+}
+
+/// A pipe that the sandbox's user may open by name: the end to read and the end to write.
+fn pipe_of(user: Identity) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
+    let (from, to) = pipe_with(PipeFlags::CLOEXEC)?;
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    rustix::fs::fchown(&to, Some(uid), Some(gid))?;
+    Ok((from, to))
+}
+
+/// What the command reads instead of the caller's terminal.
+fn typed(user: Identity, pipes: &mut Pipes) -> rustix::io::Result<OwnedFd> {
+    let (given, to) = pipe_of(user)?;
+    rustix::fs::fcntl_setfl(&to, OFlags::NONBLOCK)?;
+    pipes.typed = Some(to);
+    Ok(given)
+}
+
+/// What the command writes instead of the caller's terminal.
+fn shown(user: Identity, pipes: &mut Pipes) -> rustix::io::Result<OwnedFd> {
+    let (from, given) = pipe_of(user)?;
+    rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;
+    pipes.shown = Some(from);
     Ok(given)
 }
 

@@ -2,8 +2,7 @@
 
 use super::*;
 
-const EVERYTHING: &[Escape] =
-    &[Escape::Links, Escape::Title, Escape::Clipboard, Escape::Reports];
+const EVERYTHING: &[Escape] = &[Escape::Links, Escape::Title, Escape::Clipboard, Escape::Reports];
 
 /// The same bytes, whole and in pieces of every size up to 7.
 fn filtered(escapes: &[Escape], input: &[u8]) -> Vec<u8> {
@@ -104,7 +103,9 @@ fn what_the_profile_allows_passes_and_no_more() {
             assert_eq!(filtered(&others, text.as_bytes()), b"", "{text:?}");
         }
     }
-    for never in ["\x1b]52;c;?\x07", "\x1b[21t", "\x1bP+q544e\x1b\\", "\x1b]0;a\u{9b}6n\x07", "\x1b[5i"] {
+    for never in
+        ["\x1b]52;c;?\x07", "\x1b[21t", "\x1bP+q544e\x1b\\", "\x1b]0;a\u{9b}6n\x07", "\x1b[5i"]
+    {
         assert_eq!(filtered(EVERYTHING, never.as_bytes()), b"", "{never:?}");
     }
 }
@@ -164,9 +165,44 @@ fn what_is_left_on_is_undone() {
 #[test]
 fn whatever_comes_what_passes_is_text_and_known_sequences() {
     const PARTS: &[&[u8]] = &[
-        b"\x1b", b"[", b"]", b"P", b"\\", b"\x07", b"\x9b", b"\x9d", b"\x9c", b"\xc2", b"6n", b"?", b"25",
-        b"h", b"l", b"c", b";", b"52;c;", b"8;;a", b"m", b"\xe2\x9c", b"\xb3", b"(", b"0", b"\x18", b"\n",
-        b">", b"u", b" q", b"$p", b"t", b"22", b"x", b"\x0e", b"\xf0\x9f", b"\xa6\x80", b"=", b"<",
+        b"\x1b",
+        b"[",
+        b"]",
+        b"P",
+        b"\\",
+        b"\x07",
+        b"\x9b",
+        b"\x9d",
+        b"\x9c",
+        b"\xc2",
+        b"6n",
+        b"?",
+        b"25",
+        b"h",
+        b"l",
+        b"c",
+        b";",
+        b"52;c;",
+        b"8;;a",
+        b"m",
+        b"\xe2\x9c",
+        b"\xb3",
+        b"(",
+        b"0",
+        b"\x18",
+        b"\n",
+        b">",
+        b"u",
+        b" q",
+        b"$p",
+        b"t",
+        b"22",
+        b"x",
+        b"\x0e",
+        b"\xf0\x9f",
+        b"\xa6\x80",
+        b"=",
+        b"<",
     ];
     let mut seed: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut random = move |below: usize| {

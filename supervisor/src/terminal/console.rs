@@ -1,0 +1,350 @@
+//! Carrying between the caller's terminal and what the command has instead of it: keys one way, what
+//! may be shown the other. Each way holds one piece at a time; who is slow holds up the other end.
+
+use super::filter::Filter;
+use super::outer::Outer;
+use super::piece::{Piece, attempt, ready, wait};
+use crate::sandbox::StartError;
+use crate::sandbox::channel::watched;
+use rustix::event::PollFlags;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::termios::OptionalActions;
+use sandboxd_profiles::{Escape, Wire};
+use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Read at once of what is to be shown, and of what is typed.
+const CHUNK: usize = 64 << 10;
+const KEYS: usize = 4 << 10;
+/// How often it is asked whether the terminal is ours again: a shell's `fg` does not always say so.
+const LOOK: Duration = Duration::from_millis(200);
+/// How long what the command still had to show may take, once it has ended.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long a terminal may take to answer the last question.
+const ANSWER: Duration = Duration::from_millis(300);
+/// "Are you all right", to which a terminal says `ESC [ 0 n` after all answers before (DSR, ECMA-48).
+const QUESTION: &[u8] = b"\x1b[5n";
+const ANSWERED: &[u8] = b"\x1b[0n";
+
+/// The ends of pipes that stand for the terminal, where the command has none of its own.
+#[derive(Default)]
+pub(crate) struct Pipes {
+    /// What the command writes.
+    pub(crate) shown: Option<OwnedFd>,
+    /// What the command reads.
+    pub(crate) typed: Option<OwnedFd>,
+}
+
+/// The caller's terminal and the command's side of it.
+pub(crate) struct Console {
+    outer: Outer,
+    filter: Filter,
+    /// Whether the command has a terminal of its own.
+    own: bool,
+    /// Whether we are in its foreground.
+    ours: bool,
+    shown: Option<AsyncFd<OwnedFd>>,
+    typed: Option<AsyncFd<OwnedFd>>,
+    to_show: Piece,
+    to_type: Piece,
+    /// What the guard knows to write.
+    told_guard: Vec<u8>,
+    /// Whether the terminal is gone.
+    gone: bool,
+}
+
+impl Console {
+    /// Opens the caller's terminal, where one of the command's streams stands for it.
+    ///
+    /// # Errors
+    /// Where it cannot be opened or waited on.
+    pub(crate) fn prepare(
+        wires: [Wire; 3],
+        escapes: &[Escape],
+        pipes: Pipes,
+    ) -> Result<Option<Self>, StartError> {
+        let is_it = |wire: &Wire| matches!(wire, Wire::Terminal | Wire::Carried);
+        let first = |order: [i32; 3]| {
+            order
+                .into_iter()
+                .find(|stream| wires.get(usize::try_from(*stream).unwrap_or(0)).is_some_and(is_it))
+        };
+        let (Some(input), Some(output)) = (first([0, 1, 2]), first([1, 2, 0])) else {
+            return Ok(None);
+        };
+        let own = wires.contains(&Wire::Terminal);
+        // Whoever has no terminal to be answered on asks nothing.
+        let may = |escape: &Escape| own || *escape != Escape::Reports;
+        let escapes: Vec<Escape> = escapes.iter().copied().filter(may).collect();
+        Ok(Some(Self {
+            outer: Outer::open(input, output)?,
+            filter: Filter::new(&escapes),
+            own,
+            ours: false,
+            shown: pipes.shown.map(watched).transpose()?,
+            typed: pipes.typed.map(watched).transpose()?,
+            to_show: Piece::default(),
+            to_type: Piece::default(),
+            told_guard: Vec::new(),
+            gone: false,
+        }))
+    }
+
+    /// Whether the command has a terminal of its own.
+    pub(crate) fn is_own(&self) -> bool {
+        self.own
+    }
+
+    /// Takes the other end of the command's terminal, makes it like the caller's, and begins.
+    ///
+    /// # Errors
+    /// Where either terminal refuses.
+    pub(crate) fn begin(&mut self, other_end: Option<OwnedFd>) -> Result<(), StartError> {
+        if !self.own {
+            self.ours = self.outer.is_ours();
+            return Ok(());
+        }
+        let failed = |errno| StartError::call("ioctl", "the command's terminal", errno);
+        let end =
+            other_end.ok_or_else(|| StartError::found("recvmsg", "the shim sent no terminal"))?;
+        // In the background it is set as a shell that reads a line needs it; the kernel's own settings
+        // are right then.
+        if self.outer.is_ours() {
+            let settings = self.outer.settings().map_err(failed)?;
+            // What is set on this end is set for the command's.
+            rustix::termios::tcsetattr(&end, OptionalActions::Now, &settings).map_err(failed)?;
+        }
+        let flags = rustix::fs::fcntl_getfl(&end).map_err(failed)?;
+        rustix::fs::fcntl_setfl(&end, flags | rustix::fs::OFlags::NONBLOCK).map_err(failed)?;
+        self.typed = Some(watched(rustix::io::fcntl_dupfd_cloexec(&end, 3).map_err(failed)?)?);
+        self.shown = Some(watched(end)?);
+        self.resized();
+        self.look();
+        Ok(())
+    }
+
+    /// The caller's terminal has another size.
+    pub(crate) fn resized(&self) {
+        if let (true, Some(end), Ok(size)) = (self.own, &self.shown, self.outer.size()) {
+            // The kernel tells the command's foreground. An end that is gone needs no size.
+            rustix::termios::tcsetwinsize(end.get_ref(), size).ok();
+        }
+    }
+
+    /// Looks whether the terminal is ours, and takes it where it has become so.
+    pub(crate) fn look(&mut self) {
+        self.ours = self.outer.is_ours();
+        if self.own && self.ours && !self.outer.is_raw() {
+            // One that is gone says so when it is read.
+            self.outer.make_raw().ok();
+            self.resized();
+        }
+    }
+
+    /// Gives the terminal back for the time in which we are stopped.
+    pub(crate) fn leave(&mut self) {
+        self.outer.restore();
+        self.ours = false;
+    }
+
+    /// We were stopped, by whomever, and go on.
+    pub(crate) fn continued(&mut self) {
+        self.outer.renew();
+        self.look();
+        self.resized();
+    }
+
+    /// Carries, and returns when the caller's terminal is gone.
+    pub(crate) async fn hung_up(&mut self) {
+        loop {
+            let next = self.next().await;
+            if self.carry(next) {
+                return;
+            }
+        }
+    }
+
+    /// What can be carried on with. Nothing is lost where this is not waited for to its end.
+    async fn next(&self) -> Next {
+        let (shows, types) = (self.to_show.is_empty(), self.to_type.is_empty());
+        let keys = self.typed.as_ref().map(|_| &self.outer.input);
+        tokio::select! {
+            () = ready(self.shown.as_ref(), Interest::READABLE), if shows => Next::Output,
+            () = ready(Some(&self.outer.output), Interest::WRITABLE), if !shows => Next::Show,
+            () = ready(keys, Interest::READABLE), if types && self.ours => Next::Keys,
+            () = ready(self.typed.as_ref(), Interest::WRITABLE), if !types => Next::Type,
+            () = tokio::time::sleep(LOOK), if keys.is_some() && !self.ours => Next::Look,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Carries one piece one step, and says whether the terminal turned out to be gone.
+    fn carry(&mut self, next: Next) -> bool {
+        match next {
+            Next::Output => {
+                self.take_output();
+                self.show()
+            }
+            Next::Show => self.show(),
+            Next::Keys => {
+                let gone = self.take_keys();
+                self.type_in();
+                gone
+            }
+            Next::Type => {
+                self.type_in();
+                false
+            }
+            Next::Look => {
+                self.look();
+                false
+            }
+        }
+    }
+
+    fn take_output(&mut self) {
+        let Some(shown) = &self.shown else { return };
+        let mut chunk = vec![0; CHUNK];
+        match attempt(shown, Interest::READABLE, |end| rustix::io::read(end, &mut *chunk)) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            // A terminal whose other side nobody holds any more answers EIO.
+            Ok(0) | Err(_) => self.shown = None,
+            Ok(read) => {
+                let read = chunk.get(..read).unwrap_or_default();
+                self.filter.pass(read, &mut self.to_show.bytes);
+                self.tell_guard();
+            }
+        }
+    }
+
+    fn tell_guard(&mut self) {
+        if self.outer.is_raw() {
+            let undo = self.filter.undo();
+            if undo != self.told_guard {
+                self.outer.on_our_death(&undo);
+                self.told_guard = undo;
+            }
+        }
+    }
+
+    fn show(&mut self) -> bool {
+        let Self { outer, to_show, .. } = self;
+        match attempt(&outer.output, Interest::WRITABLE, |end| to_show.write(end)) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => false,
+            // What can be shown to nobody is dropped, so that the command is not held up by it.
+            Err(_) => {
+                self.to_show.clear();
+                !std::mem::replace(&mut self.gone, true)
+            }
+        }
+    }
+
+    fn take_keys(&mut self) -> bool {
+        // Who has read the terminal dry before others had it need not be stopped for asking.
+        self.ours = self.outer.is_ours();
+        if !self.ours {
+            return false;
+        }
+        let mut chunk = vec![0; KEYS];
+        let read = attempt(&self.outer.input, Interest::READABLE, |end| {
+            rustix::io::read(end, &mut *chunk)
+        });
+        match read {
+            Ok(0) if !self.own => self.typed = None,
+            Ok(0) | Err(Errno::IO) if self.outer.is_gone() => {
+                self.typed = None;
+                return !std::mem::replace(&mut self.gone, true);
+            }
+            Ok(read) => self.to_type.bytes.extend_from_slice(chunk.get(..read).unwrap_or_default()),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => self.ours = false,
+        }
+        false
+    }
+
+    fn type_in(&mut self) {
+        let Self { typed, to_type, .. } = self;
+        let Some(end) = typed else { return };
+        match attempt(end, Interest::WRITABLE, |end| to_type.write(end)) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => {
+                to_type.clear();
+                *typed = None;
+            }
+        }
+    }
+
+    /// Shows what a command that has ended still had to show, and gives the terminal back.
+    pub(crate) async fn finish(&mut self) {
+        self.typed = None;
+        self.to_type.clear();
+        let rest = async {
+            while self.shown.is_some() || !self.to_show.is_empty() {
+                let next = self.next().await;
+                self.carry(next);
+            }
+        };
+        // A terminal that takes no more keeps nobody from ending.
+        tokio::time::timeout(DRAIN, rest).await.ok();
+        if !self.gone {
+            self.undo();
+        }
+        self.outer.restore();
+    }
+
+    /// Undoes what the command left on, and waits for answers that are still under way: after us they
+    /// would be typed into the caller's shell.
+    fn undo(&mut self) {
+        let asks = self.filter.may_be_answered();
+        let mut last = self.filter.undo();
+        let raw = self.outer.is_raw() && self.ours;
+        if asks && raw {
+            last.extend_from_slice(QUESTION);
+        }
+        let until = Instant::now() + ANSWER;
+        let mut piece = Piece { bytes: last, written: 0 };
+        while piece.write(self.outer.output.get_ref()) == Err(Errno::AGAIN)
+            && wait(self.outer.output.get_ref(), PollFlags::OUT, until)
+        {}
+        if asks && raw {
+            self.hear_answers(until);
+        }
+        if asks {
+            self.outer.forget_input();
+        }
+    }
+
+    fn hear_answers(&self, until: Instant) {
+        let input = self.outer.input.get_ref();
+        let mut heard = Vec::new();
+        let mut chunk = [0; KEYS];
+        while !heard.windows(ANSWERED.len()).any(|piece| piece == ANSWERED)
+            && heard.len() < CHUNK
+            && wait(input, PollFlags::IN, until)
+        {
+            match rustix::io::read(input, &mut chunk) {
+                Ok(read) if read > 0 => {
+                    heard.extend_from_slice(chunk.get(..read).unwrap_or_default());
+                }
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// What is to be done next.
+enum Next {
+    /// The command wrote something.
+    Output,
+    /// The terminal takes something.
+    Show,
+    /// Somebody typed.
+    Keys,
+    /// The command's side takes something.
+    Type,
+    /// Whether the terminal is ours is to be asked again.
+    Look,
+}
