@@ -1,7 +1,8 @@
-//! A command that has the caller's terminal as standard input reads from it and no more: it types
-//! nothing into it, does not become its session or its foreground, and changes no line discipline.
+//! A command that is run at the caller's terminal does not get that terminal: it types nothing into it,
+//! does not become its session or its foreground, and changes no line discipline, whether it has a
+//! terminal of its own or a pipe with what is typed.
 //!
-//! Layers: seccomp for the requests; a session of its own, which the kernel asks for.
+//! Layers: a terminal or a pipe of its own; seccomp for the requests; a session of its own.
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
@@ -9,9 +10,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::openpty;
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use sandboxd_integration::raw::{self, Argument};
-use sandboxd_integration::{Case, Inside, Outside};
-use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
+use sandboxd_integration::{Case, Inside, Outside, Running, Terminal};
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 pub(crate) const CASE: Case = Case {
@@ -41,21 +42,19 @@ const TIOCSCTTY: u64 = 0x540e;
 const TIOCSPGRP: u64 = 0x5410;
 
 fn outside(outside: &Outside) -> Result<()> {
-    let pty = openpty(None, None)?;
-    let mut plain = tcgetattr(&pty.slave)?;
+    let terminal = Terminal::new()?;
+    let slave = terminal.other_side()?;
+    let mut plain = tcgetattr(&slave)?;
     cfmakeraw(&mut plain);
-    tcsetattr(&pty.slave, SetArg::TCSANOW, &plain)?;
-    ensure!(seen_by_this_observer(&pty.slave)?, "what is typed would not be seen");
-    let path = fs::read_link(format!("/proc/self/fd/{}", pty.slave.as_raw_fd()))?;
+    tcsetattr(&slave, SetArg::TCSANOW, &plain)?;
+    ensure!(seen_by_this_observer(&slave)?, "what is typed would not be seen");
     let profile = "extends = [\"builtin:base\"]\n";
-    let mut running = outside.sandbox(profile).terminal(&path).probe("type", &[]).start()?;
+    let sandbox = outside.sandbox(profile).terminal(&terminal, &[0]);
+    let mut running = sandbox.probe("type", &[]).start()?;
     running.says("tried")?;
-    let typed = waits(&pty.slave)?;
-    let session = nix::sys::termios::tcgetsid(&pty.master)?;
-    let discipline = line_discipline(&pty.slave)?;
+    unharmed(&terminal, &slave, &running)?;
     // The word at which the probe ends, which is what it reads if nobody typed before.
-    File::from(pty.master.try_clone()?).write_all(b"!")?;
-    let supervisor = running.pid();
+    terminal.types("!")?;
     let run = running.wait()?;
     run.ran()?;
     for (name, _) in REQUESTS {
@@ -76,14 +75,38 @@ fn outside(outside: &Outside) -> Result<()> {
     run.refused("/dev/tty in a session", &[Errno::ENXIO])?;
     run.refused("type in a session", &[Errno::EPERM])?;
     ensure!(run.fact("read")? == "!", "the probe read {:?}", run.fact("read")?);
-    ensure!(!typed, "something was typed into the terminal outside");
-    ensure!(session == supervisor, "the terminal has become that of session {session}");
-    ensure!(discipline == 0, "the line discipline became {discipline}");
+
+    // At a terminal of its own. What the probe tells is shown there.
+    let terminal = Terminal::new()?;
+    let slave = terminal.other_side()?;
+    let sandbox = outside.sandbox(profile).terminal(&terminal, &[0, 1, 2]);
+    let running = sandbox.probe("type", &[]).start()?;
+    let told = terminal.shows("tried")?;
+    unharmed(&terminal, &slave, &running)?;
+    for (name, _) in REQUESTS {
+        for what in ["0", "1", "2", "0 with junk", "1 with junk", "2 with junk"] {
+            let line = format!("{{\"what\":\"{name} {what}\",\"errno\":1}}");
+            ensure!(told.contains(&line), "{line} expected: {told}");
+        }
+    }
+    terminal.types("!\n")?;
+    terminal.shows("{\"name\":\"read\",\"value\":\"!\"}")?;
+    running.wait()?.exited(0)?;
 
     // The usability guard: programs ask terminals all the time, and make their own.
     let run = outside.sandbox(profile).probe("ask", &[]).run()?;
     run.ran()?.allowed("own terminal")?.allowed("size")?.allowed("raw")?;
     run.refused("own TIOCSTI", &[Errno::EPERM])?;
+    Ok(())
+}
+
+/// The terminal outside is what it was: nothing typed, its session's, its line discipline.
+fn unharmed(terminal: &Terminal, slave: &OwnedFd, running: &Running<'_>) -> Result<()> {
+    ensure!(!waits(slave)?, "something was typed into the terminal outside");
+    let session = terminal.session()?;
+    ensure!(session == running.pid(), "the terminal has become that of session {session}");
+    let discipline = line_discipline(slave)?;
+    ensure!(discipline == 0, "the line discipline became {discipline}");
     Ok(())
 }
 

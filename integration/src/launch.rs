@@ -24,8 +24,12 @@ pub(crate) struct Launch {
     pub(crate) open_files: Option<u64>,
     /// Whether somebody else decides on every call.
     pub(crate) stepped: bool,
-    /// The terminal that is standard input, and the one of a session of its own.
+    /// The terminal of a session of its own.
     pub(crate) terminal: Option<PathBuf>,
+    /// Which of standard input, output and error are that terminal.
+    pub(crate) streams: Vec<i32>,
+    /// Signals that are ignored.
+    pub(crate) ignored: Vec<i32>,
 }
 
 pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
@@ -38,7 +42,13 @@ pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
         // A leader of a session that opens a terminal which is nobody's gets it, tty_ioctl(4).
         let terminal = File::options().read(true).write(true).open(path);
         let terminal = terminal.with_context(|| path.display().to_string())?;
-        raw::place(terminal.into_raw_fd(), 0).context("standard input")?;
+        for stream in &how.streams {
+            let copy = terminal.try_clone()?;
+            raw::place(copy.into_raw_fd(), *stream).context("a standard stream")?;
+        }
+    }
+    for number in &how.ignored {
+        raw::ignore(*number).context("a signal")?;
     }
     if let Some(most) = how.open_files {
         nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, most, most)?;

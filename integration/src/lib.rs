@@ -4,8 +4,8 @@
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
-//! `launch`, [`run`], [`observers`], [`inside`], [`faults`], [`steps`], [`injected`], [`kills`],
-//! [`trial`], [`raw`], `left`, [`mod@patience`], `facts`.
+//! `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`faults`], [`steps`], [`injected`],
+//! [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], `facts`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -30,6 +30,7 @@ mod runner;
 pub mod sandbox;
 pub mod service;
 pub mod steps;
+pub mod terminal;
 pub mod trial;
 pub mod who;
 
@@ -43,6 +44,7 @@ pub use run::Run;
 pub use sandbox::{Running, Sandbox};
 pub use service::Service;
 pub use steps::{Program, Step, Then};
+pub use terminal::Terminal;
 pub use trial::Trial;
 pub use who::By;
 

@@ -85,6 +85,16 @@ pub fn fork(child: impl FnOnce() -> u8) -> nix::Result<Pid> {
     }
 }
 
+/// Ignores a signal, which stays so over execve.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn ignore(signal: i32) -> io::Result<()> {
+    // SAFETY: signal(2) takes no memory, and SIG_IGN is no function of ours.
+    let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+    if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// Gives an open descriptor a number, and leaves it open over execve.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::launch::{Launch, RESULT_FD};
 use crate::steps::{self, Step, Then};
-use crate::{Fault, Outside, Run, patience};
+use crate::{Fault, Outside, Run, Terminal, patience};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -120,9 +120,17 @@ impl<'a> Sandbox<'a> {
         self
     }
 
-    /// In a session of its own, whose terminal this is, and with it as standard input.
-    pub fn terminal(mut self, path: &Path) -> Self {
-        self.launch.terminal = Some(path.to_owned());
+    /// In a session of its own, whose terminal this is, and with it as these of standard input, output
+    /// and error.
+    pub fn terminal(mut self, terminal: &Terminal, streams: &[i32]) -> Self {
+        self.launch.terminal = Some(terminal.path().to_owned());
+        streams.clone_into(&mut self.launch.streams);
+        self
+    }
+
+    /// With these signals ignored, as nohup(1) has it.
+    pub fn ignoring(mut self, signals: &[i32]) -> Self {
+        self.launch.ignored.extend(signals);
         self
     }
 
@@ -165,14 +173,42 @@ impl<'a> Sandbox<'a> {
     pub fn start(self) -> Result<Running<'a>> {
         let folder = self.outside.next_run()?;
         let words = self.words(&folder)?;
+        self.launch(folder, &product()?, &words)
+    }
+
+    /// Starts an interactive shell at a terminal instead, which says `ready> ` and in which `$RUN` is
+    /// the line that starts `sandboxd`, up to the command.
+    ///
+    /// # Errors
+    /// Where it cannot be executed.
+    pub fn shell(mut self, terminal: &Terminal) -> Result<Running<'a>> {
+        let folder = self.outside.next_run()?;
+        let mut line = product()?.into_os_string();
+        // Several runs would write several results.
+        let told = ["--result-fd".to_owned(), RESULT_FD.to_string()];
+        for word in self
+            .words(&folder)?
+            .iter()
+            .filter(|word| !told.iter().any(|one| word.as_os_str() == one.as_str()))
+        {
+            line.push(" ");
+            line.push(word);
+        }
+        self.environment.extend([("RUN".into(), line), ("PS1".into(), "ready> ".into())]);
+        self.environment.push(("TERM".into(), "xterm".into()));
+        let words = ["--norc", "--noprofile", "--noediting", "-i"].map(OsString::from);
+        self.terminal(terminal, &[0, 1, 2]).launch(folder, Path::new("/bin/bash"), &words)
+    }
+
+    fn launch(self, folder: PathBuf, program: &Path, words: &[OsString]) -> Result<Running<'a>> {
         let how = Launch { result: folder.join("result"), ..self.launch };
         fs::write(folder.join("stdin"), self.stdin.as_deref().unwrap_or_default())?;
         let stdin = if self.stdin.is_some() { folder.join("stdin") } else { "/dev/null".into() };
         let child = Command::new(std::env::current_exe()?)
             .arg("launch")
             .arg(serde_json::to_string(&how)?)
-            .arg(product()?)
-            .args(&words)
+            .arg(program)
+            .args(words)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/root")

@@ -42,7 +42,7 @@ pub(crate) fn open(_: Limited, plan: Option<&Terminal>, user: Identity) -> Resul
 
 /// Lets the command open its terminal by name. Where it has the uid that this process has, no
 /// privilege is needed for that.
-fn give_to(terminal: &OwnedFd, Identity { uid, gid }: Identity) -> Result<(), Failure> {
+fn give_to(terminal: &OwnedFd, Identity { uid, gid, .. }: Identity) -> Result<(), Failure> {
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     rustix::fs::fchown(terminal, Some(uid), Some(gid)).map_err(AT.errno(Call::Chown, "terminal"))
 }

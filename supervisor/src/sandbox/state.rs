@@ -174,6 +174,10 @@ fn entered(event: Event, now: Instant) -> (State, Vec<Action>) {
         // The exec closed the socket: the command runs.
         return (State::Running { suspending: false }, Vec::new());
     }
+    if matches!(event, Event::Suspend(_)) {
+        // A command that does not run yet is not stopped; who asks again is heard.
+        return (State::Entered, Vec::new());
+    }
     // A notice can overtake the end of the report of a command that ended at once.
     match running(false, event, now) {
         (State::Running { .. }, actions) => (State::Entered, actions),
