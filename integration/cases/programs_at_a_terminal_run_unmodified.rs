@@ -25,20 +25,45 @@ fn outside(outside: &Outside) -> Result<()> {
         "extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n[command]\ncwd = {ws:?}\n\
          [env]\nset = {{ TERM = \"xterm\" }}\n"
     );
-    let at = |command: &[&str], person: &dyn Fn(&Terminal) -> Result<()>| -> Result<Run> {
+    let desk = Desk { outside, profile };
+    asked(&desk)?;
+    screens(&desk)?;
+    interpreter(&desk)?;
+    shell(&desk)?;
+    for (key, signal) in [("\u{3}", 2), ("\u{1c}", 3)] {
+        let run = desk.at(&["/bin/sh", "-c", "echo here; exec sleep 1000"], &|terminal| {
+            terminal.shows("here")?;
+            terminal.types(key)
+        })?;
+        run.exited(128 + signal)?;
+    }
+    Ok(())
+}
+
+/// Where somebody sits at a terminal.
+struct Desk<'a> {
+    outside: &'a Outside,
+    profile: String,
+}
+
+impl Desk<'_> {
+    fn at(&self, command: &[&str], person: &dyn Fn(&Terminal) -> Result<()>) -> Result<Run> {
         let terminal = Terminal::new()?;
-        let sandbox = outside.sandbox(&profile).command(command).terminal(&terminal, &[0, 1, 2]);
-        let running = sandbox.option("--quiet").start()?;
+        let sandbox = self.outside.sandbox(&self.profile).command(command);
+        let sandbox = sandbox.terminal(&terminal, &[0, 1, 2]).option("--quiet");
+        let running = sandbox.start()?;
         person(&terminal).with_context(|| command.join(" "))?;
         let run = running.wait()?;
         terminal.becomes(false)?;
         Ok(run)
-    };
+    }
+}
 
-    // What programs ask about their terminal.
+/// What programs ask about their terminal.
+fn asked(desk: &Desk<'_>) -> Result<()> {
     let asks = "tty; stty size; echo to-it > /dev/tty; test -t 0 -a -t 1 -a -t 2 && echo all; \
                 cat /dev/stdin; echo over";
-    at(&["/bin/sh", "-c", asks], &|terminal| {
+    desk.at(&["/bin/sh", "-c", asks], &|terminal| {
         for words in ["/dev/pts/0\r\n", "24 80\r\n", "to-it\r\n", "all\r\n"] {
             terminal.shows(words)?;
         }
@@ -46,8 +71,13 @@ fn outside(outside: &Outside) -> Result<()> {
         terminal.shows("a line\r\na line\r\nover\r\n").map(drop)
     })?
     .exited(0)?;
+    Ok(())
+}
 
-    at(&["/usr/bin/vi", "-u", "NONE", "-n", "letter"], &|terminal| {
+/// What draws on the whole of it.
+fn screens(desk: &Desk<'_>) -> Result<()> {
+    let ws = desk.outside.workspace()?;
+    desk.at(&["/usr/bin/vi", "-u", "NONE", "-n", "letter"], &|terminal| {
         terminal.shows("letter")?;
         terminal.types("iDear harbour master\u{1b}:wq\r")?;
         Ok(())
@@ -57,8 +87,8 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(letter == "Dear harbour master\n", "the editor saved {letter:?}");
 
     let pages: String = (1..200).map(|number| format!("line {number}.\n")).collect();
-    outside.file("ws/pages", &pages)?;
-    at(&["/usr/bin/less", "pages"], &|terminal| {
+    desk.outside.file("ws/pages", &pages)?;
+    desk.at(&["/usr/bin/less", "pages"], &|terminal| {
         let first = terminal.shows("line 23.")?;
         ensure!(!first.contains("line 24."), "it shows more than a page: {first:?}");
         terminal.types(" ")?;
@@ -67,14 +97,18 @@ fn outside(outside: &Outside) -> Result<()> {
     })?
     .exited(0)?;
 
-    at(&["/usr/bin/top"], &|terminal| {
+    desk.at(&["/usr/bin/top"], &|terminal| {
         terminal.shows("PID")?;
         terminal.shows("agent")?;
         terminal.types("q")
     })?
     .exited(0)?;
+    Ok(())
+}
 
-    at(&["/usr/bin/python3", "-q"], &|terminal| {
+/// What reads a line, and learns of sizes and signals.
+fn interpreter(desk: &Desk<'_>) -> Result<()> {
+    desk.at(&["/usr/bin/python3", "-q"], &|terminal| {
         terminal.shows(">>> ")?;
         terminal.types("import os; print(6 * 7, os.get_terminal_size())\n")?;
         terminal.shows("42 os.terminal_size(columns=80, lines=24)")?;
@@ -91,8 +125,12 @@ fn outside(outside: &Outside) -> Result<()> {
     })?
     // So it says that it was once interrupted.
     .exited(130)?;
+    Ok(())
+}
 
-    at(&["/bin/bash", "--norc", "--noediting", "-i"], &|terminal| {
+/// Jobs of its own.
+fn shell(desk: &Desk<'_>) -> Result<()> {
+    desk.at(&["/bin/bash", "--norc", "--noediting", "-i"], &|terminal| {
         terminal.shows("$ ")?;
         terminal.types("PS1='in''ner> '\n")?;
         terminal.shows("inner> ")?;
@@ -113,13 +151,5 @@ fn outside(outside: &Outside) -> Result<()> {
         terminal.types("exit 7\n")
     })?
     .exited(7)?;
-
-    for (key, signal) in [("\u{3}", 2), ("\u{1c}", 3)] {
-        let run = at(&["/bin/sh", "-c", "echo here; exec sleep 1000"], &|terminal| {
-            terminal.shows("here")?;
-            terminal.types(key)
-        })?;
-        run.exited(128 + signal)?;
-    }
     Ok(())
 }
