@@ -45,6 +45,8 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(result_signal(&run) == u64::try_from(number).ok(), "{:?}", run.result);
     }
 
+    what_the_caller_ignores(outside)?;
+
     let deaf = "trap '' TERM INT HUP QUIT";
     let running = start(deaf)?;
     let since = Instant::now();
@@ -71,4 +73,21 @@ fn outside(outside: &Outside) -> Result<()> {
 
 fn result_signal(run: &Run) -> Option<u64> {
     run.result.as_ref()?.get("signal")?.as_u64()
+}
+
+/// What its caller ignores, as nohup(1) has it, asks for nothing.
+fn what_the_caller_ignores(outside: &Outside) -> Result<()> {
+    let profile = "extends = [\"builtin:base\"]\n";
+    let text = format!("{}; {WAIT}", "trap 'echo usr1' USR1");
+    let sandbox = outside.sandbox(profile).command(&["/bin/sh", "-c", &text]);
+    let mut running = sandbox.ignoring(&[libc::SIGHUP, libc::SIGINT]).start()?;
+    running.says("ready")?;
+    running.signal(Signal::SIGHUP)?;
+    running.signal(Signal::SIGINT)?;
+    running.signal(Signal::SIGUSR1)?;
+    running.says("usr1")?;
+    ensure!(running.lives()?, "it ended with a signal that its caller ignores");
+    running.signal(Signal::SIGTERM)?;
+    running.wait()?.exited(143)?;
+    Ok(())
 }

@@ -288,6 +288,14 @@ impl Running<'_> {
         Ok(String::from_utf8_lossy(&fs::read(self.folder.join("stdout"))?).into_owned())
     }
 
+    /// How many bytes it wrote to standard output so far.
+    ///
+    /// # Errors
+    /// Where that is not known.
+    pub fn written(&self) -> Result<u64> {
+        Ok(fs::metadata(self.folder.join("stdout"))?.len())
+    }
+
     /// Waits until standard output holds these words, for ten seconds at most.
     ///
     /// # Errors

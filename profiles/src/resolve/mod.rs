@@ -56,6 +56,7 @@ pub fn resolve(
     let shown = deciding.shown(identity);
     deciding.own_files_are_safe(&shown.trees);
     let holds = deciding.holds(&shown);
+    let terminal = deciding.terminal(invocation.streams);
     let filter = deciding.filter();
     let limits = deciding.limits(identity);
     let mut grants = Grants::new(&limits, deciding.enters_network());
@@ -63,7 +64,6 @@ pub fn resolve(
     let Some(view) = view else {
         return Err(deciding.into_problems());
     };
-    let terminal = deciding.terminal(invocation.streams);
     let exec = deciding.exec(&shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&shown, &view);
     let sound = deciding.problems.is_empty();
