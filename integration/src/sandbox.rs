@@ -36,6 +36,7 @@ pub struct Sandbox<'a> {
     stdin: Option<Vec<u8>>,
     launch: Launch,
     receipt: Option<PathBuf>,
+    program: Option<PathBuf>,
     shows_probe: bool,
     waives: bool,
 }
@@ -53,6 +54,7 @@ impl<'a> Sandbox<'a> {
             stdin: None,
             launch: Launch::default(),
             receipt: None,
+            program: None,
             shows_probe: true,
             waives: true,
         }
@@ -111,6 +113,12 @@ impl<'a> Sandbox<'a> {
     /// Where the receipt goes, instead of where [`Run::receipt`] finds it.
     pub fn receipt(mut self, path: &Path) -> Self {
         self.receipt = Some(path.to_owned());
+        self
+    }
+
+    /// Another copy of `sandboxd` than the one beside this program.
+    pub fn program(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_owned());
         self
     }
 
@@ -173,7 +181,8 @@ impl<'a> Sandbox<'a> {
     pub fn start(self) -> Result<Running<'a>> {
         let folder = self.outside.next_run()?;
         let words = self.words(&folder)?;
-        self.launch(folder, &product()?, &words)
+        let program = self.program.clone().map_or_else(product, Ok)?;
+        self.launch(folder, &program, &words)
     }
 
     /// Starts an interactive shell at a terminal instead, which says `ready> ` and in which `$RUN` is

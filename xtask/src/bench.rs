@@ -4,6 +4,7 @@
 //! each in turn, and what is quoted is medians and the median of the ratios of each pair.
 
 mod inside;
+mod launch;
 mod paired;
 mod start;
 
@@ -29,6 +30,15 @@ pub(crate) struct Typed {
 enum Which {
     /// `sandboxd run -- /bin/true` beside bubblewrap and beside a bare clone3 and exec
     Start,
+    /// Starts a second, with 1 and 2 launchers, beside bubblewrap and runc; then a thousand alive at once
+    Launch {
+        /// How many turns of a second each kind has, with either number of launchers
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Leave out the thousand
+        #[arg(long)]
+        no_alive: bool,
+    },
     /// Work inside a sandbox beside the same work outside: system calls, git status, gcc
     Inside,
 }
@@ -37,6 +47,7 @@ pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
     let built = Built::new(tree)?;
     match typed.which {
         Which::Start => start::run(&built, typed.rounds),
+        Which::Launch { seconds, no_alive } => launch::run(&built, seconds, !no_alive),
         Which::Inside => inside::run(&built, typed.rounds),
     }
 }

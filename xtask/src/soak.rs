@@ -13,6 +13,7 @@ const CASES: &[&str] = &[
     "an_error_in_the_supervisor_runs_nothing",
     "killed_at_any_step_it_leaves_nothing",
     "a_killed_supervisor_takes_its_sandbox_along",
+    "two_hundred_starts_at_once_are_all_right",
 ];
 
 #[derive(Args)]

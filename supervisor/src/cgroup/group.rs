@@ -20,8 +20,9 @@ const REMOVE_WITHIN: Duration = Duration::from_secs(10);
 /// The same where nobody waits for the outcome: the owner gave up half way.
 const DROP_WITHIN: Duration = Duration::from_secs(1);
 
-/// How long a directory that somebody owns is waited for.
-const CLAIM_WITHIN: Duration = Duration::from_secs(1);
+/// How long a directory that somebody owns is waited for: as a rule a sweep that took it for left behind,
+/// which on a machine with hundreds of starts at once may have to wait for its own turn meanwhile.
+const CLAIM_WITHIN: Duration = Duration::from_secs(10);
 
 /// No sandbox can make groups; deeper than this nobody else nests them below ours either.
 const DEEPEST: usize = 32;

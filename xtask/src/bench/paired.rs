@@ -81,7 +81,7 @@ pub(crate) fn wall_time(command: &mut Command) -> Result<Duration> {
 }
 
 /// The value below which that many thousandths of the sorted values lie.
-fn at<T>(sorted: &[T], permille: usize) -> Option<&T> {
+pub(super) fn at<T>(sorted: &[T], permille: usize) -> Option<&T> {
     sorted.get(sorted.len().saturating_sub(1) * permille / 1000)
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 
 /// What bubblewrap needs to show the same view. It has no Landlock, no seccomp filter, no cgroup, no
 /// uid of its own and no self-test.
-const BWRAP: &[&str] = &[
+pub(super) const BWRAP: &[&str] = &[
     "--unshare-all",
     "--die-with-parent",
     "--new-session",
