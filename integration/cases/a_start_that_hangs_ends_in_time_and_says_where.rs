@@ -78,10 +78,10 @@ const HANGS: &[Hang] = &[
         stage: "preparation",
         says: "looking at the host",
     },
-    // Where the new receipt takes the place of an old one.
+    // Where the receipt gets its name.
     Hang {
         program: Program::Supervisor,
-        number: libc::SYS_renameat,
+        number: libc::SYS_linkat,
         before: 0,
         then: Then::Hold,
         stage: "preparation",

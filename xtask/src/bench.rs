@@ -6,6 +6,7 @@
 mod inside;
 mod launch;
 mod paired;
+mod pty;
 mod start;
 
 use crate::{process, tree::Tree};
@@ -41,6 +42,8 @@ enum Which {
     },
     /// Work inside a sandbox beside the same work outside: system calls, git status, gcc
     Inside,
+    /// Output through a terminal of the sandbox's own beside script(1)
+    Pty,
 }
 
 pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
@@ -49,6 +52,7 @@ pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
         Which::Start => start::run(&built, typed.rounds),
         Which::Launch { seconds, no_alive } => launch::run(&built, seconds, !no_alive),
         Which::Inside => inside::run(&built, typed.rounds),
+        Which::Pty => pty::run(&built, typed.rounds),
     }
 }
 
