@@ -21,6 +21,7 @@ extends = [\"builtin:base\"]
 memory = \"96M\"
 swap = \"0\"
 cpus = 0.5
+cpu_weight = 50
 processes = 17
 open_files = 77
 file_size = \"3M\"
@@ -89,9 +90,14 @@ fn collect(folder: &Path, into: &mut BTreeMap<String, String>) {
         "memory.limit_in_bytes",
         "memory.memsw.limit_in_bytes",
         "cpu.max",
+        "cpu.weight",
+        "cpu.shares",
+        "memory.oom.group",
+        "cgroup.max.descendants",
         "cpu.cfs_quota_us",
         "cpu.cfs_period_us",
         "pids.max",
+        "cpu.pressure",
     ] {
         if let Ok(text) = fs::read_to_string(folder.join(name)) {
             into.insert(name.to_owned(), text.trim().to_owned());
@@ -133,9 +139,15 @@ fn judge(read: &Read, run: &Run) -> Result<()> {
     }
     let memory = (96 << 20).to_string();
     let limits: &[(&str, &str)] = if read.cgroup.contains_key("memory.max") {
-        &[("memory.max", &memory), ("memory.swap.max", "0"), ("cpu.max", "50000 100000")]
+        &[
+            ("memory.max", &memory),
+            ("memory.swap.max", "0"),
+            ("memory.oom.group", "1"),
+            ("cpu.max", "50000 100000"),
+            ("cpu.weight", "50"),
+        ]
     } else {
-        &[("memory.limit_in_bytes", &memory), ("memory.memsw.limit_in_bytes", &memory)]
+        &[("memory.limit_in_bytes", &memory), ("memory.memsw.limit_in_bytes", &memory), ("cpu.shares", "512")]
     };
     // Init is counted as well.
     for (name, value) in limits.iter().chain(&[("pids.max", "18")]) {
@@ -145,6 +157,9 @@ fn judge(read: &Read, run: &Run) -> Result<()> {
             None => ensure!(name.contains("sw"), "{name} is not there: {:?}", read.cgroup),
         }
     }
+    if let Some(found) = read.cgroup.get("cgroup.max.descendants") {
+        ensure!(found == "0", "{found} groups can be made below");
+    }
     if let Some(quota) = read.cgroup.get("cpu.cfs_quota_us") {
         let period: f64 = read.cgroup.get("cpu.cfs_period_us").context("no period")?.parse()?;
         let share = quota.parse::<f64>()? / period;
@@ -153,6 +168,14 @@ fn judge(read: &Read, run: &Run) -> Result<()> {
     let result = run.result.as_ref().context("no result")?;
     for name in ["memory_peak", "cpu_time_ms", "processes_refused"] {
         ensure!(result.get(name).is_some_and(Value::is_u64), "no {name}: {result}");
+    }
+    // Told wherever the kernel keeps the account, which is a file of the unified hierarchy.
+    for name in ["oom_group", "io_read_bytes", "io_written_bytes", "pressure"] {
+        ensure!(result.get(name).is_some(), "not even null for {name}: {result}");
+    }
+    if read.cgroup.contains_key("cpu.pressure") {
+        let some = result.pointer("/pressure/cpu/some_us");
+        ensure!(some.is_some_and(Value::is_u64), "no pressure: {result}");
     }
     Ok(())
 }

@@ -37,6 +37,29 @@ pub struct HostFacts {
     pub top_links: BTreeMap<HostPath, String>,
     /// What was found at each path that `wanted` named.
     pub paths: BTreeMap<HostPath, PathFact>,
+    /// The disk below each tree whose input and output is to be limited.
+    pub disks: BTreeMap<HostPath, DiskFact>,
+}
+
+/// A block device, by its numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Disk {
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+}
+
+/// What a tree lies on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskFact {
+    /// A disk; for a partition the whole of it.
+    Disk(Disk),
+    /// Memory: counted as such, and not as input and output.
+    Memory,
+    /// A file system that does not tell its disk, or has none; which.
+    Without(String),
 }
 
 impl HostFacts {
@@ -113,18 +136,30 @@ pub enum Controller {
     Memory,
     /// Processes and threads.
     Pids,
-    /// CPU bandwidth.
+    /// CPU bandwidth and weight.
     Cpu,
+    /// Input and output of disks.
+    Io,
 }
 
 impl Controller {
-    /// Its name in `cgroup.controllers`, and of its v1 hierarchy.
+    /// Its name in `cgroup.controllers`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Cpu => "cpu",
+            Self::Io => "io",
+        }
+    }
+
+    /// The name of its v1 hierarchy.
+    #[must_use]
+    pub const fn v1_name(self) -> &'static str {
+        match self {
+            Self::Io => "blkio",
+            Self::Memory | Self::Pids | Self::Cpu => self.name(),
         }
     }
 }

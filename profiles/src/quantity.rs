@@ -39,6 +39,7 @@ pub(crate) struct Refusal {
 
 const SIZE: &str = "write bytes as an integer, or \"64K\", \"512M\", \"1G\", \"2T\"";
 const TIME: &str = "write \"500ms\", \"90s\", \"10m\" or \"2h\"";
+const RATE: &str = "write bytes per second: \"500K/s\", \"50M/s\" or \"1G/s\"";
 const COUNT: &str = "write an integer";
 const CPUS: &str = "write a number of CPUs such as 0.5 or 2";
 /// Nothing that is measured here exceeds this: 2^50 bytes, a quadrillion of anything.
@@ -53,6 +54,13 @@ pub(crate) fn size(raw: Raw<'_>) -> Result<Amount, Refusal> {
     const UNITS: &[(&str, u64)] =
         &[("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30), ("T", 1 << 40), ("", 1)];
     measured(raw, UNITS, true, SIZE)
+}
+
+/// Bytes per second.
+pub(crate) fn rate(raw: Raw<'_>) -> Result<Amount, Refusal> {
+    const UNITS: &[(&str, u64)] =
+        &[("K/s", 1 << 10), ("M/s", 1 << 20), ("G/s", 1 << 30), ("/s", 1)];
+    measured(raw, UNITS, false, RATE)
 }
 
 /// Milliseconds.
@@ -145,6 +153,9 @@ mod tests {
         for (text, ms) in [("10m", 600_000), ("90s", 90_000), ("500ms", 500), ("0", 0)] {
             assert_eq!(time(Raw::Text(text)), Ok(Amount::Limited(ms)), "{text}");
         }
+        assert_eq!(rate(Raw::Text("50M/s")), Ok(Amount::Limited(50 << 20)));
+        assert!(rate(Raw::Text("50M")).is_err());
+        assert!(rate(Raw::Integer("50", 10)).is_err());
         assert_eq!(cpus(Raw::Float("1.5")), Ok(Amount::Limited(1500)));
         assert_eq!(cpus(Raw::Integer("2", 10)), Ok(Amount::Limited(2000)));
         assert_eq!(size(Raw::Text("unlimited")), Ok(Amount::Unlimited));

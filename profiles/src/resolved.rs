@@ -1,6 +1,6 @@
 //! What a profile comes to on a host: the plan for the shim, and what the supervisor does around it.
 
-use crate::host::Controller;
+use crate::host::{Controller, Disk};
 use sandboxd_plan::{HostPath, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -67,20 +67,38 @@ pub enum Escape {
     Reports,
 }
 
-/// Limits of the sandbox as a whole. `None` is the operator's `"unlimited"`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Limits of the sandbox as a whole. `None` is the operator's `"unlimited"`, which is all of them by
+/// default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CgroupLimits {
     /// Bytes of memory.
     pub memory: Option<u64>,
+    /// Bytes of memory from which on the kernel takes back and slows down, v2 alone.
+    pub memory_high: Option<u64>,
     /// Bytes of swap beyond memory.
     pub swap: Option<u64>,
     /// Thousandths of one CPU.
     pub cpu_milli: Option<u64>,
+    /// The share of busy CPUs beside others', 1 to 10000; nothing leaves the kernel's own, 100.
+    pub cpu_weight: Option<u64>,
     /// Processes and threads, init not counted.
     pub processes: Option<u64>,
+    /// What may be read from and written to each disk.
+    pub io: Vec<IoLimit>,
     /// The v1 hierarchies whose `tasks` files are granted after the network namespace, in this order;
     /// empty on v2.
     pub v1: Vec<Controller>,
+}
+
+/// How fast a disk may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IoLimit {
+    /// Which disk.
+    pub disk: Disk,
+    /// Bytes read per second.
+    pub read: Option<u64>,
+    /// Bytes written per second.
+    pub write: Option<u64>,
 }
 
 /// A map for idmapped mounts: files of the owner on disk belong to the sandbox's user inside.

@@ -12,6 +12,8 @@ pub struct Wanted {
     pub paths: BTreeSet<HostPath>,
     /// Those of them that are writable trees, to be searched for protected names.
     pub writable: BTreeSet<HostPath>,
+    /// Those whose disk matters, because its input and output is limited.
+    pub disks: BTreeSet<HostPath>,
 }
 
 /// Which paths [`resolve`](crate::resolve()) will ask for.
@@ -21,6 +23,10 @@ pub fn wanted(profile: &Profile) -> Wanted {
     let files = &profile.files;
     let folders = &profile.folders;
     let protect = !matches!(files.protect.as_ref().map(|word| &word.value), Some(Protect::Off(_)));
+    let limits = &profile.limits;
+    let throttled = [&limits.io_read, &limits.io_write]
+        .into_iter()
+        .any(|rate| rate.as_ref().is_some_and(|rate| rate.value.limit().is_some()));
     let mut shown: Vec<(HostPath, HostPath)> = Vec::new();
     let grants = files.grants.iter().map(|grant| (&grant.path, &grant.path, grant.access));
     let binds = files.bind.iter().map(|bind| (&bind.from, &bind.to, bind.access));
@@ -33,6 +39,9 @@ pub fn wanted(profile: &Profile) -> Wanted {
             wanted.writable.insert(from.clone());
         }
         wanted.paths.insert(from.clone());
+        if throttled {
+            wanted.disks.insert(from.clone());
+        }
         shown.push((from, to));
     }
     let holes = files.hide.iter().map(|hole| &hole.path);

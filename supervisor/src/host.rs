@@ -67,6 +67,7 @@ pub fn probe(wanted: &Wanted, cgroups: CgroupFacts, privilege: Privilege) -> Hos
         groups: groups(),
         top_links: paths::top_links(),
         paths: paths::look(wanted),
+        disks: paths::disks(wanted),
     }
 }
 

@@ -13,8 +13,11 @@ use sandboxd_profiles::Wanted;
 use sandboxd_profiles::host::{FileKind, Found, Link, PathFact};
 use std::collections::BTreeMap;
 
+mod disks;
 mod mounts;
 pub mod protected;
+
+pub use disks::disks;
 
 /// As many links as the kernel follows, path_resolution(7).
 const MOST_LINKS: usize = 40;

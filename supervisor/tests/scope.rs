@@ -23,9 +23,8 @@ mod tests {
         let limits = CgroupLimits {
             memory: Some(32 << 20),
             swap: Some(0),
-            cpu_milli: None,
             processes: Some(7),
-            v1: Vec::new(),
+            ..CgroupLimits::default()
         };
         let group = Group::create(&tree, "a", &limits).unwrap();
         let dir = Path::new(group.paths()[0]).to_owned();

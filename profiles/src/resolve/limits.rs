@@ -1,7 +1,8 @@
-//! How much the command may use: per process by the shim, as a whole by the cgroup.
+//! How much the command may use: per process by the shim, as a whole by the cgroup (see [`super::cgroup`]).
 
 use super::Deciding;
-use crate::host::{CgroupFacts, Controller};
+use super::trees::Shown;
+use crate::host::Controller;
 use crate::origin::Written;
 use crate::quantity::Amount;
 use crate::resolved::CgroupLimits;
@@ -17,8 +18,8 @@ pub(super) struct Decided {
 }
 
 /// Where a profile is silent. `limits.rs` of the schema says the same to the operator.
-const MEMORY: u64 = 512 << 20;
-const CPU_MILLI: u64 = 1000;
+pub(super) const MEMORY: u64 = 512 << 20;
+pub(super) const CPU_MILLI: u64 = 1000;
 const PROCESSES: u64 = 128;
 const OPEN_FILES: u64 = 1024;
 const FILE_SIZE: u64 = 1 << 30;
@@ -36,7 +37,7 @@ const SIGPENDING: u64 = 4096;
 const OOM_SCORE_ADJ: i32 = 500;
 
 impl Deciding<'_> {
-    pub(super) fn limits(&mut self, identity: Identity) -> Decided {
+    pub(super) fn limits(&mut self, identity: Identity, shown: &Shown) -> Decided {
         let limits = &self.profile.limits;
         let processes = amount(limits.processes.as_ref(), PROCESSES);
         let cpu_time_ms = limits.cpu_time.as_ref().and_then(|time| time.value.limit());
@@ -71,7 +72,7 @@ impl Deciding<'_> {
         }
         Decided {
             plan: Limits { rlimits, oom_score_adj: OOM_SCORE_ADJ },
-            cgroup: self.cgroup(processes),
+            cgroup: self.cgroup(processes, shown),
             wall_time_ms: amount(limits.wall_time.as_ref(), WALL_TIME_MS),
             cpu_time_ms,
             output: amount(limits.output.as_ref(), OUTPUT),
@@ -106,65 +107,6 @@ impl Deciding<'_> {
         }
     }
 
-    fn cgroup(&mut self, processes: Option<u64>) -> Option<CgroupLimits> {
-        if self.host.cgroups == CgroupFacts::None {
-            let gaps = &self.host.cgroup_gaps;
-            let gap = gaps.values().next();
-            // Without root they are counted in the sandbox's own user namespace.
-            let what = if self.host.is_rootless() {
-                "memory, swap and cpus are not limited as a whole"
-            } else {
-                "memory, swap, cpus and processes are not limited"
-            };
-            self.lacking_for("cgroup", what, gap);
-            return None;
-        }
-        let limits = &self.profile.limits;
-        let has = |controller| self.host.cgroups.controllers().contains(&controller);
-        let (memory, cpu, pids) =
-            (has(Controller::Memory), has(Controller::Cpu), has(Controller::Pids));
-        let mut decided = CgroupLimits {
-            memory: amount(limits.memory.as_ref(), MEMORY),
-            swap: amount(limits.swap.as_ref(), 0),
-            cpu_milli: amount(limits.cpus.as_ref(), CPU_MILLI),
-            processes,
-            v1: Vec::new(),
-        };
-        for (controller, asked, what) in [
-            (
-                Controller::Memory,
-                decided.memory.is_some() || decided.swap.is_some(),
-                "memory and swap are not limited: no memory controller",
-            ),
-            (
-                Controller::Cpu,
-                decided.cpu_milli.is_some(),
-                "cpus are not limited: no cpu controller",
-            ),
-            (
-                Controller::Pids,
-                decided.processes.is_some(),
-                "processes are limited per user alone: no pids controller",
-            ),
-        ] {
-            if asked && !has(controller) {
-                let gap = self.host.cgroup_gaps.get(&controller);
-                self.lacking_for(&format!("cgroup.{}", controller.name()), what, gap);
-            }
-        }
-        if !memory {
-            (decided.memory, decided.swap) = (None, None);
-        }
-        decided.cpu_milli = decided.cpu_milli.filter(|_| cpu);
-        decided.processes = decided.processes.filter(|_| pids);
-        if let CgroupFacts::V1 { controllers, .. } = &self.host.cgroups {
-            decided.v1.clone_from(controllers);
-            decided.v1.sort_unstable();
-            decided.v1.dedup();
-        }
-        Some(decided)
-    }
-
     /// Whether nothing may be executed without a file.
     pub(super) fn noexec_memfd(&self) -> bool {
         let fileless = self.profile.syscalls.fileless_exec.as_ref().is_some_and(|word| word.value);
@@ -185,6 +127,6 @@ impl Deciding<'_> {
     }
 }
 
-fn amount(written: Option<&Written<Amount>>, silent: u64) -> Option<u64> {
+pub(super) fn amount(written: Option<&Written<Amount>>, silent: u64) -> Option<u64> {
     written.map_or(Some(silent), |written| written.value.limit())
 }

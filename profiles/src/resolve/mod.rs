@@ -2,8 +2,9 @@
 //!
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`],
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
-//! [`limits`], [`terminal`], [`command`], [`probes`].
+//! [`limits`], [`cgroup`], [`terminal`], [`command`], [`probes`].
 
+mod cgroup;
 mod command;
 pub(crate) mod dangers;
 mod holds;
@@ -58,7 +59,7 @@ pub fn resolve(
     let holds = deciding.holds(&shown);
     let terminal = deciding.terminal(invocation.streams);
     let filter = deciding.filter();
-    let limits = deciding.limits(identity);
+    let limits = deciding.limits(identity, &shown);
     let mut grants = Grants::new(&limits, deciding.enters_network());
     let view = deciding.view(&shown, &holds, identity, &mut grants);
     let Some(view) = view else {

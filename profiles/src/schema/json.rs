@@ -40,6 +40,8 @@ fn shape(shape: Shape) -> Value {
             { "type": "string", "pattern": "^([0-9]+[KMGT]?|unlimited)$" },
         ] }),
         Shape::Time => json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h)|0|unlimited)$" }),
+        Shape::Rate => json!({ "type": "string", "pattern": "^([0-9]+[KMG]?/s|unlimited)$" }),
+        Shape::Weight => json!({ "type": "integer", "minimum": 1, "maximum": 10_000 }),
         Shape::Count => json!({ "anyOf": [
             { "type": "integer", "minimum": 0 },
             { "const": "unlimited" },

@@ -8,8 +8,28 @@ use crate::reader::{Node, Reader};
 /// The keys of `[limits]`.
 pub(crate) const KEYS: &[Key] = &[
     Key { name: "memory", doc: "default 512M", shape: Shape::Size },
+    Key {
+        name: "memory_high",
+        doc: "from where on the command is slowed down and its memory taken back; default unlimited",
+        shape: Shape::Size,
+    },
     Key { name: "swap", doc: "default 0", shape: Shape::Size },
     Key { name: "cpus", doc: "default 1.0", shape: Shape::Cpus },
+    Key {
+        name: "cpu_weight",
+        doc: "share of busy CPUs beside other sandboxes, 1 to 10000; default 100",
+        shape: Shape::Weight,
+    },
+    Key {
+        name: "io_read",
+        doc: "from each disk that a granted tree lies on; default unlimited",
+        shape: Shape::Rate,
+    },
+    Key {
+        name: "io_write",
+        doc: "to each disk that a granted tree lies on; default unlimited",
+        shape: Shape::Rate,
+    },
     Key { name: "processes", doc: "processes and threads; default 128", shape: Shape::Count },
     Key { name: "open_files", doc: "of one process; default 1024", shape: Shape::Count },
     Key { name: "file_size", doc: "default 1G", shape: Shape::Size },
@@ -27,10 +47,18 @@ pub(crate) const KEYS: &[Key] = &[
 pub struct Limits {
     /// Bytes.
     pub memory: Option<Written<Amount>>,
+    /// Bytes.
+    pub memory_high: Option<Written<Amount>>,
     /// Bytes beyond memory.
     pub swap: Option<Written<Amount>>,
     /// Thousandths of a CPU.
     pub cpus: Option<Written<Amount>>,
+    /// 1 to 10000.
+    pub cpu_weight: Option<Written<Amount>>,
+    /// Bytes per second.
+    pub io_read: Option<Written<Amount>>,
+    /// Bytes per second.
+    pub io_write: Option<Written<Amount>>,
     /// Processes and threads.
     pub processes: Option<Written<Amount>>,
     /// Descriptors of one process.
@@ -48,8 +76,12 @@ pub struct Limits {
 impl Limits {
     pub(crate) fn lay(&mut self, over: Self) {
         replace(&mut self.memory, over.memory);
+        replace(&mut self.memory_high, over.memory_high);
         replace(&mut self.swap, over.swap);
         replace(&mut self.cpus, over.cpus);
+        replace(&mut self.cpu_weight, over.cpu_weight);
+        replace(&mut self.io_read, over.io_read);
+        replace(&mut self.io_write, over.io_write);
         replace(&mut self.processes, over.processes);
         replace(&mut self.open_files, over.open_files);
         replace(&mut self.file_size, over.file_size);
@@ -67,8 +99,14 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Limits {
     for node in fields.all() {
         match node.name() {
             "memory" => limits.memory = least(reader, node, quantity::size, 1 << 20, "1M"),
+            "memory_high" => {
+                limits.memory_high = least(reader, node, quantity::size, 1 << 20, "1M");
+            }
             "swap" => limits.swap = reader.quantity(node, quantity::size),
             "cpus" => limits.cpus = least(reader, node, quantity::cpus, 10, "0.01"),
+            "cpu_weight" => limits.cpu_weight = weight(reader, node),
+            "io_read" => limits.io_read = least(reader, node, quantity::rate, 4096, "4K/s"),
+            "io_write" => limits.io_write = least(reader, node, quantity::rate, 4096, "4K/s"),
             "processes" => limits.processes = least(reader, node, quantity::count, 1, "1"),
             "open_files" => limits.open_files = least(reader, node, quantity::count, 8, "8"),
             "file_size" => limits.file_size = reader.quantity(node, quantity::size),
@@ -78,6 +116,15 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Limits {
         }
     }
     limits
+}
+
+fn weight<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Amount>> {
+    let weight = reader.quantity(node, quantity::count)?;
+    if !weight.value.limit().is_some_and(|weight| (1..=10_000).contains(&weight)) {
+        reader.refuse(node, "not a weight", "write 1 to 10000; 100 is what everybody has");
+        return None;
+    }
+    Some(weight)
 }
 
 /// A limit without which not even the command could start.

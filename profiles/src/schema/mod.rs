@@ -99,6 +99,8 @@ pub(crate) enum Shape {
     Size,
     Time,
     Count,
+    Rate,
+    Weight,
     Cpus,
     Variables,
     Grants,

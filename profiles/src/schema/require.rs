@@ -10,7 +10,7 @@ use toml::de::DeValue;
 /// Parts of Landlock that older kernels lack.
 const LANDLOCK: &[&str] = &["truncate", "network", "ioctl", "scope"];
 /// Controllers.
-const CGROUP: &[&str] = &["memory", "pids", "cpu"];
+const CGROUP: &[&str] = &["memory", "pids", "cpu", "io"];
 const WORDS: &[(&str, Must)] = &[("always", Must::Always), ("if-available", Must::IfAvailable)];
 
 /// The keys of `[require]`.

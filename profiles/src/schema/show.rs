@@ -126,7 +126,11 @@ impl Profile {
         text.table("limits");
         for (key, value, unit) in [
             ("memory", &limits.memory, ""),
+            ("memory_high", &limits.memory_high, ""),
             ("swap", &limits.swap, ""),
+            ("cpu_weight", &limits.cpu_weight, ""),
+            ("io_read", &limits.io_read, "/s"),
+            ("io_write", &limits.io_write, "/s"),
             ("processes", &limits.processes, ""),
             ("open_files", &limits.open_files, ""),
             ("file_size", &limits.file_size, ""),

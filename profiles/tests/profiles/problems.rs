@@ -233,6 +233,7 @@ fn a_word_about_a_part_leaves_the_other_parts_as_they_were() {
     assert_eq!(
         profile.to_toml(),
         "[require]\ncgroup.cpu = \"if-available\"  # base.toml:2\n\
+         cgroup.io = \"if-available\"  # base.toml:2\n\
          cgroup.memory = \"always\"  # p.toml:3\n\
          cgroup.pids = \"if-available\"  # base.toml:2\n"
     );

@@ -3,9 +3,10 @@
 use crate::support::*;
 use sandboxd_plan::{Groups, Identity, JailPath, Mount, Namespace, Probe, Resource, RootOp, wire};
 use sandboxd_profiles::host::{
-    CgroupFacts, FileKind, Found, LandlockFacts, PathFact, ProtectedKind,
+    CgroupFacts, Controller, Disk, DiskFact, FileKind, Found, LandlockFacts, PathFact,
+    ProtectedKind,
 };
-use sandboxd_profiles::resolved::Resolved;
+use sandboxd_profiles::resolved::{IoLimit, Resolved};
 use sandboxd_profiles::{HostFacts, Overrides, builtin};
 
 fn ops(resolved: &Resolved) -> &[RootOp] {
@@ -500,6 +501,31 @@ fn zero_allows_nothing() {
         .any(|op| matches!(op, RootOp::Tmpfs { to, .. } if to.as_str() != "/dev"));
     assert!(!writable);
     assert_eq!(resolved.outside.cgroup.unwrap().swap, Some(0));
+}
+
+#[test]
+fn a_rate_is_for_each_disk_and_one_that_is_not_to_be_had_is_a_problem() {
+    let text = "[limits]\nio_write = \"1M/s\"\ncpu_weight = 7\nmemory_high = \"9M\"\n\
+                [files]\nwrite = [\"/w\"]\nread = [\"/data\"]";
+    let disk = Disk { major: 8, minor: 0 };
+    let mut host = typical();
+    let CgroupFacts::V2 { controllers } = &mut host.cgroups else { panic!() };
+    controllers.push(Controller::Io);
+    host.disks.insert(path("/w"), DiskFact::Disk(disk));
+    host.disks.insert(path("/data"), DiskFact::Without("btrfs".into()));
+    let limits = on(text, host.clone()).unwrap().outside.cgroup.unwrap();
+    assert_eq!(limits.io, [IoLimit { disk, read: None, write: Some(1 << 20) }]);
+    assert_eq!((limits.cpu_weight, limits.memory_high), (Some(7), Some(9 << 20)));
+    host.disks.insert(path("/w"), DiskFact::Memory);
+    let problems = shown(&on(text, host.clone()).unwrap_err());
+    assert!(problems.contains("require.cgroup.io"), "{problems}");
+    let waived = format!("{text}\n[require]\ncgroup.io = \"if-available\"");
+    let resolved = on(&waived, host.clone()).unwrap();
+    assert_eq!(resolved.waived.len(), 1);
+    assert_eq!(resolved.outside.cgroup.unwrap().io, []);
+    // A rate that is read at is read at everywhere.
+    let both = waived.replace("io_write", "io_read");
+    assert_eq!(on(&both, host).unwrap().waived.len(), 2);
 }
 
 #[test]

@@ -35,6 +35,7 @@ pub(crate) fn typical() -> HostFacts {
             .map(|name| (path(&format!("/{name}")), format!("usr/{name}")))
             .into(),
         paths: BTreeMap::new(),
+        disks: BTreeMap::new(),
     }
 }
 

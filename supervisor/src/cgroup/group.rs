@@ -99,6 +99,7 @@ impl Group {
         self.v2 = true;
         let member = Member { controllers: node.offered.clone(), container, dir };
         let member = self.unified.insert(member);
+        v2::forbid_groups_below(&member.dir)?;
         v2::limit(&member.dir, &node.offered, limits)
     }
 
@@ -112,7 +113,8 @@ impl Group {
         if let Some(base) = unified {
             let container = tree.ensure_container(base)?;
             let dir = claim(&container, &self.id)?;
-            self.unified = Some(Member { controllers: Vec::new(), container, dir });
+            let member = Member { controllers: Vec::new(), container, dir };
+            v2::forbid_groups_below(&self.unified.insert(member).dir)?;
         }
         for controller in &limits.v1 {
             let Some(node) = nodes.iter().find(|node| node.controllers.contains(controller)) else {

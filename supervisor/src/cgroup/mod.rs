@@ -35,4 +35,4 @@ pub use group::Group;
 pub use leftovers::leftovers;
 pub use sweep::{Swept, sweep};
 pub use tree::{Missing, Placement, Tree};
-pub use usage::Usage;
+pub use usage::{Pressures, Usage};

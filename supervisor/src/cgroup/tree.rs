@@ -10,8 +10,8 @@ use sandboxd_profiles::host::{CgroupFacts, Controller, Gap};
 use std::collections::BTreeMap;
 
 /// Those that limits are set with.
-pub(crate) const CONTROLLERS: [Controller; 3] =
-    [Controller::Memory, Controller::Pids, Controller::Cpu];
+pub(crate) const CONTROLLERS: [Controller; 4] =
+    [Controller::Memory, Controller::Pids, Controller::Cpu, Controller::Io];
 
 /// What the names of groups begin with, so that they are told from others' in the same directory. The
 /// dot is what an operator's own name for a directory cannot have: that one is never swept as a group.
@@ -177,7 +177,7 @@ impl Tree {
 
     /// Whether a v1 hierarchy has a controller that limits are set with.
     pub(crate) fn limits_with(hierarchy: &Hierarchy) -> bool {
-        CONTROLLERS.iter().any(|ours| hierarchy.controllers.iter().any(|name| name == ours.name()))
+        CONTROLLERS.iter().any(|ours| hierarchy.controllers.iter().any(|name| name == ours.v1_name()))
     }
 
     /// What `resolve` needs to know of it.
@@ -270,7 +270,7 @@ fn v1_nodes(seen: &[Hierarchy], missing: &mut Vec<Missing>) -> Vec<V1Node> {
     for hierarchy in seen.iter().filter(|hierarchy| !hierarchy.unified) {
         let ours: Vec<Controller> = CONTROLLERS
             .into_iter()
-            .filter(|ours| hierarchy.controllers.iter().any(|name| name == ours.name()))
+            .filter(|ours| hierarchy.controllers.iter().any(|name| name == ours.v1_name()))
             .collect();
         if ours.is_empty() {
             continue;
@@ -283,6 +283,7 @@ fn v1_nodes(seen: &[Hierarchy], missing: &mut Vec<Missing>) -> Vec<V1Node> {
                         // The root of the hierarchy has no file of this controller to look for.
                         Controller::Pids => true,
                         Controller::Cpu => base.has("cpu.cfs_quota_us"),
+                        Controller::Io => base.has("blkio.throttle.read_bps_device"),
                     });
                 absent(missing, &lacks, "this kernel lacks the limit", "use a kernel that has it");
                 if !has.is_empty() {
@@ -293,7 +294,7 @@ fn v1_nodes(seen: &[Hierarchy], missing: &mut Vec<Missing>) -> Vec<V1Node> {
         }
     }
     let mounted = |ours: &Controller| {
-        seen.iter().any(|hierarchy| hierarchy.controllers.iter().any(|name| name == ours.name()))
+        seen.iter().any(|hierarchy| hierarchy.controllers.iter().any(|name| name == ours.v1_name()))
     };
     let unmounted: Vec<Controller> =
         CONTROLLERS.into_iter().filter(|ours| !mounted(ours)).collect();

@@ -19,19 +19,41 @@ pub(crate) fn limit(
             None => Ok(()),
             Some(processes) => v2::set_processes(dir, processes),
         },
-        Controller::Cpu => match limits.cpu_milli {
-            None => Ok(()),
-            Some(milli) => {
-                let (quota, period) = v2::bandwidth(milli);
-                // The period first: a quota is only judged against the period it finds.
-                for (name, value) in [("cpu.cfs_period_us", period), ("cpu.cfs_quota_us", quota)] {
-                    let value = value.to_string();
-                    dir.set(name, &value, |now| now == value)?;
-                }
-                Ok(())
-            }
-        },
+        Controller::Cpu => cpu(dir, limits),
+        Controller::Io => io(dir, limits),
     }
+}
+
+fn cpu(dir: &Dir, limits: &CgroupLimits) -> Result<(), CgroupError> {
+    let mut values = Vec::new();
+    if let Some(milli) = limits.cpu_milli {
+        let (quota, period) = v2::bandwidth(milli);
+        // The period first: a quota is only judged against the period it finds.
+        values.extend([("cpu.cfs_period_us", period), ("cpu.cfs_quota_us", quota)]);
+    }
+    if let Some(weight) = limits.cpu_weight {
+        // 1024 shares are what v2 calls a weight of 100.
+        values.push(("cpu.shares", (weight * 1024 / 100).max(2)));
+    }
+    for (name, value) in values {
+        let value = value.to_string();
+        dir.set(name, &value, |now| now == value)?;
+    }
+    Ok(())
+}
+
+fn io(dir: &Dir, limits: &CgroupLimits) -> Result<(), CgroupError> {
+    for limit in &limits.io {
+        for (name, rate) in [
+            ("blkio.throttle.read_bps_device", limit.read),
+            ("blkio.throttle.write_bps_device", limit.write),
+        ] {
+            let Some(rate) = rate else { continue };
+            let line = format!("{}:{} {rate}", limit.disk.major, limit.disk.minor);
+            dir.set(name, &line, |now| now.lines().any(|held| held == line))?;
+        }
+    }
+    Ok(())
 }
 
 fn memory(dir: &Dir, limits: &CgroupLimits) -> Result<(), CgroupError> {

@@ -3,9 +3,10 @@
 
 use super::CgroupError;
 use super::dir::Dir;
+use super::tree::CONTROLLERS;
 use rustix::fs::OFlags;
 use sandboxd_profiles::host::Controller;
-use sandboxd_profiles::resolved::CgroupLimits;
+use sandboxd_profiles::resolved::{CgroupLimits, IoLimit};
 
 /// The controllers a limit set needs.
 pub(crate) fn needed(limits: &CgroupLimits) -> Vec<Controller> {
@@ -16,8 +17,11 @@ pub(crate) fn needed(limits: &CgroupLimits) -> Vec<Controller> {
     if limits.processes.is_some() {
         needed.push(Controller::Pids);
     }
-    if limits.cpu_milli.is_some() {
+    if limits.cpu_milli.is_some() || limits.cpu_weight.is_some() {
         needed.push(Controller::Cpu);
+    }
+    if !limits.io.is_empty() {
+        needed.push(Controller::Io);
     }
     needed
 }
@@ -30,6 +34,9 @@ pub(crate) fn limit(
 ) -> Result<(), CgroupError> {
     if let Some(memory) = limits.memory {
         set_bytes(dir, "memory.max", memory)?;
+    }
+    if let Some(high) = limits.memory_high {
+        set_bytes(dir, "memory.high", high)?;
     }
     if let Some(swap) = limits.swap {
         if dir.has("memory.swap.max") {
@@ -50,7 +57,30 @@ pub(crate) fn limit(
         let value = format!("{quota} {period}");
         dir.set("cpu.max", &value, |now| now == value)?;
     }
+    if let Some(weight) = limits.cpu_weight {
+        let value = weight.to_string();
+        dir.set("cpu.weight", &value, |now| now == value)?;
+    }
+    for limit in &limits.io {
+        set_io(dir, *limit)?;
+    }
     Ok(())
+}
+
+/// `io.max`, a line for each disk.
+fn set_io(dir: &Dir, limit: IoLimit) -> Result<(), CgroupError> {
+    let word = |rate: Option<u64>| rate.map_or(String::from("max"), |rate| rate.to_string());
+    let disk = format!("{}:{} ", limit.disk.major, limit.disk.minor);
+    let rates = [format!("rbps={}", word(limit.read)), format!("wbps={}", word(limit.write))];
+    dir.set("io.max", &format!("{disk}{}", rates.join(" ")), |now| {
+        let line = now.lines().find_map(|line| line.strip_prefix(&disk));
+        rates.iter().all(|rate| line.is_some_and(|line| line.split(' ').any(|word| word == rate)))
+    })
+}
+
+/// No groups below a sandbox's own: nobody in it makes any.
+pub(crate) fn forbid_groups_below(dir: &Dir) -> Result<(), CgroupError> {
+    dir.set("cgroup.max.descendants", "0", |now| now == "0")
 }
 
 /// A limit in bytes. The kernel counts pages and rounds down to them.
@@ -97,7 +127,7 @@ pub(crate) fn without_swap(error: impl FnOnce() -> CgroupError) -> Result<(), Cg
 /// The controllers named in `cgroup.controllers` or `cgroup.subtree_control`.
 pub(crate) fn listed(dir: &Dir, name: &str) -> Result<Vec<Controller>, CgroupError> {
     let text = dir.read(name)?;
-    Ok([Controller::Memory, Controller::Pids, Controller::Cpu]
+    Ok(CONTROLLERS
         .into_iter()
         .filter(|controller| text.split_whitespace().any(|word| word == controller.name()))
         .collect())
@@ -150,8 +180,7 @@ mod tests {
 
     #[test]
     fn only_what_is_limited_is_needed() {
-        let mut limits =
-            CgroupLimits { memory: None, swap: None, cpu_milli: None, processes: None, v1: vec![] };
+        let mut limits = CgroupLimits::default();
         assert!(needed(&limits).is_empty());
         limits.swap = Some(0);
         limits.cpu_milli = Some(1);

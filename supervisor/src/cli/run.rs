@@ -101,7 +101,11 @@ fn words(result: &RunResult, waived: &[String]) -> String {
             "its output went no further: it reached [limits].output, or its file took no more",
         ),
         (
-            result.oom,
+            result.oom && result.oom_group == Some(true),
+            "it ran out of memory ([limits].memory), and the kernel killed all of it",
+        ),
+        (
+            result.oom && result.oom_group != Some(true),
             "it ran out of memory ([limits].memory), and the kernel killed it or what used most of it",
         ),
     ];

@@ -4,7 +4,7 @@
 use super::error::StartError;
 use super::inspect::Inspected;
 use super::state::{End, Limit};
-use crate::cgroup::Usage;
+use crate::cgroup::{Pressures, Usage};
 use sandboxd_plan::{Enforced, Plan};
 use sandboxd_profiles::resolved::Waived;
 use sandboxd_profiles::{HostFacts, Resolved};
@@ -143,6 +143,8 @@ pub struct RunResult {
     pub signal: Option<u8>,
     /// Whether the kernel ended something in it for want of memory.
     pub oom: bool,
+    /// Whether it ended all of it at once, as it does on cgroup v2; nothing where it does not tell.
+    pub oom_group: Option<bool>,
     /// Whether its wall time was used up.
     pub timeout: bool,
     /// Whether its CPU time was used up.
@@ -157,6 +159,12 @@ pub struct RunResult {
     pub processes_peak: Option<u64>,
     /// How often a process could not be started because of the limit.
     pub processes_refused: Option<u64>,
+    /// Bytes read from disks; nothing where the host keeps no such account.
+    pub io_read_bytes: Option<u64>,
+    /// Bytes written to disks.
+    pub io_written_bytes: Option<u64>,
+    /// How long its processes were held up for want of CPUs, memory or disks.
+    pub pressure: Pressures,
     /// Wall time in milliseconds, from the command line to the end.
     pub wall_time_ms: u64,
     /// Protected paths that appeared during the run: the host may execute these.
@@ -177,6 +185,7 @@ impl RunResult {
             exit,
             signal,
             oom: usage.oom_kills.is_some_and(|kills| kills > 0),
+            oom_group: usage.oom_group_kills.map(|kills| kills > 0),
             timeout: why == Some(Limit::WallTime),
             cpu_limit: why == Some(Limit::CpuTime),
             output_limit: why == Some(Limit::Output),
@@ -184,6 +193,9 @@ impl RunResult {
             cpu_time_ms: usage.cpu_us.map(|micros| micros / 1000),
             processes_peak: usage.processes_peak,
             processes_refused: usage.processes_refused,
+            io_read_bytes: usage.io_read,
+            io_written_bytes: usage.io_written,
+            pressure: usage.pressure,
             wall_time_ms: u64::try_from(wall_time.as_millis()).unwrap_or(u64::MAX),
             may_execute: Vec::new(),
             receipt_sha256: String::new(),
