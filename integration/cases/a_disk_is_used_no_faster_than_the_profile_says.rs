@@ -19,7 +19,8 @@ const RATE: u64 = 1 << 20;
 const WRITTEN: u64 = 3 << 20;
 
 fn outside(outside: &Outside) -> Result<()> {
-    let limits = "[limits]\nio_write = \"1M/s\"\nio_read = \"64M/s\"\n";
+    // Only what is written: the probe itself may lie on something that tells no disk.
+    let limits = "[limits]\nio_write = \"1M/s\"\n";
     on_a_disk(outside, limits)?;
     // The kernel limits disks, and this is memory.
     let memory = outside.dir().join("memory");
