@@ -177,7 +177,9 @@ impl Tree {
 
     /// Whether a v1 hierarchy has a controller that limits are set with.
     pub(crate) fn limits_with(hierarchy: &Hierarchy) -> bool {
-        CONTROLLERS.iter().any(|ours| hierarchy.controllers.iter().any(|name| name == ours.v1_name()))
+        CONTROLLERS
+            .iter()
+            .any(|ours| hierarchy.controllers.iter().any(|name| name == ours.v1_name()))
     }
 
     /// What `resolve` needs to know of it.
