@@ -55,6 +55,8 @@ pub struct Named {
 pub enum Need {
     /// Landlock of this ABI or newer.
     Landlock(i64),
+    /// A kernel without Landlock, or with it switched off.
+    NoLandlock,
     /// The unified cgroup hierarchy with controllers in it.
     CgroupV2,
     /// systemd as the service manager of this machine, of this version or newer.
@@ -78,6 +80,9 @@ impl Need {
                 let abi = raw::landlock_abi().unwrap_or(0);
                 (abi < wanted).then(|| format!("Landlock ABI {wanted}; this kernel has {abi}"))
             }
+            Self::NoLandlock => raw::landlock_abi()
+                .ok()
+                .map(|abi| format!("no Landlock; this kernel has ABI {abi}")),
             Self::Systemd(wanted) => systemd(wanted),
             Self::CgroupV2 => missing("/sys/fs/cgroup/cgroup.controllers"),
             Self::CgroupV1 => missing("/sys/fs/cgroup/memory/memory.limit_in_bytes"),

@@ -1,6 +1,6 @@
 //! `cargo xtask ci`: everything a change needs, cheapest first, so that what is wrong shows early.
 
-use crate::{deps, docs, fuzz, process, shim_budget, test, tidy, tree::Tree, variants};
+use crate::{deps, dist, docs, fuzz, process, shim_budget, test, tidy, tree::Tree, variants, vm};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use std::{io::Write as _, time::Instant};
@@ -26,6 +26,8 @@ const STEPS: &[Step] = &[
     ("shim-budget", shim_budget::run),
     ("test", test::all),
     ("docs --check", docs::check),
+    ("dist --check", dist::check),
+    ("vm --short", vm::short),
     ("fuzz", fuzz::all),
 ];
 

@@ -10,6 +10,7 @@ mod bench;
 mod bless;
 mod ci;
 mod deps;
+mod dist;
 mod docs;
 mod fuzz;
 mod process;
@@ -57,6 +58,8 @@ enum Task {
     Bench(bench::Typed),
     /// The cases on other kernels, in virtual machines (needs root and QEMU)
     Vm(vm::Typed),
+    /// Make a Debian package and a tarball, below target/dist
+    Dist(dist::Typed),
     /// Run the unit tests and let them rewrite their golden files
     Bless,
 }
@@ -84,6 +87,7 @@ fn perform(task: Task, tree: &Tree) -> anyhow::Result<()> {
         Task::Break(typed) => variants::run(tree, &typed),
         Task::Bench(typed) => bench::run(tree, &typed),
         Task::Vm(typed) => vm::run(tree, &typed),
+        Task::Dist(typed) => dist::run(tree, &typed),
         Task::Bless => bless::run(tree),
     }
 }

@@ -103,7 +103,12 @@ impl Found {
         if !facts.release.starts_with(&offers.release) {
             look("the release", facts.release.clone(), format!("{}…", offers.release));
         }
-        look("Landlock's ABI", facts.landlock.to_string(), offers.landlock.to_string());
+        if let Some(abi) = offers.landlock {
+            look("Landlock's ABI", facts.landlock.to_string(), abi.to_string());
+        }
+        if let Some(least) = offers.landlock_or_newer.filter(|least| facts.landlock < *least) {
+            look("Landlock's ABI", facts.landlock.to_string(), format!("{least} or newer"));
+        }
         look("the cgroup hierarchy", facts.cgroups.clone(), offers.cgroups.clone());
         for controller in &offers.controllers {
             if !facts.controllers.contains(controller) {

@@ -36,7 +36,26 @@ pub(super) struct Kernel {
     /// Added to the kernel's command line.
     #[serde(default)]
     pub(super) command_line: String,
+    /// Only these cases; all of them where there is none.
+    #[serde(default)]
+    pub(super) cases: Vec<String>,
+    /// What of it is part of the short run; nothing where it is not said.
+    pub(super) short: Option<Short>,
     pub(super) offers: Offers,
+}
+
+/// The part that CI runs: what no other kernel than this one shows.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Short {
+    /// As root.
+    pub(super) cases: Vec<String>,
+    /// As the ordinary user, who has a login session.
+    #[serde(default)]
+    pub(super) users_cases: Vec<String>,
+    /// Whether the Debian package is installed, used and removed here.
+    #[serde(default)]
+    pub(super) package: bool,
 }
 
 /// What a kernel must offer, as the harness tells it (`facts`).
@@ -46,7 +65,9 @@ pub(super) struct Offers {
     /// How its release begins.
     pub(super) release: String,
     /// The ABI; 0 where a sandbox must find none.
-    pub(super) landlock: i64,
+    pub(super) landlock: Option<i64>,
+    /// The least ABI, of a kernel that is replaced by newer ones.
+    pub(super) landlock_or_newer: Option<i64>,
     pub(super) cgroups: String,
     pub(super) controllers: Vec<String>,
     pub(super) memfd_noexec: bool,
@@ -57,6 +78,11 @@ pub(super) struct Offers {
 impl Matrix {
     pub(super) fn read(tree: &Tree) -> Result<Self> {
         toml::from_str(&tree.read(FILE)?).context(FILE)
+    }
+
+    /// The kernels that have a part in the short run.
+    pub(super) fn short(&self) -> Vec<&Kernel> {
+        self.kernels.iter().filter(|kernel| kernel.short.is_some()).collect()
     }
 
     /// The kernels of these names; all of them where there is no name.

@@ -42,7 +42,8 @@ pub(super) struct Payload {
 }
 
 impl Payload {
-    pub(super) fn pack(tree: &Tree, bin: &Path, job: &Job) -> Result<Self> {
+    /// `bin` is the folder of the product and the harness, `package` the Debian package.
+    pub(super) fn pack(tree: &Tree, bin: &Path, job: &Job, package: Option<&Path>) -> Result<Self> {
         let folder = tree.target.join(format!("vm-run-{}", std::process::id()));
         let disk = folder.join("disk");
         let files = folder.join("files");
@@ -56,7 +57,12 @@ impl Payload {
             fs::copy(&path, files.join("bin").join(name))
                 .with_context(|| path.display().to_string())?;
         }
-        fs::copy(tree.root.join(FOLDER).join("start.sh"), files.join("start.sh"))?;
+        for script in ["start.sh", "package.sh"] {
+            fs::copy(tree.root.join(FOLDER).join(script), files.join(script))?;
+        }
+        if let Some(package) = package {
+            fs::copy(package, files.join("sandboxd.deb"))?;
+        }
         fs::write(files.join("job.sh"), &job.0)?;
         fs::write(files.join("place"), tree.root.as_os_str().as_encoded_bytes())?;
         let copies = [("examples", "tree/examples"), ("target/npm", "tree/target/npm")];
