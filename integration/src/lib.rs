@@ -58,6 +58,7 @@ pub fn main(cases: &'static [Named]) -> ExitCode {
     let outcome = match words.as_slice() {
         ["probe", case, name, rest @ ..] => inside::play(cases, case, name, rest),
         ["launch", rest @ ..] => launch::play(rest),
+        ["privileged"] => who::play(),
         ["facts"] => facts::play(),
         ["case", name] => alone::play(cases, name),
         options => runner::play(cases, options),

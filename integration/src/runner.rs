@@ -1,6 +1,6 @@
 //! Runs the cases, several at once, each in a process of its own, and says what came of them.
 
-use crate::who::{Lent, Player};
+use crate::who::{self, Lent, Player};
 use crate::{Named, alone, left, outside, patience, sandbox};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Serialize;
@@ -111,6 +111,12 @@ pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> 
     let lends =
         Player::this() == Player::Root && jobs.iter().any(|job| job.player == Some(Player::User));
     let lent = if lends { Some(Lent::make()?) } else { None };
+    let refused = if jobs.iter().any(|job| job.player == Some(Player::User)) {
+        who::refused(lent.as_ref())?
+    } else {
+        None
+    };
+    let users = Users { lent, refused };
     let next = AtomicUsize::new(0);
     let tally = Mutex::new(Tally::new(options.results.as_deref())?);
     let broke = AtomicBool::new(false);
@@ -119,7 +125,7 @@ pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> 
             scope.spawn(|| {
                 while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let begun = Instant::now();
-                    let outcome = attempt(job, &options, lent.as_ref());
+                    let outcome = attempt(job, &options, &users);
                     let told = tally
                         .lock()
                         .map_err(|_| anyhow!("a job broke off"))
@@ -235,15 +241,26 @@ impl Tally {
     }
 }
 
-fn attempt(job: &Job<'_>, options: &Options, lent: Option<&Lent>) -> Outcome {
+/// What those are played with that a user plays.
+struct Users {
+    lent: Option<Lent>,
+    /// Why this host lets none make a sandbox.
+    refused: Option<String>,
+}
+
+fn attempt(job: &Job<'_>, options: &Options, users: &Users) -> Outcome {
     let unmet = match job.player {
         None => Some(String::from("root, for what it is about or for judging it")),
-        Some(_) => job.named.case.needs.iter().find_map(|need| need.unmet()),
+        Some(player) => users
+            .refused
+            .clone()
+            .filter(|_| player == Player::User)
+            .or_else(|| job.named.case.needs.iter().find_map(|need| need.unmet())),
     };
     match (unmet, options.require_all) {
         (Some(why), true) => Outcome::Failed(format!("not run: needs {why}")),
         (Some(why), false) => Outcome::NotRun(format!("needs {why}")),
-        (None, _) => match in_its_process(job, options, lent) {
+        (None, _) => match in_its_process(job, options, users.lent.as_ref()) {
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(format!("the harness: {error:#}")),
         },

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 /// For whose sandboxes a promise holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,29 @@ impl Lent {
         command.uid(uid).gid(uid).current_dir(Path::new("/"));
         Ok(command)
     }
+}
+
+/// Why an ordinary user may make no user namespaces here, as the harness finds it; nothing where they may.
+/// The product is not asked: it is what is tried.
+pub(crate) fn refused(lent: Option<&Lent>) -> Result<Option<String>> {
+    let mut command = match lent {
+        Some(lent) => lent.command(0)?,
+        None => Command::new(std::env::current_exe()?),
+    };
+    let told = command.arg("privileged").output().context("a user's process")?;
+    let words = String::from_utf8_lossy(&told.stderr);
+    let why = format!("user namespaces for ordinary users; {}", words.trim());
+    Ok((!told.status.success()).then_some(why))
+}
+
+/// Mounts in a user namespace, in a process of its own that ends.
+pub(crate) fn play() -> Result<ExitCode> {
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS).context("clone")?;
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).context("mount")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Drop for Lent {
