@@ -256,6 +256,10 @@ const TOLD_OTHERWISE: &[(i64, &str)] = &[
     (libc::SYS_close_range, "user namespace"),
     // The answer of a probe is that a state does not hold.
     (libc::SYS_prlimit64, "probe(\"descriptors"),
+    // A limit that cannot be read counts as too low.
+    (libc::SYS_prlimit64, "RLIMIT_NOFILE"),
+    // The standard library waits on where its lock does not answer; the clock ends that.
+    (libc::SYS_futex, "deadline("),
     // Init has let go of the socket it could tell it by.
     (libc::SYS_ppoll, "the shim ended without a word"),
     // The standard library does not say which.

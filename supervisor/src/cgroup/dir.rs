@@ -151,7 +151,7 @@ impl Dir {
         }
     }
 
-    fn leads_to(&self, name: &str, child: &Self) -> Result<bool, CgroupError> {
+    pub(crate) fn leads_to(&self, name: &str, child: &Self) -> Result<bool, CgroupError> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(stat.st_ino == child.inode()?),
             Err(Errno::NOENT) => Ok(false),

@@ -79,20 +79,28 @@ pub(crate) fn reclaim(container: &Dir, name: &str) -> Result<bool, CgroupError> 
     if !dir.lock()? {
         return Ok(false);
     }
+    // Another sweep may have removed what was opened, and a start have made it anew: the lock is then on
+    // something that nobody has, and the name is somebody else's.
+    if !container.leads_to(name, &dir)? {
+        return Ok(true);
+    }
+    take_away(container, name, &dir).map(|()| true)
+}
+
+fn take_away(container: &Dir, name: &str, dir: &Dir) -> Result<(), CgroupError> {
     // One that nobody is in may be a supervisor's who has made it and not yet locked it. Were it killed,
     // and this process ended before the directory is gone, nothing could ever be started in it.
-    if v2::can_kill(&dir) {
-        if v2::populated(&dir)? {
-            v2::kill(&dir)?;
+    if v2::can_kill(dir) {
+        if v2::populated(dir)? {
+            v2::kill(dir)?;
         }
     } else if !dir.processes()?.is_empty() {
         if dir.has("pids.max") {
             dir.write("pids.max", "0")?;
         }
-        v1::kill_listed(&dir)?;
+        v1::kill_listed(dir)?;
     }
-    remove_tree(container, name, &dir, Instant::now() + WITHIN, 0)?;
-    Ok(true)
+    remove_tree(container, name, dir, Instant::now() + WITHIN, 0)
 }
 
 #[cfg(test)]
