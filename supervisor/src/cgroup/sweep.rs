@@ -52,6 +52,11 @@ fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupErr
     };
     for name in container.children()? {
         let Some(id) = sandbox_of(&name).map(str::to_owned) else { continue };
+        // Owned in one hierarchy, owned in all: the look costs every start an open and a lock for each
+        // living sandbox, so it is made once.
+        if swept.living.contains(&id) {
+            continue;
+        }
         match reclaim(&container, &name) {
             Ok(true) => drop(swept.removed.insert(id)),
             Ok(false) => drop(swept.living.insert(id)),
