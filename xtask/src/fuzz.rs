@@ -28,6 +28,7 @@ const TARGETS: &[Target] = &[
         name: "profile",
         seeds: |file| is_in(file, "profiles", ".toml") || is_in(file, "examples", ".toml"),
     },
+    Target { name: "terminal", seeds: |file| is_in(file, FOLDER, ".txt") },
 ];
 
 /// Branch counters, and the operands of comparisons, for libFuzzer to learn from.

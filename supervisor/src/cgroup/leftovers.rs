@@ -20,7 +20,8 @@ const WITHIN: Duration = Duration::from_secs(2);
 /// No host nests cgroups deeper.
 const DEEPEST: usize = 32;
 
-/// Every group without an owner below the operator's parent, or anywhere where none is set; with `remove`, they are ended and removed, and otherwise only named.
+/// Every group without an owner below the operator's parent, or anywhere where none is set; with
+/// `remove` they are ended and removed, and otherwise only named.
 ///
 /// # Errors
 /// Where `/proc` cannot be read. What a single group answers is among [`Swept::failed`].

@@ -1,9 +1,9 @@
 //! What every run needs and no profile decides, made in a thread of its own while the profile is read
 //! and the host looked at: by what right sandboxes are made, tried where it is not root's; for root an
 //! empty network namespace, which takes the kernel half a millisecond; and the shim in sealed memory.
-//! After that the thread of root's sweeps up what killed supervisors left, which
-//! nobody waits for: the end of this process ends it, and the next one goes on. For as long as the
-//! supervisor itself may hang in a call it looks at the clock, see [`deadline`].
+//! After that it sweeps up, for root, what killed supervisors left, which nobody waits for: the end of
+//! this process ends it, and the next one goes on. For as long as the supervisor itself may hang in a
+//! call it looks at the clock, see [`deadline`].
 
 use super::deadline::{self, MARGIN, START_WITHIN};
 use super::error::StartError;

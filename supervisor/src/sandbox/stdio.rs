@@ -1,10 +1,11 @@
 //! Standard input, output and error of the command.
 //!
 //! Pipes and sockets pass through; of a pipe only the mode is widened, see [`open_by_name`]. A terminal
-//! never passes: what stands for it is decided in the plan, and carried by `terminal::console`. A regular file passes as input only, for reading; one that is open for both is
-//! opened again. As output it does not pass: whoever holds a descriptor of it can seek, truncate and
-//! read back what was there before, so the command gets a pipe and the supervisor writes the file.
-//! A directory would be a way into the host's tree, and is refused.
+//! never passes: what stands for it is decided in the plan, and carried by `terminal::console`. A
+//! regular file passes as input only, for reading; one that is open for both is opened again. As output
+//! it does not pass: whoever holds a descriptor of it can seek, truncate and read back what was there
+//! before, so the command gets a pipe and the supervisor writes the file. A directory would be a way
+//! into the host's tree, and is refused.
 
 use super::error::StartError;
 use crate::terminal::console::Pipes;

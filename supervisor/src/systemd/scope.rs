@@ -42,7 +42,7 @@ pub fn enter(own: &str) -> std::result::Result<(), NoScope> {
         Answer::Refused(name, words) => Err(NoScope {
             what: format!("systemd refuses a scope: {words} ({name})"),
             remedy: String::from(
-                "run it as a service with Delegate=yes: see examples/systemd, or look into `journalctl -b`",
+                "run it as a service with Delegate=yes in its [Service], or see why systemd refuses: journalctl -b",
             ),
         }),
     }

@@ -274,4 +274,5 @@ const fn following(byte: u8) -> u8 {
 }
 
 #[cfg(test)]
+#[path = "filter/tests.rs"] // also where this file is a module of the fuzz target
 mod tests;
