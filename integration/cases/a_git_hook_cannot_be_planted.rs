@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use sandboxd_integration::{By, Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Need, Outside};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
@@ -14,6 +14,7 @@ use std::process::Command;
 /// The mount view alone promises this: for Landlock the repository is one writable tree.
 pub(crate) const CASE: Case = Case {
     rows: &["F15", "F16", "F17", "E5"],
+    needs: &[Need::Program("/usr/bin/git")],
     outside,
     probes: &[("plant", plant)],
     by: By::Anybody,

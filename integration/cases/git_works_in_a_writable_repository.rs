@@ -10,7 +10,7 @@ use std::process::Command;
 
 pub(crate) const CASE: Case = Case {
     rows: &["F13", "F15"],
-    needs: &[Need::Program("/usr/bin/env")],
+    needs: &[Need::Program("/usr/bin/git")],
     outside,
     by: By::Anybody,
     ..Case::NEW

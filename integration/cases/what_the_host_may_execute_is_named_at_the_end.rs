@@ -2,12 +2,13 @@
 //! piece of it, in words and in the result.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{By, Case, Inside, Outside};
+use sandboxd_integration::{By, Case, Inside, Need, Outside};
 use std::fs;
 use std::os::unix::fs::symlink;
 
 pub(crate) const CASE: Case = Case {
     rows: &["F18", "F30", "E5"],
+    needs: &[Need::Program("/usr/bin/git")],
     outside,
     probes: &[("plant", plant)],
     by: By::Anybody,

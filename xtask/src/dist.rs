@@ -56,12 +56,7 @@ pub(crate) fn check(tree: &Tree) -> Result<()> {
 
 /// Builds the product and makes both, below `target/dist`.
 pub(crate) fn make(tree: &Tree) -> Result<Made> {
-    process::run(process::cargo(&tree.root).args([
-        "build",
-        "--locked",
-        "--release",
-        "-psandboxd",
-    ]))?;
+    tree.release()?;
     pack(tree, &tree.target.join("dist"))
 }
 

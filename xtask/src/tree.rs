@@ -37,6 +37,17 @@ impl Tree {
         Ok(Self { root, target })
     }
 
+    /// Builds the product as it ships, which CI does once for whoever asks, and says where it lies.
+    pub(crate) fn release(&self) -> Result<PathBuf> {
+        process::run(process::cargo(&self.root).args([
+            "build",
+            "--locked",
+            "--release",
+            "-psandboxd",
+        ]))?;
+        Ok(self.released("sandboxd"))
+    }
+
     /// Where the release build of a program lies: below the target that `.cargo/config.toml` names.
     pub(crate) fn released(&self, program: &str) -> PathBuf {
         self.target.join(process::TARGET).join("release").join(program)

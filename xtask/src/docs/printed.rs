@@ -11,14 +11,7 @@ const SHELLS: &[(&str, &str)] =
     &[("bash", "sandboxd.bash"), ("fish", "sandboxd.fish"), ("zsh", "_sandboxd")];
 
 pub(super) fn add(tree: &Tree, pages: &mut Pages) -> Result<()> {
-    // The same build as the tests', so that CI makes it once.
-    process::run(process::cargo(&tree.root).args([
-        "build",
-        "--locked",
-        "--release",
-        "-psandboxd",
-    ]))?;
-    let sandboxd = tree.released("sandboxd");
+    let sandboxd = tree.release()?;
     for (shell, file) in SHELLS {
         let text = process::output(Command::new(&sandboxd).args(["completions", shell]))?;
         ensure!(text.contains("sandboxd"), "the completions for {shell} are empty");
