@@ -138,7 +138,7 @@ pub fn explained(Refused { step, errno }: Refused, clues: &Clues) -> (String, St
 /// How root lets one program use user namespaces where AppArmor restricts them.
 fn apparmor_remedy(program: &str) -> String {
     format!(
-        "printf '%s\\n' 'abi <abi/4.0>,' 'include <tunables/global>' 'profile sandboxd {program} flags=(unconfined) {{ userns, }}' | sudo tee /etc/apparmor.d/sandboxd && sudo apparmor_parser -r /etc/apparmor.d/sandboxd (the packages bring this file for /usr/bin/sandboxd); or run sandboxd as root"
+        "printf '%s\\n' 'abi <abi/4.0>,' 'include <tunables/global>' 'profile sandboxd {program} flags=(unconfined) {{ userns, }}' | sudo tee /etc/apparmor.d/sandboxd && sudo apparmor_parser -r /etc/apparmor.d/sandboxd (the Debian package has this file for /usr/bin/sandboxd, in /usr/share/sandboxd/apparmor); or run sandboxd as root"
     )
 }
 
