@@ -1,0 +1,211 @@
+//! How a plan becomes the bytes of the sealed memfd, and what must fit together in it.
+
+use crate::{BrokerPlan, VERSION};
+use alloc::{
+    collections::BTreeSet,
+    format,
+    string::{String, ToString as _},
+    vec::Vec,
+};
+use core::fmt;
+
+/// The most bytes a plan may take.
+pub const MOST: usize = 16 << 20;
+
+/// Why bytes are not a plan that the broker obeys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireError(pub String);
+
+impl fmt::Display for WireError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for WireError {}
+
+/// The plan as bytes.
+///
+/// # Errors
+/// Where the plan takes more than [`MOST`] bytes.
+pub fn encode(plan: &BrokerPlan) -> Result<Vec<u8>, WireError> {
+    let bytes = serde_json::to_vec(plan).map_err(|error| WireError(error.to_string()))?;
+    bounded(&bytes)?;
+    Ok(bytes)
+}
+
+/// The plan in these bytes.
+///
+/// # Errors
+/// Where they are too many, not a plan, have a field too many or too few, are of another version, or
+/// name somebody whom the plan does not have.
+pub fn decode(bytes: &[u8]) -> Result<BrokerPlan, WireError> {
+    bounded(bytes)?;
+    let plan: BrokerPlan =
+        serde_json::from_slice(bytes).map_err(|error| WireError(error.to_string()))?;
+    if plan.version != VERSION {
+        return Err(WireError(format!(
+            "plan version {}; this broker knows {VERSION}",
+            plan.version
+        )));
+    }
+    whole(&plan)?;
+    Ok(plan)
+}
+
+fn bounded(bytes: &[u8]) -> Result<(), WireError> {
+    if bytes.len() > MOST {
+        return Err(WireError(format!("the plan takes {} bytes; {MOST} fit", bytes.len())));
+    }
+    Ok(())
+}
+
+/// Each name stands for one thing, and each edge joins two that are there.
+fn whole(plan: &BrokerPlan) -> Result<(), WireError> {
+    let twice = |what: &str, name: &str| Err(WireError(format!("{what} {name} is there twice")));
+    let (mut callers, mut callees, mut edges) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for caller in &plan.callers {
+        if !callers.insert(&caller.name) {
+            return twice("caller", caller.name.as_str());
+        }
+    }
+    for callee in &plan.callees {
+        if !callees.insert(&callee.name) {
+            return twice("callee", callee.name.as_str());
+        }
+    }
+    for edge in &plan.edges {
+        if !callers.contains(&edge.caller) {
+            return Err(WireError(format!("edge {} has no caller {}", edge.name, edge.caller)));
+        }
+        if !callees.contains(&edge.callee) {
+            return Err(WireError(format!("edge {} has no callee {}", edge.name, edge.callee)));
+        }
+        if !edges.insert((&edge.caller, &edge.name)) {
+            return twice("edge", &format!("{} of {}", edge.name, edge.caller));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Approval, Bound, Breaker, Bytes, Callee, Caller, Durability, Edge, Instances, Instructions,
+        Limits, Millis, Name, Pinning, Quarantine, Queue, Rate, Reach, Repeats, Speaks,
+    };
+    use alloc::vec;
+
+    const RATE: Rate = Rate::Per { count: 600, period: Millis(60_000), burst: 60 };
+
+    fn reach() -> Reach {
+        Reach { tools: vec![], resources: vec![], prompts: vec![], methods: vec![] }
+    }
+
+    fn callee() -> Callee {
+        Callee {
+            name: Name::try_from("fs").unwrap(),
+            speaks: Speaks::Mcp,
+            serves: reach(),
+            instances: Instances::PerCaller,
+            rate: RATE,
+            in_flight: Bound::AtMost(32),
+            breaker: Breaker {
+                window: Millis(30_000),
+                percent: 50,
+                calls: 10,
+                consecutive: 5,
+                first: Millis(5000),
+                longest: Millis(60_000),
+            },
+            pinning: Pinning::FirstUse(vec![]),
+            stray_lines: 100,
+            grace: Millis(5000),
+        }
+    }
+
+    fn edge() -> Edge {
+        Edge {
+            name: Name::try_from("fs").unwrap(),
+            caller: Name::try_from("health").unwrap(),
+            callee: Name::try_from("fs").unwrap(),
+            reach: reach(),
+            arguments: vec![],
+            rate: RATE,
+            in_flight: Bound::AtMost(8),
+            queue: Queue { length: 32, wait: Millis(2000) },
+            deadline: Millis(60_000),
+            max_request: Bytes(1 << 20),
+            max_result: Bytes(1 << 24),
+            approval: Approval::Never,
+            durability: Durability::Grouped,
+            reverse: vec![],
+            roots: vec![],
+            instructions: Instructions::Dropped,
+            repeats: Repeats { most: Bound::AtMost(20), window: Millis(60_000) },
+        }
+    }
+
+    fn plan() -> BrokerPlan {
+        BrokerPlan {
+            version: VERSION,
+            id: "health-1".into(),
+            generation: 1,
+            limits: Limits {
+                rate: RATE,
+                in_flight: Bound::AtMost(256),
+                hops: 4,
+                strikes: 3,
+                progress: RATE,
+            },
+            callers: vec![Caller {
+                name: Name::try_from("health").unwrap(),
+                rate: RATE,
+                lists: RATE,
+                connections: 16,
+                calls: Bound::Unlimited,
+                quarantine: Quarantine {
+                    denials: 5,
+                    window: Millis(60_000),
+                    length: Millis(60_000),
+                },
+            }],
+            callees: vec![callee()],
+            edges: vec![edge()],
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_the_same() {
+        assert_eq!(decode(&encode(&plan()).unwrap()).unwrap(), plan());
+    }
+
+    #[test]
+    fn a_plan_of_another_version_or_shape_is_refused() {
+        let text = String::from_utf8(encode(&plan()).unwrap()).unwrap();
+        let other = text.replacen("\"version\":1", "\"version\":2", 1);
+        assert!(decode(other.as_bytes()).unwrap_err().0.contains("version 2"));
+        let more = text.replacen("\"generation\"", "\"new\":1,\"generation\"", 1);
+        assert!(decode(more.as_bytes()).is_err());
+        let less = text.replacen("\"generation\":1,", "", 1);
+        assert!(decode(less.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_edge_joins_two_that_are_there() {
+        type Change = fn(&mut BrokerPlan);
+        let changes: [(Change, &str); 4] = [
+            (|plan| plan.callees.clear(), "no callee fs"),
+            (|plan| plan.callers.clear(), "no caller health"),
+            (|plan| plan.edges.push(edge()), "is there twice"),
+            (|plan| plan.callees.push(callee()), "callee fs is there twice"),
+        ];
+        for (change, says) in changes {
+            let mut plan = plan();
+            change(&mut plan);
+            let bytes = encode(&plan).unwrap();
+            assert!(decode(&bytes).unwrap_err().0.contains(says), "{says}");
+        }
+    }
+}
