@@ -161,8 +161,8 @@ impl<'a> Sandbox<'a> {
     /// Where `sandboxd` cannot be executed, or the kernel does not let its calls be watched.
     pub fn stepped(mut self, decide: impl FnMut(&Step) -> Then) -> Result<Run> {
         self.launch.stepped = true;
-        let running = self.start()?;
-        steps::follow(running.pid(), decide)?;
+        let mut running = self.start()?;
+        steps::follow(running.pid(), || running.lives().map(drop), decide)?;
         running.wait()
     }
 

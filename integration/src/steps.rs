@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// Who makes a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,19 +51,34 @@ pub enum Then {
 }
 
 /// How long nothing may happen.
-const SILENCE: u16 = 60_000;
+const SILENCE: Duration = Duration::from_secs(60);
 
-/// Follows a launched process and whatever it starts until all of them have ended.
-pub(crate) fn follow(launched: Pid, mut decide: impl FnMut(&Step) -> Then) -> Result<()> {
+/// Milliseconds after which it is looked whether the launched process has ended.
+const LOOK_AGAIN: u16 = 50;
+
+/// Follows a launched process and whatever it starts until all of them have ended. `reap` waits for it
+/// without waiting: before Linux 6.11 a process that nobody has waited for still counts as watched.
+pub(crate) fn follow(
+    launched: Pid,
+    mut reap: impl FnMut() -> Result<()>,
+    mut decide: impl FnMut(&Step) -> Then,
+) -> Result<()> {
     let listener = take_listener(launched)?;
     kill(launched, Signal::SIGCONT)?;
+    let mut silent_since = Instant::now();
     loop {
         let mut ready = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        let count = match poll(&mut ready, PollTimeout::from(SILENCE)) {
+        let count = match poll(&mut ready, PollTimeout::from(LOOK_AGAIN)) {
             Err(Errno::EINTR) => continue,
             polled => polled.context("poll the listener")?,
         };
-        ensure!(count > 0, "for {SILENCE} ms the run neither made a call nor ended");
+        if count == 0 {
+            let silent = silent_since.elapsed();
+            ensure!(silent < SILENCE, "for {silent:?} the run neither made a call nor ended");
+            reap()?;
+            continue;
+        }
+        silent_since = Instant::now();
         let events = ready.first().and_then(PollFd::revents).unwrap_or(PollFlags::empty());
         if !events.contains(PollFlags::POLLIN) {
             return Ok(());
