@@ -1,7 +1,7 @@
 //! What this host offers to the cases, for whoever holds it against what was expected of it.
 
 use crate::raw;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use serde::Serialize;
 use std::path::Path;
@@ -53,6 +53,17 @@ fn pidfd_process_group() -> bool {
     let pidfd = pidfd.cast_unsigned();
     let asked = raw::call_numbers(libc::SYS_pidfd_send_signal, &[pidfd, 0, 0, PROCESS_GROUP]);
     asked != Err(Errno::EINVAL)
+}
+
+/// Whether this kernel is at least `major.minor`.
+///
+/// # Errors
+/// Where the release does not begin with two numbers.
+pub fn kernel_is_since(major: u32, minor: u32) -> Result<bool> {
+    let release = read("/proc/sys/kernel/osrelease")?;
+    let mut parts = release.split(['.', '-']);
+    let mut number = || anyhow::Ok(parts.next().context("a release")?.parse::<u32>()?);
+    Ok((number()?, number()?) >= (major, minor))
 }
 
 fn read(path: &str) -> io::Result<String> {

@@ -81,7 +81,7 @@ pub(crate) fn living(outside: &Outside, own: u32) -> Result<Vec<(i32, String)>> 
 }
 
 /// Takes in children that ended, the adopted ones among them.
-fn reap() -> Result<()> {
+pub(crate) fn reap() -> Result<()> {
     loop {
         match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),

@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`faults`], [`steps`], [`injected`],
-//! [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], `facts`.
+//! [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,7 +14,7 @@
 
 mod alone;
 pub mod case;
-mod facts;
+pub mod facts;
 pub mod faults;
 pub mod injected;
 pub mod inside;

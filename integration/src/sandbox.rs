@@ -2,7 +2,7 @@
 
 use crate::launch::{Launch, RESULT_FD};
 use crate::steps::{self, Step, Then};
-use crate::{Fault, Outside, Run, Terminal, patience};
+use crate::{Fault, Outside, Run, Terminal, left, patience};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -162,7 +162,10 @@ impl<'a> Sandbox<'a> {
     pub fn stepped(mut self, decide: impl FnMut(&Step) -> Then) -> Result<Run> {
         self.launch.stepped = true;
         let mut running = self.start()?;
-        steps::follow(running.pid(), || running.lives().map(drop), decide)?;
+        let launched = running.pid();
+        // No other child of the case's ends meanwhile, but for those that it adopts.
+        let reap = || if running.lives()? { Ok(()) } else { left::reap() };
+        steps::follow(launched, reap, decide)?;
         running.wait()
     }
 

@@ -38,7 +38,7 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
             "not even the supervisor may walk there (a FUSE or NFS mount?): grant another path"
         }
         (Stage::Root, Call::MountSetattr, Errno::INVAL) => {
-            "this file system cannot be idmapped: set [command].user to the owner of the folder, or move the folder to ext4, xfs, btrfs or tmpfs"
+            "this file system cannot be idmapped: set [command].user to the owner of the folder, or move the folder to ext4, xfs, btrfs, or tmpfs of Linux 6.3 or later"
         }
         (Stage::Root, Call::Stat, Errno::NOTDIR | Errno::ISDIR) => {
             "the path changed while the sandbox was being started: run again, and if it happens again, look who changes it"
