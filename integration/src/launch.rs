@@ -2,7 +2,7 @@
 //! the process that executes it can arrange.
 
 use crate::who::Player;
-use crate::{Fault, faults, raw};
+use crate::{Container, Fault, container, faults, raw};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -30,6 +30,8 @@ pub(crate) struct Launch {
     pub(crate) streams: Vec<i32>,
     /// Signals that are ignored.
     pub(crate) ignored: Vec<i32>,
+    /// Whether it is as inside a container.
+    pub(crate) container: Option<Container>,
 }
 
 pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
@@ -59,6 +61,9 @@ pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
     }
     if !how.faults.is_empty() {
         faults::install(&how.faults).context("the faults")?;
+    }
+    if let Some(container) = how.container {
+        container::enter(container).context("a container")?;
     }
     if how.stepped {
         faults::listen().context("the listener")?;

@@ -4,8 +4,8 @@
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
-//! `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`faults`], [`steps`], [`injected`],
-//! [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], [`facts`].
+//! `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`], [`steps`],
+//! [`injected`], [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -14,6 +14,7 @@
 
 mod alone;
 pub mod case;
+pub mod container;
 pub mod facts;
 pub mod faults;
 pub mod injected;
@@ -35,6 +36,7 @@ pub mod trial;
 pub mod who;
 
 pub use case::{Case, Named, Need};
+pub use container::Container;
 pub use faults::Fault;
 pub use inside::Inside;
 pub use observers::{Canary, Listener, Victim};

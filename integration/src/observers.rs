@@ -87,6 +87,17 @@ impl Victim {
         sleep.spawn().map(Self).context("/bin/sleep")
     }
 
+    /// Starts it as this user.
+    ///
+    /// # Errors
+    /// Where no process can be made.
+    pub fn start_as(uid: u32) -> Result<Self> {
+        use std::os::unix::process::CommandExt as _;
+        let mut sleep = Command::new("/bin/sleep");
+        sleep.arg("600").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        sleep.uid(uid).gid(uid).spawn().map(Self).context("/bin/sleep")
+    }
+
     /// Its number on the host.
     #[must_use]
     pub fn pid(&self) -> u32 {

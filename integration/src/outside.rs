@@ -1,7 +1,7 @@
 //! The observer's side: a folder of its own, and the sandboxes it starts.
 
 use crate::who::Player;
-use crate::{Canary, Named, Sandbox};
+use crate::{Canary, Container, Named, Sandbox};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -130,6 +130,32 @@ impl Outside {
         fs::create_dir(&folder)?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         Ok(folder)
+    }
+
+    /// Where the probe is for sandboxes in a container.
+    pub(crate) fn probe_in_a_container(&self) -> PathBuf {
+        self.dir.join("bin/probe")
+    }
+
+    /// Lets the user of a container reach what a run needs: the product and the probe, which may lie in
+    /// somebody's home, a place for temporary files, and the folder of the run. Where `sandboxd` is.
+    pub(crate) fn contain(&self, run: &Path, container: Container) -> Result<PathBuf> {
+        let bin = self.dir.join("bin");
+        let product = bin.join("sandboxd");
+        if !bin.exists() {
+            fs::create_dir(&bin)?;
+            fs::copy(crate::sandbox::product()?, &product)?;
+            fs::copy(std::env::current_exe()?, self.probe_in_a_container())?;
+        }
+        fs::set_permissions(self.dir.join("tmp"), fs::Permissions::from_mode(0o1777))?;
+        chown(run, Some(container.uid()), Some(container.uid()))?;
+        Ok(product)
+    }
+
+    /// A user of a container whose uid nobody else has.
+    #[must_use]
+    pub const fn user(&self) -> Container {
+        Container::User(self.uids.0 + 7)
     }
 
     /// Adds to what is printed where the case fails.

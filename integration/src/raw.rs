@@ -128,6 +128,20 @@ pub fn filter(program: &mut [libc::sock_filter], listener: bool) -> io::Result<i
     Ok(Errno::result(answer)?)
 }
 
+/// Drops a capability from the bounding set of this process, by its number; one that is none is dropped
+/// already.
+///
+/// # Errors
+/// `EPERM` without `CAP_SETPCAP`.
+pub fn drop_from_bounding_set(capability: u32) -> io::Result<()> {
+    // SAFETY: prctl(2) with PR_CAPBSET_DROP takes integers.
+    let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, u64::from(capability), 0, 0, 0) };
+    match Errno::result(dropped) {
+        Ok(_) | Err(Errno::EINVAL) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// A copy of a descriptor of another process, pidfd_getfd(2).
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::launch::{Launch, RESULT_FD};
 use crate::steps::{self, Step, Then};
-use crate::{Fault, Outside, Run, Terminal, left, patience};
+use crate::{Container, Fault, Outside, Run, Terminal, left, patience};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -142,6 +142,13 @@ impl<'a> Sandbox<'a> {
         self
     }
 
+    /// As inside a container that allows no namespaces. The probe is where it is, because nothing can be
+    /// shown elsewhere.
+    pub fn container(mut self, container: Container) -> Self {
+        self.launch.container = Some(container);
+        self
+    }
+
     /// A call that is made to fail, in the supervisor and in the shim.
     pub fn fault(mut self, fault: Fault) -> Self {
         self.launch.faults.push(fault);
@@ -183,8 +190,11 @@ impl<'a> Sandbox<'a> {
     /// Where `sandboxd` cannot be executed.
     pub fn start(self) -> Result<Running<'a>> {
         let folder = self.outside.next_run()?;
+        let program = match self.launch.container {
+            None => self.program.clone().map_or_else(product, Ok)?,
+            Some(container) => self.outside.contain(&folder, container)?,
+        };
         let words = self.words(&folder)?;
-        let program = self.program.clone().map_or_else(product, Ok)?;
         self.launch(folder, &program, &words)
     }
 
@@ -253,9 +263,13 @@ impl<'a> Sandbox<'a> {
             words.extend(["--receipt".into(), receipt.into()]);
         }
         if self.shows_probe && !self.command.is_empty() {
-            let own = std::env::current_exe()?;
-            words.push("--bind".into());
-            words.push(format!("{}:{PROBE}:execute", own.display()).into());
+            if self.launch.container.is_some() {
+                words.extend(["--execute".into(), self.outside.probe_in_a_container().into()]);
+            } else {
+                let own = std::env::current_exe()?;
+                words.push("--bind".into());
+                words.push(format!("{}:{PROBE}:execute", own.display()).into());
+            }
         }
         if self.waives {
             words.extend(self.outside.waivers().iter().map(OsString::from));
@@ -263,7 +277,12 @@ impl<'a> Sandbox<'a> {
         words.extend(self.options.iter().cloned());
         if !self.command.is_empty() {
             words.push("--".into());
+            let at = words.len();
             words.extend(self.command.iter().cloned());
+            let own = self.shows_probe && self.launch.container.is_some();
+            if let Some(first) = words.get_mut(at).filter(|_| own) {
+                *first = self.outside.probe_in_a_container().into();
+            }
         }
         Ok(words)
     }

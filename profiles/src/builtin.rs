@@ -49,6 +49,11 @@ const ALL: &[Builtin] = &[
         description: "builds and tests the folder it is run in; any failure to protect stops it",
         text: include_str!("../builtin/ci-job.toml"),
     },
+    Builtin {
+        name: "container",
+        description: "inside a container that allows no namespaces: Landlock and seccomp alone",
+        text: include_str!("../builtin/container.toml"),
+    },
 ];
 
 /// All of them.

@@ -3,7 +3,7 @@
 //! Nothing in this crate looks at the host; `resolve` sees it only through these
 //! values, so that every kernel can be tried on every kernel.
 
-use sandboxd_plan::HostPath;
+use sandboxd_plan::{HostPath, Resource};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,12 @@ pub struct HostFacts {
     pub cgroup_gaps: BTreeMap<Controller, Gap>,
     /// By what right sandboxes are made here.
     pub privilege: Privilege,
+    /// Who `sandboxd` itself is, and what it can give up.
+    pub own: Own,
+    /// Whether keyctl(2) is answered, and not refused by a filter around the supervisor.
+    pub keyrings: bool,
+    /// Whether clone3(2) is answered, which alone starts a process in a v2 cgroup.
+    pub clone3: bool,
     /// Whether `vm.memfd_noexec` exists (kernel 6.3) and so a sandbox can forbid fileless execution.
     pub memfd_noexec: bool,
     /// The highest system call number this kernel implements.
@@ -27,6 +33,9 @@ pub struct HostFacts {
     /// Hard limits of the supervisor, which a sandbox cannot exceed without `CAP_SYS_RESOURCE`:
     /// `None` where there is none.
     pub open_files_max: Option<u64>,
+    /// Other hard limits of the supervisor that a sandbox cannot exceed: those that are not
+    /// `RLIM_INFINITY`, where there is no `CAP_SYS_RESOURCE`.
+    pub hard_limits: BTreeMap<Resource, u64>,
     /// Users of the host by name: uid and primary gid.
     pub users: BTreeMap<String, (u32, u32)>,
     /// Who runs `sandboxd`: the real uid and gid, or under sudo those of the caller.
@@ -85,6 +94,19 @@ pub enum Privilege {
         /// What to do.
         remedy: String,
     },
+}
+
+/// The process that `sandboxd` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Own {
+    /// Its uid.
+    pub uid: u32,
+    /// Its gid.
+    pub gid: u32,
+    /// Whether it can leave its groups: `CAP_SETGID`.
+    pub leaves_groups: bool,
+    /// Whether it can empty the bounding set: `CAP_SETPCAP`.
+    pub empties_bounding: bool,
 }
 
 /// Landlock as the kernel tells it.
@@ -281,4 +303,7 @@ pub struct Lease {
     pub uid: u32,
     /// The uid, and gid, of init: never the command's, but for sandboxes made without root.
     pub init_uid: u32,
+    /// A folder that is made for this run alone, by a name that nobody can guess, and removed after it.
+    /// Only for sandboxes without a view of their own, whose temporary files lie in it.
+    pub folder: HostPath,
 }

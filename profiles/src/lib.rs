@@ -30,7 +30,7 @@ pub use overrides::Overrides;
 pub use place::{Base, Folders, Place};
 pub use problem::Problem;
 pub use quantity::Amount;
-pub use resolve::{Invocation, Stream, resolve};
+pub use resolve::{IN_A_CONTAINER, Invocation, Stream, resolve};
 pub use resolved::{Escape, Outside, Resolved, Wire};
 pub use schema::Profile;
 pub use schema::json::schema;

@@ -13,6 +13,17 @@ pub struct Resolved {
     pub outside: Outside,
     /// What the operator allowed this host to lack.
     pub waived: Vec<Waived>,
+    /// Layers that a sandbox has elsewhere and this one has not, because of the profile's `isolation`.
+    pub absent: Vec<Absent>,
+}
+
+/// A layer that is not there, because the profile chose so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// Its name in the receipt.
+    pub layer: String,
+    /// What follows, in words.
+    pub what: String,
 }
 
 /// What the supervisor does around the shim.
@@ -37,6 +48,9 @@ pub struct Outside {
     pub pinned: Option<Pinned>,
     /// The writable trees, looked through after the run for what the host may later execute.
     pub watched: Vec<Watched>,
+    /// The folder to make for the command's temporary files, with what lies in it; nothing where they
+    /// lie in a view of its own.
+    pub private: Option<Private>,
 }
 
 /// What one of the command's standard streams is.
@@ -121,6 +135,21 @@ pub struct Pinned {
     pub path: HostPath,
     /// Lower-case hexadecimal SHA-256.
     pub sha256: String,
+}
+
+/// A folder of one run, outside of every view.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Private {
+    /// Where; nothing is there yet.
+    pub folder: HostPath,
+    /// The folders in it that the command may write.
+    pub scratch: Vec<HostPath>,
+    /// A file in it that everybody may read and write, but for Landlock.
+    pub canary: HostPath,
+    /// Owner of all of it.
+    pub uid: u32,
+    /// Group of all of it.
+    pub gid: u32,
 }
 
 /// A tree the command may write.

@@ -1,7 +1,7 @@
 //! What the supervisor must look at on the host before a profile can be resolved.
 
 use crate::resolve::{dangers, masks};
-use crate::schema::{Access, Mode, Profile, Protect};
+use crate::schema::{Access, Isolation, Mode, Profile, Protect};
 use sandboxd_plan::HostPath;
 use std::collections::BTreeSet;
 
@@ -22,6 +22,7 @@ pub fn wanted(profile: &Profile) -> Wanted {
     let mut wanted = Wanted::default();
     let files = &profile.files;
     let folders = &profile.folders;
+    // Without a view nothing is held, but what is there is remembered, and named where it changes.
     let protect = !matches!(files.protect.as_ref().map(|word| &word.value), Some(Protect::Off(_)));
     let limits = &profile.limits;
     let throttled = [&limits.io_read, &limits.io_write]
@@ -35,7 +36,10 @@ pub fn wanted(profile: &Profile) -> Wanted {
             continue;
         };
         // Refused at once, not after a search of the whole host.
-        if protect && access == Access::Write && !dangers::is_never_granted(&from, access) {
+        if protect
+            && access == Access::Write
+            && !dangers::is_never_granted(&from, access, profile.isolation())
+        {
             wanted.writable.insert(from.clone());
         }
         wanted.paths.insert(from.clone());
@@ -63,7 +67,10 @@ pub fn wanted(profile: &Profile) -> Wanted {
         let resolver = masks::RESOLVER.iter();
         wanted.paths.extend(resolver.filter_map(|path| HostPath::try_from(*path).ok()));
     }
-    let masks = masks::HIDDEN.iter().chain(masks::READ_ONLY);
+    let masks = match profile.isolation() {
+        Isolation::Namespaces => masks::HIDDEN.iter().chain(masks::READ_ONLY),
+        Isolation::Landlock => masks::SHARED.iter().chain(&[]),
+    };
     wanted.paths.extend(masks.filter_map(|path| HostPath::try_from(*path).ok()));
     wanted
 }

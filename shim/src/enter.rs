@@ -41,7 +41,7 @@ pub(crate) fn enter() -> Result<Infallible, Failure> {
     named(Stage::Terminal, c"terminal")?;
     let wired = terminal::open(limited, plan.terminal.as_ref(), plan.command.identity)?;
     named(Stage::Split, c"split")?;
-    match split::split(wired, &plan.exec)? {
+    match split::split(wired, &plan)? {
         Side::Init(half, command) => {
             let sealed = confine(half, &plan.init, c"sandboxd-init")?;
             init::ready(sealed, command)

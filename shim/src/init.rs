@@ -1,16 +1,19 @@
-//! PID 1 of the sandbox: it reaps, and it ends when the supervisor does.
+//! Init of the sandbox: it reaps, and it ends when the supervisor does.
 //!
 //! ```text
-//! ready --child changes state--> tell --exited or signaled--> _exit, and the kernel kills the rest
-//!   └------lifeline at its end--> _exit
+//! ready --child changes state--> exited or signaled --> end the rest, tell, _exit
+//!   └------lifeline at its end--> end the rest, _exit
 //! ```
+//!
+//! Where it is PID 1 of a pid namespace, its own end ends the rest. Where it is not, it kills whatever
+//! the command left, and goes only when nothing is left, see [`end_rest`].
 //!
 //! It reads nothing that the command can write: its only input is the kernel's word about its
 //! children and the end of the lifeline.
 
 use crate::failure::At;
 use crate::stages::seccomp::Sealed;
-use crate::stages::split::Command;
+use crate::stages::split::{Command, End};
 use core::convert::Infallible;
 use core::mem::MaybeUninit;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -28,12 +31,12 @@ const AT: At = At(Stage::Split);
 pub(crate) fn ready(_: Sealed, command: Command) -> Result<Infallible, Failure> {
     let lifeline =
         fds::inherited(sandboxd_plan::fds::LIFELINE).map_err(AT.errno(Call::Read, "lifeline"))?;
-    let Command { pid, pidfd, children } = command;
+    let Command { pid, end, pidfd, children } = command;
     hand_over(lifeline, &pidfd).map_err(AT.errno(Call::Sendmsg, "lifeline"))?;
     drop(pidfd);
     // The last word on the report socket is the command's: its end of file is the exec.
     drop(fds::take(sandboxd_plan::fds::REPORT).map_err(AT.errno(Call::Fcntl, "report"))?);
-    watch(lifeline, pid, &children).map_err(AT.errno(Call::Poll, "lifeline"))
+    watch(lifeline, pid, &children, &end).map_err(AT.errno(Call::Poll, "lifeline"))
 }
 
 fn hand_over(lifeline: BorrowedFd<'_>, pidfd: &OwnedFd) -> rustix::io::Result<()> {
@@ -52,6 +55,7 @@ fn watch(
     lifeline: BorrowedFd<'_>,
     command: Pid,
     children: &OwnedFd,
+    end: &End,
 ) -> rustix::io::Result<Infallible> {
     loop {
         let mut ready =
@@ -59,12 +63,13 @@ fn watch(
         retry_on_intr(|| poll(&mut ready, None))?;
         let [supervisor, child] = &ready;
         if !supervisor.revents().is_empty() {
-            // Nothing is ever sent to init, so this is the end of the supervisor.
+            // Nothing is ever sent to init, so this is the end of the supervisor, or its wish.
+            end_rest(end)?;
             process::exit(0);
         }
         if !child.revents().is_empty() {
             drain(children)?;
-            reap(lifeline, command)?;
+            reap(lifeline, command, end)?;
         }
     }
 }
@@ -79,7 +84,7 @@ fn drain(children: &OwnedFd) -> rustix::io::Result<()> {
 }
 
 /// Takes in every child that changed state: the command, and whatever it left behind.
-fn reap(lifeline: BorrowedFd<'_>, command: Pid) -> rustix::io::Result<()> {
+fn reap(lifeline: BorrowedFd<'_>, command: Pid, end: &End) -> rustix::io::Result<()> {
     let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
     loop {
         let (pid, status) = match retry_on_intr(|| wait(options)) {
@@ -91,10 +96,42 @@ fn reap(lifeline: BorrowedFd<'_>, command: Pid) -> rustix::io::Result<()> {
             continue;
         }
         if let Some(notice) = notice(status) {
-            tell(lifeline, notice)?;
             if matches!(notice, Notice::Exited(_) | Notice::Signaled(_)) {
+                end_rest(end)?;
+                tell(lifeline, notice)?;
                 process::exit(0);
             }
+            tell(lifeline, notice)?;
+        }
+    }
+}
+
+/// Kills all that is left, and waits until it is gone. Every orphan is a child of init's, so nothing is
+/// left once there is no child.
+///
+/// A fork is not done while SIGKILL is pending, fork(2), and the signal to everything is one step under
+/// the kernel's lock of its process table: no storm of forks gets past it.
+fn end_rest(end: &End) -> rustix::io::Result<()> {
+    loop {
+        match end {
+            End::Exit => return Ok(()),
+            End::Fenced => process::kill_everything()?,
+        }
+        if !reap_all()? {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits for one child, and takes in those that ended with it; whether there are any more.
+fn reap_all() -> rustix::io::Result<bool> {
+    let mut options = WaitOptions::empty();
+    loop {
+        match retry_on_intr(|| wait(options)) {
+            Ok(Some(_)) => options = WaitOptions::NOHANG,
+            Ok(None) => return Ok(true),
+            Err(Errno::CHILD) => return Ok(false),
+            Err(error) => return Err(error),
         }
     }
 }

@@ -3,10 +3,10 @@
 use crate::paths;
 use caps::{CapSet, Capability};
 use rustix::process::Resource;
-use sandboxd_kernel::landlock;
-use sandboxd_plan::HostPath;
+use sandboxd_kernel::{clone3_is_answered, keyring, landlock};
+use sandboxd_plan::{HostPath, Resource as Limited};
 use sandboxd_profiles::Wanted;
-use sandboxd_profiles::host::{CgroupFacts, HostFacts, LandlockFacts, Privilege};
+use sandboxd_profiles::host::{CgroupFacts, HostFacts, LandlockFacts, Own, Privilege};
 use std::collections::BTreeMap;
 
 /// What the privileged path needs, and what it needs it for.
@@ -57,11 +57,15 @@ pub fn probe(wanted: &Wanted, cgroups: CgroupFacts, privilege: Privilege) -> Hos
         cgroups,
         cgroup_gaps: BTreeMap::new(),
         privilege,
+        own: own(),
+        keyrings: keyring::is_answered(),
+        clone3: clone3_is_answered(),
         // Where the kernel does not answer it counts as there, and the stage that needs it finds out.
         memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec")
             .try_exists()
             .unwrap_or(true),
         open_files_max: rustix::process::getrlimit(Resource::Nofile).maximum,
+        hard_limits: hard_limits(),
         users: users(),
         invoker: invoker(),
         groups: groups(),
@@ -69,6 +73,37 @@ pub fn probe(wanted: &Wanted, cgroups: CgroupFacts, privilege: Privilege) -> Hos
         paths: paths::look(wanted),
         disks: paths::disks(wanted),
     }
+}
+
+/// This process.
+fn own() -> Own {
+    let have = caps::read(None, CapSet::Effective).unwrap_or_default();
+    let (uid, gid) = own_ids();
+    Own {
+        uid,
+        gid,
+        leaves_groups: have.contains(&Capability::CAP_SETGID),
+        empties_bounding: have.contains(&Capability::CAP_SETPCAP),
+    }
+}
+
+/// The limits that this process cannot raise for a sandbox, where it cannot.
+fn hard_limits() -> BTreeMap<Limited, u64> {
+    let have = caps::read(None, CapSet::Effective).unwrap_or_default();
+    if have.contains(&Capability::CAP_SYS_RESOURCE) {
+        return BTreeMap::new();
+    }
+    let limit = |resource| rustix::process::getrlimit(resource).maximum;
+    let all = [
+        (Limited::Core, Resource::Core),
+        (Limited::Cpu, Resource::Cpu),
+        (Limited::Fsize, Resource::Fsize),
+        (Limited::Memlock, Resource::Memlock),
+        (Limited::Msgqueue, Resource::Msgqueue),
+        (Limited::Nproc, Resource::Nproc),
+        (Limited::Sigpending, Resource::Sigpending),
+    ];
+    all.into_iter().filter_map(|(ours, kernels)| Some((ours, limit(kernels)?))).collect()
 }
 
 /// The capabilities of [`NEEDED`] that this process lacks.

@@ -8,12 +8,26 @@ use crate::resolved::{CgroupLimits, IoLimit};
 use std::collections::BTreeSet;
 
 impl Deciding<'_> {
+    /// Whether a process can be started in the cgroup.
+    pub(super) fn can_be_joined(&mut self) -> bool {
+        let v2 = matches!(self.host.cgroups, CgroupFacts::V2 { .. });
+        let joined = !v2 || self.host.clone3;
+        if !joined {
+            self.lacking(
+                "cgroup",
+                "memory, swap, cpus and processes are not limited: clone3(2) is refused here, \
+                 which alone starts a process in its cgroup",
+            );
+        }
+        joined
+    }
+
     /// The limits; nothing where there are no cgroups and the profile waives them.
     pub(super) fn cgroup(&mut self, processes: Option<u64>, shown: &Shown) -> Option<CgroupLimits> {
         if self.host.cgroups == CgroupFacts::None {
             let gap = self.host.cgroup_gaps.values().next();
             // Without root they are counted in the sandbox's own user namespace.
-            let what = if self.host.is_rootless() {
+            let what = if self.is_rootless() {
                 "memory, swap and cpus are not limited as a whole"
             } else {
                 "memory, swap, cpus and processes are not limited"

@@ -135,14 +135,15 @@ impl Deciding<'_> {
     /// Cleared first; then what sandboxd sets, what is passed, and what the profile sets.
     fn environment(&self, view: &View, invocation: &Invocation) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let env = &self.profile.env;
+        let user = self.user_name();
         let mut variables = BTreeMap::new();
         for (name, value) in [
             ("PATH", PATH),
             ("HOME", view.home.as_str()),
-            ("USER", "agent"),
-            ("LOGNAME", "agent"),
+            ("USER", user),
+            ("LOGNAME", user),
             ("SHELL", "/bin/sh"),
-            ("TMPDIR", "/tmp"),
+            ("TMPDIR", view.tmp.as_str()),
         ] {
             variables.insert(name.as_bytes().to_vec(), value.as_bytes().to_vec());
         }

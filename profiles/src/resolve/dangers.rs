@@ -1,6 +1,6 @@
 //! Grants that would hand over the host, or could.
 
-use crate::schema::Access;
+use crate::schema::{Access, Isolation};
 use sandboxd_plan::HostPath;
 
 /// What is wrong with granting a path, and what to do.
@@ -26,17 +26,29 @@ fn unless_reasoned(what: String) -> Danger {
 }
 
 /// Whether no profile may grant this, whatever its reason; the host need not be looked at then.
-pub(crate) fn is_never_granted(path: &HostPath, access: Access) -> bool {
-    danger(path, access, None).is_some_and(|danger| !danger.reasonable)
+pub(crate) fn is_never_granted(path: &HostPath, access: Access, isolation: Isolation) -> bool {
+    danger(path, access, isolation, None).is_some_and(|danger| !danger.reasonable)
 }
 
 /// What is dangerous about granting this path of the host.
-pub(super) fn danger(path: &HostPath, access: Access, home: Option<&HostPath>) -> Option<Danger> {
+pub(super) fn danger(
+    path: &HostPath,
+    access: Access,
+    isolation: Isolation,
+    home: Option<&HostPath>,
+) -> Option<Danger> {
     let is = |text: &str| path.as_str() == text;
     let within = |text: &str| HostPath::try_from(text).is_ok_and(|tree| path.is_within(&tree));
     let holds = |text: &str| HostPath::try_from(text).is_ok_and(|inner| inner.is_within(path));
     if is("/") {
         return Some(never("/ is the whole host".into(), "name the folders that are needed"));
+    }
+    // Without a view there is no other to be had.
+    if isolation == Isolation::Landlock && within("/proc") && access == Access::Read {
+        return Some(unless_reasoned(format!("{path} tells about everybody's processes")));
+    }
+    if isolation == Isolation::Landlock && within("/dev/shm") {
+        return Some(unless_reasoned(format!("{path} is shared with everybody here")));
     }
     if within("/proc") || within("/dev") {
         let remedy = "remove it: the sandbox has a /proc and a /dev of its own";

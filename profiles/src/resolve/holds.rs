@@ -83,6 +83,9 @@ impl Tree {
 impl Deciding<'_> {
     /// Every hold the profile asks for.
     pub(super) fn holds(&mut self, shown: &Shown) -> Holds {
+        if self.is_bare() {
+            return self.unheld(shown);
+        }
         let mut holds = Holds::default();
         for hole in &self.profile.files.hide {
             self.hide(hole, shown, &mut holds);

@@ -8,7 +8,10 @@ use sandboxd_plan::{Groups, Identity};
 impl Deciding<'_> {
     /// The ids of the command.
     pub(super) fn identity(&mut self) -> Identity {
-        if self.host.is_rootless() {
+        if self.is_bare() {
+            return self.own_identity();
+        }
+        if self.is_rootless() {
             return self.callers_identity();
         }
         let groups = Groups::Emptied;
@@ -78,7 +81,8 @@ impl Deciding<'_> {
 
     /// Who init is, which stays as PID 1: somebody else than the command, where root can make it so.
     pub(super) fn init(&self, command: Identity) -> Identity {
-        if self.host.is_rootless() {
+        // Without a pid namespace init has to be able to kill it.
+        if self.is_rootless() || self.is_bare() {
             return command;
         }
         let uid = self.lease.init_uid;

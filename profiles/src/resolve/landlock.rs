@@ -4,12 +4,12 @@
 //! processes of one sandbox reach each other's sockets without it, and a socket of the host's that
 //! happens to lie in a writable tree is a way out.
 
-use super::Deciding;
 use super::trees::{Shown, Tree};
 use super::view::{View, fixed};
+use super::{Deciding, masks};
 use crate::schema::Mode;
 use landlock::{ABI, Access as _, AccessFs, AccessNet, BitFlags, Scope, make_bitflags};
-use sandboxd_plan::{JailPath, Kind, Landlock, PathRule};
+use sandboxd_plan::{Ending, JailPath, Kind, Landlock, PathRule};
 use std::collections::BTreeMap;
 
 /// `LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON` (kernel 6.15): refusals are logged after the command was
@@ -22,6 +22,16 @@ const WRITE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{
     ReadFile | ReadDir | WriteFile | RemoveDir | RemoveFile | MakeDir | MakeReg | MakeSock
         | MakeFifo | MakeSym | Refer | Truncate
 });
+
+const DEVICE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | WriteFile});
+
+/// What each ABI brought, the key that lets the host lack it, and what is left then.
+const GAPS: [(u32, &str, &str); 4] = [
+    (3, "landlock.truncate", "truncation is guarded by the mount view alone"),
+    (4, "landlock.network", "TCP is guarded by the network namespace alone"),
+    (5, "landlock.ioctl", "ioctls on devices are guarded by the private /dev alone"),
+    (6, "landlock.scope", "signals and abstract sockets are guarded by namespaces alone"),
+];
 
 /// The ABI whose rights are used: the kernel's, as far as we know it.
 fn known(abi: u32) -> ABI {
@@ -40,8 +50,27 @@ fn known(abi: u32) -> ABI {
 }
 
 /// The same ruleset without a rule: init opens nothing.
-pub(super) fn nothing(command: &Landlock) -> Landlock {
-    Landlock { flags: 0, paths: Vec::new(), ports: Vec::new(), ..command.clone() }
+pub(super) fn nothing(command: &Landlock, ending: &Ending) -> Landlock {
+    let mut none = Landlock { flags: 0, paths: Vec::new(), ports: Vec::new(), ..command.clone() };
+    if matches!(ending, Ending::Domain { .. }) {
+        // The fence keeps init's signals inside; with a scope of its own they would reach nobody.
+        none.scoped &= !BitFlags::from(Scope::Signal).bits();
+    }
+    none
+}
+
+/// A ruleset that keeps signals inside, and nothing else: every file may be renamed to everywhere, as far
+/// as this one is concerned, because one that handles nothing of the kind forbids all of it.
+pub(super) fn fence() -> Option<Landlock> {
+    let refer = BitFlags::from(AccessFs::Refer).bits();
+    Some(Landlock {
+        handled_fs: refer,
+        handled_net: 0,
+        scoped: BitFlags::from(Scope::Signal).bits(),
+        flags: 0,
+        paths: vec![PathRule { path: fixed("/")?, kind: Kind::Directory, rights: refer }],
+        ports: Vec::new(),
+    })
 }
 
 impl Deciding<'_> {
@@ -49,7 +78,7 @@ impl Deciding<'_> {
     /// waives it.
     pub(super) fn landlock(&mut self, shown: &Shown, view: &View) -> Landlock {
         let Some(facts) = self.host.landlock else {
-            self.lacking("landlock", "files are guarded by the mount view alone: no Landlock");
+            self.no_landlock();
             return Landlock {
                 handled_fs: 0,
                 handled_net: 0,
@@ -60,18 +89,11 @@ impl Deciding<'_> {
             };
         };
         let own_network = self.mode() == Mode::None;
-        for (since, key, gap, matters) in [
-            (3, "landlock.truncate", "truncation is guarded by the mount view alone", true),
-            (4, "landlock.network", "TCP is guarded by the network namespace alone", own_network),
-            (5, "landlock.ioctl", "ioctls on devices are guarded by the private /dev alone", true),
-            (
-                6,
-                "landlock.scope",
-                "signals and abstract sockets are guarded by namespaces alone",
-                true,
-            ),
-        ] {
-            if facts.abi < since && matters {
+        self.signals_stay_inside(facts.abi);
+        let gaps: &[(u32, &str, &str)] = if self.is_bare() { &super::bare::GAPS } else { &GAPS };
+        for (since, key, gap) in gaps {
+            let matters = own_network || *key != "landlock.network";
+            if facts.abi < *since && matters {
                 self.lacking(key, gap);
             }
         }
@@ -79,6 +101,17 @@ impl Deciding<'_> {
         let handled = AccessFs::from_all(abi);
         let net = if own_network { AccessNet::from_all(abi) } else { BitFlags::EMPTY };
         let mut rules = Rules { handled, abi, rules: BTreeMap::new() };
+        if view.bare {
+            for (path, kind) in self.existing(masks::SHARED) {
+                rules.add(&path, kind, READ);
+            }
+        } else {
+            rules.at("/proc", Kind::Directory, READ);
+            rules.at("/etc", Kind::Directory, READ);
+            rules.at("/dev", Kind::Directory, AccessFs::ReadDir.into());
+            let terminals = DEVICE | AccessFs::IoctlDev | AccessFs::ReadDir;
+            rules.at("/dev/pts", Kind::Directory, terminals);
+        }
         rules.own(view);
         for tree in &shown.trees {
             rules.add(&tree.to, tree.kind, rights(tree));
@@ -132,16 +165,10 @@ impl Rules {
 
     /// What the sandbox has of its own.
     fn own(&mut self, view: &View) {
-        let device = make_bitflags!(AccessFs::{ReadFile | WriteFile});
-        let terminal = device | AccessFs::IoctlDev;
-        self.at("/proc", Kind::Directory, READ);
-        self.at("/etc", Kind::Directory, READ);
-        self.at("/dev", Kind::Directory, BitFlags::from(AccessFs::ReadDir));
         for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"] {
-            self.at(path, Kind::File, device);
+            self.at(path, Kind::File, DEVICE);
         }
-        self.at("/dev/tty", Kind::File, terminal);
-        self.at("/dev/pts", Kind::Directory, terminal | AccessFs::ReadDir);
+        self.at("/dev/tty", Kind::File, DEVICE | AccessFs::IoctlDev);
         let shm = fixed("/dev/shm");
         for path in &view.scratch {
             let programs = view.programs && shm.as_ref() != Some(path);

@@ -57,9 +57,10 @@ impl Deciding<'_> {
         ];
         // Counted per user, and per user namespace: another user's processes elsewhere must not count.
         // One more than the cgroup lets be, where there is one, because only the cgroup tells how often
-        // it refused; and one for init, where it is the same user.
-        let rootless = self.host.is_rootless();
-        let own_user = identity.uid == self.lease.uid || rootless;
+        // it refused; and one for init, where it is the same user. Without a user namespace the caller's
+        // own processes would count.
+        let rootless = self.is_rootless();
+        let own_user = (identity.uid == self.lease.uid || rootless) && !self.is_bare();
         let counted = self.host.cgroups.controllers().contains(&Controller::Pids);
         if let (true, Some(processes)) = (own_user, processes) {
             let value = processes.saturating_add(u64::from(counted) + u64::from(rootless));
@@ -70,12 +71,42 @@ impl Deciding<'_> {
         if let Some(time) = cpu_time_ms {
             rlimits.push(Rlimit { resource: Resource::Cpu, value: time.div_ceil(1000) + 1 });
         }
+        self.keep_within_own(&mut rlimits);
         Decided {
             plan: Limits { rlimits, oom_score_adj: OOM_SCORE_ADJ },
-            cgroup: self.cgroup(processes, shown),
+            cgroup: if self.can_be_joined() { self.cgroup(processes, shown) } else { None },
             wall_time_ms: amount(limits.wall_time.as_ref(), WALL_TIME_MS),
             cpu_time_ms,
             output: amount(limits.output.as_ref(), OUTPUT),
+        }
+    }
+
+    /// Nobody without `CAP_SYS_RESOURCE` gets more than the supervisor itself has. What the profile asks
+    /// for and is not to be had is a problem; what it is silent about is less then.
+    fn keep_within_own(&mut self, rlimits: &mut [Rlimit]) {
+        for limit in rlimits {
+            let Some(most) = self.host.hard_limits.get(&limit.resource).copied() else { continue };
+            let limits = &self.profile.limits;
+            let written = match limit.resource {
+                Resource::Fsize => limits.file_size.as_ref(),
+                Resource::Cpu => limits.cpu_time.as_ref(),
+                Resource::Nproc => limits.processes.as_ref(),
+                Resource::Core
+                | Resource::Memlock
+                | Resource::Msgqueue
+                | Resource::Nice
+                | Resource::Nofile
+                | Resource::Rtprio
+                | Resource::Sigpending
+                | Resource::Stack => None,
+            };
+            // A second more than was asked for: see above.
+            let asked = if limit.resource == Resource::Cpu { most + 1 } else { most };
+            if let Some(origin) = written.filter(|_| limit.value > asked).map(|one| &one.origin) {
+                let what = format!("{}, and sandboxd itself has no more than {most}", limit.value);
+                self.refuse(origin, what, "write less, or raise sandboxd's own limit (ulimit)");
+            }
+            limit.value = limit.value.min(most);
         }
     }
 
@@ -110,15 +141,16 @@ impl Deciding<'_> {
     /// Whether nothing may be executed without a file.
     pub(super) fn noexec_memfd(&self) -> bool {
         let fileless = self.profile.syscalls.fileless_exec.as_ref().is_some_and(|word| word.value);
-        !fileless && self.host.memfd_noexec && !self.host.is_rootless()
+        !fileless && self.host.memfd_noexec && !self.is_rootless() && !self.is_bare()
     }
 
     /// That the host can forbid it.
     pub(super) fn fileless(&mut self) {
         let fileless = self.profile.syscalls.fileless_exec.as_ref().is_some_and(|word| word.value);
-        if !fileless && !self.host.memfd_noexec {
+        // Without a pid namespace to set it for, the filter forbids it.
+        if !fileless && !self.host.memfd_noexec && !self.is_bare() {
             self.lacking("memfd_noexec", "programs can be executed from memory, without a file");
-        } else if !fileless && self.host.is_rootless() {
+        } else if !fileless && self.is_rootless() {
             self.lacking(
                 "memfd_noexec",
                 "programs can be executed from memory, without a file: only root can forbid it",

@@ -38,6 +38,19 @@ pub(crate) const READ_ONLY: &[&str] = &[
     "/proc/tty",
 ];
 
+/// What of the machine's own files a sandbox without a view may read: facts that runtimes size themselves
+/// by. Not the rest of `/proc`, which tells what everybody's programs were started with.
+pub(crate) const SHARED: &[&str] = &[
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/loadavg",
+    "/proc/uptime",
+    "/proc/version",
+    "/proc/filesystems",
+    "/proc/sys",
+];
+
 /// How names are resolved, shown where the network is the host's.
 pub(crate) const RESOLVER: &[&str] =
     &["/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/services"];

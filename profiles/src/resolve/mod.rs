@@ -2,8 +2,10 @@
 //!
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`],
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
-//! [`limits`], [`cgroup`], [`terminal`], [`command`], [`probes`].
+//! [`limits`], [`cgroup`], [`terminal`], [`command`], [`probes`]. What is different where the profile chose
+//! to have no namespaces is in [`bare`].
 
+mod bare;
 mod cgroup;
 mod command;
 pub(crate) mod dangers;
@@ -22,14 +24,20 @@ use crate::Problem;
 use crate::host::{Gap, HostFacts, Lease, Privilege};
 use crate::origin::Origin;
 use crate::resolved::{Outside, Resolved, Waived};
-use crate::schema::{Mode, Profile};
+use crate::schema::{Isolation, Mode, Profile};
 
 pub use terminal::Stream;
 
 use sandboxd_plan::{
-    Confinement, HostPath, Identity, Landlock, Namespace, Namespaces, Owner, Plan, Root, Session,
-    Text, VERSION, fds,
+    Bounding, Confinement, Ending, HostPath, Identity, Keyring, Landlock, Namespace, Namespaces,
+    Owner, Plan, Root, Session, Text, VERSION, fds,
 };
+
+/// What to do where no namespaces are to be had, and what that costs.
+pub const IN_A_CONTAINER: &str = "in a container that allows no namespaces: --profile \
+     builtin:container, which keeps Landlock, the system call filter and the limits of a process, and \
+     gives up the mount view, the network and pid namespaces, a uid of its own and the protection of \
+     git hooks and the like";
 
 /// What belongs to this one run, and neither to the profile nor to the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,34 +66,43 @@ pub fn resolve(
     deciding.own_files_are_safe(&shown.trees);
     let holds = deciding.holds(&shown);
     let terminal = deciding.terminal(invocation.streams);
-    let filter = deciding.filter();
+    let filter = deciding.filter(&shown);
     let limits = deciding.limits(identity, &shown);
     let mut grants = Grants::new(&limits, deciding.enters_network());
-    let view = deciding.view(&shown, &holds, identity, &mut grants);
+    let view = match deciding.profile.isolation() {
+        Isolation::Namespaces => deciding.view(&shown, &holds, identity, &mut grants),
+        Isolation::Landlock => deciding.bare_view(&shown),
+    };
     let Some(view) = view else {
         return Err(deciding.into_problems());
     };
     let exec = deciding.exec(&shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&shown, &view);
     let sound = deciding.problems.is_empty();
-    let (Some(filter), Some(exec), true) = (filter, exec, sound) else {
+    let (Some(filter), Some(exec), Some(ending), true) = (filter, exec, deciding.ending(), sound)
+    else {
         return Err(deciding.into_problems());
     };
     let probes = deciding.probes(&shown, &landlock, identity);
+    let private = deciding.private(&view, identity);
+    let absent = deciding.absent(&shown, identity);
+    let granted = grants.granted();
     let plan = Plan {
         version: VERSION,
         id: lease.id.clone(),
-        session: Session { umask: 0o022, granted: grants.granted() },
+        session: Session { umask: 0o022, keyring: deciding.keyring(), granted },
         namespaces: Namespaces {
             hostname: profile.name().to_owned(),
             tasks: grants.tasks(),
             network: grants.network(),
             own: deciding.namespaces(),
         },
-        root: Root { owner: deciding.owner(identity), ops: view.ops },
+        root: deciding.root(view, identity),
         limits: limits.plan,
         terminal: terminal.plan,
-        init: deciding.init_half(identity, &landlock),
+        bounding: deciding.bounding(),
+        init: deciding.init_half(identity, &landlock, &ending),
+        ending,
         command: Confinement { identity, landlock, syscalls: filter },
         probes,
         exec: exec.plan,
@@ -100,8 +117,9 @@ pub fn resolve(
         idmaps: grants.idmaps,
         pinned: exec.pinned,
         watched: holds.watched,
+        private,
     };
-    Ok(Resolved { plan, outside, waived: deciding.waived })
+    Ok(Resolved { plan, outside, waived: deciding.waived, absent })
 }
 
 /// A decision under way.
@@ -115,10 +133,10 @@ struct Deciding<'a> {
 
 impl Deciding<'_> {
     /// What PID 1 may: wait, and tell.
-    fn init_half(&self, command: Identity, landlock: &Landlock) -> Confinement {
+    fn init_half(&self, command: Identity, landlock: &Landlock, ending: &Ending) -> Confinement {
         Confinement {
             identity: self.init(command),
-            landlock: landlock::nothing(landlock),
+            landlock: landlock::nothing(landlock, ending),
             syscalls: crate::syscalls::init(),
         }
     }
@@ -160,9 +178,32 @@ impl Deciding<'_> {
     }
 
     fn privileges(&mut self) {
+        if self.is_bare() {
+            return;
+        }
         if let Privilege::None { what, remedy } = &self.host.privilege {
+            let remedy = format!("{remedy}; or, {IN_A_CONTAINER}");
             self.refuse(&Origin::named("this host", ""), what, remedy);
         }
+    }
+
+    /// Whether the sandbox is in a user namespace of an ordinary user's.
+    fn is_rootless(&self) -> bool {
+        self.host.is_rootless() && !self.is_bare()
+    }
+
+    /// Whether the profile chose to have no namespaces, and so no view of its own.
+    fn is_bare(&self) -> bool {
+        self.profile.isolation() == Isolation::Landlock
+    }
+
+    fn keyring(&self) -> Keyring {
+        if self.host.keyrings { Keyring::New } else { Keyring::Unreachable }
+    }
+
+    fn bounding(&self) -> Bounding {
+        let kept = self.is_bare() && !self.host.own.empties_bounding;
+        if kept { Bounding::Kept } else { Bounding::Emptied }
     }
 
     fn mode(&self) -> Mode {
@@ -170,12 +211,15 @@ impl Deciding<'_> {
     }
 
     fn namespaces(&self) -> Vec<Namespace> {
+        if self.is_bare() {
+            return Vec::new();
+        }
         let mut own =
             vec![Namespace::Mnt, Namespace::Pid, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup];
         if self.mode() == Mode::None {
             own.push(Namespace::Net);
         }
-        if self.host.is_rootless() {
+        if self.is_rootless() {
             own.push(Namespace::User);
         }
         own
@@ -183,12 +227,20 @@ impl Deciding<'_> {
 
     /// Whether the network namespace is there already, for the shim to enter.
     fn enters_network(&self) -> bool {
-        self.mode() == Mode::None && !self.host.is_rootless()
+        self.mode() == Mode::None && !self.is_rootless() && !self.is_bare()
+    }
+
+    /// What `/` is inside.
+    fn root(&self, view: view::View, identity: Identity) -> Root {
+        if self.is_bare() {
+            return Root::Host;
+        }
+        Root::Own { owner: self.owner(identity), ops: view.ops }
     }
 
     /// Who owns what sandboxd makes inside: root, where the sandbox has one.
     fn owner(&self, identity: Identity) -> Owner {
-        if self.host.is_rootless() {
+        if self.is_rootless() {
             return Owner { uid: identity.uid, gid: identity.gid };
         }
         Owner { uid: 0, gid: 0 }

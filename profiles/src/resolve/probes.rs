@@ -25,7 +25,8 @@ const SOCK_STREAM: u32 = 1;
 const SOCK_RAW: u32 = 3;
 
 /// Calls that fail harmlessly with all arguments zero, should they get through.
-const TRIED: &[&str] = &["mount", "keyctl", "bpf", "userfaultfd", "swapoff", "io_uring_setup"];
+const TRIED: &[&str] =
+    &["mount", "keyctl", "bpf", "userfaultfd", "swapoff", "io_uring_setup", "memfd_create"];
 
 impl Deciding<'_> {
     pub(super) fn probes(
@@ -35,7 +36,9 @@ impl Deciding<'_> {
         identity: Identity,
     ) -> Vec<Probe> {
         let mut probes = Vec::new();
-        if let Some(path) = fixed(CANARY) {
+        if self.is_bare() {
+            self.bare_probes(&mut probes);
+        } else if let Some(path) = fixed(CANARY) {
             if landlock.handled_fs != 0 {
                 probes.push(Probe::Open { path: path.clone(), errno: EACCES });
             }
@@ -43,12 +46,12 @@ impl Deciding<'_> {
         }
         // Not even the way there exists.
         let absent = fixed("/sys/kernel").zip(fixed("/sys"));
-        if let Some((path, _)) =
-            absent.filter(|(_, sys)| !shown.trees.iter().any(|tree| tree.to.is_within(sys)))
-        {
+        if let Some((path, _)) = absent.filter(|(_, sys)| {
+            !self.is_bare() && !shown.trees.iter().any(|tree| tree.to.is_within(sys))
+        }) {
             probes.push(Probe::Open { path, errno: ENOENT });
         }
-        let wishes = self.wishes();
+        let wishes = self.wishes(shown);
         for number in TRIED.iter().filter_map(|name| number(name)) {
             if let Ok(Verdict::Errno(errno)) = verdict(&wishes.rules(), number) {
                 probes.push(Probe::Syscall { number, errno });
@@ -61,7 +64,7 @@ impl Deciding<'_> {
         }
         if identity.uid != 0 {
             // A user namespace in which only the caller exists has no root to become.
-            let errno = if self.host.is_rootless() { EINVAL } else { EPERM };
+            let errno = if self.is_rootless() { EINVAL } else { EPERM };
             probes.push(Probe::Setuid { errno });
         }
         probes.extend([

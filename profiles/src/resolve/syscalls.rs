@@ -1,9 +1,10 @@
 //! The filter of the command.
 
 use super::Deciding;
+use super::trees::Shown;
 use crate::origin::Written;
 use crate::schema::Mode;
-use crate::syscalls::{Rules, Sockets, compile};
+use crate::syscalls::{Rules, Sharing, Sockets, compile};
 use sandboxd_plan::Filter;
 
 /// What a profile wants of the filter, owned.
@@ -12,6 +13,7 @@ pub(super) struct Wishes {
     allow: Vec<String>,
     deny: Vec<String>,
     sockets: Sockets,
+    sharing: Sharing,
     last_syscall: u32,
 }
 
@@ -22,30 +24,34 @@ impl Wishes {
             allow: &self.allow,
             deny: &self.deny,
             sockets: self.sockets,
+            sharing: self.sharing,
             last_syscall: self.last_syscall,
         }
     }
 }
 
 impl Deciding<'_> {
-    pub(super) fn wishes(&self) -> Wishes {
+    pub(super) fn wishes(&self, shown: &Shown) -> Wishes {
         let syscalls = &self.profile.syscalls;
         let names = |list: &[Written<String>]| list.iter().map(|name| name.value.clone()).collect();
         Wishes {
             base: syscalls.base.as_ref().map_or("default", |base| &base.value).to_owned(),
             allow: names(&syscalls.allow),
             deny: names(&syscalls.deny),
-            sockets: match self.mode() {
-                Mode::None => Sockets::UnixOnly,
-                Mode::Host => Sockets::Inet,
+            sockets: match (self.mode(), self.guards_unix_sockets()) {
+                (Mode::None, true) => Sockets::UnixOnly,
+                (Mode::Host, true) => Sockets::Inet,
+                (Mode::None, false) => Sockets::PairsOnly,
+                (Mode::Host, false) => Sockets::InetOnly,
             },
+            sharing: self.sharing(shown),
             last_syscall: self.host.last_syscall,
         }
     }
 
     /// The filter; nothing where a name is not known, which is a problem then.
-    pub(super) fn filter(&mut self) -> Option<Filter> {
-        let wishes = self.wishes();
+    pub(super) fn filter(&mut self, shown: &Shown) -> Option<Filter> {
+        let wishes = self.wishes(shown);
         let wrong = match compile(&wishes.rules()) {
             Ok(filter) => return Some(filter),
             Err(wrong) => wrong,

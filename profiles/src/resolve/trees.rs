@@ -162,7 +162,9 @@ impl Deciding<'_> {
             return;
         }
         self.dangers(&path, &found, entry);
-        for door in &found.doors {
+        // In /proc, which only a sandbox without a view can be granted, there is nothing but doors.
+        let known = HostPath::try_from("/proc").is_ok_and(|proc| path.is_within(&proc));
+        for door in found.doors.iter().filter(|_| !known) {
             // A mount below a tree comes with it.
             self.refuse(
                 origin,
@@ -285,8 +287,10 @@ impl Deciding<'_> {
         let typed = &*origin.file == "command line" && entry.from.value.base() == Base::Root;
         let reason = entry.reason || typed;
         let home = self.profile.folders.home.as_ref();
-        let dangers =
-            [path, &found.real].into_iter().filter_map(|at| danger(at, entry.access, home));
+        let isolation = self.profile.isolation();
+        let dangers = [path, &found.real]
+            .into_iter()
+            .filter_map(|at| danger(at, entry.access, isolation, home));
         let refused = dangers.into_iter().find(|danger| !(danger.reasonable && reason));
         if let Some(danger) = refused {
             let remedy = match entry.from.value.base() {

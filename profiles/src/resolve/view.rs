@@ -20,15 +20,19 @@ pub(super) struct View {
     pub(super) programs: bool,
     /// The home directory inside.
     pub(super) home: JailPath,
+    /// The folder for temporary files.
+    pub(super) tmp: JailPath,
+    /// Whether there is no view: the supervisor's root is the sandbox's.
+    pub(super) bare: bool,
     /// Directories and files that exist in the sandbox's own tmpfs.
-    made: BTreeSet<JailPath>,
+    pub(super) made: BTreeSet<JailPath>,
 }
 
 /// The file at the root that nothing grants: the self-test must fail to open it. Its mode allows
 /// everything, so that a refusal comes from the layers.
 pub(super) const CANARY: &str = "/.sandboxd";
 /// Bytes of `/tmp`, and of the home directory, where a profile is silent.
-const TMP: u64 = 64 << 20;
+pub(super) const TMP: u64 = 64 << 20;
 
 const PRIVATE: Mount = Mount { read_only: false, no_exec: true, no_dev: true };
 const PRIVATE_PROGRAMS: Mount = Mount { no_exec: false, ..PRIVATE };
@@ -69,17 +73,20 @@ impl Deciding<'_> {
             self.refuse(&origin, "leaves no place for a home directory", "do not grant /home");
             return None;
         };
+        let tmp = fixed("/tmp")?;
         let mut view = View {
             ops: Vec::new(),
             scratch: Vec::new(),
             programs: shown.runs_its_own(),
             home,
+            tmp,
+            bare: false,
             made: BTreeSet::new(),
         };
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
         self.proc(&mut view);
         let owner = self.owner(identity);
-        view.devices(size, owner, self.host.is_rootless());
+        view.devices(size, owner, self.is_rootless());
         view.scratch("/tmp", (0o1777, owner), size, shown);
         let home = view.home.as_str().to_owned();
         let own = Owner { uid: identity.uid, gid: identity.gid };
@@ -115,7 +122,7 @@ impl Deciding<'_> {
         }
     }
 
-    fn existing(&self, paths: &[&str]) -> Vec<(JailPath, Kind)> {
+    pub(super) fn existing(&self, paths: &[&str]) -> Vec<(JailPath, Kind)> {
         let paths = paths.iter().filter_map(|path| HostPath::try_from(*path).ok());
         paths
             .filter_map(|path| match self.host.paths.get(&path)? {
@@ -193,7 +200,7 @@ impl Deciding<'_> {
     /// be mapped, and the command is its caller: it may do on disk what the caller may.
     pub(super) fn idmap(&self, tree: &Tree, identity: Identity) -> Option<Idmap> {
         let (uid, gid) = tree.owner;
-        let needed = uid != identity.uid && (tree.write || uid != 0) && !self.host.is_rootless();
+        let needed = uid != identity.uid && (tree.write || uid != 0) && !self.is_rootless();
         needed.then_some(Idmap {
             disk_uid: uid,
             disk_gid: gid,

@@ -5,6 +5,7 @@
 pub(crate) mod command;
 pub(crate) mod env;
 pub(crate) mod files;
+pub(crate) mod isolation;
 pub mod json;
 pub(crate) mod limits;
 pub(crate) mod network;
@@ -21,6 +22,7 @@ use toml::de::DeTable;
 pub use command::{Command, Tty, User};
 pub use env::Env;
 pub use files::{Access, Bind, Files, Grant, Hole, Protect};
+pub use isolation::Isolation;
 pub use limits::Limits;
 pub use network::{Mode, Network};
 pub use require::{Must, Require};
@@ -32,6 +34,8 @@ pub use syscalls::Syscalls;
 pub struct Profile {
     /// Identity for limits and messages.
     pub name: Option<Written<String>>,
+    /// What keeps it apart from its host.
+    pub isolation: Option<Written<Isolation>>,
     /// `[command]`.
     pub command: Command,
     /// `[env]`.
@@ -56,6 +60,7 @@ impl Profile {
     /// Lay another profile over this one: its lists are appended, its scalars replace.
     pub(crate) fn lay(&mut self, over: Self) {
         replace(&mut self.name, over.name);
+        replace(&mut self.isolation, over.isolation);
         self.command.lay(over.command);
         self.env.lay(over.env);
         self.files.lay(over.files);
@@ -66,6 +71,12 @@ impl Profile {
         replace(&mut self.folders.cwd, over.folders.cwd);
         replace(&mut self.folders.home, over.folders.home);
         self.documents.extend(over.documents);
+    }
+
+    /// What keeps it apart from its host.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.isolation.as_ref().map_or(Isolation::Namespaces, |written| written.value)
     }
 
     /// Its name, or the one of a profile that has none.
@@ -122,6 +133,11 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Texts,
     },
     Key {
+        name: "isolation",
+        doc: "namespaces (the default), or landlock: for inside a container that allows none",
+        shape: Shape::Words(&["namespaces", "landlock"]),
+    },
+    Key {
         name: "command",
         doc: "what is executed, and as whom",
         shape: Shape::Table(command::KEYS),
@@ -162,6 +178,7 @@ pub(crate) fn read<'d>(
     for node in fields.all() {
         match node.name() {
             "name" => profile.name = name(reader, node),
+            "isolation" => profile.isolation = isolation::read(reader, node),
             "extends" => extends = reader.list(node, Reader::text),
             "command" => profile.command = command::read(reader, node),
             "env" => profile.env = env::read(reader, node),

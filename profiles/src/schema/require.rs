@@ -28,6 +28,11 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Must(&[]),
     },
     Key {
+        name: "tmp",
+        doc: "that the private /tmp and home directory are bounded (a mount)",
+        shape: Shape::Must(&[]),
+    },
+    Key {
         name: "memfd_noexec",
         doc: "that nothing is executed without a file (kernel 6.3, root)",
         shape: Shape::Must(&[]),

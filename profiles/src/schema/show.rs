@@ -13,6 +13,7 @@ impl Profile {
     pub fn to_toml(&self) -> String {
         let mut text = Text { text: String::new(), table: None };
         text.value("name", self.name.as_ref(), |name| string(name));
+        text.value("isolation", self.isolation.as_ref(), |word| string(word.name()));
         self.command_table(&mut text);
         self.env_table(&mut text);
         self.files_table(&mut text);

@@ -1,11 +1,11 @@
 //! A base, what the profile adds and what it takes away become one verdict per number.
 
 use super::{
-    Rules, Verdict,
+    Rules, Sharing, Verdict,
     data::{Answer, Base, Check, ENOSYS, EPERM, Group},
     name,
     nearest::nearest,
-    number,
+    number, shared,
     table::{BASES, CHECKS, GROUPS, NUMBERS},
 };
 
@@ -20,7 +20,7 @@ pub(super) struct Cell {
     pub(super) answer: Answer,
     pub(super) group: &'static str,
     pub(super) reason: &'static str,
-    fixed: bool,
+    pub(super) fixed: bool,
 }
 
 impl Cell {
@@ -82,6 +82,7 @@ pub(super) fn compose(rules: &Rules<'_>) -> Result<Vec<Cell>, Vec<String>> {
             Err(problem) => problems.push(problem),
         }
     }
+    shared::refuse(&mut cells, rules, &mut problems);
     for (_, cell) in (0..).zip(&mut cells).filter(|(number, _)| *number > rules.last_syscall) {
         *cell = Cell::NOT_ON_THIS_HOST;
     }
@@ -96,7 +97,8 @@ pub(super) fn verdict(number: u32, cell: &Cell, rules: &Rules<'_>) -> Verdict {
             let checks: Vec<&'static Check> = CHECKS
                 .iter()
                 .filter(|check| check.calls.contains(&number))
-                .filter(|check| check.sockets.is_none_or(|sockets| sockets == rules.sockets))
+                .filter(|check| check.sockets.is_none_or(|other| rules.sockets.includes(other)))
+                .filter(|check| !check.shared || rules.sharing != Sharing::Nothing)
                 .collect();
             if checks.is_empty() { Verdict::Allow } else { Verdict::Conditional(checks) }
         }
@@ -119,7 +121,7 @@ fn write(cells: &mut [Cell], group: &'static Group) {
     }
 }
 
-fn cell(cells: &mut [Cell], number: u32) -> Option<&mut Cell> {
+pub(super) fn cell(cells: &mut [Cell], number: u32) -> Option<&mut Cell> {
     cells.get_mut(usize::try_from(number).ok()?)
 }
 
@@ -157,10 +159,14 @@ fn deny(cells: &mut [Cell], text: &str, entry: &Entry, problems: &mut Vec<String
             ));
             return;
         }
-        let errno = if call < PROBED_FROM { EPERM } else { ENOSYS };
         let reason = "the profile denies it";
-        *cell = Cell { answer: Answer::Errno(errno), group: "profile", reason, fixed: false };
+        *cell = Cell { answer: refusal(call), group: "profile", reason, fixed: false };
     });
+}
+
+/// What a call is answered with that the kernel has and the sandbox may not make.
+pub(super) fn refusal(call: u32) -> Answer {
+    Answer::Errno(if call < PROBED_FROM { EPERM } else { ENOSYS })
 }
 
 fn each(entry: &Entry, mut act: impl FnMut(u32)) {

@@ -53,6 +53,33 @@ pub enum Sockets {
     UnixOnly,
     /// Unix, IPv4 and IPv6, and netlink for listing interfaces: every other mode.
     Inet,
+    /// None but the pairs of socketpair(2): network mode `none`, where nothing else keeps the command
+    /// from the Unix sockets of others.
+    PairsOnly,
+    /// As `Inet`, without Unix sockets but those pairs.
+    InetOnly,
+}
+
+impl Sockets {
+    /// Whether a check that belongs to `other` is made here too.
+    pub(super) fn includes(self, other: Self) -> bool {
+        self == other || (self == Self::InetOnly && other == Self::Inet)
+    }
+}
+
+/// What of the kernel the sandbox has in common with whoever else is on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Nothing: it has namespaces of its own.
+    Nothing,
+    /// All that namespaces would part, and the filter has to.
+    Host {
+        /// Whether the profile lets programs be executed from memory.
+        fileless_exec: bool,
+        /// Whether modes, owners, times and attributes of files can be changed. Landlock does not judge
+        /// that, so wherever the command's user owns a file, it could.
+        attributes: bool,
+    },
 }
 
 /// Arguments that are refused on a call that is otherwise allowed.
@@ -62,6 +89,8 @@ pub struct Check {
     pub calls: &'static [u32],
     /// The network mode it belongs to; both where `None`.
     pub sockets: Option<Sockets>,
+    /// Whether it is made only where the sandbox shares what it is about, see [`Sharing::Host`].
+    pub shared: bool,
     /// It refuses where all of these hold.
     pub when: &'static [Condition],
     /// The errno(3) it refuses with.
@@ -124,6 +153,9 @@ impl fmt::Display for Check {
 /// The errno values that the data may use, by name: errno(3) of x86_64.
 pub(super) const ERRNOS: &[(&str, u16)] =
     &[("EPERM", 1), ("ENOENT", 2), ("ENOSYS", 38), ("EOPNOTSUPP", 95), ("EAFNOSUPPORT", 97)];
+
+/// `EAFNOSUPPORT`: there are no such sockets.
+pub(super) const EAFNOSUPPORT: u16 = 97;
 
 /// `EPERM`: recognised and refused.
 pub(super) const EPERM: u16 = 1;

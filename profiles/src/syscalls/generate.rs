@@ -54,6 +54,8 @@ struct Checks {
 struct CheckText {
     calls: String,
     sockets: Option<SocketsText>,
+    #[serde(default)]
+    shared: bool,
     when: Vec<ConditionText>,
     answer: String,
     reason: String,
@@ -64,6 +66,7 @@ struct CheckText {
 enum SocketsText {
     UnixOnly,
     Inet,
+    InetOnly,
 }
 
 #[derive(Deserialize)]
@@ -124,10 +127,12 @@ fn check(out: &mut String, text: &CheckText, numbers: &BTreeMap<String, u32>) {
         None => String::from("None"),
         Some(SocketsText::UnixOnly) => format!("Some(Sockets::{:?})", Sockets::UnixOnly),
         Some(SocketsText::Inet) => format!("Some(Sockets::{:?})", Sockets::Inet),
+        Some(SocketsText::InetOnly) => format!("Some(Sockets::{:?})", Sockets::InetOnly),
     };
     writeln!(out, "    Check {{").unwrap();
     writeln!(out, "        calls: {},", calls(&text.calls, numbers)).unwrap();
     writeln!(out, "        sockets: {sockets},").unwrap();
+    writeln!(out, "        shared: {},", text.shared).unwrap();
     writeln!(out, "        when: &[").unwrap();
     for condition in &text.when {
         let argument = condition.argument;

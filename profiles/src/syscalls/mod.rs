@@ -16,6 +16,7 @@ pub mod data;
 mod disassemble;
 mod emit;
 mod nearest;
+mod shared;
 mod table;
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ mod generate;
 #[cfg(test)]
 mod tests;
 
-pub use data::{Base, Check, Condition, Group, Sockets, Test};
+pub use data::{Base, Check, Condition, Group, Sharing, Sockets, Test};
 pub use disassemble::disassemble;
 
 use compose::Cell;
@@ -42,6 +43,8 @@ pub struct Rules<'a> {
     pub deny: &'a [String],
     /// Which sockets there are.
     pub sockets: Sockets,
+    /// What the sandbox has in common with its host.
+    pub sharing: Sharing,
     /// The highest number the host's kernel implements; the filter refuses everything above, so that
     /// a verdict never says more than a program gets.
     pub last_syscall: u32,

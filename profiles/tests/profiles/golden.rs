@@ -3,7 +3,7 @@
 //!
 //! Filters have a golden matrix of their own, and only their length is kept here.
 
-use crate::support::{a_users, nothing_allowed, on, shown, typical};
+use crate::support::{a_users, container, nothing_allowed, on, shown, typical};
 use sandboxd_profiles::HostFacts;
 use sandboxd_profiles::builtin;
 use sandboxd_profiles::host::{CgroupFacts, LandlockFacts};
@@ -71,6 +71,13 @@ fn plans_are_the_ones_checked_in() {
         let mut host = typical();
         host.landlock = Some(LandlockFacts { abi, errata: 0 });
         cases.push((format!("landlock-{abi}.json"), outcome(text, host)));
+    }
+    let text = "extends = [\"builtin:container\"]\n[files]\nwrite = [\"/w\"]";
+    for (name, uid, abi) in
+        [("root", 0, 7), ("user", 1000, 7), ("newest", 1000, 9), ("old", 1000, 3)]
+    {
+        let host = container(uid, abi);
+        cases.push((format!("container-{name}.json"), outcome(text, host)));
     }
     let bless = std::env::var_os("SANDBOXD_BLESS").is_some();
     let mut changed = Vec::new();

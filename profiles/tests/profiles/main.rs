@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod bare;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod problems;

@@ -9,7 +9,7 @@ const WRONG: &[(&str, &str)] = &[
     ("[files]\nreed = []", "p.toml:2:1: files.reed: unknown key\n  remedy  did you mean read?"),
     (
         "colour = 1",
-        "p.toml:1:1: colour: unknown key\n  remedy  the keys here are name, extends, command, env, \
+        "p.toml:1:1: colour: unknown key\n  remedy  the keys here are name, extends, isolation, command, env, \
          files, syscalls, limits, network, require",
     ),
     (
@@ -85,7 +85,7 @@ const WRONG: &[(&str, &str)] = &[
         "extends = [\"builtin:bas\"]",
         "p.toml:1:12: extends[0]: there is no builtin:bas\n  remedy  the builtin profiles are \
          builtin:base, builtin:untrusted, builtin:coding-agent, builtin:mcp-server, \
-         builtin:python-tool, builtin:node-tool, builtin:ci-job",
+         builtin:python-tool, builtin:node-tool, builtin:ci-job, builtin:container",
     ),
     (
         "extends = [\"gone.toml\"]",

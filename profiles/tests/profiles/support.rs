@@ -1,8 +1,8 @@
 //! Invented hosts, and profiles on them.
 
-use sandboxd_plan::{HostPath, Text};
+use sandboxd_plan::{HostPath, Resource, Text};
 use sandboxd_profiles::host::{
-    CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, PathFact, Privilege,
+    CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, Own, PathFact, Privilege,
     ProtectedFact, ProtectedKind,
 };
 use sandboxd_profiles::{
@@ -25,9 +25,13 @@ pub(crate) fn typical() -> HostFacts {
         },
         cgroup_gaps: BTreeMap::new(),
         privilege: Privilege::Root,
+        own: Own { uid: 0, gid: 0, leaves_groups: true, empties_bounding: true },
+        keyrings: true,
+        clone3: true,
         memfd_noexec: true,
         last_syscall: 469,
         open_files_max: Some(1 << 20),
+        hard_limits: BTreeMap::new(),
         users: BTreeMap::from([("root".into(), (0, 0)), ("alice".into(), (1000, 1000))]),
         invoker: (1000, 1000),
         groups: Vec::new(),
@@ -53,7 +57,8 @@ pub(crate) fn nothing_allowed() -> Privilege {
 }
 
 pub(crate) fn lease() -> Lease {
-    Lease { id: "test-1".into(), uid: 61001, init_uid: 61000 }
+    let folder = path("/tmp/sandboxd-test-1");
+    Lease { id: "test-1".into(), uid: 61001, init_uid: 61000, folder }
 }
 
 pub(crate) fn found(real: &str, kind: FileKind, uid: u32) -> Found {
@@ -125,6 +130,23 @@ fn usual(at: &HostPath) -> PathFact {
         "/" | "/etc" | "/proc" | "/sys" | "/dev" | "/boot" | "/run" | "/var" | "/var/lib"
         | "/run/sandboxd" | "/root" | "/tmp" => directory(0),
         _ => PathFact::Missing,
+    }
+}
+
+/// Inside a container: no privilege, no cgroup that could be written, keyctl(2) and clone3(2) refused.
+pub(crate) fn container(uid: u32, abi: u32) -> HostFacts {
+    let root = uid == 0;
+    HostFacts {
+        landlock: Some(LandlockFacts { abi, errata: 0 }),
+        cgroups: CgroupFacts::None,
+        privilege: nothing_allowed(),
+        own: Own { uid, gid: uid, leaves_groups: root, empties_bounding: root },
+        keyrings: false,
+        clone3: false,
+        hard_limits: BTreeMap::from([(Resource::Memlock, 65536), (Resource::Core, 0)]),
+        invoker: (uid, uid),
+        groups: if root { Vec::new() } else { vec![20] },
+        ..typical()
     }
 }
 

@@ -2,8 +2,9 @@
 //! longer do itself, however it ended: gives a terminal back as it was (ioctl_tty(2) `TCSETS2`), or
 //! ends a stop.
 
+use crate::clone::CLONE_PIDFD;
 use crate::fds::{close_from, number};
-use crate::process::{CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CloneArgs, Started, address, exit};
+use crate::process::{Started, exit};
 use crate::signals;
 use crate::syscall::syscall;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -52,23 +53,21 @@ impl Guard {
     /// which may not block.
     ///
     /// # Errors
-    /// Those of socketpair(2) and clone3(2).
+    /// Those of socketpair(2) and clone(2).
     pub fn start(input: BorrowedFd<'_>, output: BorrowedFd<'_>) -> Result<Self> {
         let flags = SocketFlags::CLOEXEC;
         let (words, heard) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
         let mut pidfd: i32 = -1;
-        let args = CloneArgs {
-            flags: CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
-            pidfd: address(&raw mut pidfd),
-            ..CloneArgs::default()
-        };
-        let arguments = [(&raw const args).addr(), size_of::<CloneArgs>(), 0, 0, 0, 0];
+        // clone(2), which filters around containers let through; no handler runs, because every signal
+        // stays blocked in the child.
+        let flags = usize::try_from(CLONE_PIDFD).map_err(|_| Errno::INVAL)?;
+        let arguments = [flags, 0, (&raw mut pidfd).expose_provenance(), 0, 0, 0];
         // Not even the first instructions of the child are disturbed.
         let mask = signals::block_all()?;
         let starter = rustix::process::getpid();
-        // SAFETY: the kernel reads `args` and writes a descriptor to `pidfd`. The child, in a copy of
+        // SAFETY: the kernel writes a descriptor to `pidfd`. The child, in a copy of
         // this memory, makes nothing but system calls, on buffers of its own stack.
-        let cloned = unsafe { syscall(libc::SYS_clone3, arguments) };
+        let cloned = unsafe { syscall(libc::SYS_clone, arguments) };
         if cloned == Ok(0) {
             watch(starter, heard.as_fd(), input, output);
         }

@@ -4,6 +4,19 @@
 use crate::syscall::syscall;
 use rustix::io::{Errno, Result};
 
+/// Whether keyctl(2) is answered here, by a kernel with or without keyrings, and not refused by a filter
+/// around this process.
+#[must_use]
+pub fn is_answered() -> bool {
+    const KEYCTL_GET_KEYRING_ID: usize = 0;
+    const KEY_SPEC_SESSION_KEYRING: usize = (-3_isize).cast_unsigned();
+    // SAFETY: the call takes integers; without the wish to make one it changes nothing.
+    let asked = unsafe {
+        syscall(libc::SYS_keyctl, [KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0, 0, 0, 0])
+    };
+    asked != Err(Errno::PERM)
+}
+
 /// Joins a new, empty, anonymous session keyring, `keyctl(KEYCTL_JOIN_SESSION_KEYRING)`.
 ///
 /// A kernel built without keyrings (`ENOSYS`) has none to leave, which is success.

@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod clone;
 pub mod exec;
 pub mod fds;
 pub mod guard;
@@ -21,4 +22,5 @@ pub mod signals;
 mod syscall;
 pub mod userns;
 
+pub use clone::clone3_is_answered;
 pub use rustix::io::{Errno, Result};

@@ -1,5 +1,9 @@
 //! Processes: forking init's child, and starting a program in namespaces of its own.
 
+use crate::clone::{
+    CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, Clone, CloneArgs,
+    STACK, STACK_BYTES, exit_signal,
+};
 use crate::exec::{Program, Texts, exec_texts};
 use crate::fds::number;
 use crate::signals;
@@ -23,29 +27,6 @@ pub enum Fork {
         pidfd: OwnedFd,
     },
 }
-
-/// `struct clone_args` of kernel 5.7.
-#[repr(C)]
-#[derive(Default)]
-pub(crate) struct CloneArgs {
-    pub(crate) flags: u64,
-    pub(crate) pidfd: u64,
-    pub(crate) child_tid: u64,
-    pub(crate) parent_tid: u64,
-    pub(crate) exit_signal: u64,
-    pub(crate) stack: u64,
-    pub(crate) stack_size: u64,
-    pub(crate) tls: u64,
-    pub(crate) set_tid: u64,
-    pub(crate) set_tid_size: u64,
-    pub(crate) cgroup: u64,
-}
-
-pub(crate) const CLONE_VM: u64 = 0x100;
-pub(crate) const CLONE_VFORK: u64 = 0x4000;
-pub(crate) const CLONE_PIDFD: u64 = 0x1000;
-pub(crate) const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
-const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// New namespaces, clone(2): `CLONE_NEW*`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,17 +70,13 @@ pub fn fork() -> Result<Fork> {
         return Err(Errno::DEADLK);
     }
     let mut pidfd: i32 = -1;
-    let args = CloneArgs {
-        flags: CLONE_PIDFD,
-        pidfd: address(&raw mut pidfd),
-        exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
-        ..CloneArgs::default()
-    };
-    let arguments = [(&raw const args).addr(), size_of::<CloneArgs>(), 0, 0, 0, 0];
-    // SAFETY: the kernel reads `args` and writes a descriptor to `pidfd`; without CLONE_VM the child
-    // goes on in a copy of this memory on a copy of this stack, and there is no other thread whose
-    // state the copy could cut in half.
-    let pid = unsafe { syscall(libc::SYS_clone3, arguments) }?;
+    let flags = usize::try_from(CLONE_PIDFD | exit_signal()).map_err(|_| Errno::INVAL)?;
+    // clone(2) and not clone3(2), which filters around containers answer with ENOSYS.
+    let arguments = [flags, 0, (&raw mut pidfd).expose_provenance(), 0, 0, 0];
+    // SAFETY: the kernel writes a descriptor to `pidfd`; without CLONE_VM the child goes on in a copy
+    // of this memory on a copy of this stack, and there is no other thread whose state the copy could
+    // cut in half.
+    let pid = unsafe { syscall(libc::SYS_clone, arguments) }?;
     let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return Ok(Fork::Child);
     };
@@ -154,7 +131,7 @@ const FIRST_SOURCE: i32 = 64;
 /// executed the program, so starting costs the same however large the supervisor is.
 ///
 /// # Errors
-/// Those of clone3(2), of execveat(2), and `EMFILE`, also where more than 64 descriptors are given.
+/// Those of clone(2), of clone3(2) where there is a cgroup, of execveat(2), and `EMFILE`, also where more than 64 descriptors are given.
 pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
     let count = spawn.stdio.len() + spawn.fds.len();
     if i32::try_from(count).map_or(true, |count| count > FIRST_SOURCE) {
@@ -176,26 +153,31 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
         sources: &sources,
         failed: None,
     };
-    let mut stack: Vec<u128> = Vec::with_capacity(4096);
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK);
     let mut pidfd: i32 = -1;
-    let mut args = CloneArgs {
-        flags: CLONE_VM | CLONE_VFORK | CLONE_PIDFD | CLONE_CLEAR_SIGHAND | spawn.namespaces.0,
-        pidfd: address(&raw mut pidfd),
-        exit_signal: u64::from(libc::SIGCHLD.cast_unsigned()),
-        stack: address(stack.as_mut_ptr()),
-        stack_size: 4096 * 16,
-        ..CloneArgs::default()
+    let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | spawn.namespaces.0;
+    let args = match spawn.cgroup {
+        None => None,
+        Some(cgroup) => Some(CloneArgs {
+            flags: flags | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP,
+            pidfd: address(&raw mut pidfd),
+            exit_signal: exit_signal(),
+            stack: address(stack.as_mut_ptr()),
+            stack_size: STACK_BYTES,
+            cgroup: u64::try_from(number(cgroup)).map_err(|_| Errno::BADF)?,
+            ..CloneArgs::default()
+        }),
     };
-    if let Some(cgroup) = spawn.cgroup {
-        args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = u64::try_from(number(cgroup)).map_err(|_| Errno::BADF)?;
-    }
+    let call = match &args {
+        Some(args) => Clone::three(args),
+        None => Clone::two(flags, stack.as_mut_ptr(), &raw mut pidfd)?,
+    };
     // No handler of this process may run in the child, which shares its memory.
     let mask = signals::block_all()?;
-    // SAFETY: `args` names a stack of 64 KiB that nothing else uses and a place for the pidfd;
+    // SAFETY: `call` names a stack of 64 KiB that nothing else uses and a place for the pidfd;
     // `handover` and all it borrows outlive the child's use of them, because CLONE_VFORK suspends
     // this thread until the child has executed or ended.
-    let cloned = unsafe { clone_onto(&args, child, (&raw mut handover).cast()) };
+    let cloned = unsafe { clone_onto(&call, child, (&raw mut handover).cast()) };
     signals::set_mask(mask)?;
     let pid = cloned?;
     // SAFETY: the kernel made this descriptor for us and nobody else owns it.
@@ -213,16 +195,13 @@ pub fn spawn(spawn: &Spawn<'_>) -> Result<Started> {
 /// What a child runs on the stack and in the memory that its suspended parent lent it.
 pub(crate) type Child = unsafe extern "C" fn(*mut c_void) -> !;
 
-/// clone3 onto a fresh stack, with the child in `child`.
+/// A clone onto a fresh stack, with the child in `child`.
 ///
 /// # Safety
-/// `args` must name a valid stack, and `handover` point to what `child` expects, which must outlive the
+/// `call` must name a valid stack, and `handover` point to what `child` expects, which must outlive the
 /// child's use of it.
-pub(crate) unsafe fn clone_onto(
-    args: &CloneArgs,
-    child: Child,
-    handover: *mut c_void,
-) -> Result<Pid> {
+pub(crate) unsafe fn clone_onto(call: &Clone, child: Child, handover: *mut c_void) -> Result<Pid> {
+    let [a, b, c, d, e] = call.arguments;
     let answer: isize;
     // SAFETY: in the parent this is a plain system call. In the child it begins on the new, 16-byte
     // aligned stack with all registers but rax, rcx and r11 kept, calls `child`, and never comes back.
@@ -238,9 +217,12 @@ pub(crate) unsafe fn clone_onto(
             "2:",
             child = in(reg) child,
             handover = in(reg) handover,
-            inlateout("rax") libc::SYS_clone3 => answer,
-            in("rdi") &raw const *args,
-            in("rsi") size_of::<CloneArgs>(),
+            inlateout("rax") call.number => answer,
+            in("rdi") a,
+            in("rsi") b,
+            in("rdx") c,
+            in("r10") d,
+            in("r8") e,
             // Not `lateout`: the instruction destroys both before the inputs are used for the last time.
             out("rcx") _,
             out("r11") _,
@@ -253,7 +235,7 @@ pub(crate) unsafe fn clone_onto(
     })
 }
 
-/// The child between clone3 and execveat: descriptors, then the program.
+/// The child between clone and execveat: descriptors, then the program.
 ///
 /// # Safety
 /// `handover` points to a [`Handover`] whose owner is suspended.
@@ -323,6 +305,23 @@ pub fn probe(call: u32) -> Result<()> {
     // nothing of ours can be read or written through it.
     unsafe { syscall(libc::c_long::from(call), [0; 6]) }.map(drop)
 }
+
+/// Sends SIGKILL to every process the caller may signal, PID 1 and itself left out, `kill(-1, SIGKILL)`.
+/// Only for a process whose Landlock domain keeps its signals inside.
+///
+/// # Errors
+/// None where nobody is there, or nobody may be signalled.
+pub fn kill_everything() -> Result<()> {
+    const EVERYTHING: usize = (-1_isize).cast_unsigned();
+    let arguments = [EVERYTHING, usize::from(SIGKILL), 0, 0, 0, 0];
+    // SAFETY: kill takes two integers.
+    match unsafe { syscall(libc::SYS_kill, arguments) } {
+        Ok(_) | Err(Errno::SRCH | Errno::PERM) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+const SIGKILL: u8 = 9;
 
 /// Ends the process, exit_group(2).
 pub fn exit(status: i32) -> ! {

@@ -9,8 +9,9 @@ mod mapping;
 
 pub use mapping::{Mapping, Refused, Step};
 
+use crate::clone::{CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CloneArgs};
 use crate::fds::{close_from, number};
-use crate::process::{CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CloneArgs, Started, address, exit};
+use crate::process::{Started, address, exit};
 use crate::syscall::syscall;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::{Errno, Result};

@@ -41,6 +41,16 @@ pub enum Groups {
     Kept,
 }
 
+/// What becomes of the bounding set, capabilities(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bounding {
+    /// It is emptied, and root is made nobody special.
+    Emptied,
+    /// It stays, for want of `CAP_SETPCAP`: under `no_new_privs` nothing is gained from it.
+    Kept,
+}
+
 /// A Landlock ruleset, landlock(7). The masks are what this host's ABI has; the kernel refuses a bit
 /// it does not know, and a refusal ends the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@
 //! does no input or output and makes no system call.
 //!
 //! Read in this order: [`stage`] (the stages and how one fails), [`root`], [`limits`], [`terminal`],
-//! [`confinement`], [`exec`], [`probe`], then [`report`] (what the shim answers) and [`wire`] (how a
+//! [`ending`], [`confinement`], [`exec`], [`probe`], then [`report`] (what the shim answers) and [`wire`] (how a
 //! plan becomes bytes).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
 extern crate alloc;
 
 pub mod confinement;
+pub mod ending;
 pub mod exec;
 pub mod limits;
 pub mod path;
@@ -27,7 +28,10 @@ pub mod wire;
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-pub use confinement::{Confinement, Filter, Groups, Identity, Landlock, PathRule, PortRule};
+pub use confinement::{
+    Bounding, Confinement, Filter, Groups, Identity, Landlock, PathRule, PortRule,
+};
+pub use ending::Ending;
 pub use exec::Exec;
 pub use limits::{Limits, Resource, Rlimit};
 pub use path::{HostPath, JailPath, PathError};
@@ -39,7 +43,7 @@ pub use terminal::Terminal;
 pub use text::Text;
 
 /// The version of this wire. Raised with every change to a type of this crate.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Everything the shim does, in the order in which it does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,10 @@ pub struct Plan {
     pub limits: Limits,
     /// Stage `terminal`; nothing where the command has no terminal.
     pub terminal: Option<Terminal>,
+    /// Stage `split`: how everything in the sandbox ends when init does.
+    pub ending: Ending,
+    /// Stage `split`: what both halves give up before they part.
+    pub bounding: Bounding,
     /// Stages `identity`, `landlock` and `seccomp` of the init process, which stays as PID 1.
     pub init: Confinement,
     /// Stages `identity`, `landlock` and `seccomp` of the command.
@@ -75,9 +83,22 @@ pub struct Plan {
 pub struct Session {
     /// File mode creation mask, umask(2).
     pub umask: u32,
+    /// The session keyring.
+    pub keyring: Keyring,
     /// How many descriptors, beginning at [`fds::FIRST_GRANTED`], the shim was given beyond the
     /// fixed ones. Everything above them is closed before anything else happens.
     pub granted: u32,
+}
+
+/// Which session keyring the sandbox has, session-keyring(7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keyring {
+    /// A new one, with nothing in it.
+    New,
+    /// None that it could reach: a filter around the supervisor refuses keyctl(2) to whatever it
+    /// starts.
+    Unreachable,
 }
 
 /// What the shim completes in the namespaces it was cloned into.

@@ -56,8 +56,14 @@ pub enum Probe {
         /// The errno expected.
         errno: i32,
     },
-    /// Every capability set is empty, the ambient and the bounding one among them.
+    /// Every capability set is empty, the ambient one among them, and the bounding one where the plan
+    /// empties it.
     NoCapabilities,
+    /// Ask whether init could be signalled, kill(2) with signal 0.
+    SignalInit {
+        /// The errno expected.
+        errno: i32,
+    },
     /// `no_new_privs` is set.
     NoNewPrivs,
     /// A seccomp filter is active.
@@ -83,6 +89,7 @@ impl Probe {
                 format!("connect {a}.{b}.{c}.{d}:{port}")
             }
             Self::Setuid { .. } => String::from("become root"),
+            Self::SignalInit { .. } => String::from("signal init"),
             Self::NoCapabilities => String::from("capabilities"),
             Self::NoNewPrivs => String::from("no_new_privs"),
             Self::Filtered => String::from("seccomp filter"),

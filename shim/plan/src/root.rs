@@ -4,15 +4,20 @@ use crate::{HostPath, JailPath};
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
-/// The new root: a small tmpfs, filled by [`RootOp`]s in order, then read-only.
+/// What `/` is inside.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Root {
-    /// Owner of the tmpfs, and so of what the shim makes in it.
-    pub owner: Owner,
-    /// What is done, in this order. The sandbox's own tmpfs is writable to the shim until the last
-    /// one is done.
-    pub ops: Vec<RootOp>,
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Root {
+    /// A root of its own: a small tmpfs, filled by [`RootOp`]s in order, then read-only.
+    Own {
+        /// Owner of the tmpfs, and so of what the shim makes in it.
+        owner: Owner,
+        /// What is done, in this order. The sandbox's own tmpfs is writable to the shim until the last
+        /// one is done.
+        ops: Vec<RootOp>,
+    },
+    /// The supervisor's, as it is: nothing is mounted, and Landlock alone says what may be opened.
+    Host,
 }
 
 /// Owner of a tmpfs of the sandbox's.

@@ -137,6 +137,8 @@ named! {
         Prlimit = "prlimit",
         /// `clone(2)`.
         Clone = "clone",
+        /// `kill(2)`.
+        Kill = "kill",
         /// `setgroups(2)`.
         Setgroups = "setgroups",
         /// `setresgid(2)`.

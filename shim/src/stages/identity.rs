@@ -6,12 +6,12 @@
 //! Proves: [`Demoted`].
 
 use super::session;
-use super::split::Half;
+use super::split::{Bond, Half};
 use crate::failure::At;
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
-use sandboxd_plan::{Call, Failure, Groups, Identity, Stage};
+use sandboxd_plan::{Bounding, Call, Failure, Groups, Identity, Stage};
 
 const AT: At = At(Stage::Identity);
 
@@ -19,20 +19,29 @@ const AT: At = At(Stage::Identity);
 #[must_use]
 pub(crate) struct Demoted(());
 
-pub(crate) fn demote(_: Half, plan: Identity) -> Result<Demoted, Failure> {
+pub(crate) fn demote(half: Half, plan: Identity) -> Result<Demoted, Failure> {
     change_ids(plan)?;
     drop_capabilities()?;
     rustix::thread::set_no_new_privs(true).map_err(AT.errno(Call::Prctl, "PR_SET_NO_NEW_PRIVS"))?;
-    // Changing ids cleared it (prctl(2)).
-    session::die_with_parent().map_err(AT.errno(Call::Prctl, "PR_SET_PDEATHSIG"))?;
+    let bound = match half.bond() {
+        // Changing ids cleared it (prctl(2)).
+        Bond::DiesWithParent => session::die_with_parent(),
+        Bond::OutlivesParent => session::outlive_parent(),
+    };
+    bound.map_err(AT.errno(Call::Prctl, "PR_SET_PDEATHSIG"))?;
     Ok(Demoted(()))
 }
 
 /// What neither half may have again, done once before they part: it costs a system call for every
 /// capability there is.
-pub(super) fn give_up_capabilities() -> Result<(), Failure> {
-    empty_bounding_set()?;
-    lock_secure_bits()
+pub(super) fn give_up_capabilities(bounding: Bounding) -> Result<(), Failure> {
+    match bounding {
+        Bounding::Emptied => {
+            empty_bounding_set()?;
+            lock_secure_bits()
+        }
+        Bounding::Kept => Ok(()),
+    }
 }
 
 /// The kernel says where its capabilities end, so that one we have never heard of goes too.

@@ -20,36 +20,42 @@ const AT: At = At(Stage::Landlock);
 pub(crate) struct Confined(());
 
 pub(crate) fn confine(_: Demoted, plan: &Landlock) -> Result<Confined, Failure> {
+    restrict(plan, AT)?;
+    Ok(Confined(()))
+}
+
+/// Puts this process, and whatever it starts, under one ruleset more.
+pub(super) fn restrict(plan: &Landlock, at: At) -> Result<(), Failure> {
     if (plan.handled_fs, plan.handled_net, plan.scoped) == (0, 0, 0) {
         // A ruleset of nothing, which the kernel does not take: the operator waived Landlock.
-        return Ok(Confined(()));
+        return Ok(());
     }
     let ruleset = Ruleset::create(plan.handled_fs, plan.handled_net, plan.scoped)
-        .map_err(AT.errno(Call::LandlockCreateRuleset, "ruleset"))?;
+        .map_err(at.errno(Call::LandlockCreateRuleset, "ruleset"))?;
     for rule in &plan.paths {
-        allow(&ruleset, rule)?;
+        allow(&ruleset, rule, at)?;
     }
     for rule in &plan.ports {
         ruleset
             .allow_port(rule.port, rule.rights)
-            .map_err(AT.errno(Call::LandlockAddRule, rule.port))?;
+            .map_err(at.errno(Call::LandlockAddRule, rule.port))?;
     }
-    ruleset.restrict(plan.flags).map_err(AT.errno(Call::LandlockRestrictSelf, "ruleset"))?;
-    Ok(Confined(()))
+    ruleset.restrict(plan.flags).map_err(at.errno(Call::LandlockRestrictSelf, "ruleset"))
 }
 
 /// Opens what a rule names; a path that cannot be opened is a failure, never a rule less.
-fn allow(ruleset: &Ruleset, PathRule { path, kind, rights }: &PathRule) -> Result<(), Failure> {
+fn allow(ruleset: &Ruleset, rule: &PathRule, at: At) -> Result<(), Failure> {
+    let PathRule { path, kind, rights } = rule;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let opened = rustix::fs::openat2(CWD, path.as_str(), flags, Mode::empty(), resolve)
-        .map_err(AT.errno(Call::Open, path))?;
-    let stat = rustix::fs::fstat(&opened).map_err(AT.errno(Call::Stat, path))?;
+        .map_err(at.errno(Call::Open, path))?;
+    let stat = rustix::fs::fstat(&opened).map_err(at.errno(Call::Stat, path))?;
     let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
     match (kind, directory) {
-        (Kind::Directory, false) => return Err(AT.errno(Call::Stat, path)(Errno::NOTDIR)),
-        (Kind::File, true) => return Err(AT.errno(Call::Stat, path)(Errno::ISDIR)),
+        (Kind::Directory, false) => return Err(at.errno(Call::Stat, path)(Errno::NOTDIR)),
+        (Kind::File, true) => return Err(at.errno(Call::Stat, path)(Errno::ISDIR)),
         (Kind::Directory, true) | (Kind::File, false) => {}
     }
-    ruleset.allow_beneath(opened.as_fd(), *rights).map_err(AT.errno(Call::LandlockAddRule, path))
+    ruleset.allow_beneath(opened.as_fd(), *rights).map_err(at.errno(Call::LandlockAddRule, path))
 }

@@ -47,8 +47,15 @@ fn score(adjust: i32) -> Result<(), Failure> {
 
 fn write_score(adjust: i32) -> Result<(), Failure> {
     const FILE: &str = "/proc/self/oom_score_adj";
+    // The files of a process that is not dumpable are root's, and the supervisor need not be root. Until
+    // the command runs there is nobody in the sandbox who could look.
+    let dumpable = |behavior| {
+        set_dumpable_behavior(behavior).map_err(AT.errno(Call::Prctl, "PR_SET_DUMPABLE"))
+    };
+    dumpable(DumpableBehavior::Dumpable)?;
     let file = rustix::fs::openat(CWD, FILE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .map_err(AT.errno(Call::Open, FILE))?;
+    dumpable(DumpableBehavior::NotDumpable)?;
     rustix::io::write(&file, format!("{adjust}").as_bytes())
         .map_err(AT.errno(Call::Write, FILE))
         .map(drop)

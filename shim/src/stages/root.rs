@@ -1,4 +1,4 @@
-//! Build the root and make it the only one.
+//! Build the root and make it the only one, or keep the one that is there where the plan says so.
 //!
 //! Kernel: the mount API on descriptors, fsopen(2), open_tree(2), mount_setattr(2) (5.12),
 //! move_mount(2), pivot_root(2).
@@ -16,7 +16,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use sandboxd_kernel::mount::{self, Attributes, Reach};
-use sandboxd_plan::{Call, Failure, HostPath, JailPath, Kind, Mount, Root, RootOp, Stage};
+use sandboxd_plan::{Call, Failure, HostPath, JailPath, Kind, Mount, Owner, Root, RootOp, Stage};
 
 mod make;
 
@@ -28,18 +28,26 @@ const SIZE: &str = "8M";
 const INODES: &str = "4096";
 /// The new root waits here, on a directory every host has and no plan binds, until it is pivoted to.
 const WAITING_ROOM: &str = "/proc";
-/// Proof: the planned root is the only one, and what is not in it cannot be named.
+/// Proof: the planned root is the only one. Where it is the sandbox's own, what is not in it cannot be
+/// named.
 #[must_use]
 pub(crate) struct Rooted(());
 
 pub(crate) fn pivot(_: Apart, plan: &Root) -> Result<Rooted, Failure> {
+    match plan {
+        Root::Own { owner, ops } => build(*owner, ops),
+        Root::Host => Ok(Rooted(())),
+    }
+}
+
+fn build(owner: Owner, ops: &[RootOp]) -> Result<Rooted, Failure> {
     let host = open_host_root()?;
     mount::make_private(host.as_fd()).map_err(AT.errno(Call::MountSetattr, "/"))?;
-    let root = make::tmpfs(SIZE, INODES, 0o755, plan.owner, &"/")?;
+    let root = make::tmpfs(SIZE, INODES, 0o755, owner, &"/")?;
     attach(&root, &waiting_room(&host)?, "/")?;
     let nothing = make::nothing(&root)?;
     let building = Building { host: &host, root: &root, nothing: &nothing };
-    for op in &plan.ops {
+    for op in ops {
         building.perform(op)?;
     }
     let finished = Attributes { read_only: true, no_exec: true, no_dev: true };

@@ -12,10 +12,12 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Protocol, SocketFlags, SocketType};
-use rustix::process::{Resource, Uid};
+use rustix::process::{Resource, Uid, getppid, test_kill_process};
 use rustix::thread::CapabilitySet;
 use sandboxd_kernel::{fds, process};
-use sandboxd_plan::{Answer, Call, Failure, Groups, Identity, JailPath, Plan, Probe, Stage};
+use sandboxd_plan::{
+    Answer, Bounding, Call, Failure, Groups, Identity, JailPath, Plan, Probe, Stage,
+};
 
 /// Proof: every probe gave the planned answer.
 #[must_use]
@@ -42,7 +44,8 @@ fn ask(probe: &Probe, plan: &Plan) -> Result<Answer, Failure> {
         }
         Probe::Connect { address, port, errno } => (connect(*address, *port), *errno),
         Probe::Setuid { errno } => (rustix::thread::set_thread_uid(Uid::ROOT), *errno),
-        Probe::NoCapabilities => (no_capabilities(), 0),
+        Probe::SignalInit { errno } => (signal_init(), *errno),
+        Probe::NoCapabilities => (no_capabilities(plan.bounding), 0),
         Probe::NoNewPrivs => (state(rustix::thread::no_new_privs()), 0),
         Probe::Filtered => (filtered(), 0),
         Probe::Identity => (identity(plan.command.identity), 0),
@@ -96,11 +99,19 @@ fn filtered() -> rustix::io::Result<()> {
     state(rustix::thread::secure_computing_mode().map(|mode| mode == SecureComputingMode::Filter))
 }
 
-fn no_capabilities() -> rustix::io::Result<()> {
+fn signal_init() -> rustix::io::Result<()> {
+    // Outside a pid namespace of its own, init is the parent of the command's half.
+    test_kill_process(getppid().ok_or(Errno::SRCH)?)
+}
+
+fn no_capabilities(bounding: Bounding) -> rustix::io::Result<()> {
     let sets = rustix::thread::capabilities(None)?;
     // The kernel keeps the ambient set within the permitted and the inheritable one, capabilities(7).
     let own = sets.effective | sets.permitted | sets.inheritable;
     state(Ok(own.is_empty()))?;
+    if bounding == Bounding::Kept {
+        return Ok(());
+    }
     for number in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << number);
         match rustix::thread::capability_is_in_bounding_set(capability) {

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
 use rustix::process::{DumpableBehavior, Signal};
 use sandboxd_kernel::{fds, keyring, process, signals};
-use sandboxd_plan::{Call, Failure, Session, Stage};
+use sandboxd_plan::{Call, Failure, Keyring, Session, Stage};
 
 const AT: At = At(Stage::Session);
 
@@ -26,7 +26,12 @@ pub(crate) fn begin(plan: &Session) -> Result<Alone, Failure> {
     signals::reset().map_err(AT.errno(Call::Sigaction, "all signals"))?;
     process::reset_personality().map_err(AT.errno(Call::Prctl, "personality"))?;
     rustix::process::umask(Mode::from_raw_mode(plan.umask));
-    keyring::join_new_session().map_err(AT.errno(Call::Keyctl, "session keyring"))?;
+    match plan.keyring {
+        Keyring::New => {
+            keyring::join_new_session().map_err(AT.errno(Call::Keyctl, "session keyring"))?;
+        }
+        Keyring::Unreachable => {}
+    }
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(AT.errno(Call::Prctl, "PR_SET_DUMPABLE"))?;
     rustix::process::setsid().map_err(AT.errno(Call::Setsid, "session"))?;
@@ -44,6 +49,11 @@ fn die_with_supervisor() -> Result<(), Failure> {
     // The supervisor may have ended before the line above, and then no signal comes.
     let gone = poll(&mut ready, Some(&now)).map_err(AT.errno(Call::Poll, "lifeline"))?;
     if gone == 0 { Ok(()) } else { Err(AT.because(Call::Poll, "the supervisor is gone")) }
+}
+
+/// Takes that back: this process has to see to its children when the parent ends.
+pub(super) fn outlive_parent() -> rustix::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(None)
 }
 
 /// Asks for SIGKILL when the parent ends, prctl(2).

@@ -5,7 +5,7 @@ use super::typed::Plan;
 use super::{NOT_SET_UP, load};
 use crate::privilege;
 use crate::sandbox::{self, StartError};
-use sandboxd_plan::{Confinement, Probe, Resource, Rlimit, RootOp};
+use sandboxd_plan::{Confinement, Probe, Resource, Rlimit, Root, RootOp};
 use sandboxd_profiles::{Resolved, syscalls};
 
 pub(crate) fn plan(arguments: &Plan) -> u8 {
@@ -47,9 +47,10 @@ fn words(resolved: &Resolved) -> String {
     let mut line = |head: &str, rest: String| text.push_str(&format!("  {head:<11}{rest}\n"));
     let own: Vec<&str> = plan.namespaces.own.iter().map(|one| one.name()).collect();
     line("namespaces", own.join(" "));
-    for op in &plan.root.ops {
-        if let Some(words) = root_op(op) {
-            line("root", words);
+    match &plan.root {
+        Root::Host => line("root", String::from("the host's own, as it is")),
+        Root::Own { ops, .. } => {
+            ops.iter().filter_map(root_op).for_each(|words| line("root", words));
         }
     }
     for Rlimit { resource, value } in &plan.limits.rlimits {
@@ -76,6 +77,9 @@ fn words(resolved: &Resolved) -> String {
     line("exec", format!("{} (in {})", argv.join(" "), plan.exec.cwd));
     for waived in &resolved.waived {
         line("waived", format!("{}: {}", waived.key, waived.what));
+    }
+    for absent in &resolved.absent {
+        line("absent", format!("{}: {}", absent.layer, absent.what));
     }
     text
 }

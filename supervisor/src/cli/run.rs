@@ -59,13 +59,14 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
         digest: json || result_file.is_some(),
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
-    let Finished { result, waived, left } = sandbox::run(request, receipt)?;
+    let Finished { result, waived, absent, left } = sandbox::run(request, receipt)?;
     match (json, quiet) {
-        (true, _) => {
-            warn(&format!("{}\n", json!({ "result": result, "waived": waived, "left": left })))
-        }
+        (true, _) => warn(&format!(
+            "{}\n",
+            json!({ "result": result, "waived": waived, "absent": absent, "left": left })
+        )),
         (false, true) => {}
-        (false, false) => warn(&words(&result, &waived)),
+        (false, false) => warn(&words(&result, &waived, &absent)),
     }
     // With --json the object has said them.
     for what in left.iter().filter(|_| !json) {
@@ -86,8 +87,15 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
 }
 
 /// What a person should know of how it ended; nothing where it just ended.
-fn words(result: &RunResult, waived: &[String]) -> String {
+fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
     let mut text = String::new();
+    if !absent.is_empty() {
+        text.push_str(&format!(
+            "sandboxd: {}: Landlock and the filter alone, as the profile chose (isolation): no {}\n",
+            result.sandbox,
+            absent.join(", no ")
+        ));
+    }
     for what in waived {
         text.push_str(&format!(
             "sandboxd: not enforced on this host, by leave of the profile: {what}\n"
@@ -120,7 +128,7 @@ fn words(result: &RunResult, waived: &[String]) -> String {
     }
     if !result.may_execute.is_empty() {
         text.push_str(
-            "sandboxd: the command made what the host may execute; look before you use it:\n",
+            "sandboxd: the command made or changed what the host may execute; look before you use it:\n",
         );
         for path in &result.may_execute {
             text.push_str(&format!("  {}\n", printable(path)));

@@ -39,9 +39,9 @@ pub type Late = Box<dyn FnOnce(&StartError) -> u8 + Send>;
 
 /// What was made.
 pub(crate) struct Made {
-    /// A network namespace that nobody is in, its loopback interface down. Only root can make one for a
-    /// process that is not there yet.
-    pub(crate) network: Option<OwnedFd>,
+    /// A network namespace that nobody is in, its loopback interface down, or why there is none; only a
+    /// plan that wants one asks. Only root can make one for a process that is not there yet.
+    pub(crate) network: Option<Result<OwnedFd, StartError>>,
     /// The shim.
     pub(crate) shim: OwnedFd,
 }
@@ -101,15 +101,13 @@ fn watch(over: &Receiver<()>, since: Instant, late: Late) {
 }
 
 fn make(root: bool) -> Result<Made, StartError> {
-    let network = if root { Some(network()?) } else { None };
+    let network = root.then(network);
     Ok(Made { network, shim: image::shim()? })
 }
 
 fn network() -> Result<OwnedFd, StartError> {
     sandboxd_kernel::process::network_namespace().map_err(|errno| {
-        StartError::call("unshare", "CLONE_NEWNET", errno).with_remedy(
-            "namespaces are refused here: run outside a container that forbids them (see `sandboxd doctor`)",
-        )
+        StartError::call("unshare", "CLONE_NEWNET", errno).with_remedy(super::no_namespaces())
     })
 }
 

@@ -101,6 +101,12 @@ impl Lifeline {
         watched(socket).map(|socket| Self { socket, open: true })
     }
 
+    /// Tells init that the end is wanted, by the end of what it can hear. What it says is still heard.
+    pub(crate) fn end(&self) -> Result<(), StartError> {
+        rustix::net::shutdown(self.socket.get_ref(), rustix::net::Shutdown::Write)
+            .map_err(|errno| StartError::call("shutdown", "lifeline", errno))
+    }
+
     /// What init says next; the descriptor that comes with its first word goes to `command`.
     pub(crate) async fn next(
         &mut self,

@@ -6,6 +6,7 @@ use super::channel::{Lifeline, Reports, watched};
 use super::deadline::{self, doing};
 use super::error::StartError;
 use super::inspect::{Inspected, inspect, pid_of};
+use super::orphans;
 use super::signals::Signals;
 use super::spawn::Entering;
 use super::state::{Action, End, Event, Limit, State, next};
@@ -15,8 +16,9 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal};
-use sandboxd_plan::{Enforced, Notice, Stage};
+use sandboxd_plan::{Ending, Enforced, Notice, Stage};
 use sandboxd_profiles::Resolved;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
@@ -26,6 +28,8 @@ const CPU_TICK: Duration = Duration::from_millis(100);
 const REAP_WITHIN: Duration = Duration::from_secs(10);
 /// Long after anything that is to happen.
 const NEVER: Duration = Duration::from_secs(3600);
+/// How long an init that is not PID 1 may take to kill all of its sandbox.
+const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// Called between the look from outside and the command's start; its failure keeps the command from
 /// running.
@@ -40,6 +44,8 @@ pub(crate) struct Driver<'a> {
     pidfd: AsyncFd<OwnedFd>,
     reports: Reports,
     lifeline: Lifeline,
+    /// Children that were there before, and are not the sandbox's.
+    others: BTreeSet<i32>,
     /// What the shim said holds.
     enforced: Option<Enforced>,
     /// The command's pidfd, once init has sent it.
@@ -94,6 +100,7 @@ impl<'a> Driver<'a> {
             pidfd: watched(entering.init.pidfd)?,
             reports: Reports::new(entering.report)?,
             lifeline: Lifeline::new(entering.lifeline)?,
+            others: entering.others,
             enforced: None,
             command: None,
             terminal: None,
@@ -121,8 +128,11 @@ impl<'a> Driver<'a> {
         let end = self.run(on_go).await;
         // The end of init is the end of every process in its pid namespace. Whoever else is in the
         // cgroup, because there was no init yet, ends when that is removed.
-        let killed = self.kill_init();
-        let reaped = self.reap();
+        let killed = self.end_init();
+        if !self.has_pid_namespace() {
+            self.init_may_end().await;
+        }
+        let reaped = self.reap().and_then(|()| self.end_orphans());
         self.dead = reaped.is_ok();
         if end.is_ok() {
             killed?;
@@ -292,11 +302,35 @@ impl<'a> Driver<'a> {
     /// Kills init, whose death the rest of its pid namespace does not survive, and whoever is in the
     /// cgroup, which covers the moment before there is an init.
     fn kill(&self) -> Result<(), StartError> {
-        self.kill_init()?;
+        self.end_init()?;
         match self.group {
             Some(group) => group.kill().map_err(StartError::from),
             None => Ok(()),
         }
+    }
+
+    fn has_pid_namespace(&self) -> bool {
+        self.resolved.plan.ending == Ending::PidNamespace
+    }
+
+    /// Ends init, and everything with it: by killing it where it is PID 1, by the end of its lifeline
+    /// where it has to kill the rest itself.
+    fn end_init(&self) -> Result<(), StartError> {
+        if self.has_pid_namespace() { self.kill_init() } else { self.lifeline.end() }
+    }
+
+    /// Waits for the end of an init that was asked to end, and kills one that does not.
+    async fn init_may_end(&self) {
+        let gone = tokio::time::timeout(END_WITHIN, self.pidfd.readable()).await;
+        if gone.is_err() {
+            // Whether it could be killed is seen when it is waited for.
+            self.kill_init().ok();
+        }
+    }
+
+    /// Kills what init left because it was killed itself.
+    fn end_orphans(&self) -> Result<(), StartError> {
+        if self.has_pid_namespace() { Ok(()) } else { orphans::end(&self.others) }
     }
 
     fn kill_init(&self) -> Result<(), StartError> {

@@ -6,7 +6,7 @@ use crate::cgroup::Group;
 use procfs::FromRead;
 use procfs::process::Status;
 use rustix::fd::{AsRawFd, BorrowedFd};
-use sandboxd_plan::{Groups, Identity, Namespace, Plan};
+use sandboxd_plan::{Bounding, Groups, Identity, Namespace, Plan};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(crate) fn inspect(
         let text = std::fs::read(&path).map_err(|error| unseen(&path, &error))?;
         let status = Status::from_read(text.as_slice())
             .map_err(|error| differs(format!("{path}: {error}")))?;
-        compare(&status, identity)?;
+        compare(&status, identity, plan.bounding)?;
     }
     if let Some(group) = group
         && !group.contains_all(&[init, pid])?
@@ -58,20 +58,24 @@ pub(crate) fn inspect(
     })
 }
 
-fn compare(status: &Status, Identity { uid, gid, groups }: Identity) -> Result<(), StartError> {
+fn compare(status: &Status, planned: Identity, bounding: Bounding) -> Result<(), StartError> {
+    let Identity { uid, gid, groups } = planned;
     let uids = [status.ruid, status.euid, status.suid, status.fuid];
     let gids = [status.rgid, status.egid, status.sgid, status.fgid];
     let sets = [
         status.capinh,
         status.capprm,
         status.capeff,
-        status.capbnd.unwrap_or(u64::MAX),
+        match bounding {
+            Bounding::Emptied => status.capbnd.unwrap_or(u64::MAX),
+            Bounding::Kept => 0,
+        },
         status.capamb.unwrap_or(u64::MAX),
     ];
     for (holds, what) in [
         (uids == [uid; 4], format!("Uid is {uids:?}, not {uid}")),
         (gids == [gid; 4], format!("Gid is {gids:?}, not {gid}")),
-        (planned(&status.groups, groups)?, format!("Groups are {:?}", status.groups)),
+        (as_planned(&status.groups, groups)?, format!("Groups are {:?}", status.groups)),
         (sets == [0; 5], format!("capabilities are {sets:x?}")),
         (status.nonewprivs == Some(1), String::from("NoNewPrivs is not set")),
         (status.seccomp == Some(2), String::from("no seccomp filter is active")),
@@ -84,7 +88,7 @@ fn compare(status: &Status, Identity { uid, gid, groups }: Identity) -> Result<(
 }
 
 /// Whether these supplementary groups are the planned ones: none, or the supervisor's own.
-fn planned(found: &[u32], groups: Groups) -> Result<bool, StartError> {
+fn as_planned(found: &[u32], groups: Groups) -> Result<bool, StartError> {
     if groups == Groups::Emptied {
         return Ok(found.is_empty());
     }

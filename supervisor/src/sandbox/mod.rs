@@ -12,7 +12,9 @@ mod error;
 mod idmap;
 mod image;
 mod inspect;
+mod orphans;
 mod pinned;
+pub(crate) mod private;
 mod receipt;
 mod relay;
 mod signals;
@@ -39,7 +41,10 @@ use receipt::Facts;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_plan::{Enforced, wire};
 use sandboxd_profiles::host::Privilege;
-use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved, resolve, wanted};
+use sandboxd_profiles::schema::Isolation;
+use sandboxd_profiles::{
+    HostFacts, IN_A_CONTAINER, Invocation, Lease, Profile, Resolved, resolve, wanted,
+};
 use signals::Signals;
 use state::End;
 use std::time::Instant;
@@ -68,6 +73,8 @@ pub struct Finished {
     pub result: RunResult,
     /// What was waived, in words.
     pub waived: Vec<String>,
+    /// The layers that the profile chose to do without.
+    pub absent: Vec<String>,
     /// What went wrong beside the command, and what could not be cleaned up; empty as a rule.
     pub left: Vec<String>,
 }
@@ -92,11 +99,11 @@ pub fn prepare(
     privilege: Privilege,
 ) -> Result<Prepared, StartError> {
     check_descriptors()?;
-    let (tree, held) = place(&privilege)?;
+    let (tree, held) = place(profile, &privilege)?;
     doing("looking at the host");
     let mut host = host::probe(&wanted(profile), tree.facts(), privilege);
     host.cgroup_gaps = tree.gaps();
-    let lease = lease(profile, held.as_ref());
+    let lease = lease(profile, held.as_ref())?;
     match resolve(profile, &host, &lease, invocation) {
         Ok(resolved) => Ok(Prepared { resolved, host, tree, held }),
         Err(problems) => {
@@ -107,9 +114,9 @@ pub fn prepare(
 }
 
 /// Where limits can be set, and a uid of its own. Whoever is not root has none to give, and the machine's
-/// settings are about what root gives.
-fn place(privilege: &Privilege) -> Result<(Tree, Option<Held>), StartError> {
-    if *privilege != Privilege::Root {
+/// settings are about what root gives; a sandbox without namespaces has that of its caller.
+fn place(profile: &Profile, privilege: &Privilege) -> Result<(Tree, Option<Held>), StartError> {
+    if *privilege != Privilege::Root || profile.isolation() == Isolation::Landlock {
         return Ok((Tree::settle(&Placement::Own)?, None));
     }
     let settings = Settings::read()?;
@@ -120,22 +127,26 @@ fn place(privilege: &Privilege) -> Result<(Tree, Option<Held>), StartError> {
     Ok((tree, Some(held)))
 }
 
-fn lease(profile: &Profile, held: Option<&Held>) -> Lease {
-    let name = profile.name();
-    match held {
-        Some(held) => {
-            Lease { id: format!("{name}-{}", held.uid), uid: held.uid, init_uid: held.init_uid }
-        }
+fn lease(profile: &Profile, held: Option<&Held>) -> Result<Lease, StartError> {
+    let (own, _) = host::own_ids();
+    let (number, uid, init_uid) = match held {
+        Some(held) => (held.uid, held.uid, held.init_uid),
         // No other living sandbox has this process for its supervisor.
-        None => {
-            let (uid, _) = host::own_ids();
-            Lease { id: format!("{name}-{}", std::process::id()), uid, init_uid: uid }
-        }
-    }
+        None => (std::process::id(), own, own),
+    };
+    let id = format!("{}-{number}", profile.name());
+    Ok(Lease { folder: private::name()?, id, uid, init_uid })
 }
 
 fn give_back(held: Option<Held>) -> Result<(), StartError> {
     held.map_or(Ok(()), |held| held.release().map_err(StartError::from))
+}
+
+/// What to do where namespaces are refused.
+pub(crate) fn no_namespaces() -> String {
+    format!(
+        "namespaces are refused here (see `sandboxd doctor`): run as root, outside a container that forbids them; {IN_A_CONTAINER}"
+    )
 }
 
 /// Descriptors a supervisor may need at once, those it moves out of the way of a start among them.
@@ -191,6 +202,15 @@ pub fn run(
         },
         None => None,
     };
+    let private = match resolved.outside.private.as_ref().map(private::make).transpose() {
+        Ok(private) => private,
+        Err(error) => {
+            // What could not be cleaned up is swept by the next run; why it was not started counts.
+            clean_up(group, held, true, &mut Vec::new());
+            return Err(error);
+        }
+    };
+    let before = watch::before(&resolved.outside);
     let since = request.since;
     let mut ran = Ran { dead: true, ..Ran::default() };
     let running = Running {
@@ -204,13 +224,12 @@ pub fn run(
     let usage = group.as_ref().map(Group::usage).unwrap_or_default();
     let mut left = Vec::new();
     clean_up(group, held, ran.dead, &mut left);
+    if let Some(Err(error)) = private.filter(|_| ran.dead).map(private::Made::remove) {
+        left.push(format!("not removed: {error:?}"));
+    }
     let end = match end {
         Ok(End::Failed(failure)) => return Err(StartError::Failed(failure)),
-        Ok(End::Silent) => {
-            return Err(StartError::found("waitid", "the shim ended without a word").with_remedy(
-                "something killed it: look for the OOM killer or a filter around sandboxd in the kernel's log",
-            ));
-        }
+        Ok(End::Silent) => return Err(silent()),
         Ok(end @ (End::Exited { .. } | End::Signaled { .. })) => end,
         Err(error) if !ran.went => return Err(error),
         Err(error) => {
@@ -220,12 +239,19 @@ pub fn run(
     };
     let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
     result.receipt_sha256 = ran.receipt_sha256;
-    result.may_execute = watch::appeared(&resolved.outside.watched);
+    result.may_execute = watch::appeared(&resolved.outside.watched, &before);
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
-    Ok(Finished { result, waived, left })
+    let absent = resolved.absent.iter().map(|one| one.layer.clone()).collect();
+    Ok(Finished { result, waived, absent, left })
 }
 
 const SIGKILL: u8 = 9;
+
+fn silent() -> StartError {
+    StartError::found("waitid", "the shim ended without a word").with_remedy(
+        "something killed it: look for the OOM killer or a filter around sandboxd in the kernel's log",
+    )
+}
 
 /// Removes the cgroup and gives the uid back, once nothing is left that could have it.
 fn clean_up(group: Option<Group>, held: Option<Held>, dead: bool, left: &mut Vec<String>) {
@@ -280,7 +306,7 @@ impl Running<'_> {
             outside.idmaps.iter().map(|map| idmap::namespace(*map)).collect();
         let idmaps = idmaps?;
         let Made { network, shim } = ahead.made()?;
-        let network = network.filter(|_| plan.namespaces.network.is_some());
+        let network = network.filter(|_| plan.namespaces.network.is_some()).transpose()?;
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
         let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned);
         let granted: Vec<BorrowedFd<'_>> = granted.map(AsFd::as_fd).collect();

@@ -6,7 +6,7 @@ use super::inspect::Inspected;
 use super::state::{End, Limit};
 use crate::cgroup::{Pressures, Usage};
 use sandboxd_plan::{Enforced, Plan};
-use sandboxd_profiles::resolved::Waived;
+use sandboxd_profiles::resolved::{Absent, Waived};
 use sandboxd_profiles::{HostFacts, Resolved};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -31,6 +31,8 @@ pub struct Receipt {
     pub layers: Vec<Layer>,
     /// What the operator allowed this host to lack.
     pub waived: Vec<Waived>,
+    /// Layers that the profile chose to do without, and what follows.
+    pub absent: Vec<Absent>,
     /// SHA-256 of the effective profile as `sandboxd profile show` prints it.
     pub profile_sha256: String,
     /// SHA-256 of the plan the shim read.
@@ -52,7 +54,8 @@ pub struct Receipt {
 pub struct Layer {
     /// Which.
     pub name: &'static str,
-    /// `enforced` or `waived`.
+    /// `enforced`, `waived` (the host lacks it, by leave of `[require]`) or `absent` (the profile chose to
+    /// do without).
     pub state: &'static str,
 }
 
@@ -80,6 +83,7 @@ impl Receipt {
             landlock_errata: landlock.map(|facts| facts.errata),
             layers: layers(facts),
             waived: facts.resolved.waived.clone(),
+            absent: facts.resolved.absent.clone(),
             profile_sha256: sha256(facts.profile.as_bytes()),
             plan_sha256: sha256(facts.plan),
             probes: facts.enforced.clone(),
@@ -101,28 +105,38 @@ impl Receipt {
 }
 
 fn layers(facts: &Facts<'_>) -> Vec<Layer> {
-    use sandboxd_plan::{Groups, Identity, Namespace};
+    use sandboxd_plan::{Bounding, Groups, Identity, Namespace};
     let resolved = facts.resolved;
     let plan = &resolved.plan;
-    let state = |on: bool| if on { "enforced" } else { "waived" };
     let (init, Identity { uid, groups, .. }) = (plan.init.identity.uid, plan.command.identity);
-    let own = |namespace| state(plan.namespaces.own.contains(&namespace));
+    let absent = |name| resolved.absent.iter().any(|one| one.layer == name);
+    let own = |namespace| plan.namespaces.own.contains(&namespace);
     [
         ("mount-view", own(Namespace::Mnt)),
         ("pid-namespace", own(Namespace::Pid)),
         ("ipc-namespace", own(Namespace::Ipc)),
         ("network-namespace", own(Namespace::Net)),
-        ("landlock", state(plan.command.landlock.handled_fs != 0)),
-        ("seccomp", state(true)),
-        ("no-new-privs", state(true)),
-        ("capabilities", state(true)),
-        ("uid", state(uid != 0 && uid != init)),
-        ("groups", state(groups == Groups::Emptied || facts.host.groups.is_empty())),
-        ("cgroup", state(resolved.outside.cgroup.is_some())),
-        ("rlimits", state(true)),
+        ("signals", true),
+        ("landlock", plan.command.landlock.handled_fs != 0),
+        ("seccomp", true),
+        ("no-new-privs", true),
+        ("capabilities", true),
+        ("bounding-set", plan.bounding == Bounding::Emptied),
+        ("uid", uid != 0 && uid != init),
+        ("groups", groups == Groups::Emptied || facts.host.groups.is_empty()),
+        ("file-attributes", !absent("file-attributes")),
+        ("cgroup", resolved.outside.cgroup.is_some()),
+        ("rlimits", true),
     ]
     .into_iter()
-    .map(|(name, state)| Layer { name, state })
+    .map(|(name, on)| {
+        let state = match (on, absent(name)) {
+            (true, _) => "enforced",
+            (false, true) => "absent",
+            (false, false) => "waived",
+        };
+        Layer { name, state }
+    })
     .collect()
 }
 

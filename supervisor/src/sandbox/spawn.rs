@@ -2,6 +2,7 @@
 
 use super::error::StartError;
 use super::image;
+use super::orphans;
 use super::stdio::Stdio;
 use crate::cgroup::Group;
 use crate::privilege::{self, Clues};
@@ -10,7 +11,8 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_kernel::process::{NewNamespaces, Spawn, Started, spawn};
 use sandboxd_kernel::userns::{Mapping, Refused, Step};
-use sandboxd_plan::{Identity, Namespace, Namespaces, Plan};
+use sandboxd_plan::{Ending, Identity, Namespace, Namespaces, Plan};
+use std::collections::BTreeSet;
 
 /// A shim on its way through its stages.
 pub(crate) struct Entering {
@@ -20,6 +22,8 @@ pub(crate) struct Entering {
     pub(crate) report: OwnedFd,
     /// What init dies without.
     pub(crate) lifeline: OwnedFd,
+    /// Children that were there before it; only where there is no pid namespace.
+    pub(crate) others: BTreeSet<i32>,
 }
 
 /// Starts the shim with a plan. `granted` is in the order the plan counts them in.
@@ -34,6 +38,13 @@ pub(crate) fn start(
     granted: &[BorrowedFd<'_>],
     stdio: &Stdio,
 ) -> Result<Entering, StartError> {
+    let mut others = BTreeSet::new();
+    if plan.ending != Ending::PidNamespace {
+        others = orphans::children()?;
+        // Should init be killed by somebody outside, what it leaves comes to us, see `orphans`.
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(|errno| StartError::call("prctl", "PR_SET_CHILD_SUBREAPER", errno))?;
+    }
     let image = image::plan(encoded)?;
     let (report, shims_report) = pair()?;
     let (lifeline, inits_lifeline) = pair()?;
@@ -50,7 +61,7 @@ pub(crate) fn start(
         stdio: stdio.given(),
     })
     .map_err(|errno| refused(errno, mapping.is_some()))?;
-    Ok(Entering { init, report, lifeline })
+    Ok(Entering { init, report, lifeline, others })
 }
 
 /// In a user namespace of its own the shim is whom the command will be, and nobody else is anybody.
@@ -60,16 +71,18 @@ fn mapping(plan: &Plan) -> Option<Mapping> {
 }
 
 fn refused(errno: Errno, rootless: bool) -> StartError {
-    let remedy = if rootless {
+    let remedy = if matches!(errno, Errno::AGAIN | Errno::NOMEM) {
+        String::from(
+            "the host or an outer limit is out of processes or memory: raise it, or run fewer sandboxes",
+        )
+    } else if rootless {
         let (_, remedy) =
             privilege::explained(Refused { step: Step::Clone, errno }, &Clues::read());
         remedy
     } else {
-        String::from(
-            "namespaces are refused here: run outside a container that forbids them (see `sandboxd doctor`)",
-        )
+        super::no_namespaces()
     };
-    StartError::call("clone3", "sandboxd-shim", errno).with_remedy(remedy)
+    StartError::call("clone", "sandboxd-shim", errno).with_remedy(remedy)
 }
 
 fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
@@ -82,7 +95,7 @@ fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {
     Ok((ours, theirs))
 }
 
-/// Those that clone3 makes. A network namespace that is there already is entered by the shim; the cgroup
+/// Those that the clone makes. A network namespace that is there already is entered by the shim; the cgroup
 /// namespace is the shim's to make, once it is in its cgroup.
 fn namespaces(plan: &Namespaces) -> NewNamespaces {
     plan.own.iter().fold(NewNamespaces::default(), |all, namespace| match namespace {

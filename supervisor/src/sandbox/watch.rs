@@ -1,19 +1,76 @@
-//! After the run: what in the writable trees the host may now execute.
+//! What in the writable trees the host may execute after the run: what appeared, and, where nothing could
+//! be held, what was changed.
 
 use crate::paths::{self, protected};
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags};
+use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::{ProtectedFact, ProtectedKind};
 use sandboxd_profiles::protect;
-use sandboxd_profiles::resolved::Watched;
+use sandboxd_profiles::resolved::{Outside, Watched};
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// Protected paths that are there now and were not held, in words.
-pub(crate) fn appeared(trees: &[Watched]) -> Vec<String> {
+/// Protected paths before the run, by what the kernel says of each: no program can set the time of the
+/// last change of a file.
+pub(crate) struct Before(BTreeMap<HostPath, Version>);
+
+/// Of inodes and the times of their last change, for a folder those in it included.
+type Version = u64;
+
+/// Entries of one protected folder that are looked at; hooks are a few dozen.
+const MOST: usize = 10_000;
+
+/// Looks at what is there, where nothing of it is held.
+pub(crate) fn before(outside: &Outside) -> Before {
+    let mut before = BTreeMap::new();
+    for Watched { tree, .. } in outside.watched.iter().filter(|_| outside.private.is_some()) {
+        let Ok(opened) = open(tree) else { continue };
+        for found in protected::search(&opened, tree).found {
+            before.extend(version(&opened, tree, &found.path).map(|version| (found.path, version)));
+        }
+    }
+    Before(before)
+}
+
+fn open(tree: &HostPath) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, "/", flags, Mode::empty())?;
+    paths::open(&root, tree.as_str())
+}
+
+fn version(opened: &OwnedFd, tree: &HostPath, path: &HostPath) -> Option<Version> {
+    let mut ahead = vec![path.below(tree)?.to_owned()];
+    let mut hasher = DefaultHasher::new();
+    let mut looked_at = 0;
+    while let Some(below) = ahead.pop() {
+        looked_at += 1;
+        let stat = rustix::fs::statat(opened, &below, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        (&below, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec).hash(&mut hasher);
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let folder = rustix::fs::openat(opened, &below, flags, Mode::empty()).ok()?;
+            let mut names = Vec::new();
+            for entry in Dir::read_from(&folder).ok()? {
+                let name = entry.ok()?.file_name().to_str().ok()?.to_owned();
+                names.extend((name != "." && name != "..").then(|| format!("{below}/{name}")));
+            }
+            names.sort_unstable();
+            ahead.extend(names);
+        }
+        // What cannot be looked at whole counts as changed.
+        if looked_at > MOST {
+            return None;
+        }
+    }
+    Some(hasher.finish())
+}
+
+/// Protected paths that are there now and were not held, or not the same before, in words.
+pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
     let mut appeared = Vec::new();
     for Watched { tree, held } in trees {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat(CWD, "/", flags, Mode::empty())
-            .and_then(|root| paths::open(&root, tree.as_str()));
-        let Ok(opened) = opened else {
+        let Ok(opened) = open(tree) else {
             appeared.push(format!("{tree}: could not be searched"));
             continue;
         };
@@ -23,7 +80,11 @@ pub(crate) fn appeared(trees: &[Watched]) -> Vec<String> {
             let below = found.path.below(tree).unwrap_or_default();
             found.kind != ProtectedKind::Socket || protect::matches(below).is_some()
         };
-        let new = search.found.iter().filter(named).filter(|found| !held.contains(&found.path));
+        let known = |path: &HostPath| {
+            let old = before.0.get(path);
+            held.contains(path) || old.is_some_and(|old| version(&opened, tree, path) == Some(*old))
+        };
+        let new = search.found.iter().filter(named).filter(|found| !known(&found.path));
         appeared.extend(new.map(|found| found.path.to_string()));
         if !search.complete {
             appeared.push(format!(

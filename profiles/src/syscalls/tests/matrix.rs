@@ -1,14 +1,15 @@
 //! Every call's verdict in every base, in golden files: a change of one is seen in review.
 //! `SANDBOXD_BLESS=1 cargo test -p sandboxd-profiles syscalls` writes them.
 
-use super::super::{Sockets, Verdict, bases, explain, table::NUMBERS, verdict};
+use super::super::{Rules, Sharing, Sockets, Verdict, bases, explain, table::NUMBERS, verdict};
 use super::plain;
 use std::{fmt::Write, fs, path::Path};
 
 fn matrix(base: &str) -> String {
     let mut text = format!(
         "# System calls under the base {base}: number, name, group, verdict. Where network mode `none`\n\
-         # differs, its verdict is on the next line. Every other number below 2^30: ENOSYS.\n"
+         # differs, its verdict is on the next line, and likewise that of a sandbox without namespaces and\n\
+         # sockets that only reads. Every other number below 2^30: ENOSYS.\n"
     );
     for (number, name) in NUMBERS {
         let found = explain(&plain(base, Sockets::Inet), *number).unwrap();
@@ -17,6 +18,12 @@ fn matrix(base: &str) -> String {
         let without = verdict(&plain(base, Sockets::UnixOnly), *number).unwrap();
         if without != with {
             writeln!(text, "{:>3} {:<24} {:<16} {without}", "", "", "  mode none").unwrap();
+        }
+        let sharing = Sharing::Host { fileless_exec: false, attributes: false };
+        let bare = Rules { sharing, ..plain(base, Sockets::PairsOnly) };
+        let bare = verdict(&bare, *number).unwrap();
+        if bare != without {
+            writeln!(text, "{:>3} {:<24} {:<16} {bare}", "", "", "  landlock").unwrap();
         }
     }
     text

@@ -13,17 +13,28 @@ mod oracle;
 mod promises;
 mod samples;
 
-use super::{Rules, Sockets};
+use super::{Rules, Sharing, Sockets};
 
 /// Rules without a profile's own additions, on the newest kernel.
 fn plain(base: &str, sockets: Sockets) -> Rules<'_> {
-    Rules { base, allow: &[], deny: &[], sockets, last_syscall: u32::MAX }
+    let sharing = Sharing::Nothing;
+    Rules { base, allow: &[], deny: &[], sockets, sharing, last_syscall: u32::MAX }
 }
 
 /// Every base in both network modes.
 fn everything() -> impl Iterator<Item = Rules<'static>> {
-    super::bases()
-        .flat_map(|(base, _)| [Sockets::UnixOnly, Sockets::Inet].map(|mode| plain(base, mode)))
+    let shared = |rules| {
+        let sharing = Sharing::Host { fileless_exec: false, attributes: true };
+        Rules { sharing, ..rules }
+    };
+    super::bases().flat_map(move |(base, _)| {
+        [
+            plain(base, Sockets::UnixOnly),
+            plain(base, Sockets::Inet),
+            shared(plain(base, Sockets::PairsOnly)),
+            shared(plain(base, Sockets::InetOnly)),
+        ]
+    })
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -1,10 +1,8 @@
 //! Being oneself in a new user namespace, and privileged there; and whether a host allows that.
 
 use super::CLONE_NEWUSER;
-use crate::process::{
-    CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, CloneArgs, NewNamespaces, address,
-    clone_onto, exit,
-};
+use crate::clone::{CLONE_CLEAR_SIGHAND, CLONE_PIDFD, CLONE_VFORK, CLONE_VM, Clone, CloneArgs};
+use crate::process::{NewNamespaces, address, clone_onto, exit};
 use crate::signals;
 use alloc::{format, string::String, vec::Vec};
 use core::ffi::{CStr, c_void};
@@ -114,7 +112,7 @@ fn clone_trial(trial: &mut Trial<'_>) -> Result<()> {
     // SAFETY: `args` names a stack of 64 KiB that nothing else uses and a place for the pidfd; `trial`
     // outlives the child's use of it, because CLONE_VFORK suspends this thread until the child has
     // ended.
-    let cloned = unsafe { clone_onto(&args, try_out, (&raw mut *trial).cast()) };
+    let cloned = unsafe { clone_onto(&Clone::three(&args), try_out, (&raw mut *trial).cast()) };
     signals::set_mask(mask)?;
     cloned?;
     // SAFETY: the kernel made this descriptor for us and nobody else owns it.

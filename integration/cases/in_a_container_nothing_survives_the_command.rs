@@ -1,0 +1,138 @@
+//! Without a pid namespace, too, all that a command started dies with it, with the supervisor and with
+//! init, whichever of them is killed: storms of forks, daemons in sessions of their own, processes that
+//! are another one at every look.
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+use sandboxd_integration::{Case, Container, Inside, Outside, Victim, patience, raw};
+use std::fs;
+use std::time::{Duration, Instant};
+
+pub(crate) const CASE: Case = Case {
+    rows: &["P08", "P09", "P11", "X01", "E20"],
+    seconds: 240,
+    outside,
+    probes: &[("storm", storm)],
+    ..Case::NEW
+};
+
+const PROFILE: &str = "extends = [\"builtin:container\"]\n";
+/// Children that fork in a loop, half of them so that each becomes its own child.
+const FORKING: usize = 40;
+/// Those that do it as fast as the machine lets them be reaped; the others leave it to whoever else is on it.
+const HOT: usize = 2;
+/// Most processes of the storm's user, should nothing of this end them; and how long one forks then.
+const MOST: u64 = 1000;
+const STORM: Duration = Duration::from_secs(150);
+const DAEMONS: usize = 5;
+/// Far more than it takes on a machine that has other things to do.
+const WITHIN: Duration = Duration::from_secs(30);
+
+fn outside(outside: &Outside) -> Result<()> {
+    let mut victim = Victim::start()?;
+    for container in [outside.user(), Container::Root] {
+        let storm = |seconds| outside.sandbox(PROFILE).container(container).probe("storm", &[seconds]);
+        let run = storm("0").run()?;
+        run.ran()?;
+        // Not a moment later: the supervisor says so only when all are gone.
+        ensure!(living(outside)?.is_empty(), "{container:?}: left by the command");
+
+        let mut running = storm("600").start()?;
+        running.says("storm")?;
+        ensure!(living(outside)?.len() > FORKING / 2, "{container:?}: there is no storm");
+        running.signal(Signal::SIGKILL)?;
+        running.wait()?;
+        gone(outside).with_context(|| format!("{container:?}: the supervisor was killed"))?;
+
+        let mut running = storm("600").start()?;
+        running.says("storm")?;
+        kill(init(running.pid())?, Signal::SIGKILL).context("init")?;
+        running.wait()?.exited(137)?;
+        ensure!(living(outside)?.is_empty(), "{container:?}: left by an init that was killed");
+
+        let mut running = storm("600").start()?;
+        running.says("storm")?;
+        running.signal(Signal::SIGTERM)?;
+        running.wait()?;
+        ensure!(living(outside)?.is_empty(), "{container:?}: left by a stop");
+        // That of the killed one is removed by the next.
+        for entry in fs::read_dir(outside.dir().join("tmp"))? {
+            let name = entry?.file_name();
+            ensure!(!name.to_string_lossy().starts_with("sandboxd-run-"), "left: {name:?}");
+        }
+    }
+    victim.lives()
+}
+
+fn gone(outside: &Outside) -> Result<()> {
+    let until = Instant::now() + patience(WITHIN);
+    while !living(outside)?.is_empty() {
+        ensure!(Instant::now() < until, "still there: {:?}", living(outside)?);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// Processes of the probe's program.
+fn living(outside: &Outside) -> Result<Vec<i32>> {
+    let program = outside.dir().join("bin/probe");
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
+        if fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program) {
+            found.push(pid);
+        }
+    }
+    Ok(found)
+}
+
+/// The only child of the supervisor.
+fn init(supervisor: Pid) -> Result<Pid> {
+    let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"))?;
+    let mut children = children.split_whitespace();
+    let first = children.next().context("the supervisor has no child")?;
+    ensure!(children.next().is_none(), "the supervisor has several children");
+    Ok(Pid::from_raw(first.parse()?))
+}
+
+fn storm(inside: &Inside) -> Result<()> {
+    setrlimit(Resource::RLIMIT_NPROC, MOST, MOST)?;
+    for number in 0..FORKING {
+        raw::fork(|| {
+            let until = Instant::now() + STORM;
+            loop {
+                let pause = if number < HOT { 1 } else { 50 };
+                std::thread::sleep(Duration::from_millis(pause));
+                if Instant::now() > until {
+                    return 0;
+                }
+                // In a new process each time, or in the old one.
+                let Ok(pid) = raw::call_numbers(libc::SYS_fork, &[]) else { continue };
+                if (pid == 0) != (number % 2 == 0) {
+                    return 0;
+                }
+                if pid > 0 && raw::call_numbers(libc::SYS_wait4, &[u64::MAX, 0, 0, 0]).is_err() {
+                    return 1;
+                }
+            }
+        })?;
+    }
+    for _ in 0..DAEMONS {
+        raw::fork(|| {
+            let blocked = SigSet::all().thread_block();
+            let session = nix::unistd::setsid();
+            match raw::fork(|| {
+                std::thread::sleep(STORM);
+                0
+            }) {
+                Ok(_) if blocked.is_ok() && session.is_ok() => 0,
+                _ => 1,
+            }
+        })?;
+    }
+    inside.fact("storm", "on");
+    std::thread::sleep(Duration::from_secs(inside.argument(0)?.parse()?));
+    Ok(())
+}

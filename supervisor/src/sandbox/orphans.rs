@@ -1,0 +1,64 @@
+//! Ending what a killed init left, where no pid namespace ends it: orphans come to the supervisor, who
+//! adopts them (`PR_SET_CHILD_SUBREAPER`), and are killed one by one until there is none.
+//!
+//! Init does this by itself, all at once; here is who does it when somebody outside has killed init.
+
+use super::error::StartError;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::collections::BTreeSet;
+
+/// The children of this process, all of its threads'.
+///
+/// # Errors
+/// Where `/proc` cannot be read, or the kernel keeps no such list (`CONFIG_PROC_CHILDREN`).
+pub(crate) fn children() -> Result<BTreeSet<i32>, StartError> {
+    let unread = |error: std::io::Error| {
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::ILSEQ);
+        StartError::call("read", "/proc/self/task/*/children", errno)
+    };
+    let mut all = BTreeSet::new();
+    for thread in std::fs::read_dir("/proc/self/task").map_err(unread)? {
+        let list = thread.map_err(unread)?.path().join("children");
+        match std::fs::read_to_string(list) {
+            Ok(list) => {
+                all.extend(list.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok()))
+            }
+            // A thread that has ended since; its children are another's.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(unread(error)),
+        }
+    }
+    Ok(all)
+}
+
+/// Kills every child that was none before, and whatever becomes one thereby.
+///
+/// # Errors
+/// Where they cannot be listed, killed or waited for.
+pub(crate) fn end(before: &BTreeSet<i32>) -> Result<(), StartError> {
+    loop {
+        let now = children()?;
+        let mut left = now
+            .difference(before)
+            .filter_map(|pid| Pid::from_raw(*pid))
+            .filter(|pid| is_of_a_sandbox(*pid))
+            .peekable();
+        if left.peek().is_none() {
+            return Ok(());
+        }
+        for pid in left {
+            let failed = |call| move |errno| StartError::call(call, pid.to_string(), errno);
+            // Nobody but us takes it in, so its number is its own.
+            kill_process(pid, Signal::KILL).map_err(failed("kill"))?;
+            retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()))
+                .map_err(failed("waitpid"))?;
+        }
+    }
+}
+
+/// The shim begins a session, which nothing in it can leave for that of the supervisor; whatever the
+/// supervisor starts for itself stays in its own.
+fn is_of_a_sandbox(pid: Pid) -> bool {
+    rustix::process::getsid(Some(pid)).ok() != rustix::process::getsid(None).ok()
+}

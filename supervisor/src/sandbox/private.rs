@@ -1,0 +1,204 @@
+//! The folder of one run for temporary files, where there is no view of its own to have them in.
+//!
+//! It lies in the caller's folder for such files by a name that nobody can guess, belongs to the command
+//! alone, and is removed at the end. What the command left in it is taken apart without following a link
+//! and without depth: a folder in a folder is first moved to the top. A lock says that its run lives;
+//! what a killed supervisor left is removed by the next one.
+
+use super::error::StartError;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, chmod, fchmod, flock,
+    fstat, ftruncate, mkdirat, openat, openat2, renameat, statat, unlinkat,
+};
+use rustix::io::Errno;
+use sandboxd_plan::HostPath;
+use sandboxd_profiles::resolved::Private;
+use std::ffi::CString;
+
+/// What the names of these folders begin with.
+const PREFIX: &str = "sandboxd-run-";
+const REMEDY: &str = "set TMPDIR to a folder on a disk that can be written, and that you alone, or everybody with the sticky bit, may write";
+
+/// A folder that was made.
+pub(crate) struct Made {
+    parent: OwnedFd,
+    name: String,
+    /// Holds the lock.
+    folder: OwnedFd,
+}
+
+/// A name for such a folder, which nothing has yet.
+///
+/// # Errors
+/// Where the folder for temporary files has no path that a plan can name.
+pub(crate) fn name() -> Result<HostPath, StartError> {
+    let mut random = [0_u8; 16];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(|errno| StartError::call("getrandom", "name", errno))?;
+    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parent = std::env::temp_dir();
+    let found = |what: String| StartError::found("realpath", what).with_remedy(REMEDY);
+    let real = std::fs::canonicalize(&parent)
+        .map_err(|error| found(format!("{}: {error}", parent.display())))?;
+    real.to_str()
+        .and_then(|real| HostPath::try_from(real).ok())
+        .and_then(|real| real.join(&format!("{PREFIX}{random}")).ok())
+        .ok_or_else(|| found(parent.display().to_string()))
+}
+
+/// Makes it, and what lies in it.
+///
+/// # Errors
+/// Where one of these cannot be made; then nothing is left of it.
+pub(crate) fn make(plan: &Private) -> Result<Made, StartError> {
+    let (parent, name) = plan
+        .folder
+        .as_str()
+        .rsplit_once('/')
+        .ok_or_else(|| StartError::found("mkdirat", plan.folder.as_str()))?;
+    let parent = if parent.is_empty() { "/" } else { parent };
+    let failed = |call| {
+        let subject = plan.folder.as_str().to_owned();
+        move |errno| StartError::call(call, subject, errno).with_remedy(REMEDY)
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let parent = openat2(CWD, parent, flags, Mode::empty(), resolve).map_err(failed("openat2"))?;
+    sweep(&parent);
+    mkdirat(&parent, name, Mode::RWXU).map_err(failed("mkdirat"))?;
+    let folder = open(parent.as_fd(), name).map_err(failed("openat2"))?;
+    let made = Made { parent, name: name.to_owned(), folder };
+    let filled = flock(&made.folder, FlockOperation::NonBlockingLockExclusive)
+        .and_then(|()| fill(&made.folder, plan));
+    match filled {
+        Ok(()) => Ok(made),
+        Err(errno) => {
+            made.remove()?;
+            Err(failed("openat")(errno))
+        }
+    }
+}
+
+fn fill(folder: &OwnedFd, plan: &Private) -> rustix::io::Result<()> {
+    let last = |path: &HostPath| path.as_str().rsplit('/').next().unwrap_or_default().to_owned();
+    for scratch in &plan.scratch {
+        mkdirat(folder, last(scratch), Mode::RWXU)?;
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let canary = openat(folder, last(&plan.canary), flags, Mode::empty())?;
+    ftruncate(&canary, 1)?;
+    // Whatever refuses it is no permission.
+    fchmod(&canary, Mode::from_raw_mode(0o666))
+}
+
+impl Made {
+    /// Removes it, and all that is in it. Nobody of the sandbox may be alive.
+    ///
+    /// # Errors
+    /// Where something in it resists, which takes another user or a broken disk.
+    pub(crate) fn remove(self) -> Result<(), StartError> {
+        empty(&self.folder)
+            .and_then(|()| unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR))
+            .map_err(|errno| {
+                StartError::call("unlinkat", self.name, errno)
+                    .with_remedy("remove it by hand; look who else has files in it")
+            })
+    }
+}
+
+/// Removes what runs left whose supervisor was killed: the lock of those that live is taken.
+fn sweep(parent: &OwnedFd) {
+    let Ok(entries) = names(parent) else { return };
+    for name in entries {
+        let ours = name.to_bytes().starts_with(PREFIX.as_bytes());
+        let Some(text) = name.to_str().ok().filter(|_| ours).map(str::to_owned) else { continue };
+        let Ok(folder) = open(parent.as_fd(), &text) else { continue };
+        let own = rustix::process::geteuid().as_raw();
+        let mine = fstat(&folder).is_ok_and(|stat| stat.st_uid == own && stat.st_mode & 0o077 == 0);
+        if mine && flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let made = parent.try_clone().map(|parent| Made { parent, name: text, folder });
+            // What resists is named by whoever makes it, not by those who come after.
+            drop(made.map(Made::remove));
+        }
+    }
+}
+
+/// Removes everything below a folder, with two descriptors whatever its depth.
+fn empty(top: &OwnedFd) -> rustix::io::Result<()> {
+    let mut moved: u64 = 0;
+    loop {
+        let mut folders = Vec::new();
+        for name in names(top)? {
+            if is_folder(top, &name)? {
+                folders.push(name);
+            } else {
+                unlinkat(top, &name, AtFlags::empty())?;
+            }
+        }
+        if folders.is_empty() {
+            return Ok(());
+        }
+        for name in folders {
+            flatten(top, &name, &mut moved)?;
+            unlinkat(top, &name, AtFlags::REMOVEDIR)?;
+        }
+    }
+}
+
+/// Removes the files in a folder, and moves the folders in it up.
+fn flatten(top: &OwnedFd, name: &CString, moved: &mut u64) -> rustix::io::Result<()> {
+    let folder = enter(top, name)?;
+    for inner in names(&folder)? {
+        if !is_folder(&folder, &inner)? {
+            unlinkat(&folder, &inner, AtFlags::empty())?;
+            continue;
+        }
+        // To move a folder takes the right to write it, too.
+        drop(enter(&folder, &inner)?);
+        loop {
+            *moved += 1;
+            let free = format!("moved-{moved}");
+            match statat(top, &free, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => break renameat(&folder, &inner, top, &free)?,
+                Ok(_) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A folder, which is given the permissions that it takes to empty it.
+fn enter(parent: &OwnedFd, name: &CString) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let seen = openat(parent, name, flags, Mode::empty())?;
+    if fstat(&seen)?.st_mode & 0o700 != 0o700 {
+        // By the descriptor: chmod(2) on a name would follow a link.
+        chmod(format!("/proc/self/fd/{}", seen.as_raw_fd()), Mode::RWXU)?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+}
+
+fn is_folder(parent: &OwnedFd, name: &CString) -> rustix::io::Result<bool> {
+    let stat = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+fn names(folder: &OwnedFd) -> rustix::io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.to_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
+fn open(parent: rustix::fd::BorrowedFd<'_>, name: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    openat2(parent, name, flags, Mode::empty(), resolve)
+}
