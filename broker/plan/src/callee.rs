@@ -26,7 +26,8 @@ pub struct Callee {
     pub pinning: Pinning,
     /// Lines that are no messages, which it may write before the instance is stopped.
     pub stray_lines: u32,
-    /// How long it may take from a cancelled call to its answer, before the instance is stopped.
+    /// How long a cancelled call still takes its place beside the others, unless its answer comes
+    /// before.
     pub grace: Millis,
 }
 

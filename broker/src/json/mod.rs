@@ -1,0 +1,217 @@
+//! JSON as it was written: the order of keys and the text of numbers are kept, so that what was
+//! checked is what is passed on. No key twice, no depth and no number of values without end.
+//!
+//! [`parse`] reads, [`write`] writes; here are the values between.
+
+mod parse;
+mod write;
+
+pub use parse::{DEPTH, JsonError, NODES, parse};
+pub use write::{canonical, text};
+
+/// A JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `null`
+    Null,
+    /// `true`, `false`
+    Bool(bool),
+    /// A number, as it was written.
+    Number(Number),
+    /// A string, without its escapes.
+    String(String),
+    /// A list.
+    Array(Vec<Value>),
+    /// Keys and values.
+    Object(Object),
+}
+
+/// The text of a number, in JSON's grammar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Number(Box<str>);
+
+impl Number {
+    /// As it was written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// A number whose text was a number before.
+    pub(crate) fn written(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether it was written without fraction and exponent.
+    #[must_use]
+    pub fn is_integer(&self) -> bool {
+        !self.0.contains(['.', 'e', 'E'])
+    }
+}
+
+impl From<u64> for Number {
+    fn from(number: u64) -> Self {
+        Self(number.to_string().into())
+    }
+}
+
+impl From<i64> for Number {
+    fn from(number: i64) -> Self {
+        Self(number.to_string().into())
+    }
+}
+
+/// Keys and values in the order in which they were written; no key twice.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Object(Vec<(String, Value)>);
+
+impl Object {
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// The value of a key, to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Value> {
+        self.0.iter_mut().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// The text of a key.
+    #[must_use]
+    pub fn str(&self, key: &str) -> Option<&str> {
+        self.get(key)?.as_str()
+    }
+
+    /// Gives a key this value, at its place where it is there and at the end where not.
+    pub fn set(&mut self, key: &str, value: Value) {
+        match self.get_mut(key) {
+            Some(place) => *place = value,
+            None => self.0.push((key.to_owned(), value)),
+        }
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &str) -> Option<Value> {
+        let place = self.0.iter().position(|(known, _)| known == key)?;
+        Some(self.0.remove(place).1)
+    }
+
+    /// Changes the object under a key; one without entries takes the place of what is no object.
+    pub fn change(&mut self, key: &str, change: impl FnOnce(&mut Self)) {
+        let mut object = match self.get_mut(key) {
+            Some(Value::Object(object)) => std::mem::take(object),
+            _ => Self::default(),
+        };
+        change(&mut object);
+        self.set(key, Value::Object(object));
+    }
+
+    /// Keys and values in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Keeps those entries for which this holds.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &Value) -> bool) {
+        self.0.retain(|(key, value)| keep(key, value));
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<const N: usize> From<[(&str, Value); N]> for Object {
+    fn from(entries: [(&str, Value); N]) -> Self {
+        Self(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+    }
+}
+
+impl Value {
+    /// The text of a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn as_object(&self) -> Option<&Object> {
+        if let Self::Object(object) = self { Some(object) } else { None }
+    }
+
+    /// The list.
+    #[must_use]
+    pub fn as_array(&self) -> Option<&[Value]> {
+        if let Self::Array(list) = self { Some(list) } else { None }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn as_number(&self) -> Option<&Number> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+
+    /// Whether it is true.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(bool) = self { Some(*bool) } else { None }
+    }
+
+    /// The number, where it is one that fits.
+    #[must_use]
+    pub fn as_u64(&self) -> Option<u64> {
+        if let Self::Number(number) = self { number.text().parse().ok() } else { None }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<bool> for Value {
+    fn from(bool: bool) -> Self {
+        Self::Bool(bool)
+    }
+}
+
+impl From<Object> for Value {
+    fn from(object: Object) -> Self {
+        Self::Object(object)
+    }
+}
+
+impl<const N: usize> From<[(&str, Value); N]> for Value {
+    fn from(entries: [(&str, Value); N]) -> Self {
+        Self::Object(entries.into())
+    }
+}

@@ -1,0 +1,22 @@
+//! The broker: carries calls between sandboxes, along the edges that it was told and no others.
+//!
+//! Nothing here does input or output, reads a clock or starts a thread, but for [`io`], which moves
+//! bytes. The rest is told what happened and at which time, and says what is to be done, so that
+//! every rule can be tried without a socket.
+//!
+//! A line of a caller takes this way, and each file is a step of it: [`frame`] (a line, counted while
+//! it is read), [`json`] (a value), [`rpc`] (a message), [`mcp`] (what it asks for, and whether this
+//! edge has it), [`schema`] (whether its arguments are what they must be), [`limit`] (whether it is
+//! its turn), and [`relay`], which joins them and knows who waits for whom. [`record`] is what is
+//! written down about it.
+#![forbid(unsafe_code)]
+
+pub mod frame;
+pub mod json;
+pub mod limit;
+pub mod mcp;
+pub mod record;
+pub mod refusal;
+pub mod relay;
+pub mod rpc;
+pub mod schema;

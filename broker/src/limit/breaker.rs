@@ -1,0 +1,182 @@
+//! A callee that fails is left alone for a while, so that its callers get an answer at once and it
+//! gets a rest.
+//!
+//! Failing is to crash, to miss a deadline, to answer what is no answer. A refusal of ours and an
+//! error that the tool tells are none: they say that it works.
+
+use super::{Moment, Wait};
+use sandboxd_broker_plan::{Breaker, Millis};
+use std::collections::VecDeque;
+
+/// Calls that are remembered, however many there are within the window.
+const REMEMBERED: usize = 1024;
+
+/// The breaker of one callee.
+#[derive(Debug)]
+pub struct Fuse {
+    rule: Breaker,
+    past: VecDeque<(Moment, bool)>,
+    consecutive: u32,
+    state: State,
+    pause: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Closed,
+    Open { until: Moment },
+    Trying,
+}
+
+impl Fuse {
+    /// One that is closed: calls go through.
+    #[must_use]
+    pub const fn new(rule: Breaker) -> Self {
+        let state = State::Closed;
+        Self { rule, past: VecDeque::new(), consecutive: 0, state, pause: rule.first }
+    }
+
+    /// Whether a call would be let through now, were it made.
+    ///
+    /// # Errors
+    /// How long to wait, where not.
+    pub fn look(&self, now: Moment) -> Result<(), Wait> {
+        match self.state {
+            State::Open { until } if now < until => Err(now.until(until)),
+            State::Closed | State::Open { .. } | State::Trying => Ok(()),
+        }
+    }
+
+    /// Whether a call may go through now. After the pause one does, and the others wait for how it
+    /// ends.
+    ///
+    /// # Errors
+    /// How long to wait, where not.
+    pub fn admit(&mut self, now: Moment) -> Result<(), Wait> {
+        match self.state {
+            State::Closed => Ok(()),
+            State::Open { until } if now >= until => {
+                self.state = State::Trying;
+                Ok(())
+            }
+            State::Open { until } => Err(now.until(until)),
+            State::Trying => Err(now.until(now.after(self.rule.first))),
+        }
+    }
+
+    /// A call that was let through will not be made, so nothing is known from it.
+    pub fn withdraw(&mut self, now: Moment) {
+        if self.state == State::Trying {
+            self.state = State::Open { until: now };
+        }
+    }
+
+    /// How a call ended. True where the breaker opened by it.
+    pub fn ended(&mut self, worked: bool, now: Moment) -> bool {
+        if self.state == State::Trying {
+            if worked {
+                self.past.clear();
+                (self.state, self.consecutive, self.pause) = (State::Closed, 0, self.rule.first);
+                return false;
+            }
+            self.pause = Millis(self.pause.0.saturating_mul(2).min(self.rule.longest.0));
+            self.state = State::Open { until: now.after(self.pause) };
+            return true;
+        }
+        self.consecutive = if worked { 0 } else { self.consecutive.saturating_add(1) };
+        self.past.push_back((now, worked));
+        while self.past.len() > REMEMBERED
+            || self.past.front().is_some_and(|(then, _)| then.after(self.rule.window) < now)
+        {
+            self.past.pop_front();
+        }
+        if self.state != State::Closed || !self.fails() {
+            return false;
+        }
+        self.state = State::Open { until: now.after(self.pause) };
+        true
+    }
+
+    fn fails(&self) -> bool {
+        let failed = self.past.iter().filter(|(_, worked)| !worked).count();
+        let all = self.past.len();
+        let enough = u32::try_from(all).is_ok_and(|all| all >= self.rule.calls);
+        let share = u64::try_from(failed).unwrap_or(u64::MAX).saturating_mul(100)
+            >= u64::try_from(all).unwrap_or(0).saturating_mul(self.rule.percent.into());
+        failed > 0 && (self.consecutive >= self.rule.consecutive || (enough && share))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn fuse() -> Fuse {
+        Fuse::new(Breaker {
+            window: Millis(30_000),
+            percent: 50,
+            calls: 10,
+            consecutive: 5,
+            first: Millis(5000),
+            longest: Millis(60_000),
+        })
+    }
+
+    #[test]
+    fn five_failures_in_a_row_open_it_and_one_good_call_closes_it() {
+        let mut fuse = fuse();
+        let now = Moment(100 * SECOND);
+        assert!((0..4).all(|_| !fuse.ended(false, now)));
+        assert!(fuse.ended(false, now));
+        assert_eq!(fuse.admit(now), Err(Wait::Seconds(5)));
+        let later = now.after(Millis(5000));
+        assert_eq!(fuse.admit(later), Ok(()));
+        assert!(fuse.admit(later).is_err(), "one call tries, the others wait");
+        assert!(!fuse.ended(true, later));
+        assert_eq!(fuse.admit(later), Ok(()));
+    }
+
+    #[test]
+    fn the_pause_doubles_and_ends_at_the_longest() {
+        let mut fuse = fuse();
+        let mut now = Moment(SECOND);
+        for _ in 0..5 {
+            fuse.ended(false, now);
+        }
+        for pause in [10, 20, 40, 60, 60] {
+            now = now.after(Millis(60_000));
+            assert_eq!(fuse.admit(now), Ok(()));
+            fuse.ended(false, now);
+            assert_eq!(fuse.admit(now), Err(Wait::Seconds(pause)));
+        }
+    }
+
+    #[test]
+    fn half_of_ten_opens_it_and_what_is_long_past_does_not_count() {
+        let mut half = fuse();
+        let now = Moment(SECOND);
+        assert!((0..9).all(|turn| !half.ended(turn % 2 == 0, now)));
+        assert!(half.ended(false, now));
+        let mut slow = fuse();
+        let mut now = Moment(SECOND);
+        for turn in 0..100 {
+            now = now.after(Millis(10_000));
+            assert!(!slow.ended(turn % 2 == 0, now), "never ten within the window");
+        }
+    }
+
+    #[test]
+    fn a_try_that_is_not_made_leaves_room_for_another() {
+        let mut fuse = fuse();
+        let now = Moment(SECOND);
+        for _ in 0..5 {
+            fuse.ended(false, now);
+        }
+        let later = now.after(Millis(5000));
+        assert_eq!(fuse.admit(later), Ok(()));
+        fuse.withdraw(later);
+        assert_eq!(fuse.admit(later), Ok(()));
+    }
+}

@@ -1,0 +1,67 @@
+//! What an instance has, as the broker asked it for itself: before the first call of a tool, so that
+//! a name that is hidden and one that does not exist are answered by the same hand.
+
+use crate::{
+    json::{Object, Value},
+    schema::Schema,
+};
+use std::collections::BTreeMap;
+
+/// Pages that a list may have, and entries that are remembered.
+const PAGES: u32 = 64;
+const ENTRIES: usize = 4096;
+
+/// Tools or prompts of an instance, by their names.
+#[derive(Debug, Default)]
+pub enum Catalogue {
+    /// It was not asked.
+    #[default]
+    Unknown,
+    /// It is being asked.
+    Asked {
+        /// What was answered so far.
+        entries: BTreeMap<String, Schema>,
+        /// How many pages that was.
+        pages: u32,
+    },
+    /// All there is.
+    Known(BTreeMap<String, Schema>),
+}
+
+impl Catalogue {
+    /// Begins to ask.
+    pub fn ask(&mut self) {
+        *self = Self::Asked { entries: BTreeMap::new(), pages: 0 };
+    }
+
+    /// Remembers an entry and the schema of its arguments; the first of two with one name counts.
+    pub fn add(&mut self, name: String, schema: Schema) {
+        if let Self::Asked { entries, .. } = self
+            && entries.len() < ENTRIES
+        {
+            entries.entry(name).or_insert(schema);
+        }
+    }
+
+    /// A page was read. The cursor of the next, where there is one.
+    pub fn page(&mut self, result: &Object) -> Option<String> {
+        let Self::Asked { entries, pages } = self else { return None };
+        *pages += 1;
+        match result.get("nextCursor").and_then(Value::as_str) {
+            Some(cursor) if *pages < PAGES => Some(cursor.to_owned()),
+            _ => {
+                *self = Self::Known(std::mem::take(entries));
+                None
+            }
+        }
+    }
+
+    /// The schema of an entry's arguments; nothing where there is no such entry.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Schema> {
+        match self {
+            Self::Known(entries) => entries.get(name),
+            Self::Unknown | Self::Asked { .. } => None,
+        }
+    }
+}

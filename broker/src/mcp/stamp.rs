@@ -1,0 +1,75 @@
+//! What the broker writes into a request: who is calling, as the kernel proved it, and what the
+//! callee may expect of that caller. What the caller said about itself is overwritten.
+
+use super::{Era, method::Asks};
+use crate::json::{Object, Value};
+use sandboxd_broker_plan::{Edge, Reverse};
+
+/// Keys that only the broker writes.
+const OURS: &str = "dev.sandboxd/";
+const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
+const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+
+/// Who is calling.
+#[derive(Debug, Clone, Copy)]
+pub struct Proof<'c> {
+    /// Those on whose behalf it is, the first first, and the caller itself last.
+    pub chain: &'c [&'c str],
+}
+
+impl Proof<'_> {
+    fn caller(&self) -> &str {
+        self.chain.last().copied().unwrap_or_default()
+    }
+}
+
+/// Stamps the parameters of a request for a callee that speaks MCP.
+pub fn mcp(asks: Asks, era: Era, params: &mut Object, edge: &Edge, proof: Proof<'_>) {
+    if params.get("_meta").is_some() {
+        params.change("_meta", |meta| meta.retain(|key, _| !key.starts_with(OURS)));
+    }
+    let info = || {
+        Value::from([
+            ("name", proof.caller().into()),
+            ("version", env!("CARGO_PKG_VERSION").into()),
+        ])
+    };
+    match era {
+        Era::Modern => params.change("_meta", |meta| {
+            meta.set(CLIENT, info());
+            meta.change(CAPABILITIES, |capabilities| allowed(era, capabilities, edge));
+        }),
+        Era::Legacy if asks == Asks::Handshake => {
+            params.set("clientInfo", info());
+            params.change("capabilities", |capabilities| allowed(era, capabilities, edge));
+        }
+        Era::Legacy => {}
+    }
+}
+
+/// Stamps the parameters of a request for a callee that speaks JSON-RPC of its own.
+pub fn json_rpc(params: &mut Object, proof: Proof<'_>) {
+    let chain = proof.chain.iter().map(|name| Value::from(*name)).collect();
+    params.change("_meta", |meta| {
+        meta.retain(|key, _| !key.starts_with(OURS));
+        meta.set("dev.sandboxd/caller", proof.caller().into());
+        meta.set("dev.sandboxd/chain", Value::Array(chain));
+    });
+}
+
+/// What the caller declared and the edge gives leave to. Whatever would let the callee ask back is not
+/// declared in the newer era, where it comes as a result that is not passed on.
+fn allowed(era: Era, capabilities: &mut Object, edge: &Edge) {
+    let leave = |reverse| era == Era::Legacy && edge.reverse.contains(&reverse);
+    capabilities.retain(|key, _| match key {
+        "roots" => era == Era::Legacy && !edge.roots.is_empty(),
+        "elicitation" => leave(Reverse::Elicitation),
+        "sampling" => leave(Reverse::Sampling),
+        // `tasks`, `extensions` and `experimental` have methods that no edge has.
+        _ => false,
+    });
+    if capabilities.get("roots").is_some() {
+        // The roots are the plan's, and do not change.
+        capabilities.set("roots", Value::Object(Object::default()));
+    }
+}

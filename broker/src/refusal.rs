@@ -1,0 +1,230 @@
+//! What a caller is told that does not get what it asked for: words a model can act on, and nothing
+//! about what it may not see.
+//!
+//! A tool call that was understood and is not made is answered as a tool that failed, because a model
+//! reads that and tries something else; everything else is an error of JSON-RPC. Our codes lie outside
+//! the range that JSON-RPC and MCP keep for themselves.
+
+use crate::{
+    json::{Object, Value},
+    limit::Wait,
+    mcp::{
+        Era,
+        method::{Asks, Target},
+    },
+    rpc::Id,
+    schema::Violation,
+};
+
+/// Why a request is not passed on, or its answer is not passed back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The method is none, or not this caller's.
+    Method,
+    /// The parameters are not what the method has.
+    Params(&'static str),
+    /// The name is none, or not this caller's.
+    Unknown(Target),
+    /// The arguments are not what they must be.
+    Arguments(Violation),
+    /// Called too often.
+    Rate(Wait),
+    /// Too many calls wait already, or this one waited too long.
+    Busy(Wait),
+    /// The callee failed too often.
+    Broken(Wait),
+    /// The caller was denied too often.
+    Quarantined(Wait),
+    /// The same call was made too often.
+    Repeated(Wait),
+    /// The caller has no calls left.
+    Spent,
+    /// The chain of calls is too long, or comes back to where it was.
+    Chain,
+    /// Nobody approved it.
+    NotApproved,
+    /// What must be written down before cannot be.
+    NotRecorded,
+    /// No answer in time.
+    Deadline,
+    /// The callee is not there, or stopped before it answered.
+    Gone,
+    /// The answer is none.
+    BadReply(&'static str),
+    /// The callee asks something back that it may not.
+    AsksBack,
+}
+
+impl Refusal {
+    /// The rule, in a word, for records and metrics.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Params(_) => "params",
+            Self::Unknown(_) => "reach",
+            Self::Arguments(_) => "arguments",
+            Self::Rate(_) => "rate",
+            Self::Busy(_) => "busy",
+            Self::Broken(_) => "breaker",
+            Self::Quarantined(_) => "quarantine",
+            Self::Repeated(_) => "repeats",
+            Self::Spent => "budget",
+            Self::Chain => "chain",
+            Self::NotApproved => "approval",
+            Self::NotRecorded => "record",
+            Self::Deadline => "deadline",
+            Self::Gone => "gone",
+            Self::BadReply(_) => "reply",
+            Self::AsksBack => "reverse",
+        }
+    }
+
+    /// Whether the caller asked for what it may not have, which it should not try often.
+    #[must_use]
+    pub const fn is_denial(&self) -> bool {
+        matches!(self, Self::Method | Self::Unknown(_) | Self::Chain)
+    }
+
+    /// Whether it says that the callee does not work.
+    #[must_use]
+    pub const fn blames_callee(&self) -> bool {
+        matches!(self, Self::Deadline | Self::Gone | Self::BadReply(_))
+    }
+
+    const fn code(&self) -> i64 {
+        match self {
+            Self::Method => -32601,
+            Self::Params(_) | Self::Unknown(_) | Self::Arguments(_) => -32602,
+            Self::Quarantined(_) | Self::Chain | Self::AsksBack => -31001,
+            Self::Rate(_) | Self::Repeated(_) | Self::Spent => -31002,
+            Self::Busy(_) => -31003,
+            Self::Broken(_) => -31004,
+            Self::Deadline => -31005,
+            Self::NotApproved => -31006,
+            Self::Gone | Self::BadReply(_) | Self::NotRecorded => -31007,
+        }
+    }
+
+    const fn wait(&self) -> Option<Wait> {
+        if let Self::Rate(wait)
+        | Self::Busy(wait)
+        | Self::Broken(wait)
+        | Self::Quarantined(wait)
+        | Self::Repeated(wait) = self
+        {
+            Some(*wait)
+        } else {
+            None
+        }
+    }
+
+    fn text(&self) -> String {
+        let retry = match self.wait() {
+            Some(Wait::Seconds(seconds)) => format!(" Try again in {seconds} s."),
+            Some(Wait::Never) => " This will not change while it runs; do not try again.".into(),
+            None => String::new(),
+        };
+        let what = match self {
+            Self::Method => "Method not found",
+            Self::Params(what) => what,
+            Self::Unknown(target) => return unknown(target),
+            Self::Arguments(violation) => return format!("Invalid arguments: {violation}"),
+            Self::Rate(_) => "Called too often.",
+            Self::Busy(_) => "Too many calls are being answered.",
+            Self::Broken(_) => "The callee has failed several times and is given a rest.",
+            Self::Quarantined(_) => {
+                "Too many requests were denied, so nothing is passed on for now."
+            }
+            Self::Repeated(_) => {
+                "This very call was made many times; its answer will not change. Do something else."
+            }
+            Self::Spent => "The budget of calls is used up; no further call will be made.",
+            Self::Chain => "The chain of calls is too long, or comes back to where it began.",
+            Self::NotApproved => {
+                "The call was not approved. Do not repeat it unless you are told to."
+            }
+            Self::NotRecorded => "The call cannot be recorded at the moment, so it was not made.",
+            Self::Deadline => "No answer came in time; the call was cancelled.",
+            Self::Gone => "The callee is not running, or stopped before it answered.",
+            Self::BadReply(what) => what,
+            Self::AsksBack => "The callee asked something back, which is not allowed here.",
+        };
+        format!("{what}{retry}")
+    }
+
+    /// Whether a tool call is answered by it as by a tool that failed.
+    const fn is_result(&self) -> bool {
+        !matches!(self, Self::Method | Self::Params(_) | Self::Unknown(_))
+    }
+
+    /// The answer to the request with this id.
+    #[must_use]
+    pub fn answer(&self, id: Id, asks: Asks, era: Era) -> Value {
+        if asks == Asks::Tool && self.is_result() {
+            let text: Value = [("type", "text".into()), ("text", self.text().into())].into();
+            let mut result: Object = [("content", Value::Array(vec![text]))].into();
+            result.set("isError", true.into());
+            if era == Era::Modern {
+                result.set("resultType", "complete".into());
+            }
+            return response(id, "result", result.into());
+        }
+        let mut error: Object =
+            [("code", self.code().into()), ("message", self.text().into())].into();
+        if let Some(Wait::Seconds(seconds)) = self.wait() {
+            error.set("data", [("retryAfterSeconds", seconds.into())].into());
+        }
+        response(id, "error", error.into())
+    }
+}
+
+/// What is answered for a name that does not exist, and for one that is hidden.
+fn unknown(target: &Target) -> String {
+    match target {
+        Target::Whole => "Unknown request".to_owned(),
+        Target::Tool(name) => format!("Unknown tool: {name}"),
+        Target::Resource(uri) => format!("Unknown resource: {uri}"),
+        Target::Prompt(name) => format!("Unknown prompt: {name}"),
+        Target::Method(_) => "Method not found".to_owned(),
+    }
+}
+
+/// A response, whole.
+#[must_use]
+pub fn response(id: Id, key: &str, value: Value) -> Value {
+    [("jsonrpc", "2.0".into()), ("id", id.into()), (key, value)].into()
+}
+
+/// The answer to what is no request: a line that is no message, or one whose id is not known.
+#[must_use]
+pub fn malformed(id: Option<Id>, code: i64, what: &str) -> Value {
+    let error = [("code", code.into()), ("message", what.into())].into();
+    [("jsonrpc", "2.0".into()), ("id", id.map_or(Value::Null, Value::from)), ("error", error)]
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::text;
+
+    #[test]
+    fn a_refused_tool_call_reads_as_a_tool_that_failed_and_says_how_long_to_wait() {
+        let answer = Refusal::Rate(Wait::Seconds(7)).answer(
+            Id::Integer("1".into()),
+            Asks::Tool,
+            Era::Legacy,
+        );
+        assert_eq!(
+            text(&answer),
+            r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"Called too often. Try again in 7 s."}],"isError":true}}"#
+        );
+        let answer =
+            Refusal::Busy(Wait::Seconds(2)).answer(Id::Text("a".into()), Asks::Prompt, Era::Modern);
+        assert_eq!(
+            text(&answer),
+            r#"{"jsonrpc":"2.0","id":"a","error":{"code":-31003,"message":"Too many calls are being answered. Try again in 2 s.","data":{"retryAfterSeconds":2}}}"#
+        );
+    }
+}

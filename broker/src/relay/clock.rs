@@ -1,0 +1,43 @@
+//! What happens when nothing else does.
+
+use super::{
+    CallId, Relay,
+    state::{Stage, Timer},
+};
+use crate::{limit::Wait, refusal::Refusal};
+
+impl Relay {
+    /// Everything whose time has come.
+    pub(super) fn tick(&mut self) {
+        while let Some((at, timer)) = self.timers.first().copied()
+            && at <= self.now
+        {
+            self.timers.pop_first();
+            match timer {
+                Timer::Question(number, _) => self.unanswered(number),
+                Timer::Call(id) => self.late(id),
+            }
+        }
+    }
+
+    fn late(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.timer = None;
+        match call.stage {
+            Stage::Queued => self.refuse(id, Refusal::Busy(Wait::Seconds(1))),
+            Stage::Held(_) => self.refuse(id, Refusal::NotApproved),
+            Stage::Recording => self.refuse(id, Refusal::NotRecorded),
+            Stage::Starting | Stage::Looking => self.refuse(id, Refusal::Deadline),
+            Stage::Draining => self.forget(id),
+            Stage::Sent => self.overdue(id),
+        }
+    }
+
+    /// No answer in time: the caller gets one from us, the callee is told that none is wanted.
+    fn overdue(&mut self, id: CallId) {
+        self.tell_cancelled(id, "no answer came in time");
+        self.say_refusal(id, &Refusal::Deadline);
+        let ours = self.calls.get(&id).is_some_and(|call| call.origin.connection().is_none());
+        if ours { self.refuse(id, Refusal::Deadline) } else { self.drain(id, "deadline", false) }
+    }
+}

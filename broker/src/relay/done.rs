@@ -1,0 +1,199 @@
+//! The ways out: answered, refused, cancelled, too late. Each call takes one of them, once, and gives
+//! back what it held.
+
+use super::{
+    CallId, ConnectionId, Output, Relay,
+    state::{Origin, Stage},
+};
+use crate::{
+    json::Value,
+    mcp::method::Asks,
+    record::{Event, What},
+    refusal::{Refusal, response},
+    rpc::Id,
+};
+use sandboxd_broker_plan::Speaks;
+
+impl Relay {
+    /// Answers a caller, and forgets the call.
+    pub(super) fn answer(&mut self, id: CallId, key: &str, value: Value) {
+        if let Some(call) = self.calls.get(&id)
+            && let Origin::Caller { connection, id: answer, .. } = &call.origin
+        {
+            let (connection, answer) = (*connection, answer.clone());
+            self.tell_caller(connection, &response(answer, key, value));
+        }
+        self.forget(id);
+    }
+
+    /// Answers a caller that it does not get what it asked for.
+    pub(super) fn refuse(&mut self, id: CallId, refusal: Refusal) {
+        let Some(call) = self.calls.get(&id) else { return };
+        if call.stage == Stage::Draining {
+            return self.forget(id);
+        }
+        let (sent, what) = (call.stage == Stage::Sent, call.what());
+        let caller = self.edges.get(call.edge).map(|edge| edge.caller);
+        match &call.origin {
+            Origin::Catalogue(listed) => {
+                let (listed, instance) = (*listed, call.instance);
+                self.forget(id);
+                return self.catalogue_failed(instance, listed, &refusal);
+            }
+            Origin::Caller { connection, id: answer, .. } => {
+                let (connection, message) =
+                    (*connection, refusal.answer(answer.clone(), call.asks, call.era));
+                self.tell_caller(connection, &message);
+            }
+            Origin::Note(_) => {}
+        }
+        if matches!(self.calls.get(&id).map(|call| call.stage), Some(Stage::Held(_))) {
+            self.out.push(Output::Withdraw(id));
+        }
+        if sent {
+            return self.finished(id, refusal.rule(), 0, !refusal.blames_callee());
+        }
+        let record = self.call_record(id, Event::Refused { what, rule: refusal.rule() });
+        self.out.push(Output::Record(record));
+        self.forget(id);
+        if let Some(caller) = caller.filter(|_| refusal.is_denial()) {
+            self.denied(caller);
+        }
+    }
+
+    /// A call that was passed on is at its end.
+    pub(super) fn finished(&mut self, id: CallId, status: &'static str, bytes: u64, worked: bool) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let ms = self.now.since(call.began).0;
+        let trial = std::mem::replace(&mut call.trial, false);
+        let callee = self.edges.get(call.edge).map_or(usize::MAX, |edge| edge.callee);
+        let record = self.call_record(id, Event::Finished { status, bytes, ms });
+        self.out.push(Output::Record(record));
+        if trial
+            && let Some(state) = self.callees.get_mut(callee)
+            && state.fuse.ended(worked, self.now)
+        {
+            let record = self.call_record(id, Event::BreakerOpened);
+            self.out.push(Output::Record(record));
+        }
+        self.forget(id);
+    }
+
+    /// The answer is not wanted any more. The callee is told, and keeps its place for a while.
+    pub(super) fn cancel(&mut self, id: CallId, reason: &str) {
+        let Some(call) = self.calls.get(&id) else { return };
+        match call.stage {
+            Stage::Sent => {
+                self.tell_cancelled(id, reason);
+                self.drain(id, "cancelled", true);
+            }
+            Stage::Draining => {}
+            Stage::Starting
+            | Stage::Looking
+            | Stage::Queued
+            | Stage::Recording
+            | Stage::Held(_) => {
+                if matches!(call.stage, Stage::Held(_)) {
+                    self.out.push(Output::Withdraw(id));
+                }
+                let what: What = call.what();
+                let record = self.call_record(id, Event::Refused { what, rule: "cancelled" });
+                self.out.push(Output::Record(record));
+                self.forget(id);
+            }
+        }
+    }
+
+    pub(super) fn tell_cancelled(&mut self, id: CallId, reason: &str) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let speaks = self.rules(call.edge).map(|(_, _, callee)| callee.speaks);
+        let Some(instance) = call.instance.filter(|_| speaks == Some(Speaks::Mcp)) else { return };
+        // A handshake is not to be cancelled, says its specification.
+        if call.asks == Asks::Handshake {
+            return;
+        }
+        let params = [("requestId", id.0.into()), ("reason", reason.into())];
+        let told = [
+            ("jsonrpc", "2.0".into()),
+            ("method", "notifications/cancelled".into()),
+            ("params", params.into()),
+        ];
+        self.tell_callee(instance, &told.into());
+    }
+
+    /// The call is over for its caller, but not yet for its callee.
+    pub(super) fn drain(&mut self, id: CallId, status: &'static str, worked: bool) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let ms = self.now.since(call.began).0;
+        let trial = std::mem::replace(&mut call.trial, false);
+        call.stage = Stage::Draining;
+        let answer = match &call.origin {
+            Origin::Caller { connection, id, .. } => Some((*connection, id.clone())),
+            Origin::Note(_) | Origin::Catalogue(_) => None,
+        };
+        let record = self.call_record(id, Event::Finished { status, bytes: 0, ms });
+        self.out.push(Output::Record(record));
+        self.close_id(answer);
+        let callee = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.1));
+        let grace = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.2.grace));
+        if let Some(state) = callee.and_then(|callee| self.callees.get_mut(callee))
+            && trial
+        {
+            // That a caller cancels says nothing about its callee.
+            if worked {
+                state.fuse.withdraw(self.now);
+            } else if state.fuse.ended(false, self.now) {
+                let record = self.call_record(id, Event::BreakerOpened);
+                self.out.push(Output::Record(record));
+            }
+        }
+        self.set_timer(id, grace.map(|grace| self.now.after(grace)));
+    }
+
+    /// The id of a request may be used again.
+    fn close_id(&mut self, answer: Option<(ConnectionId, Id)>) {
+        if let Some((connection, id)) = answer
+            && let Some(connection) = self.connections.get_mut(&connection)
+        {
+            connection.open.remove(&id);
+        }
+    }
+
+    /// Knows a call no more, and lets the next go on.
+    pub(super) fn forget(&mut self, id: CallId) {
+        self.set_timer(id, None);
+        let Some(call) = self.calls.remove(&id) else { return };
+        if let Origin::Caller { connection, id: answer, .. } = &call.origin
+            && let Some(connection) = self.connections.get_mut(connection)
+            && connection.open.get(answer) == Some(&id)
+        {
+            connection.open.remove(answer);
+        }
+        let Some(callee) = self.edges.get(call.edge).map(|edge| edge.callee) else { return };
+        if call.trial
+            && let Some(state) = self.callees.get_mut(callee)
+        {
+            state.fuse.withdraw(self.now);
+        }
+        if call.stage == Stage::Queued {
+            if let Some(state) = self.callees.get_mut(callee) {
+                state.queue.remove(id);
+            }
+            if let Some(state) = self.edges.get_mut(call.edge) {
+                state.queued = state.queued.saturating_sub(1);
+            }
+        }
+        if call.slot {
+            self.in_flight = self.in_flight.saturating_sub(1);
+            if let Some(state) = self.callees.get_mut(callee) {
+                state.in_flight = state.in_flight.saturating_sub(1);
+            }
+            if let Some(state) = self.edges.get_mut(call.edge) {
+                state.in_flight = state.in_flight.saturating_sub(1);
+            }
+            for callee in 0..self.callees.len() {
+                self.pump(callee);
+            }
+        }
+    }
+}

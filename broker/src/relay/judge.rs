@@ -1,0 +1,219 @@
+//! Every rule about a call that does not have to wait for anything, in this order: what is denied
+//! costs nobody anything, so it comes before what is counted.
+
+use super::{
+    CallId, Output, Relay,
+    state::{Call, Stage},
+};
+use crate::{
+    json::{Object, Value},
+    limit::{Moment, Slot, Wait},
+    mcp::method::{Asks, Target},
+    record::Event,
+    refusal::Refusal,
+};
+use sandboxd_broker_plan::{Instances, Pattern, Reach};
+use std::collections::BTreeSet;
+
+impl Relay {
+    /// Whether the edge, its callee and the connection itself all have it.
+    pub(super) fn reaches(&self, call: &Call, target: &Target) -> bool {
+        let connection = call.origin.connection().and_then(|id| self.connections.get(&id));
+        let only = connection.and_then(|connection| connection.only.as_deref());
+        let wanted = match (only, target) {
+            (Some(only), Target::Tool(name)) => any(only, name),
+            (Some(_), Target::Resource(_) | Target::Prompt(_) | Target::Method(_)) => false,
+            _ => true,
+        };
+        wanted && self.edge_reaches(call.edge, target)
+    }
+
+    fn edge_reaches(&self, edge: usize, target: &Target) -> bool {
+        let Some((edge, _, callee)) = self.rules(edge) else { return false };
+        let has = |reach: &Reach| match target {
+            Target::Whole => true,
+            Target::Tool(name) => any(&reach.tools, name),
+            Target::Resource(uri) => any(&reach.resources, uri),
+            Target::Prompt(name) => any(&reach.prompts, name),
+            Target::Method(name) => any(&reach.methods, name),
+        };
+        has(&edge.reach) && has(&callee.serves)
+    }
+
+    /// Every rule.
+    pub(super) fn judge(&mut self, id: CallId) -> Result<(), Refusal> {
+        let now = self.now;
+        self.may(id)?;
+        let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
+        let (edge, is_call, digest) = (call.edge, call.asks.is_call(), self.identity(call));
+        let (_, callee, _) = self.rules(edge).ok_or(Refusal::Gone)?;
+        let who: BTreeSet<usize> = call.chains.iter().flatten().copied().collect();
+        if is_call {
+            let repeated = self.edges.get_mut(edge).map(|edge| edge.repeated.admit(digest, now));
+            repeated.ok_or(Refusal::Gone)?.map_err(Refusal::Repeated)?;
+            if !who.iter().all(|caller| self.has_calls_left(*caller)) {
+                return Err(Refusal::Spent);
+            }
+            let fuse = self.callees.get_mut(callee).map(|callee| callee.fuse.admit(now));
+            fuse.ok_or(Refusal::Gone)?.map_err(Refusal::Broken)?;
+        }
+        if let Err(wait) = self.charge(edge, callee, is_call, &who) {
+            if let Some(callee) = self.callees.get_mut(callee).filter(|_| is_call) {
+                callee.fuse.withdraw(now);
+            }
+            return Err(Refusal::Rate(wait));
+        }
+        for caller in who.iter().filter(|_| is_call) {
+            if let Some(caller) = self.callers.get_mut(*caller) {
+                caller.spent = caller.spent.saturating_add(1);
+            }
+        }
+        let deadline = self.deadline(id);
+        if let Some(call) = self.calls.get_mut(&id) {
+            (call.trial, call.deadline) = (is_call, deadline);
+        }
+        Ok(())
+    }
+
+    fn charge(
+        &mut self,
+        edge: usize,
+        callee: usize,
+        is_call: bool,
+        who: &BTreeSet<usize>,
+    ) -> Result<(), Wait> {
+        let mut slots: Vec<Slot> = if is_call {
+            who.iter().map(|caller| Slot::Caller(*caller)).collect()
+        } else {
+            who.iter().map(|caller| Slot::Lists(*caller)).collect()
+        };
+        if is_call {
+            slots.extend([Slot::Edge(edge), Slot::Callee(callee), Slot::All]);
+        }
+        self.buckets.take(&slots, self.now)
+    }
+
+    /// What makes two calls the same: the method and its parameters.
+    fn identity(&self, call: &Call) -> [u8; 32] {
+        use sha2::{Digest as _, Sha256};
+        Sha256::new()
+            .chain_update(&call.method)
+            .chain_update([0])
+            .chain_update(call.digest)
+            .finalize()
+            .into()
+    }
+
+    fn has_calls_left(&self, caller: usize) -> bool {
+        let spent = self.callers.get(caller).map(|caller| caller.spent);
+        let calls = self.plan.callers.get(caller).map(|caller| caller.calls);
+        calls.zip(spent).is_some_and(|(calls, spent)| calls.admits(spent))
+    }
+
+    /// When an answer must be there: no later than the last of those that it is made for.
+    fn deadline(&self, id: CallId) -> Moment {
+        let Some(call) = self.calls.get(&id) else { return self.now };
+        let own =
+            self.plan.edges.get(call.edge).map_or(self.now, |edge| self.now.after(edge.deadline));
+        let connection = call.origin.connection().and_then(|id| self.connections.get(&id));
+        let Some(behalf) = connection.and_then(|connection| connection.behalf) else { return own };
+        let parents = self.calls.values().filter(|parent| parent.instance == Some(behalf));
+        let open = parents.filter(|parent| parent.stage == Stage::Sent && parent.asks.is_call());
+        open.map(|parent| parent.deadline).max().map_or(own, |parent| parent.min(own))
+    }
+
+    /// The rules that know nothing of how often and how many.
+    fn may(&self, id: CallId) -> Result<(), Refusal> {
+        let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
+        if !self.reaches(call, &call.target) || !self.exists(call) {
+            return Err(absent(&call.target));
+        }
+        let (_, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
+        let hops = usize::try_from(self.plan.limits.hops).unwrap_or(usize::MAX);
+        for chain in &call.chains {
+            let names = self.names(chain);
+            if chain.len() > hops || names.iter().any(|name| name == callee.name.as_str()) {
+                return Err(Refusal::Chain);
+            }
+        }
+        if self.attenuates(call) && !call.chains.iter().all(|chain| self.all_may(chain, call)) {
+            return Err(absent(&call.target));
+        }
+        self.arguments(call)
+    }
+
+    /// Whether the callee has what is meant, where that is known before it is asked.
+    fn exists(&self, call: &Call) -> bool {
+        let instance = call.instance.and_then(|id| self.instances.get(&id));
+        match &call.target {
+            Target::Tool(name) => instance.is_some_and(|instance| {
+                instance.tools.get(name).is_some()
+                    && self
+                        .callees
+                        .get(instance.callee)
+                        .is_some_and(|callee| callee.pins.holds(name))
+            }),
+            Target::Prompt(name) => {
+                instance.is_some_and(|instance| instance.prompts.get(name).is_some())
+            }
+            Target::Whole | Target::Resource(_) | Target::Method(_) => true,
+        }
+    }
+
+    /// Whether the caller is one process that answers several at once.
+    fn attenuates(&self, call: &Call) -> bool {
+        let connection = call.origin.connection().and_then(|id| self.connections.get(&id));
+        let behalf = connection.and_then(|connection| self.instances.get(&connection.behalf?));
+        let callee = behalf.and_then(|instance| self.plan.callees.get(instance.callee));
+        callee.is_some_and(|callee| callee.instances == Instances::Attenuate)
+    }
+
+    /// Whether each of a chain might make this call itself.
+    fn all_may(&self, chain: &[usize], call: &Call) -> bool {
+        let callee = self.edges.get(call.edge).map(|edge| edge.callee);
+        chain.iter().all(|caller| {
+            let edges = self.edges.iter().enumerate();
+            let theirs = edges.filter(|(_, edge)| edge.caller == *caller);
+            let mut there = theirs.filter(|(_, edge)| Some(edge.callee) == callee);
+            there.any(|(place, _)| self.edge_reaches(place, &call.target))
+        })
+    }
+
+    /// The arguments, by the schema that the tool was pinned with and by those of the edge.
+    fn arguments(&self, call: &Call) -> Result<(), Refusal> {
+        let (Asks::Tool, Target::Tool(name)) = (call.asks, &call.target) else { return Ok(()) };
+        let params = call.body.get("params").and_then(Value::as_object);
+        let none = Value::Object(Object::default());
+        let arguments = params.and_then(|params| params.get("arguments")).unwrap_or(&none);
+        let instance = call.instance.and_then(|id| self.instances.get(&id));
+        let own = instance.and_then(|instance| instance.tools.get(name));
+        let schemas = self.edges.get(call.edge).and_then(|edge| edge.schemas.get(name));
+        own.into_iter()
+            .chain(schemas.into_iter().flatten())
+            .try_for_each(|schema| schema.check(arguments))
+            .map_err(Refusal::Arguments)
+    }
+
+    /// Somebody asked for what it may not have.
+    pub(super) fn denied(&mut self, caller: usize) {
+        let tripped = self.callers.get_mut(caller).is_some_and(|it| it.tripwire.denied(self.now));
+        if tripped {
+            let mut record = self.blank(Event::Quarantined);
+            record.caller = self.names(&[caller]).concat();
+            self.out.push(Output::Record(record));
+        }
+    }
+}
+
+/// That there is no such thing, or none to be seen.
+fn absent(target: &Target) -> Refusal {
+    if matches!(target, Target::Method(_)) {
+        Refusal::Method
+    } else {
+        Refusal::Unknown(target.clone())
+    }
+}
+
+fn any(patterns: &[Pattern], name: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(name))
+}

@@ -1,0 +1,351 @@
+//! Who waits for whom. [`Relay`] is told what happened ([`Input`]) and when, and says what is to be
+//! done ([`Output`]); it does nothing itself.
+//!
+//! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
+//! callee's instance), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
+//! `reply` (its answer), `done` (its end). `notice` is what a callee says unasked, `clock` what
+//! happens when nothing else does, and `state` what is remembered.
+
+mod clock;
+mod done;
+mod intake;
+mod judge;
+mod life;
+mod notice;
+mod reply;
+mod state;
+mod turn;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{
+    limit::{Buckets, Fair, Fuse, Moment, Repeated, Saved, Tripwire},
+    mcp::pins::Pins,
+    record::Record,
+    schema::{Schema, SchemaError},
+};
+use sandboxd_broker_plan::{BrokerPlan, Name};
+use state::{Call, Connection, Instance, Question, Timer};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// A connection of a caller; its owner gives the numbers, and none twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// A process of a callee. The broker gives the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceId(pub u64);
+
+/// A request that was taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// For which edge a connection is.
+#[derive(Debug, Clone, Copy)]
+pub enum Endpoint<'i> {
+    /// The one with this name.
+    Edge(&'i Name),
+    /// The caller says so in its first line.
+    FirstLine,
+}
+
+/// Something happened.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'i> {
+    /// A caller connected; who it is was proved by the kernel.
+    Opened {
+        /// The connection.
+        connection: ConnectionId,
+        /// Who it is.
+        caller: &'i Name,
+        /// For which edge.
+        endpoint: Endpoint<'i>,
+        /// Where the caller is itself an instance that this broker has started: which.
+        behalf: Option<InstanceId>,
+    },
+    /// A caller wrote.
+    FromCaller(ConnectionId, &'i [u8]),
+    /// A caller closed its connection, or is gone.
+    Closed(ConnectionId),
+    /// All connections of a caller are at their end.
+    CallerGone(&'i Name),
+    /// An instance that was asked for runs.
+    Started(InstanceId),
+    /// A callee wrote.
+    FromCallee(InstanceId, &'i [u8]),
+    /// An instance ended, or could not be started.
+    Ended(InstanceId),
+    /// Somebody decided about a call that is held.
+    Decided {
+        /// The call.
+        call: CallId,
+        /// The digest of what was decided about: another one decides nothing.
+        digest: [u8; 32],
+        /// What was decided.
+        approved: bool,
+    },
+    /// The record that a durable call waits for is on the disk, or could not be written.
+    Recorded {
+        /// The call.
+        call: CallId,
+        /// Whether it is.
+        written: bool,
+    },
+    /// Time went by.
+    Clock,
+}
+
+/// Something is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A line for a caller, its end with it.
+    ToCaller(ConnectionId, Vec<u8>),
+    /// A line for a callee, its end with it.
+    ToCallee(InstanceId, Vec<u8>),
+    /// An instance is wanted, for this edge (its place in the plan) and this connection.
+    Start {
+        /// The number it will have.
+        instance: InstanceId,
+        /// The edge.
+        edge: usize,
+        /// For whom.
+        connection: ConnectionId,
+    },
+    /// An instance is not needed any more, or misbehaves.
+    Stop(InstanceId),
+    /// To be written down.
+    Record(Record),
+    /// To be written down, and [`Input::Recorded`] said when it is on the disk.
+    Durable(Record),
+    /// Somebody is to be asked.
+    Ask(Ask),
+    /// The answer is not needed any more.
+    Withdraw(CallId),
+    /// The connection is to be closed, once what was written to it has been read.
+    Close(ConnectionId),
+}
+
+/// What somebody is asked to approve: this call, once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// The call.
+    pub call: CallId,
+    /// Who calls.
+    pub caller: String,
+    /// Over which edge.
+    pub edge: String,
+    /// The method.
+    pub method: String,
+    /// The tool, URI or prompt.
+    pub name: String,
+    /// The canonical JSON of the parameters, which the caller wrote.
+    pub parameters: String,
+    /// What the answer must carry: SHA-256 over caller, edge, generation, method and parameters.
+    pub digest: [u8; 32],
+    /// When no answer is a denial.
+    pub expires: Moment,
+}
+
+/// Why a plan cannot be obeyed.
+#[derive(Debug)]
+pub enum RelayError {
+    /// An edge names a caller or callee that the plan does not have.
+    Dangling(String),
+    /// A schema of an edge is none that can be checked.
+    Schema {
+        /// The edge.
+        edge: String,
+        /// The tool.
+        tool: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for RelayError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dangling(edge) => write!(to, "edge {edge} joins nobody"),
+            Self::Schema { edge, tool, why } => {
+                write!(to, "edge {edge}, arguments of {tool}: {why}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RelayError {}
+
+/// The state of all calls.
+#[derive(Debug)]
+pub struct Relay {
+    plan: BrokerPlan,
+    edges: Vec<EdgeState>,
+    callers: Vec<CallerState>,
+    callees: Vec<CalleeState>,
+    buckets: Buckets,
+    in_flight: u64,
+    connections: BTreeMap<ConnectionId, Connection>,
+    instances: BTreeMap<InstanceId, Instance>,
+    calls: BTreeMap<CallId, Call>,
+    /// What callees asked back, by the number that the caller sees.
+    questions: BTreeMap<u64, Question>,
+    timers: BTreeSet<(Moment, Timer)>,
+    last: u64,
+    now: Moment,
+    out: Vec<Output>,
+}
+
+/// What is remembered of an edge.
+#[derive(Debug)]
+struct EdgeState {
+    caller: usize,
+    callee: usize,
+    schemas: BTreeMap<String, Vec<Schema>>,
+    repeated: Repeated,
+    in_flight: u64,
+    queued: u32,
+}
+
+/// What is remembered of a caller.
+#[derive(Debug)]
+struct CallerState {
+    tripwire: Tripwire,
+    connections: u32,
+    spent: u64,
+}
+
+/// What is remembered of a callee.
+#[derive(Debug)]
+struct CalleeState {
+    fuse: Fuse,
+    pins: Pins,
+    queue: Fair<usize, CallId>,
+    in_flight: u64,
+    shared: Option<InstanceId>,
+}
+
+impl Relay {
+    /// A relay that obeys this plan; nobody is connected.
+    ///
+    /// # Errors
+    /// Where the plan has a schema that cannot be checked.
+    pub fn new(plan: BrokerPlan, now: Moment) -> Result<Self, RelayError> {
+        let edges =
+            (0..plan.edges.len()).map(|place| edge(&plan, place)).collect::<Result<_, _>>()?;
+        let callers = plan.callers.iter().map(|caller| CallerState {
+            tripwire: Tripwire::new(caller.quarantine),
+            connections: 0,
+            spent: 0,
+        });
+        let callees = plan.callees.iter().map(|callee| CalleeState {
+            fuse: Fuse::new(callee.breaker),
+            pins: Pins::new(&callee.pinning),
+            queue: Fair::new(),
+            in_flight: 0,
+            shared: None,
+        });
+        Ok(Self {
+            edges,
+            callers: callers.collect(),
+            callees: callees.collect(),
+            buckets: Buckets::new(&plan),
+            in_flight: 0,
+            connections: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            questions: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            last: 0,
+            now,
+            out: Vec::new(),
+            plan,
+        })
+    }
+
+    /// What follows from an input.
+    pub fn step(&mut self, now: Moment, input: Input<'_>) -> Vec<Output> {
+        self.now = self.now.max(now);
+        match input {
+            Input::Opened { connection, caller, endpoint, behalf } => {
+                self.open(connection, caller, endpoint, behalf);
+            }
+            Input::FromCaller(connection, bytes) => self.caller_wrote(connection, bytes),
+            Input::Closed(connection) => self.closed(connection),
+            Input::CallerGone(caller) => self.caller_gone(caller),
+            Input::Started(instance) => self.started(instance),
+            Input::FromCallee(instance, bytes) => self.callee_wrote(instance, bytes),
+            Input::Ended(instance) => self.ended(instance),
+            Input::Decided { call, digest, approved } => self.decided(call, digest, approved),
+            Input::Recorded { call, written } => self.recorded(call, written),
+            Input::Clock => {}
+        }
+        self.tick();
+        std::mem::take(&mut self.out)
+    }
+
+    /// When [`Input::Clock`] is to be said next, if nothing else happens before.
+    #[must_use]
+    pub fn wakes_at(&self) -> Option<Moment> {
+        self.timers.first().map(|(moment, _)| *moment)
+    }
+
+    /// The buckets, to be kept over a restart.
+    #[must_use]
+    pub fn buckets(&self) -> Vec<Saved> {
+        self.buckets.saved(self.now)
+    }
+
+    /// Takes up the buckets of the broker before this one.
+    pub fn restore(&mut self, saved: &[Saved]) {
+        self.buckets.restore(saved, self.now);
+    }
+
+    /// The buckets of the broker before this one are lost: nothing is left in any.
+    pub fn use_up(&mut self) {
+        self.buckets.use_up(self.now);
+    }
+
+    /// The calls that each caller has made, in the plan's order.
+    #[must_use]
+    pub fn spent(&self) -> Vec<u64> {
+        self.callers.iter().map(|caller| caller.spent).collect()
+    }
+
+    fn number(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+}
+
+fn edge(plan: &BrokerPlan, place: usize) -> Result<EdgeState, RelayError> {
+    let dangling = || RelayError::Dangling(place.to_string());
+    let edge = plan.edges.get(place).ok_or_else(dangling)?;
+    let mut schemas: BTreeMap<String, Vec<Schema>> = BTreeMap::new();
+    for arguments in &edge.arguments {
+        let schema = crate::json::parse(arguments.schema.as_bytes())
+            .map_err(|error| error.to_string())
+            .and_then(|value| {
+                Schema::compile(&value).map_err(|error: SchemaError| error.to_string())
+            })
+            .map_err(|why| RelayError::Schema {
+                edge: edge.name.to_string(),
+                tool: arguments.tool.clone(),
+                why,
+            })?;
+        schemas.entry(arguments.tool.clone()).or_default().push(schema);
+    }
+    let caller = plan.callers.iter().position(|caller| caller.name == edge.caller);
+    let callee = plan.callees.iter().position(|callee| callee.name == edge.callee);
+    Ok(EdgeState {
+        caller: caller.ok_or_else(dangling)?,
+        callee: callee.ok_or_else(dangling)?,
+        schemas,
+        repeated: Repeated::new(edge.repeats),
+        in_flight: 0,
+        queued: 0,
+    })
+}

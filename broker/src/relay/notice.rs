@@ -1,0 +1,244 @@
+//! What a callee says unasked, and what it asks back.
+
+use super::{
+    CallId, ConnectionId, InstanceId, Output, Relay,
+    reply::relabel,
+    state::{Origin, Question, Stage, Timer},
+};
+use crate::{
+    json::{Object, Value},
+    limit::Gcra,
+    mcp::{list::Listed, method::Tells},
+    record::{Event, name},
+    refusal::response,
+    rpc::Id,
+};
+use sandboxd_broker_plan::{Instances, Reverse, Speaks};
+
+impl Relay {
+    pub(super) fn told(&mut self, instance: InstanceId, method: &str, body: Object) {
+        let Some(known) = self.instances.get(&instance) else { return };
+        let (edge, owner) = (known.edge, known.owner);
+        let Some((rules, _, callee)) = self.rules(edge) else { return };
+        if callee.speaks == Speaks::JsonRpc {
+            let named = rules.reach.methods.iter().any(|pattern| pattern.matches(method))
+                && callee.serves.methods.iter().any(|pattern| pattern.matches(method));
+            match owner.filter(|_| named) {
+                Some(owner) => self.tell_caller(owner, &body.into()),
+                None => self.stray(instance),
+            }
+            return;
+        }
+        match Tells::of(method) {
+            Some(Tells::Progress) => self.progress(instance, body),
+            Some(Tells::Cancelled) => self.taken_back(instance, &body),
+            Some(Tells::Changed) => {
+                let listed =
+                    if method.contains("prompts") { Listed::Prompts } else { Listed::Tools };
+                if !method.contains("resources") && self.looking_for(instance, listed) {
+                    self.unknown(instance, listed);
+                }
+                self.pass_on(instance, body);
+            }
+            Some(Tells::Updated) if !self.updated(instance, &body) => {}
+            Some(Tells::Updated | Tells::Message | Tells::Acknowledged) => {
+                self.pass_on(instance, body);
+            }
+            None => self.stray(instance),
+        }
+    }
+
+    /// Whether a list is known, so that it can be forgotten; one that is being asked for is new.
+    fn looking_for(&mut self, instance: InstanceId, listed: Listed) -> bool {
+        matches!(self.catalogue(instance, listed), Some(crate::mcp::catalogue::Catalogue::Known(_)))
+    }
+
+    /// Whether whoever hears of a resource may read it.
+    fn updated(&self, instance: InstanceId, body: &Object) -> bool {
+        let uri = params(body).and_then(|params| params.str("uri"));
+        let (Some(uri), Some(known)) = (uri, self.instances.get(&instance)) else { return false };
+        let Some((edge, _, callee)) = self.rules(known.edge) else { return false };
+        edge.reach.resources.iter().any(|pattern| pattern.matches(uri))
+            && callee.serves.resources.iter().any(|pattern| pattern.matches(uri))
+    }
+
+    /// To whom it belongs: to the call whose subscription it names; else, of an instance that is for
+    /// one connection, to that. Of one that is for all, only that a list has changed, to all.
+    fn pass_on(&mut self, instance: InstanceId, mut body: Object) {
+        let label = params(&body)
+            .and_then(|params| params.get("_meta")?.as_object())
+            .and_then(|meta| Id::of(meta.get("io.modelcontextprotocol/subscriptionId")?));
+        if let Some(label) = label {
+            let call = label.number().and_then(|number| self.calls.get(&CallId(number)));
+            if let Some(call) = call.filter(|call| call.instance == Some(instance))
+                && call.stage == Stage::Sent
+                && let Origin::Caller { connection, id, .. } = &call.origin
+            {
+                let (connection, id) = (*connection, id.clone());
+                body.change("params", |params| relabel(params, &id));
+                self.tell_caller(connection, &body.into());
+            }
+            return;
+        }
+        let Some(known) = self.instances.get(&instance) else { return };
+        let everybody = body.str("method").is_some_and(|method| method.ends_with("list_changed"));
+        let to: Vec<ConnectionId> = match known.owner {
+            Some(owner) => vec![owner],
+            None if everybody => known.users.iter().copied().collect(),
+            None => Vec::new(),
+        };
+        let message = body.into();
+        for connection in to {
+            self.tell_caller(connection, &message);
+        }
+    }
+
+    /// How far a call is: for its caller, under the caller's own token, and not too often.
+    fn progress(&mut self, instance: InstanceId, mut body: Object) {
+        let token = params(&body).and_then(|params| Id::of(params.get("progressToken")?));
+        let id = token.and_then(|token| token.number()).map(CallId);
+        let rate = Gcra::from(self.plan.limits.progress);
+        let call = id.and_then(|id| self.calls.get_mut(&id));
+        let Some(call) = call.filter(|call| call.instance == Some(instance)) else { return };
+        let Origin::Caller { connection, token: Some(token), .. } = &call.origin else { return };
+        if call.stage != Stage::Sent {
+            return;
+        }
+        let Ok(next) = rate.next(call.progress, self.now) else { return };
+        call.progress = next;
+        let (connection, token) = (*connection, token.clone());
+        body.change("params", |params| params.set("progressToken", token));
+        self.tell_caller(connection, &body.into());
+    }
+
+    /// A callee asks its caller. What it may not ask is a method that is not there.
+    pub(super) fn asked_back(&mut self, instance: InstanceId, id: Id, method: &str, body: Object) {
+        let Some(known) = self.instances.get(&instance) else { return };
+        let Some((rules, _, callee)) = self.rules(known.edge) else { return };
+        match (callee.speaks, method) {
+            (Speaks::Mcp, "ping") => {
+                let pong = response(id, "result", Object::default().into());
+                return self.tell_callee(instance, &pong);
+            }
+            (Speaks::Mcp, "roots/list") => {
+                let roots = rules.roots.iter().map(|root| {
+                    [("uri", root.uri.as_str().into()), ("name", root.name.as_str().into())].into()
+                });
+                let roots: Value = [("roots", Value::Array(roots.collect()))].into();
+                return self.tell_callee(instance, &response(id, "result", roots));
+            }
+            _ => {}
+        }
+        let connection = self.asker(instance);
+        let allowed = connection.is_some_and(|connection| self.may_ask(connection, method));
+        let event = Event::AskedBack { method: name(method), allowed };
+        let record = self.instance_record(instance, event);
+        self.out.push(Output::Record(record));
+        match connection.filter(|_| allowed) {
+            Some(connection) => self.ask(instance, id, connection, body),
+            None => self.cannot_ask(instance, id),
+        }
+    }
+
+    /// Whom an instance asks: whoever it is for, or works for.
+    fn asker(&self, instance: InstanceId) -> Option<ConnectionId> {
+        let known = self.instances.get(&instance)?;
+        let mode = &self.plan.callees.get(known.callee)?.instances;
+        match mode {
+            Instances::PerCaller => known.owner,
+            Instances::Serial => {
+                let mut sent = self.waiting(instance, Stage::Sent).into_iter();
+                sent.find_map(|id| self.calls.get(&id)?.origin.connection())
+            }
+            // Nobody knows for whom it asks.
+            Instances::Attenuate | Instances::Own { .. } => None,
+        }
+    }
+
+    fn may_ask(&self, connection: ConnectionId, method: &str) -> bool {
+        let edge = self.connections.get(&connection).and_then(|connection| connection.edge);
+        let Some((edge, _, callee)) = edge.and_then(|edge| self.rules(edge)) else { return false };
+        callee.speaks == Speaks::Mcp
+            && match method {
+                "elicitation/create" => edge.reverse.contains(&Reverse::Elicitation),
+                "sampling/createMessage" => edge.reverse.contains(&Reverse::Sampling),
+                _ => false,
+            }
+    }
+
+    fn ask(&mut self, instance: InstanceId, id: Id, connection: ConnectionId, mut body: Object) {
+        let edge = self.connections.get(&connection).and_then(|connection| connection.edge);
+        let edge = edge.and_then(|edge| self.plan.edges.get(edge));
+        let Some((deadline, most)) = edge.map(|edge| (edge.deadline, edge.queue.length)) else {
+            return self.cannot_ask(instance, id);
+        };
+        let open = self.questions.values().filter(|open| open.connection == connection).count();
+        let again = self.questions.values().any(|open| open.instance == instance && open.id == id);
+        if again || u32::try_from(open).is_ok_and(|open| open >= most.max(1)) {
+            return self.cannot_ask(instance, id);
+        }
+        let number = self.number();
+        body.set("id", number.into());
+        if let Some(Value::Object(params)) = body.get_mut("params") {
+            // Its progress would go nowhere.
+            if let Some(Value::Object(meta)) = params.get_mut("_meta") {
+                meta.remove("progressToken");
+            }
+        }
+        self.timers
+            .insert((self.now.after(deadline), Timer::Question(number, self.now.after(deadline))));
+        self.questions.insert(number, Question { instance, id, connection });
+        self.tell_caller(connection, &body.into());
+    }
+
+    /// A caller answers what a callee asked. It answers only what it was asked.
+    pub(super) fn answered(&mut self, connection: ConnectionId, answer: &Id, mut body: Object) {
+        let number = answer.number();
+        let asked = number.and_then(|number| self.questions.get(&number));
+        if asked.is_none_or(|question| question.connection != connection) {
+            return;
+        }
+        let Some(question) = number.and_then(|number| self.questions.remove(&number)) else {
+            return;
+        };
+        body.set("id", question.id.into());
+        self.tell_callee(question.instance, &body.into());
+    }
+
+    /// A callee needs no answer any more.
+    fn taken_back(&mut self, instance: InstanceId, body: &Object) {
+        let id = params(body).and_then(|params| Id::of(params.get("requestId")?));
+        let mut asked = self.questions.iter();
+        let number = asked
+            .find(|(_, question)| {
+                question.instance == instance && Some(&question.id) == id.as_ref()
+            })
+            .map(|(number, _)| *number);
+        if let Some(number) = number {
+            self.take_back(number);
+        }
+    }
+
+    /// The caller need not answer any more.
+    pub(super) fn take_back(&mut self, number: u64) {
+        let Some(question) = self.questions.remove(&number) else { return };
+        let told = [
+            ("jsonrpc", "2.0".into()),
+            ("method", "notifications/cancelled".into()),
+            ("params", [("requestId", number.into())].into()),
+        ];
+        self.tell_caller(question.connection, &told.into());
+    }
+
+    /// A question that nobody answered in time.
+    pub(super) fn unanswered(&mut self, number: u64) {
+        let Some(question) = self.questions.get(&number) else { return };
+        let (instance, id) = (question.instance, question.id.clone());
+        self.take_back(number);
+        self.cannot_ask(instance, id);
+    }
+}
+
+fn params(body: &Object) -> Option<&Object> {
+    body.get("params")?.as_object()
+}

@@ -1,0 +1,357 @@
+//! What a callee answers: whose answer it is, whether it is one, and what of it the caller may see.
+
+use super::{
+    CallId, InstanceId, Output, Relay,
+    state::{Handshake, Origin, Stage},
+};
+use crate::{
+    frame::Frame,
+    json::{self, Object, Value},
+    mcp::{
+        Era,
+        catalogue::Catalogue,
+        list::{self, Listed},
+        method::{Asks, Target},
+        pins::Seen,
+    },
+    record::{Event, name},
+    refusal::Refusal,
+    rpc::{self, Id, Kind},
+    schema::Schema,
+};
+use sandboxd_broker_plan::{Instructions, Speaks};
+
+impl Relay {
+    pub(super) fn callee_wrote(&mut self, id: InstanceId, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some(instance) = self.instances.get_mut(&id)
+            && let Some((frame, after)) = instance.lines.push(rest)
+        {
+            rest = after;
+            match frame {
+                Frame::TooLong => self.too_long(id),
+                Frame::Line(line) if line.iter().all(u8::is_ascii_whitespace) => {}
+                Frame::Line(line) => self.callee_line(id, &line),
+            }
+        }
+    }
+
+    /// An answer that was too long to be held is an answer to nobody knows what: where one is
+    /// awaited, it was that; where several are, the instance cannot go on.
+    fn too_long(&mut self, id: InstanceId) {
+        let refusal = Refusal::BadReply("The answer has more bytes than this edge allows.");
+        match self.waiting(id, Stage::Sent).as_slice() {
+            [] => self.stray(id),
+            [one] => self.refuse(*one, refusal),
+            _ => self.stop(id, &refusal),
+        }
+    }
+
+    fn callee_line(&mut self, id: InstanceId, line: &[u8]) {
+        let size = u64::try_from(line.len()).unwrap_or(u64::MAX);
+        let message = json::parse(line).ok().and_then(|value| rpc::message(value).ok());
+        let Some(message) = message else { return self.stray(id) };
+        match message.kind {
+            Kind::Response { id: answer } => self.reply(id, &answer, message.body, size),
+            Kind::Notification { method } => self.told(id, &method, message.body),
+            Kind::Request { id: asked, method } => {
+                self.asked_back(id, asked, &method, message.body)
+            }
+        }
+    }
+
+    /// What is no message, or answers nothing: dropped and counted. A callee that does nothing else
+    /// is stopped.
+    pub(super) fn stray(&mut self, id: InstanceId) {
+        let Some(instance) = self.instances.get_mut(&id) else { return };
+        instance.stray = instance.stray.saturating_add(1);
+        let (count, callee) = (instance.stray, instance.callee);
+        let most = self.plan.callees.get(callee).map_or(0, |callee| callee.stray_lines);
+        // Each time twice as many as before: a record for each would be a way to fill the disk.
+        if count.is_power_of_two() || count > most {
+            let record = self.instance_record(id, Event::Stray { count });
+            self.out.push(Output::Record(record));
+        }
+        if count > most {
+            self.stop(id, &Refusal::BadReply("The callee writes what is no message."));
+        }
+    }
+
+    fn reply(&mut self, instance: InstanceId, answer: &Id, mut body: Object, size: u64) {
+        let id = answer.number().map(CallId);
+        let call = id.and_then(|id| Some((id, self.calls.get(&id)?)));
+        let Some((id, call)) = call.filter(|(_, call)| call.instance == Some(instance)) else {
+            return self.stray(instance);
+        };
+        match call.stage {
+            Stage::Sent => {}
+            // It came after it was cancelled.
+            Stage::Draining => return self.forget(id),
+            Stage::Starting
+            | Stage::Looking
+            | Stage::Held(_)
+            | Stage::Queued
+            | Stage::Recording => {
+                return self.stray(instance);
+            }
+        }
+        if let Origin::Catalogue(listed) = call.origin {
+            let result = body.remove("result");
+            return self.page(id, instance, listed, result);
+        }
+        if let Some(error) = body.remove("error") {
+            return self.failed(id, error, size);
+        }
+        let speaks = self.rules(call.edge).map(|(_, _, callee)| callee.speaks);
+        let result = body.remove("result").unwrap_or(Value::Null);
+        match (speaks, result) {
+            (Some(Speaks::JsonRpc), result) => self.passed(id, result, size),
+            (_, Value::Object(result)) => match self.seen(id, result) {
+                Ok(result) => self.passed(id, result.into(), size),
+                Err(refusal) => self.refuse(id, refusal),
+            },
+            _ => self.refuse(id, Refusal::BadReply("The answer is not what the protocol has.")),
+        }
+    }
+
+    fn passed(&mut self, id: CallId, result: Value, size: u64) {
+        self.answer_keeping(id, "result", result);
+        self.finished(id, "ok", size, true);
+    }
+
+    /// An error of the callee. One that says that there is no such thing is ours, so that it does not
+    /// differ from the one for what is hidden.
+    fn failed(&mut self, id: CallId, error: Value, size: u64) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(object) = error.as_object() else {
+            return self.refuse(id, Refusal::BadReply("The answer is not what the protocol has."));
+        };
+        let code = match object.get("code") {
+            Some(Value::Number(code)) => code.text().parse().unwrap_or(0),
+            _ => 0_i64,
+        };
+        let absent = match (&call.target, code) {
+            (Target::Resource(_), -32002 | -32602) => Some(Refusal::Unknown(call.target.clone())),
+            (Target::Method(_), -32601) => Some(Refusal::Method),
+            _ => None,
+        };
+        match absent {
+            Some(refusal) => self.say_refusal(id, &refusal),
+            None => self.answer_keeping(id, "error", error),
+        }
+        // It answers, so it works; but for an error that says it does not.
+        self.finished(id, "error", size, code != -32603);
+    }
+
+    pub(super) fn say_refusal(&mut self, id: CallId, refusal: &Refusal) {
+        let Some(call) = self.calls.get(&id) else { return };
+        if let Origin::Caller { connection, id: answer, .. } = &call.origin {
+            let message = refusal.answer(answer.clone(), call.asks, call.era);
+            self.tell_caller(*connection, &message);
+        }
+    }
+
+    fn answer_keeping(&mut self, id: CallId, key: &str, value: Value) {
+        let Some(call) = self.calls.get(&id) else { return };
+        if let Origin::Caller { connection, id: answer, .. } = &call.origin {
+            let message = crate::refusal::response(answer.clone(), key, value);
+            self.tell_caller(*connection, &message);
+        }
+    }
+
+    /// What of a result the caller sees.
+    fn seen(&mut self, id: CallId, mut result: Object) -> Result<Object, Refusal> {
+        let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
+        let (asks, era, edge, instance) = (call.asks, call.era, call.edge, call.instance);
+        if result.str("resultType") == Some("input_required") {
+            return Err(Refusal::AsksBack);
+        }
+        let instructions = self.plan.edges.get(edge).map(|edge| edge.instructions);
+        match asks {
+            Asks::List(listed) => {
+                self.filter(id, listed, &mut result);
+                list::uncached(era, &mut result);
+            }
+            Asks::Handshake | Asks::Discover => {
+                if instructions != Some(Instructions::Forwarded) {
+                    result.remove("instructions");
+                }
+                if asks == Asks::Discover {
+                    list::uncached(era, &mut result);
+                } else {
+                    self.shaken(instance, &result);
+                }
+            }
+            Asks::Resource if era == Era::Modern => list::uncached(era, &mut result),
+            Asks::Listen => {
+                if let Origin::Caller { id: answer, .. } = &call.origin {
+                    let answer = answer.clone();
+                    relabel(&mut result, &answer);
+                }
+            }
+            Asks::Tool
+            | Asks::Resource
+            | Asks::Prompt
+            | Asks::Completion
+            | Asks::Upkeep
+            | Asks::Named => {}
+        }
+        Ok(result)
+    }
+
+    /// The handshake of an instance for all is made; those who waited for it are answered alike.
+    fn shaken(&mut self, instance: Option<InstanceId>, result: &Object) {
+        let Some(id) = instance else { return };
+        let Some(known) = self.instances.get_mut(&id) else { return };
+        if known.owner.is_some() {
+            return;
+        }
+        known.handshake = Handshake::Done(result.clone());
+        for call in self.waiting(id, Stage::Starting) {
+            self.begin(call);
+        }
+    }
+
+    /// Takes out of a list what the edge does not have, and tools that are not what they were.
+    fn filter(&mut self, id: CallId, listed: Listed, result: &mut Object) {
+        if let Some(Value::Array(entries)) = result.get("tools")
+            && listed == Listed::Tools
+        {
+            for entry in entries {
+                self.see(id, entry);
+            }
+        }
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some((edge, callee, rules)) = self.rules(call.edge) else { return };
+        let pins = self.callees.get(callee).map(|callee| &callee.pins);
+        list::filter(listed, result, |entry| {
+            let Some(name) = listed.name(entry) else { return false };
+            match listed {
+                Listed::Tools => {
+                    self.reaches(call, &Target::Tool(name.to_owned()))
+                        && pins.is_some_and(|pins| pins.holds(name))
+                        && schema(entry).is_ok()
+                }
+                Listed::Resources => self.reaches(call, &Target::Resource(name.to_owned())),
+                Listed::Prompts => self.reaches(call, &Target::Prompt(name.to_owned())),
+                Listed::Templates => [&edge.reach.resources, &rules.serves.resources]
+                    .iter()
+                    .all(|has| has.iter().any(|pattern| list::may_stand_for(name, pattern))),
+            }
+        });
+    }
+
+    /// Holds the definition of a tool to its pin.
+    fn see(&mut self, id: CallId, entry: &Value) {
+        let Some(entry) = entry.as_object() else { return };
+        let Some(tool) = entry.str("name") else { return };
+        let Some(callee) = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.1))
+        else {
+            return;
+        };
+        let Some(state) = self.callees.get_mut(callee) else { return };
+        let event = match state.pins.see(tool, entry) {
+            Seen::Same | Seen::Hidden => return,
+            Seen::New(digest) => Event::ToolPinned { tool: name(tool), digest },
+            Seen::Changed(digest) => Event::ToolChanged { tool: name(tool), digest },
+        };
+        let record = self.call_record(id, event);
+        self.out.push(Output::Record(record));
+    }
+
+    /// A page of what an instance has, asked for by the broker itself.
+    fn page(&mut self, id: CallId, instance: InstanceId, listed: Listed, result: Option<Value>) {
+        let Some(Value::Object(result)) = result else {
+            self.forget(id);
+            return self.catalogue_failed(Some(instance), listed, &Refusal::Gone);
+        };
+        let entries = result.get(listed.key()).and_then(Value::as_array).unwrap_or(&[]);
+        for entry in entries {
+            self.remember(id, instance, listed, entry);
+        }
+        let cursor = self.catalogue(instance, listed).and_then(|known| known.page(&result));
+        let waiting = self.looking(instance, listed);
+        self.forget(id);
+        match (cursor, waiting.first()) {
+            (Some(cursor), Some(like)) => self.ask_for(*like, instance, listed, Some(cursor)),
+            // Nobody waits any more; whoever comes next asks anew.
+            (Some(_), None) => self.unknown(instance, listed),
+            (None, _) => waiting.into_iter().for_each(|call| self.decide(call)),
+        }
+    }
+
+    fn remember(&mut self, id: CallId, instance: InstanceId, listed: Listed, entry: &Value) {
+        let Some(object) = entry.as_object() else { return };
+        let Some(called) = listed.name(object).map(str::to_owned) else { return };
+        if listed == Listed::Tools {
+            self.see(id, entry);
+        }
+        match schema(object) {
+            Ok(schema) => {
+                if let Some(known) = self.catalogue(instance, listed) {
+                    known.add(called, schema);
+                }
+            }
+            Err(why) => {
+                let event = Event::ToolUncheckable { tool: name(&called), why: name(&why) };
+                let record = self.instance_record(instance, event);
+                self.out.push(Output::Record(record));
+            }
+        }
+    }
+
+    /// Calls of an instance that wait for a list.
+    fn looking(&self, instance: InstanceId, listed: Listed) -> Vec<CallId> {
+        let waiting = self.waiting(instance, Stage::Looking).into_iter();
+        waiting
+            .filter(|id| {
+                let target = self.calls.get(id).map(|call| &call.target);
+                matches!(target, Some(Target::Prompt(_))) == (listed == Listed::Prompts)
+            })
+            .collect()
+    }
+
+    pub(super) fn unknown(&mut self, instance: InstanceId, listed: Listed) {
+        if let Some(known) = self.catalogue(instance, listed) {
+            *known = Catalogue::Unknown;
+        }
+    }
+
+    /// The callee has no such list, or did not answer. Whoever waits is told that there is nothing
+    /// with that name; it is asked again with the next call.
+    pub(super) fn catalogue_failed(
+        &mut self,
+        instance: Option<InstanceId>,
+        listed: Listed,
+        refusal: &Refusal,
+    ) {
+        let Some(instance) = instance else { return };
+        self.unknown(instance, listed);
+        for id in self.looking(instance, listed) {
+            let target = self.calls.get(&id).map(|call| call.target.clone());
+            match (refusal, target) {
+                (Refusal::Gone, Some(target)) if self.instances.contains_key(&instance) => {
+                    self.refuse(id, Refusal::Unknown(target));
+                }
+                _ => self.refuse(id, refusal.clone()),
+            }
+        }
+    }
+}
+
+/// The schema of a tool's arguments; a prompt has none.
+fn schema(entry: &Object) -> Result<Schema, String> {
+    let anything = Value::Bool(true);
+    let schema = entry.get("inputSchema").unwrap_or(&anything);
+    Schema::compile(schema).map_err(|error| error.to_string())
+}
+
+/// Gives what belongs to a subscription the number that its caller knows it by.
+pub(super) fn relabel(object: &mut Object, answer: &Id) {
+    const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+    if let Some(Value::Object(meta)) = object.get_mut("_meta")
+        && meta.get(SUBSCRIPTION).is_some()
+    {
+        meta.set(SUBSCRIPTION, answer.clone().into());
+    }
+}

@@ -1,0 +1,248 @@
+//! What is remembered: connections, instances, calls, and what callees asked back.
+
+use super::{CallId, ConnectionId, InstanceId, Relay};
+use crate::{
+    frame::Lines,
+    json::{Object, Value},
+    limit::Moment,
+    mcp::{
+        Era,
+        catalogue::Catalogue,
+        list::Listed,
+        method::{Asks, Target},
+    },
+    record::{Event, Record, What, name},
+    rpc::Id,
+};
+use sandboxd_broker_plan::{Callee, Edge, Pattern};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A connection of a caller.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) caller: usize,
+    /// Nothing until the first line has named it.
+    pub(super) edge: Option<usize>,
+    /// The instance that is the caller, where this broker has started it.
+    pub(super) behalf: Option<InstanceId>,
+    /// Tools beyond which this connection wants none, where it said so.
+    pub(super) only: Option<Vec<Pattern>>,
+    pub(super) instance: Option<InstanceId>,
+    pub(super) lines: Lines,
+    pub(super) strikes: u32,
+    pub(super) open: BTreeMap<Id, CallId>,
+}
+
+/// A process of a callee.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) callee: usize,
+    pub(super) edge: usize,
+    /// The one connection that it is for; nothing where it is for all.
+    pub(super) owner: Option<ConnectionId>,
+    pub(super) users: BTreeSet<ConnectionId>,
+    pub(super) running: bool,
+    pub(super) lines: Lines,
+    pub(super) stray: u32,
+    pub(super) tools: Catalogue,
+    pub(super) prompts: Catalogue,
+    pub(super) handshake: Handshake,
+    pub(super) initialized: bool,
+}
+
+/// How far the handshake of an instance for all is: it is made once.
+#[derive(Debug)]
+pub(super) enum Handshake {
+    NotYet,
+    Asked,
+    Done(Object),
+}
+
+/// A request, from its line to its answer.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) origin: Origin,
+    pub(super) edge: usize,
+    pub(super) instance: Option<InstanceId>,
+    pub(super) asks: Asks,
+    pub(super) era: Era,
+    pub(super) method: String,
+    pub(super) target: Target,
+    pub(super) body: Object,
+    /// Bytes of its line.
+    pub(super) size: u64,
+    /// Over its parameters without `_meta`.
+    pub(super) digest: [u8; 32],
+    /// Callers, by their places in the plan: for each chain of calls that this one is part of, the
+    /// first first. The last of each is who calls.
+    pub(super) chains: Vec<Vec<usize>>,
+    pub(super) stage: Stage,
+    pub(super) timer: Option<Moment>,
+    pub(super) began: Moment,
+    pub(super) deadline: Moment,
+    /// Whether it is counted among those in flight.
+    pub(super) slot: bool,
+    /// Whether the breaker let it through and waits for how it ends.
+    pub(super) trial: bool,
+    /// When the next progress of it may be passed on.
+    pub(super) progress: Moment,
+}
+
+/// Who wants the answer.
+#[derive(Debug)]
+pub(super) enum Origin {
+    /// A caller.
+    Caller {
+        connection: ConnectionId,
+        id: Id,
+        /// Under which it wants to hear of progress.
+        token: Option<Value>,
+    },
+    /// A caller that wants no answer.
+    Note(ConnectionId),
+    /// The broker, for its catalogue.
+    Catalogue(Listed),
+}
+
+impl Origin {
+    pub(super) fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::Caller { connection, .. } | Self::Note(connection) => Some(*connection),
+            Self::Catalogue(_) => None,
+        }
+    }
+}
+
+/// How far a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The instance is being started, or shakes hands with another.
+    Starting,
+    /// The catalogue is being asked.
+    Looking,
+    /// Somebody is being asked.
+    Held([u8; 32]),
+    /// It waits for its turn.
+    Queued,
+    /// Its record is being written.
+    Recording,
+    /// It is with the callee.
+    Sent,
+    /// It is answered, but the callee may still be at it.
+    Draining,
+}
+
+/// What a callee asked back.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) instance: InstanceId,
+    /// The callee's own number for it.
+    pub(super) id: Id,
+    pub(super) connection: ConnectionId,
+}
+
+/// What waits for a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    Call(CallId),
+    Question(u64, Moment),
+}
+
+impl Relay {
+    /// The edge and its callee, as the plan has them.
+    pub(super) fn rules(&self, edge: usize) -> Option<(&Edge, usize, &Callee)> {
+        let callee = self.edges.get(edge)?.callee;
+        Some((self.plan.edges.get(edge)?, callee, self.plan.callees.get(callee)?))
+    }
+
+    /// Sets the one timer of a call, or none.
+    pub(super) fn set_timer(&mut self, id: CallId, at: Option<Moment>) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        if let Some(before) = std::mem::replace(&mut call.timer, at) {
+            self.timers.remove(&(before, Timer::Call(id)));
+        }
+        if let Some(at) = at {
+            self.timers.insert((at, Timer::Call(id)));
+        }
+    }
+
+    /// The names of a chain.
+    pub(super) fn names(&self, chain: &[usize]) -> Vec<String> {
+        let name = |caller: &usize| Some(self.plan.callers.get(*caller)?.name.to_string());
+        chain.iter().filter_map(name).collect()
+    }
+
+    /// A record about a call.
+    pub(super) fn call_record(&self, id: CallId, event: Event) -> Record {
+        let Some(call) = self.calls.get(&id) else { return self.blank(event) };
+        let (edge, _, callee) = match self.rules(call.edge) {
+            Some(rules) => rules,
+            None => return self.blank(event),
+        };
+        let connection = call.origin.connection();
+        Record {
+            caller: edge.caller.to_string(),
+            chains: call.chains.iter().map(|chain| self.names(chain)).collect(),
+            edge: edge.name.to_string(),
+            callee: callee.name.to_string(),
+            connection: connection.map_or(0, |connection| connection.0),
+            instance: call.instance.map_or(0, |instance| instance.0),
+            call: id.0,
+            ..self.blank(event)
+        }
+    }
+
+    /// A record about an instance.
+    pub(super) fn instance_record(&self, id: InstanceId, event: Event) -> Record {
+        let instance = self.instances.get(&id);
+        let callee = instance.and_then(|instance| self.plan.callees.get(instance.callee));
+        let owner = instance.and_then(|instance| instance.owner);
+        Record {
+            callee: callee.map(|callee| callee.name.to_string()).unwrap_or_default(),
+            connection: owner.map_or(0, |connection| connection.0),
+            instance: id.0,
+            ..self.blank(event)
+        }
+    }
+
+    /// A record about a connection.
+    pub(super) fn connection_record(&self, id: ConnectionId, event: Event) -> Record {
+        let connection = self.connections.get(&id);
+        let caller = connection.and_then(|connection| self.plan.callers.get(connection.caller));
+        let edge = connection.and_then(|connection| self.plan.edges.get(connection.edge?));
+        Record {
+            caller: caller.map(|caller| caller.name.to_string()).unwrap_or_default(),
+            edge: edge.map(|edge| edge.name.to_string()).unwrap_or_default(),
+            connection: id.0,
+            ..self.blank(event)
+        }
+    }
+
+    /// A record about nothing but what happened.
+    pub(super) fn blank(&self, event: Event) -> Record {
+        Record {
+            at: self.now,
+            generation: self.plan.generation,
+            caller: String::new(),
+            chains: Vec::new(),
+            edge: String::new(),
+            callee: String::new(),
+            connection: 0,
+            instance: 0,
+            call: 0,
+            event,
+        }
+    }
+}
+
+impl Call {
+    /// The call, as records have it.
+    pub(super) fn what(&self) -> What {
+        What {
+            method: name(&self.method),
+            name: name(self.target.name()),
+            digest: crate::mcp::pins::hex(&self.digest),
+            bytes: self.size,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Whose process it is, and on whose behalf a callee calls.
+
+use super::world::{World, callee, caller, edge, hang, name, plan, reach};
+use crate::{
+    json::text,
+    relay::{ConnectionId, Endpoint, Input, InstanceId},
+};
+use sandboxd_broker_plan::{BrokerPlan, Instances, Millis};
+
+/// `a` and `b` call `mid`, which calls `fs` for them.
+fn chain(mode: Instances) -> BrokerPlan {
+    let mut plan = plan();
+    plan.callers = vec![caller("a"), caller("b"), caller("mid")];
+    plan.callees = vec![callee("fs"), callee("mid")];
+    plan.callees[1].instances = mode;
+    plan.edges = vec![edge("a", "mid"), edge("b", "mid"), edge("mid", "fs"), edge("a", "fs")];
+    plan
+}
+
+fn behalf(world: &mut World, connection: u64, instance: InstanceId) {
+    let (caller, fs) = (name("mid"), name("fs"));
+    world.step(Input::Opened {
+        connection: ConnectionId(connection),
+        caller: &caller,
+        endpoint: Endpoint::Edge(&fs),
+        behalf: Some(instance),
+    });
+}
+
+#[test]
+fn each_connection_has_an_instance_of_its_own_that_ends_with_it() {
+    let mut world = World::open(plan());
+    world.connect(2, "a", "fs");
+    world.call_as(1, "1", "list", "{}");
+    world.call_as(2, "1", "list", "{}");
+    assert_eq!(world.started.len(), 2);
+    world.step(Input::Closed(ConnectionId(1)));
+    assert_eq!(world.stopped, [world.started[0].0]);
+    assert!(world.call_as(2, "2", "list", "{}").concat().contains("content"));
+}
+
+#[test]
+fn a_connection_that_asks_for_nothing_starts_nothing() {
+    let mut world = World::open(plan());
+    world.say(1, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    world.say(1, r#"{"jsonrpc":"2.0","id":1,"method":"tasks/list"}"#);
+    world.step(Input::Closed(ConnectionId(1)));
+    assert!(world.started.is_empty() && world.stopped.is_empty());
+}
+
+#[test]
+fn an_instance_for_all_shakes_hands_once() {
+    let mut plan = plan();
+    plan.callees[0].instances = Instances::Attenuate;
+    let mut world = World::open(plan);
+    world.connect(2, "a", "fs");
+    let first = world.request(1, "1", "initialize", "{}").concat();
+    let second = world.request(2, "1", "initialize", "{}").concat();
+    assert_eq!(first, second);
+    assert_eq!((world.got("initialize").len(), world.started.len()), (1, 1));
+    for connection in [1, 2] {
+        world.say(connection, r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    }
+    assert_eq!(world.got("notifications/initialized").len(), 1);
+}
+
+#[test]
+fn what_a_callee_calls_is_on_behalf_of_whoever_it_works_for() {
+    let mut world = World::new(chain(Instances::PerCaller));
+    world.serve = hang;
+    world.connect(1, "a", "mid");
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 2, mid);
+    world.serve = super::world::serve;
+    assert!(world.call_as(2, "1", "list", "{}").concat().contains("content"));
+    let record = world.records.iter().rev().find(|record| record.connection == 2).unwrap();
+    assert_eq!(record.chains, [["a".to_owned(), "mid".to_owned()]]);
+    assert_eq!(world.relay.spent(), [2, 0, 1], "it is charged to both");
+}
+
+#[test]
+fn a_chain_that_is_too_long_or_comes_back_is_refused() {
+    let mut plan = chain(Instances::PerCaller);
+    plan.limits.hops = 1;
+    let mut world = World::new(plan);
+    world.connect(1, "a", "mid");
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 2, mid);
+    assert!(world.call_as(2, "1", "list", "{}").concat().contains("chain"));
+    let mut plan = chain(Instances::PerCaller);
+    plan.callees.push(callee("a"));
+    plan.edges.push(edge("mid", "a"));
+    let mut world = World::new(plan);
+    world.connect(1, "a", "mid");
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    let (caller, back) = (name("mid"), name("a"));
+    world.step(Input::Opened {
+        connection: ConnectionId(2),
+        caller: &caller,
+        endpoint: Endpoint::Edge(&back),
+        behalf: Some(mid),
+    });
+    assert!(world.call_as(2, "1", "list", "{}").concat().contains("chain"));
+}
+
+#[test]
+fn one_process_for_several_may_call_what_all_of_them_may() {
+    // `b` has no edge to `fs`.
+    let mut world = World::new(chain(Instances::Attenuate));
+    world.connect(1, "a", "mid");
+    world.connect(2, "b", "mid");
+    world.serve = hang;
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 3, mid);
+    world.serve = super::world::serve;
+    assert!(world.call_as(3, "1", "list", "{}").concat().contains("content"));
+    world.serve = hang;
+    world.call_as(2, "1", "list", "{}");
+    world.serve = super::world::serve;
+    assert!(world.call_as(3, "1", "list", "{}").concat().contains("Unknown tool: list"));
+}
+
+#[test]
+fn one_at_a_time_is_one_at_a_time() {
+    let mut world = World::new(chain(Instances::Serial));
+    world.connect(1, "a", "mid");
+    world.connect(2, "b", "mid");
+    world.serve = hang;
+    world.call_as(1, "1", "list", "{}");
+    world.call_as(2, "1", "list", "{}");
+    assert_eq!(world.got("tools/call").len(), 1);
+    let first = text(world.got("tools/call")[0].get("id").unwrap());
+    let (mid, _) = world.started[0];
+    world.tell_as(mid, &format!(r#"{{"jsonrpc":"2.0","id":{first},"result":{{}}}}"#));
+    assert_eq!(world.got("tools/call").len(), 2);
+}
+
+#[test]
+fn a_call_within_a_call_ends_no_later_than_that() {
+    let mut plan = chain(Instances::PerCaller);
+    plan.edges[0].deadline = Millis(1000);
+    plan.edges[2].deadline = Millis(60_000);
+    plan.edges[2].reach = reach(&["*"]);
+    let mut world = World::new(plan);
+    world.serve = hang;
+    world.connect(1, "a", "mid");
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 2, mid);
+    world.call_as(2, "1", "list", "{}");
+    world.wait(1000);
+    assert!(world.hear(2).concat().contains("No answer came in time"));
+}

@@ -1,0 +1,255 @@
+//! Rates, shares, deadlines, and what happens to those who fail or knock too often.
+
+use super::world::{World, caller, edge, hang, plan, reach};
+use crate::{
+    json::text,
+    record::Event,
+    relay::{ConnectionId, Input, Relay},
+};
+use sandboxd_broker_plan::{Bound, BrokerPlan, Instances, Millis, Quarantine, Rate, Repeats};
+
+fn rate(count: u32, burst: u32) -> Rate {
+    Rate::Per { count, period: Millis(60_000), burst }
+}
+
+#[test]
+fn a_call_too_often_is_told_how_long_to_wait_and_a_restart_gives_nothing_back() {
+    let mut limited = plan();
+    limited.edges[0].rate = rate(60, 2);
+    let mut world = World::open(limited.clone());
+    assert!(world.call("list", "{}").contains("content"));
+    assert!(world.call("list", "{}").contains("content"));
+    assert!(world.call("list", "{}").contains("Called too often. Try again in 1 s."));
+    let saved = world.relay.buckets();
+    let mut again = World::open(limited.clone());
+    again.relay = Relay::new(limited.clone(), again.now).unwrap();
+    again.relay.restore(&saved);
+    again.connect(1, "a", "fs");
+    assert!(again.call("list", "{}").contains("too often"));
+    again.relay = Relay::new(limited, again.now).unwrap();
+    again.relay.use_up();
+    again.connect(1, "a", "fs");
+    assert!(again.call("list", "{}").contains("too often"));
+    again.wait(1000);
+    assert!(again.call("list", "{}").contains("content"));
+}
+
+#[test]
+fn zero_allows_nothing_by_each_limit() {
+    let changes: [fn(&mut BrokerPlan); 8] = [
+        |plan| plan.edges[0].rate = rate(0, 5),
+        |plan| plan.callers[0].rate = rate(5, 0),
+        |plan| plan.callees[0].rate = rate(0, 0),
+        |plan| plan.limits.rate = rate(0, 1),
+        |plan| plan.callers[0].calls = Bound::AtMost(0),
+        |plan| plan.edges[0].repeats.most = Bound::AtMost(0),
+        |plan| plan.limits.hops = 0,
+        |plan| plan.callers[0].connections = 0,
+    ];
+    for change in changes {
+        let mut plan = plan();
+        change(&mut plan);
+        let mut world = World::open(plan);
+        world.call("list", "{}");
+        assert!(world.got("tools/call").is_empty());
+    }
+}
+
+#[test]
+fn what_is_denied_is_charged_to_nobody_and_what_is_listed_to_another_bucket() {
+    let mut plan = plan();
+    plan.callees[0].rate = rate(1, 1);
+    plan.callers[0].lists = rate(2, 2);
+    let mut world = World::open(plan);
+    for _ in 0..20 {
+        assert!(world.call("write", "{}").contains("Unknown tool"));
+    }
+    assert!(world.request(1, "1", "tools/list", "{}").concat().contains("tools"));
+    assert!(world.request(1, "1", "tools/list", "{}").concat().contains("tools"));
+    let heard = world.request(1, "1", "tools/list", "{}").concat();
+    assert!(heard.contains(r#""code":-31002"#) && heard.contains("retryAfterSeconds"), "{heard}");
+    assert!(world.call("list", "{}").contains("content"));
+}
+
+#[test]
+fn who_knocks_too_often_is_not_heard_for_a_while() {
+    let mut plan = plan();
+    plan.callers[0].quarantine =
+        Quarantine { denials: 2, window: Millis(60_000), length: Millis(30_000) };
+    let mut world = World::open(plan);
+    for _ in 0..3 {
+        assert!(world.call("write", "{}").contains("Unknown tool"));
+    }
+    let good = world.call("list", "{}");
+    let bad = world.call("write", "{}");
+    let none = world.call("nothing", "{}");
+    assert!(good.contains("Try again in 30 s."), "{good}");
+    assert!(good == bad && bad == none, "it tells nothing apart");
+    assert!(world.records.iter().any(|record| record.event == Event::Quarantined));
+    world.wait(30_000);
+    assert!(world.call("list", "{}").contains("content"));
+}
+
+#[test]
+fn the_very_same_call_too_often_is_refused_however_it_is_written() {
+    let mut plan = plan();
+    plan.edges[0].repeats = Repeats { most: Bound::AtMost(2), window: Millis(60_000) };
+    let mut world = World::open(plan);
+    assert!(world.call("list", r#"{"a":1,"b":2}"#).contains("content"));
+    assert!(world.call("list", r#"{"b":2, "a":1}"#).contains("content"));
+    assert!(world.call("list", r#"{"a":1,"b":2}"#).contains("many times"));
+    assert!(world.call("list", r#"{"a":1,"b":3}"#).contains("content"));
+}
+
+#[test]
+fn a_budget_is_spent_once_and_for_all() {
+    let mut plan = plan();
+    plan.callers[0].calls = Bound::AtMost(2);
+    let mut world = World::open(plan);
+    world.call("list", "{}");
+    world.call("write", "{}");
+    world.call("list", "{}");
+    assert!(world.call("list", "{}").contains("budget"));
+    assert_eq!(world.relay.spent(), [2]);
+    world.wait(10_000_000);
+    assert!(world.call("list", "{}").contains("budget"));
+}
+
+#[test]
+fn a_call_without_an_answer_ends_at_its_deadline_and_keeps_its_place_for_a_while() {
+    let mut plan = plan();
+    plan.edges[0].deadline = Millis(1000);
+    plan.edges[0].in_flight = Bound::AtMost(1);
+    plan.edges[0].queue.length = 0;
+    let mut world = World::open(plan);
+    world.serve = hang;
+    world.call("list", "{}");
+    assert_eq!(world.relay.wakes_at(), Some(world.now.after(Millis(1000))));
+    world.wait(1000);
+    assert!(world.hear(1).concat().contains("No answer came in time"));
+    assert_eq!(world.got("notifications/cancelled").len(), 1);
+    assert!(world.call("list", "{}").contains("Too many calls"), "it is still at it");
+    world.wait(5000);
+    assert!(world.call("list", "{}").is_empty(), "its place is free again");
+    let late = text(world.got("tools/call")[0].get("id").unwrap());
+    world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{late},"result":{{"content":[]}}}}"#));
+    assert!(world.hear(1).is_empty(), "a late answer is nobody's");
+}
+
+#[test]
+fn five_failures_open_the_breaker_and_the_callee_gets_a_rest() {
+    let mut plan = plan();
+    plan.edges[0].deadline = Millis(10);
+    let mut world = World::open(plan);
+    world.serve = hang;
+    for _ in 0..5 {
+        world.call("list", "{}");
+        world.wait(10);
+        assert!(world.hear(1).concat().contains("No answer"));
+    }
+    assert!(world.call("list", "{}").contains("given a rest. Try again in 5 s."));
+    assert!(world.records.iter().any(|record| record.event == Event::BreakerOpened));
+    assert_eq!(world.got("tools/call").len(), 5);
+    world.wait(5000);
+    world.serve = super::world::serve;
+    assert!(world.call("list", "{}").contains("content"));
+    assert!(world.call("list", "{}").contains("content"));
+}
+
+#[test]
+fn an_instance_that_cannot_be_started_opens_the_breaker_too() {
+    let mut world = World::new(plan());
+    world.starts = false;
+    for connection in 1..=5 {
+        world.connect(connection, "a", "fs");
+        assert!(world.call_as(connection, "1", "list", "{}").is_empty());
+        let (instance, _) = *world.started.last().unwrap();
+        world.step(Input::Ended(instance));
+        assert!(world.hear(connection).concat().contains("not running"));
+    }
+    assert_eq!(world.closed.len(), 5, "as a client sees that its server did not start");
+    world.connect(6, "a", "fs");
+    assert!(world.call_as(6, "1", "list", "{}").concat().contains("given a rest"));
+    assert_eq!(world.started.len(), 5);
+    world.wait(5000);
+    world.starts = true;
+    assert!(world.call_as(6, "1", "list", "{}").concat().contains("content"));
+}
+
+#[test]
+fn calls_wait_for_their_turn_and_no_longer_than_they_may() {
+    let mut plan = plan();
+    plan.edges[0].in_flight = Bound::AtMost(1);
+    plan.edges[0].queue.length = 2;
+    let mut world = World::open(plan);
+    world.serve = hang;
+    for id in ["1", "2", "3"] {
+        assert!(world.call_as(1, id, "list", "{}").is_empty());
+    }
+    let heard = world.call_as(1, "4", "list", "{}").concat();
+    assert!(heard.contains("\"id\":4") && heard.contains("Try again in 2 s."), "{heard}");
+    assert_eq!(world.got("tools/call").len(), 1);
+    let first = text(world.got("tools/call")[0].get("id").unwrap());
+    world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{first},"result":{{}}}}"#));
+    assert_eq!(world.got("tools/call").len(), 2);
+    world.hear(1);
+    world.wait(2000);
+    let heard = world.hear(1);
+    assert!(heard.len() == 1 && heard[0].contains("\"id\":3"), "{heard:?}");
+}
+
+#[test]
+fn one_that_floods_does_not_hold_up_another() {
+    let mut plan = plan();
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.callees[0].instances = Instances::Attenuate;
+    plan.callees[0].in_flight = Bound::AtMost(1);
+    for edge in &mut plan.edges {
+        edge.queue.length = 100;
+        edge.queue.wait = Millis(600_000);
+    }
+    let mut world = World::open(plan);
+    world.connect(2, "b", "fs");
+    world.serve = hang;
+    for id in 0..50 {
+        world.call_as(1, &id.to_string(), "list", "{}");
+    }
+    world.call_as(2, "\"b\"", "list", "{}");
+    for turn in 0..3 {
+        let last = text(world.got("tools/call").last().unwrap().get("id").unwrap());
+        let (instance, _) = world.started[0];
+        world.tell_as(instance, &format!(r#"{{"jsonrpc":"2.0","id":{last},"result":{{}}}}"#));
+        if world.hear(2).len() == 1 {
+            return;
+        }
+        assert!(turn < 2, "behind the flood of another");
+    }
+}
+
+#[test]
+fn a_caller_that_leaves_takes_all_its_calls_with_it() {
+    let mut plan = plan();
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.edges[1].reach = reach(&["list"]);
+    plan.callees[0].instances = Instances::Attenuate;
+    plan.callees[0].in_flight = Bound::AtMost(1);
+    let mut world = World::open(plan);
+    world.connect(2, "b", "fs");
+    world.serve = hang;
+    world.call_as(1, "1", "list", "{}");
+    world.call_as(1, "2", "list", "{}");
+    world.call_as(2, "1", "list", "{}");
+    world.step(Input::Closed(ConnectionId(1)));
+    assert_eq!(world.got("notifications/cancelled").len(), 1);
+    assert!(world.stopped.is_empty(), "it is for others too");
+    world.wait(1999);
+    let first = text(world.got("tools/call")[0].get("id").unwrap());
+    let (instance, _) = world.started[0];
+    world.tell_as(instance, &format!(r#"{{"jsonrpc":"2.0","id":{first},"result":{{}}}}"#));
+    assert_eq!(world.got("tools/call").len(), 2, "the one of the other, whose turn it is");
+    let gone = sandboxd_broker_plan::Name::try_from("b").unwrap();
+    world.step(Input::CallerGone(&gone));
+    assert_eq!(world.closed, [ConnectionId(2)]);
+}

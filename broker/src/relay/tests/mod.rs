@@ -1,0 +1,8 @@
+//! The relay, with callers that mean no good and callees that are made up.
+
+mod calls;
+mod instances;
+mod limits;
+mod mcp;
+mod soak;
+mod world;

@@ -1,0 +1,306 @@
+//! From an instance that runs to a line on its way: what is there, whether somebody approves, whose
+//! turn it is, whether it is written down.
+
+use super::{
+    Ask, CallId, InstanceId, Output, Relay,
+    state::{Call, Handshake, Origin, Stage},
+};
+use crate::{
+    json::{self, Object, Value},
+    mcp::{
+        Era,
+        catalogue::Catalogue,
+        list::Listed,
+        method::{Asks, Target},
+    },
+    record::Event,
+    refusal::Refusal,
+};
+use sandboxd_broker_plan::{Approval, Durability, Instances};
+use sha2::{Digest as _, Sha256};
+
+impl Relay {
+    /// Finds the instance; goes on where it runs.
+    pub(super) fn begin(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(connection) = call.origin.connection() else { return };
+        let instance = match self.instance_for(connection) {
+            Ok(instance) => instance,
+            Err(refusal) => return self.refuse(id, refusal),
+        };
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.instance = Some(instance);
+        }
+        let waits = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
+        let Some(known) = self.instances.get_mut(&instance) else { return };
+        if !known.running {
+            return self.set_timer(id, waits);
+        }
+        if known.owner.is_none() && self.calls.get(&id).is_some_and(|it| it.asks == Asks::Handshake)
+        {
+            match &known.handshake {
+                Handshake::NotYet => known.handshake = Handshake::Asked,
+                Handshake::Asked => return self.set_timer(id, waits),
+                Handshake::Done(result) => {
+                    let result = result.clone();
+                    return self.answer(id, "result", result.into());
+                }
+            }
+        }
+        self.look(id);
+    }
+
+    fn rules_of(&self, id: CallId) -> Option<&sandboxd_broker_plan::Edge> {
+        self.plan.edges.get(self.calls.get(&id)?.edge)
+    }
+
+    /// Whether the name is known to be one; asks the callee first, where nobody has.
+    pub(super) fn look(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let listed = match call.target {
+            Target::Tool(_) => Listed::Tools,
+            Target::Prompt(_) => Listed::Prompts,
+            Target::Whole | Target::Resource(_) | Target::Method(_) => return self.decide(id),
+        };
+        let Some(instance) = call.instance else { return };
+        match self.catalogue(instance, listed) {
+            Some(Catalogue::Known(_)) => return self.decide(id),
+            Some(catalogue @ Catalogue::Unknown) => {
+                catalogue.ask();
+                self.ask_for(id, instance, listed, None);
+            }
+            Some(Catalogue::Asked { .. }) => {}
+            None => return self.refuse(id, Refusal::Gone),
+        }
+        let waits = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.stage = Stage::Looking;
+        }
+        self.set_timer(id, waits);
+    }
+
+    pub(super) fn catalogue(&mut self, id: InstanceId, listed: Listed) -> Option<&mut Catalogue> {
+        let instance = self.instances.get_mut(&id)?;
+        Some(if listed == Listed::Prompts { &mut instance.prompts } else { &mut instance.tools })
+    }
+
+    /// Asks a callee for a list on the broker's own account, in the way in which another request
+    /// speaks to it.
+    pub(super) fn ask_for(
+        &mut self,
+        like: CallId,
+        instance: InstanceId,
+        listed: Listed,
+        cursor: Option<String>,
+    ) {
+        let Some(call) = self.calls.get(&like) else { return };
+        let mut params = Object::default();
+        if call.era == Era::Modern
+            && let Some(Value::Object(given)) = call.body.get("params")
+            && let Some(Value::Object(meta)) = given.get("_meta")
+        {
+            let mut meta = meta.clone();
+            meta.remove("progressToken");
+            params.set("_meta", meta.into());
+        }
+        if let Some(cursor) = cursor {
+            params.set("cursor", cursor.into());
+        }
+        let mut body: Object = [("jsonrpc", "2.0".into()), ("id", Value::Null)].into();
+        body.set("method", listed.method().into());
+        if !params.is_empty() {
+            body.set("params", params.into());
+        }
+        let (edge, era) = (call.edge, call.era);
+        let deadline = self.plan.edges.get(edge).map_or(self.now, |it| self.now.after(it.deadline));
+        let id = CallId(self.number());
+        let ours = Call {
+            origin: Origin::Catalogue(listed),
+            edge,
+            instance: Some(instance),
+            asks: Asks::List(listed),
+            era,
+            method: listed.method().to_owned(),
+            target: Target::Whole,
+            body,
+            size: 0,
+            digest: [0; 32],
+            chains: Vec::new(),
+            stage: Stage::Starting,
+            timer: None,
+            began: self.now,
+            deadline,
+            slot: false,
+            trial: false,
+            progress: crate::limit::Moment(0),
+        };
+        self.calls.insert(id, ours);
+        self.send(id);
+    }
+
+    /// Every rule, and then whoever must approve.
+    pub(super) fn decide(&mut self, id: CallId) {
+        self.set_timer(id, None);
+        if let Err(refusal) = self.judge(id) {
+            return self.refuse(id, refusal);
+        }
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some((edge, _, _)) = self.rules(call.edge) else { return };
+        let Approval::Ask { expires } = edge.approval else { return self.enqueue(id) };
+        if !call.asks.is_call() {
+            return self.enqueue(id);
+        }
+        let mut parameters = call.body.get("params").cloned().unwrap_or(Value::Null);
+        if let Value::Object(parameters) = &mut parameters {
+            parameters.remove("_meta");
+        }
+        let parameters = json::canonical(&parameters);
+        let (caller, name) = (edge.caller.to_string(), edge.name.to_string());
+        let chains: Vec<String> = call.chains.iter().flat_map(|it| self.names(it)).collect();
+        let exact = [caller.as_str(), &name, &chains.join(" "), &call.method, &parameters];
+        let mut digest = Sha256::new().chain_update(self.plan.generation.to_le_bytes());
+        for part in exact {
+            let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+            digest = digest.chain_update(length.to_le_bytes()).chain_update(part);
+        }
+        let digest: [u8; 32] = digest.finalize().into();
+        let ask = Ask {
+            call: id,
+            caller,
+            edge: name,
+            method: call.method.clone(),
+            name: call.target.name().to_owned(),
+            parameters,
+            digest,
+            expires: self.now.after(expires),
+        };
+        let until = ask.expires;
+        self.out.push(Output::Ask(ask));
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.stage = Stage::Held(digest);
+        }
+        self.set_timer(id, Some(until));
+    }
+
+    /// An approval is for the exact call and for once: the stage is left by it.
+    pub(super) fn decided(&mut self, id: CallId, digest: [u8; 32], approved: bool) {
+        let held = self.calls.get(&id).is_some_and(|call| call.stage == Stage::Held(digest));
+        match (held, approved) {
+            (false, _) => {}
+            (true, true) => {
+                // Waiting for a person is not the callee's time.
+                let waited = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
+                if let (Some(call), Some(deadline)) = (self.calls.get_mut(&id), waited) {
+                    call.deadline = deadline;
+                }
+                self.enqueue(id);
+            }
+            (true, false) => self.refuse(id, Refusal::NotApproved),
+        }
+    }
+
+    fn enqueue(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.stage = Stage::Queued;
+        let (edge, size) = (call.edge, call.size);
+        let Some((rules, callee, _)) = self.rules(edge) else { return };
+        let (queue, caller) = (rules.queue, self.edges.get(edge).map_or(0, |edge| edge.caller));
+        if let Some(state) = self.edges.get_mut(edge) {
+            state.queued = state.queued.saturating_add(1);
+        }
+        if let Some(state) = self.callees.get_mut(callee) {
+            state.queue.push(caller, id, size);
+        }
+        self.set_timer(id, Some(self.now.after(queue.wait)));
+        self.pump(callee);
+        let queued = self.edges.get(edge).map_or(0, |edge| edge.queued);
+        let waits = self.calls.get(&id).is_some_and(|call| call.stage == Stage::Queued);
+        if waits && queued > queue.length {
+            let wait = self.now.until(self.now.after(queue.wait));
+            self.refuse(id, Refusal::Busy(wait));
+        }
+    }
+
+    /// Lets go on who may.
+    pub(super) fn pump(&mut self, callee: usize) {
+        while let Some(state) = self.callees.get(callee) {
+            let open = state.in_flight;
+            let Some(rules) = self.plan.callees.get(callee) else { return };
+            // One call at a time, whatever is written beside it.
+            let serial = rules.instances == Instances::Serial;
+            if (serial && open > 0)
+                || !rules.in_flight.admits(open)
+                || !self.plan.limits.in_flight.admits(self.in_flight)
+            {
+                return;
+            }
+            let (calls, edges, plan) = (&self.calls, &self.edges, &self.plan.edges);
+            let ready = |id: CallId| {
+                let edge = calls.get(&id).map(|call| call.edge);
+                let rules = edge.and_then(|edge| Some((plan.get(edge)?, edges.get(edge)?)));
+                rules.is_some_and(|(rules, state)| rules.in_flight.admits(state.in_flight))
+            };
+            let Some(state) = self.callees.get_mut(callee) else { return };
+            let Some(id) = state.queue.pop(ready) else { return };
+            self.admitted(id, callee);
+        }
+    }
+
+    fn admitted(&mut self, id: CallId, callee: usize) {
+        self.set_timer(id, None);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        (call.slot, call.stage) = (true, Stage::Recording);
+        let (edge, is_call, what) = (call.edge, call.asks.is_call(), call.what());
+        self.in_flight += 1;
+        if let Some(state) = self.callees.get_mut(callee) {
+            state.in_flight += 1;
+        }
+        if let Some(state) = self.edges.get_mut(edge) {
+            state.in_flight += 1;
+            state.queued = state.queued.saturating_sub(1);
+        }
+        let record = self.call_record(id, Event::Allowed(what));
+        let durable = self.rules_of(id).map(|edge| edge.durability) == Some(Durability::Durable);
+        if durable && is_call {
+            self.out.push(Output::Durable(record));
+            let until = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
+            return self.set_timer(id, until);
+        }
+        self.out.push(Output::Record(record));
+        self.send(id);
+    }
+
+    pub(super) fn recorded(&mut self, id: CallId, written: bool) {
+        if self.calls.get(&id).is_none_or(|call| call.stage != Stage::Recording) {
+            return;
+        }
+        if written { self.send(id) } else { self.refuse(id, Refusal::NotRecorded) }
+    }
+
+    /// Passes a request on, under a number of ours.
+    fn send(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let Some(instance) = call.instance else { return };
+        let mut body = std::mem::take(&mut call.body);
+        call.stage = Stage::Sent;
+        let deadline = (call.asks != Asks::Listen).then_some(call.deadline);
+        let silent = matches!(call.origin, Origin::Note(_));
+        if !silent {
+            body.set("id", id.0.into());
+        }
+        if let Origin::Caller { token: Some(_), .. } = &call.origin {
+            body.change("params", |params| {
+                params.change("_meta", |meta| meta.set("progressToken", id.0.into()));
+            });
+        } else if let Some(Value::Object(params)) = body.get_mut("params")
+            && let Some(Value::Object(meta)) = params.get_mut("_meta")
+        {
+            meta.remove("progressToken");
+        }
+        self.tell_callee(instance, &body.into());
+        if silent {
+            return self.finished(id, "ok", 0, true);
+        }
+        self.set_timer(id, deadline);
+    }
+}

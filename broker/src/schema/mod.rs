@@ -1,0 +1,125 @@
+//! JSON Schema, as far as it says something about arguments.
+//!
+//! Schemas come from tools, so a schema is as hostile as a message: it is compiled within a bound, a
+//! reference leads nowhere but into itself, a pattern runs in linear time, and a check has so many
+//! steps and no more. A keyword that would forbid something and is not known here
+//! (`unevaluatedProperties`, `$dynamicRef`) makes the schema one that cannot be checked, and what
+//! cannot be checked is not called. Both the drafts up to 7 and those since 2019 are read; where they
+//! differ, both rules hold.
+//!
+//! [`compile`] reads, [`check`] judges a value, [`pattern`] and [`number`] are their parts.
+
+mod check;
+mod compile;
+mod number;
+mod pattern;
+
+use crate::json::{Number, Value};
+use regex::Regex;
+use std::fmt;
+
+/// A schema that can be checked.
+#[derive(Debug)]
+pub struct Schema {
+    /// The schemas in it; the first is the whole. They name each other by their places, so that one
+    /// that contains itself is no tree without end.
+    nodes: Vec<Vec<Rule>>,
+}
+
+/// A schema within a schema.
+type Node = usize;
+
+/// One thing that a value must be.
+#[derive(Debug)]
+enum Rule {
+    Never,
+    Ref(Node),
+    Type(Vec<Type>),
+    OneOf(Vec<Value>),
+    All(Vec<Node>),
+    Any(Vec<Node>),
+    Single(Vec<Node>),
+    Not(Node),
+    If { when: Node, then: Option<Node>, otherwise: Option<Node> },
+    Properties(Properties),
+    PropertyNames(Node),
+    Required(Vec<String>),
+    Dependent(Vec<(String, Dependent)>),
+    Items { first: Vec<Node>, rest: Option<Node> },
+    Contains { node: Node, least: u64, most: Option<u64> },
+    Unique,
+    Count { of: Counted, least: u64, most: Option<u64> },
+    Pattern(Regex),
+    Range { end: End, bound: Number },
+    Multiple(Number),
+}
+
+#[derive(Debug, Default)]
+struct Properties {
+    named: Vec<(String, Node)>,
+    patterns: Vec<(Regex, Node)>,
+    others: Option<Node>,
+}
+
+#[derive(Debug)]
+enum Dependent {
+    Keys(Vec<String>),
+    Schema(Node),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Null,
+    Boolean,
+    Integer,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Letters,
+    Items,
+    Keys,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Least,
+    Most,
+    Above,
+    Below,
+}
+
+/// Why a schema cannot be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaError(String);
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for SchemaError {}
+
+/// What is wrong with a value, and where: words for a model that will try again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The way to the value, as a JSON pointer; empty for the whole.
+    pub at: String,
+    /// What it is not.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.at.is_empty() {
+            to.write_str(&self.what)
+        } else {
+            write!(to, "{}: {}", self.at, self.what)
+        }
+    }
+}
