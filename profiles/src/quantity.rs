@@ -1,5 +1,7 @@
 //! Sizes, times and counts as an operator writes them.
 
+use sandboxd_broker_plan::{Millis, Rate};
+
 /// A limit, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
@@ -18,6 +20,56 @@ impl Amount {
             Self::Unlimited => None,
         }
     }
+}
+
+/// How often something may be done, as in `120/min burst 20`.
+pub(crate) fn calls(raw: Raw<'_>) -> Result<Rate, Refusal> {
+    let text = match raw {
+        Raw::Text("unlimited") => return Ok(Rate::Unlimited),
+        Raw::Text("0") | Raw::Integer("0", 10) => return Ok(NEVER),
+        Raw::Text(text) => text,
+        Raw::Integer(digits, _) => return refused(format!("{digits} has no period"), CALLS),
+        Raw::Float(_) | Raw::Other => return refused("not a rate", CALLS),
+    };
+    let not_understood = || refused(format!("{text:?} is not understood"), CALLS);
+    let Some((often, burst)) = text.split_once(" burst ") else {
+        let says_how_often = text.contains('/') && !text.contains(' ');
+        let remedy = "say how many may come at once: \"120/min burst 20\"";
+        return if says_how_often { refused("no burst", remedy) } else { not_understood() };
+    };
+    let Some((number, period)) = often.split_once('/') else { return not_understood() };
+    let (Some(count), Some(burst), Some(period)) =
+        (plain(number), plain(burst), milliseconds(period))
+    else {
+        return not_understood();
+    };
+    if burst > count {
+        return refused("more at once than in the whole period", CALLS);
+    }
+    Ok(Rate::Per { count, period: Millis(period), burst })
+}
+
+const NEVER: Rate = Rate::Per { count: 0, period: Millis(1000), burst: 0 };
+
+/// A number of calls, in digits alone.
+fn plain(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| text.parse().ok()).flatten()
+}
+
+/// A period of at most a day: `s`, `min`, `h`, `10s`.
+fn milliseconds(text: &str) -> Option<u64> {
+    let counted = |unit: &str| text.strip_suffix(unit).and_then(plain).map(u64::from);
+    let ms = match text {
+        "s" => Some(1000),
+        "min" | "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => counted("s")
+            .and_then(|number| number.checked_mul(1000))
+            .or_else(|| counted("m").and_then(|number| number.checked_mul(60_000)))
+            .or_else(|| counted("h").and_then(|number| number.checked_mul(3_600_000))),
+    };
+    ms.filter(|ms| (1000..=86_400_000).contains(ms))
 }
 
 /// A value before it is understood.
@@ -40,6 +92,7 @@ pub(crate) struct Refusal {
 const SIZE: &str = "write bytes as an integer, or \"64K\", \"512M\", \"1G\", \"2T\"";
 const TIME: &str = "write \"500ms\", \"90s\", \"10m\" or \"2h\"";
 const RATE: &str = "write bytes per second: \"500K/s\", \"50M/s\" or \"1G/s\"";
+const CALLS: &str = "write how often and how many at once: \"120/min burst 20\", \"2/s burst 2\"";
 const COUNT: &str = "write an integer";
 const CPUS: &str = "write a number of CPUs such as 0.5 or 2";
 /// Nothing that is measured here exceeds this: 2^50 bytes, a quadrillion of anything.
@@ -159,6 +212,39 @@ mod tests {
         assert_eq!(cpus(Raw::Float("1.5")), Ok(Amount::Limited(1500)));
         assert_eq!(cpus(Raw::Integer("2", 10)), Ok(Amount::Limited(2000)));
         assert_eq!(size(Raw::Text("unlimited")), Ok(Amount::Unlimited));
+    }
+
+    #[test]
+    fn a_rate_says_how_often_and_how_many_at_once() {
+        for (text, count, period, burst) in [
+            ("120/min burst 20", 120, 60_000, 20),
+            ("600/60s burst 60", 600, 60_000, 60),
+            ("2/s burst 1", 2, 1000, 1),
+            ("10/24h burst 0", 10, 86_400_000, 0),
+            ("0", 0, 1000, 0),
+        ] {
+            let wanted = Rate::Per { count, period: Millis(period), burst };
+            assert_eq!(calls(Raw::Text(text)), Ok(wanted), "{text}");
+        }
+        assert_eq!(calls(Raw::Text("unlimited")), Ok(Rate::Unlimited));
+        for text in [
+            "",
+            "120",
+            "120/min",
+            "120/min burst",
+            "120/min burst 121",
+            "120 /min burst 2",
+            "-1/min burst 1",
+            "1/0s burst 1",
+            "1/25h burst 1",
+            "1/day burst 1",
+            "+1/s burst 1",
+            "99999999999/s burst 1",
+            "1/99999999999h burst 1",
+        ] {
+            assert!(calls(Raw::Text(text)).is_err(), "{text}");
+        }
+        assert!(calls(Raw::Integer("120", 10)).is_err());
     }
 
     #[test]

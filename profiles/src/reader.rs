@@ -71,9 +71,9 @@ impl<'d> Reader<'d> {
     }
 
     /// The keys of a table whose keys are the operator's own, such as names of variables.
-    pub(crate) fn entries(&mut self, node: &Node<'d>) -> Option<Fields<'d>> {
+    pub(crate) fn entries(&mut self, node: &Node<'d>, remedy: &str) -> Option<Fields<'d>> {
         let DeValue::Table(table) = node.value else {
-            self.mismatch(node, "a table", "write { NAME = \"value\" }");
+            self.mismatch(node, "a table", remedy);
             return None;
         };
         Some(Fields(nodes(table, &node.key)))
@@ -84,7 +84,7 @@ impl<'d> Reader<'d> {
         for node in nodes(table, prefix) {
             match keys.iter().find(|key| key.name == node.name) {
                 Some(key) if key.unbuilt() => {
-                    self.at_key(&node, "not built yet in this version", "remove it");
+                    self.refuse_key(&node, "not built yet in this version", "remove it");
                 }
                 Some(_) => found.push(node),
                 None => {
@@ -94,17 +94,23 @@ impl<'d> Reader<'d> {
                         Some(name) => format!("did you mean {name}?"),
                         None => format!("the keys here are {}", names.join(", ")),
                     };
-                    self.at_key(&node, "unknown key", &remedy);
+                    self.refuse_key(&node, "unknown key", &remedy);
                 }
             }
         }
         Fields(found)
     }
 
-    fn at_key(&mut self, node: &Node<'d>, what: &str, remedy: &str) {
+    /// Where the key of a value is written.
+    pub(crate) fn origin_of_key(&self, node: &Node<'d>) -> Origin {
         let at = self.source.position(node.key_span.start);
-        let origin = Origin { file: self.source.file.clone(), at, key: node.key.clone() };
-        self.problems.push(origin.problem(what, remedy));
+        Origin { file: self.source.file.clone(), at, key: node.key.clone() }
+    }
+
+    /// Something is wrong with the key itself.
+    pub(crate) fn refuse_key(&mut self, node: &Node<'d>, what: &str, remedy: &str) {
+        let problem = self.origin_of_key(node).problem(what, remedy);
+        self.problems.push(problem);
     }
 
     /// The value is of another type.

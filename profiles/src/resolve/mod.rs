@@ -61,6 +61,7 @@ pub fn resolve(
     let mut deciding = Deciding { profile, host, lease, problems: Vec::new(), waived: Vec::new() };
     deciding.privileges();
     deciding.fileless();
+    deciding.calls_are_carried();
     let identity = deciding.identity();
     let shown = deciding.shown(identity);
     deciding.own_files_are_safe(&shown.trees);
@@ -204,6 +205,17 @@ impl Deciding<'_> {
     fn bounding(&self) -> Bounding {
         let kept = self.is_bare() && !self.host.own.empties_bounding;
         if kept { Bounding::Kept } else { Bounding::Emptied }
+    }
+
+    /// An edge that nothing carries would be a promise that nothing keeps.
+    fn calls_are_carried(&mut self) {
+        for call in self.profile.calls.values() {
+            self.refuse(
+                &call.origin,
+                "this version checks calls, and does not carry them yet",
+                "remove [call.*] to run without it, or start with a profile that has none",
+            );
+        }
     }
 
     fn mode(&self) -> Mode {

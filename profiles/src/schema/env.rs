@@ -52,7 +52,7 @@ fn pass<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>>
 }
 
 fn set<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<(String, Written<String>)> {
-    let Some(fields) = reader.entries(node) else {
+    let Some(fields) = reader.entries(node, "write { NAME = \"value\" }") else {
         return Vec::new();
     };
     let mut read = Vec::new();

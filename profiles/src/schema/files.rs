@@ -151,28 +151,13 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Files {
         return files;
     };
     for node in fields.all() {
-        let access = match node.name() {
-            "read" => Access::Read,
-            "write" => Access::Write,
-            "execute" => Access::Execute,
-            "hide" => {
-                files.hide = reader.list(node, hole);
-                continue;
-            }
-            "protect" => {
-                files.protect = protect(reader, node);
-                continue;
-            }
-            "bind" => {
-                files.bind = reader.list(node, bind);
-                continue;
-            }
-            _ => {
-                files.tmp = tmp(reader, node);
-                continue;
-            }
-        };
-        files.grants.extend(reader.list(node, |reader, item| grant(reader, item, access)));
+        match node.name() {
+            "hide" => files.hide = reader.list(node, hole),
+            "protect" => files.protect = protect(reader, node),
+            "bind" => files.bind = reader.list(node, bind),
+            "tmp" => files.tmp = tmp(reader, node),
+            _ => files.grants.extend(granted(reader, node)),
+        }
     }
     files
 }
@@ -191,6 +176,16 @@ pub(crate) fn place<'d>(
             None
         }
     }
+}
+
+/// One of the lists `read`, `write` and `execute`.
+pub(crate) fn granted<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<Grant> {
+    let access = match node.name() {
+        "read" => Access::Read,
+        "write" => Access::Write,
+        _ => Access::Execute,
+    };
+    reader.list(node, |reader, item| grant(reader, item, access))
 }
 
 /// A path, or a table with a path, `optional` and `reason`.

@@ -50,6 +50,24 @@ fn shape(shape: Shape) -> Value {
             { "type": "number", "exclusiveMinimum": 0 },
             { "const": "unlimited" },
         ] }),
+        Shape::CallRate => json!({
+            "type": "string",
+            "pattern": "^([0-9]+/([0-9]*(s|m|h)|min) burst [0-9]+|0|unlimited)$",
+        }),
+        Shape::WordList(words) => json!({ "type": "array", "items": { "enum": words } }),
+        Shape::OrReason(words, keys) => {
+            let keys_needed: Vec<&str> = keys.iter().map(|key| key.name).collect();
+            json!({ "anyOf": [{ "enum": words }, required(table(keys), &keys_needed)] })
+        }
+        Shape::Schemas => json!({
+            "type": "object",
+            "additionalProperties": { "type": ["object", "boolean"] },
+        }),
+        Shape::Calls(keys) => json!({
+            "type": "object",
+            "propertyNames": { "pattern": "^[a-z0-9][a-z0-9-]{0,63}$" },
+            "additionalProperties": table(keys),
+        }),
         Shape::Variables => {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
         }

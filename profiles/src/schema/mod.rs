@@ -2,6 +2,9 @@
 //!
 //! Read [`files`] first: it has every kind of key.
 
+pub(crate) mod arguments;
+pub(crate) mod budget;
+pub(crate) mod call;
 pub(crate) mod command;
 pub(crate) mod env;
 pub(crate) mod files;
@@ -9,7 +12,9 @@ pub(crate) mod isolation;
 pub mod json;
 pub(crate) mod limits;
 pub(crate) mod network;
+pub(crate) mod reach;
 pub(crate) mod require;
+pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod syscalls;
 
@@ -19,13 +24,17 @@ use crate::reader::{Node, Reader};
 use sandboxd_plan::HostPath;
 use toml::de::DeTable;
 
+pub use budget::Budget;
+pub use call::{Approval, Call, Calls, EdgeGrant, Reverse};
 pub use command::{Command, Tty, User};
 pub use env::Env;
 pub use files::{Access, Bind, Files, Grant, Hole, Protect};
 pub use isolation::Isolation;
 pub use limits::Limits;
 pub use network::{Mode, Network};
+pub use reach::Reach;
 pub use require::{Must, Require};
+pub use serve::{Instances, Serve, Speaks};
 pub use syscalls::Syscalls;
 
 /// A profile as it was written, all it extends included. Silent where the operator was: what
@@ -48,6 +57,12 @@ pub struct Profile {
     pub limits: Limits,
     /// `[network]`.
     pub network: Network,
+    /// `[call.NAME]`.
+    pub calls: Calls,
+    /// `[serve]`; nothing written: nobody calls here.
+    pub serve: Option<Serve>,
+    /// `[budget]`.
+    pub budget: Budget,
     /// `[require]`.
     pub require: Require,
     /// What `{cwd}` and `{home}` stand for.
@@ -67,6 +82,12 @@ impl Profile {
         self.syscalls.lay(over.syscalls);
         self.limits.lay(over.limits);
         self.network.lay(over.network);
+        call::lay(&mut self.calls, over.calls);
+        match (&mut self.serve, over.serve) {
+            (Some(serve), Some(over)) => serve.lay(over),
+            (serve, over) => replace(serve, over),
+        }
+        self.budget.lay(over.budget);
         self.require.lay(over.require);
         replace(&mut self.folders.cwd, over.folders.cwd);
         replace(&mut self.folders.home, over.folders.home);
@@ -113,6 +134,16 @@ pub(crate) enum Shape {
     Rate,
     Weight,
     Cpus,
+    /// Times in a period.
+    CallRate,
+    /// A list of some of these words.
+    WordList(&'static [&'static str]),
+    /// One of these words, or a table with a reason.
+    OrReason(&'static [&'static str], &'static [Key]),
+    /// JSON Schemas by names of tools.
+    Schemas,
+    /// A table like this for each name that a caller has for what it calls.
+    Calls(&'static [Key]),
     Variables,
     Grants,
     Binds,
@@ -160,11 +191,23 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "what this host may lack; default: nothing",
         shape: Shape::Table(require::KEYS),
     },
+    Key {
+        name: "call",
+        doc: "whom it may call, and how: a table for each name that it calls somebody by",
+        shape: Shape::Calls(call::KEYS),
+    },
+    Key {
+        name: "serve",
+        doc: "what others may call here; without it nobody calls",
+        shape: Shape::Table(serve::KEYS),
+    },
+    Key {
+        name: "budget",
+        doc: "how much it may use up as a caller",
+        shape: Shape::Table(budget::KEYS),
+    },
     Key { name: "secrets", doc: "", shape: Shape::Unbuilt },
-    Key { name: "call", doc: "", shape: Shape::Unbuilt },
-    Key { name: "serve", doc: "", shape: Shape::Unbuilt },
     Key { name: "spawn", doc: "", shape: Shape::Unbuilt },
-    Key { name: "budget", doc: "", shape: Shape::Unbuilt },
 ];
 
 /// One document read: the profile, and the profiles it extends, not yet laid over them.
@@ -186,6 +229,9 @@ pub(crate) fn read<'d>(
             "syscalls" => profile.syscalls = syscalls::read(reader, node),
             "limits" => profile.limits = limits::read(reader, node),
             "network" => profile.network = network::read(reader, node),
+            "call" => profile.calls = call::read_all(reader, node),
+            "serve" => profile.serve = serve::read(reader, node),
+            "budget" => profile.budget = budget::read(reader, node),
             _ => profile.require = require::read(reader, node),
         }
     }

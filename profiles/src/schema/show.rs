@@ -1,6 +1,8 @@
 //! A profile as text again: what holds after everything is laid together, and where each value comes
 //! from.
 
+mod calls;
+
 use super::command::ESCAPES;
 use super::{Access, Mode, Must, Profile, Protect, Tty, User};
 use crate::origin::{Origin, Written};
@@ -31,6 +33,7 @@ impl Profile {
             Mode::Host => string("host"),
         });
         text.value("reason", self.network.reason.as_ref(), |reason| string(reason));
+        self.call_tables(&mut text);
         text.table("require");
         for (key, must) in &self.require.0 {
             text.value(key, Some(must), |must| match must {
@@ -156,12 +159,12 @@ impl Profile {
 struct Text {
     text: String,
     /// A table nothing has been written into yet.
-    table: Option<&'static str>,
+    table: Option<String>,
 }
 
 impl Text {
-    fn table(&mut self, name: &'static str) {
-        self.table = Some(name);
+    fn table(&mut self, name: &str) {
+        self.table = Some(name.to_owned());
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {

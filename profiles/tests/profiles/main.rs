@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod bare;
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod problems;

@@ -10,7 +10,8 @@ const WRONG: &[(&str, &str)] = &[
     (
         "colour = 1",
         "p.toml:1:1: colour: unknown key\n  remedy  the keys here are name, extends, isolation, command, env, \
-         files, syscalls, limits, network, require",
+         files, syscalls, limits, network, require, call, serve, \
+         budget",
     ),
     (
         "[files]\nread = []\nread = []",
@@ -67,10 +68,7 @@ const WRONG: &[(&str, &str)] = &[
         "p.toml:2:8: limits.cpus: nan is not a number with at most three decimals\n  remedy  write a \
          number of CPUs such as 0.5 or 2",
     ),
-    (
-        "[budget]\ncalls = 1",
-        "p.toml:1:2: budget: not built yet in this version\n  remedy  remove it",
-    ),
+    ("[spawn]\ndepth = 1", "p.toml:1:2: spawn: not built yet in this version\n  remedy  remove it"),
     (
         "[network]\nmode = \"egress\"",
         "p.toml:2:8: network.mode: egress is not built yet in this version\n  remedy  write none or \
@@ -289,8 +287,14 @@ fn the_json_schema_is_json_and_knows_every_table() {
     let schema: serde_json::Value =
         serde_json::from_str(&sandboxd_profiles::schema::json::schema()).unwrap();
     let properties = schema["properties"].as_object().unwrap();
-    for table in ["command", "env", "files", "syscalls", "limits", "network", "require"] {
+    let tables =
+        ["command", "env", "files", "syscalls", "limits", "network", "serve", "budget", "require"];
+    for table in tables {
         assert_eq!(properties[table]["additionalProperties"], false, "{table}");
     }
-    assert!(!properties.contains_key("budget"));
+    let call = &properties["call"]["additionalProperties"];
+    assert_eq!(call["additionalProperties"], false);
+    assert!(call["properties"]["grant"]["properties"]["files"].is_object());
+    assert!(!properties.contains_key("spawn"));
+    assert!(!properties["budget"]["properties"].as_object().unwrap().contains_key("tokens"));
 }

@@ -1,0 +1,331 @@
+//! `[call.NAME]`: an edge of the call graph, "this may call that so".
+
+use super::reach::Reach;
+use super::{Key, Network, Shape, arguments, files, network};
+use crate::origin::{Written, replace};
+use crate::place::{Place, Relative};
+use crate::quantity::{self, Amount};
+use crate::reader::{Node, Reader};
+use sandboxd_broker_plan::{Name, Rate};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The keys of `[call.NAME]`.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "profile",
+        doc: "the profile of what is called, relative to this file",
+        shape: Shape::Text,
+    },
+    Key {
+        name: "tools",
+        doc: "what may be called, where it serves that: names, \"read_*\", or \"*\"",
+        shape: Shape::Texts,
+    },
+    Key { name: "resources", doc: "URIs that may be read, likewise", shape: Shape::Texts },
+    Key { name: "prompts", doc: "likewise", shape: Shape::Texts },
+    Key { name: "methods", doc: "of JSON-RPC, beyond those of MCP; likewise", shape: Shape::Texts },
+    Key {
+        name: "arguments",
+        doc: "for a tool, a JSON Schema that its arguments must fit, beyond the tool's own",
+        shape: Shape::Schemas,
+    },
+    Key {
+        name: "rate",
+        doc: "calls over this edge: \"120/min burst 20\" (the default)",
+        shape: Shape::CallRate,
+    },
+    Key {
+        name: "in_flight",
+        doc: "calls that are answered at the same time; default 8",
+        shape: Shape::Count,
+    },
+    Key { name: "deadline", doc: "of a call, at most 10m; default 60s", shape: Shape::Time },
+    Key { name: "max_request", doc: "default 1M, at most 64M", shape: Shape::Size },
+    Key { name: "max_result", doc: "default 16M, at most 64M", shape: Shape::Size },
+    Key {
+        name: "approval",
+        doc: "never (the default), or ask: a person allows each call",
+        shape: Shape::Words(&["never", "ask"]),
+    },
+    Key {
+        name: "durable",
+        doc: "a call goes on only when its record is on the disk; default false",
+        shape: Shape::Boolean,
+    },
+    Key {
+        name: "reverse",
+        doc: "what the callee may ask of this caller; default nothing",
+        shape: Shape::WordList(&["elicitation", "sampling"]),
+    },
+    Key {
+        name: "instructions",
+        doc: "pass the callee's own instructions on to the caller's model; default false",
+        shape: Shape::Boolean,
+    },
+    Key {
+        name: "cycle",
+        doc: "why the callee may, in the end, call this caller again",
+        shape: Shape::Text,
+    },
+    Key {
+        name: "grant",
+        doc: "all that the callee may use on this caller's behalf, within its own profile; without \
+              it: what this caller may use itself",
+        shape: Shape::Table(GRANT),
+    },
+];
+
+/// The keys of `[call.NAME.grant]`.
+pub(crate) const GRANT: &[Key] = &[
+    Key { name: "files", doc: "default nothing", shape: Shape::Table(GRANT_FILES) },
+    Key { name: "network", doc: "default none", shape: Shape::Table(network::KEYS) },
+];
+
+/// The keys of `[call.NAME.grant.files]`.
+pub(crate) const GRANT_FILES: &[Key] = &[
+    Key { name: "read", doc: "may be read", shape: Shape::Grants },
+    Key { name: "write", doc: "may be read and written", shape: Shape::Grants },
+    Key { name: "execute", doc: "may be read and executed", shape: Shape::Grants },
+];
+
+/// `[call.NAME]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Call {
+    /// The profile of what is called.
+    pub profile: Option<Written<Place>>,
+    /// What may be called.
+    pub reach: Reach,
+    /// JSON Schemas by the names of tools. All that name a tool hold.
+    pub arguments: Vec<(String, Written<Value>)>,
+    /// Calls over this edge.
+    pub rate: Option<Written<Rate>>,
+    /// Calls that are answered at the same time.
+    pub in_flight: Option<Written<Amount>>,
+    /// Milliseconds of a call.
+    pub deadline: Option<Written<u64>>,
+    /// Bytes of a line to the callee.
+    pub max_request: Option<Written<u64>>,
+    /// Bytes of a line from the callee.
+    pub max_result: Option<Written<u64>>,
+    /// Whether a person is asked.
+    pub approval: Option<Written<Approval>>,
+    /// Whether the record comes first.
+    pub durable: Option<Written<bool>>,
+    /// What the callee may ask.
+    pub reverse: Vec<Written<Reverse>>,
+    /// Whether the callee's instructions are passed on.
+    pub instructions: Option<Written<bool>>,
+    /// Why the way may lead back here.
+    pub cycle: Option<Written<String>>,
+    /// What may be used on this caller's behalf; nothing written: what the caller may use itself.
+    pub grant: Option<Written<EdgeGrant>>,
+}
+
+/// `[call.NAME.grant]`: where it is written, it is all that the callee gets, and what it does not
+/// name is not given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EdgeGrant {
+    /// `files.read`, `files.write` and `files.execute`.
+    pub files: Vec<files::Grant>,
+    /// `network`.
+    pub network: Network,
+}
+
+/// Whether a person is asked before a call goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// Nobody.
+    Never,
+    /// For each call.
+    Ask,
+}
+
+/// What a callee may ask of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reverse {
+    /// A question to the person at the caller.
+    Elicitation,
+    /// An answer of the caller's model.
+    Sampling,
+}
+
+impl Approval {
+    /// Its word in a profile.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Ask => "ask",
+        }
+    }
+}
+
+impl Reverse {
+    /// Its word in a profile.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Elicitation => "elicitation",
+            Self::Sampling => "sampling",
+        }
+    }
+}
+
+impl Call {
+    fn lay(&mut self, over: Self) {
+        replace(&mut self.profile, over.profile);
+        self.reach.lay(over.reach);
+        self.arguments.extend(over.arguments);
+        replace(&mut self.rate, over.rate);
+        replace(&mut self.in_flight, over.in_flight);
+        replace(&mut self.deadline, over.deadline);
+        replace(&mut self.max_request, over.max_request);
+        replace(&mut self.max_result, over.max_result);
+        replace(&mut self.approval, over.approval);
+        replace(&mut self.durable, over.durable);
+        self.reverse.extend(over.reverse);
+        replace(&mut self.instructions, over.instructions);
+        replace(&mut self.cycle, over.cycle);
+        match (&mut self.grant, over.grant) {
+            (Some(grant), Some(over)) => {
+                grant.value.files.extend(over.value.files);
+                grant.value.network.lay(over.value.network);
+                grant.origin = over.origin;
+            }
+            (grant, over) => replace(grant, over),
+        }
+    }
+}
+
+/// All the edges of a profile, by their names.
+pub type Calls = BTreeMap<Name, Written<Call>>;
+
+pub(crate) fn lay(calls: &mut Calls, over: Calls) {
+    for (name, over) in over {
+        match calls.get_mut(&name) {
+            Some(call) => {
+                call.value.lay(over.value);
+                call.origin = over.origin;
+            }
+            None => {
+                calls.insert(name, over);
+            }
+        }
+    }
+}
+
+pub(crate) fn read_all<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Calls {
+    let mut calls = Calls::new();
+    let Some(entries) = reader.entries(node, "write [call.NAME] and what may be called there")
+    else {
+        return calls;
+    };
+    for node in entries.all() {
+        let call = read(reader, node);
+        match Name::try_from(node.name()) {
+            Ok(name) => {
+                calls.insert(name, Written { value: call, origin: reader.origin_of_key(node) });
+            }
+            Err(error) => {
+                let remedy = "call it what the caller shall call it: [call.fs]";
+                reader.refuse_key(node, &error.to_string(), remedy);
+            }
+        }
+    }
+    calls
+}
+
+fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Call {
+    let mut call = Call::default();
+    let Some(fields) = reader.fields(node, KEYS) else {
+        return call;
+    };
+    for node in fields.all() {
+        match node.name() {
+            "profile" => call.profile = profile(reader, node),
+            "arguments" => call.arguments = arguments::read(reader, node),
+            "rate" => call.rate = reader.quantity(node, quantity::calls),
+            "in_flight" => call.in_flight = reader.quantity(node, quantity::count),
+            "deadline" => call.deadline = deadline(reader, node),
+            "max_request" => call.max_request = bytes(reader, node),
+            "max_result" => call.max_result = bytes(reader, node),
+            "approval" => {
+                let words = [Approval::Never, Approval::Ask].map(|word| (word.name(), word));
+                call.approval = reader.word(node, &words);
+            }
+            "durable" => call.durable = reader.boolean(node),
+            "reverse" => call.reverse = reader.list(node, reverse),
+            "instructions" => call.instructions = reader.boolean(node),
+            "cycle" => call.cycle = reader.reason(node),
+            "grant" => {
+                let origin = reader.origin_of_key(node);
+                call.grant = grant(reader, node).map(|value| Written { value, origin });
+            }
+            _ => {
+                call.reach.read(reader, node);
+            }
+        }
+    }
+    call
+}
+
+fn profile<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Place>> {
+    if node.value.as_str().is_some_and(|text| text.starts_with("builtin:")) {
+        let remedy = "write a profile of your own that extends it, with a [command] and a [serve]";
+        reader.refuse(node, "a builtin profile names no command", remedy);
+        return None;
+    }
+    let folder = reader.source.folder.clone();
+    let relative = folder.as_ref().map_or(Relative::FromCwd, Relative::From);
+    files::place(reader, node, relative)
+}
+
+fn reverse<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Reverse>> {
+    let words = [Reverse::Elicitation, Reverse::Sampling].map(|word| (word.name(), word));
+    reader.word(node, &words)
+}
+
+/// The longest that a call may be told to take.
+const LONGEST: u64 = 600_000;
+
+fn deadline<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
+    let time = reader.quantity(node, quantity::time)?;
+    match time.value {
+        Amount::Limited(ms) if ms <= LONGEST => Some(time.map(|_| ms)),
+        Amount::Limited(_) | Amount::Unlimited => {
+            reader.refuse(node, "longer than a call may take", "write at most \"10m\"");
+            None
+        }
+    }
+}
+
+/// The most bytes of a message: it is held in memory.
+const LARGEST: u64 = 64 << 20;
+
+fn bytes<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
+    let size = reader.quantity(node, quantity::size)?;
+    match size.value {
+        Amount::Limited(bytes) if bytes <= LARGEST => Some(size.map(|_| bytes)),
+        Amount::Limited(_) | Amount::Unlimited => {
+            let remedy = "a message is held in memory: write at most \"64M\"";
+            reader.refuse(node, "larger than a message may be", remedy);
+            None
+        }
+    }
+}
+
+fn grant<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<EdgeGrant> {
+    let fields = reader.fields(node, GRANT)?;
+    let mut grant = EdgeGrant::default();
+    if let Some(node) = fields.get("files") {
+        let lists = reader.fields(node, GRANT_FILES);
+        for list in lists.iter().flat_map(|lists| lists.all()) {
+            grant.files.extend(files::granted(reader, list));
+        }
+    }
+    if let Some(node) = fields.get("network") {
+        grant.network = network::read(reader, node);
+    }
+    Some(grant)
+}

@@ -1,0 +1,172 @@
+//! `[serve]`: what others may call here. Without it nobody calls.
+
+use super::reach::Reach;
+use super::{Key, Shape};
+use crate::origin::{Origin, Written, replace};
+use crate::quantity::{self, Amount};
+use crate::reader::{Node, Reader};
+use sandboxd_broker_plan::Rate;
+use toml::de::DeValue;
+
+const INSTANCES: &[&str] = &["per-caller", "serial", "attenuate"];
+
+/// The keys of `[serve]`.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "speaks",
+        doc: "mcp (the default), or json-rpc with methods of its own",
+        shape: Shape::Words(&["mcp", "json-rpc"]),
+    },
+    Key {
+        name: "tools",
+        doc: "at most these are called, whatever an edge says: names, \"read_*\", or \"*\"",
+        shape: Shape::Texts,
+    },
+    Key { name: "resources", doc: "URIs that are read, likewise", shape: Shape::Texts },
+    Key { name: "prompts", doc: "likewise", shape: Shape::Texts },
+    Key { name: "methods", doc: "of JSON-RPC, beyond those of MCP; likewise", shape: Shape::Texts },
+    Key {
+        name: "instances",
+        doc: "whose calls a process sees: per-caller (the default), serial, attenuate, or own with \
+              a reason",
+        shape: Shape::OrReason(INSTANCES, OWN),
+    },
+    Key {
+        name: "rate",
+        doc: "calls of everybody: \"1200/min burst 200\" (the default)",
+        shape: Shape::CallRate,
+    },
+    Key {
+        name: "in_flight",
+        doc: "calls that it answers at the same time; default 32",
+        shape: Shape::Count,
+    },
+];
+
+pub(crate) const OWN: &[Key] = &[Key {
+    name: "own",
+    doc: "why it acts by its own right and not by its caller's",
+    shape: Shape::Text,
+}];
+
+/// `[serve]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serve {
+    /// Where it is written.
+    pub origin: Origin,
+    /// What it speaks.
+    pub speaks: Option<Written<Speaks>>,
+    /// What may be called.
+    pub reach: Reach,
+    /// Whose calls a process sees.
+    pub instances: Option<Written<Instances>>,
+    /// Calls of everybody.
+    pub rate: Option<Written<Rate>>,
+    /// Calls that it answers at the same time.
+    pub in_flight: Option<Written<Amount>>,
+}
+
+/// What a callee speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// The Model Context Protocol.
+    Mcp,
+    /// JSON-RPC with methods of its own.
+    JsonRpc,
+}
+
+impl Speaks {
+    /// Its word in a profile.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Mcp => "mcp",
+            Self::JsonRpc => "json-rpc",
+        }
+    }
+}
+
+/// Whose calls a process of a callee sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Instances {
+    /// Those of one connection.
+    PerCaller,
+    /// Everybody's, one at a time.
+    Serial,
+    /// Everybody's; what it calls meanwhile all its callers must be allowed.
+    Attenuate,
+    /// Everybody's, and it acts by its own right; why.
+    Own(String),
+}
+
+impl Instances {
+    /// Its word in a profile.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::PerCaller => "per-caller",
+            Self::Serial => "serial",
+            Self::Attenuate => "attenuate",
+            Self::Own(_) => "own",
+        }
+    }
+}
+
+impl Serve {
+    pub(crate) fn lay(&mut self, over: Self) {
+        self.origin = over.origin;
+        replace(&mut self.speaks, over.speaks);
+        self.reach.lay(over.reach);
+        replace(&mut self.instances, over.instances);
+        replace(&mut self.rate, over.rate);
+        replace(&mut self.in_flight, over.in_flight);
+    }
+}
+
+pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Serve> {
+    let fields = reader.fields(node, KEYS)?;
+    let mut serve = Serve {
+        origin: reader.origin_of_key(node),
+        speaks: None,
+        reach: Reach::default(),
+        instances: None,
+        rate: None,
+        in_flight: None,
+    };
+    for node in fields.all() {
+        match node.name() {
+            "speaks" => {
+                let words = [Speaks::Mcp, Speaks::JsonRpc].map(|word| (word.name(), word));
+                serve.speaks = reader.word(node, &words);
+            }
+            "instances" => serve.instances = instances(reader, node),
+            "rate" => serve.rate = reader.quantity(node, quantity::calls),
+            "in_flight" => serve.in_flight = reader.quantity(node, quantity::count),
+            _ => {
+                serve.reach.read(reader, node);
+            }
+        }
+    }
+    Some(serve)
+}
+
+fn instances<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Instances>> {
+    if matches!(node.value, DeValue::Table(_)) {
+        let fields = reader.fields(node, OWN)?;
+        let Some(own) = fields.get("own") else {
+            reader.refuse(node, "says nothing", "write { own = \"why\" }");
+            return None;
+        };
+        return Some(reader.reason(own)?.map(Instances::Own));
+    }
+    if node.value.as_str() == Some("own") {
+        reader.refuse(node, "own needs a reason", "write instances = { own = \"why\" }");
+        return None;
+    }
+    let words = [
+        ("per-caller", &Instances::PerCaller),
+        ("serial", &Instances::Serial),
+        ("attenuate", &Instances::Attenuate),
+    ];
+    Some(reader.word(node, &words)?.map(Clone::clone))
+}

@@ -1,0 +1,232 @@
+//! What is said about calls, and how they are laid over one another and shown.
+
+use crate::support::*;
+use sandboxd_profiles::{Document, load};
+
+/// A text, and everything said about it.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "[call.fs]\ntool = [\"read\"]",
+        "p.toml:2:1: call.fs.tool: unknown key\n  remedy  did you mean tools?",
+    ),
+    (
+        "[call.Fs]\ntools = [\"*\"]",
+        "p.toml:1:7: call.Fs: a name has the letters a-z, 0-9 and -, and begins with no -\n  \
+         remedy  call it what the caller shall call it: [call.fs]",
+    ),
+    (
+        "call = 1",
+        "p.toml:1:8: call: an integer; this is a table\n  remedy  write [call.NAME] and what may be \
+         called there",
+    ),
+    (
+        "[call.fs]\ntools = [\"re*ad\", \"\", 1]",
+        "p.toml:2:10: call.fs.tools[0]: a * stands at the end of a pattern and nowhere else\n  \
+         remedy  write a name, a beginning and * (\"read_*\"), or \"*\" for all\n\
+         p.toml:2:19: call.fs.tools[1]: a pattern is a name, a beginning and *, or *\n  \
+         remedy  write a name, a beginning and * (\"read_*\"), or \"*\" for all\n\
+         p.toml:2:23: call.fs.tools[2]: an integer; this is a string\n  remedy  put it in quotes",
+    ),
+    (
+        "[call.fs]\nrate = \"120/min\"",
+        "p.toml:2:8: call.fs.rate: no burst\n  remedy  say how many may come at once: \"120/min \
+         burst 20\"",
+    ),
+    (
+        "[call.fs]\nrate = 120",
+        "p.toml:2:8: call.fs.rate: 120 has no period\n  remedy  write how often and how many at \
+         once: \"120/min burst 20\", \"2/s burst 2\"",
+    ),
+    (
+        "[call.fs]\ndeadline = \"unlimited\"",
+        "p.toml:2:12: call.fs.deadline: longer than a call may take\n  remedy  write at most \"10m\"",
+    ),
+    (
+        "[call.fs]\nmax_result = \"1G\"",
+        "p.toml:2:14: call.fs.max_result: larger than a message may be\n  remedy  a message is held \
+         in memory: write at most \"64M\"",
+    ),
+    (
+        "[call.fs]\nreverse = [\"roots\"]",
+        "p.toml:2:12: call.fs.reverse[0]: \"roots\" is not one of its words\n  remedy  write \
+         elicitation or sampling",
+    ),
+    (
+        "[call.fs]\nprofile = \"builtin:mcp-server\"",
+        "p.toml:2:11: call.fs.profile: a builtin profile names no command\n  remedy  write a profile \
+         of your own that extends it, with a [command] and a [serve]",
+    ),
+    (
+        "[call.fs]\nprofile = \"../fs.toml\"",
+        "p.toml:2:11: call.fs.profile: ../fs.toml has an empty, `.` or `..` component\n  remedy  \
+         write the path from / with no `..`",
+    ),
+    (
+        "[call.fs]\ncycle = \" \"",
+        "p.toml:2:9: call.fs.cycle: says nothing\n  remedy  write why, for whoever reviews this \
+         profile",
+    ),
+    (
+        "[call.fs]\ngrant.files.hide = []",
+        "p.toml:2:13: call.fs.grant.files.hide: unknown key\n  remedy  the keys here are read, write, \
+         execute",
+    ),
+    (
+        "[serve]\ninstances = \"own\"",
+        "p.toml:2:13: serve.instances: own needs a reason\n  remedy  write instances = { own = \
+         \"why\" }",
+    ),
+    (
+        "[serve]\ninstances = \"shared\"",
+        "p.toml:2:13: serve.instances: \"shared\" is not one of its words\n  remedy  write per-caller \
+         or serial or attenuate",
+    ),
+    (
+        "[budget]\ntokens = 5",
+        "p.toml:2:1: budget.tokens: not built yet in this version\n  remedy  remove it",
+    ),
+    // A schema in which a word is misspelled would allow everything.
+    (
+        "[call.fs.arguments]\nread = { propertis = {} }",
+        "p.toml:2:10: call.fs.arguments.read.propertis: not a keyword of JSON Schema that is \
+         checked\n  remedy  did you mean properties?",
+    ),
+    (
+        "[call.fs.arguments]\nread = { properties = { path = { patern = \"^/srv/\" } } }",
+        "p.toml:2:34: call.fs.arguments.read.properties.path.patern: not a keyword of JSON Schema \
+         that is checked\n  remedy  did you mean pattern?",
+    ),
+    (
+        "[call.fs.arguments]\nread = { path = { type = \"string\" } }",
+        "p.toml:2:10: call.fs.arguments.read.path: not a keyword of JSON Schema that is checked\n  \
+         remedy  names of arguments stand in properties; a schema has keywords such as type, \
+         properties, required, additionalProperties, enum, pattern, maximum, maxLength",
+    ),
+    (
+        "[call.fs.arguments]\nread = { properties.path.format = \"uri\" }",
+        "p.toml:2:26: call.fs.arguments.read.properties.path.format: not a keyword of JSON Schema \
+         that is checked\n  remedy  a format is not checked: write a pattern",
+    ),
+    (
+        "[call.fs.arguments]\nread = { type = \"text\", maxProperties = -1, maximum = \"9\" }",
+        "p.toml:2:17: call.fs.arguments.read.type: \"text\" is not one of its words\n  remedy  write \
+         null or boolean or integer or number or string or array or object\n\
+         p.toml:2:41: call.fs.arguments.read.maxProperties: an integer; this is a count: 0 or \
+         more\n  remedy  correct the value\n\
+         p.toml:2:55: call.fs.arguments.read.maximum: a string; this is a number\n  remedy  correct \
+         the value",
+    ),
+    (
+        "[call.fs.arguments]\nread = { \"$ref\" = \"https://example.com/s\", const = nan }",
+        "p.toml:2:19: call.fs.arguments.read.$ref: leads out of this schema\n  remedy  write \
+         \"#/$defs/NAME\"\n\
+         p.toml:2:52: call.fs.arguments.read.const: JSON has no such value\n  remedy  write a number, \
+         or a text in quotes",
+    ),
+];
+
+#[test]
+fn every_wrong_call_has_its_problem() {
+    for (text, wanted) in WRONG {
+        let problems = read(text).expect_err(text);
+        assert_eq!(shown(&problems), *wanted, "\n{text}");
+    }
+}
+
+const BASE: &str = r#"
+[call.fs]
+profile = "fs.toml"
+tools = ["read_text_file"]
+arguments.read_text_file = { properties = { path = { pattern = "^/srv/" } } }
+rate = "120/min burst 20"
+grant.files.read = ["/srv/data"]
+[serve]
+tools = ["ask"]
+instances = "serial"
+[budget]
+calls = 10
+"#;
+
+const OVER: &str = r#"
+extends = ["base.toml"]
+[call.fs]
+tools = ["list_*"]
+arguments.read_text_file = { required = ["path"], maxProperties = 0x10 }
+rate = "0"
+grant.network = { mode = "host", reason = "fetches" }
+[call.mail]
+profile = "/p/mail.toml"
+tools = ["send"]
+arguments."send now" = false
+approval = "ask"
+durable = true
+deadline = "5m"
+reverse = ["elicitation"]
+grant = {}
+[serve]
+instances = { own = "keeps a cache" }
+[budget]
+calls = "unlimited"
+"#;
+
+const LAID: &str = r#"[call.fs]
+profile = "/p/fs.toml"  # base.toml:3
+tools = [
+    "read_text_file",  # base.toml:4
+    "list_*",  # p.toml:4
+]
+arguments.read_text_file = { allOf = [{ properties = { path = { pattern = "^/srv/" } } }, { maxProperties = 16, required = ["path"] }] }  # base.toml:5
+rate = "0"  # p.toml:6
+grant.files.read = [
+    "/srv/data",  # base.toml:7
+]
+grant.network.mode = "host"  # p.toml:7
+grant.network.reason = "fetches"  # p.toml:7
+
+[call.mail]
+profile = "/p/mail.toml"  # p.toml:9
+tools = [
+    "send",  # p.toml:10
+]
+arguments."send now" = false  # p.toml:11
+deadline = "300000ms"  # p.toml:14
+approval = "ask"  # p.toml:12
+durable = true  # p.toml:13
+reverse = [
+    "elicitation",  # p.toml:15
+]
+grant = {}  # p.toml:16
+
+[serve]
+tools = [
+    "ask",  # base.toml:9
+]
+instances = { own = "keeps a cache" }  # p.toml:18
+
+[budget]
+calls = "unlimited"  # p.toml:20
+"#;
+
+#[test]
+fn calls_are_laid_over_one_another_and_what_is_shown_says_the_same() {
+    let document = |name: &str, text: &str| Document {
+        name: name.into(),
+        folder: Some(path("/p")),
+        text: text.into(),
+    };
+    let profile = load(document("p.toml", OVER), &mut |_| Ok(document("base.toml", BASE))).unwrap();
+    assert_eq!(profile.to_toml(), LAID);
+    let again = read(LAID).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    let plain = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.split("  # ").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(plain(&again.to_toml()), plain(LAID));
+}
+
+#[test]
+fn what_is_not_carried_yet_is_not_started() {
+    let text = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"*\"]";
+    let problems = on(text, typical()).unwrap_err();
+    assert!(shown(&problems).contains("p.toml:1:7: call.fs: "), "{}", shown(&problems));
+    assert!(shown(&problems).contains("does not carry them yet"));
+}
