@@ -4,8 +4,8 @@
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
-//! `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`], [`steps`],
-//! [`injected`], [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], [`facts`].
+//! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
+//! [`steps`], [`injected`], [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -22,6 +22,7 @@ pub mod inside;
 pub mod kills;
 mod launch;
 mod left;
+pub mod notify_socket;
 pub mod observers;
 pub mod outside;
 pub mod patience;
@@ -39,6 +40,7 @@ pub use case::{Case, Named, Need};
 pub use container::Container;
 pub use faults::Fault;
 pub use inside::Inside;
+pub use notify_socket::NotifySocket;
 pub use observers::{Canary, Listener, Victim};
 pub use outside::Outside;
 pub use patience::patience;

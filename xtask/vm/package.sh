@@ -21,8 +21,7 @@ getent passwd sandboxd-init >/dev/null || fail "the uid of init has no name"
 [ "$(stat -c '%a %U' /run/sandboxd)" = "700 root" ] || fail "/run/sandboxd is not root's alone"
 gzip -dc /usr/share/man/man1/sandboxd-run.1.gz | grep -q SYNOPSIS || fail "no man page"
 bash -n /usr/share/bash-completion/completions/sandboxd
-units=(/usr/lib/systemd/system/sandboxd*)
-[ ! -e "${units[0]}" ] || systemd-analyze verify "${units[@]}"
+bash /vm/unit.sh
 
 dpkg --purge sandboxd
 for path in "${files[@]}" /run/sandboxd; do

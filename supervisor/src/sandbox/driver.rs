@@ -11,6 +11,7 @@ use super::signals::Signals;
 use super::spawn::Entering;
 use super::state::{Action, End, Event, Limit, State, next};
 use crate::cgroup::Group;
+use crate::systemd::notify::ServiceManager;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::Timespec;
@@ -58,6 +59,10 @@ pub(crate) struct Driver<'a> {
     pub(super) wall_deadline: Option<Instant>,
     cpu_tick: Option<Instant>,
     signals: Signals,
+    /// Whoever started us and waits to be told.
+    manager: Option<ServiceManager>,
+    /// When it is told next that we still look.
+    alive_at: Option<Instant>,
     went: bool,
     dead: bool,
 }
@@ -109,14 +114,20 @@ impl<'a> Driver<'a> {
             wall_deadline: outside.wall_time_ms.map(|limit| now + Duration::from_millis(limit)),
             cpu_tick: outside.cpu_time_ms.map(|_| now + CPU_TICK),
             signals,
+            manager: None,
+            alive_at: None,
             went: false,
             dead: false,
         })
     }
 
-    /// Ends the start where the command does not run by then.
-    pub(crate) fn starts_by(&mut self, deadline: Instant) {
+    /// Ends the start where the command does not run by then, and tells whoever started us what becomes
+    /// of the run.
+    pub(crate) fn awaited(&mut self, deadline: Instant, manager: Option<ServiceManager>) {
         self.start_deadline = Some(deadline);
+        let every = manager.as_ref().and_then(ServiceManager::alive_every);
+        self.alive_at = every.map(|every| Instant::now() + every);
+        self.manager = manager;
     }
 
     /// Drives the run to its end. Everything in the sandbox is dead when this returns, whichever way.
@@ -161,11 +172,13 @@ impl<'a> Driver<'a> {
             if event == Event::Notice(Notice::Ready) && self.command.is_none() {
                 return Err(StartError::found("recvmsg", "init sent no pidfd"));
             }
-            let state = std::mem::replace(&mut self.state, State::Ended(End::Silent));
-            let (state, actions) = next(state, event, Instant::now());
-            self.state = state;
+            let (state, actions) = next(self.state.clone(), event, Instant::now());
+            let before = std::mem::replace(&mut self.state, state);
             for action in actions {
                 self.perform(action, on_go)?;
+            }
+            if let Some(manager) = &self.manager {
+                manager.went(&before, &self.state)?;
             }
             if let State::Ended(end) = &self.state {
                 return Ok(end.clone());
@@ -208,7 +221,7 @@ impl<'a> Driver<'a> {
     fn deadline(&self) -> Instant {
         let kill_at =
             if let State::Stopping { kill_at, .. } = &self.state { Some(*kill_at) } else { None };
-        let all = [kill_at, self.start_deadline, self.wall_deadline, self.cpu_tick];
+        let all = [kill_at, self.start_deadline, self.wall_deadline, self.cpu_tick, self.alive_at];
         let earliest = all.into_iter().flatten().min();
         earliest.unwrap_or_else(|| Instant::now() + NEVER)
     }
@@ -229,6 +242,10 @@ impl<'a> Driver<'a> {
                 return Event::Limit(Limit::CpuTime);
             }
             self.cpu_tick = Some(Instant::now() + CPU_TICK);
+        }
+        if let Some(manager) = self.manager.as_ref().filter(|_| self.alive_at == Some(deadline)) {
+            manager.alive();
+            self.alive_at = manager.alive_every().map(|every| Instant::now() + every);
         }
         Event::Tick
     }

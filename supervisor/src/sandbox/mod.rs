@@ -32,6 +32,7 @@ pub use receipt::{Receipt, RunResult, sha256};
 use crate::cgroup::{Group, Placement, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
+use crate::systemd::notify::ServiceManager;
 use ahead::Made;
 use carried::Carried;
 use deadline::START_WITHIN;
@@ -302,9 +303,8 @@ impl Running<'_> {
             wire::encode(plan).map_err(|error| StartError::found("encode", error.to_string()))?;
         doing("opening what the sandbox is given");
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
-        let idmaps: Result<Vec<OwnedFd>, _> =
-            outside.idmaps.iter().map(|map| idmap::namespace(*map)).collect();
-        let idmaps = idmaps?;
+        let idmaps = outside.idmaps.iter().map(|map| idmap::namespace(*map));
+        let idmaps = idmaps.collect::<Result<Vec<OwnedFd>, _>>()?;
         let Made { network, shim } = ahead.made()?;
         let network = network.filter(|_| plan.namespaces.network.is_some()).transpose()?;
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
@@ -315,13 +315,14 @@ impl Running<'_> {
         let signals = Signals::listen()?;
         let mut stdio = Stdio::prepare(plan.command.identity, outside.streams)?;
         let carried = Carried::start(&mut stdio, outside)?;
+        let manager = ServiceManager::find(plan)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         // The command's ends, so that their end is seen.
         drop(stdio);
         ran.dead = false;
         let mut driver = Driver::new(self.resolved, self.group, entering, carried, signals)?;
-        driver.starts_by(since + START_WITHIN);
+        driver.awaited(since + START_WITHIN, manager);
         let facts = |enforced: &Enforced, inspected: &Inspected| {
             Receipt::new(&Facts {
                 resolved: self.resolved,

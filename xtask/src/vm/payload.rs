@@ -57,7 +57,7 @@ impl Payload {
             fs::copy(&path, files.join("bin").join(name))
                 .with_context(|| path.display().to_string())?;
         }
-        for script in ["start.sh", "package.sh"] {
+        for script in ["start.sh", "package.sh", "unit.sh"] {
             fs::copy(tree.root.join(FOLDER).join(script), files.join(script))?;
         }
         if let Some(package) = package {

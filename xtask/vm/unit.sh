@@ -1,0 +1,87 @@
+#!/bin/bash
+# Runs commands under the units of the package: told ready, stopped, hung, killed, refused; fails where
+# systemd makes something else of it than is meant.
+set -euo pipefail
+fail() { echo "unit: $*" >&2; journalctl --no-pager -n 60 >&2; exit 1; }
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+
+profiles=/etc/sandboxd/profiles
+# profile NAME SCRIPT [LINES]: what sandboxd@NAME runs.
+profile() {
+  mkdir -p "$profiles"
+  printf 'name = "%s"\nextends = ["builtin:base"]\n[command]\nexec = ["/bin/sh", "-c", """%s"""]\n%s\n' \
+    "$1" "$2" "${3:-}" >"$profiles/$1.toml"
+}
+show() { systemctl show --property "$2" --value "sandboxd@$1"; }
+is() { [ "$(show "$1" "$2")" = "$3" ] || fail "$1: $2 is $(show "$1" "$2"), not $3"; }
+# For a minute at most, on the slowest of machines.
+eventually() {
+  local _
+  for _ in $(seq 600); do
+    if "$@"; then return; fi
+    sleep 0.1
+  done
+  fail "never came true: $*"
+}
+restarted() { [ "$(show "$1" NRestarts)" -ge 1 ] && [ "$(show "$1" ActiveState)" = active ]; }
+nothing_left() { [[ "$(sandboxd doctor --clean)" == "nothing is left behind"* ]]; }
+
+systemd-analyze verify --man=no /usr/lib/systemd/system/sandboxd*
+profile stays 'trap "echo reloads" HUP; while :; do sleep 0.2; done'
+profile other 'while :; do sleep 0.2; done'
+
+systemctl start sandboxd@stays sandboxd@other
+is stays ActiveState active
+[[ "$(show stays StatusText)" == "Running stays-"*": /bin/sh" ]] || fail "$(show stays StatusText)"
+group=/sys/fs/cgroup$(show stays ControlGroup)
+[ -n "$(find "$group" -mindepth 2 -name cgroup.procs)" ] || fail "no sandbox below $group"
+
+# Ended by the signal that systemd sent, it is no failure: of one, the unit would keep that state.
+systemctl stop sandboxd@stays
+is stays ActiveState inactive
+[ ! -e "$group" ] || fail "$group is left"
+is other ActiveState active
+is other NRestarts 0
+
+# Killed alone, the supervisor takes its sandbox along, and what it held is given back at once.
+systemctl start sandboxd@stays
+kill -KILL "$(show stays MainPID)"
+eventually restarted stays
+nothing_left || fail "something was left by who was killed"
+is other NRestarts 0
+systemctl stop sandboxd@stays
+
+# One that looks after nothing any more is noticed.
+mkdir -p /run/systemd/system/sandboxd@stays.service.d
+printf '[Service]\nWatchdogSec=5\n' >/run/systemd/system/sandboxd@stays.service.d/watchdog.conf
+systemctl daemon-reload
+systemctl start sandboxd@stays
+sleep 12
+is stays NRestarts 0
+kill -STOP "$(show stays MainPID)"
+eventually restarted stays
+journalctl --no-pager -u sandboxd@stays | grep -q 'Watchdog timeout' || fail "no watchdog"
+nothing_left || fail "something was left by who hung"
+systemctl stop sandboxd@stays
+
+# What cannot run is not tried again.
+profile absent 'true' '[files]
+read = ["/no/such/folder"]'
+if systemctl start sandboxd@absent; then fail "it was started without what it needs"; fi
+is absent Result exit-code
+is absent ExecMainStatus 125
+is absent NRestarts 0
+
+# A limit that ends it is a failure of the unit's.
+profile short 'while :; do sleep 0.2; done' '[limits]
+wall_time = "1s"'
+systemctl start sandboxd@short
+eventually restarted short
+systemctl stop sandboxd@short
+
+systemctl stop sandboxd@other
+is other ActiveState inactive
+rm -rf "$profiles" /run/systemd/system/sandboxd@stays.service.d
+systemctl daemon-reload
+systemctl reset-failed
+echo "unit: told ready, stopped, killed, hung and refused"
