@@ -34,6 +34,9 @@ _sandboxd() {
             sandboxd,profile)
                 cmd="sandboxd__subcmd__profile"
                 ;;
+            sandboxd,receipt)
+                cmd="sandboxd__subcmd__receipt"
+                ;;
             sandboxd,run)
                 cmd="sandboxd__subcmd__run"
                 ;;
@@ -49,6 +52,9 @@ _sandboxd() {
             sandboxd__subcmd__profile,show)
                 cmd="sandboxd__subcmd__profile__subcmd__show"
                 ;;
+            sandboxd__subcmd__receipt,check)
+                cmd="sandboxd__subcmd__receipt__subcmd__check"
+                ;;
             *)
                 ;;
         esac
@@ -56,7 +62,7 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run check plan profile doctor completions man"
+            opts="-h -V --help --version run check plan profile receipt doctor completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -310,6 +316,38 @@ _sandboxd() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__receipt)
+            opts="-h --help check"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__receipt__subcmd__check)
+            opts="-h --may-lack --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --may-lack)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -30,6 +30,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "run" -d 'Run a co
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "receipt" -d 'Compare what a run was enforced with to what it may lack'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "doctor" -d 'Say what this host can enforce, what each builtin profile gets, and what to change'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "man" -d 'Print the man page, or write all of them into a folder'
@@ -78,6 +79,11 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_se
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from init" -l extends -d 'The builtin profile it extends' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from schema" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and not __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and not __fish_seen_subcommand_from check" -f -a "check" -d 'Say whether everything was enforced that must be'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and __fish_seen_subcommand_from check" -l may-lack -d 'What may be missing: keys of [require] (cgroup, landlock.ioctl) and layers of the receipt (mount-view). A name that nothing has is an error' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and __fish_seen_subcommand_from check" -l json -d 'Print the answer as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'

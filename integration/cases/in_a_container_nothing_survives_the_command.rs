@@ -25,7 +25,7 @@ const FORKING: usize = 40;
 const HOT: usize = 2;
 /// Most processes of the storm's user, should nothing of this end them; and how long one forks then.
 const MOST: u64 = 1000;
-const STORM: Duration = Duration::from_secs(150);
+const STORM: Duration = Duration::from_secs(60);
 const DAEMONS: usize = 5;
 /// Far more than it takes on a machine that has other things to do.
 const WITHIN: Duration = Duration::from_secs(30);

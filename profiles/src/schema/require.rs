@@ -53,6 +53,16 @@ pub enum Must {
 pub struct Require(pub BTreeMap<String, Written<Must>>);
 
 impl Require {
+    /// Everything that can be required: the keys, and their parts.
+    #[must_use]
+    pub fn names() -> Vec<String> {
+        let all = KEYS.iter().flat_map(|key| {
+            let parts = parts(key.name).iter().map(|part| format!("{}.{part}", key.name));
+            std::iter::once(key.name.to_owned()).chain(parts)
+        });
+        all.collect()
+    }
+
     pub(crate) fn lay(&mut self, over: Self) {
         for key in over.0.keys() {
             match key.split_once('.') {

@@ -10,6 +10,7 @@ mod man;
 mod output;
 mod plan;
 mod profile;
+mod receipt;
 mod run;
 
 use crate::explain;
@@ -35,6 +36,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Profile(arguments) => profile::profile(arguments.command),
+        Command::Receipt(arguments) => receipt::receipt(&arguments.command),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { folder } => man::man(folder.as_deref()),

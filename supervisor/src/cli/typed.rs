@@ -30,6 +30,8 @@ pub enum Command {
     Plan(Plan),
     /// List, show, begin and describe profiles.
     Profile(Profile),
+    /// Compare what a run was enforced with to what it may lack.
+    Receipt(Receipt),
     /// Say what this host can enforce, what each builtin profile gets, and what to change.
     Doctor(Doctor),
     /// Print completions for a shell.
@@ -164,6 +166,45 @@ pub enum ProfileCommand {
     },
     /// Print the JSON Schema of profiles, for editors.
     Schema,
+}
+
+/// Compare what a run was enforced with to what it may lack.
+#[derive(Debug, Args)]
+pub struct Receipt {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: ReceiptCommand,
+}
+
+/// What to do with receipts.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptCommand {
+    /// Say whether everything was enforced that must be.
+    Check(ReceiptCheck),
+}
+
+/// Say whether everything was enforced that must be.
+///
+/// A profile may allow a host to lack a layer, and `isolation = "landlock"` does without several. The
+/// receipt names each. This is where whoever answers for a pipeline says which of them it may lack,
+/// whatever profile was used: anything else that is missing is an error.
+///
+/// Exit status: 0 where nothing is missing but what may be, 1 where something else is, 125 where the file
+/// is no receipt.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  sandboxd run --receipt r.json -- make && sandboxd receipt check r.json\n  sandboxd receipt check r.json --may-lack cgroup,memfd_noexec"
+)]
+pub struct ReceiptCheck {
+    /// The file that `sandboxd run --receipt FILE` wrote.
+    pub file: PathBuf,
+    /// What may be missing: keys of [require] (cgroup, landlock.ioctl) and layers of the receipt
+    /// (mount-view). A name that nothing has is an error.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
+    pub may_lack: Vec<String>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Say what this host can enforce, what each builtin profile gets, and what to change.

@@ -1,0 +1,193 @@
+//! The jobs of `examples/ci` run nothing and fail where a layer is missing that they may not lack, run
+//! with it where they may, and leave a receipt that the command could not change.
+
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{Case, Need, Outside};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+pub(crate) const CASE: Case = Case {
+    rows: &["C06", "E4", "C02"],
+    needs: &[Need::Landlock(6)],
+    seconds: 120,
+    outside,
+    ..Case::NEW
+};
+
+const RUN: &str = include_str!("../../examples/ci/run.sh");
+const GITHUB: &str = include_str!("../../examples/ci/action.yml");
+const GITLAB: &str = include_str!("../../examples/ci/gitlab.yml");
+
+/// What an older kernel may lack; this case is not about it.
+const OLDER: &str = "landlock,memfd_noexec";
+
+fn outside(outside: &Outside) -> Result<()> {
+    let script = outside.file("project/ci/run.sh", RUN)?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    on_github(outside)?;
+    on_gitlab(outside)?;
+    what_the_command_does_to_the_receipt(outside)
+}
+
+fn on_github(outside: &Outside) -> Result<()> {
+    let mut job = Job::new(outside, block(GITHUB, "run: |")?, outside.workspace()?);
+    job.set("SANDBOXD_MAY_LACK", OLDER).set("SANDBOXD_PROFILE", default_of(GITHUB, "profile")?);
+    job.set("SANDBOXD_RUN", "echo built > built\nexit 3\n").run()?.ended(3)?;
+    ensure!(job.folder.join("built").exists(), "nothing was built");
+    job.has_a_receipt()?;
+
+    job.set("SANDBOXD_RUN", "touch ran").set("SANDBOXD_PROFILE", "builtin:container");
+    let ended = job.run()?;
+    ended.ended(1)?.says("MISSING")?.says("mount-view")?.says("--may-lack ")?;
+    ensure!(!job.folder.join("ran").exists(), "it was run without a mount view");
+    job.has_a_receipt()?;
+
+    job.set("SANDBOXD_MAY_LACK", "mount-veiw").run()?.ended(125)?.says("mount-veiw")?;
+    job.set("SANDBOXD_MAY_LACK", OLDER).set("PATH", "/usr/bin:/bin");
+    job.run()?.ended(125)?.says("not installed")?;
+    ensure!(!job.folder.join("ran").exists(), "it was run");
+    Ok(())
+}
+
+fn on_gitlab(outside: &Outside) -> Result<()> {
+    let mut job = Job::gitlab(outside, "gitlab")?;
+    job.set("SANDBOXD_RUN", "echo 'echo tested' > tool; chmod +x tool; ./tool; touch 'a b'");
+    job.run()?.ended(0)?.says("may lack")?;
+    ensure!(job.folder.join("a b").exists(), "nothing was run");
+    job.has_a_receipt()?;
+    // Leave is for what is named, and for nothing else.
+    let may = job.value("SANDBOXD_MAY_LACK").replace("pid-namespace,", "");
+    job.set("SANDBOXD_MAY_LACK", &may).set("SANDBOXD_RUN", "touch ran");
+    job.run()?.ended(1)?.says("MISSING   pid-namespace")?;
+    ensure!(!job.folder.join("ran").exists(), "it was run without a pid namespace");
+    Ok(())
+}
+
+fn what_the_command_does_to_the_receipt(outside: &Outside) -> Result<()> {
+    let victim = outside.canary("victim")?;
+    let mut job = Job::gitlab(outside, "planted")?;
+    let plant = format!("ln -s {} sandboxd-receipt.json", victim.path().display());
+    job.set("SANDBOXD_RUN", &plant).run()?.ended(0)?;
+    victim.unchanged()?;
+    job.has_a_receipt()?;
+    let forge = "for file in /tmp/*/receipt.json \"$TMPDIR\"/../../*/receipt.json; do echo {} > \"$file\" || true; done";
+    job.set("SANDBOXD_RUN", forge).run()?.ended(0)?;
+    job.has_a_receipt()
+}
+
+/// A job as its runner starts it.
+struct Job {
+    script: String,
+    variables: Vec<(String, String)>,
+    folder: PathBuf,
+}
+
+struct Ended(Output);
+
+impl Job {
+    fn new(outside: &Outside, script: String, folder: PathBuf) -> Self {
+        let project = outside.dir().join("project");
+        let mut job = Self { script, variables: Vec::new(), folder };
+        let own = std::env::current_exe().unwrap_or_default();
+        let beside = own.parent().unwrap_or(Path::new("/"));
+        job.set("PATH", &format!("{}:/usr/bin:/bin", beside.display()));
+        job.set("TMPDIR", &outside.dir().join("tmp").to_string_lossy());
+        job.set("GITHUB_ACTION_PATH", &project.join("ci").to_string_lossy());
+        job.set("CI_PROJECT_DIR", &project.to_string_lossy());
+        job
+    }
+
+    /// With the variables that the file gives it.
+    fn gitlab(outside: &Outside, name: &str) -> Result<Self> {
+        // Of whoever runs the job: without namespaces nobody is shown as another.
+        let folder = outside.dir().join(name);
+        fs::create_dir(&folder)?;
+        let mut job = Self::new(outside, block(GITLAB, "- |")?, folder);
+        for line in GITLAB.lines().filter(|line| !line.trim_start().starts_with('#')) {
+            let variable = line.trim_start().split_once(": ");
+            if let Some((name, value)) = variable.filter(|(name, _)| name.starts_with("SANDBOXD_")) {
+                job.set(name, &value.trim_matches('"').replace("\\n", "\n"));
+            }
+        }
+        ensure!(!job.value("SANDBOXD_MAY_LACK").is_empty(), "no variables were found");
+        let may = format!("{},{OLDER}", job.value("SANDBOXD_MAY_LACK"));
+        job.set("SANDBOXD_MAY_LACK", &may);
+        Ok(job)
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> &mut Self {
+        self.variables.retain(|(old, _)| old != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn value(&self, name: &str) -> String {
+        let found = self.variables.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    fn run(&self) -> Result<Ended> {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-e", "-c", &self.script]).env_clear().envs(self.variables.iter().cloned());
+        shell.current_dir(&self.folder).output().map(Ended).context("sh")
+    }
+
+    /// Of the last run, which the command has not changed, and no link.
+    fn has_a_receipt(&self) -> Result<()> {
+        let path = self.folder.join("sandboxd-receipt.json");
+        ensure!(fs::symlink_metadata(&path)?.is_file(), "the receipt is no file");
+        let receipt: Value = serde_json::from_slice(&fs::read(&path)?)?;
+        let layers = receipt.get("layers").and_then(Value::as_array);
+        ensure!(layers.is_some_and(|layers| layers.len() > 10), "not the receipt: {receipt}");
+        self.is_answered_for_programs(&path)?;
+        fs::remove_file(path).context("the receipt")
+    }
+
+    fn is_answered_for_programs(&self, receipt: &Path) -> Result<()> {
+        let mut sandboxd = Command::new(std::env::current_exe()?.with_file_name("sandboxd"));
+        let asked = sandboxd.args(["receipt", "check", "--json"]).arg(receipt).output()?;
+        let answer: Value = serde_json::from_slice(&asked.stdout)?;
+        let missing = answer.get("missing").and_then(Value::as_array).context("no list")?;
+        let ok = answer.get("ok").and_then(Value::as_bool).context("no answer")?;
+        ensure!(ok == missing.is_empty(), "without a leave, what is missing is an error: {answer}");
+        ensure!(asked.status.code() == Some(i32::from(!ok)), "{answer} and {}", asked.status);
+        Ok(())
+    }
+}
+
+impl Ended {
+    fn ended(&self, status: i32) -> Result<&Self> {
+        let Output { status: own, stdout, stderr } = &self.0;
+        let said = String::from_utf8_lossy(stderr);
+        let stdout = String::from_utf8_lossy(stdout);
+        ensure!(own.code() == Some(status), "{own}, not {status}: {stdout}{said}");
+        Ok(self)
+    }
+
+    fn says(&self, words: &str) -> Result<&Self> {
+        let said = String::from_utf8_lossy(&self.0.stderr);
+        ensure!(said.contains(words), "{words:?} is not said: {said}");
+        Ok(self)
+    }
+}
+
+/// The lines below one of a YAML file that ends in `|`.
+fn block(yaml: &str, head: &str) -> Result<String> {
+    let mut lines = yaml.lines().skip_while(|line| line.trim() != head);
+    let first = lines.next().with_context(|| format!("no {head:?}"))?;
+    let depth = first.len() - first.trim_start().len();
+    let inner = |line: &&str| line.trim().is_empty() || line.starts_with(&" ".repeat(depth + 1));
+    let script: Vec<&str> = lines.take_while(inner).map(str::trim).collect();
+    ensure!(!script.is_empty(), "nothing below {head:?}");
+    Ok(script.join("\n"))
+}
+
+/// The default of an input of an action.
+fn default_of<'y>(yaml: &'y str, input: &str) -> Result<&'y str> {
+    let mut lines = yaml.lines().skip_while(|line| line.trim() != format!("{input}:"));
+    let default = lines.find_map(|line| line.trim().strip_prefix("default: "));
+    default.context("an input without a default")
+}
