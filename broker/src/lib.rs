@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod frame;
+pub mod io;
 pub mod json;
 pub mod limit;
 pub mod mcp;

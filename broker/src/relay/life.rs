@@ -10,7 +10,7 @@ use super::{
 use crate::{
     frame::Lines,
     json::Value,
-    mcp::catalogue::Catalogue,
+    mcp::{catalogue::Catalogue, method::Asks},
     refusal::{self, Refusal},
     rpc::Id,
 };
@@ -224,6 +224,24 @@ impl Relay {
         let instance = connection.instance.and_then(|instance| self.instances.get_mut(&instance));
         if let Some(instance) = instance {
             instance.users.remove(&id);
+        }
+    }
+
+    /// Closes the connections that will write no more and wait for nothing. A subscription ends with
+    /// its connection, so nobody waits for its end.
+    pub(super) fn finish(&mut self) {
+        let waits = |relay: &Self, id: &ConnectionId| {
+            let open = relay.connections.get(id).into_iter().flat_map(|it| it.open.values());
+            open.filter_map(|call| relay.calls.get(call)).any(|call| call.asks != Asks::Listen)
+        };
+        let done: Vec<ConnectionId> =
+            self.finishing.iter().filter(|id| !waits(self, id)).copied().collect();
+        for id in done {
+            self.finishing.remove(&id);
+            if self.connections.contains_key(&id) {
+                self.closed(id);
+                self.out.push(Output::Close(id));
+            }
         }
     }
 

@@ -17,7 +17,7 @@ mod state;
 mod turn;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::{
     limit::{Buckets, Fair, Fuse, Moment, Repeated, Saved, Tripwire},
@@ -69,6 +69,8 @@ pub enum Input<'i> {
     },
     /// A caller wrote.
     FromCaller(ConnectionId, &'i [u8]),
+    /// A caller will write no more, but still reads: what it waits for is awaited.
+    Finished(ConnectionId),
     /// A caller closed its connection, or is gone.
     Closed(ConnectionId),
     /// All connections of a caller are at their end.
@@ -194,6 +196,8 @@ pub struct Relay {
     /// What callees asked back, by the number that the caller sees.
     questions: BTreeMap<u64, Question>,
     timers: BTreeSet<(Moment, Timer)>,
+    /// Connections that end with the last answer that they wait for.
+    finishing: BTreeSet<ConnectionId>,
     last: u64,
     now: Moment,
     out: Vec<Output>,
@@ -259,6 +263,7 @@ impl Relay {
             calls: BTreeMap::new(),
             questions: BTreeMap::new(),
             timers: BTreeSet::new(),
+            finishing: BTreeSet::new(),
             last: 0,
             now,
             out: Vec::new(),
@@ -274,6 +279,9 @@ impl Relay {
                 self.open(connection, caller, endpoint, behalf);
             }
             Input::FromCaller(connection, bytes) => self.caller_wrote(connection, bytes),
+            Input::Finished(connection) => {
+                self.finishing.insert(connection);
+            }
             Input::Closed(connection) => self.closed(connection),
             Input::CallerGone(caller) => self.caller_gone(caller),
             Input::Started(instance) => self.started(instance),
@@ -284,6 +292,7 @@ impl Relay {
             Input::Clock => {}
         }
         self.tick();
+        self.finish();
         std::mem::take(&mut self.out)
     }
 
@@ -291,6 +300,18 @@ impl Relay {
     #[must_use]
     pub fn wakes_at(&self) -> Option<Moment> {
         self.timers.first().map(|(moment, _)| *moment)
+    }
+
+    /// The one connection that an instance is for.
+    #[must_use]
+    pub fn owner(&self, instance: InstanceId) -> Option<ConnectionId> {
+        self.instances.get(&instance)?.owner
+    }
+
+    /// The instance that a connection has.
+    #[must_use]
+    pub fn instance(&self, connection: ConnectionId) -> Option<InstanceId> {
+        self.connections.get(&connection)?.instance
     }
 
     /// The buckets, to be kept over a restart.

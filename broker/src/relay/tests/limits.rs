@@ -253,3 +253,17 @@ fn a_caller_that_leaves_takes_all_its_calls_with_it() {
     world.step(Input::CallerGone(&gone));
     assert_eq!(world.closed, [ConnectionId(2)]);
 }
+
+#[test]
+fn a_caller_that_writes_no_more_still_gets_its_answers() {
+    let mut world = World::open(plan());
+    world.serve = hang;
+    world.call("list", "{}");
+    world.step(Input::Finished(ConnectionId(1)));
+    assert!(world.closed.is_empty() && world.stopped.is_empty());
+    let id = text(world.got("tools/call")[0].get("id").unwrap());
+    world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[]}}}}"#));
+    assert!(world.hear(1).concat().contains("content"));
+    assert_eq!(world.closed, [ConnectionId(1)]);
+    assert_eq!(world.stopped.len(), 1);
+}

@@ -5,4 +5,4 @@ mod instances;
 mod limits;
 mod mcp;
 mod soak;
-mod world;
+pub(crate) mod world;

@@ -30,7 +30,7 @@ pub(super) fn everything() -> Reach {
     Reach { tools: all(), resources: all(), prompts: all(), methods: vec![] }
 }
 
-pub(super) fn caller(called: &str) -> Caller {
+pub(crate) fn caller(called: &str) -> Caller {
     Caller {
         name: name(called),
         rate: Rate::Unlimited,
@@ -63,7 +63,7 @@ pub(super) fn callee(called: &str) -> Callee {
     }
 }
 
-pub(super) fn edge(from: &str, to: &str) -> Edge {
+pub(crate) fn edge(from: &str, to: &str) -> Edge {
     Edge {
         name: name(to),
         caller: name(from),
@@ -86,7 +86,7 @@ pub(super) fn edge(from: &str, to: &str) -> Edge {
 }
 
 /// One caller `a`, one callee `fs`, one edge.
-pub(super) fn plan() -> BrokerPlan {
+pub(crate) fn plan() -> BrokerPlan {
     BrokerPlan {
         version: sandboxd_broker_plan::VERSION,
         id: "test".into(),

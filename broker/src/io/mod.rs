@@ -1,0 +1,344 @@
+//! Moves bytes between streams and a [`Relay`]. One thread, one poll(2), no stream without a bound.
+//!
+//! Whoever owns the broker (the supervisor, behind its channel) is an [`Owner`]: it gives streams, is
+//! told what is wanted, and its end is the broker's end. Here nothing is decided.
+
+mod stream;
+
+use crate::{
+    limit::Moment,
+    relay::{CallId, ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+    time::{ClockId, clock_gettime},
+};
+use sandboxd_broker_plan::{Millis, Name};
+use std::{collections::BTreeMap, io, os::fd::BorrowedFd};
+use stream::{Read, Stream};
+
+pub use stream::Pair;
+
+/// How much may wait to be written to somebody, before nothing more is read of what leads there.
+const HIGH: usize = 1 << 20;
+
+/// How much may wait for a caller of an instance that others use too; one that reads no answers is
+/// closed, so that the others go on.
+const TOO_MUCH: usize = 64 << 20;
+
+/// How long a connection that is to be closed may take to read what was written to it.
+const LINGER: Millis = Millis(10_000);
+
+/// What the owner says.
+#[derive(Debug)]
+pub enum Said {
+    /// A caller connected.
+    Opened {
+        /// The connection's number, which no other ever has.
+        connection: ConnectionId,
+        /// Who it is.
+        caller: Name,
+        /// For which edge; nothing where its first line says so.
+        edge: Option<Name>,
+        /// The instance that it is, where this broker wanted it.
+        behalf: Option<InstanceId>,
+        /// Its stream.
+        pair: Pair,
+    },
+    /// An instance runs.
+    Started {
+        /// Which.
+        instance: InstanceId,
+        /// Its standard output, and its standard input.
+        pair: Pair,
+    },
+    /// An instance ended, or cannot be started.
+    Ended(InstanceId),
+    /// A caller is gone.
+    CallerGone(Name),
+    /// Somebody decided about a call that is held.
+    Decided {
+        /// The call.
+        call: CallId,
+        /// The digest of what was decided about.
+        digest: [u8; 32],
+        /// What was decided.
+        approved: bool,
+    },
+    /// A record that a call waits for.
+    Recorded {
+        /// The call.
+        call: CallId,
+        /// Whether it is on the disk.
+        written: bool,
+    },
+    /// Nothing more will be said: the broker ends.
+    Gone,
+}
+
+/// Whoever gives streams and is told what is wanted.
+pub trait Owner {
+    /// Readable when there is something to [`Owner::hear`].
+    fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// What it says next; nothing where it says nothing now. Must not wait.
+    ///
+    /// # Errors
+    /// Where it cannot be heard any more. The broker ends by it.
+    fn hear(&mut self) -> io::Result<Option<Said>>;
+
+    /// Tells it what is wanted or happened: never one of the lines, which are carried here.
+    ///
+    /// # Errors
+    /// Where it cannot be told. The broker ends by it.
+    fn tell(&mut self, output: Output) -> io::Result<()>;
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Caller(ConnectionId),
+    Callee(InstanceId),
+}
+
+/// The streams of a relay.
+#[derive(Debug)]
+pub struct Carrier {
+    relay: Relay,
+    streams: BTreeMap<Whose, Stream>,
+}
+
+/// Now, on the clock of the relay.
+///
+/// # Errors
+/// Where the clock reads what cannot be.
+pub fn now() -> io::Result<Moment> {
+    let time = clock_gettime(ClockId::Boottime);
+    let both = u64::try_from(time.tv_sec).ok().zip(u64::try_from(time.tv_nsec).ok());
+    let nanos = both.and_then(|(sec, nsec)| sec.checked_mul(1_000_000_000)?.checked_add(nsec));
+    nanos.map(Moment).ok_or_else(|| io::Error::other("the clock is before the machine's start"))
+}
+
+impl Carrier {
+    /// Carries for this relay; there is no stream yet.
+    #[must_use]
+    pub const fn new(relay: Relay) -> Self {
+        Self { relay, streams: BTreeMap::new() }
+    }
+
+    /// The relay.
+    #[must_use]
+    pub const fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// Carries until the owner is gone.
+    ///
+    /// # Errors
+    /// Where the owner cannot be heard or told, or poll(2) fails.
+    pub fn run(&mut self, owner: &mut impl Owner) -> io::Result<()> {
+        while self.turn(owner)? {}
+        Ok(())
+    }
+
+    /// Waits until something happens, and does what follows. False where the owner is gone.
+    ///
+    /// # Errors
+    /// As [`Carrier::run`].
+    pub fn turn(&mut self, owner: &mut impl Owner) -> io::Result<bool> {
+        let (heard, ready) = self.wait(owner)?;
+        if heard {
+            while let Some(said) = owner.hear()? {
+                if matches!(said, Said::Gone) {
+                    return Ok(false);
+                }
+                self.said(said, owner)?;
+            }
+        }
+        for (whose, flags) in ready {
+            self.ready(whose, flags, owner)?;
+        }
+        self.linger(owner)?;
+        self.step(Input::Clock, owner)?;
+        Ok(true)
+    }
+
+    /// Which streams are ready, and for what; and whether the owner has something to say.
+    fn wait(&self, owner: &impl Owner) -> io::Result<(bool, Vec<(Whose, PollFlags)>)> {
+        let mut fds = vec![PollFd::from_borrowed_fd(owner.descriptor(), PollFlags::IN)];
+        let mut whose = Vec::with_capacity(self.streams.len());
+        for (id, stream) in &self.streams {
+            if stream.reads() && !self.held_up(*id) {
+                fds.push(PollFd::from_borrowed_fd(stream.input(), PollFlags::IN));
+                whose.push(*id);
+            }
+            // Also where nothing is to be written: that it closed is told without being asked for.
+            let wanted = if stream.unsent() > 0 { PollFlags::OUT } else { PollFlags::empty() };
+            fds.push(PollFd::from_borrowed_fd(stream.output(), wanted));
+            whose.push(*id);
+        }
+        let closing = self.streams.values().filter_map(Stream::closing).min();
+        let next = self.relay.wakes_at().into_iter().chain(closing).min();
+        let timeout = match next {
+            Some(at) => {
+                let nanos = at.0.saturating_sub(now()?.0);
+                Some(Timespec {
+                    tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
+                    tv_nsec: i64::try_from(nanos % 1_000_000_000).unwrap_or(0),
+                })
+            }
+            None => None,
+        };
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok((false, Vec::new())),
+            Err(error) => return Err(error.into()),
+        }
+        let mut events = fds.iter().map(PollFd::revents);
+        let heard = events.next().is_some_and(|flags| !flags.is_empty());
+        let ready = whose.into_iter().zip(events).filter(|(_, flags)| !flags.is_empty()).collect();
+        Ok((heard, ready))
+    }
+
+    /// Whether what somebody writes leads to one who does not read.
+    fn held_up(&self, whose: Whose) -> bool {
+        let full = |whose| self.streams.get(&whose).is_some_and(|it| it.unsent() > HIGH);
+        match whose {
+            Whose::Caller(id) => {
+                full(whose) || self.relay.instance(id).is_some_and(|it| full(Whose::Callee(it)))
+            }
+            Whose::Callee(id) => {
+                self.relay.owner(id).is_some_and(|owner| full(Whose::Caller(owner)))
+            }
+        }
+    }
+
+    fn said(&mut self, said: Said, owner: &mut impl Owner) -> io::Result<()> {
+        match said {
+            Said::Opened { connection, caller, edge, behalf, pair } => {
+                self.streams.insert(Whose::Caller(connection), Stream::new(pair)?);
+                let endpoint = edge.as_ref().map_or(Endpoint::FirstLine, Endpoint::Edge);
+                self.step(Input::Opened { connection, caller: &caller, endpoint, behalf }, owner)
+            }
+            Said::Started { instance, pair } => {
+                self.streams.insert(Whose::Callee(instance), Stream::new(pair)?);
+                self.step(Input::Started(instance), owner)
+            }
+            Said::Ended(instance) => self.ended(instance, owner),
+            Said::CallerGone(caller) => self.step(Input::CallerGone(&caller), owner),
+            Said::Decided { call, digest, approved } => {
+                self.step(Input::Decided { call, digest, approved }, owner)
+            }
+            Said::Recorded { call, written } => self.step(Input::Recorded { call, written }, owner),
+            // Seen before it came here.
+            Said::Gone => Ok(()),
+        }
+    }
+
+    /// A callee ended. What it wrote before may still lie in its pipe, and is an answer.
+    fn ended(&mut self, id: InstanceId, owner: &mut impl Owner) -> io::Result<()> {
+        while let Some(Read::Bytes(bytes)) =
+            self.streams.get_mut(&Whose::Callee(id)).map(Stream::read_if_there)
+        {
+            self.step(Input::FromCallee(id, &bytes), owner)?;
+        }
+        self.streams.remove(&Whose::Callee(id));
+        self.step(Input::Ended(id), owner)
+    }
+
+    fn ready(&mut self, whose: Whose, flags: PollFlags, owner: &mut impl Owner) -> io::Result<()> {
+        let Some(stream) = self.streams.get_mut(&whose) else { return Ok(()) };
+        if flags.contains(PollFlags::OUT) {
+            stream.flush();
+        }
+        let mut gone = stream.is_broken() || flags.contains(PollFlags::ERR);
+        if flags.intersects(PollFlags::IN | PollFlags::HUP) && stream.reads() && !gone {
+            match stream.read() {
+                Read::Bytes(bytes) => match whose {
+                    Whose::Caller(id) => self.step(Input::FromCaller(id, &bytes), owner)?,
+                    Whose::Callee(id) => self.step(Input::FromCallee(id, &bytes), owner)?,
+                },
+                Read::Nothing => {}
+                Read::End => match whose {
+                    // Half of a connection may end: whoever pipes requests in still wants answers.
+                    Whose::Caller(id) if !flags.contains(PollFlags::HUP) || !stream.is_one() => {
+                        self.step(Input::Finished(id), owner)?;
+                    }
+                    Whose::Caller(_) | Whose::Callee(_) => gone = true,
+                },
+            }
+        }
+        if gone { self.let_go(whose, owner) } else { self.sweep(whose, owner) }
+    }
+
+    /// Lets go of a stream that is to be closed and has nothing more to write.
+    fn sweep(&mut self, whose: Whose, owner: &mut impl Owner) -> io::Result<()> {
+        let done = self.streams.get(&whose).is_some_and(Stream::is_done);
+        if done { self.let_go(whose, owner) } else { Ok(()) }
+    }
+
+    /// Lets go of those that nobody reads any more, and of those that were to be closed long ago.
+    fn linger(&mut self, owner: &mut impl Owner) -> io::Result<()> {
+        let now = now()?;
+        let late = self.streams.iter().filter(|(_, stream)| {
+            stream.is_broken() || stream.closing().is_some_and(|until| until <= now)
+        });
+        let late: Vec<Whose> = late.map(|(whose, _)| *whose).collect();
+        late.into_iter().try_for_each(|whose| self.let_go(whose, owner))
+    }
+
+    /// A stream is at its end. The owner is told, once.
+    fn let_go(&mut self, whose: Whose, owner: &mut impl Owner) -> io::Result<()> {
+        if self.streams.remove(&whose).is_none() {
+            return Ok(());
+        }
+        match whose {
+            Whose::Caller(id) => {
+                self.step(Input::Closed(id), owner)?;
+                owner.tell(Output::Close(id))
+            }
+            Whose::Callee(id) => {
+                self.step(Input::Ended(id), owner)?;
+                owner.tell(Output::Stop(id))
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input<'_>, owner: &mut impl Owner) -> io::Result<()> {
+        for output in self.relay.step(now()?, input) {
+            match output {
+                Output::ToCaller(id, line) => self.write(Whose::Caller(id), &line),
+                Output::ToCallee(id, line) => self.write(Whose::Callee(id), &line),
+                Output::Close(id) => {
+                    let whose = Whose::Caller(id);
+                    if let Some(stream) = self.streams.get_mut(&whose) {
+                        stream.close(now()?.after(LINGER));
+                    }
+                    self.sweep(whose, owner)?;
+                }
+                Output::Stop(id) => {
+                    self.streams.remove(&Whose::Callee(id));
+                    owner.tell(output)?;
+                }
+                Output::Start { .. }
+                | Output::Record(_)
+                | Output::Durable(_)
+                | Output::Ask(_)
+                | Output::Withdraw(_) => owner.tell(output)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, whose: Whose, line: &[u8]) {
+        if let Some(stream) = self.streams.get_mut(&whose) {
+            stream.write(line);
+            if matches!(whose, Whose::Caller(_)) && stream.unsent() > TOO_MUCH {
+                stream.give_up();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! One stream: what is read of it, and what waits to be written to it.
+//!
+//! A descriptor that somebody else uses too (the standard input that a user gave) must not be set to
+//! non-blocking: that would change it for them. So a blocking one is only touched when poll(2) says
+//! that it is ready, and is written to in pieces that fit: what a pipe that is ready has room for.
+
+use crate::limit::Moment;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    fs::{OFlags, fcntl_getfl},
+    io::Errno,
+};
+use std::{
+    io,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+};
+
+/// How much is read at once.
+const READ: usize = 64 << 10;
+
+/// What fits into a pipe that is ready: PIPE_BUF, pipe(7).
+const PIECE: usize = 4096;
+
+/// The two descriptors of a stream.
+#[derive(Debug)]
+pub enum Pair {
+    /// One for both, a socket.
+    One(OwnedFd),
+    /// One to read from and one to write to.
+    Two {
+        /// To read from.
+        input: OwnedFd,
+        /// To write to.
+        output: OwnedFd,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pair: Pair,
+    /// Whether the descriptor that is written to never waits.
+    eager: bool,
+    reads: bool,
+    broken: bool,
+    /// Until when what waits may still be written, where it is to be closed.
+    closing: Option<Moment>,
+    unsent: Vec<u8>,
+    /// How much of `unsent` is written.
+    sent: usize,
+}
+
+pub(super) enum Read {
+    Bytes(Vec<u8>),
+    Nothing,
+    End,
+}
+
+impl Stream {
+    pub(super) fn new(pair: Pair) -> io::Result<Self> {
+        let mut stream = Self {
+            pair,
+            eager: false,
+            reads: true,
+            broken: false,
+            closing: None,
+            unsent: Vec::new(),
+            sent: 0,
+        };
+        stream.eager = fcntl_getfl(stream.output())?.contains(OFlags::NONBLOCK);
+        Ok(stream)
+    }
+
+    pub(super) fn input(&self) -> BorrowedFd<'_> {
+        match &self.pair {
+            Pair::One(both) => both.as_fd(),
+            Pair::Two { input, .. } => input.as_fd(),
+        }
+    }
+
+    pub(super) fn output(&self) -> BorrowedFd<'_> {
+        match &self.pair {
+            Pair::One(both) => both.as_fd(),
+            Pair::Two { output, .. } => output.as_fd(),
+        }
+    }
+
+    pub(super) const fn is_one(&self) -> bool {
+        matches!(self.pair, Pair::One(_))
+    }
+
+    pub(super) const fn reads(&self) -> bool {
+        self.reads && self.closing.is_none()
+    }
+
+    pub(super) const fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    pub(super) const fn is_done(&self) -> bool {
+        self.broken || (self.closing.is_some() && self.unsent.is_empty())
+    }
+
+    pub(super) const fn unsent(&self) -> usize {
+        self.unsent.len() - self.sent
+    }
+
+    /// Once what waits is written, or then, it is closed; nothing more is read.
+    pub(super) fn close(&mut self, until: Moment) {
+        self.closing = self.closing.or(Some(until));
+    }
+
+    pub(super) const fn closing(&self) -> Option<Moment> {
+        self.closing
+    }
+
+    /// What waits is thrown away: nobody reads it.
+    pub(super) fn give_up(&mut self) {
+        self.broken = true;
+        self.unsent = Vec::new();
+        self.sent = 0;
+    }
+
+    /// Reads what is there. Only when poll(2) said that something is.
+    pub(super) fn read(&mut self) -> Read {
+        let mut bytes = vec![0; READ];
+        match rustix::io::read(self.input(), &mut bytes) {
+            Ok(0) => {
+                self.reads = false;
+                Read::End
+            }
+            Ok(count) => {
+                bytes.truncate(count);
+                Read::Bytes(bytes)
+            }
+            Err(Errno::INTR | Errno::AGAIN) => Read::Nothing,
+            Err(_) => {
+                self.reads = false;
+                Read::End
+            }
+        }
+    }
+
+    /// Reads what is there, without waiting.
+    pub(super) fn read_if_there(&mut self) -> Read {
+        let mut fds = [PollFd::from_borrowed_fd(self.input(), PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let there = rustix::event::poll(&mut fds, Some(&now));
+        if there == Ok(1) { self.read() } else { Read::Nothing }
+    }
+
+    pub(super) fn write(&mut self, line: &[u8]) {
+        if self.broken {
+            return;
+        }
+        self.unsent.extend_from_slice(line);
+        if self.eager {
+            self.flush();
+        }
+    }
+
+    /// Writes what waits, as far as it goes without waiting.
+    pub(super) fn flush(&mut self) {
+        loop {
+            let waits = self.unsent.get(self.sent..).unwrap_or_default();
+            if waits.is_empty() {
+                break;
+            }
+            let piece = if self.eager { waits } else { waits.get(..PIECE).unwrap_or(waits) };
+            match rustix::io::write(self.output(), piece) {
+                Ok(count) => self.sent += count,
+                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => break,
+                Err(_) => return self.give_up(),
+            }
+            if !self.eager {
+                break;
+            }
+        }
+        if self.sent == self.unsent.len() {
+            self.unsent.clear();
+            self.sent = 0;
+        } else if self.sent > READ {
+            self.unsent.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+}

@@ -1,0 +1,243 @@
+use super::{Carrier, Owner, Pair, Said, now};
+use crate::{
+    record::Event,
+    relay::{ConnectionId, Output, Relay},
+};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandboxd_broker_plan::Name;
+use std::{
+    collections::VecDeque,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    os::{
+        fd::{AsFd as _, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    thread::{self, JoinHandle},
+};
+
+/// An owner that starts a thread for each instance that is wanted, and is gone when the connections
+/// are closed.
+struct Threads {
+    wake: OwnedFd,
+    waker: OwnedFd,
+    says: VecDeque<Said>,
+    open: usize,
+    instances: Vec<JoinHandle<()>>,
+    stopped: usize,
+    finished: usize,
+}
+
+fn pair() -> (OwnedFd, OwnedFd) {
+    socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap()
+}
+
+impl Threads {
+    fn new() -> Self {
+        let (wake, waker) = pair();
+        Self {
+            wake,
+            waker,
+            says: VecDeque::new(),
+            open: 0,
+            instances: vec![],
+            stopped: 0,
+            finished: 0,
+        }
+    }
+
+    fn say(&mut self, said: Said) {
+        self.says.push_back(said);
+        rustix::io::write(&self.waker, b"x").unwrap();
+    }
+
+    fn connect(&mut self, number: u64, caller: &str, pair: Pair) {
+        self.open += 1;
+        let (caller, edge) = (Name::try_from(caller).unwrap(), Name::try_from("fs").unwrap());
+        let connection = ConnectionId(number);
+        self.say(Said::Opened { connection, caller, edge: Some(edge), behalf: None, pair });
+    }
+}
+
+impl Owner for Threads {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    fn hear(&mut self) -> io::Result<Option<Said>> {
+        let said = self.says.pop_front();
+        if said.is_some() {
+            rustix::io::read(&self.wake, &mut [0; 1])?;
+        }
+        Ok(said)
+    }
+
+    fn tell(&mut self, output: Output) -> io::Result<()> {
+        match output {
+            Output::Start { instance, .. } => {
+                let (ours, theirs) = pair();
+                self.instances.push(thread::spawn(|| serve(theirs)));
+                self.say(Said::Started { instance, pair: Pair::One(ours) });
+            }
+            Output::Stop(_) => self.stopped += 1,
+            Output::Close(_) => {
+                self.open -= 1;
+                if self.open == 0 {
+                    self.say(Said::Gone);
+                }
+            }
+            Output::Record(record) => {
+                self.finished += usize::from(matches!(record.event, Event::Finished { .. }));
+            }
+            Output::ToCaller(..)
+            | Output::ToCallee(..)
+            | Output::Durable(_)
+            | Output::Ask(_)
+            | Output::Withdraw(_) => panic!("{output:?}"),
+        }
+        Ok(())
+    }
+}
+
+/// A callee: one tool, whose answer is as long as it is asked to be.
+fn serve(stream: OwnedFd) {
+    let mut stream = UnixStream::from(stream);
+    for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+        let Ok(line) = line else { return };
+        let message: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let Some(id) = message.get("id") else { continue };
+        let result = match message["method"].as_str().unwrap() {
+            "tools/list" => {
+                serde_json::json!({"tools": [{"name": "read", "inputSchema": {"type": "object"}}]})
+            }
+            _ => {
+                let bytes = message["params"]["arguments"]["bytes"].as_u64().unwrap_or(1);
+                serde_json::json!({"text": "x".repeat(usize::try_from(bytes).unwrap())})
+            }
+        };
+        let reply = serde_json::json!({"jsonrpc": "2.0", "id": id, "result": result});
+        if writeln!(stream, "{reply}").is_err() {
+            return;
+        }
+    }
+}
+
+fn plan() -> sandboxd_broker_plan::BrokerPlan {
+    let mut plan = crate::relay::tests::world::plan();
+    plan.callers.push(crate::relay::tests::world::caller("b"));
+    plan.edges.push(crate::relay::tests::world::edge("b", "fs"));
+    for edge in &mut plan.edges {
+        edge.max_result.0 = 8 << 20;
+    }
+    plan
+}
+
+fn carrier() -> Carrier {
+    Carrier::new(Relay::new(plan(), now().unwrap()).unwrap())
+}
+
+fn call(id: usize, bytes: usize) -> String {
+    format!(
+        "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"read\",\"arguments\":{{\"bytes\":{bytes}}}}}}}\n"
+    )
+}
+
+#[test]
+fn callers_at_once_each_get_their_answers_over_sockets() {
+    let mut owner = Threads::new();
+    let callers: Vec<_> = (1..=4)
+        .map(|number| {
+            let (ours, theirs) = pair();
+            owner.connect(number, "a", Pair::One(theirs));
+            thread::spawn(move || {
+                let mut stream = UnixStream::from(ours);
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                for id in 0..200 {
+                    let bytes = if id % 50 == 7 { 300_000 } else { id };
+                    stream.write_all(call(id, bytes).as_bytes()).unwrap();
+                    let line = lines.next().unwrap().unwrap();
+                    let reply: serde_json::Value = serde_json::from_str(&line).unwrap();
+                    assert_eq!(reply["id"], id, "{line}");
+                    assert_eq!(reply["result"]["text"].as_str().map(str::len), Some(bytes));
+                }
+            })
+        })
+        .collect();
+    carrier().run(&mut owner).unwrap();
+    for caller in callers {
+        caller.join().unwrap();
+    }
+    assert_eq!((owner.stopped, owner.instances.len()), (4, 4));
+    assert_eq!(owner.finished, 4 * 200);
+}
+
+#[test]
+fn what_is_piped_in_is_answered_to_its_end() {
+    let (input, mut writes) = io::pipe().unwrap();
+    let (mut reads, output) = io::pipe().unwrap();
+    let mut owner = Threads::new();
+    owner.connect(1, "a", Pair::Two { input: input.into(), output: output.into() });
+    // Longer than a pipe, and read only at the end.
+    for id in 0..4 {
+        writes.write_all(call(id, 200_000).as_bytes()).unwrap();
+    }
+    drop(writes);
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        reads.read_to_string(&mut text).unwrap();
+        text
+    });
+    carrier().run(&mut owner).unwrap();
+    assert_eq!(reader.join().unwrap().lines().filter(|line| line.len() > 200_000).count(), 4);
+}
+
+#[test]
+fn a_caller_that_vanishes_takes_its_instance_with_it() {
+    let mut owner = Threads::new();
+    let (ours, theirs) = pair();
+    owner.connect(1, "a", Pair::One(theirs));
+    let mut stream = UnixStream::from(ours);
+    stream.write_all(call(1, 1).as_bytes()).unwrap();
+    let mut carrier = carrier();
+    while owner.finished < 1 {
+        carrier.turn(&mut owner).unwrap();
+    }
+    drop(stream);
+    while owner.stopped == 0 {
+        carrier.turn(&mut owner).unwrap();
+    }
+    for instance in owner.instances {
+        instance.join().unwrap();
+    }
+}
+
+#[test]
+fn a_caller_that_reads_nothing_holds_up_itself_and_takes_no_memory_without_end() {
+    let mut owner = Threads::new();
+    let (ours, theirs) = pair();
+    owner.connect(1, "a", Pair::One(theirs));
+    let (other, theirs) = pair();
+    owner.connect(2, "b", Pair::One(theirs));
+    // It asks and asks, and never reads.
+    let flood = thread::spawn(move || {
+        let mut stream = UnixStream::from(ours);
+        let asked = (0..200).all(|id| stream.write_all(call(id, 500_000).as_bytes()).is_ok());
+        assert!(asked, "so much fits into its socket");
+        stream
+    });
+    let quick = thread::spawn(move || {
+        let mut stream = UnixStream::from(other);
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        for id in 0..100 {
+            stream.write_all(call(id, 10).as_bytes()).unwrap();
+            lines.next().unwrap().unwrap();
+        }
+    });
+    let mut carrier = carrier();
+    while owner.open > 1 {
+        carrier.turn(&mut owner).unwrap();
+        let waits: usize = carrier.streams.values().map(super::Stream::unsent).sum();
+        assert!(waits < 8 << 20, "{waits} bytes wait");
+    }
+    quick.join().unwrap();
+    drop(flood.join().unwrap());
+}
