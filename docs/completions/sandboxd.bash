@@ -40,6 +40,9 @@ _sandboxd() {
             sandboxd,run)
                 cmd="sandboxd__subcmd__run"
                 ;;
+            sandboxd,service)
+                cmd="sandboxd__subcmd__service"
+                ;;
             sandboxd__subcmd__profile,init)
                 cmd="sandboxd__subcmd__profile__subcmd__init"
                 ;;
@@ -55,6 +58,9 @@ _sandboxd() {
             sandboxd__subcmd__receipt,check)
                 cmd="sandboxd__subcmd__receipt__subcmd__check"
                 ;;
+            sandboxd__subcmd__service,terminal)
+                cmd="sandboxd__subcmd__service__subcmd__terminal"
+                ;;
             *)
                 ;;
         esac
@@ -62,7 +68,7 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run check plan profile receipt doctor completions man"
+            opts="-h -V --help --version run check plan profile receipt doctor service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -422,6 +428,34 @@ _sandboxd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__service)
+            opts="-h --help terminal"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__service__subcmd__terminal)
+            opts="-h --help links title clipboard reports"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

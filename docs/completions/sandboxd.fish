@@ -32,6 +32,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print w
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "receipt" -d 'Compare what a run was enforced with to what it may lack'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "doctor" -d 'Say what this host can enforce, what each builtin profile gets, and what to change'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "service" -d 'Be a service of sandboxd\'s own, inside a sandbox that it made for it'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "man" -d 'Print the man page, or write all of them into a folder'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
@@ -87,5 +88,8 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and __fish_se
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from terminal" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand man" -s h -l help -d 'Print help'

@@ -56,16 +56,23 @@ const ALL: &[Builtin] = &[
     },
 ];
 
-/// All of them.
+/// What sandboxd's own services run under. They can be shown, and are no start for anything else.
+const SERVICES: &[Builtin] = &[Builtin {
+    name: "terminal",
+    description: "the filter of what a terminal is shown",
+    text: include_str!("../builtin/terminal.toml"),
+}];
+
+/// All that are for programs.
 #[must_use]
 pub fn list() -> &'static [Builtin] {
     ALL
 }
 
-/// The one of this name, without `builtin:`.
+/// The one of this name, without `builtin:`, those of services among them.
 #[must_use]
 pub fn find(name: &str) -> Option<Document> {
-    ALL.iter().find(|builtin| builtin.name == name).map(|builtin| Document {
+    ALL.iter().chain(SERVICES).find(|builtin| builtin.name == name).map(|builtin| Document {
         name: format!("builtin:{name}"),
         folder: None,
         text: builtin.text.to_owned(),

@@ -81,6 +81,28 @@ pub enum Escape {
     Reports,
 }
 
+impl Escape {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Links, Self::Title, Self::Clipboard, Self::Reports];
+
+    /// As it is written in a profile.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Links => "links",
+            Self::Title => "title",
+            Self::Clipboard => "clipboard",
+            Self::Reports => "reports",
+        }
+    }
+
+    /// The one that is written so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|escape| escape.name() == name)
+    }
+}
+
 /// Limits of the sandbox as a whole. `None` is the operator's `"unlimited"`, which is all of them by
 /// default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

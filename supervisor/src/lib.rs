@@ -13,5 +13,6 @@ pub mod paths;
 pub mod privilege;
 pub mod profile_file;
 pub mod sandbox;
+mod service;
 pub mod systemd;
 pub mod terminal;

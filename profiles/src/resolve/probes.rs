@@ -57,7 +57,14 @@ impl Deciding<'_> {
                 probes.push(Probe::Syscall { number, errno });
             }
         }
-        let errno = EAFNOSUPPORT;
+        let refused =
+            |name, otherwise| match number(name).map(|call| verdict(&wishes.rules(), call)) {
+                Some(Ok(Verdict::Errno(errno))) => errno,
+                Some(Ok(Verdict::Allow | Verdict::Conditional(_) | Verdict::Kill) | Err(_))
+                | None => otherwise,
+            };
+        // A base without sockets has none of any family.
+        let errno = refused("socket", EAFNOSUPPORT);
         probes.push(Probe::Socket { family: AF_PACKET, kind: SOCK_RAW, protocol: 0, errno });
         if self.mode() == Mode::None {
             probes.push(Probe::Socket { family: AF_INET, kind: SOCK_STREAM, protocol: 0, errno });
@@ -65,6 +72,7 @@ impl Deciding<'_> {
         if identity.uid != 0 {
             // A user namespace in which only the caller exists has no root to become.
             let errno = if self.is_rootless() { EINVAL } else { EPERM };
+            let errno = refused("setresuid", errno);
             probes.push(Probe::Setuid { errno });
         }
         probes.extend([

@@ -12,6 +12,7 @@ mod plan;
 mod profile;
 mod receipt;
 mod run;
+mod service;
 
 use crate::explain;
 use clap::Parser;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Profile(arguments) => profile::profile(arguments.command),
         Command::Receipt(arguments) => receipt::receipt(&arguments.command),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Service(service) => service::service(&service),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { folder } => man::man(folder.as_deref()),
     };

@@ -4,7 +4,7 @@ use super::output::warn;
 use super::typed::{Grants, Run};
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
-use crate::sandbox::{self, Ahead, Finished, Late, Request, RunResult, StartError, Then};
+use crate::sandbox::{self, Ahead, Around, Finished, Late, Request, RunResult, StartError, Then};
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, linkat, openat, openat2, renameat, statat,
     unlinkat,
@@ -57,6 +57,7 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
         since,
         ahead,
         digest: json || result_file.is_some(),
+        around: Around::Caller,
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, absent, left } = sandbox::run(request, receipt)?;

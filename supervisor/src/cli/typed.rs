@@ -2,6 +2,7 @@
 //! completions.
 
 use clap::{Args, Parser, Subcommand};
+use sandboxd_profiles::Escape;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -34,6 +35,9 @@ pub enum Command {
     Receipt(Receipt),
     /// Say what this host can enforce, what each builtin profile gets, and what to change.
     Doctor(Doctor),
+    /// Be a service of sandboxd's own, inside a sandbox that it made for it.
+    #[command(hide = true, subcommand)]
+    Service(Service),
     /// Print completions for a shell.
     Completions {
         /// Which shell.
@@ -43,6 +47,17 @@ pub enum Command {
     Man {
         /// Where to write them.
         folder: Option<PathBuf>,
+    },
+}
+
+/// Which service. Sandboxd starts them; there is nothing in them for anybody else.
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Filter what a terminal is shown: standard input to standard output.
+    Terminal {
+        /// What may pass beside text.
+        #[arg(value_parser = Escape::ALL.map(Escape::name))]
+        escapes: Vec<String>,
     },
 }
 

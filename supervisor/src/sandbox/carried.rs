@@ -7,7 +7,7 @@ use super::state::{Event, Limit};
 use super::stdio::Stdio;
 use crate::terminal::console::Console;
 use rustix::fd::OwnedFd;
-use sandboxd_profiles::Outside;
+use sandboxd_profiles::{Outside, Profile};
 
 /// Everything that is carried.
 pub(crate) struct Carried {
@@ -16,14 +16,19 @@ pub(crate) struct Carried {
 }
 
 impl Carried {
-    /// Begins to carry to files; the terminal waits until the command runs.
+    /// Begins to carry to files; the terminal waits until the command runs, and its filter may lack
+    /// what the profile of the run lets the host lack.
     ///
     /// # Errors
     /// Where the caller's terminal cannot be opened, or a descriptor cannot be waited on.
-    pub(crate) fn start(stdio: &mut Stdio, outside: &Outside) -> Result<Self, StartError> {
+    pub(crate) fn start(
+        stdio: &mut Stdio,
+        outside: &Outside,
+        run: &Profile,
+    ) -> Result<Self, StartError> {
         let pipes = stdio.take_pipes();
         Ok(Self {
-            console: Console::prepare(outside.streams, &outside.escapes, pipes)?,
+            console: Console::prepare(outside.streams, &outside.escapes, run, pipes)?,
             relays: Relays::start(stdio.take_relays(), outside.output)?,
         })
     }
@@ -31,7 +36,8 @@ impl Carried {
     /// The command is about to run, with the other end of its terminal where it has one.
     ///
     /// # Errors
-    /// Where it should have one and there is none, or a terminal refuses its settings.
+    /// Where it should have one and there is none, a terminal refuses its settings, or its filter does
+    /// not run.
     pub(crate) fn begin(&mut self, terminal: Option<OwnedFd>) -> Result<(), StartError> {
         self.console.as_mut().map_or(Ok(()), |console| console.begin(terminal))
     }
@@ -43,7 +49,10 @@ impl Carried {
 
     /// Carries, and returns when the limit of output is reached, a file takes no more, or the caller's
     /// terminal is gone.
-    pub(crate) async fn event(&mut self) -> Event {
+    ///
+    /// # Errors
+    /// Where what the command shows can no longer be filtered.
+    pub(crate) async fn event(&mut self) -> Result<Event, StartError> {
         let Self { relays, console } = self;
         let hung_up = async {
             match console {
@@ -52,9 +61,9 @@ impl Carried {
             }
         };
         tokio::select! {
-            () = relays.full() => Event::Limit(Limit::Output),
+            () = relays.full() => Ok(Event::Limit(Limit::Output)),
             // As the kernel tells the leader of the session whose terminal it was.
-            () = hung_up => Event::Stop(SIGHUP),
+            gone = hung_up => gone.map(|()| Event::Stop(SIGHUP)),
         }
     }
 
@@ -90,11 +99,13 @@ impl Carried {
         }
     }
 
-    /// Carries what is left of a sandbox that has ended, and gives the terminal back.
-    pub(crate) async fn finish(&mut self) {
+    /// Carries what is left of a sandbox that has ended, gives the terminal back, and tells what could
+    /// not be cleaned up.
+    pub(crate) async fn finish(&mut self) -> Vec<String> {
         self.relays.drain().await;
-        if let Some(console) = &mut self.console {
-            console.finish().await;
+        match &mut self.console {
+            Some(console) => console.finish().await,
+            None => Vec::new(),
         }
     }
 }

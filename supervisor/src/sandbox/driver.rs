@@ -65,6 +65,8 @@ pub(crate) struct Driver<'a> {
     alive_at: Option<Instant>,
     went: bool,
     dead: bool,
+    /// What could not be cleaned up.
+    left: Vec<String>,
 }
 
 impl<'a> Driver<'a> {
@@ -118,6 +120,7 @@ impl<'a> Driver<'a> {
             alive_at: None,
             went: false,
             dead: false,
+            left: Vec::new(),
         })
     }
 
@@ -149,13 +152,18 @@ impl<'a> Driver<'a> {
             killed?;
             reaped?;
         }
-        self.carried.finish().await;
+        self.left = self.carried.finish().await;
         end
     }
 
     /// Whether init was waited for, and with it everything in its pid namespace.
     pub(crate) fn is_dead(&self) -> bool {
         self.dead
+    }
+
+    /// What could not be cleaned up beside the sandbox itself.
+    pub(crate) fn left(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.left)
     }
 
     /// Whether the command was let go.
@@ -212,7 +220,7 @@ impl<'a> Driver<'a> {
                 Err(_) => Err(StartError::found("epoll_wait", "pidfd")),
             },
             told = self.signals.next() => Ok(self.carried.told(told)),
-            event = self.carried.event() => Ok(event),
+            event = self.carried.event() => event,
             () = tokio::time::sleep_until(deadline.into()) => Ok(self.passed(deadline)),
         }
     }
@@ -371,7 +379,7 @@ impl<'a> Driver<'a> {
         }
         let ended = WaitId::PidFd(pidfd.as_fd());
         rustix::io::retry_on_intr(|| rustix::process::waitid(ended.clone(), WaitIdOptions::EXITED))
-            .map(drop)
+            .map(|_| orphans::gone(self.init))
             .map_err(failed)
     }
 }

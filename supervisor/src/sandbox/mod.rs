@@ -40,11 +40,11 @@ use driver::Driver;
 use inspect::Inspected;
 use receipt::Facts;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use sandboxd_plan::{Enforced, wire};
+use sandboxd_plan::{Enforced, Identity, wire};
 use sandboxd_profiles::host::Privilege;
 use sandboxd_profiles::schema::Isolation;
 use sandboxd_profiles::{
-    HostFacts, IN_A_CONTAINER, Invocation, Lease, Profile, Resolved, resolve, wanted,
+    HostFacts, IN_A_CONTAINER, Invocation, Lease, Profile, Resolved, Wire, resolve, wanted,
 };
 use signals::Signals;
 use state::End;
@@ -66,6 +66,35 @@ pub struct Request<'a> {
     pub ahead: Ahead,
     /// Whether the result is to name the receipt's digest.
     pub digest: bool,
+    /// Whose run it is.
+    pub around: Around,
+}
+
+/// Whose the streams are that the command gets, and who may end it.
+pub enum Around {
+    /// Sandboxd's caller, with its own streams and signals.
+    Caller,
+    /// Sandboxd itself, one of whose services this is.
+    Service {
+        /// Its standard input, output and error.
+        streams: [OwnedFd; 3],
+        /// A pipe whose end is the service's end.
+        orders: OwnedFd,
+    },
+}
+
+impl Around {
+    fn is_callers(&self) -> bool {
+        matches!(self, Self::Caller)
+    }
+
+    /// Begins to listen, and makes the command's streams. In the loop that is to wait for both.
+    fn prepare(self, user: Identity, wires: [Wire; 3]) -> Result<(Signals, Stdio), StartError> {
+        match self {
+            Self::Caller => Ok((Signals::listen()?, Stdio::prepare(user, wires)?)),
+            Self::Service { streams, orders } => Ok((Signals::tie(orders)?, Stdio::lent(streams))),
+        }
+    }
 }
 
 /// A run that is over.
@@ -223,7 +252,7 @@ pub fn run(
     };
     let end = running.run(receipt, &mut ran);
     let usage = group.as_ref().map(Group::usage).unwrap_or_default();
-    let mut left = Vec::new();
+    let mut left = std::mem::take(&mut ran.left);
     clean_up(group, held, ran.dead, &mut left);
     if let Some(Err(error)) = private.filter(|_| ran.dead).map(private::Made::remove) {
         left.push(format!("not removed: {error:?}"));
@@ -283,6 +312,8 @@ struct Ran {
     dead: bool,
     /// SHA-256 of the receipt, where it was asked for.
     receipt_sha256: String,
+    /// What could not be cleaned up beside the sandbox itself.
+    left: Vec<String>,
 }
 
 /// Everything a run needs once its uid and its cgroup are there.
@@ -296,7 +327,7 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
-        let Request { profile, since, ahead, digest, .. } = self.request;
+        let Request { profile, since, ahead, digest, around, .. } = self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
         let encoded =
@@ -312,10 +343,10 @@ impl Running<'_> {
         let granted: Vec<BorrowedFd<'_>> = granted.map(AsFd::as_fd).collect();
         let runtime = runtime()?;
         let _entered = runtime.enter();
-        let signals = Signals::listen()?;
-        let mut stdio = Stdio::prepare(plan.command.identity, outside.streams)?;
-        let carried = Carried::start(&mut stdio, outside)?;
-        let manager = ServiceManager::find(plan)?;
+        // A service of ours says nothing to the service manager, whose service we are.
+        let manager = if around.is_callers() { ServiceManager::find(plan)? } else { None };
+        let (signals, mut stdio) = around.prepare(plan.command.identity, outside.streams)?;
+        let carried = Carried::start(&mut stdio, outside, profile)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         // The command's ends, so that their end is seen.
@@ -349,6 +380,7 @@ impl Running<'_> {
         }));
         ran.dead = driver.is_dead();
         ran.went = driver.went();
+        ran.left = driver.left();
         // Where nobody reads it before the start, the command need not wait for it to be made.
         if let Some((enforced, inspected)) = held.filter(|_| digest) {
             ran.receipt_sha256 = sha256(facts(&enforced, &inspected)?.as_bytes());

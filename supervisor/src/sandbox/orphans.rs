@@ -7,6 +7,35 @@ use super::error::StartError;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The inits of this process's sandboxes, one of which may be a service of another; each is ended and
+/// taken in by its own run.
+static INITS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn inits() -> MutexGuard<'static, BTreeSet<i32>> {
+    // Whoever panics ends this process.
+    INITS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts an init. No other run's end takes it for an orphan.
+///
+/// # Errors
+/// Those of `spawn`.
+pub(crate) fn start<T, E>(
+    spawn: impl FnOnce() -> Result<T, E>,
+    pid: impl FnOnce(&T) -> Pid,
+) -> Result<T, E> {
+    let mut inits = inits();
+    let init = spawn()?;
+    inits.insert(pid(&init).as_raw_pid());
+    Ok(init)
+}
+
+/// An init was taken in.
+pub(crate) fn gone(init: Pid) {
+    inits().remove(&init.as_raw_pid());
+}
 
 /// The children of this process, all of its threads'.
 ///
@@ -37,10 +66,13 @@ pub(crate) fn children() -> Result<BTreeSet<i32>, StartError> {
 /// # Errors
 /// Where they cannot be listed, killed or waited for.
 pub(crate) fn end(before: &BTreeSet<i32>) -> Result<(), StartError> {
+    // One run at a time, so that a number that is killed is still the child's.
+    let inits = inits();
     loop {
         let now = children()?;
         let mut left = now
             .difference(before)
+            .filter(|pid| !inits.contains(pid))
             .filter_map(|pid| Pid::from_raw(*pid))
             .filter(|pid| is_of_a_sandbox(*pid))
             .peekable();

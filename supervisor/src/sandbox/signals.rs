@@ -1,10 +1,13 @@
 //! Signals of the supervisor's own, signal(7): which of them ask for the end, and which are the
-//! command's to see.
+//! command's to see. A service is told by nobody but the supervisor, by the end of a pipe.
 
+use super::channel::watched;
 use super::error::StartError;
 use procfs::FromRead;
 use procfs::process::Status;
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
+use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal means for the run.
@@ -35,6 +38,7 @@ fn ignored() -> u64 {
 pub(super) const SIGHUP: u8 = 1;
 const SIGINT: u8 = 2;
 const SIGQUIT: u8 = 3;
+const SIGKILL: u8 = 9;
 const SIGUSR1: u8 = 10;
 const SIGUSR2: u8 = 12;
 const SIGTERM: u8 = 15;
@@ -54,8 +58,13 @@ const MEANINGS: [Told; 9] = [
     Told::Suspend(SIGTSTP),
 ];
 
-/// The signals that are listened for, each with its meaning.
-pub(crate) struct Signals(Vec<(Told, Signal)>);
+/// Who tells what becomes of the run.
+pub(crate) enum Signals {
+    /// The signals that are listened for, each with its meaning.
+    Own(Vec<(Told, Signal)>),
+    /// The supervisor, of whose services this is one; nothing once it has.
+    Tie(Option<AsyncFd<OwnedFd>>),
+}
 
 impl Signals {
     /// Begins to listen: from here on none of them ends the supervisor by itself. What was ignored when
@@ -78,13 +87,31 @@ impl Signals {
                 Ok((*told, listened))
             })
             .collect::<Result<_, _>>()
-            .map(Self)
+            .map(Self::Own)
+    }
+
+    /// Waits for the end of a pipe alone.
+    ///
+    /// # Errors
+    /// Where it cannot be waited on.
+    pub(crate) fn tie(end: OwnedFd) -> Result<Self, StartError> {
+        watched(end).map(|end| Self::Tie(Some(end)))
     }
 
     /// The next one that comes.
     pub(crate) async fn next(&mut self) -> Told {
+        let own = match self {
+            Self::Own(own) => own,
+            Self::Tie(tie) => {
+                let Some(end) = tie else { return std::future::pending().await };
+                // Nothing is ever written to it, and waiting fails where the loop ends.
+                drop(end.readable().await);
+                *tie = None;
+                return Told::Stop(SIGKILL);
+            }
+        };
         std::future::poll_fn(|context| {
-            for (told, signal) in &mut self.0 {
+            for (told, signal) in &mut *own {
                 if signal.poll_recv(context).is_ready() {
                     return std::task::Poll::Ready(*told);
                 }

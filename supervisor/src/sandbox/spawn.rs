@@ -51,7 +51,7 @@ pub(crate) fn start(
     let mut fds = vec![image.as_fd(), shims_report.as_fd(), inits_lifeline.as_fd()];
     fds.extend(granted);
     let mapping = mapping(plan);
-    let init = spawn(&Spawn {
+    let wanted = Spawn {
         program: shim,
         argv: &[c"sandboxd-init"],
         namespaces: namespaces(&plan.namespaces),
@@ -59,8 +59,9 @@ pub(crate) fn start(
         cgroup: group.and_then(Group::into_fd),
         fds: &fds,
         stdio: stdio.given(),
-    })
-    .map_err(|errno| refused(errno, mapping.is_some()))?;
+    };
+    let init = orphans::start(|| spawn(&wanted), |started| started.pid)
+        .map_err(|errno| refused(errno, mapping.is_some()))?;
     Ok(Entering { init, report, lifeline, others })
 }
 

@@ -81,6 +81,11 @@ impl Stdio {
         Ok(Self { given: [input, output, error], relays, pipes })
     }
 
+    /// What a service of ours gets: these, as they are.
+    pub(crate) fn lent(given: [OwnedFd; 3]) -> Self {
+        Self { given, relays: Vec::new(), pipes: Pipes::default() }
+    }
+
     /// What the command gets.
     pub(crate) fn given(&self) -> [BorrowedFd<'_>; 3] {
         let [input, output, error] = &self.given;

@@ -1,7 +1,8 @@
 //! Carrying between the caller's terminal and what the command has instead of it: keys one way, what
-//! may be shown the other. Each way holds one piece at a time; who is slow holds up the other end.
+//! may be shown the other, through the filter. Each way holds one piece at a time between two ends; who
+//! is slow holds up the other end.
 
-use super::filter::Filter;
+use super::filtering::Filtering;
 use super::outer::Outer;
 use super::piece::{Piece, attempt, ready, wait};
 use crate::sandbox::StartError;
@@ -10,7 +11,7 @@ use rustix::event::PollFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::termios::OptionalActions;
-use sandboxd_profiles::{Escape, Wire};
+use sandboxd_profiles::{Escape, Profile, Wire};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -40,7 +41,9 @@ pub(crate) struct Pipes {
 /// The caller's terminal and the command's side of it.
 pub(crate) struct Console {
     outer: Outer,
-    filter: Filter,
+    filtering: Filtering,
+    /// Whether the command runs.
+    begun: bool,
     /// Whether the command has a terminal of its own.
     own: bool,
     /// Whether we are in its foreground.
@@ -56,13 +59,15 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    /// Opens the caller's terminal, where one of the command's streams stands for it.
+    /// Opens the caller's terminal and begins to start the filter, where one of the command's streams
+    /// stands for the terminal.
     ///
     /// # Errors
     /// Where it cannot be opened or waited on.
     pub(crate) fn prepare(
         wires: [Wire; 3],
         escapes: &[Escape],
+        run: &Profile,
         pipes: Pipes,
     ) -> Result<Option<Self>, StartError> {
         let is_it = |wire: &Wire| matches!(wire, Wire::Terminal | Wire::Carried);
@@ -80,7 +85,8 @@ impl Console {
         let escapes: Vec<Escape> = escapes.iter().copied().filter(may).collect();
         Ok(Some(Self {
             outer: Outer::open(input, output)?,
-            filter: Filter::new(&escapes),
+            filtering: Filtering::begin(&escapes, run)?,
+            begun: false,
             own,
             ours: false,
             shown: pipes.shown.map(watched).transpose()?,
@@ -100,8 +106,10 @@ impl Console {
     /// Takes the other end of the command's terminal, makes it like the caller's, and begins.
     ///
     /// # Errors
-    /// Where either terminal refuses.
+    /// Where either terminal refuses, or the filter does not run.
     pub(crate) fn begin(&mut self, other_end: Option<OwnedFd>) -> Result<(), StartError> {
+        self.filtering.started()?;
+        self.begun = true;
         if !self.own {
             self.ours = self.outer.is_ours();
             return Ok(());
@@ -157,11 +165,18 @@ impl Console {
     }
 
     /// Carries, and returns when the caller's terminal is gone.
-    pub(crate) async fn hung_up(&mut self) {
+    ///
+    /// # Errors
+    /// Where the filter ended before the command did: nothing more may be shown.
+    pub(crate) async fn hung_up(&mut self) -> Result<(), StartError> {
         loop {
             let next = self.next().await;
-            if self.carry(next) {
-                return;
+            match self.carry(next) {
+                Carried::On => {}
+                Carried::HungUp => return Ok(()),
+                Carried::Unfiltered => {
+                    return Err(StartError::found("read", "the terminal's filter ended"));
+                }
             }
         }
     }
@@ -169,9 +184,13 @@ impl Console {
     /// What can be carried on with. Nothing is lost where this is not waited for to its end.
     async fn next(&self) -> Next {
         let (shows, types) = (self.to_show.is_empty(), self.to_type.is_empty());
+        let Filtering { into, from, waiting, .. } = &self.filtering;
+        let passed = waiting.is_empty();
         let keys = self.typed.as_ref().map(|_| &self.outer.input);
         tokio::select! {
-            () = ready(self.shown.as_ref(), Interest::READABLE), if shows => Next::Output,
+            () = ready(self.shown.as_ref(), Interest::READABLE), if passed => Next::Output,
+            () = ready(into.as_ref(), Interest::WRITABLE), if !passed => Next::Feed,
+            () = ready(from.as_ref(), Interest::READABLE), if shows => Next::Filtered,
             () = ready(Some(&self.outer.output), Interest::WRITABLE), if !shows => Next::Show,
             () = ready(keys, Interest::READABLE), if types && self.ours => Next::Keys,
             () = ready(self.typed.as_ref(), Interest::WRITABLE), if !types => Next::Type,
@@ -180,28 +199,29 @@ impl Console {
         }
     }
 
-    /// Carries one piece one step, and says whether the terminal turned out to be gone.
-    fn carry(&mut self, next: Next) -> bool {
+    /// Carries one piece one step.
+    fn carry(&mut self, next: Next) -> Carried {
+        let mut gone = false;
         match next {
-            Next::Output => {
-                self.take_output();
-                self.show()
+            Next::Output => self.take_output(),
+            Next::Feed => self.filtering.feed(self.shown.is_some()),
+            Next::Filtered if !self.filtering.take(CHUNK, &mut self.to_show.bytes) => {
+                self.to_show.clear();
+                return Carried::Unfiltered;
             }
-            Next::Show => self.show(),
+            Next::Filtered => {
+                self.tell_guard();
+                gone = self.show();
+            }
+            Next::Show => gone = self.show(),
             Next::Keys => {
-                let gone = self.take_keys();
+                gone = self.take_keys();
                 self.type_in();
-                gone
             }
-            Next::Type => {
-                self.type_in();
-                false
-            }
-            Next::Look => {
-                self.look();
-                false
-            }
+            Next::Type => self.type_in(),
+            Next::Look => self.look(),
         }
+        if gone { Carried::HungUp } else { Carried::On }
     }
 
     fn take_output(&mut self) {
@@ -213,18 +233,18 @@ impl Console {
             Ok(0) | Err(_) => self.shown = None,
             Ok(read) => {
                 let read = chunk.get(..read).unwrap_or_default();
-                self.filter.pass(read, &mut self.to_show.bytes);
-                self.tell_guard();
+                self.filtering.waiting.bytes.extend_from_slice(read);
             }
         }
+        self.filtering.feed(self.shown.is_some());
     }
 
     fn tell_guard(&mut self) {
         if self.outer.is_raw() {
-            let undo = self.filter.undo();
-            if undo != self.told_guard {
-                self.outer.on_our_death(&undo);
-                self.told_guard = undo;
+            let undo = &self.filtering.state.undo;
+            if *undo != self.told_guard {
+                self.outer.on_our_death(undo);
+                self.told_guard.clone_from(undo);
             }
         }
     }
@@ -276,29 +296,34 @@ impl Console {
         }
     }
 
-    /// Shows what a command that has ended still had to show, and gives the terminal back.
-    pub(crate) async fn finish(&mut self) {
+    /// Shows what a command that has ended still had to show, gives the terminal back, and tells what
+    /// could not be cleaned up.
+    pub(crate) async fn finish(&mut self) -> Vec<String> {
         self.typed = None;
         self.to_type.clear();
+        let begun = self.begun;
         let rest = async {
-            while self.shown.is_some() || !self.to_show.is_empty() {
+            self.filtering.feed(self.shown.is_some());
+            while begun && (self.filtering.from.is_some() || !self.to_show.is_empty()) {
                 let next = self.next().await;
                 self.carry(next);
             }
         };
-        // A terminal that takes no more keeps nobody from ending.
+        // A terminal that takes no more keeps nobody from ending, nor does a filter.
         tokio::time::timeout(DRAIN, rest).await.ok();
+        let left = self.filtering.end();
         if !self.gone {
             self.undo();
         }
         self.outer.restore();
+        left
     }
 
     /// Undoes what the command left on, and waits for answers that are still under way: after us they
     /// would be typed into the caller's shell.
     fn undo(&mut self) {
-        let asks = self.filter.may_be_answered();
-        let mut last = self.filter.undo();
+        let asks = self.filtering.state.answers;
+        let mut last = self.filtering.state.undo.clone();
         let raw = self.outer.is_raw() && self.ours;
         if asks && raw {
             last.extend_from_slice(QUESTION);
@@ -335,10 +360,24 @@ impl Console {
     }
 }
 
+/// What became of a step.
+enum Carried {
+    /// It goes on.
+    On,
+    /// The caller's terminal turned out to be gone.
+    HungUp,
+    /// The filter ended, and nothing more may be shown.
+    Unfiltered,
+}
+
 /// What is to be done next.
 enum Next {
     /// The command wrote something.
     Output,
+    /// The filter takes something.
+    Feed,
+    /// The filter let something pass.
+    Filtered,
     /// The terminal takes something.
     Show,
     /// Somebody typed.

@@ -1,0 +1,19 @@
+//! `sandboxd service`: what runs inside the sandboxes that sandboxd makes for itself.
+
+use super::NOT_SET_UP;
+use super::typed::Service;
+use crate::service::terminal;
+use sandboxd_profiles::Escape;
+
+/// Does the service until its streams end.
+pub(crate) fn service(service: &Service) -> u8 {
+    let served = match service {
+        Service::Terminal { escapes } => {
+            let escapes: Vec<Escape> =
+                escapes.iter().filter_map(|name| Escape::named(name)).collect();
+            terminal::serve(&escapes)
+        }
+    };
+    // Whoever reads the streams sees their end, and nobody reads more of it.
+    if served.is_ok() { 0 } else { NOT_SET_UP }
+}

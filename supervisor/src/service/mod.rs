@@ -1,0 +1,207 @@
+//! Services: the parts of sandboxd that read what a command wrote, each in a process of its own that
+//! may do nothing else. No such byte is parsed with the supervisor's rights.
+//!
+//! A service is a run like any other, in a thread of its own: this executable, shown to it as
+//! `/sandboxd`, behind every layer, with the three streams that it is given and nothing else. It ends
+//! when the supervisor wants it to, or ends itself. Its profile ships (`profiles/builtin`); what the
+//! operator lets the host lack for the command, namespaces among it, it may lack for the service.
+
+pub(crate) mod terminal;
+
+use crate::sandbox::{self, Ahead, Around, Finished, Request, StartError, Then};
+use rustix::fd::OwnedFd;
+use sandboxd_plan::Text;
+use sandboxd_profiles::schema::Isolation;
+use sandboxd_profiles::{Invocation, Overrides, Profile, Stream, builtin};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Where a service finds this executable.
+const PROGRAM: &str = "/sandboxd";
+
+/// How long a service may take to run: what any start may take.
+const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// What is wanted of a service.
+pub(crate) struct Wanted {
+    /// Its profile and its word on the command line, `sandboxd service NAME`.
+    pub(crate) name: &'static str,
+    /// The rest of its command line.
+    pub(crate) arguments: Vec<String>,
+    /// The profile of the run that it is for: what that lets the host lack.
+    pub(crate) run: Profile,
+    /// Its standard input, output and error.
+    pub(crate) streams: [OwnedFd; 3],
+}
+
+/// A service that was begun. Letting go of it ends it, and waits until nothing of it is left.
+pub(crate) struct Service {
+    name: &'static str,
+    /// Its end is the service's.
+    tie: Option<OwnedFd>,
+    news: Receiver<News>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread says.
+enum News {
+    /// Every layer is on; it runs.
+    Started,
+    /// It does not run.
+    Refused(StartError),
+    /// It is over; what could not be cleaned up.
+    Ended(Vec<String>),
+}
+
+impl Service {
+    /// Begins to start it, and does not wait.
+    ///
+    /// # Errors
+    /// Where there is no thread or pipe to be had.
+    pub(crate) fn begin(wanted: Wanted) -> Result<Self, StartError> {
+        let (orders, tie) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|errno| StartError::call("pipe2", wanted.name, errno))?;
+        let (teller, news) = channel();
+        let name = wanted.name;
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let told = match serve(wanted, orders, &teller) {
+                    Ok(finished) => News::Ended(finished.left),
+                    Err(error) => News::Refused(error),
+                };
+                // Who has let go of the service hears nothing more of it.
+                teller.send(told).ok();
+            })
+            .map_err(|error| StartError::io("clone3", name, &error))?;
+        Ok(Self { name, tie: Some(tie), news, thread: Some(thread) })
+    }
+
+    /// Waits until it runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(crate) fn started(&self) -> Result<(), StartError> {
+        let why = match self.news.recv_timeout(START_WITHIN) {
+            Ok(News::Started) => return Ok(()),
+            Ok(News::Refused(error)) => return Err(self.refused(&error)),
+            Ok(News::Ended(_)) => "it ended before it began",
+            Err(RecvTimeoutError::Timeout) => "it did not start in time",
+            Err(RecvTimeoutError::Disconnected) => "its thread panicked",
+        };
+        Err(StartError::found("service", format!("{}: {why}", self.name)))
+    }
+
+    fn refused(&self, error: &StartError) -> StartError {
+        let lines = error.text(self.name);
+        let why: Vec<&str> = lines.lines().skip(1).map(str::trim).collect();
+        StartError::found("service", format!("{}: {}", self.name, why.join("; "))).with_remedy(
+            "sandboxd's own services are confined as the command is: see that this host can start one more sandbox (`sandboxd doctor`)",
+        )
+    }
+
+    /// Ends it, and tells what could not be cleaned up after it.
+    pub(crate) fn end(&mut self) -> Vec<String> {
+        self.tie = None;
+        let Some(thread) = self.thread.take() else { return Vec::new() };
+        let panicked = thread.join().is_err();
+        let mut left: Vec<String> = self
+            .news
+            .try_iter()
+            .flat_map(|news| match news {
+                News::Ended(left) => left,
+                News::Started | News::Refused(_) => Vec::new(),
+            })
+            .collect();
+        if panicked {
+            left.push(format!("not cleaned up: the thread of the service {} panicked", self.name));
+        }
+        left
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Nobody is left to be told.
+        drop(self.end());
+    }
+}
+
+fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finished, StartError> {
+    let since = Instant::now();
+    let Wanted { name, arguments, run, streams } = wanted;
+    let profile = profile(name, &arguments, run)?;
+    // The supervisor looks at the clock too, and sooner.
+    let ahead = Ahead::begin(since, Then::Rest, Box::new(|error| error.exit_status()))?;
+    let invocation = Invocation { env: Vec::new(), streams: [Stream::Pipe; 3] };
+    let request = Request {
+        profile: &profile,
+        invocation: &invocation,
+        since,
+        ahead,
+        digest: false,
+        around: Around::Service { streams, orders },
+    };
+    sandbox::run(
+        request,
+        Some(&mut |_: &str| {
+            // Where nobody waits any more, the tie is cut too.
+            teller.send(News::Started).ok();
+            Ok(())
+        }),
+    )
+}
+
+fn profile(name: &str, arguments: &[String], run: Profile) -> Result<Profile, StartError> {
+    let document = builtin::find(name)
+        .ok_or_else(|| StartError::found("service", format!("there is no profile {name}")))?;
+    let mut profile = sandboxd_profiles::load(document, &mut |path| {
+        Err(format!("{} is no part of a service", path.as_str()))
+    })?;
+    let own = executable()?;
+    let isolation = run.isolation();
+    profile.require = run.require;
+    let mut overrides = Overrides::default();
+    let program = match isolation {
+        Isolation::Namespaces => {
+            overrides.bind.push(format!("{own}:{PROGRAM}:execute"));
+            PROGRAM
+        }
+        // Where there is no view of its own, nothing can be shown elsewhere, and nobody else be it.
+        Isolation::Landlock => {
+            profile.isolation = run.isolation;
+            profile.command.user = run.command.user;
+            profile.command.reason = run.command.reason;
+            overrides.execute.push(own.clone());
+            own.as_str()
+        }
+    };
+    let words = [program, "service", name].into_iter().chain(arguments.iter().map(String::as_str));
+    let command: Result<Vec<Text>, _> = words.map(Text::try_from).collect();
+    overrides.command = command.map_err(|error| StartError::found("service", error.to_string()))?;
+    profile.apply(&overrides)?;
+    Ok(profile)
+}
+
+/// The path of the file that this process runs.
+fn executable() -> Result<String, StartError> {
+    const OWN: &str = "/proc/self/exe";
+    let remedy = "sandboxd starts its own executable again: put it where a path leads to it, and run it again if it was replaced meanwhile";
+    let failed =
+        |error: &std::io::Error| StartError::io("readlink", OWN, error).with_remedy(remedy);
+    let path = fs::read_link(OWN).map_err(|error| failed(&error))?;
+    let own = fs::metadata(OWN).map_err(|error| failed(&error))?;
+    let there = fs::metadata(&path).map_err(|error| failed(&error))?;
+    let same = (own.dev(), own.ino()) == (there.dev(), there.ino());
+    match path.to_str() {
+        // `--bind` has a colon between the two sides.
+        Some(path) if same && !path.contains(':') => Ok(path.to_owned()),
+        Some(_) | None => {
+            Err(StartError::found("readlink", format!("{OWN} is {}", path.display()))
+                .with_remedy(remedy))
+        }
+    }
+}
