@@ -10,7 +10,7 @@ use sandboxd_integration::{Case, Container, Inside, Listener, Outside, Victim};
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -38,6 +38,10 @@ fn outside(outside: &Outside) -> Result<()> {
         let listening = UnixListener::bind(&socket)?;
         listening.set_nonblocking(true)?;
         fs::set_permissions(&socket, fs::Permissions::from_mode(0o777))?;
+        let datagrams = folder.join("shown/datagrams");
+        let hearing = UnixDatagram::bind(&datagrams)?;
+        hearing.set_nonblocking(true)?;
+        fs::set_permissions(&datagrams, fs::Permissions::from_mode(0o777))?;
         // Of the same user, so that nothing but the sandbox keeps it.
         let mut victim = Victim::start_as(container.uid())?;
         let listener = Listener::open()?;
@@ -68,6 +72,7 @@ fn outside(outside: &Outside) -> Result<()> {
             victim.lives()?;
             listener.heard_nothing()?;
             ensure!(listening.accept().is_err(), "somebody connected to the socket");
+            ensure!(hearing.recv(&mut [0; 64]).is_err(), "somebody sent a datagram");
             Ok(())
         };
         tried().with_context(|| format!("{container:?}"))?;
@@ -190,6 +195,10 @@ fn processes(inside: &Inside, victim: i32) -> Result<()> {
 
 fn sockets(inside: &Inside, folder: &Path, port: u16) {
     inside.attempt("connect to a socket", UnixStream::connect(folder.join("shown/socket")));
+    // Half of a pair is a socket too, and one of datagrams is bound to no other half.
+    let pair = UnixDatagram::pair();
+    let sent = pair.and_then(|(half, _)| half.send_to(b"out", folder.join("shown/datagrams")));
+    inside.attempt("send a datagram from a pair", sent);
     inside.attempt("connect", std::net::TcpStream::connect(("127.0.0.1", port)));
     inside.attempt("send", std::net::UdpSocket::bind("127.0.0.1:0"));
     for family in [1_u64, 2, 10, 16, 17, 38, 40] {
