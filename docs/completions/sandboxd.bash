@@ -25,6 +25,9 @@ _sandboxd() {
             sandboxd,doctor)
                 cmd="sandboxd__subcmd__doctor"
                 ;;
+            sandboxd,graph)
+                cmd="sandboxd__subcmd__graph"
+                ;;
             sandboxd,man)
                 cmd="sandboxd__subcmd__man"
                 ;;
@@ -42,6 +45,9 @@ _sandboxd() {
                 ;;
             sandboxd,service)
                 cmd="sandboxd__subcmd__service"
+                ;;
+            sandboxd__subcmd__graph,diff)
+                cmd="sandboxd__subcmd__graph__subcmd__diff"
                 ;;
             sandboxd__subcmd__profile,init)
                 cmd="sandboxd__subcmd__profile__subcmd__init"
@@ -68,7 +74,7 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run check plan profile receipt doctor service completions man"
+            opts="-h -V --help --version run check plan profile receipt graph doctor service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -164,6 +170,50 @@ _sandboxd() {
         sandboxd__subcmd__doctor)
             opts="-h --clean --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__graph)
+            opts="-p -h --profile --from --to --dot --json --help diff"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__graph__subcmd__diff)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

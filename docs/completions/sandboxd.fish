@@ -31,6 +31,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say wh
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "receipt" -d 'Compare what a run was enforced with to what it may lack'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "graph" -d 'Draw who may call whom, say who can reach what, and what widened'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "doctor" -d 'Say what this host can enforce, what each builtin profile gets, and what to change'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "service" -d 'Be a service of sandboxd\'s own, inside a sandbox that it made for it'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "completions" -d 'Print completions for a shell'
@@ -85,6 +86,15 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and not __fis
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and __fish_seen_subcommand_from check" -l may-lack -d 'What may be missing: keys of [require] (cgroup, landlock.ioctl) and layers of the receipt (mount-view). A name that nothing has is an error' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and __fish_seen_subcommand_from check" -l json -d 'Print the answer as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand receipt; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -s p -l profile -d 'A profile, which may be given several times' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -l from -d 'Say how this profile can reach what --to names' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -l to -d 'Another profile, the network, or a path from /' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -l dot -d 'Print it for Graphviz'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -l json -d 'Print it as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -a "diff" -d 'Say what may be done with NEW that might not be with OLD, and the other way round'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and __fish_seen_subcommand_from diff" -l json -d 'Print it as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'

@@ -2,11 +2,12 @@
 //!
 //! Nothing here looks at a host, reads a file or asks the kernel. Read in this order: [`load()`] (texts
 //! to a [`Profile`]), [`schema`] (its tables), [`Overrides`] (the command line on top of it), [`wanted()`]
-//! (what must be known of the host), [`resolve()`] (the plan), and [`protect`], [`builtin`], [`syscalls`]
+//! (what must be known of the host), [`resolve()`] (the plan), [`graph`] (calls between profiles), and [`protect`], [`builtin`], [`syscalls`]
 //! (the tables of what is known).
 #![forbid(unsafe_code)]
 
 pub mod builtin;
+pub mod graph;
 pub mod host;
 mod load;
 mod origin;
@@ -23,6 +24,7 @@ mod source;
 pub mod syscalls;
 mod wanted;
 
+pub use graph::Graph;
 pub use host::{HostFacts, Lease};
 pub use load::load;
 pub use origin::{Origin, Written};

@@ -212,7 +212,7 @@ impl Deciding<'_> {
         for call in self.profile.calls.values() {
             self.refuse(
                 &call.origin,
-                "this version checks calls, and does not carry them yet",
+                "this version checks and draws calls (sandboxd graph), and does not carry them yet",
                 "remove [call.*] to run without it, or start with a profile that has none",
             );
         }

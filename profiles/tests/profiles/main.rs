@@ -8,6 +8,8 @@ mod calls;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod graph;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod resolving;

@@ -5,6 +5,7 @@ pub mod typed;
 mod check;
 mod clean;
 mod doctor;
+mod graph;
 mod load;
 mod man;
 mod output;
@@ -38,6 +39,7 @@ pub fn main() -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Profile(arguments) => profile::profile(arguments.command),
         Command::Receipt(arguments) => receipt::receipt(&arguments.command),
+        Command::Graph(arguments) => graph::graph(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Service(service) => service::service(&service),
         Command::Completions { shell } => man::completions(shell),

@@ -1,0 +1,306 @@
+//! Call graphs: what is wrong with them, how they are drawn, who reaches what, what widened.
+
+use crate::support::*;
+use sandboxd_plan::HostPath;
+use sandboxd_profiles::graph::{self, Direction, Target};
+use sandboxd_profiles::{Document, Folders, Graph, Problem};
+use std::path::Path;
+
+fn document(name: &str, text: &str) -> Document {
+    Document { name: name.into(), folder: Some(path("/p")), text: text.into() }
+}
+
+/// A graph of files in one folder, of which the first is named.
+fn graph(files: &[(&str, &str)]) -> Result<Graph, Vec<Problem>> {
+    let mut read = |path: &HostPath| {
+        let name = path.as_str().strip_prefix("/p/").unwrap_or_default();
+        let found = files.iter().find(|(known, _)| *known == name);
+        found.map(|(name, text)| document(name, text)).ok_or_else(|| format!("there is no {path}"))
+    };
+    let first = files.first().map(|(name, text)| document(name, text));
+    graph::load(first.into_iter().collect(), &Folders::default(), &mut read)
+}
+
+/// An agent with these edges, and two tools: `fs` for the folder /srv, `web` for the network.
+fn with(edges: &str) -> Result<Graph, Vec<Problem>> {
+    let agent =
+        format!("name = \"a\"\nfiles.execute = [\"/usr\"]\nfiles.read = [\"/data\"]\n{edges}");
+    graph(&[("a.toml", &agent), ("fs.toml", FS), ("web.toml", WEB), ("mute.toml", MUTE)])
+}
+
+const FS: &str = "name = \"fs\"\ncommand.exec = [\"/usr/bin/fs\"]\nfiles.execute = [\"/usr\"]\n\
+    files.write = [\"/srv\"]\nfiles.hide = [\"/srv/keys\"]\nserve.tools = [\"read\", \"list\"]";
+const WEB: &str = "name = \"web\"\ncommand.exec = [\"/usr/bin/web\"]\nfiles.execute = [\"/usr\"]\n\
+    network = { mode = \"host\", reason = \"fetches\" }\nserve.tools = [\"*\"]";
+const MUTE: &str = "name = \"mute\"";
+
+/// Edges of `with`, and all that is said about them.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "[call.fs]\ntools = [\"read\"]",
+        "a.toml:4:7: call.fs: names no profile, so nobody is called\n  remedy  write profile = \
+         \"….toml\", relative to this file",
+    ),
+    (
+        "[call.fs]\nprofile = \"gone.toml\"\ntools = [\"read\"]",
+        "a.toml:5:11: call.fs.profile: /p/gone.toml cannot be read: there is no /p/gone.toml\n  \
+         remedy  correct the path",
+    ),
+    (
+        "[call.fs]\nprofile = \"fs.toml\"",
+        "a.toml:4:7: call.fs: allows nothing, so nobody can use it\n  remedy  write tools = [\"…\"], \
+         or remove the edge",
+    ),
+    (
+        "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\", \"reed\", \"li*\"]",
+        "a.toml:6:18: call.fs.tools[1]: fs serves no tools called reed\n  remedy  remove it, or add \
+         it to [serve] tools of fs.toml; there are read, list",
+    ),
+    (
+        "[call.fs]\nprofile = \"fs.toml\"\nprompts = [\"x\"]",
+        "a.toml:6:12: call.fs.prompts[0]: fs serves no prompts called x\n  remedy  remove it, or add \
+         [serve] prompts to fs.toml",
+    ),
+    (
+        "[call.m]\nprofile = \"mute.toml\"\ntools = [\"*\"]",
+        "a.toml:4:7: call.m: mute has no command, so there is nothing to start\n  remedy  add \
+         [command] exec to mute.toml\n\
+         a.toml:4:7: call.m: mute serves nobody: it has no [serve]\n  remedy  add [serve] to \
+         mute.toml",
+    ),
+    (
+        "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\narguments.list = false",
+        "a.toml:7:18: call.fs.arguments.list: list is none of the tools of this edge\n  remedy  \
+         correct the name, or add it to tools",
+    ),
+    (
+        "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\ngrant.files.read = [\"/srv\"]",
+        "a.toml:7:1: call.fs.grant: lets fs execute nothing, so that it cannot start\n  remedy  write \
+         grant.files.execute = [\"/usr\"]: a grant is all that is given",
+    ),
+    (
+        "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\n\
+         grant.files = { execute = [\"/usr\"], read = [\"/home\", \"/srv/keys\"] }\n\
+         grant.network.mode = \"host\"",
+        "a.toml:7:45: call.fs.grant.files.read[0]: neither fs nor anybody it calls may read /home \
+         itself\n  remedy  add it to [files] read of fs.toml, or remove it\n\
+         a.toml:7:54: call.fs.grant.files.read[1]: neither fs nor anybody it calls may read /srv/keys \
+         itself\n  remedy  add it to [files] read of fs.toml, or remove it\n\
+         a.toml:8:22: call.fs.grant.network.mode: the host's network needs a reason\n  remedy  write \
+         grant.network.reason = \"why\"\n\
+         a.toml:8:22: call.fs.grant.network.mode: neither fs nor anybody it calls may reach it \
+         itself\n  remedy  remove it",
+    ),
+    (
+        "files.write = [\"/p\"]\n[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]",
+        "a.toml:4:16: files.write[0]: /p may be written by a, and the profile a.toml lies in it\n  \
+         remedy  move the profiles to a folder that no sandbox can write\n\
+         a.toml:4:16: files.write[0]: /p may be written by a, and the profile fs.toml lies in it\n  \
+         remedy  move the profiles to a folder that no sandbox can write",
+    ),
+    (
+        "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\ncycle = \"why\"",
+        "a.toml:7:9: call.fs.cycle: no way leads back to this caller\n  remedy  remove cycle",
+    ),
+];
+
+#[test]
+fn every_wrong_edge_has_its_problem() {
+    for (edges, wanted) in WRONG {
+        let problems = with(edges).expect_err(edges);
+        assert_eq!(shown(&problems), *wanted, "\n{edges}");
+    }
+}
+
+/// Profiles that call each other in a row, the last the first where `closed`.
+fn row(length: usize, closed: bool, each: &str) -> Result<Graph, Vec<Problem>> {
+    let texts: Vec<(String, String)> = (0..length)
+        .map(|index| {
+            let next = if index + 1 < length { index + 1 } else { 0 };
+            let call = if closed || next != 0 {
+                format!("[call.n{next}]\nprofile = \"n{next}.toml\"\ntools = [\"*\"]\n{each}")
+            } else {
+                String::new()
+            };
+            let text = format!(
+                "name = \"n{index}\"\ncommand.exec = [\"/usr/bin/n\"]\n\
+                 files.execute = [\"/usr\"]\nserve.tools = [\"*\"]\n{call}"
+            );
+            (format!("n{index}.toml"), text)
+        })
+        .collect();
+    let files: Vec<(&str, &str)> =
+        texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    graph(&files)
+}
+
+#[test]
+fn a_circle_needs_leave_and_a_chain_has_an_end() {
+    let problems = row(3, true, "").unwrap_err();
+    let said = "leads in a circle: n0 -> n1 -> n2 -> n0";
+    assert!(shown(&problems).starts_with("n2.toml:5:7: call.n0: "), "{}", shown(&problems));
+    assert!(problems.len() == 1 && shown(&problems).contains(said), "{}", shown(&problems));
+    assert!(row(3, true, "cycle = \"they take turns\"").is_ok());
+    assert!(row(5, false, "").is_ok());
+    let problems = row(6, false, "").unwrap_err();
+    assert!(shown(&problems).contains("a chain of more than 4 calls: n0 -> n1"));
+    let myself = graph(&[(
+        "a.toml",
+        "name = \"a\"\ncommand.exec = [\"/a\"]\nserve.tools = [\"*\"]\n\
+        files.execute = [\"/usr\"]\n[call.a]\nprofile = \"a.toml\"\ntools = [\"*\"]",
+    )]);
+    assert!(shown(&myself.unwrap_err()).contains("a calls itself"));
+}
+
+#[test]
+fn two_profiles_of_one_name_and_one_without_are_refused() {
+    let call = "name = \"a\"\n[call.b]\nprofile = \"b.toml\"\ntools = [\"*\"]";
+    let same = graph(&[("a.toml", call), ("b.toml", "name = \"a\"")]).unwrap_err();
+    assert!(
+        shown(&same).contains("b.toml:1:8: name: a.toml has the name a too"),
+        "{}",
+        shown(&same)
+    );
+    let nameless = graph(&[("a.toml", call), ("b.toml", "")]).unwrap_err();
+    assert!(shown(&nameless).contains("b.toml: name: has no name"), "{}", shown(&nameless));
+}
+
+/// Who reaches it from `a`, and what it may do there.
+fn reached(graph: &Graph, to: &Target) -> Vec<(String, Vec<String>)> {
+    let answer = graph.ways("a", to).unwrap();
+    let chain = |calls: &[graph::Step]| {
+        calls.iter().map(|call| call.callee.clone()).collect::<Vec<_>>().join(" ")
+    };
+    answer.ways.iter().map(|way| (chain(&way.calls), way.may.clone())).collect()
+}
+
+#[test]
+fn a_chain_carries_the_meet_of_its_edges() {
+    let on = |text: &str| Target::Path(path(text));
+    let way = |who: &str, may: &[&str]| {
+        (who.to_owned(), may.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>())
+    };
+    // Nothing granted: the tool has what its caller has, which is no part of its own folder.
+    let bare = with("[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]").unwrap();
+    assert_eq!(reached(&bare, &on("/srv")), []);
+    assert_eq!(reached(&bare, &on("/data/x")), [way("", &["read"])]);
+    let granted = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\n\
+        grant.files = { execute = [\"/usr\"], read = [\"/srv\"] }";
+    let granted = with(granted).unwrap();
+    assert_eq!(reached(&granted, &on("/srv/x")), [way("fs", &["read"])]);
+    assert_eq!(reached(&granted, &on("/srv/keys/x")), [], "a hole of the tool's own");
+    assert_eq!(reached(&granted, &on("/srvx")), [], "a beginning of a name is no folder");
+    assert_eq!(reached(&granted, &Target::Network), []);
+}
+
+/// `a` calls `hub`, which calls `web` with a grant of the network.
+fn through(grant: &str, instances: &str) -> Graph {
+    let agent = format!(
+        "name = \"a\"\nfiles.execute = [\"/usr\"]\n[call.hub]\nprofile = \"hub.toml\"\n\
+         tools = [\"ask\"]\n{grant}"
+    );
+    let hub = format!(
+        "name = \"hub\"\ncommand.exec = [\"/usr/bin/hub\"]\nfiles.execute = [\"/usr\"]\n\
+         [serve]\ntools = [\"ask\"]\ninstances = {instances}\n[call.web]\nprofile = \"web.toml\"\n\
+         tools = [\"get\"]\n\
+         grant = {{ files.execute = [\"/usr\"], network = {{ mode = \"host\", reason = \"x\" }} }}"
+    );
+    graph(&[("a.toml", &agent), ("hub.toml", &hub), ("web.toml", WEB)]).unwrap()
+}
+
+#[test]
+fn an_aggregator_reaches_for_its_caller_what_the_caller_was_given_and_no_more() {
+    let net =
+        "grant = { files.execute = [\"/usr\"], network = { mode = \"host\", reason = \"x\" } }";
+    let web = [("hub web".to_owned(), vec!["network".to_owned()])];
+    for instances in ["\"per-caller\"", "\"attenuate\"", "\"serial\""] {
+        let none = through("", instances);
+        assert_eq!(reached(&none, &Target::Network), [], "{instances}");
+        assert_eq!(reached(&through(net, instances), &Target::Network), web, "{instances}");
+    }
+    // Who acts by its own right is the one exception, and says so.
+    let own = through("", "{ own = \"has an account\" }");
+    assert_eq!(reached(&own, &Target::Network), web);
+    let answer = own.ways("a", &Target::Profile("web".into())).unwrap();
+    assert_eq!(answer.ways[0].calls[0].authority, "hub's own: has an account");
+}
+
+fn changes(old: &str, new: &str) -> Vec<String> {
+    let [old, new] =
+        [old, new].map(|edges| with(edges).unwrap_or_else(|e| panic!("{}", shown(&e))));
+    let told = |change: &graph::Change| {
+        let word = if change.direction == Direction::Widened { "+" } else { "-" };
+        format!("{word} {}: {}", change.of, change.what)
+    };
+    old.changes(&new).iter().map(told).collect()
+}
+
+const EDGE: &str = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\n";
+
+#[test]
+fn what_widens_is_told_from_what_narrows() {
+    let edge = |more: &str| format!("{EDGE}{more}");
+    assert_eq!(changes(EDGE, EDGE), [""; 0]);
+    assert_eq!(changes("", EDGE), ["+ a -> fs: an edge", "+ fs: a profile"]);
+    assert_eq!(changes(EDGE, ""), ["- a -> fs: an edge", "- fs: a profile"]);
+    let more = EDGE.replace("\"read\"", "\"*\"");
+    assert_eq!(changes(EDGE, &more), ["+ a -> fs: tools: list"]);
+    assert_eq!(changes(&more, EDGE), ["- a -> fs: tools: list"]);
+    let table = [
+        ("approval = \"ask\"", "approval: ask -> never"),
+        ("durable = true", "durable: true -> false"),
+        ("deadline = \"1s\"", "deadline, ms: 1000 -> 60000"),
+        ("in_flight = 1", "in_flight: 1 -> 8"),
+        ("max_result = 0", "max_result: 0 -> 16777216"),
+        ("rate = \"120/min burst 1\"", "calls at once: 1 -> 20"),
+        ("rate = \"119/min burst 20\"", "calls a day: 171360 -> 172800"),
+        (
+            "arguments.read.required = [\"path\"]",
+            "arguments of read: no longer {\"required\":[\"path\"]}",
+        ),
+    ];
+    for (narrow, said) in table {
+        assert_eq!(changes(&edge(narrow), EDGE), [format!("+ a -> fs: {said}")]);
+        let back = changes(EDGE, &edge(narrow));
+        assert!(back.len() == 1 && back[0].starts_with("- a -> fs: "), "{back:?}");
+    }
+    let given = "grant.files = { execute = [\"/usr\"], read = [\"/srv\"] }";
+    let part = "grant.files = { execute = [\"/usr\"], read = [\"/srv/a\"] }";
+    assert_eq!(
+        changes(&edge(part), &edge(given)),
+        ["+ a -> fs: on the caller's behalf: read /srv"]
+    );
+    assert_eq!(
+        changes(&edge(given), &edge(part)),
+        ["- a -> fs: on the caller's behalf: read /srv"]
+    );
+    assert_eq!(changes(&edge("reverse = [\"sampling\"]"), EDGE), ["- a -> fs: reverse: sampling"]);
+}
+
+/// The example, drawn; `SANDBOXD_BLESS=1` writes it anew.
+#[test]
+fn the_example_is_drawn_as_it_was() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let example = root.join("../examples/who-may-call-whom");
+    let mut read = |path: &HostPath| {
+        let name = path.as_str().trim_start_matches('/');
+        let text =
+            std::fs::read_to_string(example.join(name)).map_err(|error| error.to_string())?;
+        let folder = if name.contains('/') { "/tools" } else { "/" };
+        Ok(Document { name: name.into(), folder: Some(self::path(folder)), text })
+    };
+    let documents =
+        ["clerk.toml", "desk.toml"].map(|name| read(&self::path(&format!("/{name}"))).unwrap());
+    let graph = graph::load(documents.into(), &Folders::default(), &mut read).unwrap();
+    assert_eq!(graph.ways("desk", &Target::Network).unwrap().ways, []);
+    let clerk = graph.ways("clerk", &Target::Network).unwrap();
+    let asked = serde_json::to_string_pretty(&clerk).unwrap();
+    let json = serde_json::to_string_pretty(&graph.json()).unwrap();
+    let drawn = format!("{}\n{}\n{asked}\n\n{json}\n", graph.text(), graph.dot());
+    let golden = root.join("tests/golden/graph.txt");
+    if std::env::var_os("SANDBOXD_BLESS").is_some() {
+        std::fs::write(&golden, &drawn).unwrap();
+    }
+    let as_it_was = std::fs::read_to_string(&golden).unwrap();
+    assert!(drawn == as_it_was, "tests/golden/graph.txt changed; SANDBOXD_BLESS=1 accepts it");
+}
