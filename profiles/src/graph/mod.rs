@@ -3,7 +3,7 @@
 //! It is made of a profile and those it calls, or of all the profiles of a folder, and is checked as
 //! a whole: [`load`] reads, [`check`] and [`cycles`] judge. [`authority`] says what a profile or an edge
 //! lets be done, as [`trees`]; [`patterns`] are names of what is called. On it rest [`reach`] (who can
-//! reach what, through whom), [`diff`] (what widened) and [`draw`] (text, DOT and JSON).
+//! reach what, through whom), [`diff`] (what widened) and [`draw`] (text, DOT and JSON), and [`plan`] (what the broker is told).
 
 mod authority;
 mod check;
@@ -13,6 +13,7 @@ mod draw;
 mod limits;
 mod load;
 mod patterns;
+mod plan;
 mod reach;
 mod trees;
 

@@ -277,6 +277,29 @@ fn what_widens_is_told_from_what_narrows() {
     assert_eq!(changes(&edge("reverse = [\"sampling\"]"), EDGE), ["- a -> fs: reverse: sampling"]);
 }
 
+#[test]
+fn a_broker_is_told_all_of_the_graph_with_every_default_written_out() {
+    let edge = format!(
+        "{EDGE}arguments.read.required = [\"path\"]\napproval = \"ask\"\n\
+        grant.files = {{ execute = [\"/usr\"], read = [\"/srv/a b\"] }}\n[budget]\ncalls = 0"
+    );
+    let graph = with(&edge).unwrap();
+    let plan = graph.plan("test-1").unwrap();
+    let bytes = sandboxd_broker_plan::wire::encode(&plan).unwrap();
+    assert_eq!(sandboxd_broker_plan::wire::decode(&bytes).unwrap(), plan);
+    assert_eq!(plan.callers[0].calls, sandboxd_broker_plan::Bound::AtMost(0));
+    let told = serde_json::to_value(&plan.edges[0]).unwrap();
+    assert_eq!(told["caller"], "a");
+    assert_eq!(told["callee"], "fs");
+    assert_eq!(told["reach"]["tools"], serde_json::json!(["read"]));
+    assert_eq!(told["arguments"][0]["schema"], "{\"required\":[\"path\"]}");
+    assert_eq!(told["deadline"], 60_000);
+    assert_eq!(told["approval"]["ask"]["expires"], 210_000);
+    assert_eq!(told["durability"], "grouped");
+    assert_eq!(told["roots"][0]["uri"], "file:///srv/a%20b");
+    assert_eq!(plan.callees[0].name.as_str(), "fs");
+}
+
 /// The example, drawn; `SANDBOXD_BLESS=1` writes it anew.
 #[test]
 fn the_example_is_drawn_as_it_was() {
