@@ -100,6 +100,10 @@ fn layers(receipt: &Value) -> Result<()> {
         let state = text_at(layer.with_context(|| format!("no layer {name}"))?, "/state")?;
         ensure!(state == "enforced", "{name} is {state}");
     }
+    for kind in ["landlock", "seccomp"] {
+        let stacked = receipt.pointer(&format!("/stacked/{kind}"));
+        ensure!(stacked == Some(&serde_json::json!(["told"])), "{kind}: {stacked:?}");
+    }
     let abi = number_at(receipt, "/landlock_abi")?;
     ensure!(i64::try_from(abi)? == raw::landlock_abi()?, "Landlock ABI {abi}");
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;

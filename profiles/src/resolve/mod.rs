@@ -29,8 +29,8 @@ use crate::schema::{Isolation, Mode, Profile};
 pub use terminal::Stream;
 
 use sandboxd_plan::{
-    Bounding, Confinement, Ending, HostPath, Identity, Keyring, Landlock, Namespace, Namespaces,
-    Owner, Plan, Root, Session, Text, VERSION, fds,
+    Bounding, Confinement, Ending, Filter, HostPath, Identity, Keyring, Landlock, Layer, Layers,
+    Namespace, Namespaces, Owner, Plan, Root, Session, Text, VERSION, fds,
 };
 
 /// What to do where no namespaces are to be had, and what that costs.
@@ -104,7 +104,7 @@ pub fn resolve(
         bounding: deciding.bounding(),
         init: deciding.init_half(identity, &landlock, &ending),
         ending,
-        command: Confinement { identity, landlock, syscalls: filter },
+        command: deciding.command_half(identity, landlock, filter),
         probes,
         exec: exec.plan,
     };
@@ -133,12 +133,24 @@ struct Deciding<'a> {
 }
 
 impl Deciding<'_> {
+    fn command_half(&self, identity: Identity, landlock: Landlock, filter: Filter) -> Confinement {
+        let of = self.profile.name().to_owned();
+        Confinement {
+            identity,
+            landlock: Layers::from(Layer { of: of.clone(), rules: landlock }),
+            syscalls: Layers::from(Layer { of, rules: filter }),
+        }
+    }
+
     /// What PID 1 may: wait, and tell.
     fn init_half(&self, command: Identity, landlock: &Landlock, ending: &Ending) -> Confinement {
         Confinement {
             identity: self.init(command),
-            landlock: landlock::nothing(landlock, ending),
-            syscalls: crate::syscalls::init(),
+            landlock: Layers::from(Layer {
+                of: "init".into(),
+                rules: landlock::nothing(landlock, ending),
+            }),
+            syscalls: Layers::from(Layer { of: "init".into(), rules: crate::syscalls::init() }),
         }
     }
 

@@ -52,8 +52,12 @@ fn signals_stay_inside_by_a_fence_and_init_is_out_of_the_commands_reach() {
     let plan = ok("", container(1000, 7)).plan;
     let Ending::Domain { fence } = &plan.ending else { panic!("{:?}", plan.ending) };
     assert_eq!((fence.handled_fs, fence.scoped), (1 << 13, 2));
-    assert_eq!(plan.init.landlock.scoped & 2, 0, "init's signals end at its own ruleset");
-    assert_eq!(plan.command.landlock.scoped & 2, 2);
+    assert_eq!(
+        plan.init.landlock.iter().next().unwrap().rules.scoped & 2,
+        0,
+        "init's signals end at its own ruleset"
+    );
+    assert_eq!(plan.command.landlock.iter().next().unwrap().rules.scoped & 2, 2);
     assert!(plan.probes.contains(&Probe::SignalInit { errno: 1 }));
 }
 

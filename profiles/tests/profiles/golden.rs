@@ -38,9 +38,11 @@ fn outcome(text: &str, host: HostFacts) -> String {
         Ok(resolved) => {
             let mut value = serde_json::to_value(&resolved).unwrap();
             for side in ["init", "command"] {
-                let filter = &mut value["plan"][side]["syscalls"];
-                let length = filter.as_str().unwrap().len() / 16;
-                *filter = Value::String(format!("{length} instructions"));
+                for layer in value["plan"][side]["syscalls"].as_array_mut().unwrap() {
+                    let filter = &mut layer["rules"];
+                    let length = filter.as_str().unwrap().len() / 16;
+                    *filter = Value::String(format!("{length} instructions"));
+                }
             }
             format!("{value:#}\n")
         }

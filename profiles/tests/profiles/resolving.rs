@@ -75,7 +75,7 @@ fn an_empty_profile_shows_nothing_of_the_host() {
     for text in ["", "[files]\nread = []\nwrite = []\nexecute = []\nbind = []\n[env]\npass = []"] {
         let resolved = on(text, typical()).unwrap();
         assert!(!ops(&resolved).iter().any(|op| matches!(op, RootOp::Bind { .. })), "{text}");
-        let rules = resolved.plan.command.landlock.paths.iter();
+        let rules = ruleset(&resolved).paths.iter();
         let host: Vec<&str> = rules.map(|rule| rule.path.as_str()).collect();
         let own = ["/proc", "/etc", "/dev", "/tmp", "/home/agent"];
         assert!(host.iter().all(|path| own.iter().any(|own| path.starts_with(own))), "{host:?}");
@@ -89,7 +89,7 @@ fn no_rule_covers_the_root_or_the_canary_and_both_are_probed() {
     for text in builtins() {
         let resolved = on(&text, typical()).unwrap();
         let canary = JailPath::try_from("/.sandboxd").unwrap();
-        let rules = &resolved.plan.command.landlock.paths;
+        let rules = &ruleset(&resolved).paths;
         assert!(!rules.iter().any(|rule| canary.is_within(&rule.path)));
         assert!(ops(&resolved).iter().any(|op| place(op) == &canary));
         let opened = Probe::Open { path: canary.clone(), errno: 13 };
@@ -139,10 +139,7 @@ fn temporary_folders_run_programs_where_something_written_may_be_executed_anyway
                 let RootOp::Tmpfs { to, mount, .. } = op else { return None };
                 (to.as_str() == wanted).then_some(mount.no_exec)
             });
-            let execute = resolved
-                .plan
-                .command
-                .landlock
+            let execute = ruleset(&resolved)
                 .paths
                 .iter()
                 .any(|rule| rule.path.as_str() == wanted && rule.rights & 1 != 0);
@@ -380,7 +377,7 @@ fn what_a_host_lacks_is_a_problem_unless_waived() {
     let resolved = on(text, bare).unwrap();
     assert_eq!(resolved.waived.len(), 3);
     assert_eq!(resolved.outside.cgroup, None);
-    assert_eq!(resolved.plan.command.landlock.handled_fs, 0);
+    assert_eq!(ruleset(&resolved).handled_fs, 0);
     let mut plain = typical();
     plain.privilege = nothing_allowed();
     let told = shown(&on("", plain).unwrap_err());
@@ -396,7 +393,7 @@ fn rights_are_those_of_the_abi_and_files_get_no_rights_of_directories() {
         host.landlock = Some(LandlockFacts { abi, errata: 0 });
         let text = "[require]\nlandlock = \"if-available\"\n[files]\nwrite = [\"/w\"]\n\
                     read = [\"/etc/os-release\"]";
-        let landlock = on(text, host).unwrap().plan.command.landlock;
+        let landlock = ruleset(&on(text, host).unwrap()).clone();
         assert_eq!(landlock.handled_fs, (1 << bits) - 1, "ABI {abi}");
         assert_eq!(landlock.handled_net, if abi >= 4 { 3 } else { 0 });
         assert_eq!(landlock.scoped, if abi >= 6 { 3 } else { 0 });
@@ -452,8 +449,8 @@ fn removing_an_entry_never_widens() {
             assert!(mount.read_only || !before.read_only);
             assert!(mount.no_exec || !before.no_exec);
         }
-        for rule in &less.plan.command.landlock.paths {
-            let before = whole.plan.command.landlock.paths.iter();
+        for rule in &ruleset(&less).paths {
+            let before = ruleset(&whole).paths.iter();
             let before =
                 before.filter(|old| old.path == rule.path).map(|old| old.rights).sum::<u64>();
             assert_eq!(rule.rights & !before, 0, "{} without {entry:?}", rule.path);
@@ -497,7 +494,7 @@ fn root_and_the_hosts_network_need_a_reason() {
     let host = "[network]\nmode = \"host\"";
     assert!(refused(host).contains("reaches everything the host reaches"));
     let resolved = on(&format!("{host}\nreason = \"why\""), typical()).unwrap();
-    assert_eq!(resolved.plan.command.landlock.handled_net, 0);
+    assert_eq!(ruleset(&resolved).handled_net, 0);
     assert!(bind(&resolved, "/etc/resolv.conf").is_some());
     assert!(refused("[command]\nuser = \"bob\"").contains("this host has no user bob"));
 }
@@ -578,7 +575,7 @@ fn a_users_sandbox_differs_from_roots_by_what_only_root_can_do_and_says_so() {
     }
     // The rest is the same, to the last instruction.
     assert_eq!(user.plan.command.syscalls, root.plan.command.syscalls);
-    assert_eq!(user.plan.command.landlock, root.plan.command.landlock);
+    assert_eq!(ruleset(&user), ruleset(&root));
     assert_eq!(user.plan.init.syscalls, root.plan.init.syscalls);
 }
 

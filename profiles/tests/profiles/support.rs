@@ -1,6 +1,6 @@
 //! Invented hosts, and profiles on them.
 
-use sandboxd_plan::{HostPath, Resource, Text};
+use sandboxd_plan::{HostPath, Landlock, Resource, Text};
 use sandboxd_profiles::host::{
     CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, Own, PathFact, Privilege,
     ProtectedFact, ProtectedKind,
@@ -190,6 +190,11 @@ pub(crate) fn with(
     let env = [("LANG", "C.UTF-8"), ("SECRET_TOKEN", "hunter2")]
         .map(|(name, value)| (Text::try_from(name).unwrap(), Text::try_from(value).unwrap()));
     resolve(&profile, &host, &lease(), &Invocation { env: env.into(), ..Invocation::default() })
+}
+
+/// The ruleset of the profile's own, which is put on last.
+pub(crate) fn ruleset(resolved: &Resolved) -> &Landlock {
+    &resolved.plan.command.landlock.iter().last().unwrap().rules
 }
 
 pub(crate) fn shown(problems: &[Problem]) -> String {

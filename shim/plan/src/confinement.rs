@@ -1,7 +1,7 @@
 //! Stages `identity`, `landlock` and `seccomp`. Init and the command each go through all three with
 //! a confinement of their own.
 
-use crate::{JailPath, Kind};
+use crate::{JailPath, Kind, Layers};
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -12,9 +12,9 @@ pub struct Confinement {
     /// Stage `identity`.
     pub identity: Identity,
     /// Stage `landlock`.
-    pub landlock: Landlock,
+    pub landlock: Layers<Landlock>,
     /// Stage `seccomp`.
-    pub syscalls: Filter,
+    pub syscalls: Layers<Filter>,
 }
 
 /// Real, effective and saved ids alike. Capabilities are always dropped from every set, and

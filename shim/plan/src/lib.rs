@@ -5,7 +5,7 @@
 //! does no input or output and makes no system call.
 //!
 //! Read in this order: [`stage`] (the stages and how one fails), [`root`], [`limits`], [`terminal`],
-//! [`ending`], [`confinement`], [`exec`], [`probe`], then [`report`] (what the shim answers) and [`wire`] (how a
+//! [`ending`], [`confinement`] in [`layers`], [`exec`], [`probe`], then [`report`] (what the shim answers) and [`wire`] (how a
 //! plan becomes bytes).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -15,6 +15,7 @@ extern crate alloc;
 pub mod confinement;
 pub mod ending;
 pub mod exec;
+pub mod layers;
 pub mod limits;
 pub mod path;
 pub mod probe;
@@ -33,6 +34,7 @@ pub use confinement::{
 };
 pub use ending::Ending;
 pub use exec::Exec;
+pub use layers::{Layer, Layers};
 pub use limits::{Limits, Resource, Rlimit};
 pub use path::{HostPath, JailPath, PathError};
 pub use probe::{Answer, Probe};

@@ -11,27 +11,26 @@ use rustix::fd::AsFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use sandboxd_kernel::landlock::Ruleset;
-use sandboxd_plan::{Call, Failure, Kind, Landlock, PathRule, Stage};
+use sandboxd_plan::{Call, Failure, Kind, Landlock, Layers, PathRule, Stage};
 
 const AT: At = At(Stage::Landlock);
 
-/// Proof: the ruleset holds for this process and whatever it starts.
+/// Proof: every ruleset holds for this process and whatever it starts.
 #[must_use]
 pub(crate) struct Confined(());
 
-pub(crate) fn confine(_: Demoted, plan: &Landlock) -> Result<Confined, Failure> {
-    restrict(plan, AT)?;
-    Ok(Confined(()))
+pub(crate) fn confine(_: Demoted, layers: &Layers<Landlock>) -> Result<Confined, Failure> {
+    layers.iter().try_for_each(|layer| restrict(&layer.rules, &layer.of, AT)).map(Confined)
 }
 
 /// Puts this process, and whatever it starts, under one ruleset more.
-pub(super) fn restrict(plan: &Landlock, at: At) -> Result<(), Failure> {
+pub(super) fn restrict(plan: &Landlock, of: &str, at: At) -> Result<(), Failure> {
     if (plan.handled_fs, plan.handled_net, plan.scoped) == (0, 0, 0) {
         // A ruleset of nothing, which the kernel does not take: the operator waived Landlock.
         return Ok(());
     }
     let ruleset = Ruleset::create(plan.handled_fs, plan.handled_net, plan.scoped)
-        .map_err(at.errno(Call::LandlockCreateRuleset, "ruleset"))?;
+        .map_err(at.errno(Call::LandlockCreateRuleset, format_args!("ruleset of {of}")))?;
     for rule in &plan.paths {
         allow(&ruleset, rule, at)?;
     }
@@ -40,7 +39,9 @@ pub(super) fn restrict(plan: &Landlock, at: At) -> Result<(), Failure> {
             .allow_port(rule.port, rule.rights)
             .map_err(at.errno(Call::LandlockAddRule, rule.port))?;
     }
-    ruleset.restrict(plan.flags).map_err(at.errno(Call::LandlockRestrictSelf, "ruleset"))
+    ruleset
+        .restrict(plan.flags)
+        .map_err(at.errno(Call::LandlockRestrictSelf, format_args!("ruleset of {of}")))
 }
 
 /// Opens what a rule names; a path that cannot be opened is a failure, never a rule less.

@@ -106,7 +106,7 @@ fn prepare_end(ending: &Ending) -> Result<(End, Bond), Failure> {
         Ending::Domain { fence } => fence,
     };
     rustix::thread::set_no_new_privs(true).map_err(AT.errno(Call::Prctl, "PR_SET_NO_NEW_PRIVS"))?;
-    landlock::restrict(fence, AT)?;
+    landlock::restrict(fence, "the fence", AT)?;
     fence_holds()?;
     set_child_subreaper(Some(getpid())).map_err(AT.errno(Call::Prctl, "PR_SET_CHILD_SUBREAPER"))?;
     Ok((End::Fenced, Bond::OutlivesParent))

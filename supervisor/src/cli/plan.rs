@@ -5,7 +5,7 @@ use super::typed::Plan;
 use super::{NOT_SET_UP, load};
 use crate::privilege;
 use crate::sandbox::{self, StartError};
-use sandboxd_plan::{Confinement, Probe, Resource, Rlimit, Root, RootOp};
+use sandboxd_plan::{Confinement, Layer, Probe, Resource, Rlimit, Root, RootOp};
 use sandboxd_profiles::{Resolved, syscalls};
 
 pub(crate) fn plan(arguments: &Plan) -> u8 {
@@ -15,7 +15,7 @@ pub(crate) fn plan(arguments: &Plan) -> u8 {
             let said = if arguments.json {
                 say_json(&resolved)
             } else if arguments.filter {
-                say(&syscalls::disassemble(&resolved.plan.command.syscalls))
+                say(&filters(&resolved))
             } else {
                 say(&words(&resolved))
             };
@@ -85,13 +85,24 @@ fn words(resolved: &Resolved) -> String {
 }
 
 fn confinement(line: &mut impl FnMut(&str, String), to: &Confinement) {
-    for rule in &to.landlock.paths {
-        line("landlock", format!("{} {}", rule.path, rights(rule.rights)));
+    for Layer { of, rules } in &to.landlock {
+        for rule in &rules.paths {
+            line("landlock", format!("{of}: {} {}", rule.path, rights(rule.rights)));
+        }
     }
-    line(
-        "seccomp",
-        format!("{} instructions (--filter prints them)", to.syscalls.instructions().len()),
-    );
+    for Layer { of, rules } in &to.syscalls {
+        let length = rules.instructions().len();
+        line("seccomp", format!("{of}: {length} instructions (--filter prints them)"));
+    }
+}
+
+/// Every filter, in the order in which they are put on.
+fn filters(resolved: &Resolved) -> String {
+    let mut text = String::new();
+    for Layer { of, rules } in &resolved.plan.command.syscalls {
+        text.push_str(&format!("; {of}\n{}", syscalls::disassemble(rules)));
+    }
+    text
 }
 
 /// A probe, with a system call by its name.

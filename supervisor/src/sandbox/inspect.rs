@@ -34,12 +34,19 @@ pub(crate) fn inspect(
     command: BorrowedFd<'_>,
 ) -> Result<Inspected, StartError> {
     let pid = pid_of(command)?;
-    for (process, identity) in [(init, plan.init.identity), (pid, plan.command.identity)] {
-        let path = format!("/proc/{process}/status");
-        let text = std::fs::read(&path).map_err(|error| unseen(&path, &error))?;
+    let ours = filters(&status_of("self")?);
+    for (process, half) in [(init, &plan.init), (pid, &plan.command)] {
+        let text = status_of(&process.to_string())?;
         let status = Status::from_read(text.as_slice())
-            .map_err(|error| differs(format!("{path}: {error}")))?;
-        compare(&status, identity, plan.bounding)?;
+            .map_err(|error| differs(format!("/proc/{process}/status: {error}")))?;
+        compare(&status, half.identity, plan.bounding)?;
+        let planned = ours.map(|ours| ours + half.syscalls.iter().len());
+        if filters(&text) != planned {
+            return Err(differs(format!(
+                "{:?} seccomp filters are in force on process {process}, not {planned:?}",
+                filters(&text)
+            )));
+        }
     }
     if let Some(group) = group
         && !group.contains_all(&[init, pid])?
@@ -56,6 +63,18 @@ pub(crate) fn inspect(
             .map(|group| group.paths().into_iter().map(str::to_owned).collect())
             .unwrap_or_default(),
     })
+}
+
+fn status_of(process: &str) -> Result<Vec<u8>, StartError> {
+    let path = format!("/proc/{process}/status");
+    std::fs::read(&path).map_err(|error| unseen(&path, &error))
+}
+
+/// How many filters are in force there, those it inherited included; nothing before Linux 5.9.
+fn filters(status: &[u8]) -> Option<usize> {
+    let line =
+        status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Seccomp_filters:"));
+    std::str::from_utf8(line?).ok()?.trim().parse().ok()
 }
 
 fn compare(status: &Status, planned: Identity, bounding: Bounding) -> Result<(), StartError> {

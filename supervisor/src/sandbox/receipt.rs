@@ -5,7 +5,7 @@ use super::error::StartError;
 use super::inspect::Inspected;
 use super::state::{End, Limit};
 use crate::cgroup::{Pressures, Usage};
-use sandboxd_plan::{Enforced, Plan};
+use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
 use sandboxd_profiles::resolved::{Absent, Waived};
 use sandboxd_profiles::{HostFacts, Resolved};
 use serde::Serialize;
@@ -29,6 +29,8 @@ pub struct Receipt {
     pub landlock_errata: Option<u32>,
     /// Each layer, and whether it is on.
     pub layers: Vec<Layer>,
+    /// Whose rulesets and whose filters hold, in the order in which they were put on.
+    pub stacked: Stacked,
     /// What the operator allowed this host to lack.
     pub waived: Vec<Waived>,
     /// Layers that the profile chose to do without, and what follows.
@@ -59,6 +61,15 @@ pub struct Layer {
     pub state: &'static str,
 }
 
+/// Layers of one kind, by the names of the profiles they come from.
+#[derive(Debug, Clone, Serialize)]
+pub struct Stacked {
+    /// Landlock domains; none where waived.
+    pub landlock: Vec<String>,
+    /// Seccomp filters.
+    pub seccomp: Vec<String>,
+}
+
 /// Everything a receipt is made from.
 pub(crate) struct Facts<'a> {
     pub(crate) resolved: &'a Resolved,
@@ -73,7 +84,7 @@ pub(crate) struct Facts<'a> {
 impl Receipt {
     pub(crate) fn new(facts: &Facts<'_>) -> Self {
         let Plan { id, command, .. } = &facts.resolved.plan;
-        let landlock = facts.host.landlock.filter(|_| command.landlock.handled_fs != 0);
+        let landlock = facts.host.landlock.filter(|_| confines(&command.landlock));
         Self {
             version: 1,
             sandbox: id.clone(),
@@ -82,6 +93,10 @@ impl Receipt {
             landlock_abi: landlock.map(|facts| facts.abi),
             landlock_errata: landlock.map(|facts| facts.errata),
             layers: layers(facts),
+            stacked: Stacked {
+                landlock: names(&command.landlock, |rules| rules.handled_fs != 0),
+                seccomp: names(&command.syscalls, |_| true),
+            },
             waived: facts.resolved.waived.clone(),
             absent: facts.resolved.absent.clone(),
             profile_sha256: sha256(facts.profile.as_bytes()),
@@ -104,6 +119,15 @@ impl Receipt {
     }
 }
 
+/// Whether every ruleset is one.
+fn confines(landlock: &Layers<Landlock>) -> bool {
+    landlock.iter().all(|layer| layer.rules.handled_fs != 0)
+}
+
+fn names<T>(layers: &Layers<T>, on: impl Fn(&T) -> bool) -> Vec<String> {
+    layers.iter().filter(|layer| on(&layer.rules)).map(|layer| layer.of.clone()).collect()
+}
+
 fn layers(facts: &Facts<'_>) -> Vec<Layer> {
     use sandboxd_plan::{Bounding, Groups, Identity, Namespace};
     let resolved = facts.resolved;
@@ -117,7 +141,7 @@ fn layers(facts: &Facts<'_>) -> Vec<Layer> {
         ("ipc-namespace", own(Namespace::Ipc)),
         ("network-namespace", own(Namespace::Net)),
         ("signals", true),
-        ("landlock", plan.command.landlock.handled_fs != 0),
+        ("landlock", confines(&plan.command.landlock)),
         ("seccomp", true),
         ("no-new-privs", true),
         ("capabilities", true),
