@@ -20,6 +20,8 @@ struct Target {
 }
 
 const TARGETS: &[Target] = &[
+    Target { name: "envelope", seeds: |file| is_in(file, FOLDER, ".jsonl") },
+    Target { name: "lists", seeds: |file| is_in(file, FOLDER, ".list") },
     Target {
         name: "plan",
         seeds: |file| is_in(file, FOLDER, ".json") || is_in(file, "profiles/tests", ".json"),
