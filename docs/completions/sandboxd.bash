@@ -31,6 +31,9 @@ _sandboxd() {
             sandboxd,man)
                 cmd="sandboxd__subcmd__man"
                 ;;
+            sandboxd,mcp)
+                cmd="sandboxd__subcmd__mcp"
+                ;;
             sandboxd,plan)
                 cmd="sandboxd__subcmd__plan"
                 ;;
@@ -64,6 +67,9 @@ _sandboxd() {
             sandboxd__subcmd__receipt,check)
                 cmd="sandboxd__subcmd__receipt__subcmd__check"
                 ;;
+            sandboxd__subcmd__service,broker)
+                cmd="sandboxd__subcmd__service__subcmd__broker"
+                ;;
             sandboxd__subcmd__service,terminal)
                 cmd="sandboxd__subcmd__service__subcmd__terminal"
                 ;;
@@ -74,7 +80,7 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run check plan profile receipt graph doctor service completions man"
+            opts="-h -V --help --version run mcp check plan profile receipt graph doctor service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -232,6 +238,80 @@ _sandboxd() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__mcp)
+            opts="-p -r -w -x -e -s -t -q -h --profile --read --write --execute --bind --env --set --tty --tool --receipt --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --execute)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -x)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --receipt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -486,8 +566,22 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service)
-            opts="-h --help terminal"
+            opts="-h --help terminal broker"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__service__subcmd__broker)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -27,6 +27,7 @@ end
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -s V -l version -d 'Print version'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "run" -d 'Run a command inside a sandbox'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "mcp" -d 'Run an MCP server inside a sandbox, and let its client call what is named'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
@@ -49,6 +50,18 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s t -l tty -d 'G
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l json -d 'Say everything as JSON, one object a line, on standard error'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s q -l quiet -d 'Say nothing but why a command was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l tool -d 'Let the client call this tool: a name, \\"read_*\\", or \\"*\\". Added to [serve].tools' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l receipt -d 'Write what was enforced to FILE, before the server starts (JSON)' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s q -l quiet -d 'Say nothing but why the server was not started'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
@@ -98,8 +111,10 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and __fish_seen
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "broker" -d 'Carry calls between a client and a server'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from terminal" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from broker" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand man" -s h -l help -d 'Print help'

@@ -1,8 +1,8 @@
 //! An MCP server from npm answers on standard input and output about the folder it is granted, and
-//! reaches nothing outside it, whatever it was told to allow.
+//! reaches nothing outside it, whatever it was told to allow; through the broker of `sandboxd mcp` as well.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Need, Outside};
+use sandboxd_integration::{Case, Need, Outside, Run};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -43,17 +43,28 @@ fn outside(outside: &Outside) -> Result<()> {
     ];
     let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let run = outside
-        .bare()
-        .option("--profile=builtin:mcp-server")
-        .option("-r")
-        .option(notes)
-        .option("-r")
-        .option(modules)
-        .stdin(lines.as_bytes())
-        .command(&["node", &text(&server), &text(told)])
-        .run()?;
-    run.exited(0)?.keeps(&canary)?;
+    for through_broker in [false, true] {
+        let mut sandbox = outside.bare();
+        if through_broker {
+            sandbox = sandbox.verb("mcp").option("--tool=*");
+        }
+        let run = sandbox
+            .option("--profile=builtin:mcp-server")
+            .option("-r")
+            .option(notes)
+            .option("-r")
+            .option(modules)
+            .stdin(lines.as_bytes())
+            .command(&["node", &text(&server), &text(told)])
+            .run()?;
+        run.exited(0)?.keeps(&canary)?;
+        answered(&run)?;
+        ensure!(!new.exists() && !planted.exists(), "it wrote");
+    }
+    canary.unchanged()
+}
+
+fn answered(run: &Run) -> Result<()> {
     let answers: Vec<Value> =
         run.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let answer = |id: u32| answers.iter().find(|answer| answer["id"] == id).context(id);
@@ -66,8 +77,7 @@ fn outside(outside: &Outside) -> Result<()> {
         let refused = at(answer(id)?, "/result/isError")?;
         ensure!(refused == true, "{id} was answered");
     }
-    ensure!(!new.exists() && !planted.exists(), "it wrote");
-    canary.unchanged()
+    Ok(())
 }
 
 fn at<'a>(answer: &'a Value, place: &str) -> Result<&'a Value> {

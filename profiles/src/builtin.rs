@@ -57,11 +57,18 @@ const ALL: &[Builtin] = &[
 ];
 
 /// What sandboxd's own services run under. They can be shown, and are no start for anything else.
-const SERVICES: &[Builtin] = &[Builtin {
-    name: "terminal",
-    description: "the filter of what a terminal is shown",
-    text: include_str!("../builtin/terminal.toml"),
-}];
+const SERVICES: &[Builtin] = &[
+    Builtin {
+        name: "terminal",
+        description: "the filter of what a terminal is shown",
+        text: include_str!("../builtin/terminal.toml"),
+    },
+    Builtin {
+        name: "broker",
+        description: "who carries calls",
+        text: include_str!("../builtin/broker.toml"),
+    },
+];
 
 /// All that are for programs.
 #[must_use]

@@ -24,6 +24,7 @@ use sandboxd_broker_plan::{Name, Pattern};
 
 pub use diff::{Change, Direction};
 pub use load::load;
+pub use plan::client;
 pub use reach::{Answer, Step, Target, Way};
 
 /// How many calls a chain takes: A → B is one, A → B → C two.

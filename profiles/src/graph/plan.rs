@@ -1,15 +1,15 @@
 //! From a graph to what the broker is told: complete, with every default written out.
 
 use super::limits::Limits;
-use super::{Edge, Graph, HOPS, Node};
+use super::{Edge, Graph, HOPS};
 use crate::Problem;
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
 use crate::schema::reach;
-use crate::schema::{Access, Approval, Instances, Reverse, Speaks};
+use crate::schema::{Access, Approval, Call, Instances, Profile, Reverse, Speaks};
 use sandboxd_broker_plan::{
     self as broker, Bound, Breaker, BrokerPlan, Bytes, Callee, Caller, Durability, Instructions,
-    Millis, Pinning, Quarantine, Queue, Rate, Repeats, Root, VERSION,
+    Millis, Name, Pinning, Quarantine, Queue, Rate, Repeats, Root, VERSION,
 };
 
 const MINUTE: Millis = Millis(60_000);
@@ -27,75 +27,23 @@ impl Graph {
             version: VERSION,
             id: id.to_owned(),
             generation: 1,
-            limits: broker::Limits {
-                rate: Rate::Per { count: 6000, period: MINUTE, burst: 600 },
-                in_flight: Bound::AtMost(256),
-                hops: u32::try_from(HOPS).unwrap_or(0),
-                strikes: 3,
-                progress: Rate::Per { count: 10, period: Millis(1000), burst: 10 },
-            },
-            callers: callers.map(|(_, node)| caller(node)).collect(),
-            callees: callees.map(callee).collect(),
+            limits: limits(),
+            callers: callers.map(|(_, node)| caller(&node.name, &node.profile)).collect(),
+            callees: callees
+                .map(|node| callee(&node.name, &node.profile, node.instances()))
+                .collect(),
             edges: self.edges.iter().map(|edge| self.edge_plan(edge)).collect(),
         };
-        match broker::wire::encode(&plan) {
-            Ok(_) => Ok(plan),
-            Err(error) => {
-                let origin = Origin::named(id, "call");
-                Err(vec![origin.problem(error.to_string(), "call fewer, or write shorter schemas")])
-            }
-        }
+        checked(plan, id)
     }
 
     fn edge_plan(&self, edge: &Edge) -> broker::Edge {
-        let call = &edge.call;
-        let limits = Limits::of(call);
-        let asks = call.approval.as_ref().is_some_and(|word| word.value == Approval::Ask);
-        let says = |word: &Option<Written<bool>>| word.as_ref().is_some_and(|word| word.value);
-        let mut asked: Vec<Reverse> = call.reverse.iter().map(|one| one.value).collect();
-        asked.sort_unstable();
-        asked.dedup();
-        let arguments = call.arguments.iter().map(|(tool, schema)| broker::Arguments {
-            tool: tool.clone(),
-            schema: schema.value.to_string(),
-        });
-        broker::Edge {
-            name: edge.name.clone(),
-            caller: self.node(edge.caller).name.clone(),
-            callee: self.node(edge.callee).name.clone(),
-            reach: reach_plan(&call.reach),
-            arguments: arguments.collect(),
-            rate: limits.rate,
-            in_flight: match limits.in_flight {
-                u64::MAX => Bound::Unlimited,
-                most => Bound::AtMost(most),
-            },
-            queue: Queue { length: 32, wait: Millis(2000) },
-            deadline: Millis(limits.deadline),
-            max_request: Bytes(limits.max_request),
-            max_result: Bytes(limits.max_result),
-            // As long as clients were measured to wait for an answer.
-            approval: if asks {
-                broker::Approval::Ask { expires: Millis(210_000) }
-            } else {
-                broker::Approval::Never
-            },
-            durability: if says(&call.durable) { Durability::Durable } else { Durability::Grouped },
-            reverse: asked
-                .into_iter()
-                .map(|one| match one {
-                    Reverse::Elicitation => broker::Reverse::Elicitation,
-                    Reverse::Sampling => broker::Reverse::Sampling,
-                })
-                .collect(),
-            roots: self.roots(edge),
-            instructions: if says(&call.instructions) {
-                Instructions::Forwarded
-            } else {
-                Instructions::Dropped
-            },
-            repeats: Repeats { most: Bound::AtMost(20), window: MINUTE },
-        }
+        let ends = Ends {
+            edge: &edge.name,
+            caller: &self.node(edge.caller).name,
+            callee: &self.node(edge.callee).name,
+        };
+        broker::Edge { roots: self.roots(edge), ..edge_plan(&ends, &edge.call) }
     }
 
     /// The folders of the grant that hold data; none where no grant is written.
@@ -113,10 +61,125 @@ impl Graph {
     }
 }
 
-fn caller(node: &Node) -> Caller {
-    let calls = node.profile.budget.calls.as_ref();
+/// What the broker of `sandboxd mcp` is told: a client outside, of which nothing is known, calls what
+/// this profile serves, and nothing else is there. Pure.
+///
+/// # Errors
+/// Where the profile serves nothing, or more than a broker is told.
+pub fn client(profile: &Profile) -> Result<BrokerPlan, Vec<Problem>> {
+    const OUTSIDE: &str = "client";
+    let origin = Origin::named("this profile", "serve");
+    let Some(serve) = profile.serve.as_ref() else {
+        return Err(vec![origin.problem(
+            "it serves nothing, so nothing could be called",
+            "write what may be called: [serve] tools = [\"read_file\"], or --tool read_file; all of them is \"*\"",
+        )]);
+    };
+    let name = |name: &str| {
+        Name::try_from(name)
+            .map_err(|error| vec![origin.problem(error.to_string(), "name it [a-z0-9-]")])
+    };
+    let (client, server) = (name(OUTSIDE)?, name(profile.name())?);
+    let call = Call {
+        reach: serve.reach.clone(),
+        rate: serve.rate.clone(),
+        in_flight: serve.in_flight.clone(),
+        ..Call::default()
+    };
+    let ends = Ends { edge: &server, caller: &client, callee: &server };
+    let plan = BrokerPlan {
+        version: VERSION,
+        id: profile.name().to_owned(),
+        generation: 1,
+        limits: limits(),
+        callers: vec![caller(&client, profile)],
+        callees: vec![callee(&server, profile, &Instances::PerCaller)],
+        edges: vec![edge_plan(&ends, &call)],
+    };
+    checked(plan, profile.name())
+}
+
+fn checked(plan: BrokerPlan, id: &str) -> Result<BrokerPlan, Vec<Problem>> {
+    match broker::wire::encode(&plan) {
+        Ok(_) => Ok(plan),
+        Err(error) => {
+            let origin = Origin::named(id, "call");
+            Err(vec![origin.problem(error.to_string(), "call fewer, or write shorter schemas")])
+        }
+    }
+}
+
+fn limits() -> broker::Limits {
+    broker::Limits {
+        rate: Rate::Per { count: 6000, period: MINUTE, burst: 600 },
+        in_flight: Bound::AtMost(256),
+        hops: u32::try_from(HOPS).unwrap_or(0),
+        strikes: 3,
+        progress: Rate::Per { count: 10, period: Millis(1000), burst: 10 },
+    }
+}
+
+/// Whose edge, and whose it leads to.
+struct Ends<'a> {
+    edge: &'a Name,
+    caller: &'a Name,
+    callee: &'a Name,
+}
+
+fn edge_plan(ends: &Ends<'_>, call: &Call) -> broker::Edge {
+    let limits = Limits::of(call);
+    let asks = call.approval.as_ref().is_some_and(|word| word.value == Approval::Ask);
+    let says = |word: &Option<Written<bool>>| word.as_ref().is_some_and(|word| word.value);
+    let mut asked: Vec<Reverse> = call.reverse.iter().map(|one| one.value).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    let arguments = call.arguments.iter().map(|(tool, schema)| broker::Arguments {
+        tool: tool.clone(),
+        schema: schema.value.to_string(),
+    });
+    broker::Edge {
+        name: ends.edge.clone(),
+        caller: ends.caller.clone(),
+        callee: ends.callee.clone(),
+        reach: reach_plan(&call.reach),
+        arguments: arguments.collect(),
+        rate: limits.rate,
+        in_flight: match limits.in_flight {
+            u64::MAX => Bound::Unlimited,
+            most => Bound::AtMost(most),
+        },
+        queue: Queue { length: 32, wait: Millis(2000) },
+        deadline: Millis(limits.deadline),
+        max_request: Bytes(limits.max_request),
+        max_result: Bytes(limits.max_result),
+        // As long as clients were measured to wait for an answer.
+        approval: if asks {
+            broker::Approval::Ask { expires: Millis(210_000) }
+        } else {
+            broker::Approval::Never
+        },
+        durability: if says(&call.durable) { Durability::Durable } else { Durability::Grouped },
+        reverse: asked
+            .into_iter()
+            .map(|one| match one {
+                Reverse::Elicitation => broker::Reverse::Elicitation,
+                Reverse::Sampling => broker::Reverse::Sampling,
+            })
+            .collect(),
+        roots: Vec::new(),
+        instructions: if says(&call.instructions) {
+            Instructions::Forwarded
+        } else {
+            Instructions::Dropped
+        },
+        repeats: Repeats { most: Bound::AtMost(20), window: MINUTE },
+    }
+}
+
+fn caller(name: &Name, profile: &Profile) -> Caller {
+    let calls = profile.budget.calls.as_ref();
     Caller {
-        name: node.name.clone(),
+        name: name.clone(),
         rate: Rate::Per { count: 600, period: MINUTE, burst: 60 },
         lists: Rate::Per { count: 60, period: MINUTE, burst: 60 },
         connections: 16,
@@ -125,19 +188,19 @@ fn caller(node: &Node) -> Caller {
     }
 }
 
-fn callee(node: &Node) -> Callee {
-    let serve = node.profile.serve.as_ref();
+fn callee(name: &Name, profile: &Profile, instances: &Instances) -> Callee {
+    let serve = profile.serve.as_ref();
     let rate = serve.and_then(|serve| serve.rate.as_ref());
     let in_flight = serve.and_then(|serve| serve.in_flight.as_ref());
     let speaks = serve.and_then(|serve| serve.speaks.as_ref());
     Callee {
-        name: node.name.clone(),
+        name: name.clone(),
         speaks: match speaks.map_or(Speaks::Mcp, |speaks| speaks.value) {
             Speaks::Mcp => broker::Speaks::Mcp,
             Speaks::JsonRpc => broker::Speaks::JsonRpc,
         },
         serves: reach_plan(&serve.map(|serve| serve.reach.clone()).unwrap_or_default()),
-        instances: match node.instances() {
+        instances: match instances {
             Instances::PerCaller => broker::Instances::PerCaller,
             Instances::Serial => broker::Instances::Serial,
             Instances::Attenuate => broker::Instances::Attenuate,

@@ -35,6 +35,7 @@ pub fn main() -> ExitCode {
     };
     let status = match typed.command {
         Command::Run(arguments) => run::run(arguments, since),
+        Command::Mcp(arguments) => run::mcp(arguments, since),
         Command::Check(arguments) => check::check(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Profile(arguments) => profile::profile(arguments.command),

@@ -1,7 +1,7 @@
 //! `sandboxd run`.
 
 use super::output::warn;
-use super::typed::{Grants, Run};
+use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
 use crate::sandbox::{self, Ahead, Around, Finished, Late, Request, RunResult, StartError, Then};
@@ -10,6 +10,7 @@ use rustix::fs::{
     unlinkat,
 };
 use rustix::io::Errno;
+use sandboxd_profiles::Stream;
 use serde_json::json;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,10 +19,34 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
 
+/// Who calls the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// Nobody but sandboxd's caller, as any program.
+    Caller,
+    /// A client, through the broker.
+    Client,
+}
+
 pub(crate) fn run(arguments: Run, since: Instant) -> u8 {
+    told(arguments, Who::Caller, since)
+}
+
+/// `sandboxd mcp`.
+pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
+    let Mcp { mut grants, tools, receipt, quiet } = arguments;
+    grants.profile.get_or_insert_with(|| String::from("builtin:mcp-server"));
+    if !tools.is_empty() {
+        grants.set.push(format!("serve.tools={}", json!(tools)));
+    }
+    let run = Run { grants, receipt, result_fd: None, json: false, quiet };
+    told(run, Who::Client, since)
+}
+
+fn told(arguments: Run, who: Who, since: Instant) -> u8 {
     let name = load::name(&arguments.grants);
     let json = arguments.json;
-    match start(arguments, since) {
+    match start(arguments, who, since) {
         Ok(status) => status,
         Err(error) => not_started(&error, &name, json),
     }
@@ -42,13 +67,26 @@ fn late(grants: &Grants, json: bool) -> Late {
     Box::new(move |error| not_started(error, &name, json))
 }
 
-fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
+fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
     let Run { grants, receipt, result_fd, json, quiet } = arguments;
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_descriptors()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
-    let (profile, invocation) = load::load(&grants)?;
+    let (profile, mut invocation) = load::load(&grants)?;
+    let around = match who {
+        Who::Caller => Around::Caller,
+        Who::Client => {
+            let [client @ .., complained] = invocation.streams;
+            if client.contains(&Stream::Terminal) {
+                return Err(StartError::found("isatty", "standard input or output is a terminal")
+                    .with_remedy("a client starts it: name it as \"command\" in mcp.json, or pipe requests in and answers out"));
+            }
+            invocation.streams = [Stream::Pipe, Stream::Pipe, complained];
+            let plan = sandboxd_profiles::graph::client(&profile)?;
+            Around::Client { plan: Box::new(plan) }
+        }
+    };
     let mut write_receipt =
         receipt.map(|path| move |text: &str| -> Result<(), StartError> { write(&path, text) });
     let request = Request {
@@ -57,7 +95,7 @@ fn start(arguments: Run, since: Instant) -> Result<u8, StartError> {
         since,
         ahead,
         digest: json || result_file.is_some(),
-        around: Around::Caller,
+        around,
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, absent, left } = sandbox::run(request, receipt)?;

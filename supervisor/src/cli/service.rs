@@ -2,7 +2,7 @@
 
 use super::NOT_SET_UP;
 use super::typed::Service;
-use crate::service::terminal;
+use crate::service::{broker, terminal};
 use sandboxd_profiles::Escape;
 
 /// Does the service until its streams end.
@@ -11,9 +11,10 @@ pub(crate) fn service(service: &Service) -> u8 {
         Service::Terminal { escapes } => {
             let escapes: Vec<Escape> =
                 escapes.iter().filter_map(|name| Escape::named(name)).collect();
-            terminal::serve(&escapes)
+            terminal::serve(&escapes).is_ok()
         }
+        Service::Broker { plan } => broker::serve(plan).is_ok(),
     };
     // Whoever reads the streams sees their end, and nobody reads more of it.
-    if served.is_ok() { 0 } else { NOT_SET_UP }
+    if served { 0 } else { NOT_SET_UP }
 }

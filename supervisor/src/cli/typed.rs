@@ -25,6 +25,8 @@ pub struct Sandboxd {
 pub enum Command {
     /// Run a command inside a sandbox.
     Run(Run),
+    /// Run an MCP server inside a sandbox, and let its client call what is named.
+    Mcp(Mcp),
     /// Say whether a profile can be run here, and what is wrong with it where not.
     Check(Check),
     /// Print what a run would do: every mount, rule, limit and system call.
@@ -60,6 +62,11 @@ pub enum Service {
         /// What may pass beside text.
         #[arg(value_parser = Escape::ALL.map(Escape::name))]
         escapes: Vec<String>,
+    },
+    /// Carry calls between a client and a server.
+    Broker {
+        /// What may be carried, as JSON.
+        plan: String,
     },
 }
 
@@ -119,6 +126,32 @@ pub struct Run {
     #[arg(long)]
     pub json: bool,
     /// Say nothing but why a command was not started.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Run an MCP server inside a sandbox, and let its client call what is named.
+///
+/// It takes the place of the server's command in any client's configuration (mcp.json): standard input
+/// and output are the client's. Between the two stands a broker, a process of its own behind every layer:
+/// the client sees and calls the tools, resources and prompts that [serve] of the profile names, and what is not
+/// named is not there; arguments are held against each tool's own schema; a definition that changes is
+/// hidden. Malformed lines never reach the server.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: as of sandboxd run.\n\nIn mcp.json, instead of \"command\": \"npx\", \"args\": [\"some-server\", \"/srv/notes\"]:\n  \"command\": \"sandboxd\",\n  \"args\": [\"mcp\", \"--tool\", \"read_*\", \"-r\", \"/srv/notes\", \"--\", \"some-server\", \"/srv/notes\"]"
+)]
+pub struct Mcp {
+    /// The profile and what is laid over it.
+    #[command(flatten)]
+    pub grants: Grants,
+    /// Let the client call this tool: a name, \"read_*\", or \"*\". Added to [serve].tools.
+    #[arg(long = "tool", value_name = "NAME")]
+    pub tools: Vec<String>,
+    /// Write what was enforced to FILE, before the server starts (JSON).
+    #[arg(long, value_name = "FILE")]
+    pub receipt: Option<PathBuf>,
+    /// Say nothing but why the server was not started.
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -1,8 +1,9 @@
 //! What is carried between the command and its caller: to files, and from and to a terminal.
 
+use super::brokered::Brokered;
 use super::error::StartError;
 use super::relay::Relays;
-use super::signals::{SIGCONT, SIGHUP, SIGWINCH, Told};
+use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Told};
 use super::state::{Event, Limit};
 use super::stdio::Stdio;
 use crate::terminal::console::Console;
@@ -13,6 +14,7 @@ use sandboxd_profiles::{Outside, Profile};
 pub(crate) struct Carried {
     relays: Relays,
     console: Option<Console>,
+    brokered: Option<Brokered>,
 }
 
 impl Carried {
@@ -23,6 +25,7 @@ impl Carried {
     /// Where the caller's terminal cannot be opened, or a descriptor cannot be waited on.
     pub(crate) fn start(
         stdio: &mut Stdio,
+        brokered: Option<Brokered>,
         outside: &Outside,
         run: &Profile,
     ) -> Result<Self, StartError> {
@@ -30,6 +33,7 @@ impl Carried {
         Ok(Self {
             console: Console::prepare(outside.streams, &outside.escapes, run, pipes)?,
             relays: Relays::start(stdio.take_relays(), outside.output)?,
+            brokered,
         })
     }
 
@@ -39,6 +43,7 @@ impl Carried {
     /// Where it should have one and there is none, a terminal refuses its settings, or its filter does
     /// not run.
     pub(crate) fn begin(&mut self, terminal: Option<OwnedFd>) -> Result<(), StartError> {
+        self.brokered.as_mut().map_or(Ok(()), Brokered::started)?;
         self.console.as_mut().map_or(Ok(()), |console| console.begin(terminal))
     }
 
@@ -53,7 +58,13 @@ impl Carried {
     /// # Errors
     /// Where what the command shows can no longer be filtered.
     pub(crate) async fn event(&mut self) -> Result<Event, StartError> {
-        let Self { relays, console } = self;
+        let Self { relays, console, brokered } = self;
+        let over = async {
+            match brokered {
+                Some(brokered) => brokered.over().await,
+                None => std::future::pending().await,
+            }
+        };
         let hung_up = async {
             match console {
                 Some(console) => console.hung_up().await,
@@ -63,6 +74,7 @@ impl Carried {
         tokio::select! {
             () = relays.full() => Ok(Event::Limit(Limit::Output)),
             // As the kernel tells the leader of the session whose terminal it was.
+            () = over => Ok(Event::Stop(SIGTERM)),
             gone = hung_up => gone.map(|()| Event::Stop(SIGHUP)),
         }
     }
@@ -103,9 +115,11 @@ impl Carried {
     /// not be cleaned up.
     pub(crate) async fn finish(&mut self) -> Vec<String> {
         self.relays.drain().await;
-        match &mut self.console {
+        let mut left = match &mut self.console {
             Some(console) => console.finish().await,
             None => Vec::new(),
-        }
+        };
+        left.extend(self.brokered.iter_mut().flat_map(Brokered::finish));
+        left
     }
 }

@@ -4,6 +4,8 @@
 //! `inspect`, then the parts.
 
 mod ahead;
+mod around;
+mod brokered;
 mod carried;
 pub(crate) mod channel;
 mod deadline;
@@ -25,6 +27,7 @@ mod suspend;
 mod watch;
 
 pub use ahead::{Ahead, Late, Then};
+pub use around::Around;
 pub(crate) use deadline::{REMEDY as LATE, doing};
 pub use error::StartError;
 pub use receipt::{Receipt, RunResult, sha256};
@@ -40,16 +43,14 @@ use driver::Driver;
 use inspect::Inspected;
 use receipt::Facts;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use sandboxd_plan::{Enforced, Identity, wire};
+use sandboxd_plan::{Enforced, wire};
 use sandboxd_profiles::host::Privilege;
 use sandboxd_profiles::schema::Isolation;
 use sandboxd_profiles::{
-    HostFacts, IN_A_CONTAINER, Invocation, Lease, Profile, Resolved, Wire, resolve, wanted,
+    HostFacts, IN_A_CONTAINER, Invocation, Lease, Profile, Resolved, resolve, wanted,
 };
-use signals::Signals;
 use state::End;
 use std::time::Instant;
-use stdio::Stdio;
 
 /// Takes the text of the receipt before the command runs; where it fails, the command does not.
 pub type WriteReceipt<'a> = &'a mut dyn FnMut(&str) -> Result<(), StartError>;
@@ -68,33 +69,6 @@ pub struct Request<'a> {
     pub digest: bool,
     /// Whose run it is.
     pub around: Around,
-}
-
-/// Whose the streams are that the command gets, and who may end it.
-pub enum Around {
-    /// Sandboxd's caller, with its own streams and signals.
-    Caller,
-    /// Sandboxd itself, one of whose services this is.
-    Service {
-        /// Its standard input, output and error.
-        streams: [OwnedFd; 3],
-        /// A pipe whose end is the service's end.
-        orders: OwnedFd,
-    },
-}
-
-impl Around {
-    fn is_callers(&self) -> bool {
-        matches!(self, Self::Caller)
-    }
-
-    /// Begins to listen, and makes the command's streams. In the loop that is to wait for both.
-    fn prepare(self, user: Identity, wires: [Wire; 3]) -> Result<(Signals, Stdio), StartError> {
-        match self {
-            Self::Caller => Ok((Signals::listen()?, Stdio::prepare(user, wires)?)),
-            Self::Service { streams, orders } => Ok((Signals::tie(orders)?, Stdio::lent(streams))),
-        }
-    }
 }
 
 /// A run that is over.
@@ -345,8 +319,8 @@ impl Running<'_> {
         let _entered = runtime.enter();
         // A service of ours says nothing to the service manager, whose service we are.
         let manager = if around.is_callers() { ServiceManager::find(plan)? } else { None };
-        let (signals, mut stdio) = around.prepare(plan.command.identity, outside.streams)?;
-        let carried = Carried::start(&mut stdio, outside, profile)?;
+        let (signals, mut stdio, brokered) = around.prepare(self.resolved, profile)?;
+        let carried = Carried::start(&mut stdio, brokered, outside, profile)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         // The command's ends, so that their end is seen.

@@ -81,6 +81,29 @@ impl Stdio {
         Ok(Self { given: [input, output, error], relays, pipes })
     }
 
+    /// What a server gets whose client talks to it through the broker: this socket, and standard error
+    /// as any command.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub(crate) fn served(
+        user: Identity,
+        wires: [Wire; 3],
+        socket: OwnedFd,
+    ) -> Result<Self, StartError> {
+        let failed = |errno| StartError::call("dup", "standard error", errno);
+        let (mut pipes, mut relays) = (Pipes::default(), Vec::new());
+        let [.., complained] = wires;
+        let error = match complained {
+            Wire::Pass => output(2, user, &mut relays),
+            Wire::Carried => shown(user, &mut pipes),
+            Wire::Terminal | Wire::Nothing => null(OFlags::WRONLY),
+        }
+        .map_err(failed)?;
+        let input = rustix::io::fcntl_dupfd_cloexec(&socket, 3).map_err(failed)?;
+        Ok(Self { given: [input, socket, error], relays, pipes })
+    }
+
     /// What a service of ours gets: these, as they are.
     pub(crate) fn lent(given: [OwnedFd; 3]) -> Self {
         Self { given, relays: Vec::new(), pipes: Pipes::default() }

@@ -6,6 +6,7 @@
 //! when the supervisor wants it to, or ends itself. Its profile ships (`profiles/builtin`); what the
 //! operator lets the host lack for the command, namespaces among it, it may lack for the service.
 
+pub(crate) mod broker;
 pub(crate) mod terminal;
 
 use crate::sandbox::{self, Ahead, Around, Finished, Request, StartError, Then};
@@ -42,6 +43,8 @@ pub(crate) struct Service {
     name: &'static str,
     /// Its end is the service's.
     tie: Option<OwnedFd>,
+    /// Its end says that the service is over.
+    over: Option<OwnedFd>,
     news: Receiver<News>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,8 +55,8 @@ enum News {
     Started,
     /// It does not run.
     Refused(StartError),
-    /// It is over; what could not be cleaned up.
-    Ended(Vec<String>),
+    /// It is over; its exit status, and what could not be cleaned up.
+    Ended(u8, Vec<String>),
 }
 
 impl Service {
@@ -64,20 +67,23 @@ impl Service {
     pub(crate) fn begin(wanted: Wanted) -> Result<Self, StartError> {
         let (orders, tie) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
             .map_err(|errno| StartError::call("pipe2", wanted.name, errno))?;
+        let (over, living) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+            .map_err(|errno| StartError::call("pipe2", wanted.name, errno))?;
         let (teller, news) = channel();
         let name = wanted.name;
         let thread = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
                 let told = match serve(wanted, orders, &teller) {
-                    Ok(finished) => News::Ended(finished.left),
+                    Ok(finished) => News::Ended(finished.result.exit_status(), finished.left),
                     Err(error) => News::Refused(error),
                 };
                 // Who has let go of the service hears nothing more of it.
                 teller.send(told).ok();
+                drop(living);
             })
             .map_err(|error| StartError::io("clone3", name, &error))?;
-        Ok(Self { name, tie: Some(tie), news, thread: Some(thread) })
+        Ok(Self { name, tie: Some(tie), over: Some(over), news, thread: Some(thread) })
     }
 
     /// Waits until it runs.
@@ -88,7 +94,7 @@ impl Service {
         let why = match self.news.recv_timeout(START_WITHIN) {
             Ok(News::Started) => return Ok(()),
             Ok(News::Refused(error)) => return Err(self.refused(&error)),
-            Ok(News::Ended(_)) => "it ended before it began",
+            Ok(News::Ended(..)) => "it ended before it began",
             Err(RecvTimeoutError::Timeout) => "it did not start in time",
             Err(RecvTimeoutError::Disconnected) => "its thread panicked",
         };
@@ -103,6 +109,29 @@ impl Service {
         )
     }
 
+    /// What says, by its end, that the service is over; there once.
+    pub(crate) fn over(&mut self) -> Option<OwnedFd> {
+        self.over.take()
+    }
+
+    /// Waits until it has ended by itself, or ends it after this time, and tells what could not be
+    /// cleaned up after it, and that it failed.
+    pub(crate) fn finish(&mut self, within: Duration) -> Vec<String> {
+        let mut left = match self.news.recv_timeout(within) {
+            Ok(News::Ended(0, left)) => left,
+            Ok(News::Ended(status, mut left)) => {
+                left.push(format!("the service {} ended with status {status}", self.name));
+                left
+            }
+            Ok(News::Refused(error)) => {
+                vec![format!("the service {} failed: {}", self.name, error.line())]
+            }
+            Ok(News::Started) | Err(_) => Vec::new(),
+        };
+        left.extend(self.end());
+        left
+    }
+
     /// Ends it, and tells what could not be cleaned up after it.
     pub(crate) fn end(&mut self) -> Vec<String> {
         self.tie = None;
@@ -112,7 +141,7 @@ impl Service {
             .news
             .try_iter()
             .flat_map(|news| match news {
-                News::Ended(left) => left,
+                News::Ended(_, left) => left,
                 News::Started | News::Refused(_) => Vec::new(),
             })
             .collect();

@@ -1,0 +1,88 @@
+//! A run whose caller is a client: between it and the command stands the broker, which is a service. The
+//! supervisor moves none of their bytes.
+
+use super::channel::watched;
+use super::error::StartError;
+use super::state::GRACE;
+use crate::service::broker::NAME;
+use crate::service::{Service, Wanted};
+use rustix::fd::OwnedFd;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandboxd_broker_plan::{BrokerPlan, wire};
+use sandboxd_profiles::Profile;
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+
+/// How long answers may take to reach a client that reads, once the server has ended.
+const DRAIN: Duration = Duration::from_secs(12);
+
+/// The broker of a run.
+pub(crate) struct Brokered {
+    service: Service,
+    over: Option<AsyncFd<OwnedFd>>,
+    /// Once it is over: until when the server may end by itself.
+    until: Option<Instant>,
+    begun: bool,
+}
+
+impl Brokered {
+    /// Begins to start the broker, and gives the server's end of the stream between the two.
+    ///
+    /// # Errors
+    /// Where its streams cannot be made, or the plan is more than a broker is told.
+    pub(crate) fn begin(plan: &BrokerPlan, run: &Profile) -> Result<(Self, OwnedFd), StartError> {
+        let failed = |errno| StartError::call("dup", "the client's streams", errno);
+        let client = |number| {
+            let own = sandboxd_kernel::fds::inherited(number).map_err(failed)?;
+            rustix::io::fcntl_dupfd_cloexec(own, 3).map_err(failed)
+        };
+        let (ours, server) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .map_err(|errno| StartError::call("socketpair", "the server's stream", errno))?;
+        let told = wire::encode(plan)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| StartError::found("encode", "the broker's plan"))?;
+        let mut service = Service::begin(Wanted {
+            name: NAME,
+            arguments: vec![told],
+            run: run.clone(),
+            streams: [client(0)?, client(1)?, ours],
+        })?;
+        let over = service.over().map(watched).transpose()?;
+        Ok((Self { service, over, until: None, begun: false }, server))
+    }
+
+    /// Waits until it runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(crate) fn started(&mut self) -> Result<(), StartError> {
+        self.service.started()?;
+        self.begun = true;
+        Ok(())
+    }
+
+    /// Returns once, when the broker has ended, because the client is gone or is carried for no more, and
+    /// the server has not, which saw the end of its input.
+    pub(crate) async fn over(&mut self) {
+        if let Some(over) = &self.over {
+            // Nothing is ever written to it.
+            drop(over.readable().await);
+            self.over = None;
+            self.until = Some(Instant::now() + GRACE);
+        }
+        match self.until {
+            Some(until) => {
+                tokio::time::sleep_until(until.into()).await;
+                self.until = None;
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets the client read what it was answered, and tells what could not be cleaned up.
+    pub(crate) fn finish(&mut self) -> Vec<String> {
+        if self.begun { self.service.finish(DRAIN) } else { self.service.end() }
+    }
+}
