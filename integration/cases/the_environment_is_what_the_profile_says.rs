@@ -24,6 +24,8 @@ const CALLERS: &[&str] = &[
     "DBUS_SESSION_BUS_ADDRESS",
     "XDG_RUNTIME_DIR",
     "DISPLAY",
+    // Of a service of somebody else's: its manager waits for no word of ours.
+    "SYSTEMD_EXEC_PID",
     "NOTIFY_SOCKET",
     "SUDO_USER",
     "LD_PRELOAD",

@@ -49,8 +49,9 @@ pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
             raw::place(copy.into_raw_fd(), *stream).context("a standard stream")?;
         }
     }
-    for number in &how.ignored {
-        raw::ignore(*number).context("a signal")?;
+    // Whatever nohup(1) or a shell without job control had the harness ignore.
+    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        raw::ignore(number, how.ignored.contains(&number)).context("a signal")?;
     }
     if let Some(most) = how.open_files {
         nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, most, most)?;

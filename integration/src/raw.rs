@@ -85,13 +85,14 @@ pub fn fork(child: impl FnOnce() -> u8) -> nix::Result<Pid> {
     }
 }
 
-/// Ignores a signal, which stays so over execve.
+/// Ignores a signal, or lets it do what it does by itself; either stays so over execve.
 ///
 /// # Errors
 /// The kernel's answer.
-pub fn ignore(signal: i32) -> io::Result<()> {
-    // SAFETY: signal(2) takes no memory, and SIG_IGN is no function of ours.
-    let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+pub fn ignore(signal: i32, ignored: bool) -> io::Result<()> {
+    let how = if ignored { libc::SIG_IGN } else { libc::SIG_DFL };
+    // SAFETY: signal(2) takes no memory, and neither SIG_IGN nor SIG_DFL is a function of ours.
+    let before = unsafe { libc::signal(signal, how) };
     if before == libc::SIG_ERR { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
