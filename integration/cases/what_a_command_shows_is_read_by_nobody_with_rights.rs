@@ -5,6 +5,7 @@
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use sandboxd_integration::below::field;
 use sandboxd_integration::{By, Case, Outside, Terminal};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -23,9 +24,8 @@ fn outside(outside: &Outside) -> Result<()> {
         .terminal(&terminal, &[0, 1, 2]);
     let running = sandbox.start()?;
     terminal.shows("here")?;
-    let supervisor = running.pid().as_raw();
-    let filter = find(supervisor, |command| command.ends_with("service terminal"))?;
-    let command = find(supervisor, |command| command.ends_with(COMMAND))?;
+    let filter = running.process(|command| command.ends_with("service terminal"))?;
+    let command = running.process(|command| command.ends_with(COMMAND))?;
     has_no_right(outside, filter, command)?;
     sees_nothing(filter)?;
 
@@ -37,33 +37,6 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(shown.contains("the terminal's filter ended"), "it is not said why: {shown:?}");
     ensure!(!shown.contains("unfiltered"), "it was shown past the filter: {shown:?}");
     Ok(())
-}
-
-/// The process below the supervisor whose command line this is.
-fn find(supervisor: i32, wanted: impl Fn(&str) -> bool) -> Result<i32> {
-    for entry in fs::read_dir("/proc")? {
-        let Ok(pid) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
-        // Others' processes end while we look.
-        let Ok(words) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };
-        let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        if wanted(words.trim_end()) && is_below(pid, supervisor) {
-            return Ok(pid);
-        }
-    }
-    anyhow::bail!("there is no such process below {supervisor}")
-}
-
-fn is_below(process: i32, ancestor: i32) -> bool {
-    let parent = |pid: &i32| field(*pid, "PPid").ok()?.parse().ok().filter(|pid| *pid > 1);
-    std::iter::successors(Some(process), parent).any(|pid| pid == ancestor)
-}
-
-/// What stands behind a word of `/proc/PID/status`.
-fn field(process: i32, name: &str) -> Result<String> {
-    let path = format!("/proc/{process}/status");
-    let status = fs::read_to_string(&path).context(path)?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    Ok(line.with_context(|| format!("no {name}"))?.trim().to_owned())
 }
 
 fn has_no_right(outside: &Outside, filter: i32, command: i32) -> Result<()> {

@@ -13,6 +13,7 @@
 )]
 
 mod alone;
+pub mod below;
 pub mod case;
 pub mod container;
 pub mod facts;

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ pub struct Sandbox<'a> {
     environment: Vec<(OsString, OsString)>,
     cwd: PathBuf,
     stdin: Option<Vec<u8>>,
+    client: Option<OwnedFd>,
     launch: Launch,
     receipt: Option<PathBuf>,
     program: Option<PathBuf>,
@@ -52,6 +54,7 @@ impl<'a> Sandbox<'a> {
             environment: Vec::new(),
             cwd: PathBuf::from("/"),
             stdin: None,
+            client: None,
             launch: Launch::default(),
             receipt: None,
             program: None,
@@ -222,13 +225,20 @@ impl<'a> Sandbox<'a> {
         self.terminal(terminal, &[0, 1, 2]).launch(folder, Path::new("/bin/bash"), &words)
     }
 
+    /// Somebody at the other end of a pipe that is standard input.
+    pub fn client(mut self, end: OwnedFd) -> Self {
+        self.client = Some(end);
+        self
+    }
+
     fn launch(self, folder: PathBuf, program: &Path, words: &[OsString]) -> Result<Running<'a>> {
-        let how = Launch { result: folder.join("result"), ..self.launch };
-        fs::write(folder.join("stdin"), self.stdin.as_deref().unwrap_or_default())?;
-        let stdin = if self.stdin.is_some() { folder.join("stdin") } else { "/dev/null".into() };
+        let sent = folder.join("stdin");
+        fs::write(&sent, self.stdin.as_deref().unwrap_or_default())?;
+        let sent = self.stdin.map_or_else(|| PathBuf::from("/dev/null"), |_| sent);
+        let stdin = self.client.map_or_else(|| File::open(sent).map(OwnedFd::from), Ok)?;
         let child = Command::new(std::env::current_exe()?)
             .arg("launch")
-            .arg(serde_json::to_string(&how)?)
+            .arg(serde_json::to_string(&Launch { result: folder.join("result"), ..self.launch })?)
             .arg(program)
             .args(words)
             .env_clear()
@@ -237,7 +247,7 @@ impl<'a> Sandbox<'a> {
             .env("TMPDIR", self.outside.dir().join("tmp"))
             .envs(self.environment)
             .current_dir(&self.cwd)
-            .stdin(File::open(stdin)?)
+            .stdin(stdin)
             .stdout(Stdio::from(File::create(folder.join("stdout"))?))
             .stderr(Stdio::from(File::create(folder.join("stderr"))?))
             .spawn()
@@ -245,8 +255,8 @@ impl<'a> Sandbox<'a> {
         if let Some(profile) = &self.profile {
             self.outside.note(&shortened(&String::from_utf8_lossy(profile)));
         }
-        let said: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        self.outside.note(&format!("$ sandboxd {}", shortened(&said.join(" "))));
+        let said = words.join(" ".as_ref());
+        self.outside.note(&format!("$ sandboxd {}", shortened(&said.to_string_lossy())));
         Ok(Running { outside: self.outside, folder, child })
     }
 

@@ -1,0 +1,41 @@
+//! The processes below a run, by their command lines.
+
+use crate::Running;
+use anyhow::{Context as _, Result, bail};
+use std::fs;
+
+impl Running<'_> {
+    /// The process below the supervisor whose command line this is.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn process(&self, wanted: impl Fn(&str) -> bool) -> Result<i32> {
+        let supervisor = self.pid().as_raw();
+        for entry in fs::read_dir("/proc")? {
+            let Ok(pid) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
+            // Others' processes end while we look.
+            let Ok(words) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };
+            let words = String::from_utf8_lossy(&words).replace('\0', " ");
+            if wanted(words.trim_end()) && is_below(pid, supervisor) {
+                return Ok(pid);
+            }
+        }
+        bail!("there is no such process below {supervisor}")
+    }
+}
+
+fn is_below(process: i32, ancestor: i32) -> bool {
+    let parent = |pid: &i32| field(*pid, "PPid").ok()?.parse().ok().filter(|pid| *pid > 1);
+    std::iter::successors(Some(process), parent).any(|pid| pid == ancestor)
+}
+
+/// What stands behind a word of `/proc/PID/status`.
+///
+/// # Errors
+/// Where the process is gone, or the kernel has no such word.
+pub fn field(process: i32, name: &str) -> Result<String> {
+    let path = format!("/proc/{process}/status");
+    let status = fs::read_to_string(&path).context(path)?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(line.with_context(|| format!("no {name}"))?.trim().to_owned())
+}
