@@ -94,7 +94,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__check)
-            opts="-p -r -w -x -e -s -t -h --profile --read --write --execute --bind --env --set --tty --json --help"
+            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --bind --env --set --tty --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -105,6 +105,10 @@ _sandboxd() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --under)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -246,7 +250,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__mcp)
-            opts="-p -r -w -x -e -s -t -q -h --profile --read --write --execute --bind --env --set --tty --tool --receipt --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --bind --env --set --tty --tool --receipt --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -257,6 +261,10 @@ _sandboxd() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --under)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -320,7 +328,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__plan)
-            opts="-p -r -w -x -e -s -t -h --profile --read --write --execute --bind --env --set --tty --json --filter --help"
+            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --bind --env --set --tty --json --filter --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -331,6 +339,10 @@ _sandboxd() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --under)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -492,7 +504,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__run)
-            opts="-p -r -w -x -e -s -t -q -h --profile --read --write --execute --bind --env --set --tty --receipt --result-fd --json --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --bind --env --set --tty --receipt --result-fd --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -503,6 +515,10 @@ _sandboxd() {
                     return 0
                     ;;
                 -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --under)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

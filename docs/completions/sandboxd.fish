@@ -38,6 +38,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "service" -d 'Be a
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "man" -d 'Print the man page, or write all of them into a folder'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
@@ -51,6 +52,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l json -d 'Say e
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s q -l quiet -d 'Say nothing but why a command was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
@@ -63,6 +65,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s t -l tty -d 'G
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s q -l quiet -d 'Say nothing but why the server was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
@@ -73,6 +76,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s t -l tty -d 
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l json -d 'Print the answer as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r

@@ -10,6 +10,7 @@ pub mod builtin;
 pub mod graph;
 pub mod host;
 mod load;
+mod meet;
 mod origin;
 mod overrides;
 mod place;

@@ -3,7 +3,7 @@
 use sandboxd_broker_plan::{Millis, Rate};
 
 /// A limit, or none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Amount {
     /// At most this much; 0 allows nothing.
     Limited(u64),

@@ -18,16 +18,38 @@ pub struct Wanted {
 
 /// Which paths [`resolve`](crate::resolve()) will ask for.
 #[must_use]
-pub fn wanted(profile: &Profile) -> Wanted {
+pub fn wanted(profile: &Profile, under: &[Profile]) -> Wanted {
+    let all = || std::iter::once(profile).chain(under);
+    let looks = Looks {
+        // Without a view nothing is held, but what is there is remembered, and named where it changes.
+        protect: !all().all(|one| {
+            matches!(one.files.protect.as_ref().map(|word| &word.value), Some(Protect::Off(_)))
+        }),
+        throttled: all().any(|one| {
+            let rates = [&one.limits.io_read, &one.limits.io_write].into_iter().flatten();
+            rates.into_iter().any(|rate| rate.value.limit().is_some())
+        }),
+    };
+    let mut wanted = Wanted::default();
+    for one in all() {
+        let more = of_one(one, &looks);
+        wanted.paths.extend(more.paths);
+        wanted.writable.extend(more.writable);
+        wanted.disks.extend(more.disks);
+    }
+    wanted
+}
+
+/// What any of the profiles makes a question about all of them.
+struct Looks {
+    protect: bool,
+    throttled: bool,
+}
+
+fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
     let mut wanted = Wanted::default();
     let files = &profile.files;
     let folders = &profile.folders;
-    // Without a view nothing is held, but what is there is remembered, and named where it changes.
-    let protect = !matches!(files.protect.as_ref().map(|word| &word.value), Some(Protect::Off(_)));
-    let limits = &profile.limits;
-    let throttled = [&limits.io_read, &limits.io_write]
-        .into_iter()
-        .any(|rate| rate.as_ref().is_some_and(|rate| rate.value.limit().is_some()));
     let mut shown: Vec<(HostPath, HostPath)> = Vec::new();
     let grants = files.grants.iter().map(|grant| (&grant.path, &grant.path, grant.access));
     let binds = files.bind.iter().map(|bind| (&bind.from, &bind.to, bind.access));
@@ -36,14 +58,14 @@ pub fn wanted(profile: &Profile) -> Wanted {
             continue;
         };
         // Refused at once, not after a search of the whole host.
-        if protect
+        if looks.protect
             && access == Access::Write
             && !dangers::is_never_granted(&from, access, profile.isolation())
         {
             wanted.writable.insert(from.clone());
         }
         wanted.paths.insert(from.clone());
-        if throttled {
+        if looks.throttled {
             wanted.disks.insert(from.clone());
         }
         shown.push((from, to));

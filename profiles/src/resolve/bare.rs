@@ -146,7 +146,7 @@ impl Deciding<'_> {
             self.lacking("tmp", what);
         }
         let scratch = if size > 0 { vec![tmp.clone(), home.clone()] } else { Vec::new() };
-        let programs = shown.runs_its_own();
+        let programs = shown.programs;
         let made = BTreeSet::from([tmp.clone(), home.clone()]);
         Some(View { ops: Vec::new(), scratch, programs, home, tmp, bare: true, made })
     }

@@ -28,6 +28,16 @@ enum Hold {
     Parent(Mount),
 }
 
+/// A hole.
+#[derive(Debug, Clone)]
+pub(super) struct Punched {
+    /// On the host.
+    pub(super) host: HostPath,
+    /// Inside.
+    pub(super) place: JailPath,
+    pub(super) kind: Kind,
+}
+
 /// Everything that is held.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
@@ -82,22 +92,23 @@ impl Tree {
 
 impl Deciding<'_> {
     /// Every hold the profile asks for.
-    pub(super) fn holds(&mut self, shown: &Shown) -> Holds {
+    pub(super) fn holds(&mut self, shown: &Shown, holes: &[Punched]) -> Holds {
         if self.is_bare() {
             return self.unheld(shown);
         }
         let mut holds = Holds::default();
-        for hole in &self.profile.files.hide {
-            self.hide(hole, shown, &mut holds);
+        for hole in holes {
+            let around = shown.around(&hole.place).filter(|tree| tree.to != hole.place);
+            let Some(tree) = around else { continue };
+            if tree.write {
+                holds.parents(tree, &hole.place);
+            }
+            holds.paths.insert(hole.place.clone(), Hold::Hide(hole.kind));
         }
         for tree in &shown.trees {
             // What is shown inside what is writable must stay where it is.
             if let Some(parent) = shown.parent(tree).filter(|parent| parent.write) {
                 holds.parents(parent, &tree.to);
-            }
-            if holds.hides(&tree.to) {
-                let what = format!("{} lies in what files.hide covers", tree.to);
-                self.refuse(&tree.origin, what, "remove one of the two");
             }
         }
         for tree in shown.trees.iter().filter(|tree| tree.write && tree.kind == Kind::Directory) {
@@ -109,17 +120,30 @@ impl Deciding<'_> {
         holds
     }
 
-    fn hide(&mut self, hole: &Hole, shown: &Shown, holds: &mut Holds) {
+    /// The holes of `files.hide`, in what is shown.
+    pub(super) fn punched(&mut self, shown: &Shown) -> Vec<Punched> {
+        if self.is_bare() {
+            return Vec::new();
+        }
+        let profile = self.profile;
+        let holes: Vec<Punched> =
+            profile.files.hide.iter().filter_map(|hole| self.punch(hole, shown)).collect();
+        for tree in &shown.trees {
+            if holes.iter().any(|hole| tree.to.is_within(&hole.place)) {
+                let what = format!("{} lies in what files.hide covers", tree.to);
+                self.refuse(&tree.origin, what, "remove one of the two");
+            }
+        }
+        holes
+    }
+
+    fn punch(&mut self, hole: &Hole, shown: &Shown) -> Option<Punched> {
         let origin = &hole.path.origin;
-        let Some(path) = self.folder(&hole.path) else {
-            return;
-        };
-        let Some((tree, inside, found)) = self.hole(&path, hole, shown) else {
-            return;
-        };
+        let path = self.folder(&hole.path)?;
+        let (tree, inside, found) = self.hole(&path, hole, shown)?;
         if inside == tree.to {
             self.refuse(origin, format!("{path} is what is granted"), "remove the grant instead");
-            return;
+            return None;
         }
         if found.kind == FileKind::Regular && found.links_count > 1 {
             self.refuse(
@@ -130,13 +154,10 @@ impl Deciding<'_> {
                 ),
                 "copy the file over itself so that it has one name",
             );
-            return;
+            return None;
         }
         let kind = if found.kind == FileKind::Directory { Kind::Directory } else { Kind::File };
-        if tree.write {
-            holds.parents(tree, &inside);
-        }
-        holds.paths.insert(inside, Hold::Hide(kind));
+        Some(Punched { host: tree.host(&inside)?, place: inside, kind })
     }
 
     /// The tree a hole lies in, its place inside, and what is there.

@@ -4,12 +4,14 @@
 //! processes of one sandbox reach each other's sockets without it, and a socket of the host's that
 //! happens to lie in a writable tree is a way out.
 
-use super::trees::{Shown, Tree};
+use super::trees::Tree;
+use super::under::Left;
 use super::view::{View, fixed};
 use super::{Deciding, masks};
+use crate::meet::files::Rights;
 use crate::schema::Mode;
 use landlock::{ABI, Access as _, AccessFs, AccessNet, BitFlags, Scope, make_bitflags};
-use sandboxd_plan::{Ending, JailPath, Kind, Landlock, PathRule};
+use sandboxd_plan::{Ending, JailPath, Kind, Landlock, Layer, Layers, PathRule};
 use std::collections::BTreeMap;
 
 /// `LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON` (kernel 6.15): refusals are logged after the command was
@@ -74,19 +76,26 @@ pub(super) fn fence() -> Option<Landlock> {
 }
 
 impl Deciding<'_> {
-    /// The ruleset of the command. Empty masks where the host has no Landlock and the profile
-    /// waives it.
-    pub(super) fn landlock(&mut self, shown: &Shown, view: &View) -> Landlock {
+    /// The rulesets of the command: one for each profile it is run under, and its own last.
+    pub(super) fn landlock(&mut self, left: &Left, view: &View) -> Option<Layers<Landlock>> {
+        self.landlock_gaps();
+        let mut layers = Vec::new();
+        for granted in &left.granted {
+            let rights = |tree: &Tree| granted.files.at(&tree.from).map(rights);
+            let rules = self.ruleset(left, view, (granted.programs, &rights));
+            layers.push(Layer { of: granted.name.clone(), rules });
+        }
+        let own = |tree: &Tree| left.own.around(&tree.to).map(|tree| rights(tree.rights()));
+        let rules = self.ruleset(left, view, (left.own.programs, &own));
+        layers.push(Layer { of: self.profile.name().to_owned(), rules });
+        Layers::try_from(layers).ok()
+    }
+
+    /// What this host's Landlock lacks.
+    fn landlock_gaps(&mut self) {
         let Some(facts) = self.host.landlock else {
             self.no_landlock();
-            return Landlock {
-                handled_fs: 0,
-                handled_net: 0,
-                scoped: 0,
-                flags: 0,
-                paths: Vec::new(),
-                ports: Vec::new(),
-            };
+            return;
         };
         let own_network = self.mode() == Mode::None;
         self.signals_stay_inside(facts.abi);
@@ -97,6 +106,21 @@ impl Deciding<'_> {
                 self.lacking(key, gap);
             }
         }
+    }
+
+    /// A ruleset. Empty masks where the host has no Landlock and the profile waives it.
+    fn ruleset(&self, left: &Left, view: &View, (programs, allowed): Allowed<'_>) -> Landlock {
+        let Some(facts) = self.host.landlock else {
+            return Landlock {
+                handled_fs: 0,
+                handled_net: 0,
+                scoped: 0,
+                flags: 0,
+                paths: Vec::new(),
+                ports: Vec::new(),
+            };
+        };
+        let own_network = self.mode() == Mode::None;
         let abi = known(facts.abi);
         let handled = AccessFs::from_all(abi);
         let net = if own_network { AccessNet::from_all(abi) } else { BitFlags::EMPTY };
@@ -112,9 +136,9 @@ impl Deciding<'_> {
             let terminals = DEVICE | AccessFs::IoctlDev | AccessFs::ReadDir;
             rules.at("/dev/pts", Kind::Directory, terminals);
         }
-        rules.own(view);
-        for tree in &shown.trees {
-            rules.add(&tree.to, tree.kind, rights(tree));
+        rules.own(view, programs);
+        for tree in &left.shown.trees {
+            rules.add(&tree.to, tree.kind, allowed(tree).unwrap_or(BitFlags::EMPTY));
         }
         Landlock {
             handled_fs: handled.bits(),
@@ -127,15 +151,18 @@ impl Deciding<'_> {
     }
 }
 
-fn rights(tree: &Tree) -> BitFlags<AccessFs> {
+/// Whether private folders hold programs, and what a layer allows in a tree.
+type Allowed<'a> = (bool, &'a dyn Fn(&Tree) -> Option<BitFlags<AccessFs>>);
+
+fn rights(allowed: Rights) -> BitFlags<AccessFs> {
     let mut rights = READ;
-    if tree.write {
+    if allowed.write {
         rights |= WRITE;
     }
-    if tree.execute {
+    if allowed.execute {
         rights |= AccessFs::Execute;
     }
-    if tree.socket {
+    if allowed.socket {
         rights |= AccessFs::ResolveUnix;
     }
     rights
@@ -164,14 +191,14 @@ impl Rules {
     }
 
     /// What the sandbox has of its own.
-    fn own(&mut self, view: &View) {
+    fn own(&mut self, view: &View, programs: bool) {
         for path in ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"] {
             self.at(path, Kind::File, DEVICE);
         }
         self.at("/dev/tty", Kind::File, DEVICE | AccessFs::IoctlDev);
         let shm = fixed("/dev/shm");
         for path in &view.scratch {
-            let programs = view.programs && shm.as_ref() != Some(path);
+            let programs = programs && shm.as_ref() != Some(path);
             let execute = if programs { AccessFs::Execute.into() } else { BitFlags::EMPTY };
             self.add(path, Kind::Directory, WRITE | execute);
         }

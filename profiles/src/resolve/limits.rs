@@ -18,13 +18,13 @@ pub(super) struct Decided {
 }
 
 /// Where a profile is silent. `limits.rs` of the schema says the same to the operator.
-pub(super) const MEMORY: u64 = 512 << 20;
-pub(super) const CPU_MILLI: u64 = 1000;
-const PROCESSES: u64 = 128;
-const OPEN_FILES: u64 = 1024;
-const FILE_SIZE: u64 = 1 << 30;
-const WALL_TIME_MS: u64 = 600_000;
-const OUTPUT: u64 = 64 << 20;
+pub(crate) const MEMORY: u64 = 512 << 20;
+pub(crate) const CPU_MILLI: u64 = 1000;
+pub(crate) const PROCESSES: u64 = 128;
+pub(crate) const OPEN_FILES: u64 = 1024;
+pub(crate) const FILE_SIZE: u64 = 1 << 30;
+pub(crate) const WALL_TIME_MS: u64 = 600_000;
+pub(crate) const OUTPUT: u64 = 64 << 20;
 
 /// `fs.nr_open` of every kernel that was not told otherwise.
 const NR_OPEN: u64 = 1 << 20;

@@ -1,6 +1,7 @@
 //! From a profile and the facts of a host to everything the shim executes.
 //!
-//! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`],
+//! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`], [`under`]
+//! (what of that is left under other profiles),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
 //! [`limits`], [`cgroup`], [`terminal`], [`command`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
@@ -12,16 +13,18 @@ pub(crate) mod dangers;
 mod holds;
 mod identity;
 mod landlock;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod masks;
 mod probes;
 mod syscalls;
 mod terminal;
 mod trees;
-mod view;
+mod under;
+pub(crate) mod view;
 
 use crate::Problem;
 use crate::host::{Gap, HostFacts, Lease, Privilege};
+use crate::meet::words::narrowed;
 use crate::origin::Origin;
 use crate::resolved::{Outside, Resolved, Waived};
 use crate::schema::{Isolation, Mode, Profile};
@@ -29,8 +32,8 @@ use crate::schema::{Isolation, Mode, Profile};
 pub use terminal::Stream;
 
 use sandboxd_plan::{
-    Bounding, Confinement, Ending, Filter, HostPath, Identity, Keyring, Landlock, Layer, Layers,
-    Namespace, Namespaces, Owner, Plan, Root, Session, Text, VERSION, fds,
+    Bounding, Confinement, Ending, HostPath, Identity, Keyring, Landlock, Layer, Layers, Namespace,
+    Namespaces, Owner, Plan, Root, Session, Text, VERSION, fds,
 };
 
 /// What to do where no namespaces are to be had, and what that costs.
@@ -54,39 +57,49 @@ pub struct Invocation {
 /// Everything that is wrong with the profile on this host.
 pub fn resolve(
     profile: &Profile,
+    under: &[Profile],
     host: &HostFacts,
     lease: &Lease,
     invocation: &Invocation,
 ) -> Result<Resolved, Vec<Problem>> {
-    let mut deciding = Deciding { profile, host, lease, problems: Vec::new(), waived: Vec::new() };
+    let (narrowed, problems) = narrowed(profile, under);
+    let mut deciding =
+        Deciding { profile: &narrowed, under, host, lease, problems, waived: Vec::new() };
     deciding.privileges();
     deciding.fileless();
     deciding.calls_are_carried();
+    decide(deciding, invocation)
+}
+
+fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolved, Vec<Problem>> {
+    let (profile, lease) = (deciding.profile, deciding.lease);
     let identity = deciding.identity();
-    let shown = deciding.shown(identity);
+    let left = deciding.left(identity);
+    let shown = &left.shown;
     deciding.own_files_are_safe(&shown.trees);
-    let holds = deciding.holds(&shown);
+    let holds = deciding.holds(shown, &left.holes);
     let terminal = deciding.terminal(invocation.streams);
-    let filter = deciding.filter(&shown);
-    let limits = deciding.limits(identity, &shown);
+    let filters = deciding.filters(&left);
+    let limits = deciding.limits(identity, shown);
     let mut grants = Grants::new(&limits, deciding.enters_network());
     let view = match deciding.profile.isolation() {
-        Isolation::Namespaces => deciding.view(&shown, &holds, identity, &mut grants),
-        Isolation::Landlock => deciding.bare_view(&shown),
+        Isolation::Namespaces => deciding.view(shown, &holds, identity, &mut grants),
+        Isolation::Landlock => deciding.bare_view(shown),
     };
     let Some(view) = view else {
         return Err(deciding.into_problems());
     };
-    let exec = deciding.exec(&shown, &view, invocation, &mut grants);
-    let landlock = deciding.landlock(&shown, &view);
+    let exec = deciding.exec(shown, &view, invocation, &mut grants);
+    let landlock = deciding.landlock(&left, &view);
     let sound = deciding.problems.is_empty();
-    let (Some(filter), Some(exec), Some(ending), true) = (filter, exec, deciding.ending(), sound)
+    let (Some(filters), Some(landlock), Some(exec), Some(ending), true) =
+        (filters, landlock, exec, deciding.ending(), sound)
     else {
         return Err(deciding.into_problems());
     };
-    let probes = deciding.probes(&shown, &landlock, identity);
+    let probes = deciding.probes(shown, &filters.met, identity);
     let private = deciding.private(&view, identity);
-    let absent = deciding.absent(&shown, identity);
+    let absent = deciding.absent(shown, identity);
     let granted = grants.granted();
     let plan = Plan {
         version: VERSION,
@@ -104,7 +117,7 @@ pub fn resolve(
         bounding: deciding.bounding(),
         init: deciding.init_half(identity, &landlock, &ending),
         ending,
-        command: deciding.command_half(identity, landlock, filter),
+        command: Confinement { identity, landlock, syscalls: filters.layers },
         probes,
         exec: exec.plan,
     };
@@ -126,6 +139,8 @@ pub fn resolve(
 /// A decision under way.
 struct Deciding<'a> {
     profile: &'a Profile,
+    /// What it is run under.
+    under: &'a [Profile],
     host: &'a HostFacts,
     lease: &'a Lease,
     problems: Vec<Problem>,
@@ -133,22 +148,18 @@ struct Deciding<'a> {
 }
 
 impl Deciding<'_> {
-    fn command_half(&self, identity: Identity, landlock: Landlock, filter: Filter) -> Confinement {
-        let of = self.profile.name().to_owned();
-        Confinement {
-            identity,
-            landlock: Layers::from(Layer { of: of.clone(), rules: landlock }),
-            syscalls: Layers::from(Layer { of, rules: filter }),
-        }
-    }
-
     /// What PID 1 may: wait, and tell.
-    fn init_half(&self, command: Identity, landlock: &Landlock, ending: &Ending) -> Confinement {
+    fn init_half(
+        &self,
+        command: Identity,
+        landlock: &Layers<Landlock>,
+        ending: &Ending,
+    ) -> Confinement {
         Confinement {
             identity: self.init(command),
             landlock: Layers::from(Layer {
                 of: "init".into(),
-                rules: landlock::nothing(landlock, ending),
+                rules: landlock::nothing(&landlock.last().rules, ending),
             }),
             syscalls: Layers::from(Layer { of: "init".into(), rules: crate::syscalls::init() }),
         }
@@ -272,7 +283,8 @@ impl Deciding<'_> {
 
     /// A profile that its own sandbox could rewrite binds nobody the next time.
     fn own_files_are_safe(&mut self, trees: &[trees::Tree]) {
-        for (file, folder) in &self.profile.documents {
+        let under = self.under.iter().flat_map(|profile| &profile.documents);
+        for (file, folder) in self.profile.documents.iter().chain(under) {
             let name = file.rsplit('/').next().unwrap_or(file);
             let own = folder.join(name).ok();
             let holds = |tree: &&trees::Tree| {

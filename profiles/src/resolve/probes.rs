@@ -7,8 +7,8 @@ use super::Deciding;
 use super::trees::Shown;
 use super::view::{CANARY, fixed};
 use crate::schema::Mode;
-use crate::syscalls::{Verdict, number, verdict};
-use sandboxd_plan::{Identity, Landlock, Probe};
+use crate::syscalls::{Verdict, number};
+use sandboxd_plan::{Identity, Probe};
 
 // errno(3), of x86_64.
 const EPERM: i32 = 1;
@@ -32,14 +32,14 @@ impl Deciding<'_> {
     pub(super) fn probes(
         &self,
         shown: &Shown,
-        landlock: &Landlock,
+        calls: &[Verdict],
         identity: Identity,
     ) -> Vec<Probe> {
         let mut probes = Vec::new();
         if self.is_bare() {
             self.bare_probes(&mut probes);
         } else if let Some(path) = fixed(CANARY) {
-            if landlock.handled_fs != 0 {
+            if self.host.landlock.is_some() {
                 probes.push(Probe::Open { path: path.clone(), errno: EACCES });
             }
             probes.push(Probe::OpenWrite { path, errno: EROFS });
@@ -51,18 +51,15 @@ impl Deciding<'_> {
         }) {
             probes.push(Probe::Open { path, errno: ENOENT });
         }
-        let wishes = self.wishes(shown);
+        let refused = |call: u32| match usize::try_from(call).ok().and_then(|at| calls.get(at)) {
+            Some(Verdict::Errno(errno)) => Some(*errno),
+            Some(Verdict::Allow | Verdict::Conditional(_) | Verdict::Kill) | None => None,
+        };
         for number in TRIED.iter().filter_map(|name| number(name)) {
-            if let Ok(Verdict::Errno(errno)) = verdict(&wishes.rules(), number) {
-                probes.push(Probe::Syscall { number, errno });
-            }
+            let probe = refused(number).map(|errno| Probe::Syscall { number, errno });
+            probes.extend(probe);
         }
-        let refused =
-            |name, otherwise| match number(name).map(|call| verdict(&wishes.rules(), call)) {
-                Some(Ok(Verdict::Errno(errno))) => errno,
-                Some(Ok(Verdict::Allow | Verdict::Conditional(_) | Verdict::Kill) | Err(_))
-                | None => otherwise,
-            };
+        let refused = |name, otherwise| number(name).and_then(refused).unwrap_or(otherwise);
         // A base without sockets has none of any family.
         let errno = refused("socket", EAFNOSUPPORT);
         probes.push(Probe::Socket { family: AF_PACKET, kind: SOCK_RAW, protocol: 0, errno });

@@ -4,8 +4,7 @@ use super::Deciding;
 use super::trees::Shown;
 use crate::origin::Written;
 use crate::schema::Mode;
-use crate::syscalls::{Rules, Sharing, Sockets, compile};
-use sandboxd_plan::Filter;
+use crate::syscalls::{Rules, Sharing, Sockets, Verdict, verdicts};
 
 /// What a profile wants of the filter, owned.
 pub(super) struct Wishes {
@@ -49,13 +48,18 @@ impl Deciding<'_> {
         }
     }
 
-    /// The filter; nothing where a name is not known, which is a problem then.
-    pub(super) fn filter(&mut self, shown: &Shown) -> Option<Filter> {
-        let wishes = self.wishes(shown);
-        let wrong = match compile(&wishes.rules()) {
-            Ok(filter) => return Some(filter),
-            Err(wrong) => wrong,
-        };
+    /// What becomes of every call; nothing where a name is not known, which is a problem then.
+    pub(super) fn verdicts(&mut self, shown: &Shown) -> Option<Vec<Verdict>> {
+        match verdicts(&self.wishes(shown).rules()) {
+            Ok(verdicts) => Some(verdicts),
+            Err(wrong) => {
+                self.filter_is_wrong(wrong);
+                None
+            }
+        }
+    }
+
+    pub(super) fn filter_is_wrong(&mut self, wrong: Vec<String>) {
         let syscalls = &self.profile.syscalls;
         let written = || syscalls.allow.iter().chain(&syscalls.deny).chain(&syscalls.base);
         for what in wrong {
@@ -68,6 +72,5 @@ impl Deciding<'_> {
                 origin.unwrap_or_else(|| crate::origin::Origin::named("this profile", "syscalls"));
             self.refuse(&origin, what, "correct or remove the entry");
         }
-        None
     }
 }

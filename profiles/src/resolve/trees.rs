@@ -49,12 +49,16 @@ impl Tree {
 }
 
 /// What is shown.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Shown {
     /// By place inside, and so parents first.
     pub(super) trees: Vec<Tree>,
     /// Links of the system on the way to them.
     pub(super) links: BTreeMap<JailPath, String>,
+    /// Whether the command may execute what it writes. Where it may, `noexec` on its own temporary
+    /// folders would keep nothing out, and would break what runs from there: documentation tests of
+    /// cargo, `go test`, `npx`, programs in `~/.local/bin`.
+    pub(super) programs: bool,
 }
 
 impl Shown {
@@ -88,13 +92,6 @@ impl Shown {
                 self.trees.push(tree);
             }
         }
-    }
-
-    /// Whether the command may execute what it writes. Where it may, `noexec` on its own temporary
-    /// folders would keep nothing out, and would break what runs from there: documentation tests of
-    /// cargo, `go test`, `npx`, programs in `~/.local/bin`.
-    pub(super) fn runs_its_own(&self) -> bool {
-        self.trees.iter().any(|tree| tree.write && tree.execute)
     }
 
     /// Whether any tree covers this path.
@@ -141,6 +138,7 @@ impl Deciding<'_> {
         shown.trees.sort_by(|one, other| one.to.cmp(&other.to));
         self.top_links(&mut shown);
         shown.prune(|tree| self.idmap(tree, identity).is_some());
+        shown.programs = shown.trees.iter().any(|tree| tree.write && tree.execute);
         shown
     }
 

@@ -32,7 +32,7 @@ pub(super) struct View {
 /// everything, so that a refusal comes from the layers.
 pub(super) const CANARY: &str = "/.sandboxd";
 /// Bytes of `/tmp`, and of the home directory, where a profile is silent.
-pub(super) const TMP: u64 = 64 << 20;
+pub(crate) const TMP: u64 = 64 << 20;
 
 const PRIVATE: Mount = Mount { read_only: false, no_exec: true, no_dev: true };
 const PRIVATE_PROGRAMS: Mount = Mount { no_exec: false, ..PRIVATE };
@@ -77,7 +77,7 @@ impl Deciding<'_> {
         let mut view = View {
             ops: Vec::new(),
             scratch: Vec::new(),
-            programs: shown.runs_its_own(),
+            programs: shown.programs,
             home,
             tmp,
             bare: false,

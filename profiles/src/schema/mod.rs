@@ -100,6 +100,13 @@ impl Profile {
         self.isolation.as_ref().map_or(Isolation::Namespaces, |written| written.value)
     }
 
+    /// What messages and receipts call it: its name, or the file it was read from.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        let file = self.documents.last().map(|(file, _)| file.as_str());
+        self.name.as_ref().map_or(file.unwrap_or("sandbox"), |name| &name.value)
+    }
+
     /// Its name, or the one of a profile that has none.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -84,6 +84,21 @@ impl Require {
         self.0.extend(over.0);
     }
 
+    /// What another profile does not waive too is required.
+    pub(crate) fn keep_what_also(&mut self, other: &Self) {
+        let keys = KEYS.iter().flat_map(|key| {
+            let parts = parts(key.name).iter().map(move |part| format!("{}.{part}", key.name));
+            std::iter::once(key.name.to_owned()).chain(parts)
+        });
+        for key in keys {
+            if let Some(must) = self.0.get_mut(&key)
+                && other.waives(&key).is_none()
+            {
+                must.value = Must::Always;
+            }
+        }
+    }
+
     /// The key that lets the host lack this, where one does: its own, or that of the whole.
     pub(crate) fn waives(&self, key: &str) -> Option<String> {
         let whole = key.split('.').next().unwrap_or(key);

@@ -98,10 +98,18 @@ pub struct Explanation {
 /// # Errors
 /// Every problem with the rules, each with what to do about it.
 pub fn compile(rules: &Rules<'_>) -> Result<Filter, Vec<String>> {
+    filter(&verdicts(rules)?).map_err(|problem| vec![problem])
+}
+
+/// What every call comes to under these rules, each at the index of its number.
+pub(crate) fn verdicts(rules: &Rules<'_>) -> Result<Vec<Verdict>, Vec<String>> {
     let cells = compose::compose(rules)?;
-    let verdicts: Vec<Verdict> =
-        (0..).zip(&cells).map(|(number, cell)| compose::verdict(number, cell, rules)).collect();
-    emit::emit(&verdicts, &Verdict::Errno(i32::from(ENOSYS))).map_err(|problem| vec![problem])
+    Ok((0..).zip(&cells).map(|(number, cell)| compose::verdict(number, cell, rules)).collect())
+}
+
+/// The filter for verdicts.
+pub(crate) fn filter(verdicts: &[Verdict]) -> Result<Filter, String> {
+    emit::emit(verdicts, &Verdict::Errno(i32::from(ENOSYS)))
 }
 
 /// The filter for PID 1, our own stub. What it does not list kills: no answer would be right, since

@@ -152,7 +152,7 @@ pub(crate) fn container(uid: u32, abi: u32) -> HostFacts {
 
 /// The facts of `host`, with everything looked at that the profile wants.
 pub(crate) fn looked_at(profile: &Profile, mut host: HostFacts) -> HostFacts {
-    for at in wanted(profile).paths {
+    for at in wanted(profile, &[]).paths {
         let fact = usual(&at);
         host.paths.entry(at).or_insert(fact);
     }
@@ -189,7 +189,13 @@ pub(crate) fn with(
     let host = looked_at(&profile, host);
     let env = [("LANG", "C.UTF-8"), ("SECRET_TOKEN", "hunter2")]
         .map(|(name, value)| (Text::try_from(name).unwrap(), Text::try_from(value).unwrap()));
-    resolve(&profile, &host, &lease(), &Invocation { env: env.into(), ..Invocation::default() })
+    resolve(
+        &profile,
+        &[],
+        &host,
+        &lease(),
+        &Invocation { env: env.into(), ..Invocation::default() },
+    )
 }
 
 /// The ruleset of the profile's own, which is put on last.

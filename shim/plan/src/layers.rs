@@ -28,6 +28,15 @@ impl<T> Layers<T> {
     pub fn iter(&self) -> core::slice::Iter<'_, Layer<T>> {
         self.0.iter()
     }
+
+    /// The one that is put on last: the own profile's.
+    #[must_use]
+    pub fn last(&self) -> &Layer<T> {
+        match self.0.as_slice() {
+            [.., last] => last,
+            [] => unreachable!("there is at least one"),
+        }
+    }
 }
 
 impl<'a, T> IntoIterator for &'a Layers<T> {

@@ -1,5 +1,6 @@
 //! `sandboxd check`.
 
+use super::load::Loaded;
 use super::output::{say, say_json, warn};
 use super::typed::Check;
 use super::{NOT_SET_UP, load};
@@ -10,8 +11,8 @@ use serde_json::json;
 pub(crate) fn check(arguments: &Check) -> u8 {
     let name = load::name(&arguments.grants);
     let checked = load::load(&arguments.grants)
-        .and_then(|(profile, invocation)| {
-            sandbox::prepare(&profile, &invocation, privilege::find())
+        .and_then(|Loaded { profile, under, invocation }| {
+            sandbox::prepare(&profile, &under, &invocation, privilege::find())
         })
         .and_then(|prepared| {
             let waived = prepared.resolved.waived.clone();

@@ -221,6 +221,7 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
     });
     let request = sandbox::Request {
         profile: &profile,
+        under: &[],
         invocation: &invocation,
         since,
         ahead: sandbox::Ahead::begin(since, sandbox::Then::Rest, late)?,

@@ -11,16 +11,28 @@ use std::os::unix::ffi::OsStringExt;
 /// to read.
 const DEFAULT: &str = "builtin:untrusted";
 
-/// The profile with the command line laid over it, and what belongs to this invocation.
-pub(crate) fn load(grants: &Grants) -> Result<(Profile, Invocation), StartError> {
+/// What was typed, read.
+pub(crate) struct Loaded {
+    /// The profile with the command line laid over it.
+    pub(crate) profile: Profile,
+    /// What it is run under, the outermost first.
+    pub(crate) under: Vec<Profile>,
+    /// What belongs to this invocation.
+    pub(crate) invocation: Invocation,
+}
+
+pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
     let (cwd, home) = host::folders();
     let named = grants.profile.is_some();
     let name = grants.profile.clone().unwrap_or_else(|| DEFAULT.to_owned());
-    let document = profile_file::read(&name).map_err(|problem| vec![problem])?;
-    let mut read = |path: &sandboxd_plan::HostPath| {
-        profile_file::read(path.as_str()).map_err(|problem| problem.what)
-    };
-    let mut profile = sandboxd_profiles::load(document, &mut read)?;
+    let mut profile = profile(&name)?;
+    let folders = Overrides { cwd: cwd.clone(), home: home.clone(), ..Overrides::default() };
+    let mut under = Vec::new();
+    for name in &grants.under {
+        let mut outer = self::profile(name)?;
+        outer.apply(&folders)?;
+        under.push(outer);
+    }
     let mut set = grants.set.clone();
     if grants.tty {
         set.push(String::from("command.tty=\"always\""));
@@ -40,7 +52,17 @@ pub(crate) fn load(grants: &Grants) -> Result<(Profile, Invocation), StartError>
         overrides.read.push(String::from("."));
     }
     profile.apply(&overrides)?;
-    Ok((profile, Invocation { env: environment(), streams: stdio::callers() }))
+    let invocation = Invocation { env: environment(), streams: stdio::callers() };
+    Ok(Loaded { profile, under, invocation })
+}
+
+/// A profile and all it extends.
+fn profile(name: &str) -> Result<Profile, StartError> {
+    let document = profile_file::read(name).map_err(|problem| vec![problem])?;
+    let mut read = |path: &sandboxd_plan::HostPath| {
+        profile_file::read(path.as_str()).map_err(|problem| problem.what)
+    };
+    Ok(sandboxd_profiles::load(document, &mut read)?)
 }
 
 /// The name a run goes by before its profile is known.

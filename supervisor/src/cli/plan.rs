@@ -1,5 +1,6 @@
 //! `sandboxd plan`.
 
+use super::load::Loaded;
 use super::output::{say, say_json, warn};
 use super::typed::Plan;
 use super::{NOT_SET_UP, load};
@@ -33,8 +34,8 @@ pub(crate) fn plan(arguments: &Plan) -> u8 {
 }
 
 fn resolve(arguments: &Plan) -> Result<Resolved, StartError> {
-    let (profile, invocation) = load::load(&arguments.grants)?;
-    let prepared = sandbox::prepare(&profile, &invocation, privilege::find())?;
+    let Loaded { profile, under, invocation } = load::load(&arguments.grants)?;
+    let prepared = sandbox::prepare(&profile, &under, &invocation, privilege::find())?;
     let resolved = prepared.resolved.clone();
     prepared.release()?;
     Ok(resolved)

@@ -1,5 +1,6 @@
 //! `sandboxd run`.
 
+use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, load};
@@ -73,7 +74,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_descriptors()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
-    let (profile, mut invocation) = load::load(&grants)?;
+    let Loaded { profile, under, mut invocation } = load::load(&grants)?;
     let around = match who {
         Who::Caller => Around::Caller,
         Who::Client => {
@@ -91,6 +92,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
         receipt.map(|path| move |text: &str| -> Result<(), StartError> { write(&path, text) });
     let request = Request {
         profile: &profile,
+        under: &under,
         invocation: &invocation,
         since,
         ahead,

@@ -77,6 +77,11 @@ pub struct Grants {
     /// where neither -r nor -w names another.
     #[arg(short, long, value_name = "PROFILE")]
     pub profile: Option<String>,
+    /// Run it under another profile, which nothing here goes beyond: what is allowed is what both allow.
+    /// May be given several times, the outermost first. The command, the user and the environment are
+    /// not that profile's.
+    #[arg(long, value_name = "PROFILE")]
+    pub under: Vec<String>,
     /// Let the command read PATH and what lies below it.
     #[arg(short, long, value_name = "PATH")]
     pub read: Vec<String>,
@@ -110,7 +115,7 @@ pub struct Grants {
 /// stops the run. Standard input, output and error are the command's. It ends when sandboxd ends.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: the command's own; 128+n where signal n ended it; 124 where its wall time was used\nup; 125 where the sandbox could not be set up; 126 where the command could not be executed; 127\nwhere it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'            nothing but this folder, and that only to read\n  sandboxd run -p builtin:coding-agent -- bash     a shell that may edit this folder\n  sandboxd run -p agent.toml --receipt r.json      the profile's own command, and what was enforced"
+    after_help = "Exit status: the command's own; 128+n where signal n ended it; 124 where its wall time was used\nup; 125 where the sandbox could not be set up; 126 where the command could not be executed; 127\nwhere it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'            nothing but this folder, and that only to read\n  sandboxd run -p builtin:coding-agent -- bash     a shell that may edit this folder\n  sandboxd run -p agent.toml --receipt r.json      the profile's own command, and what was enforced\n  sandboxd run -p agent.toml --under site.toml     the same, within what the site allows"
 )]
 pub struct Run {
     /// The profile and what is laid over it.

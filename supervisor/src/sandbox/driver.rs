@@ -383,3 +383,12 @@ impl<'a> Driver<'a> {
             .map_err(failed)
     }
 }
+
+/// What drives it: one thread.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| StartError::io("epoll_create", "the run loop", &error))
+}

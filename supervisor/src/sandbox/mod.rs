@@ -39,7 +39,7 @@ use crate::systemd::notify::ServiceManager;
 use ahead::Made;
 use carried::Carried;
 use deadline::START_WITHIN;
-use driver::Driver;
+use driver::{Driver, runtime};
 use inspect::Inspected;
 use receipt::Facts;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -59,6 +59,8 @@ pub type WriteReceipt<'a> = &'a mut dyn FnMut(&str) -> Result<(), StartError>;
 pub struct Request<'a> {
     /// The profile, with the command line laid over it.
     pub profile: &'a Profile,
+    /// What it is run under, the outermost first.
+    pub under: &'a [Profile],
     /// What belongs to this invocation.
     pub invocation: &'a Invocation,
     /// When `sandboxd` was called.
@@ -99,16 +101,17 @@ pub struct Prepared {
 /// Where the host cannot be looked at, no uid is free, or the profile has problems.
 pub fn prepare(
     profile: &Profile,
+    under: &[Profile],
     invocation: &Invocation,
     privilege: Privilege,
 ) -> Result<Prepared, StartError> {
     check_descriptors()?;
     let (tree, held) = place(profile, &privilege)?;
     doing("looking at the host");
-    let mut host = host::probe(&wanted(profile), tree.facts(), privilege);
+    let mut host = host::probe(&wanted(profile, under), tree.facts(), privilege);
     host.cgroup_gaps = tree.gaps();
     let lease = lease(profile, held.as_ref())?;
-    match resolve(profile, &host, &lease, invocation) {
+    match resolve(profile, under, &host, &lease, invocation) {
         Ok(resolved) => Ok(Prepared { resolved, host, tree, held }),
         Err(problems) => {
             give_back(held)?;
@@ -194,7 +197,7 @@ pub fn run(
     doing("trying what may be done here");
     let privilege = request.ahead.privilege()?;
     let Prepared { resolved, host, tree, held } =
-        prepare(request.profile, request.invocation, privilege)?;
+        prepare(request.profile, request.under, request.invocation, privilege)?;
     doing("making the cgroup");
     let group = match &resolved.outside.cgroup {
         Some(limits) => match Group::create(&tree, &resolved.plan.id, limits) {
@@ -301,7 +304,7 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
-        let Request { profile, since, ahead, digest, around, .. } = self.request;
+        let Request { profile, under, since, ahead, digest, around, .. } = self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
         let encoded =
@@ -333,6 +336,7 @@ impl Running<'_> {
                 resolved: self.resolved,
                 host: self.host,
                 profile: &profile.to_toml(),
+                under,
                 plan: &encoded,
                 enforced,
                 inspected,
@@ -361,12 +365,4 @@ impl Running<'_> {
         }
         end
     }
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| StartError::io("epoll_create", "the run loop", &error))
 }

@@ -7,7 +7,7 @@ use super::state::{End, Limit};
 use crate::cgroup::{Pressures, Usage};
 use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
 use sandboxd_profiles::resolved::{Absent, Waived};
-use sandboxd_profiles::{HostFacts, Resolved};
+use sandboxd_profiles::{HostFacts, Profile, Resolved};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub struct Receipt {
     pub absent: Vec<Absent>,
     /// SHA-256 of the effective profile as `sandboxd profile show` prints it.
     pub profile_sha256: String,
+    /// The profiles it was run under, the outermost first.
+    pub under: Vec<Under>,
     /// SHA-256 of the plan the shim read.
     pub plan_sha256: String,
     /// Each probe of the self-test, and the errno it met.
@@ -61,6 +63,21 @@ pub struct Layer {
     pub state: &'static str,
 }
 
+/// A profile that a run was narrowed by.
+#[derive(Debug, Clone, Serialize)]
+pub struct Under {
+    /// Its name, or its file.
+    pub name: String,
+    /// SHA-256 of it, as `profile_sha256`.
+    pub sha256: String,
+}
+
+impl Under {
+    fn new(profile: &Profile) -> Self {
+        Self { name: profile.label().to_owned(), sha256: sha256(profile.to_toml().as_bytes()) }
+    }
+}
+
 /// Layers of one kind, by the names of the profiles they come from.
 #[derive(Debug, Clone, Serialize)]
 pub struct Stacked {
@@ -75,6 +92,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) resolved: &'a Resolved,
     pub(crate) host: &'a HostFacts,
     pub(crate) profile: &'a str,
+    pub(crate) under: &'a [Profile],
     pub(crate) plan: &'a [u8],
     pub(crate) enforced: &'a Enforced,
     pub(crate) inspected: &'a Inspected,
@@ -100,6 +118,7 @@ impl Receipt {
             waived: facts.resolved.waived.clone(),
             absent: facts.resolved.absent.clone(),
             profile_sha256: sha256(facts.profile.as_bytes()),
+            under: facts.under.iter().map(Under::new).collect(),
             plan_sha256: sha256(facts.plan),
             probes: facts.enforced.clone(),
             uid: command.identity.uid,

@@ -168,6 +168,7 @@ fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finis
     let invocation = Invocation { env: Vec::new(), streams: [Stream::Pipe; 3] };
     let request = Request {
         profile: &profile,
+        under: &[],
         invocation: &invocation,
         since,
         ahead,
