@@ -30,6 +30,8 @@ pub(crate) struct Launch {
     pub(crate) streams: Vec<i32>,
     /// Signals that are ignored.
     pub(crate) ignored: Vec<i32>,
+    /// Variables that hold the number of the process that is `sandboxd`.
+    pub(crate) own_number: Vec<String>,
     /// Whether it is as inside a container.
     pub(crate) container: Option<Container>,
 }
@@ -71,5 +73,8 @@ pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
         // Until whoever decides has taken a copy of the listener, which closes with the execve below.
         nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP)?;
     }
-    Err(Command::new(program).args(arguments).exec()).context("execute sandboxd")
+    // The number stays with the execve.
+    let own = std::process::id().to_string();
+    let numbers = how.own_number.iter().map(|name| (name, &own));
+    Err(Command::new(program).args(arguments).envs(numbers).exec()).context("execute sandboxd")
 }

@@ -107,6 +107,12 @@ impl<'a> Sandbox<'a> {
         self
     }
 
+    /// A variable that holds the number of the process that is `sandboxd`, as systemd has it.
+    pub fn own_number(mut self, name: &str) -> Self {
+        self.launch.own_number.push(name.to_owned());
+        self
+    }
+
     /// The caller's working directory; `/` where not said.
     pub fn cwd(mut self, path: &Path) -> Self {
         path.clone_into(&mut self.cwd);

@@ -6,6 +6,7 @@ use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
 use crate::sandbox::{self, Ahead, Around, Finished, Late, Request, RunResult, StartError, Then};
+use crate::systemd::sockets;
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, linkat, openat, openat2, renameat, statat,
     unlinkat,
@@ -73,6 +74,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_descriptors()?;
+    sockets::none()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
     let Loaded { profile, under, mut invocation } = load::load(&grants)?;
     let around = match who {

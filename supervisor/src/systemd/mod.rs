@@ -1,11 +1,12 @@
 //! What this process and the service manager have to do with each other, systemd(1).
 //!
-//! Read in this order: [`notify`] (what it is told of a run), [`scope`] (a cgroup of one's own, asked for),
-//! [`bus`] (how it is asked).
+//! Read in this order: [`notify`] (what it is told of a run), [`sockets`] (what it may pass on),
+//! [`scope`] (a cgroup of one's own, asked for), [`bus`] (how it is asked).
 
 mod bus;
 pub(crate) mod notify;
 pub mod scope;
+pub(crate) mod sockets;
 
 /// Whether systemd manages this machine, as sd_booted(3) finds it.
 #[must_use]
