@@ -34,7 +34,7 @@ pub use place::{Base, Folders, Place};
 pub use problem::Problem;
 pub use quantity::Amount;
 pub use resolve::{IN_A_CONTAINER, Invocation, Stream, resolve};
-pub use resolved::{Escape, Outside, Resolved, Wire};
+pub use resolved::{Escape, Hangup, Outside, Resolved, Wire};
 pub use schema::Profile;
 pub use schema::json::schema;
 pub use source::{Document, MOST_BYTES, MOST_VALUES};

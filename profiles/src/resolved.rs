@@ -41,6 +41,8 @@ pub struct Outside {
     pub streams: [Wire; 3],
     /// What the command may make the caller's terminal do, beyond showing text.
     pub escapes: Vec<Escape>,
+    /// What SIGHUP to the supervisor means.
+    pub hangup: Hangup,
     /// User namespaces to make for idmapped mounts; they are granted after the `tasks` files, in
     /// this order.
     pub idmaps: Vec<Idmap>,
@@ -65,6 +67,16 @@ pub enum Wire {
     Carried,
     /// `/dev/null`.
     Nothing,
+}
+
+/// What SIGHUP to the supervisor means. A terminal that is gone ends the command either way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hangup {
+    /// The command is to end.
+    Stop,
+    /// The command is told, and makes of it what it likes: reads its configuration again, as a rule.
+    Forward,
 }
 
 /// Something that bytes of the command's make the caller's terminal do.

@@ -26,7 +26,7 @@ use crate::Problem;
 use crate::host::{Gap, HostFacts, Lease, Privilege};
 use crate::meet::words::narrowed;
 use crate::origin::Origin;
-use crate::resolved::{Outside, Resolved, Waived};
+use crate::resolved::{Hangup, Outside, Resolved, Waived};
 use crate::schema::{Isolation, Mode, Profile};
 
 pub use terminal::Stream;
@@ -128,6 +128,7 @@ fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolve
         output: limits.output,
         streams: terminal.streams,
         escapes: deciding.escapes(),
+        hangup: profile.command.hangup.as_ref().map_or(Hangup::Stop, |written| written.value),
         idmaps: grants.idmaps,
         pinned: exec.pinned,
         watched: holds.watched,

@@ -4,7 +4,7 @@ use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::place::{Place, Relative};
 use crate::reader::{Node, Reader};
-use crate::resolved::Escape;
+use crate::resolved::{Escape, Hangup};
 use sandboxd_plan::Text;
 
 /// The keys of `[command]`.
@@ -36,6 +36,12 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "what it may make your terminal do: links, title, clipboard, reports; default: nothing",
         shape: Shape::Texts,
     },
+    Key {
+        name: "hangup",
+        doc: "what SIGHUP to sandboxd means: stop (the command is to end, the default), or forward (it is \
+              told, as `systemctl reload` has it)",
+        shape: Shape::Words(&["stop", "forward"]),
+    },
 ];
 
 /// The words of `escapes`.
@@ -63,6 +69,8 @@ pub struct Command {
     pub tty: Option<Written<Tty>>,
     /// What it may make the caller's terminal do.
     pub escapes: Vec<Written<Escape>>,
+    /// What SIGHUP means.
+    pub hangup: Option<Written<Hangup>>,
 }
 
 /// When a command has a terminal of its own.
@@ -96,6 +104,7 @@ impl Command {
         replace(&mut self.reason, over.reason);
         replace(&mut self.tty, over.tty);
         self.escapes.extend(over.escapes);
+        replace(&mut self.hangup, over.hangup);
     }
 }
 
@@ -113,6 +122,10 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Command {
             "tty" => {
                 let words = [("auto", Tty::Auto), ("never", Tty::Never), ("always", Tty::Always)];
                 command.tty = reader.word(node, &words);
+            }
+            "hangup" => {
+                let words = [("stop", Hangup::Stop), ("forward", Hangup::Forward)];
+                command.hangup = reader.word(node, &words);
             }
             "escapes" => {
                 command.escapes = reader.list(node, |reader, item| reader.word(item, ESCAPES));

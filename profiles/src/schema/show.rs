@@ -7,6 +7,7 @@ use super::command::ESCAPES;
 use super::{Access, Mode, Must, Profile, Protect, Tty, User};
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
+use crate::resolved::Hangup;
 use toml::Value;
 
 impl Profile {
@@ -63,6 +64,10 @@ impl Profile {
             Tty::Auto => string("auto"),
             Tty::Never => string("never"),
             Tty::Always => string("always"),
+        });
+        text.value("hangup", command.hangup.as_ref(), |hangup| match hangup {
+            Hangup::Stop => string("stop"),
+            Hangup::Forward => string("forward"),
         });
         let word = |escape| ESCAPES.iter().find(|(_, known)| *known == escape);
         text.list(

@@ -37,12 +37,14 @@ impl Around {
         resolved: &Resolved,
         profile: &Profile,
     ) -> Result<(Signals, Stdio, Option<Brokered>), StartError> {
-        let (user, wires) = (resolved.plan.command.identity, resolved.outside.streams);
+        let outside = &resolved.outside;
+        let (user, wires, hangup) =
+            (resolved.plan.command.identity, outside.streams, outside.hangup);
         match self {
-            Self::Caller => Ok((Signals::listen()?, Stdio::prepare(user, wires)?, None)),
+            Self::Caller => Ok((Signals::listen(hangup)?, Stdio::prepare(user, wires)?, None)),
             Self::Client { plan } => {
                 let (brokered, server) = Brokered::begin(&plan, profile)?;
-                Ok((Signals::listen()?, Stdio::served(user, wires, server)?, Some(brokered)))
+                Ok((Signals::listen(hangup)?, Stdio::served(user, wires, server)?, Some(brokered)))
             }
             Self::Service { streams, orders } => {
                 Ok((Signals::tie(orders)?, Stdio::lent(streams), None))

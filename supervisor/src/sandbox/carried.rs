@@ -108,6 +108,7 @@ impl Carried {
             (Told::Forward(number), _) => Event::Forward(number),
             (Told::Stop(number), _) => Event::Stop(number),
             (Told::Suspend(number), _) => Event::Suspend(number),
+            (Told::Reload, _) => Event::Reload,
         }
     }
 

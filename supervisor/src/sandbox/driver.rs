@@ -7,7 +7,7 @@ use super::deadline::{self, doing};
 use super::error::StartError;
 use super::inspect::{Inspected, inspect, pid_of};
 use super::orphans;
-use super::signals::Signals;
+use super::signals::{self, Signals};
 use super::spawn::Entering;
 use super::state::{Action, End, Event, Limit, State, next};
 use crate::cgroup::Group;
@@ -298,7 +298,8 @@ impl<'a> Driver<'a> {
                 self.went = true;
                 self.reports.go()
             }
-            Action::Signal(number) => self.signal(number),
+            Action::Signal(number) => signals::send_to_group(self.command.as_ref(), number),
+            Action::Reload => signals::send_hangup(self.command.as_ref()),
             Action::Kill => self.kill(),
             Action::Suspend => self.suspend(),
         }
@@ -310,17 +311,6 @@ impl<'a> Driver<'a> {
         match self.reports.failure() {
             Ok(Some(Event::Failed(failure))) => StartError::Failed(failure),
             Ok(_) | Err(_) => differs,
-        }
-    }
-
-    fn signal(&self, number: u8) -> Result<(), StartError> {
-        let Some(command) = &self.command else { return Ok(()) };
-        match sandboxd_kernel::process::signal_group(command.as_fd(), number) {
-            // It has ended, which is what the next notice says.
-            Ok(()) | Err(Errno::SRCH) => Ok(()),
-            Err(errno) => {
-                Err(StartError::call("pidfd_send_signal", format!("signal {number}"), errno))
-            }
         }
     }
 

@@ -5,8 +5,10 @@ use super::channel::watched;
 use super::error::StartError;
 use procfs::FromRead;
 use procfs::process::Status;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::pidfd_send_signal;
+use sandboxd_profiles::Hangup;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -19,12 +21,15 @@ pub(crate) enum Told {
     Forward(u8),
     /// The command is to be stopped, and we with it.
     Suspend(u8),
+    /// The command may want to read its configuration again.
+    Reload,
 }
 
 impl Told {
     const fn number(self) -> u8 {
         match self {
             Self::Stop(number) | Self::Forward(number) | Self::Suspend(number) => number,
+            Self::Reload => SIGHUP,
         }
     }
 }
@@ -58,6 +63,31 @@ const MEANINGS: [Told; 9] = [
     Told::Suspend(SIGTSTP),
 ];
 
+/// Sends the command's process group a signal, where there is one yet.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub(super) fn send_to_group(command: Option<&OwnedFd>, number: u8) -> Result<(), StartError> {
+    let Some(command) = command else { return Ok(()) };
+    match sandboxd_kernel::process::signal_group(command.as_fd(), number) {
+        // It has ended, which is what the next notice says.
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(errno) => Err(StartError::call("pidfd_send_signal", format!("signal {number}"), errno)),
+    }
+}
+
+/// Sends the command SIGHUP, and nobody else of its group.
+///
+/// # Errors
+/// Where the kernel refuses.
+pub(super) fn send_hangup(command: Option<&OwnedFd>) -> Result<(), StartError> {
+    let Some(command) = command else { return Ok(()) };
+    match pidfd_send_signal(command, rustix::process::Signal::HUP) {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(errno) => Err(StartError::call("pidfd_send_signal", "SIGHUP", errno)),
+    }
+}
+
 /// Who tells what becomes of the run.
 pub(crate) enum Signals {
     /// The signals that are listened for, each with its meaning.
@@ -72,9 +102,14 @@ impl Signals {
     ///
     /// # Errors
     /// Where a handler cannot be installed.
-    pub(crate) fn listen() -> Result<Self, StartError> {
+    pub(crate) fn listen(hangup: Hangup) -> Result<Self, StartError> {
         let ignored = ignored();
+        let meaning = |told| match (told, hangup) {
+            (Told::Stop(SIGHUP), Hangup::Forward) => Told::Reload,
+            _ => told,
+        };
         MEANINGS
+            .map(meaning)
             .iter()
             .filter(|told| ignored & (1 << (told.number() - 1)) == 0)
             .map(|told| {

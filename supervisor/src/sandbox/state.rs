@@ -107,6 +107,8 @@ pub enum Event {
     Suspend(u8),
     /// Another signal that is the command's to see.
     Forward(u8),
+    /// Somebody wants the command to read its configuration again.
+    Reload,
     /// A deadline passed.
     Tick,
 }
@@ -118,6 +120,8 @@ pub enum Action {
     Go,
     /// Send the command's process group this signal.
     Signal(u8),
+    /// Send the command SIGHUP, and nobody else of its group: what it started may know nothing of it.
+    Reload,
     /// Give the caller's terminal back, be stopped, and come back when continued.
     Suspend,
     /// Kill everything.
@@ -157,6 +161,7 @@ fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Ve
         | Event::Stopped { .. }
         | Event::Suspend(_)
         | Event::Forward(_)
+        | Event::Reload
         | Event::Tick => (ready, enforced),
     };
     if ready && enforced.is_some() {
@@ -174,8 +179,8 @@ fn entered(event: Event, now: Instant) -> (State, Vec<Action>) {
         // The exec closed the socket: the command runs.
         return (State::Running { suspending: false }, Vec::new());
     }
-    if matches!(event, Event::Suspend(_)) {
-        // A command that does not run yet is not stopped; who asks again is heard.
+    if matches!(event, Event::Suspend(_) | Event::Reload) {
+        // A command that does not run yet is not stopped, and has read nothing; who asks again is heard.
         return (State::Entered, Vec::new());
     }
     // A notice can overtake the end of the report of a command that ended at once.
@@ -207,6 +212,7 @@ fn running(suspending: bool, event: Event, now: Instant) -> (State, Vec<Action>)
             (State::Running { suspending: false }, actions)
         }
         Event::Forward(signal) => (same, vec![Action::Signal(signal)]),
+        Event::Reload => (same, vec![Action::Reload]),
         Event::Stopped { .. }
         | Event::Enforced(_)
         | Event::Terminal
@@ -240,6 +246,7 @@ fn stopping(
         | Event::Stopped { .. }
         | Event::Suspend(_)
         | Event::ReportClosed
+        | Event::Reload
         | Event::Tick => (same, Vec::new()),
     }
 }
@@ -287,6 +294,7 @@ mod tests {
             Event::Stopped { terminal: false },
             Event::Suspend(20),
             Event::Forward(10),
+            Event::Reload,
             Event::Tick,
         ]
     }
@@ -386,6 +394,18 @@ mod tests {
         let stopped = [Action::Suspend, Action::Signal(18)];
         assert_eq!(next(state, Event::Stopped { terminal: false }, now).1, stopped);
         assert_eq!(next(running, Event::Stopped { terminal: true }, now).1, stopped);
+    }
+
+    #[test]
+    fn only_a_command_that_runs_is_told_to_read_again() {
+        let now = Instant::now();
+        let running = State::Running { suspending: false };
+        let told = next(running.clone(), Event::Reload, now);
+        assert_eq!(told, (running, vec![Action::Reload]));
+        let stopping = State::Stopping { why: None, kill_at: now };
+        for state in [State::Entering { ready: true, enforced: None }, State::Entered, stopping] {
+            assert_eq!(next(state.clone(), Event::Reload, now), (state, Vec::new()));
+        }
     }
 
     #[test]
