@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
-use sandboxd_integration::{By, Case, Outside, Run, Terminal};
+use sandboxd_integration::{By, Case, Outside, Run};
 use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case = Case { rows: &["T05", "P13"], outside, by: By::Anybody, ..Case::NEW };
@@ -46,7 +46,6 @@ fn outside(outside: &Outside) -> Result<()> {
     }
 
     what_the_caller_ignores(outside)?;
-    what_is_to_be_read_again(outside)?;
 
     let deaf = "trap '' TERM INT HUP QUIT";
     let running = start(deaf)?;
@@ -74,34 +73,6 @@ fn outside(outside: &Outside) -> Result<()> {
 
 fn result_signal(run: &Run) -> Option<u64> {
     run.result.as_ref()?.get("signal")?.as_u64()
-}
-
-/// With leave of the profile SIGHUP asks for nothing: the command is told, and nobody else. A terminal that
-/// is closed ends it all the same.
-fn what_is_to_be_read_again(outside: &Outside) -> Result<()> {
-    let profile = "extends = [\"builtin:base\"]\n[command]\nhangup = \"forward\"\n";
-    let shell = |text: &str| {
-        let text = format!("{text}; {WAIT}");
-        outside.sandbox(profile).command(&["/bin/sh", "-c", &text])
-    };
-    // The child is in the command's group, and would die of it.
-    let told = "/bin/sleep 1000 & trap 'n=1$n; kill -0 $! && echo again $n' HUP; trap 'exit 7' TERM";
-    let mut running = shell(told).start()?;
-    running.says("ready")?;
-    for answer in ["again 1\n", "again 11\n", "again 111\n"] {
-        running.signal(Signal::SIGHUP)?;
-        running.says(answer)?;
-        std::thread::sleep(Duration::from_millis(200));
-    }
-    running.signal(Signal::SIGTERM)?;
-    running.wait()?.exited(7)?;
-
-    let terminal = Terminal::new()?;
-    let running = shell("trap '' HUP").terminal(&terminal, &[0, 1, 2]).start()?;
-    terminal.shows("ready")?;
-    drop(terminal);
-    running.wait()?.exited(137)?;
-    Ok(())
 }
 
 /// What its caller ignores, as nohup(1) has it, asks for nothing.
