@@ -93,3 +93,11 @@ impl NotifySocket {
         }
     }
 }
+
+impl Sandbox<'_> {
+    /// A variable that holds the number of the process that is `sandboxd`, as systemd has it.
+    pub fn own_number(mut self, name: &str) -> Self {
+        self.launch.own_number.push(name.to_owned());
+        self
+    }
+}

@@ -36,7 +36,7 @@ pub struct Sandbox<'a> {
     cwd: PathBuf,
     stdin: Option<Vec<u8>>,
     client: Option<OwnedFd>,
-    launch: Launch,
+    pub(crate) launch: Launch,
     receipt: Option<PathBuf>,
     program: Option<PathBuf>,
     shows_probe: bool,
@@ -104,12 +104,6 @@ impl<'a> Sandbox<'a> {
     /// A variable of the caller's environment, which is otherwise `PATH`, `HOME` and `TMPDIR`.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
-        self
-    }
-
-    /// A variable that holds the number of the process that is `sandboxd`, as systemd has it.
-    pub fn own_number(mut self, name: &str) -> Self {
-        self.launch.own_number.push(name.to_owned());
         self
     }
 
