@@ -11,8 +11,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// The descriptor that the result is written to.
-pub(crate) const RESULT_FD: i32 = 3;
+/// The first descriptor beyond the standard three.
+const FIRST: i32 = 3;
 
 /// How `sandboxd` is started.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -32,15 +32,27 @@ pub(crate) struct Launch {
     pub(crate) ignored: Vec<i32>,
     /// Variables that hold the number of the process that is `sandboxd`.
     pub(crate) own_number: Vec<String>,
+    /// Sockets that it finds from descriptor 3 on, by the numbers under which the launcher has them.
+    pub(crate) sockets: Vec<i32>,
     /// Whether it is as inside a container.
     pub(crate) container: Option<Container>,
+}
+
+impl Launch {
+    /// The descriptor that the result is written to.
+    pub(crate) fn result_fd(&self) -> i32 {
+        self.sockets.iter().fold(FIRST, |number, _| number + 1)
+    }
 }
 
 pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
     let [how, program, arguments @ ..] = words else { bail!("launch HOW PROGRAM ARGUMENTS") };
     let how: Launch = serde_json::from_str(how).context("how to launch")?;
+    for (number, socket) in (FIRST..).zip(&how.sockets) {
+        raw::place(*socket, number).context("a socket")?;
+    }
     let result = File::create(&how.result).context("the file of the result")?;
-    raw::place(result.into_raw_fd(), RESULT_FD).context("the descriptor of the result")?;
+    raw::place(result.into_raw_fd(), how.result_fd()).context("the descriptor of the result")?;
     if let Some(path) = &how.terminal {
         nix::unistd::setsid().context("a session")?;
         // A leader of a session that opens a terminal which is nobody's gets it, tty_ioctl(4).

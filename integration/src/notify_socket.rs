@@ -3,6 +3,7 @@
 use crate::{Sandbox, patience};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::io::ErrorKind;
+use std::os::fd::BorrowedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -95,6 +96,22 @@ impl NotifySocket {
 }
 
 impl Sandbox<'_> {
+    /// With these sockets, as systemd passes what it listens at; a file is as good, for what is to be refused.
+    ///
+    /// # Errors
+    /// Where one cannot be kept open.
+    pub fn listening(mut self, sockets: &[(&str, BorrowedFd<'_>)]) -> Result<Self> {
+        for (_, socket) in sockets {
+            // Not closed by the execve of the launcher, above all places, and left to the end of the case.
+            self.launch
+                .sockets
+                .push(nix::fcntl::fcntl(*socket, nix::fcntl::FcntlArg::F_DUPFD(100))?);
+        }
+        let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
+        let passed = self.env("LISTEN_FDS", &names.len().to_string());
+        Ok(passed.env("LISTEN_FDNAMES", &names.join(":")).own_number("LISTEN_PID"))
+    }
+
     /// A variable that holds the number of the process that is `sandboxd`, as systemd has it.
     pub fn own_number(mut self, name: &str) -> Self {
         self.launch.own_number.push(name.to_owned());

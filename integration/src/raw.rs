@@ -161,6 +161,14 @@ pub fn process(pid: Pid) -> io::Result<OwnedFd> {
     own(call_numbers(libc::SYS_pidfd_open, &[word(pid.as_raw()), 0])?)
 }
 
+/// The next who connects to a listening socket that this process was started with, accept4(2).
+///
+/// # Errors
+/// The kernel's answer.
+pub fn accept(listener: i32) -> io::Result<OwnedFd> {
+    own(call_numbers(libc::SYS_accept4, &[word(listener), 0, 0, 0])?)
+}
+
 fn word(number: i32) -> u64 {
     u64::from(number.cast_unsigned())
 }

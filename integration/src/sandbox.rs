@@ -1,6 +1,6 @@
 //! Starting `sandboxd` from a case.
 
-use crate::launch::{Launch, RESULT_FD};
+use crate::launch::Launch;
 use crate::steps::{self, Step, Then};
 use crate::{Container, Fault, Outside, Run, Terminal, left, patience};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -210,7 +210,7 @@ impl<'a> Sandbox<'a> {
         let folder = self.outside.next_run()?;
         let mut line = product()?.into_os_string();
         // Several runs would write several results.
-        let told = ["--result-fd".to_owned(), RESULT_FD.to_string()];
+        let told = ["--result-fd".to_owned(), self.launch.result_fd().to_string()];
         for word in self
             .words(&folder)?
             .iter()
@@ -268,7 +268,7 @@ impl<'a> Sandbox<'a> {
             words.extend(["--profile".into(), path.into()]);
         }
         if self.verb == "run" {
-            words.extend(["--result-fd".into(), RESULT_FD.to_string().into()]);
+            words.extend(["--result-fd".into(), self.launch.result_fd().to_string().into()]);
             let receipt = self.receipt.clone().unwrap_or_else(|| folder.join("receipt"));
             words.extend(["--receipt".into(), receipt.into()]);
         }

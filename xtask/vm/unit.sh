@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs commands under the units of the package: told ready, reloaded, stopped, hung, killed, refused; fails where
+# Runs commands under the units of the package: told ready, reloaded, called, stopped, hung, killed, refused; fails where
 # systemd makes something else of it than is meant.
 set -euo pipefail
 fail() { echo "unit: $*" >&2; journalctl --no-pager -n 60 >&2; exit 1; }
@@ -41,6 +41,26 @@ reads_again() { [[ "$(journalctl --no-pager -u sandboxd@stays)" == *"reads again
 eventually reads_again
 is stays ActiveState active
 is stays NRestarts 0
+
+# Started by who connects, it answers at the socket that systemd listens at.
+profile listens 'exec perl -e "open(S, q(+<&=3)) or die; while (accept(C, S)) { print C qq(from inside\\n); close C }" ' \
+  'sockets = ["web"]'
+cat >/run/systemd/system/sandboxd@listens.socket <<END
+[Socket]
+ListenStream=/run/listens.sock
+FileDescriptorName=web
+END
+systemctl daemon-reload
+systemctl start sandboxd@listens.socket
+is listens ActiveState inactive
+for _ in 1 2; do
+  said=$(timeout 60 perl -MSocket -e 'socket(S, PF_UNIX, SOCK_STREAM, 0) && connect(S, sockaddr_un(shift)) or die $!;
+    print <S>' /run/listens.sock) || fail "nobody answers"
+  [ "$said" = "from inside" ] || fail "answered $said"
+done
+is listens ActiveState active
+systemctl stop sandboxd@listens.socket sandboxd@listens
+rm /run/systemd/system/sandboxd@listens.socket
 
 # Ended by the signal that systemd sent, it is no failure: of one, the unit would keep that state.
 systemctl stop sandboxd@stays
@@ -90,4 +110,4 @@ is other ActiveState inactive
 rm -rf "$profiles" /run/systemd/system/sandboxd@stays.service.d
 systemctl daemon-reload
 systemctl reset-failed
-echo "unit: told ready, reloaded, stopped, killed, hung and refused"
+echo "unit: told ready, reloaded, called, stopped, killed, hung and refused"

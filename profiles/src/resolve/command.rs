@@ -2,7 +2,7 @@
 
 use super::trees::Shown;
 use super::view::View;
-use super::{Deciding, Grants, Invocation};
+use super::{Deciding, Grants, Invocation, sockets};
 use crate::host::PathFact;
 use crate::origin::{Origin, Written};
 use crate::resolved::Pinned;
@@ -32,7 +32,13 @@ impl Deciding<'_> {
             return None;
         };
         let cwd = self.cwd(shown, view)?;
-        let env = self.environment(view, invocation);
+        let sockets = self.sockets(&invocation.listening);
+        let mut env = self.environment(view, invocation);
+        env.extend(
+            sockets::variables(&sockets)
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        );
         let path = env.get(&b"PATH"[..]).map(Vec::as_slice).unwrap_or_default();
         let program = argv.first()?;
         let candidates = self.candidates(program, path, &cwd, origin)?;
@@ -47,6 +53,7 @@ impl Deciding<'_> {
             env: env.collect(),
             cwd,
             pinned: pinned.as_ref().map(|_| grants.pin()),
+            sockets: grants.listen(&sockets),
         };
         Some(Decided { plan, pinned })
     }

@@ -3,7 +3,7 @@
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`], [`under`]
 //! (what of that is left under other profiles),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
-//! [`limits`], [`cgroup`], [`terminal`], [`command`], [`probes`]. What is different where the profile chose
+//! [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
 mod bare;
@@ -16,6 +16,7 @@ mod landlock;
 pub(crate) mod limits;
 pub(crate) mod masks;
 mod probes;
+mod sockets;
 mod syscalls;
 mod terminal;
 mod trees;
@@ -29,6 +30,7 @@ use crate::origin::Origin;
 use crate::resolved::{Hangup, Outside, Resolved, Waived};
 use crate::schema::{Isolation, Mode, Profile};
 
+pub use sockets::{Accepts, Listening, Passed};
 pub use terminal::Stream;
 
 use sandboxd_plan::{
@@ -49,6 +51,8 @@ pub struct Invocation {
     pub env: Vec<(Text, Text)>,
     /// What the caller's standard input, output and error are.
     pub streams: [Stream; 3],
+    /// What a service manager listens at for the command.
+    pub listening: Listening,
 }
 
 /// Decide everything the shim must not decide. Pure: same arguments, same result.
@@ -91,6 +95,9 @@ fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolve
     };
     let exec = deciding.exec(shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&left, &view);
+    if let (Some(filters), Some(landlock)) = (&filters, &landlock) {
+        deciding.listeners_only_listen(&invocation.listening, &filters.met, landlock);
+    }
     let sound = deciding.problems.is_empty();
     let (Some(filters), Some(landlock), Some(exec), Some(ending), true) =
         (filters, landlock, exec, deciding.ending(), sound)
@@ -302,18 +309,19 @@ impl Deciding<'_> {
 }
 
 /// The descriptors granted to the shim: the network namespace, `tasks` files, user namespaces, the
-/// program.
+/// program, the command's sockets.
 struct Grants {
     network: bool,
     v1: u32,
     idmaps: Vec<crate::resolved::Idmap>,
     pinned: bool,
+    sockets: u32,
 }
 
 impl Grants {
     fn new(limits: &limits::Decided, network: bool) -> Self {
         let v1 = limits.cgroup.as_ref().map_or(0, |cgroup| cgroup.v1.len());
-        Self { network, v1: count(v1), idmaps: Vec::new(), pinned: false }
+        Self { network, v1: count(v1), idmaps: Vec::new(), pinned: false, sockets: 0 }
     }
 
     fn network(&self) -> Option<u32> {
@@ -339,14 +347,19 @@ impl Grants {
         self.first() + self.v1 + count(index)
     }
 
-    /// The descriptor of the program. Nothing can be granted after it.
+    /// The descriptor of the program. Nothing but sockets can be granted after it.
     fn pin(&mut self) -> u32 {
         self.pinned = true;
         self.first() + self.v1 + count(self.idmaps.len())
     }
 
+    fn first_socket(&self) -> u32 {
+        self.first() + self.v1 + count(self.idmaps.len()) + u32::from(self.pinned)
+    }
+
     fn granted(&self) -> u32 {
-        u32::from(self.network) + self.v1 + count(self.idmaps.len()) + u32::from(self.pinned)
+        let first = u32::try_from(fds::FIRST_GRANTED).unwrap_or(0);
+        self.first_socket() - first + self.sockets
     }
 }
 

@@ -42,6 +42,11 @@ pub(crate) const KEYS: &[Key] = &[
               told, as `systemctl reload` has it)",
         shape: Shape::Words(&["stop", "forward"]),
     },
+    Key {
+        name: "sockets",
+        doc: "names of sockets that systemd listens at for it (LISTEN_FDS), which it gets; default: none",
+        shape: Shape::Texts,
+    },
 ];
 
 /// The words of `escapes`.
@@ -71,6 +76,8 @@ pub struct Command {
     pub escapes: Vec<Written<Escape>>,
     /// What SIGHUP means.
     pub hangup: Option<Written<Hangup>>,
+    /// Names of the sockets that it gets, sd_listen_fds_with_names(3).
+    pub sockets: Vec<Written<String>>,
 }
 
 /// When a command has a terminal of its own.
@@ -105,6 +112,7 @@ impl Command {
         replace(&mut self.tty, over.tty);
         self.escapes.extend(over.escapes);
         replace(&mut self.hangup, over.hangup);
+        self.sockets.extend(over.sockets);
     }
 }
 
@@ -127,6 +135,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Command {
                 let words = [("stop", Hangup::Stop), ("forward", Hangup::Forward)];
                 command.hangup = reader.word(node, &words);
             }
+            "sockets" => command.sockets = reader.list(node, socket),
             "escapes" => {
                 command.escapes = reader.list(node, |reader, item| reader.word(item, ESCAPES));
             }
@@ -146,6 +155,25 @@ fn exec<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Vec<Text
         return None;
     }
     Some(Written { value: words, origin: reader.origin(node) })
+}
+
+/// What the name of a socket is made of, and how long it is at most, systemd.socket(5)
+/// `FileDescriptorName=`.
+#[must_use]
+pub(crate) fn names_a_socket(name: &str) -> bool {
+    let fits = |byte: u8| matches!(byte, b' '..=b'~') && byte != b':';
+    matches!(name.len(), 1..=255) && name.bytes().all(fits)
+}
+
+fn socket<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {
+    let name = reader.text(node)?;
+    if !names_a_socket(&name.value) {
+        let what = format!("{:?} is not the name of a socket", name.value);
+        let remedy = "write what FileDescriptorName= says, or the name of the .socket unit";
+        reader.refuse(node, what, remedy);
+        return None;
+    }
+    Some(name)
 }
 
 fn digest<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {

@@ -69,6 +69,8 @@ impl Profile {
             Hangup::Stop => string("stop"),
             Hangup::Forward => string("forward"),
         });
+        let sockets = &command.sockets;
+        text.list("sockets", sockets.iter().map(|name| (string(&name.value), &name.origin)));
         let word = |escape| ESCAPES.iter().find(|(_, known)| *known == escape);
         text.list(
             "escapes",

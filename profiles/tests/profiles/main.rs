@@ -14,4 +14,6 @@ mod problems;
 #[cfg(test)]
 mod resolving;
 #[cfg(test)]
+mod sockets;
+#[cfg(test)]
 mod support;

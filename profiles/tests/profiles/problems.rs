@@ -68,6 +68,11 @@ const WRONG: &[(&str, &str)] = &[
         "p.toml:2:8: limits.cpus: nan is not a number with at most three decimals\n  remedy  write a \
          number of CPUs such as 0.5 or 2",
     ),
+    (
+        "[command]\nsockets = [\"a:b\"]",
+        "p.toml:2:12: command.sockets[0]: \"a:b\" is not the name of a socket\n  remedy  write what \
+         FileDescriptorName= says, or the name of the .socket unit",
+    ),
     ("[spawn]\ndepth = 1", "p.toml:1:2: spawn: not built yet in this version\n  remedy  remove it"),
     (
         "[network]\nmode = \"egress\"",

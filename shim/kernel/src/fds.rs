@@ -55,14 +55,26 @@ pub fn take(number: i32) -> Result<OwnedFd> {
 /// `EBADF` where nothing is open under the number.
 pub fn move_to(from: i32, to: i32) -> Result<()> {
     const O_CLOEXEC: usize = 0o2_000_000;
-    let fd = inherited(from)?;
     if from == to {
-        return rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
+        return rustix::io::fcntl_setfd(inherited(from)?, rustix::io::FdFlags::CLOEXEC);
     }
+    renumber(from, to, O_CLOEXEC)
+}
+
+/// Moves a descriptor this process was started with to where the program that is executed next finds it.
+///
+/// # Errors
+/// `EBADF` where nothing is open under the number; `EINVAL` where it is there already.
+pub fn pass_as(from: i32, to: i32) -> Result<()> {
+    renumber(from, to, 0)
+}
+
+fn renumber(from: i32, to: i32, flags: usize) -> Result<()> {
+    let fd = inherited(from)?;
     let to = usize::try_from(to).map_err(|_| Errno::BADF)?;
     // SAFETY: dup3 takes three integers; whatever was open under `to` was one of the descriptors this
     // process was started with, which no value of ours owns.
-    unsafe { syscall(libc::SYS_dup3, [number(fd), to, O_CLOEXEC, 0, 0, 0]) }?;
+    unsafe { syscall(libc::SYS_dup3, [number(fd), to, flags, 0, 0, 0]) }?;
     take(from).map(drop)
 }
 

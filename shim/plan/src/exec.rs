@@ -20,4 +20,7 @@ pub struct Exec {
     /// The granted descriptor of the file whose digest the supervisor checked: what is executed must
     /// be this very inode.
     pub pinned: Option<u32>,
+    /// Granted descriptors of sockets that somebody listens at for the command: it finds them from 3 on, in
+    /// this order, with `LISTEN_PID` in its environment, sd_listen_fds(3).
+    pub sockets: Vec<u32>,
 }

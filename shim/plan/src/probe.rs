@@ -70,7 +70,7 @@ pub enum Probe {
     Filtered,
     /// The ids are the planned ones, and there is no supplementary group where none is to be left.
     Identity,
-    /// No descriptor is open but 0, 1, 2 and the report socket.
+    /// No descriptor is open but 0, 1, 2, the report socket, a pinned program and the command's sockets.
     Descriptors,
 }
 

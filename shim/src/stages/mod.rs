@@ -13,6 +13,7 @@ pub(crate) mod limits;
 
 pub(crate) mod terminal;
 
+mod sockets;
 pub(crate) mod split;
 
 pub(crate) mod identity;

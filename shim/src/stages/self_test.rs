@@ -16,7 +16,7 @@ use rustix::process::{Resource, Uid, getppid, test_kill_process};
 use rustix::thread::CapabilitySet;
 use sandboxd_kernel::{fds, process};
 use sandboxd_plan::{
-    Answer, Bounding, Call, Failure, Groups, Identity, JailPath, Plan, Probe, Stage,
+    Answer, Bounding, Call, Exec, Failure, Groups, Identity, JailPath, Plan, Probe, Stage,
 };
 
 /// Proof: every probe gave the planned answer.
@@ -49,7 +49,7 @@ fn ask(probe: &Probe, plan: &Plan) -> Result<Answer, Failure> {
         Probe::NoNewPrivs => (state(rustix::thread::no_new_privs()), 0),
         Probe::Filtered => (filtered(), 0),
         Probe::Identity => (identity(plan.command.identity), 0),
-        Probe::Descriptors => (descriptors(plan.exec.pinned.is_some()), 0),
+        Probe::Descriptors => (descriptors(&plan.exec), 0),
     };
     let found = answer.err().map_or(0, Errno::raw_os_error);
     if found == planned {
@@ -133,15 +133,15 @@ fn identity(Identity { uid, gid, groups: kept }: Identity) -> rustix::io::Result
         && (kept == Groups::Kept || rustix::process::getgroups()?.is_empty())))
 }
 
-/// 0, 1, 2, the report socket and a pinned program; a further one would be a door.
-fn descriptors(pinned: bool) -> rustix::io::Result<()> {
+/// 0, 1, 2, the report socket, a pinned program and the sockets; a further one would be a door.
+fn descriptors(exec: &Exec) -> rustix::io::Result<()> {
     let limit = rustix::process::getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let end = i32::try_from(limit.min(1024)).unwrap_or(1024);
-    let planned = sandboxd_plan::fds::PLAN + 1 + i32::from(pinned);
     let open = fds::open_among(0..end)?;
+    let kept = exec.pinned.iter().chain(&exec.sockets).count();
     fds::inherited(sandboxd_plan::fds::REPORT)?;
-    if pinned {
-        fds::inherited(PINNED)?;
+    for (number, _) in (PINNED..).zip(0..kept) {
+        fds::inherited(number)?;
     }
-    state(Ok(i32::try_from(open) == Ok(planned)))
+    state(Ok(open == 4 + kept))
 }

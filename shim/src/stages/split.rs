@@ -10,6 +10,7 @@ use super::identity;
 use super::landlock;
 use super::terminal::{Wired, take_foreground};
 use crate::failure::At;
+use core::ops::Range;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, getpid, getppid, set_child_subreaper, test_kill_process};
@@ -18,7 +19,7 @@ use sandboxd_plan::{Call, Ending, Exec, Failure, Plan, Stage};
 
 const AT: At = At(Stage::Split);
 
-/// Where a pinned program's descriptor lies from here on.
+/// Where a pinned program's descriptor lies from here on; the command's sockets follow, or begin here.
 pub(crate) const PINNED: i32 = sandboxd_plan::fds::FIRST_GRANTED;
 
 /// Proof: this process is init or the command, and holds that half's descriptors only.
@@ -70,7 +71,7 @@ pub(crate) enum End {
 
 pub(crate) fn split(wired: Wired, plan: &Plan) -> Result<Side, Failure> {
     let exec = &plan.exec;
-    keep_pinned_only(exec)?;
+    let kept = keep(exec)?;
     identity::give_up_capabilities(plan.bounding)?;
     let (end, bond) = prepare_end(&plan.ending)?;
     // Made before the fork: a child that ends at once is not missed.
@@ -80,9 +81,7 @@ pub(crate) fn split(wired: Wired, plan: &Plan) -> Result<Side, Failure> {
         signals::descriptor(child_changed).map_err(AT.errno(Call::Sigaction, "signalfd"))?;
     match process::fork().map_err(AT.errno(Call::Clone, "command"))? {
         process::Fork::Parent { pid, pidfd } => {
-            if exec.pinned.is_some() {
-                close(PINNED)?;
-            }
+            kept.into_iter().try_for_each(close)?;
             Ok(Side::Init(Half(bond), Command { pid, end, pidfd, children }))
         }
         process::Fork::Child => {
@@ -123,15 +122,17 @@ fn fence_holds() -> Result<(), Failure> {
     }
 }
 
-/// Closes what was granted, which has done its work once the root is built, but for the program.
-fn keep_pinned_only(exec: &Exec) -> Result<(), Failure> {
-    let mut first_closed = sandboxd_plan::fds::FIRST_GRANTED;
-    if let Some(number) = exec.pinned {
-        let number = i32::try_from(number).map_err(|_| AT.because(Call::Fcntl, "pinned"))?;
-        fds::move_to(number, PINNED).map_err(AT.errno(Call::Fcntl, "pinned"))?;
-        first_closed = PINNED + 1;
+/// Closes what was granted, which has done its work once the root is built, but for the program and then
+/// the sockets; says where these are. They were granted last, so none is moved over another.
+fn keep(exec: &Exec) -> Result<Range<i32>, Failure> {
+    let mut kept = PINNED..PINNED;
+    for number in exec.pinned.iter().chain(&exec.sockets) {
+        let number = i32::try_from(*number).map_err(|_| AT.because(Call::Fcntl, "granted"))?;
+        fds::move_to(number, kept.end).map_err(AT.errno(Call::Fcntl, number))?;
+        kept.end += 1;
     }
-    fds::close_from(first_closed).map_err(AT.errno(Call::CloseRange, first_closed))
+    fds::close_from(kept.end).map_err(AT.errno(Call::CloseRange, kept.end))?;
+    Ok(kept)
 }
 
 fn close(number: i32) -> Result<(), Failure> {

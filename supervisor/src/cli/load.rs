@@ -4,7 +4,7 @@ use super::typed::Grants;
 use crate::sandbox::{StartError, stdio};
 use crate::{host, profile_file};
 use sandboxd_plan::Text;
-use sandboxd_profiles::{Invocation, Overrides, Problem, Profile};
+use sandboxd_profiles::{Invocation, Listening, Overrides, Problem, Profile};
 use std::os::unix::ffi::OsStringExt;
 
 /// What is run where no profile is named: nothing but the system's programs, and the current folder
@@ -52,7 +52,8 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
         overrides.read.push(String::from("."));
     }
     profile.apply(&overrides)?;
-    let invocation = Invocation { env: environment(), streams: stdio::callers() };
+    let invocation =
+        Invocation { env: environment(), streams: stdio::callers(), listening: Listening::AsNamed };
     Ok(Loaded { profile, under, invocation })
 }
 

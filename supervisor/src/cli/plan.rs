@@ -75,6 +75,9 @@ fn words(resolved: &Resolved) -> String {
         line("self-test", probe_words(probe));
     }
     let argv: Vec<String> = plan.exec.argv.iter().map(ToString::to_string).collect();
+    if !plan.exec.sockets.is_empty() {
+        line("sockets", format!("{}, from descriptor 3 on", plan.exec.sockets.len()));
+    }
     line("exec", format!("{} (in {})", argv.join(" "), plan.exec.cwd));
     for waived in &resolved.waived {
         line("waived", format!("{}: {}", waived.key, waived.what));

@@ -6,13 +6,13 @@ use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
 use crate::sandbox::{self, Ahead, Around, Finished, Late, Request, RunResult, StartError, Then};
-use crate::systemd::sockets;
+use crate::systemd::sockets::{self, Sockets};
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, linkat, openat, openat2, renameat, statat,
     unlinkat,
 };
 use rustix::io::Errno;
-use sandboxd_profiles::Stream;
+use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -71,12 +71,13 @@ fn late(grants: &Grants, json: bool) -> Late {
 
 fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
     let Run { grants, receipt, result_fd, json, quiet } = arguments;
+    let Sockets { passed, fds: sockets } = sockets::take(result_fd)?;
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_descriptors()?;
-    sockets::none()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
     let Loaded { profile, under, mut invocation } = load::load(&grants)?;
+    invocation.listening = Listening::Passed(passed);
     let around = match who {
         Who::Caller => Around::Caller,
         Who::Client => {
@@ -90,8 +91,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
             Around::Client { plan: Box::new(plan) }
         }
     };
-    let mut write_receipt =
-        receipt.map(|path| move |text: &str| -> Result<(), StartError> { write(&path, text) });
+    let mut write_receipt = receipt.map(|path| move |text: &str| write(&path, text));
     let request = Request {
         profile: &profile,
         under: &under,
@@ -100,6 +100,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
         ahead,
         digest: json || result_file.is_some(),
         around,
+        sockets,
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, absent, left } = sandbox::run(request, receipt)?;

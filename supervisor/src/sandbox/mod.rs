@@ -71,6 +71,8 @@ pub struct Request<'a> {
     pub digest: bool,
     /// Whose run it is.
     pub around: Around,
+    /// The sockets that the command gets, as the invocation tells of them.
+    pub sockets: Vec<OwnedFd>,
 }
 
 /// A run that is over.
@@ -304,7 +306,7 @@ struct Running<'a> {
 
 impl Running<'_> {
     fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
-        let Request { profile, under, since, ahead, digest, around, .. } = self.request;
+        let Request { profile, under, since, ahead, digest, around, sockets, .. } = self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
         let encoded =
@@ -316,7 +318,7 @@ impl Running<'_> {
         let Made { network, shim } = ahead.made()?;
         let network = network.filter(|_| plan.namespaces.network.is_some()).transpose()?;
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
-        let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned);
+        let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned).chain(&sockets);
         let granted: Vec<BorrowedFd<'_>> = granted.map(AsFd::as_fd).collect();
         let runtime = runtime()?;
         let _entered = runtime.enter();

@@ -165,7 +165,7 @@ fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finis
     let profile = profile(name, &arguments, run)?;
     // The supervisor looks at the clock too, and sooner.
     let ahead = Ahead::begin(since, Then::Rest, Box::new(|error| error.exit_status()))?;
-    let invocation = Invocation { env: Vec::new(), streams: [Stream::Pipe; 3] };
+    let invocation = Invocation { streams: [Stream::Pipe; 3], ..Invocation::default() };
     let request = Request {
         profile: &profile,
         under: &[],
@@ -174,6 +174,7 @@ fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finis
         ahead,
         digest: false,
         around: Around::Service { streams, orders },
+        sockets: Vec::new(),
     };
     sandbox::run(
         request,
