@@ -1,0 +1,313 @@
+//! What the egress process tells the supervisor: messages of one fixed size, one for each connection
+//! that ended and for each question or connection that was refused.
+//!
+//! The supervisor reads numbers and a name, and a name has only the letters of one: nothing that a
+//! client wrote is in a record as it was written.
+
+use crate::HostName;
+use alloc::string::String;
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// The bytes of a record.
+pub const SIZE: usize = 320;
+
+/// Which rule, where none is meant.
+const NO_RULE: u32 = u32::MAX;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What became of it.
+    pub verdict: Verdict,
+    /// How it came in.
+    pub way: Way,
+    /// The rule that it was under, by its number; nothing where none fits.
+    pub rule: Option<u32>,
+    /// The name that was meant; nothing where an address was, or what was said is no name.
+    pub name: Option<HostName>,
+    /// The address that was meant, or connected to; nothing where it did not come to that.
+    pub address: Option<IpAddr>,
+    /// The port; 0 where none was meant.
+    pub port: u16,
+    /// Bytes that left.
+    pub up: u64,
+    /// Bytes that came back.
+    pub down: u64,
+    /// How long it lasted, in milliseconds.
+    pub millis: u64,
+    /// Records before this one that nobody took in time, and that are lost.
+    pub lost: u32,
+}
+
+/// How something came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Way {
+    /// A question for a name.
+    Dns = 1,
+    /// A connection that was led here.
+    Transparent = 2,
+    /// A connection to the proxy.
+    Proxy = 3,
+}
+
+macro_rules! verdicts {
+    ($($(#[$doc:meta])+ $name:ident = $number:literal, $text:literal;)+) => {
+        /// What became of a connection or question.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Verdict {
+            $($(#[$doc])+ $name = $number,)+
+        }
+
+        impl Verdict {
+            const ALL: &[(Self, u8)] = &[$((Self::$name, $number),)+];
+
+            const fn number(self) -> u8 {
+                match self { $(Self::$name => $number,)+ }
+            }
+
+            /// In words, for people: what follows a name and a port.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+verdicts! {
+    /// It was carried, and ended.
+    Carried = 1, "carried";
+    /// No rule has the name, or the address, with this port.
+    NoRule = 2, "no rule names it";
+    /// What was said has no meaning, or two.
+    Malformed = 3, "what the client said is malformed";
+    /// The address is one of the sandbox's own that stands for no name.
+    UnknownAddress = 4, "the address stands for no name";
+    /// TLS was wanted and something else said.
+    NotTls = 5, "the rule wants TLS and the client spoke something else";
+    /// TLS with no name in it.
+    NoServerName = 6, "the client named no server in its TLS hello";
+    /// TLS with another name in it.
+    ServerName = 7, "the server named in the TLS hello is another";
+    /// TLS that hides which name it is for.
+    EncryptedHello = 8, "the TLS hello is encrypted, so the server it names is not seen";
+    /// HTTP was wanted and something else said.
+    NotHttp = 9, "the rule wants HTTP and the client spoke something else";
+    /// A request to another host than the connection is for.
+    HostHeader = 10, "the Host of the request is another";
+    /// A request of a method or path that no rule has.
+    Request = 11, "no rule has this method and path";
+    /// The name has no address.
+    Unresolved = 12, "the name does not resolve";
+    /// All addresses of the name are of ranges that no rule names.
+    PrivateAddress = 13, "the name leads to an address that is not public";
+    /// The upstream did not accept.
+    Unreachable = 14, "no connection to it";
+    /// The upstream failed too often and is left alone.
+    Broken = 15, "it failed too often and is left alone for a while";
+    /// Too many connections are open.
+    Connections = 16, "too many connections are open";
+    /// Connections or requests come too often.
+    Rate = 17, "too often";
+    /// The bytes are used up.
+    Spent = 18, "the bytes are used up";
+    /// The client did not say in time what it wants.
+    Slow = 19, "the client did not say in time what it wants";
+    /// Nothing was said for too long.
+    Idle = 20, "nothing was said for too long";
+    /// It lasted too long.
+    Total = 21, "it lasted too long";
+    /// The connection broke.
+    Broke = 22, "the connection broke";
+    /// Too many connections have not said yet what they want.
+    Pending = 23, "too many connections have not said what they want";
+}
+
+/// Why bytes are no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordError(&'static str);
+
+impl fmt::Display for RecordError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(self.0)
+    }
+}
+
+impl core::error::Error for RecordError {}
+
+/// Fills a record from its beginning.
+struct Writer {
+    bytes: [u8; SIZE],
+    at: usize,
+}
+
+impl Writer {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        if let Some(place) = self.bytes.get_mut(self.at..end) {
+            place.copy_from_slice(bytes);
+        }
+        self.at = end;
+    }
+}
+
+/// Takes a record from its beginning.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(RecordError("it is too short"))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn byte(&mut self) -> Result<u8, RecordError> {
+        Ok(u8::from_le_bytes(self.take()?))
+    }
+}
+
+impl Record {
+    /// The record as bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; SIZE] {
+        let mut to = Writer { bytes: [0; SIZE], at: 0 };
+        to.put(&[self.verdict.number(), self.way.number()]);
+        to.put(&self.port.to_le_bytes());
+        to.put(&self.rule.unwrap_or(NO_RULE).to_le_bytes());
+        to.put(&self.lost.to_le_bytes());
+        for number in [self.up, self.down, self.millis] {
+            to.put(&number.to_le_bytes());
+        }
+        let address = match self.address {
+            None => Ipv6Addr::UNSPECIFIED,
+            Some(IpAddr::V4(address)) => address.to_ipv6_mapped(),
+            Some(IpAddr::V6(address)) => address,
+        };
+        to.put(&address.octets());
+        let name = self.name.as_ref().map_or("", HostName::as_str);
+        to.put(&[u8::try_from(name.len()).unwrap_or(0)]);
+        to.put(name.as_bytes());
+        to.bytes
+    }
+
+    /// The record in these bytes.
+    ///
+    /// # Errors
+    /// Where they are none.
+    pub fn decode(bytes: &[u8; SIZE]) -> Result<Self, RecordError> {
+        let mut from = Reader(bytes);
+        let verdict = Verdict::from_number(from.byte()?)?;
+        let way = Way::from_number(from.byte()?)?;
+        let port = u16::from_le_bytes(from.take()?);
+        let rule = Some(u32::from_le_bytes(from.take()?)).filter(|rule| *rule != NO_RULE);
+        let lost = u32::from_le_bytes(from.take()?);
+        let [up, down, millis] = [from.take()?, from.take()?, from.take()?].map(u64::from_le_bytes);
+        let address = Ipv6Addr::from(from.take::<16>()?);
+        let address = match (address.is_unspecified(), address.to_ipv4_mapped()) {
+            (true, _) => None,
+            (false, Some(address)) => Some(IpAddr::V4(address)),
+            (false, None) => Some(IpAddr::V6(address)),
+        };
+        let length = usize::from(from.byte()?);
+        let (name, rest) =
+            from.0.split_at_checked(length).ok_or(RecordError("its name is too long"))?;
+        if rest.iter().any(|byte| *byte != 0) {
+            return Err(RecordError("there is something after its name"));
+        }
+        let name = match name {
+            [] => None,
+            name => Some(named(name)?),
+        };
+        Ok(Self { verdict, way, rule, name, address, port, up, down, millis, lost })
+    }
+}
+
+fn named(bytes: &[u8]) -> Result<HostName, RecordError> {
+    let text = core::str::from_utf8(bytes).ok().map(String::from);
+    let name = text.and_then(|text| HostName::try_from(text).ok());
+    name.ok_or(RecordError("its name is none"))
+}
+
+impl Verdict {
+    fn from_number(number: u8) -> Result<Self, RecordError> {
+        let found = Self::ALL.iter().find(|(_, other)| *other == number);
+        found.map(|(verdict, _)| *verdict).ok_or(RecordError("its verdict is none"))
+    }
+}
+
+impl Way {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Dns => 1,
+            Self::Transparent => 2,
+            Self::Proxy => 3,
+        }
+    }
+
+    fn from_number(number: u8) -> Result<Self, RecordError> {
+        let all = [Self::Dns, Self::Transparent, Self::Proxy];
+        let found = all.into_iter().find(|way| way.number() == number);
+        found.ok_or(RecordError("the way it came in is none"))
+    }
+}
+
+/// An address as a record has it: one that is mapped is the one it is mapped from, and that of nobody
+/// is none.
+#[must_use]
+pub fn address(address: IpAddr) -> Option<IpAddr> {
+    let plain = address.to_canonical();
+    let nobody = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)];
+    Some(plain).filter(|plain| !nobody.contains(plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record() -> Record {
+        Record {
+            verdict: Verdict::ServerName,
+            way: Way::Transparent,
+            rule: Some(3),
+            name: Some(HostName::try_from("api.example.com").unwrap()),
+            address: Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+            port: 443,
+            up: 517,
+            down: 1 << 40,
+            millis: 12,
+            lost: 1,
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_the_same() {
+        let mut record = record();
+        assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
+        let longest = ["a".repeat(63), "b".repeat(63), "c".repeat(63), "d".repeat(61)].join(".");
+        record.name = Some(HostName::try_from(longest).unwrap());
+        assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
+        (record.rule, record.name, record.address) = (None, None, None);
+        assert_eq!(Record::decode(&record.encode()), Ok(record));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_are_a_record_that_is_written_otherwise(
+            seed in proptest::collection::vec(any::<(usize, u8)>(), 0..8),
+        ) {
+            let mut bytes = record().encode();
+            for (place, byte) in seed {
+                bytes[place % SIZE] = byte;
+            }
+            if let Ok(read) = Record::decode(&bytes) {
+                prop_assert_eq!(read.encode(), bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Where to, and what.
+
+use crate::{Deadlines, HostName, Limits, Network};
+use alloc::{string::String, vec::Vec};
+use sandboxd_broker_plan::Pattern;
+use serde::{Deserialize, Serialize};
+
+/// One entry of `[network].egress`. What one rule allows no other takes away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// As the profile has it, for messages.
+    pub written: String,
+    /// Whom it leads to.
+    pub target: Target,
+    /// On which port.
+    pub port: u16,
+    /// What may be said there.
+    pub carries: Carries,
+    /// Networks that are not the public internet and in which a name of this rule may lie all the
+    /// same. Never the host's loopback, which is [`Target::Host`].
+    pub within: Vec<Network>,
+    /// How much and how often.
+    pub limits: Limits,
+    /// How long.
+    pub deadlines: Deadlines,
+}
+
+/// Whom a rule leads to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// This name.
+    Name(HostName),
+    /// Every name below this one, but not itself.
+    Below(HostName),
+    /// These addresses, where a client names none but an address. Of a network that is wider than the
+    /// ranges which are not public, only the public part.
+    Network(Network),
+    /// The host's own loopback, which is called [`crate::HOST_INTERNAL`] inside.
+    Host,
+}
+
+/// What may be said on a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carries {
+    /// TLS with the name that the rule allowed, and no other behind it. What is said in it is not
+    /// seen.
+    Tls,
+    /// HTTP/1 in plain text, each request to that name.
+    Http(Requests),
+    /// Any bytes.
+    Tcp,
+}
+
+/// Which requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Requests {
+    /// All but `CONNECT`.
+    All,
+    /// Those of a method, to a path.
+    Only {
+        /// The method.
+        method: Method,
+        /// The path without the query; it begins with `/`, or is `*`.
+        path: Pattern,
+    },
+}
+
+/// The method of a request: capital letters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Method(String);
+
+impl Method {
+    /// The method as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Method {
+    type Error = MethodError;
+
+    fn try_from(text: String) -> Result<Self, MethodError> {
+        let capital = text.bytes().all(|byte| byte.is_ascii_uppercase());
+        if capital && !text.is_empty() && text.len() <= 32 && text != "CONNECT" {
+            Ok(Self(text))
+        } else {
+            Err(MethodError)
+        }
+    }
+}
+
+impl From<Method> for String {
+    fn from(method: Method) -> Self {
+        method.0
+    }
+}
+
+/// A text is not a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MethodError;
+
+impl core::fmt::Display for MethodError {
+    fn fmt(&self, to: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        to.write_str("a method is 1 to 32 capital letters, and not CONNECT")
+    }
+}
+
+impl core::error::Error for MethodError {}

@@ -1,0 +1,236 @@
+//! How a plan becomes bytes, and what must fit together in it.
+
+use crate::{Carries, EgressPlan, Network, Requests, Rule, Target, VERSION};
+use alloc::{
+    format,
+    string::{String, ToString as _},
+    vec::Vec,
+};
+use core::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// The most bytes a plan may take.
+pub const MOST: usize = 16 << 20;
+
+/// Why bytes are not a plan that the egress process obeys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireError(pub String);
+
+impl fmt::Display for WireError {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for WireError {}
+
+/// The plan as bytes.
+///
+/// # Errors
+/// Where the plan takes more than [`MOST`] bytes.
+pub fn encode(plan: &EgressPlan) -> Result<Vec<u8>, WireError> {
+    let bytes = serde_json::to_vec(plan).map_err(|error| WireError(error.to_string()))?;
+    bounded(&bytes)?;
+    Ok(bytes)
+}
+
+/// The plan in these bytes.
+///
+/// # Errors
+/// Where they are too many, not a plan, have a field too many or too few, are of another version, or
+/// say what does not fit together.
+pub fn decode(bytes: &[u8]) -> Result<EgressPlan, WireError> {
+    bounded(bytes)?;
+    let plan: EgressPlan =
+        serde_json::from_slice(bytes).map_err(|error| WireError(error.to_string()))?;
+    if plan.version != VERSION {
+        return Err(WireError(format!(
+            "plan version {}; this egress process knows {VERSION}",
+            plan.version
+        )));
+    }
+    plan.rules.iter().try_for_each(fits)?;
+    fakes(&plan)?;
+    Ok(plan)
+}
+
+fn bounded(bytes: &[u8]) -> Result<(), WireError> {
+    if bytes.len() > MOST {
+        return Err(WireError(format!("the plan takes {} bytes; {MOST} fit", bytes.len())));
+    }
+    Ok(())
+}
+
+fn fits(rule: &Rule) -> Result<(), WireError> {
+    let wrong = |what: &str| Err(WireError(format!("rule {:?}: {what}", rule.written)));
+    if rule.port == 0 {
+        return wrong("there is no port 0");
+    }
+    if let Carries::Http(Requests::Only { path, .. }) = &rule.carries
+        && !path.as_str().starts_with('/')
+        && path.as_str() != "*"
+    {
+        return wrong("a path begins with /, or is *");
+    }
+    let networks = rule.within.iter().copied().chain(match &rule.target {
+        Target::Network(network) => Some(*network),
+        Target::Name(_) | Target::Below(_) | Target::Host => None,
+    });
+    if networks.into_iter().any(is_loopback) {
+        return wrong("the host's loopback has the name host.internal and no address");
+    }
+    match &rule.target {
+        Target::Name(name) if name.as_str() == crate::HOST_INTERNAL => {
+            wrong("host.internal is the host's loopback and no name")
+        }
+        Target::Host | Target::Network(_) if !rule.within.is_empty() => {
+            wrong("only what has a name lies within a network")
+        }
+        Target::Name(_) | Target::Below(_) | Target::Network(_) | Target::Host => Ok(()),
+    }
+}
+
+/// Whether all of a network is somebody's own loopback.
+fn is_loopback(network: Network) -> bool {
+    let four = Network::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8);
+    four.is_ok_and(|four| four.contains(network))
+        || network == Network::one(IpAddr::V6(Ipv6Addr::LOCALHOST))
+}
+
+fn fakes(plan: &EgressPlan) -> Result<(), WireError> {
+    let wrong = |what: &str| Err(WireError(format!("fakes: {what}")));
+    let four = plan.fakes.ranges.iter().filter(|range| range.first().is_ipv4()).count();
+    if four > 1 || plan.fakes.ranges.len() > four + 1 {
+        return wrong("not more than one range of each family");
+    }
+    // The first of a range stands for nothing: it has the look of the network itself.
+    if plan.fakes.ranges.iter().any(|range| range.nth(plan.fakes.names).is_none()) {
+        return wrong("a range has fewer addresses than there may be names");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Bound, Breaker, Deadlines, Fakes, HostName, Known, Limits, Millis, Rate, Resolver, Waits,
+        rule::Method,
+    };
+    use alloc::vec;
+    use sandboxd_broker_plan::Pattern;
+
+    fn network(text: &str) -> Network {
+        Network::try_from(text).unwrap()
+    }
+
+    fn limits() -> Limits {
+        Limits {
+            connections: Bound::AtMost(64),
+            rate: Rate::Per { count: 600, period: Millis(60_000), burst: 60 },
+            up: Bound::Unlimited,
+            down: Bound::Unlimited,
+        }
+    }
+
+    fn rule() -> Rule {
+        Rule {
+            written: "GET http://api.example.com:80/v1/*".into(),
+            target: Target::Name(HostName::try_from("api.example.com").unwrap()),
+            port: 80,
+            carries: Carries::Http(Requests::Only {
+                method: Method::try_from(String::from("GET")).unwrap(),
+                path: Pattern::try_from("/v1/*").unwrap(),
+            }),
+            within: vec![network("10.0.0.0/8")],
+            limits: limits(),
+            deadlines: Deadlines { idle: Bound::AtMost(300_000), total: Bound::Unlimited },
+        }
+    }
+
+    fn plan() -> EgressPlan {
+        EgressPlan {
+            version: VERSION,
+            id: "health-1".into(),
+            rules: vec![rule()],
+            limits: limits(),
+            waits: Waits { head: Millis(10_000), connect: Millis(10_000) },
+            pending: 128,
+            breaker: Breaker {
+                window: Millis(30_000),
+                percent: 50,
+                calls: 10,
+                consecutive: 5,
+                first: Millis(5000),
+                longest: Millis(60_000),
+            },
+            fakes: Fakes {
+                ranges: vec![network("198.18.0.0/15"), network("fd73:616e:6462:6f78::/64")],
+                names: 4096,
+                ttl: 60,
+            },
+            resolver: Resolver {
+                hosts: vec![Known {
+                    name: HostName::try_from("db.internal").unwrap(),
+                    addresses: vec![IpAddr::V4(Ipv4Addr::new(10, 0, 0, 5))],
+                }],
+                servers: vec!["127.0.0.53:53".parse().unwrap()],
+                wait: Millis(2000),
+                rounds: 2,
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_to_the_same() {
+        assert_eq!(decode(&encode(&plan()).unwrap()).unwrap(), plan());
+    }
+
+    #[test]
+    fn a_plan_of_another_version_or_shape_is_refused() {
+        let text = String::from_utf8(encode(&plan()).unwrap()).unwrap();
+        let other = text.replacen("\"version\":1", "\"version\":2", 1);
+        assert!(decode(other.as_bytes()).unwrap_err().0.contains("version 2"));
+        let more = text.replacen("\"pending\"", "\"new\":1,\"pending\"", 1);
+        assert!(decode(more.as_bytes()).is_err());
+        let less = text.replacen("\"pending\":128,", "", 1);
+        assert!(decode(less.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        type Change = fn(&mut EgressPlan);
+        let changes: [(Change, &str); 8] = [
+            (|plan| plan.rules[0].port = 0, "no port 0"),
+            (|plan| plan.rules[0].within.push(network("127.0.0.0/16")), "loopback"),
+            (|plan| plan.rules[0].target = Target::Network(network("::1/128")), "loopback"),
+            (|plan| plan.rules[0].target = Target::Host, "only what has a name"),
+            (
+                |plan| {
+                    let name = HostName::try_from("host.internal").unwrap();
+                    plan.rules[0].target = Target::Name(name);
+                },
+                "no name",
+            ),
+            (|plan| plan.fakes.ranges.push(network("192.0.2.0/24")), "one range of each family"),
+            (|plan| plan.fakes.names = 0x2_0000, "fewer addresses"),
+            (
+                |plan| {
+                    plan.rules[0].carries = Carries::Http(Requests::Only {
+                        method: Method::try_from(String::from("GET")).unwrap(),
+                        path: Pattern::try_from("v1").unwrap(),
+                    });
+                },
+                "begins with /",
+            ),
+        ];
+        for (change, says) in changes {
+            let mut plan = plan();
+            change(&mut plan);
+            let bytes = encode(&plan).unwrap();
+            assert!(decode(&bytes).unwrap_err().0.contains(says), "{says}");
+        }
+    }
+}
