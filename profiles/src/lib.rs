@@ -33,7 +33,9 @@ pub use overrides::Overrides;
 pub use place::{Base, Folders, Place};
 pub use problem::Problem;
 pub use quantity::Amount;
-pub use resolve::{Accepts, IN_A_CONTAINER, Invocation, Listening, Passed, Stream, resolve};
+pub use resolve::{
+    Accepts, Credentials, IN_A_CONTAINER, Invocation, Listening, Passed, Stream, resolve,
+};
 pub use resolved::{Escape, Hangup, Outside, Resolved, Wire};
 pub use schema::Profile;
 pub use schema::json::schema;

@@ -43,8 +43,11 @@ pub struct Outside {
     pub escapes: Vec<Escape>,
     /// What SIGHUP to the supervisor means.
     pub hangup: Hangup,
-    /// User namespaces to make for idmapped mounts; they are granted after the `tasks` files, in
-    /// this order.
+    /// Files of a service manager's that hold the command's credentials, to be read and granted after the
+    /// `tasks` files, in this order.
+    pub credentials: Vec<HostPath>,
+    /// User namespaces to make for idmapped mounts; they are granted after the credentials, in this
+    /// order.
     pub idmaps: Vec<Idmap>,
     /// The program to open and digest; granted last.
     pub pinned: Option<Pinned>,

@@ -62,6 +62,19 @@ is listens ActiveState active
 systemctl stop sandboxd@listens.socket sandboxd@listens
 rm /run/systemd/system/sandboxd@listens.socket
 
+# What systemd passes, it can read.
+profile knows '[ "$(cat $CREDENTIALS_DIRECTORY/token)" = told ] && echo knows it; while :; do sleep 0.2; done' \
+  'credentials = ["token"]'
+mkdir -p /run/systemd/system/sandboxd@knows.service.d
+printf '[Service]\nSetCredential=token:told\nSetCredential=other:not told\n' \
+  >/run/systemd/system/sandboxd@knows.service.d/token.conf
+systemctl daemon-reload
+systemctl start sandboxd@knows
+knows_it() { [[ "$(journalctl --no-pager -u sandboxd@knows)" == *"knows it"* ]]; }
+eventually knows_it
+systemctl stop sandboxd@knows
+rm -r /run/systemd/system/sandboxd@knows.service.d
+
 # Ended by the signal that systemd sent, it is no failure: of one, the unit would keep that state.
 systemctl stop sandboxd@stays
 is stays ActiveState inactive

@@ -14,7 +14,7 @@ pub(crate) fn narrowed(profile: &Profile, under: &[Profile]) -> (Profile, Vec<Pr
     let mut problems = Vec::new();
     for grant in under {
         user(&narrow, grant, &mut problems);
-        sockets(&narrow, grant, &mut problems);
+        passed(&narrow, grant, &mut problems);
         limits(&mut narrow.limits, grant);
         let label = grant.label().to_owned();
         narrow.files.tmp = smaller(narrow.files.tmp.take(), grant.files.tmp.clone(), TMP, &label);
@@ -62,16 +62,20 @@ fn user(profile: &Profile, grant: &Profile, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Who listens for somebody else is answered to as that somebody.
-fn sockets(profile: &Profile, grant: &Profile, problems: &mut Vec<Problem>) {
-    let granted = &grant.command.sockets;
-    let own = profile.command.sockets.iter();
-    for name in own.filter(|name| !granted.iter().any(|granted| granted.value == name.value)) {
-        let label = grant.label();
-        problems.push(name.origin.problem(
-            format!("{label}, which this is run under, does not give this socket"),
-            "name it there too, or remove it here",
-        ));
+/// Who listens for somebody else is answered to as that somebody, and a secret is told to nobody further.
+fn passed(profile: &Profile, grant: &Profile, problems: &mut Vec<Problem>) {
+    let (own, granted) = (&profile.command, &grant.command);
+    for (own, granted, kind) in [
+        (&own.sockets, &granted.sockets, "socket"),
+        (&own.credentials, &granted.credentials, "credential"),
+    ] {
+        for name in own.iter().filter(|name| !granted.iter().any(|one| one.value == name.value)) {
+            let label = grant.label();
+            problems.push(name.origin.problem(
+                format!("{label}, which this is run under, does not give this {kind}"),
+                "name it there too, or remove it here",
+            ));
+        }
     }
 }
 

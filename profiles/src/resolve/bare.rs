@@ -148,7 +148,9 @@ impl Deciding<'_> {
         let scratch = if size > 0 { vec![tmp.clone(), home.clone()] } else { Vec::new() };
         let programs = shown.programs;
         let made = BTreeSet::from([tmp.clone(), home.clone()]);
-        Some(View { ops: Vec::new(), scratch, programs, home, tmp, bare: true, made })
+        let ops = Vec::new();
+        let (secrets, credentials) = (Vec::new(), None);
+        Some(View { ops, scratch, programs, home, tmp, bare: true, secrets, credentials, made })
     }
 
     /// What the supervisor makes of it.

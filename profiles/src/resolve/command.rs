@@ -2,7 +2,7 @@
 
 use super::trees::Shown;
 use super::view::View;
-use super::{Deciding, Grants, Invocation, sockets};
+use super::{Deciding, Grants, Invocation, credentials, sockets};
 use crate::host::PathFact;
 use crate::origin::{Origin, Written};
 use crate::resolved::Pinned;
@@ -163,6 +163,9 @@ impl Deciding<'_> {
         }
         for (name, value) in &env.set {
             variables.insert(name.clone().into_bytes(), value.value.clone().into_bytes());
+        }
+        if let Some(folder) = &view.credentials {
+            variables.insert(credentials::VARIABLE.into(), folder.as_str().into());
         }
         variables
     }

@@ -196,6 +196,12 @@ impl Rules {
             self.at(path, Kind::File, DEVICE);
         }
         self.at("/dev/tty", Kind::File, DEVICE | AccessFs::IoctlDev);
+        for path in &view.secrets {
+            self.add(path, Kind::File, AccessFs::ReadFile.into());
+        }
+        if let Some(folder) = view.credentials.as_ref().filter(|_| !view.bare) {
+            self.add(folder, Kind::Directory, AccessFs::ReadDir.into());
+        }
         let shm = fixed("/dev/shm");
         for path in &view.scratch {
             let programs = programs && shm.as_ref() != Some(path);

@@ -3,12 +3,13 @@
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`], [`under`]
 //! (what of that is left under other profiles),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
-//! [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`], [`probes`]. What is different where the profile chose
+//! [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`] and [`credentials`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
 mod bare;
 mod cgroup;
 mod command;
+mod credentials;
 pub(crate) mod dangers;
 mod holds;
 mod identity;
@@ -30,6 +31,7 @@ use crate::origin::Origin;
 use crate::resolved::{Hangup, Outside, Resolved, Waived};
 use crate::schema::{Isolation, Mode, Profile};
 
+pub use credentials::Credentials;
 pub use sockets::{Accepts, Listening, Passed};
 pub use terminal::Stream;
 
@@ -53,6 +55,8 @@ pub struct Invocation {
     pub streams: [Stream; 3],
     /// What a service manager listens at for the command.
     pub listening: Listening,
+    /// What a service manager passes for the command to read.
+    pub credentials: Credentials,
 }
 
 /// Decide everything the shim must not decide. Pure: same arguments, same result.
@@ -85,14 +89,17 @@ fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolve
     let terminal = deciding.terminal(invocation.streams);
     let filters = deciding.filters(&left);
     let limits = deciding.limits(identity, shown);
+    let credentials = deciding.credentials(&invocation.credentials, shown);
     let mut grants = Grants::new(&limits, deciding.enters_network());
+    grants.copies = count(credentials.copies().len());
     let view = match deciding.profile.isolation() {
         Isolation::Namespaces => deciding.view(shown, &holds, identity, &mut grants),
         Isolation::Landlock => deciding.bare_view(shown),
     };
-    let Some(view) = view else {
+    let Some(mut view) = view else {
         return Err(deciding.into_problems());
     };
+    deciding.show_credentials(&credentials, &mut view, identity, &grants);
     let exec = deciding.exec(shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&left, &view);
     if let (Some(filters), Some(landlock)) = (&filters, &landlock) {
@@ -135,6 +142,7 @@ fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolve
         output: limits.output,
         streams: terminal.streams,
         escapes: deciding.escapes(),
+        credentials: credentials.copies().to_vec(),
         hangup: profile.command.hangup.as_ref().map_or(Hangup::Stop, |written| written.value),
         idmaps: grants.idmaps,
         pinned: exec.pinned,
@@ -308,11 +316,12 @@ impl Deciding<'_> {
     }
 }
 
-/// The descriptors granted to the shim: the network namespace, `tasks` files, user namespaces, the
+/// The descriptors granted to the shim: the network namespace, `tasks` files, credentials, user namespaces, the
 /// program, the command's sockets.
 struct Grants {
     network: bool,
     v1: u32,
+    copies: u32,
     idmaps: Vec<crate::resolved::Idmap>,
     pinned: bool,
     sockets: u32,
@@ -321,7 +330,7 @@ struct Grants {
 impl Grants {
     fn new(limits: &limits::Decided, network: bool) -> Self {
         let v1 = limits.cgroup.as_ref().map_or(0, |cgroup| cgroup.v1.len());
-        Self { network, v1: count(v1), idmaps: Vec::new(), pinned: false, sockets: 0 }
+        Self { network, v1: count(v1), copies: 0, idmaps: Vec::new(), pinned: false, sockets: 0 }
     }
 
     fn network(&self) -> Option<u32> {
@@ -344,17 +353,26 @@ impl Grants {
             self.idmaps.push(idmap);
             self.idmaps.len() - 1
         });
-        self.first() + self.v1 + count(index)
+        self.first_idmap() + count(index)
+    }
+
+    /// The descriptors of what credentials hold.
+    fn copies(&self) -> impl Iterator<Item = u32> {
+        self.first() + self.v1..self.first_idmap()
+    }
+
+    fn first_idmap(&self) -> u32 {
+        self.first() + self.v1 + self.copies
     }
 
     /// The descriptor of the program. Nothing but sockets can be granted after it.
     fn pin(&mut self) -> u32 {
         self.pinned = true;
-        self.first() + self.v1 + count(self.idmaps.len())
+        self.first_idmap() + count(self.idmaps.len())
     }
 
     fn first_socket(&self) -> u32 {
-        self.first() + self.v1 + count(self.idmaps.len()) + u32::from(self.pinned)
+        self.first_idmap() + count(self.idmaps.len()) + u32::from(self.pinned)
     }
 
     fn granted(&self) -> u32 {

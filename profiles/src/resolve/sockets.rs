@@ -81,23 +81,9 @@ impl Deciding<'_> {
             self.refuse(&name.origin, what, remedy);
         }
         if !named.is_empty() {
-            self.nobody_else_says_so();
+            self.nobody_else_says(&VARIABLES, "sockets", "of its sockets");
         }
         passed
-    }
-
-    fn nobody_else_says_so(&mut self) {
-        let env = &self.profile.env;
-        let set = env.set.iter().map(|(name, value)| (name, &value.origin));
-        let names = env.pass.iter().map(|name| (&name.value, &name.origin)).chain(set);
-        let wrong: Vec<Origin> = names
-            .filter(|(name, _)| VARIABLES.contains(&name.as_str()))
-            .map(|(_, origin)| origin.clone())
-            .collect();
-        for origin in wrong {
-            let what = "with command.sockets it is sandboxd that tells the command of its sockets";
-            self.refuse(&origin, what, "remove it");
-        }
     }
 
     /// Whether what listens stays what accepts, and the shim can put it in place.

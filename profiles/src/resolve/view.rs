@@ -24,6 +24,9 @@ pub(super) struct View {
     pub(super) tmp: JailPath,
     /// Whether there is no view: the supervisor's root is the sandbox's.
     pub(super) bare: bool,
+    /// Files that nobody but the command may read, and the folder they are in, where there are some.
+    pub(super) secrets: Vec<JailPath>,
+    pub(super) credentials: Option<JailPath>,
     /// Directories and files that exist in the sandbox's own tmpfs.
     pub(super) made: BTreeSet<JailPath>,
 }
@@ -81,6 +84,8 @@ impl Deciding<'_> {
             home,
             tmp,
             bare: false,
+            secrets: Vec::new(),
+            credentials: None,
             made: BTreeSet::new(),
         };
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
@@ -269,6 +274,14 @@ impl View {
             if self.made.insert(path.clone()) {
                 self.ops.push(RootOp::File { path, content, mode });
             }
+        }
+    }
+
+    /// A file of `owner`'s with what was granted.
+    pub(super) fn copy(&mut self, path: JailPath, from: u32, owner: Owner) {
+        self.above(&path);
+        if self.made.insert(path.clone()) {
+            self.ops.push(RootOp::Copy { path, from, owner });
         }
     }
 

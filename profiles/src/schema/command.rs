@@ -47,6 +47,11 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "names of sockets that systemd listens at for it (LISTEN_FDS), which it gets; default: none",
         shape: Shape::Texts,
     },
+    Key {
+        name: "credentials",
+        doc: "names of credentials that systemd passes (LoadCredential=), which it may read; default: none",
+        shape: Shape::Texts,
+    },
 ];
 
 /// The words of `escapes`.
@@ -78,6 +83,8 @@ pub struct Command {
     pub hangup: Option<Written<Hangup>>,
     /// Names of the sockets that it gets, sd_listen_fds_with_names(3).
     pub sockets: Vec<Written<String>>,
+    /// Names of the credentials that it may read, systemd.exec(5).
+    pub credentials: Vec<Written<String>>,
 }
 
 /// When a command has a terminal of its own.
@@ -113,6 +120,7 @@ impl Command {
         self.escapes.extend(over.escapes);
         replace(&mut self.hangup, over.hangup);
         self.sockets.extend(over.sockets);
+        self.credentials.extend(over.credentials);
     }
 }
 
@@ -136,6 +144,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Command {
                 command.hangup = reader.word(node, &words);
             }
             "sockets" => command.sockets = reader.list(node, socket),
+            "credentials" => command.credentials = reader.list(node, credential),
             "escapes" => {
                 command.escapes = reader.list(node, |reader, item| reader.word(item, ESCAPES));
             }
@@ -159,8 +168,7 @@ fn exec<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Vec<Text
 
 /// What the name of a socket is made of, and how long it is at most, systemd.socket(5)
 /// `FileDescriptorName=`.
-#[must_use]
-pub(crate) fn names_a_socket(name: &str) -> bool {
+fn names_a_socket(name: &str) -> bool {
     let fits = |byte: u8| matches!(byte, b' '..=b'~') && byte != b':';
     matches!(name.len(), 1..=255) && name.bytes().all(fits)
 }
@@ -171,6 +179,21 @@ fn socket<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String
         let what = format!("{:?} is not the name of a socket", name.value);
         let remedy = "write what FileDescriptorName= says, or the name of the .socket unit";
         reader.refuse(node, what, remedy);
+        return None;
+    }
+    Some(name)
+}
+
+/// Whether this can be the name of a credential, which is a file, systemd.exec(5).
+fn names_a_credential(name: &str) -> bool {
+    names_a_socket(name) && !name.contains('/') && name != "." && name != ".."
+}
+
+fn credential<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {
+    let name = reader.text(node)?;
+    if !names_a_credential(&name.value) {
+        let what = format!("{:?} is not the name of a credential", name.value);
+        reader.refuse(node, what, "write what LoadCredential= has before the colon");
         return None;
     }
     Some(name)

@@ -71,6 +71,11 @@ impl Profile {
         });
         let sockets = &command.sockets;
         text.list("sockets", sockets.iter().map(|name| (string(&name.value), &name.origin)));
+        let credentials = &command.credentials;
+        text.list(
+            "credentials",
+            credentials.iter().map(|name| (string(&name.value), &name.origin)),
+        );
         let word = |escape| ESCAPES.iter().find(|(_, known)| *known == escape);
         text.list(
             "escapes",

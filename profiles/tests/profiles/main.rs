@@ -10,10 +10,10 @@ mod golden;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
+mod passed;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod resolving;
-#[cfg(test)]
-mod sockets;
 #[cfg(test)]
 mod support;

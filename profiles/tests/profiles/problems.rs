@@ -73,6 +73,11 @@ const WRONG: &[(&str, &str)] = &[
         "p.toml:2:12: command.sockets[0]: \"a:b\" is not the name of a socket\n  remedy  write what \
          FileDescriptorName= says, or the name of the .socket unit",
     ),
+    (
+        "[command]\ncredentials = [\"../x\"]",
+        "p.toml:2:16: command.credentials[0]: \"../x\" is not the name of a credential\n  remedy  write \
+         what LoadCredential= has before the colon",
+    ),
     ("[spawn]\ndepth = 1", "p.toml:1:2: spawn: not built yet in this version\n  remedy  remove it"),
     (
         "[network]\nmode = \"egress\"",

@@ -35,6 +35,7 @@ fn place(op: &RootOp) -> &JailPath {
     match op {
         RootOp::Directory { path, .. }
         | RootOp::File { path, .. }
+        | RootOp::Copy { path, .. }
         | RootOp::Symlink { path, .. }
         | RootOp::Device { path, .. }
         | RootOp::Sysctl { path, .. }

@@ -72,6 +72,16 @@ pub enum RootOp {
         /// Permissions.
         mode: u32,
     },
+    /// Make a file in a tmpfs of the sandbox that its owner alone may read, of what was granted: a secret
+    /// is no part of a plan. Never used below a bind.
+    Copy {
+        /// Where.
+        path: JailPath,
+        /// The granted descriptor of what it holds.
+        from: u32,
+        /// Whose it is.
+        owner: Owner,
+    },
     /// Make a symbolic link in a tmpfs of the sandbox. Never used below a bind.
     Symlink {
         /// Where.

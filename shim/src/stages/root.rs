@@ -76,6 +76,7 @@ impl Building<'_> {
         match op {
             RootOp::Directory { path, mode } => self.make_directory(path, *mode),
             RootOp::File { path, content, mode } => self.make_file(path, content, *mode),
+            RootOp::Copy { path, from, owner } => self.make_copy(path, granted(*from)?, *owner),
             RootOp::Symlink { path, target } => self.make_symlink(path, target),
             RootOp::Device { path, major, minor } => self.make_device(path, *major, *minor),
             RootOp::Bind { from, to, kind, mount, idmap } => {
@@ -209,8 +210,8 @@ fn attach(tree: &OwnedFd, there: &OwnedFd, path: &str) -> Result<(), Failure> {
 }
 
 fn granted(number: u32) -> Result<BorrowedFd<'static>, Failure> {
-    let number = i32::try_from(number).map_err(|_| AT.because(Call::Fcntl, "id map"))?;
-    sandboxd_kernel::fds::inherited(number).map_err(AT.errno(Call::Fcntl, "id map"))
+    let number = i32::try_from(number).map_err(|_| AT.because(Call::Fcntl, "granted"))?;
+    sandboxd_kernel::fds::inherited(number).map_err(AT.errno(Call::Fcntl, number))
 }
 
 /// Makes `root` the root of this process and detaches the host's.

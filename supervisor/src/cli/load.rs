@@ -4,7 +4,7 @@ use super::typed::Grants;
 use crate::sandbox::{StartError, stdio};
 use crate::{host, profile_file};
 use sandboxd_plan::Text;
-use sandboxd_profiles::{Invocation, Listening, Overrides, Problem, Profile};
+use sandboxd_profiles::{Credentials, Invocation, Listening, Overrides, Problem, Profile};
 use std::os::unix::ffi::OsStringExt;
 
 /// What is run where no profile is named: nothing but the system's programs, and the current folder
@@ -52,8 +52,12 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
         overrides.read.push(String::from("."));
     }
     profile.apply(&overrides)?;
-    let invocation =
-        Invocation { env: environment(), streams: stdio::callers(), listening: Listening::AsNamed };
+    let invocation = Invocation {
+        env: environment(),
+        streams: stdio::callers(),
+        listening: Listening::AsNamed,
+        credentials: Credentials::AsNamed,
+    };
     Ok(Loaded { profile, under, invocation })
 }
 

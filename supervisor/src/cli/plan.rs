@@ -162,6 +162,7 @@ fn root_op(op: &RootOp) -> Option<String> {
             format!("hold {path}{}", if mount.read_only { " read-only" } else { "" })
         }
         RootOp::Remount { path, .. } => format!("remount {path}"),
+        RootOp::Copy { path, .. } => format!("copy a credential to {path}, for the command alone"),
         RootOp::Symlink { path, target } => format!("link {path} to {target}"),
         RootOp::Directory { .. } | RootOp::File { .. } | RootOp::Device { .. } => return None,
     })

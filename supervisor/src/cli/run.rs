@@ -6,6 +6,7 @@ use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, load};
 use crate::explain::printable;
 use crate::sandbox::{self, Ahead, Around, Finished, Late, Request, RunResult, StartError, Then};
+use crate::systemd::credentials;
 use crate::systemd::sockets::{self, Sockets};
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, linkat, openat, openat2, renameat, statat,
@@ -78,15 +79,11 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
     let Loaded { profile, under, mut invocation } = load::load(&grants)?;
     invocation.listening = Listening::Passed(passed);
+    invocation.credentials = credentials::passed()?;
     let around = match who {
         Who::Caller => Around::Caller,
         Who::Client => {
-            let [client @ .., complained] = invocation.streams;
-            if client.contains(&Stream::Terminal) {
-                return Err(StartError::found("isatty", "standard input or output is a terminal")
-                    .with_remedy("a client starts it: name it as \"command\" in mcp.json, or pipe requests in and answers out"));
-            }
-            invocation.streams = [Stream::Pipe, Stream::Pipe, complained];
+            invocation.streams = clients(invocation.streams)?;
             let plan = sandboxd_profiles::graph::client(&profile)?;
             Around::Client { plan: Box::new(plan) }
         }
@@ -128,6 +125,15 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
         }
     });
     Ok(if told && left.is_empty() { result.exit_status() } else { NOT_SET_UP })
+}
+
+/// The streams of a client's: its own two are pipes.
+fn clients([input, output, complained]: [Stream; 3]) -> Result<[Stream; 3], StartError> {
+    if [input, output].contains(&Stream::Terminal) {
+        return Err(StartError::found("isatty", "standard input or output is a terminal")
+            .with_remedy("a client starts it: name it as \"command\" in mcp.json, or pipe requests in and answers out"));
+    }
+    Ok([Stream::Pipe, Stream::Pipe, complained])
 }
 
 /// What a person should know of how it ended; nothing where it just ended.

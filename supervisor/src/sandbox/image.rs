@@ -35,6 +35,15 @@ pub(crate) fn plan(bytes: &[u8]) -> Result<OwnedFd, StartError> {
         .map_err(|errno| StartError::call("memfd_create", "sandboxd-plan", errno))
 }
 
+/// Something that is handed on and not kept, in a memfd that nobody can change.
+///
+/// # Errors
+/// Where memory is short.
+pub(crate) fn copy(bytes: &[u8]) -> Result<OwnedFd, StartError> {
+    sealed("sandboxd-copy", bytes, MemfdFlags::empty())
+        .map_err(|errno| StartError::call("memfd_create", "sandboxd-copy", errno))
+}
+
 fn sealed(name: &str, bytes: &[u8], flags: MemfdFlags) -> rustix::io::Result<OwnedFd> {
     let flags = flags | MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let file = rustix::fs::memfd_create(name, flags)?;

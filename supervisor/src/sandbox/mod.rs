@@ -30,11 +30,13 @@ pub use ahead::{Ahead, Late, Then};
 pub use around::Around;
 pub(crate) use deadline::{REMEDY as LATE, doing};
 pub use error::StartError;
+pub(crate) use image::copy as sealed_copy;
 pub use receipt::{Receipt, RunResult, sha256};
 
 use crate::cgroup::{Group, Placement, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
+use crate::systemd::credentials;
 use crate::systemd::notify::ServiceManager;
 use ahead::Made;
 use carried::Carried;
@@ -313,12 +315,19 @@ impl Running<'_> {
             wire::encode(plan).map_err(|error| StartError::found("encode", error.to_string()))?;
         doing("opening what the sandbox is given");
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
+        let credentials = credentials::copied(&outside.credentials)?;
         let idmaps = outside.idmaps.iter().map(|map| idmap::namespace(*map));
         let idmaps = idmaps.collect::<Result<Vec<OwnedFd>, _>>()?;
         let Made { network, shim } = ahead.made()?;
         let network = network.filter(|_| plan.namespaces.network.is_some()).transpose()?;
         let tasks = self.group.map(Group::tasks).unwrap_or_default();
-        let granted = network.iter().chain(tasks).chain(&idmaps).chain(&pinned).chain(&sockets);
+        let granted = network
+            .iter()
+            .chain(tasks)
+            .chain(&credentials)
+            .chain(&idmaps)
+            .chain(&pinned)
+            .chain(&sockets);
         let granted: Vec<BorrowedFd<'_>> = granted.map(AsFd::as_fd).collect();
         let runtime = runtime()?;
         let _entered = runtime.enter();
@@ -328,8 +337,8 @@ impl Running<'_> {
         let carried = Carried::start(&mut stdio, brokered, outside, profile)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
-        // The command's ends, so that their end is seen.
-        drop(stdio);
+        // The command's ends, so that their end is seen; and what is a secret from here on.
+        drop((stdio, credentials));
         ran.dead = false;
         let mut driver = Driver::new(self.resolved, self.group, entering, carried, signals)?;
         driver.awaited(since + START_WITHIN, manager);

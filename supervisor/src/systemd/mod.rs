@@ -1,9 +1,10 @@
 //! What this process and the service manager have to do with each other, systemd(1).
 //!
-//! Read in this order: [`notify`] (what it is told of a run), [`sockets`] (what it may pass on),
+//! Read in this order: [`notify`] (what it is told of a run), [`sockets`] and [`credentials`] (what it passes on),
 //! [`scope`] (a cgroup of one's own, asked for), [`bus`] (how it is asked).
 
 mod bus;
+pub(crate) mod credentials;
 pub(crate) mod notify;
 pub mod scope;
 pub(crate) mod sockets;

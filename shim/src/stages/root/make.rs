@@ -3,9 +3,10 @@
 use super::{AT, Building, Nothing, open};
 use alloc::format;
 use alloc::string::String;
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
+use rustix::process::{Gid, Uid};
 use sandboxd_plan::{Call, Failure, JailPath, Owner};
 
 impl Building<'_> {
@@ -30,6 +31,25 @@ impl Building<'_> {
             .map_err(AT.errno(Call::Open, path))?;
         write_all(&file, content.as_bytes()).map_err(AT.errno(Call::Write, path))?;
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(AT.errno(Call::Chmod, path))
+    }
+
+    /// The kernel carries it: no byte of it is in this process's memory.
+    pub(super) fn make_copy(
+        &self,
+        path: &JailPath,
+        from: BorrowedFd<'_>,
+        owner: Owner,
+    ) -> Result<(), Failure> {
+        let (parent, name) = self.place(path)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&parent, name, flags, Mode::RUSR)
+            .map_err(AT.errno(Call::Open, path))?;
+        while rustix::fs::sendfile(&file, from, None, 1 << 20)
+            .map_err(AT.errno(Call::Write, path))?
+            > 0
+        {}
+        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+        rustix::fs::fchown(&file, Some(uid), Some(gid)).map_err(AT.errno(Call::Chown, path))
     }
 
     pub(super) fn make_symlink(&self, path: &JailPath, target: &str) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
-//! Which sockets of a service manager's a command gets.
+//! What a command gets of a service manager's: sockets, and credentials.
 
 use crate::support::*;
-use sandboxd_plan::Text;
+use sandboxd_plan::{Root, RootOp, Text};
 use sandboxd_profiles::{
-    Accepts, HostFacts, Invocation, Listening, Passed, Problem, Resolved, resolve,
+    Accepts, Credentials, HostFacts, Invocation, Listening, Passed, Problem, Resolved, resolve,
 };
 
 fn passed(listening: &[(&str, Accepts)]) -> Listening {
@@ -17,6 +17,14 @@ fn run(
     host: HostFacts,
     listening: Listening,
 ) -> Result<Resolved, Vec<Problem>> {
+    invoked(texts, host, &Invocation { listening, ..Invocation::default() })
+}
+
+fn invoked(
+    texts: (&str, &[&str]),
+    host: HostFacts,
+    invocation: &Invocation,
+) -> Result<Resolved, Vec<Problem>> {
     let applied = |text: &str| {
         let mut profile = read(text)?;
         profile.apply(&overrides("/usr/bin/true"))?;
@@ -25,8 +33,7 @@ fn run(
     let profile = applied(texts.0)?;
     let under = texts.1.iter().map(|text| applied(text)).collect::<Result<Vec<_>, _>>()?;
     let host = looked_at(&profile, host);
-    let invocation = Invocation { listening, ..Invocation::default() };
-    resolve(&profile, &under, &host, &lease(), &invocation)
+    resolve(&profile, &under, &host, &lease(), invocation)
 }
 
 fn wrong(text: &str, host: HostFacts, listening: Listening) -> String {
@@ -96,4 +103,49 @@ fn nobody_else_tells_the_command_of_sockets() {
     let text = format!("{WEB}[env]\nset.LISTEN_FDS = \"3\"\n");
     let text = wrong(&text, typical(), passed(&[("web", Accepts::Local)]));
     assert!(text.contains("it is sandboxd that tells"), "{text}");
+}
+
+fn given(text: &str, under: &[&str], names: &[&str]) -> Result<Resolved, Vec<Problem>> {
+    let names = names.iter().map(|name| (*name).into()).collect();
+    let credentials = Credentials::In { folder: path("/run/credentials/a.service"), names };
+    let invocation = Invocation { credentials, ..Invocation::default() };
+    invoked((text, under), typical(), &invocation)
+}
+
+const TOKEN: &str = "[command]\ncredentials = [\"token\"]\n";
+
+#[test]
+fn a_credential_is_granted_before_the_maps_and_is_for_the_command_alone() {
+    let resolved = given(TOKEN, &[], &["token", "other"]).unwrap();
+    let RootOp::Copy { path, from, owner } = copies(&resolved)[0] else { unreachable!() };
+    assert_eq!((path.as_str(), *from), ("/run/credentials/token", 7));
+    assert_eq!(owner.uid, resolved.plan.command.identity.uid);
+    assert_eq!(copies(&resolved).len(), 1);
+    assert_eq!(resolved.outside.credentials, [path_of("token")]);
+    let told = Text::try_from("CREDENTIALS_DIRECTORY=/run/credentials").unwrap();
+    assert!(resolved.plan.exec.env.contains(&told));
+    assert!(copies(&given("", &[], &["token"]).unwrap()).is_empty());
+}
+
+fn path_of(name: &str) -> sandboxd_plan::HostPath {
+    path(&format!("/run/credentials/a.service/{name}"))
+}
+
+fn copies(resolved: &Resolved) -> Vec<&RootOp> {
+    let Root::Own { ops, .. } = &resolved.plan.root else { return Vec::new() };
+    ops.iter().filter(|op| matches!(op, RootOp::Copy { .. })).collect()
+}
+
+#[test]
+fn a_credential_that_cannot_be_given_is_a_problem() {
+    let text = shown(&given(TOKEN, &[], &["other"]).unwrap_err());
+    assert!(text.contains("holds no credential \"token\""), "{text}");
+    let text = shown(&given(TOKEN, &["name = \"outer\""], &["token"]).unwrap_err());
+    assert!(text.contains("does not give this credential"), "{text}");
+    given(TOKEN, &[TOKEN], &["token"]).unwrap();
+    let text = format!("{TOKEN}[files]\nread = [\"/run\"]\n");
+    let text = shown(&given(&text, &[], &["token"]).unwrap_err());
+    assert!(text.contains("where /run/credentials is to be"), "{text}");
+    let text = wrong(TOKEN, typical(), passed(&[]));
+    assert!(text.contains("passed no credentials"), "{text}");
 }

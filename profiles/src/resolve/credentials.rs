@@ -1,0 +1,140 @@
+//! The credentials that a service manager passes, systemd.exec(5) `LoadCredential=`: which of them the
+//! command gets.
+//!
+//! Where the sandbox has a view of its own, each is a file in its own read-only root that nobody but the
+//! command may read. Where it has none, the command is whoever `sandboxd` is, and Landlock lets it read
+//! the service manager's own file.
+
+use super::trees::Shown;
+use super::view::{View, fixed};
+use super::{Deciding, Grants, jail};
+use crate::origin::Origin;
+use sandboxd_plan::{HostPath, Identity, JailPath, Owner};
+use std::collections::BTreeSet;
+
+/// Where they are inside.
+pub(super) const FOLDER: &str = "/run/credentials";
+/// What the command is told.
+pub(super) const VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+
+/// The credentials that were passed to `sandboxd`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nothing is started: as if there were all that the profile names.
+    AsNamed,
+    /// None.
+    #[default]
+    Nowhere,
+    /// Some, in a folder of the service manager's.
+    In {
+        /// Which folder.
+        folder: HostPath,
+        /// What is in it.
+        names: BTreeSet<String>,
+    },
+}
+
+/// The credentials of the command, decided.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    /// Their files outside.
+    files: Vec<HostPath>,
+    /// Whether the command gets copies, and not these files themselves.
+    copied: bool,
+    /// The folder that the command is told of; nothing where it gets none.
+    folder: Option<JailPath>,
+}
+
+impl Decided {
+    /// The files to copy, in the order in which they are granted.
+    pub(super) fn copies(&self) -> &[HostPath] {
+        if self.copied { &self.files } else { &[] }
+    }
+
+    /// Each, where the command finds it.
+    fn inside(&self) -> impl Iterator<Item = JailPath> {
+        self.files.iter().filter_map(|file| {
+            let name = file.as_str().rsplit('/').next()?;
+            self.folder.as_ref()?.join(name).ok()
+        })
+    }
+}
+
+impl Deciding<'_> {
+    /// Which the command gets: those that the profile names, each of which was passed.
+    pub(super) fn credentials(&mut self, passed: &Credentials, shown: &Shown) -> Decided {
+        let mut decided = Decided::default();
+        let mut names = self.profile.command.credentials.clone();
+        let mut known = BTreeSet::new();
+        names.retain(|name| known.insert(name.value.clone()));
+        let Some(first) = names.first().map(|name| name.origin.clone()) else { return decided };
+        self.nobody_else_says(&[VARIABLE], "credentials", "where its credentials are");
+        let folder = match passed {
+            Credentials::In { folder, .. } => folder.clone(),
+            Credentials::AsNamed => match HostPath::try_from(FOLDER) {
+                Ok(folder) => folder,
+                Err(_) => return decided,
+            },
+            Credentials::Nowhere => {
+                let what = "systemd passed no credentials ($CREDENTIALS_DIRECTORY is not set)";
+                let remedy = "write LoadCredential=NAME:/path in the unit, or try it with \
+                              systemd-run -p LoadCredential=NAME:/path --wait --pipe sandboxd run …";
+                self.refuse(&first, what, remedy);
+                return decided;
+            }
+        };
+        for name in &names {
+            if let Credentials::In { names, folder } = passed
+                && !names.contains(&name.value)
+            {
+                let what = format!("{folder} holds no credential {:?}", name.value);
+                self.refuse(
+                    &name.origin,
+                    what,
+                    format!("write LoadCredential={}:/path in the unit", name.value),
+                );
+            }
+            decided.files.extend(folder.join(&name.value).ok());
+        }
+        decided.copied = !self.is_bare();
+        decided.folder = if decided.copied { fixed(FOLDER) } else { jail(&folder) };
+        if let Some(folder) = decided.folder.as_ref().filter(|_| decided.copied)
+            && shown.covers(folder)
+        {
+            let what = format!("the profile shows a folder of the host's where {folder} is to be");
+            self.refuse(&first, what, "grant less than /run");
+        }
+        decided
+    }
+
+    /// Puts them into the view.
+    pub(super) fn show_credentials(
+        &self,
+        credentials: &Decided,
+        view: &mut View,
+        identity: Identity,
+        grants: &Grants,
+    ) {
+        let owner = Owner { uid: identity.uid, gid: identity.gid };
+        for (path, from) in credentials.inside().zip(grants.copies()) {
+            view.copy(path, from, owner);
+        }
+        view.secrets = credentials.inside().collect();
+        view.credentials.clone_from(&credentials.folder);
+    }
+
+    /// What the command is told by sandboxd and by nobody else.
+    pub(super) fn nobody_else_says(&mut self, names: &[&str], key: &str, what: &str) {
+        let env = &self.profile.env;
+        let set = env.set.iter().map(|(name, value)| (name, &value.origin));
+        let said = env.pass.iter().map(|name| (&name.value, &name.origin)).chain(set);
+        let wrong: Vec<Origin> = said
+            .filter(|(name, _)| names.contains(&name.as_str()))
+            .map(|(_, origin)| origin.clone())
+            .collect();
+        for origin in wrong {
+            let what = format!("with command.{key} it is sandboxd that tells the command {what}");
+            self.refuse(&origin, what, "remove it");
+        }
+    }
+}
