@@ -1,0 +1,345 @@
+//! The head of a request.
+
+use super::{Authority, FIELDS, MOST, Target, target::target};
+use crate::{Read, rule::Place};
+use sandboxd_egress_plan::Verdict;
+use std::fmt::Write as _;
+
+/// The head of a request, as it was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its method.
+    pub method: String,
+    /// What it names.
+    pub target: Target,
+    /// Whom it is for: of the request line or of `Host`, which are the same where both are there.
+    pub authority: Option<Authority>,
+    /// Whether the request line has the authority, as those to a proxy have it.
+    pub absolute: bool,
+    /// How its body ends.
+    pub framing: Framing,
+    /// Whether the connection is to be closed after it.
+    pub close: bool,
+    /// Whether it is of HTTP/1.0.
+    pub old: bool,
+    /// The fields that go on, in their order.
+    fields: Vec<(String, String)>,
+}
+
+/// How a body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// After so many bytes.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+}
+
+/// The head that these bytes begin with.
+///
+/// # Errors
+/// Where they begin with something else, or are malformed, or too long.
+pub fn head(bytes: &[u8]) -> Result<Read<Head>, Verdict> {
+    match bytes.first() {
+        None => return Ok(Read::More),
+        Some(_) if !super::begins(bytes) => return Err(Verdict::NotHttp),
+        Some(_) => {}
+    }
+    let seen = bytes.get(..MOST).unwrap_or(bytes);
+    let Some(end) = seen.windows(4).position(|four| four == b"\r\n\r\n") else {
+        return if seen.len() < MOST { Ok(Read::More) } else { Err(Verdict::Malformed) };
+    };
+    let text = bytes.get(..end).and_then(|head| std::str::from_utf8(head).ok());
+    let head = text.and_then(parse).ok_or(Verdict::Malformed)?;
+    Ok(Read::Done(head, end + 4))
+}
+
+fn parse(text: &str) -> Option<Head> {
+    let mut lines = text.split("\r\n");
+    let line = lines.next()?;
+    // A line feed or carriage return alone ends a line for some, and not for others.
+    if text.replace("\r\n", "").contains(['\r', '\n']) {
+        return None;
+    }
+    let mut words = line.split(' ');
+    let (method, named, version) = (words.next()?, words.next()?, words.next()?);
+    let old = match version {
+        "HTTP/1.1" => false,
+        "HTTP/1.0" => true,
+        _ => return None,
+    };
+    let capital = method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+    if words.next().is_some() || !capital || method.len() > 32 {
+        return None;
+    }
+    let (target, authority) = target(method, named)?;
+    let mut fields = Vec::new();
+    for line in lines {
+        if fields.len() >= FIELDS {
+            return None;
+        }
+        fields.push(field(line)?);
+    }
+    Meaning::of(&fields, old)?.head(method, target, authority, fields)
+}
+
+/// A field; not the end of one that began on the line before.
+fn field(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once(':')?;
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let value = value.trim_matches([' ', '\t']);
+    let fair = !name.is_empty()
+        && name.bytes().all(token)
+        && !value.chars().any(|letter| letter.is_control() && letter != '\t');
+    fair.then(|| (name.to_owned(), value.to_owned()))
+}
+
+/// What the fields say of how the request is to be read.
+struct Meaning {
+    host: Option<Authority>,
+    framing: Framing,
+    close: bool,
+    old: bool,
+    /// Fields that are for this connection and do not go on.
+    dropped: Vec<String>,
+}
+
+/// What is for one connection only; and what asks for another protocol, which nobody would see into.
+const HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "upgrade",
+    "http2-settings",
+    "host",
+    "content-length",
+    "transfer-encoding",
+];
+
+impl Meaning {
+    fn of(fields: &[(String, String)], old: bool) -> Option<Self> {
+        let all = |name: &str| {
+            let same = fields.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
+            same.map(|(_, value)| value.as_str()).collect::<Vec<&str>>()
+        };
+        let host = match all("host")[..] {
+            [host] => Some(Authority::read(host)?),
+            [] if old => None,
+            _ => return None,
+        };
+        let framing = match (&all("content-length")[..], &all("transfer-encoding")[..]) {
+            ([], []) => Framing::Length(0),
+            ([length], []) => Framing::Length(digits(length)?),
+            ([], [coding]) if coding.eq_ignore_ascii_case("chunked") && !old => Framing::Chunked,
+            _ => return None,
+        };
+        let mut meaning = Self { host, framing, close: old, old, dropped: Vec::new() };
+        for value in all("connection") {
+            for option in value.split(',').map(|option| option.trim().to_ascii_lowercase()) {
+                match option.as_str() {
+                    "close" => meaning.close = true,
+                    // Who may take these out may have the body read as another request.
+                    "host" | "content-length" | "transfer-encoding" => return None,
+                    _ => meaning.dropped.push(option),
+                }
+            }
+        }
+        Some(meaning)
+    }
+
+    fn head(
+        self,
+        method: &str,
+        target: Target,
+        named: Option<Authority>,
+        mut fields: Vec<(String, String)>,
+    ) -> Option<Head> {
+        let absolute = named.is_some();
+        let authority = match (named, self.host) {
+            (Some(named), Some(host)) => {
+                let same =
+                    named.whom == host.whom && (host.port.is_none() || host.port == named.port);
+                // Port 80 is the same whether it is written or not.
+                let plain = (named.port, host.port) == (None, Some(80));
+                (same || (named.whom == host.whom && plain)).then_some(Some(named))?
+            }
+            (named, host) => named.or(host),
+        };
+        fields.retain(|(name, _)| {
+            let name = name.to_ascii_lowercase();
+            !HOP.contains(&name.as_str()) && !self.dropped.contains(&name)
+        });
+        let method = method.to_owned();
+        let (framing, close, old) = (self.framing, self.close, self.old);
+        Some(Head { method, target, authority, absolute, framing, close, old, fields })
+    }
+}
+
+/// A length: digits, no sign, and no list of the same twice.
+fn digits(text: &str) -> Option<u64> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| plain)
+}
+
+impl Head {
+    /// The path without its query, where it has one meaning: none that somebody who unescapes it or
+    /// follows its dots would take for another.
+    #[must_use]
+    pub fn plain_path(&self) -> Option<&str> {
+        let Target::Path(target) = &self.target else { return None };
+        let path = target.split('?').next().unwrap_or_default();
+        let lower = path.to_ascii_lowercase();
+        let hidden = ["%2e", "%2f", "%5c", "%25", "%00", "//", "\\", ";"];
+        if hidden.iter().any(|text| lower.contains(text)) {
+            return None;
+        }
+        let dots = path.split('/').any(|part| part == "." || part == "..");
+        (!dots).then_some(path)
+    }
+
+    /// The head as the upstream gets it: of this place, and with nothing in it that was not understood.
+    #[must_use]
+    pub fn written(&self, place: &Place, close: bool) -> String {
+        let path = match &self.target {
+            Target::Path(path) => path.as_str(),
+            Target::Server | Target::Tunnel => "*",
+        };
+        let version = if self.old { "HTTP/1.0" } else { "HTTP/1.1" };
+        let mut text = format!("{} {path} {version}\r\nHost: {}", self.method, place.whom);
+        if place.port != 80 {
+            push(&mut text, format_args!(":{}", place.port));
+        }
+        text.push_str("\r\n");
+        for (name, value) in &self.fields {
+            push(&mut text, format_args!("{name}: {value}\r\n"));
+        }
+        match self.framing {
+            Framing::Chunked => text.push_str("Transfer-Encoding: chunked\r\n"),
+            // Whoever sends no body says so, where a body would be expected.
+            Framing::Length(0) if matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS") => {}
+            Framing::Length(length) => {
+                push(&mut text, format_args!("Content-Length: {length}\r\n"))
+            }
+        }
+        text.push_str(if close { "Connection: close\r\n\r\n" } else { "\r\n" });
+        text
+    }
+}
+
+/// Writing to a text cannot fail.
+fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
+    text.write_fmt(more).ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::{Whom, tests::host};
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Result<Read<Head>, Verdict> {
+        head(text.as_bytes())
+    }
+
+    fn done(text: &str) -> Head {
+        match read(text) {
+            Ok(Read::Done(head, length)) => {
+                assert_eq!(length, text.len());
+                head
+            }
+            other => panic!("{text:?}: {other:?}"),
+        }
+    }
+
+    fn place() -> Place {
+        Place { whom: Whom::Name(host("a.example")), port: 8080 }
+    }
+
+    #[test]
+    fn a_head_is_read_and_written_anew() {
+        let text = "POST http://A.Example:8080/v1?x=1 HTTP/1.1\r\nhost: a.example:8080\r\nX-Mine: \t1 \r\n\
+                    Proxy-Authorization: Basic eA==\r\nConnection: keep-alive, x-gone\r\nX-Gone: 1\r\n\
+                    Upgrade: h2c\r\nHTTP2-Settings: x\r\nContent-Length: 3\r\n\r\n";
+        let head = done(text);
+        assert!(head.absolute && !head.close && head.framing == Framing::Length(3));
+        assert_eq!(
+            head.written(&place(), true),
+            "POST /v1?x=1 HTTP/1.1\r\nHost: a.example:8080\r\nX-Mine: 1\r\nContent-Length: 3\r\n\
+             Connection: close\r\n\r\n"
+        );
+        let chunked =
+            done("PUT / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: Chunked\r\n\r\n");
+        assert_eq!(chunked.framing, Framing::Chunked);
+        assert!(done("GET / HTTP/1.0\r\n\r\n").close);
+        for end in 1..text.len() {
+            assert_eq!(read(&text[..end]), Ok(Read::More));
+        }
+    }
+
+    #[test]
+    fn what_two_may_read_differently_is_refused() {
+        for text in [
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\n Host: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: b\nY: c\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: b\rY: c\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: b\0\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1 \r\nHost: a\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "PRI * HTTP/2.0\r\n\r\n",
+            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a:81/ HTTP/1.1\r\nHost: a:80\r\n\r\n",
+            "GET https://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n",
+            "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: content-length\r\nContent-Length: 1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: allowed@evil\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n: x\r\n\r\n",
+        ] {
+            assert_eq!(read(text), Err(Verdict::Malformed), "{text:?}");
+        }
+        assert_eq!(read("\r\nGET / HTTP/1.1\r\n\r\n"), Err(Verdict::NotHttp));
+        assert_eq!(head(&[b'A'; MOST]), Err(Verdict::Malformed));
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(FIELDS));
+        assert_eq!(read(&many), Err(Verdict::Malformed));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_as_the_same(
+            method in "[A-Z]{1,8}", path in "/[!-\"$-~]{0,20}",
+            fields in proptest::collection::vec(("[A-Za-z-]{1,12}", "[ -~\t]{0,20}"), 0..8),
+        ) {
+            let lines: String =
+                fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            let text = format!("{method} {path} HTTP/1.1\r\nHost: a.example:8080\r\n{lines}\r\n");
+            if let Ok(Read::Done(first, _)) = read(&text) {
+                let written = first.written(&place(), false);
+                let Ok(Read::Done(again, length)) = read(&written) else { panic!("{written:?}") };
+                prop_assert_eq!(length, written.len());
+                prop_assert_eq!(&again.fields, &first.fields);
+                prop_assert_eq!((again.framing, &again.target), (first.framing, &first.target));
+                prop_assert_eq!(again.written(&place(), false), written);
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! To an upstream: where its name leads is asked once, looked at, and connected to.
+
+use super::{
+    resolve::resolve,
+    story::Story,
+    world::{World, now},
+};
+use crate::{
+    address,
+    rule::{Place, Whom},
+};
+use sandboxd_egress_plan::{HOST_INTERNAL, Rule, Target, Verdict};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+use tokio::{net::TcpStream, time::timeout};
+
+/// The most addresses of a name that are tried.
+const TRIES: usize = 4;
+
+/// A connection outside.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) stream: TcpStream,
+    pub(super) address: IpAddr,
+}
+
+/// Connects under one of these rules.
+pub(super) async fn dial(
+    world: &World,
+    story: &mut Story,
+    place: &Place,
+    rules: &[usize],
+) -> Result<Upstream, Verdict> {
+    world.fuses().admit(place, now()?)?;
+    let addresses = match allowed(world, place, rules).await {
+        Ok(addresses) => addresses,
+        Err(verdict) => {
+            world.fuses().withdraw(place, now()?);
+            return Err(verdict);
+        }
+    };
+    let upstream = connect(world, place.port, &addresses).await;
+    world.fuses().ended(place, upstream.is_some(), now()?);
+    story.address =
+        upstream.as_ref().map(|upstream| upstream.address).or(addresses.first().copied());
+    upstream.ok_or(Verdict::Unreachable)
+}
+
+/// The addresses that may be connected to.
+async fn allowed(world: &World, place: &Place, rules: &[usize]) -> Result<Vec<IpAddr>, Verdict> {
+    let addresses = match &place.whom {
+        Whom::Address(address) => vec![*address],
+        Whom::Name(name) if name.as_str() == HOST_INTERNAL => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        Whom::Name(name) => resolve(&world.plan.resolver, name).await?,
+    };
+    let rules: Vec<&Rule> = rules.iter().filter_map(|rule| world.plan.rules.get(*rule)).collect();
+    let may = |address: &IpAddr| {
+        rules.iter().any(|rule| {
+            let named = match rule.target {
+                Target::Host => true,
+                Target::Network(_) => !address::is_public(*address),
+                Target::Name(_) | Target::Below(_) => address::is_within(rule, *address),
+            };
+            address::allows(rule, *address) && (named || !is_own(*address))
+        })
+    };
+    let allowed: Vec<IpAddr> = addresses.into_iter().filter(may).take(TRIES).collect();
+    if allowed.is_empty() { Err(Verdict::PrivateAddress) } else { Ok(allowed) }
+}
+
+/// Whether it is an address of this host, which is no more to be reached by a public address of its
+/// than by its loopback. A socket that sends nothing says by which address it would send.
+fn is_own(address: IpAddr) -> bool {
+    let nobody: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let own = UdpSocket::bind((nobody, 0)).and_then(|socket| {
+        socket.connect((address, 9))?;
+        socket.local_addr()
+    });
+    // Where there is no way to it, connecting fails too.
+    own.is_ok_and(|own| own.ip() == address)
+}
+
+async fn connect(world: &World, port: u16, addresses: &[IpAddr]) -> Option<Upstream> {
+    let wait = Duration::from_millis(world.plan.waits.connect.0);
+    for address in addresses {
+        let connecting = TcpStream::connect(SocketAddr::new(*address, port));
+        if let Ok(Ok(stream)) = timeout(wait, connecting).await {
+            stream.set_nodelay(true).ok();
+            return Some(Upstream { stream, address: *address });
+        }
+    }
+    None
+}

@@ -1,0 +1,58 @@
+//! What a client is answered that is not let out, in the words of what it speaks.
+
+use crate::{http, rule::Place, socks::Reply};
+use sandboxd_egress_plan::Verdict;
+
+/// Whose doing it is.
+enum Fault {
+    /// The client said what is none.
+    Words,
+    /// No rule has it.
+    Rules,
+    /// There is too much of it.
+    Much,
+    /// Whoever is out there.
+    Upstream,
+}
+
+const fn fault(verdict: Verdict) -> Fault {
+    match verdict {
+        Verdict::Malformed | Verdict::NotHttp | Verdict::NotTls | Verdict::Slow => Fault::Words,
+        Verdict::Rate | Verdict::Connections | Verdict::Pending | Verdict::Spent => Fault::Much,
+        Verdict::Unresolved | Verdict::Unreachable | Verdict::Broken | Verdict::Broke => {
+            Fault::Upstream
+        }
+        Verdict::Carried
+        | Verdict::NoRule
+        | Verdict::UnknownAddress
+        | Verdict::NoServerName
+        | Verdict::ServerName
+        | Verdict::EncryptedHello
+        | Verdict::HostHeader
+        | Verdict::Request
+        | Verdict::PrivateAddress
+        | Verdict::Idle
+        | Verdict::Total => Fault::Rules,
+    }
+}
+
+/// In HTTP.
+pub(super) fn refusal(verdict: Verdict, place: Option<&Place>) -> Vec<u8> {
+    let status = match fault(verdict) {
+        Fault::Words => "400 Bad Request",
+        Fault::Rules => "403 Forbidden",
+        Fault::Much => "429 Too Many Requests",
+        Fault::Upstream => "502 Bad Gateway",
+    };
+    let whom = place.map(|place| format!("{place}: ")).unwrap_or_default();
+    http::answer(status, &format!("sandboxd: {whom}{}", verdict.text()))
+}
+
+/// In SOCKS.
+pub(super) const fn reply(verdict: Verdict) -> Reply {
+    match fault(verdict) {
+        Fault::Words => Reply::Malformed,
+        Fault::Rules | Fault::Much => Reply::NotAllowed,
+        Fault::Upstream => Reply::Unreachable,
+    }
+}

@@ -1,0 +1,89 @@
+//! Moves bytes: between the sockets that were opened inside the sandbox, and those that are opened
+//! outside. Here nothing is decided but the order of the steps.
+//!
+//! One thread, and for each connection a task that goes through its steps and ends with one record.
+//! Every wait has a deadline.
+
+mod client;
+mod connection;
+mod dial;
+mod dns;
+mod fault;
+mod meter;
+mod original;
+mod proxy;
+mod requests;
+mod resolve;
+mod splice;
+mod story;
+mod tell;
+mod tunnel;
+mod world;
+
+use connection::accept;
+use sandboxd_egress_plan::{EgressPlan, record::Way};
+use std::{
+    io,
+    net::{TcpListener, UdpSocket},
+    os::fd::OwnedFd,
+    rc::Rc,
+};
+use tokio::task::{LocalSet, spawn_local};
+use world::World;
+
+/// The sockets that the supervisor opened: those of the sandbox, and its own. None need be of any kind.
+#[derive(Debug)]
+pub struct Sockets {
+    /// TCP listeners to which every connection is led that a program in the sandbox opens. Whom it was
+    /// for is what the kernel says (`SO_ORIGINAL_DST`), or the address that it arrived at where it was
+    /// not redirected.
+    pub transparent: Vec<OwnedFd>,
+    /// TCP listeners of the proxy: `CONNECT`, plain HTTP and SOCKS 5.
+    pub proxy: Vec<OwnedFd>,
+    /// UDP sockets on which names are asked for.
+    pub dns_datagram: Vec<OwnedFd>,
+    /// TCP listeners on which names are asked for.
+    pub dns_stream: Vec<OwnedFd>,
+    /// A `SOCK_SEQPACKET` pair's end: records go there, and its end is the process's.
+    pub control: OwnedFd,
+}
+
+/// Serves until the other end of `control` is closed.
+///
+/// # Errors
+/// Where a socket is none of its kind, or there is no runtime to be had.
+pub fn serve(plan: EgressPlan, sockets: Sockets) -> io::Result<()> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    LocalSet::new().block_on(&runtime, async move {
+        let world = Rc::new(World::new(plan, sockets.control)?);
+        for socket in sockets.dns_datagram {
+            spawn_local(dns::datagrams(datagram(socket)?, Rc::clone(&world)));
+        }
+        for socket in sockets.dns_stream {
+            spawn_local(dns::streams(listener(socket)?, Rc::clone(&world)));
+        }
+        for socket in sockets.transparent {
+            spawn_local(accept(listener(socket)?, Rc::clone(&world), Way::Transparent));
+        }
+        for socket in sockets.proxy {
+            spawn_local(accept(listener(socket)?, Rc::clone(&world), Way::Proxy));
+        }
+        world.gone().await
+    })
+}
+
+fn listener(socket: OwnedFd) -> io::Result<tokio::net::TcpListener> {
+    let socket = TcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(socket)
+}
+
+fn datagram(socket: OwnedFd) -> io::Result<tokio::net::UdpSocket> {
+    let socket = UdpSocket::from(socket);
+    socket.set_nonblocking(true)?;
+    tokio::net::UdpSocket::from_std(socket)
+}
+
+#[cfg(test)]
+mod tests;

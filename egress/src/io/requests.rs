@@ -1,0 +1,193 @@
+//! Requests in plain text: each is read, held against the rules and written anew; the answers go back as
+//! they are.
+
+use super::{
+    client::{Client, cut, read, write},
+    dial::{Upstream, dial},
+    fault::refusal,
+    meter::Meter,
+    splice,
+    story::Story,
+    world::{World, now},
+};
+use crate::{
+    Read, address,
+    http::{self, Body, Head},
+    limit::Direction,
+    rule::{Fitting, Place},
+};
+use sandboxd_egress_plan::Verdict;
+use std::rc::Rc;
+use tokio::net::TcpStream;
+
+/// Carries requests that begin with this one; to this upstream, where it is connected to already.
+pub(super) async fn carry(
+    world: &Rc<World>,
+    story: &mut Story,
+    client: &mut Client,
+    (fitting, head): (&Fitting, Head),
+    upstream: Option<Upstream>,
+) -> Result<(), Verdict> {
+    let place = story.place.clone().ok_or(Verdict::Broke)?;
+    let begun = async {
+        let rule = fitting.request(&world.plan.rules, &head, &place)?;
+        story.rule.set(Some(rule));
+        let open = world.open(rule)?;
+        let upstream = match upstream {
+            Some(upstream) if address::allows(world.rule(rule)?, upstream.address) => upstream,
+            Some(_) => return Err(Verdict::PrivateAddress),
+            None => dial(world, story, &place, &[rule]).await?,
+        };
+        Ok((open, upstream))
+    };
+    let (open, upstream) = match begun.await {
+        Ok(begun) => begun,
+        Err(verdict) => {
+            client.answer(&refusal(verdict, Some(&place))).await?;
+            return Err(verdict);
+        }
+    };
+    let meter = Meter::new(world, story, world.rule(open.rule)?.deadlines);
+    let way = Way { world, story, meter: &meter, fitting, place: &place, upstream: &upstream };
+    let ended = meter.within(way.both(client, head)).await;
+    match ended {
+        Ok(None) => Ok(()),
+        // All that was allowed is answered; this is the answer to the one that was not.
+        Ok(Some(verdict)) => {
+            client.answer(&refusal(verdict, Some(&place))).await?;
+            Err(verdict)
+        }
+        Err(verdict) => {
+            cut(&upstream.stream);
+            Err(verdict)
+        }
+    }
+}
+
+/// What the requests of a connection share.
+struct Way<'a> {
+    world: &'a World,
+    story: &'a Story,
+    meter: &'a Meter<'a>,
+    fitting: &'a Fitting,
+    place: &'a Place,
+    upstream: &'a Upstream,
+}
+
+/// How the requests of a connection ended.
+enum Ended {
+    /// With one after which no other comes.
+    Last,
+    /// With the client.
+    Client,
+    /// With one that was refused.
+    Refused(Verdict),
+}
+
+impl Way<'_> {
+    /// Requests one way, answers the other, until both are over. Why a request was refused, where one
+    /// was.
+    async fn both(&self, client: &mut Client, head: Head) -> Result<Option<Verdict>, Verdict> {
+        client.answered = true;
+        let (stream, buffer) = (&client.stream, &mut client.buffer);
+        let (upstream, meter) = (&self.upstream.stream, self.meter);
+        let down = splice::all(upstream, stream, meter, Direction::Down);
+        let up = self.up(stream, buffer, head);
+        tokio::pin!(down, up);
+        let ended = tokio::select! {
+            // The upstream has ended: whatever else the client says has nobody to go to.
+            down = &mut down => return down.map(|()| None),
+            up = &mut up => up,
+        };
+        let refused = match ended {
+            // An upstream that takes no more may have answered why.
+            Ok(Ended::Last) | Err(Verdict::Broke) => None,
+            Ok(Ended::Client) => {
+                splice::end(upstream)?;
+                None
+            }
+            Ok(Ended::Refused(verdict)) => {
+                splice::end(upstream)?;
+                Some(verdict)
+            }
+            Err(verdict) => return Err(verdict),
+        };
+        down.await?;
+        Ok(refused)
+    }
+
+    /// The requests, each with its body.
+    async fn up(
+        &self,
+        stream: &TcpStream,
+        buffer: &mut Vec<u8>,
+        mut head: Head,
+    ) -> Result<Ended, Verdict> {
+        loop {
+            // One connection of the proxy may ask for many hosts; each gets one of its own.
+            let last = head.close || head.absolute;
+            self.send(head.written(self.place, last).as_bytes()).await?;
+            self.body(stream, buffer, Body::new(head.framing)).await?;
+            if last {
+                return Ok(Ended::Last);
+            }
+            head = match next(stream, buffer).await {
+                Ok(Some(head)) => head,
+                Ok(None) => return Ok(Ended::Client),
+                Err(verdict) => return Ok(Ended::Refused(verdict)),
+            };
+            match self.judge(&head) {
+                Ok(rule) => self.story.rule.set(Some(rule)),
+                Err(verdict) => return Ok(Ended::Refused(verdict)),
+            }
+        }
+    }
+
+    /// The rule of a request that is not the first. It may be another one, and then bears what follows.
+    fn judge(&self, head: &Head) -> Result<usize, Verdict> {
+        let rule = self.fitting.request(&self.world.plan.rules, head, self.place)?;
+        if !address::allows(self.world.rule(rule)?, self.upstream.address) {
+            return Err(Verdict::PrivateAddress);
+        }
+        self.world.ledger().request(rule, now()?)?;
+        Ok(rule)
+    }
+
+    async fn body(
+        &self,
+        stream: &TcpStream,
+        buffer: &mut Vec<u8>,
+        mut body: Body,
+    ) -> Result<(), Verdict> {
+        loop {
+            let mut bytes = Vec::new();
+            let taken = body.take(buffer, &mut bytes)?;
+            buffer.drain(..taken);
+            self.send(&bytes).await?;
+            if body.is_over() {
+                return Ok(());
+            }
+            if !read(stream, buffer).await? {
+                return Err(Verdict::Broke);
+            }
+        }
+    }
+
+    async fn send(&self, bytes: &[u8]) -> Result<(), Verdict> {
+        self.meter.spend(Direction::Up, bytes.len())?;
+        write(&self.upstream.stream, bytes).await
+    }
+}
+
+/// The next head; nothing where the client says no more.
+async fn next(stream: &TcpStream, buffer: &mut Vec<u8>) -> Result<Option<Head>, Verdict> {
+    loop {
+        if let Read::Done(head, length) = http::head(buffer)? {
+            buffer.drain(..length);
+            return Ok(Some(head));
+        }
+        if !read(stream, buffer).await? {
+            return if buffer.is_empty() { Ok(None) } else { Err(Verdict::Malformed) };
+        }
+    }
+}

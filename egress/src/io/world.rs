@@ -1,0 +1,106 @@
+//! What all connections share.
+
+use super::tell::Teller;
+use crate::{
+    limit::{Fuses, Ledger},
+    names::Names,
+};
+use sandboxd_broker::limit::Moment;
+use sandboxd_egress_plan::{EgressPlan, Record, Rule, Verdict};
+use std::{
+    cell::{Cell, RefCell, RefMut},
+    io,
+    os::fd::OwnedFd,
+    rc::Rc,
+};
+
+/// What all connections share. A borrow of its parts is never held over a wait.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) plan: EgressPlan,
+    names: RefCell<Names>,
+    ledger: RefCell<Ledger>,
+    fuses: RefCell<Fuses>,
+    pending: Cell<u32>,
+    teller: Teller,
+}
+
+impl World {
+    pub(super) fn new(plan: EgressPlan, control: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            names: RefCell::new(Names::new(&plan.fakes)),
+            ledger: RefCell::new(Ledger::new(&plan)),
+            fuses: RefCell::new(Fuses::new(plan.breaker)),
+            pending: Cell::new(0),
+            teller: Teller::new(control)?,
+            plan,
+        })
+    }
+
+    pub(super) fn names(&self) -> RefMut<'_, Names> {
+        self.names.borrow_mut()
+    }
+
+    pub(super) fn ledger(&self) -> RefMut<'_, Ledger> {
+        self.ledger.borrow_mut()
+    }
+
+    pub(super) fn fuses(&self) -> RefMut<'_, Fuses> {
+        self.fuses.borrow_mut()
+    }
+
+    pub(super) fn rule(&self, number: usize) -> Result<&Rule, Verdict> {
+        self.plan.rules.get(number).ok_or(Verdict::NoRule)
+    }
+
+    pub(super) fn tell(&self, record: Record) {
+        self.teller.tell(record);
+    }
+
+    pub(super) async fn gone(&self) -> io::Result<()> {
+        self.teller.gone().await
+    }
+
+    /// One more that has not said yet what it wants.
+    pub(super) fn pend(self: &Rc<Self>) -> Result<Pending, Verdict> {
+        if self.pending.get() >= self.plan.pending {
+            return Err(Verdict::Pending);
+        }
+        self.pending.set(self.pending.get() + 1);
+        Ok(Pending(Rc::clone(self)))
+    }
+
+    /// A connection under this rule, until it is let go of.
+    pub(super) fn open(self: &Rc<Self>, rule: usize) -> Result<Open, Verdict> {
+        self.ledger().open(rule, now()?)?;
+        Ok(Open { world: Rc::clone(self), rule })
+    }
+}
+
+/// Now, on the clock of the limits. Without one no limit can be held to, and nothing goes through.
+pub(super) fn now() -> Result<Moment, Verdict> {
+    sandboxd_broker::io::now().map_err(|_| Verdict::Broke)
+}
+
+/// A place among those that have not said yet what they want.
+#[derive(Debug)]
+pub(super) struct Pending(Rc<World>);
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.0.pending.set(self.0.pending.get().saturating_sub(1));
+    }
+}
+
+/// A place among the connections of a rule.
+#[derive(Debug)]
+pub(super) struct Open {
+    world: Rc<World>,
+    pub(super) rule: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.world.ledger().close(self.rule);
+    }
+}

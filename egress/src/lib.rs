@@ -1,0 +1,33 @@
+//! The way out of a sandbox: by the names that its profile has, and no other.
+//!
+//! Nothing here does input or output, reads a clock or waits, but for [`io`], which moves bytes. The
+//! rest is told what somebody wrote and says what it means, so that every rule can be tried without a
+//! socket. Whatever exceeds a bound, is malformed or may be read in two ways is refused.
+//!
+//! What a client does takes this way, and each file is a step of it: [`dns`] (a question for a name),
+//! [`names`] (the address that a name has inside), then on a connection [`socks`] or [`http`] (whom it
+//! is for, where it comes by the proxy), [`hello`] or [`http`] again (what is said on it), [`rule`]
+//! (whether a rule has that), [`limit`] (whether it is its turn), [`address`] (whether what the name
+//! leads to may be connected to). [`io`] joins them.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod dns;
+pub mod hello;
+pub mod http;
+pub mod io;
+pub mod limit;
+pub mod names;
+pub mod rule;
+pub mod socks;
+
+pub use io::{Sockets, serve};
+
+/// What a reader makes of the bytes that are there so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Read<T> {
+    /// There must be more before it can be said.
+    More,
+    /// It is this, and takes so many bytes.
+    Done(T, usize),
+}

@@ -1,0 +1,284 @@
+//! How much, how often and how long: each rule has its own account, and all together one.
+
+use sandboxd_broker::limit::{Fuse, Gcra, Moment};
+use sandboxd_egress_plan::{Bound, Breaker, EgressPlan, Limits, Verdict};
+use std::collections::BTreeMap;
+
+use crate::rule::Place;
+
+/// Upstreams of which is remembered how they did.
+const UPSTREAMS: usize = 1024;
+
+/// Which way bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// Out of the sandbox.
+    Up,
+    /// Into it.
+    Down,
+}
+
+/// What one rule, or all together, have used.
+#[derive(Debug)]
+struct Account {
+    limits: Limits,
+    rate: Gcra,
+    full: Moment,
+    open: u64,
+    up: u64,
+    down: u64,
+}
+
+impl Account {
+    fn new(limits: Limits) -> Self {
+        Self { limits, rate: limits.rate.into(), full: Moment(0), open: 0, up: 0, down: 0 }
+    }
+
+    const fn left(&self, direction: Direction) -> u64 {
+        let (limit, used) = match direction {
+            Direction::Up => (self.limits.up, self.up),
+            Direction::Down => (self.limits.down, self.down),
+        };
+        match limit {
+            Bound::AtMost(most) => most.saturating_sub(used),
+            Bound::Unlimited => u64::MAX,
+        }
+    }
+
+    const fn count(&mut self, direction: Direction, bytes: u64) {
+        let used = match direction {
+            Direction::Up => &mut self.up,
+            Direction::Down => &mut self.down,
+        };
+        *used = used.saturating_add(bytes);
+    }
+}
+
+/// All accounts of a plan.
+#[derive(Debug)]
+pub struct Ledger {
+    all: Account,
+    rules: Vec<Account>,
+}
+
+impl Ledger {
+    /// Nothing is used yet.
+    #[must_use]
+    pub fn new(plan: &EgressPlan) -> Self {
+        let rules = plan.rules.iter().map(|rule| Account::new(rule.limits)).collect();
+        Self { all: Account::new(plan.limits), rules }
+    }
+
+    /// One more connection under this rule, or under none: both accounts bear it, or neither.
+    ///
+    /// # Errors
+    /// Which of its limits it exceeds.
+    pub fn open(&mut self, rule: usize, now: Moment) -> Result<(), Verdict> {
+        let own = self.rules.get_mut(rule).ok_or(Verdict::NoRule)?;
+        for account in [&self.all, &*own] {
+            if !account.limits.connections.admits(account.open) {
+                return Err(Verdict::Connections);
+            }
+            if account.left(Direction::Up) == 0 || account.left(Direction::Down) == 0 {
+                return Err(Verdict::Spent);
+            }
+        }
+        take(&mut self.all, own, now)?;
+        self.all.open += 1;
+        own.open += 1;
+        Ok(())
+    }
+
+    /// One more request on a connection that is open.
+    ///
+    /// # Errors
+    /// Where it is too often.
+    pub fn request(&mut self, rule: usize, now: Moment) -> Result<(), Verdict> {
+        let own = self.rules.get_mut(rule).ok_or(Verdict::NoRule)?;
+        take(&mut self.all, own, now)
+    }
+
+    /// A connection that was opened is closed.
+    pub fn close(&mut self, rule: usize) {
+        for account in [Some(&mut self.all), self.rules.get_mut(rule)].into_iter().flatten() {
+            account.open = account.open.saturating_sub(1);
+        }
+    }
+
+    /// How many bytes may still go this way.
+    #[must_use]
+    pub fn left(&self, rule: usize, direction: Direction) -> u64 {
+        let own = self.rules.get(rule).map_or(0, |own| own.left(direction));
+        own.min(self.all.left(direction))
+    }
+
+    /// So many bytes went.
+    pub fn count(&mut self, rule: usize, direction: Direction, bytes: u64) {
+        for account in [Some(&mut self.all), self.rules.get_mut(rule)].into_iter().flatten() {
+            account.count(direction, bytes);
+        }
+    }
+}
+
+/// Takes one out of both buckets, or out of none.
+fn take(all: &mut Account, own: &mut Account, now: Moment) -> Result<(), Verdict> {
+    let of_all = all.rate.next(all.full, now).map_err(|_| Verdict::Rate)?;
+    own.full = own.rate.next(own.full, now).map_err(|_| Verdict::Rate)?;
+    all.full = of_all;
+    Ok(())
+}
+
+/// The breaker of each upstream.
+#[derive(Debug)]
+pub struct Fuses {
+    rule: Breaker,
+    fuses: BTreeMap<Place, (Moment, Fuse)>,
+}
+
+impl Fuses {
+    /// All are closed: connections go through.
+    #[must_use]
+    pub const fn new(rule: Breaker) -> Self {
+        Self { rule, fuses: BTreeMap::new() }
+    }
+
+    /// Whether an upstream may be connected to now. Who is let through says how it ended.
+    ///
+    /// # Errors
+    /// Where it is left alone.
+    pub fn admit(&mut self, place: &Place, now: Moment) -> Result<(), Verdict> {
+        match self.fuses.get_mut(place) {
+            Some((used, fuse)) => {
+                *used = now;
+                fuse.admit(now).map_err(|_| Verdict::Broken)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// How a connection to an upstream ended that was let through. One that never failed needs no
+    /// fuse.
+    pub fn ended(&mut self, place: &Place, worked: bool, now: Moment) {
+        if worked && !self.fuses.contains_key(place) {
+            return;
+        }
+        if self.fuses.len() >= UPSTREAMS && !self.fuses.contains_key(place) {
+            let oldest = self.fuses.iter().min_by_key(|(_, (used, _))| *used);
+            if let Some(oldest) = oldest.map(|(place, _)| place.clone()) {
+                self.fuses.remove(&oldest);
+            }
+        }
+        let new = || (now, Fuse::new(self.rule));
+        let (used, fuse) = self.fuses.entry(place.clone()).or_insert_with(new);
+        *used = now;
+        fuse.ended(worked, now);
+    }
+
+    /// A connection that was let through was not tried.
+    pub fn withdraw(&mut self, place: &Place, now: Moment) {
+        if let Some((_, fuse)) = self.fuses.get_mut(place) {
+            fuse.withdraw(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::{
+        Whom,
+        tests::{UNLIMITED, host},
+    };
+    use sandboxd_egress_plan::{Millis, Rate};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn ledger(all: Limits, own: Limits) -> Ledger {
+        Ledger { all: Account::new(all), rules: vec![Account::new(own), Account::new(UNLIMITED)] }
+    }
+
+    #[test]
+    fn zero_allows_nothing() {
+        for limits in [
+            Limits { connections: Bound::AtMost(0), ..UNLIMITED },
+            Limits { rate: Rate::Per { count: 0, period: Millis(1000), burst: 1 }, ..UNLIMITED },
+            Limits { up: Bound::AtMost(0), ..UNLIMITED },
+            Limits { down: Bound::AtMost(0), ..UNLIMITED },
+        ] {
+            assert!(ledger(limits, UNLIMITED).open(0, Moment(SECOND)).is_err());
+            assert!(ledger(UNLIMITED, limits).open(0, Moment(SECOND)).is_err());
+            assert!(ledger(UNLIMITED, limits).open(1, Moment(SECOND)).is_ok());
+        }
+        assert_eq!(ledger(UNLIMITED, UNLIMITED).open(2, Moment(SECOND)), Err(Verdict::NoRule));
+    }
+
+    #[test]
+    fn what_one_account_refuses_the_other_does_not_bear() {
+        let now = Moment(SECOND);
+        let one = Limits { connections: Bound::AtMost(1), ..UNLIMITED };
+        let mut ledger = ledger(Limits { connections: Bound::AtMost(2), ..UNLIMITED }, one);
+        assert_eq!(ledger.open(0, now), Ok(()));
+        for _ in 0..10 {
+            assert_eq!(ledger.open(0, now), Err(Verdict::Connections));
+        }
+        assert_eq!(ledger.open(1, now), Ok(()), "all together bore one");
+        assert_eq!(ledger.open(1, now), Err(Verdict::Connections));
+        ledger.close(0);
+        assert_eq!(ledger.open(0, now), Ok(()));
+        let slow =
+            Limits { rate: Rate::Per { count: 1, period: Millis(1000), burst: 1 }, ..UNLIMITED };
+        let two =
+            Limits { rate: Rate::Per { count: 1, period: Millis(1000), burst: 2 }, ..UNLIMITED };
+        let mut ledger = super::tests::ledger(two, slow);
+        assert_eq!(ledger.open(0, now), Ok(()));
+        assert_eq!(ledger.request(0, now), Err(Verdict::Rate));
+        assert_eq!(ledger.open(1, now), Ok(()), "all together bore one");
+        assert_eq!(ledger.open(1, now), Err(Verdict::Rate));
+    }
+
+    #[test]
+    fn bytes_are_used_up_for_ever() {
+        let now = Moment(SECOND);
+        let most = Limits { up: Bound::AtMost(10), ..UNLIMITED };
+        let mut ledger = ledger(Limits { up: Bound::AtMost(15), ..UNLIMITED }, most);
+        ledger.count(0, Direction::Up, 4);
+        assert_eq!(ledger.left(0, Direction::Up), 6);
+        assert_eq!(ledger.left(0, Direction::Down), u64::MAX);
+        ledger.count(1, Direction::Up, 8);
+        assert_eq!(ledger.left(0, Direction::Up), 3);
+        ledger.count(0, Direction::Up, 3);
+        assert_eq!(ledger.open(0, now), Err(Verdict::Spent));
+        assert_eq!(ledger.open(1, now), Err(Verdict::Spent));
+    }
+
+    #[test]
+    fn an_upstream_that_fails_is_left_alone_and_the_others_are_not() {
+        let rule = Breaker {
+            window: Millis(30_000),
+            percent: 100,
+            calls: 100,
+            consecutive: 3,
+            first: Millis(5000),
+            longest: Millis(60_000),
+        };
+        let mut fuses = Fuses::new(rule);
+        let place = |port| Place { whom: Whom::Name(host("a.example")), port };
+        let now = Moment(SECOND);
+        for _ in 0..3 {
+            assert_eq!(fuses.admit(&place(1), now), Ok(()));
+            fuses.ended(&place(1), false, now);
+        }
+        assert_eq!(fuses.admit(&place(1), now), Err(Verdict::Broken));
+        assert_eq!(fuses.admit(&place(2), now), Ok(()));
+        let later = now.after(Millis(5000));
+        assert_eq!(fuses.admit(&place(1), later), Ok(()));
+        fuses.withdraw(&place(1), later);
+        assert_eq!(fuses.admit(&place(1), later), Ok(()));
+        fuses.ended(&place(1), true, later);
+        assert_eq!(fuses.admit(&place(1), later), Ok(()));
+        for port in 2..=5000 {
+            fuses.ended(&place(port), false, later);
+        }
+        assert_eq!(fuses.fuses.len(), UPSTREAMS);
+    }
+}

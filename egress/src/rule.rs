@@ -1,0 +1,302 @@
+//! Which rules have what a client asks for. All that have it count, in whatever order they were
+//! written.
+
+use crate::{
+    hello::Hello,
+    http::{self, Authority, Head},
+};
+use sandboxd_egress_plan::{Carries, HOST_INTERNAL, HostName, Requests, Rule, Target, Verdict};
+use std::net::IpAddr;
+
+/// Whom a client asks for: a name, or an address where it named none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whom {
+    /// This name.
+    Name(HostName),
+    /// This address.
+    Address(IpAddr),
+}
+
+impl Whom {
+    /// The name, where it is one.
+    #[must_use]
+    pub const fn name(&self) -> Option<&HostName> {
+        match self {
+            Self::Name(name) => Some(name),
+            Self::Address(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Whom {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => write!(to, "{name}"),
+            Self::Address(IpAddr::V4(address)) => write!(to, "{address}"),
+            Self::Address(IpAddr::V6(address)) => write!(to, "[{address}]"),
+        }
+    }
+}
+
+/// Whom a client asks for, and on which port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Whom.
+    pub whom: Whom,
+    /// On which port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "{}:{}", self.whom, self.port)
+    }
+}
+
+fn has(target: &Target, whom: &Whom) -> bool {
+    match (target, whom) {
+        (Target::Name(target), Whom::Name(name)) => target == name,
+        // What is called so is the host's loopback, whatever else a rule has.
+        (Target::Below(above), Whom::Name(name)) => {
+            name.is_below(above) && name.as_str() != HOST_INTERNAL
+        }
+        (Target::Host, Whom::Name(name)) => name.as_str() == HOST_INTERNAL,
+        (Target::Network(network), Whom::Address(address)) => network.has(*address),
+        (Target::Network(_), Whom::Name(_))
+        | (Target::Name(_) | Target::Below(_) | Target::Host, Whom::Address(_)) => false,
+    }
+}
+
+/// Whether any rule has this name, on whatever port: whether it has an address inside.
+#[must_use]
+pub fn is_named(rules: &[Rule], name: &HostName) -> bool {
+    let whom = Whom::Name(name.clone());
+    rules.iter().any(|rule| has(&rule.target, &whom))
+}
+
+/// What may be said to somebody on a port: the rules that have it, by their numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fitting {
+    /// Whatever it is.
+    pub tcp: Option<usize>,
+    /// TLS.
+    pub tls: Option<usize>,
+    /// Requests.
+    pub http: Vec<usize>,
+}
+
+impl Fitting {
+    /// The rules that have this place.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn find(rules: &[Rule], place: &Place) -> Result<Self, Verdict> {
+        let mut found = Self::default();
+        let fits = |rule: &Rule| rule.port == place.port && has(&rule.target, &place.whom);
+        for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| fits(rule)) {
+            match rule.carries {
+                Carries::Tcp => found.tcp = found.tcp.or(Some(number)),
+                Carries::Tls => found.tls = found.tls.or(Some(number)),
+                Carries::Http(_) => found.http.push(number),
+            }
+        }
+        if found == Self::default() { Err(Verdict::NoRule) } else { Ok(found) }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = usize> + '_ {
+        self.tcp.into_iter().chain(self.tls).chain(self.http.iter().copied())
+    }
+
+    /// The rule for TLS that begins so.
+    ///
+    /// # Errors
+    /// Where none has it: TLS for another name, or for one that is not seen.
+    pub fn tls(&self, hello: &Hello, whom: &Whom) -> Result<usize, Verdict> {
+        let rule = self.tls.ok_or(Verdict::NotHttp)?;
+        if hello.encrypted {
+            return Err(Verdict::EncryptedHello);
+        }
+        match (whom, &hello.server_name) {
+            (Whom::Name(name), Some(said)) if name == said => Ok(rule),
+            (Whom::Name(_), Some(_)) => Err(Verdict::ServerName),
+            (Whom::Name(_), None) => Err(Verdict::NoServerName),
+            // Whoever allows addresses allows all that answer there.
+            (Whom::Address(_), _) => Ok(rule),
+        }
+    }
+
+    /// The rule for this request.
+    ///
+    /// # Errors
+    /// Where none has it: one to another host, or with another method or path.
+    pub fn request(&self, rules: &[Rule], head: &Head, place: &Place) -> Result<usize, Verdict> {
+        if self.http.is_empty() && self.tcp.is_none() {
+            return Err(Verdict::NotTls);
+        }
+        // What is said in a tunnel is no request.
+        if head.target == http::Target::Tunnel {
+            return Err(Verdict::Request);
+        }
+        if head.authority.as_ref().is_some_and(|authority| !is_at(authority, place)) {
+            return Err(Verdict::HostHeader);
+        }
+        let allows = |number: &&usize| match rules.get(**number).map(|rule| &rule.carries) {
+            Some(Carries::Http(Requests::All)) => true,
+            Some(Carries::Http(Requests::Only { method, path })) => {
+                method.as_str() == head.method
+                    && head.plain_path().is_some_and(|asked| path.matches(asked))
+            }
+            Some(Carries::Tls | Carries::Tcp) | None => false,
+        };
+        // Where anything may be said, a request may be made.
+        self.http.iter().find(allows).copied().or(self.tcp).ok_or(Verdict::Request)
+    }
+}
+
+/// Whether a request's authority is this place. Where it has no port, that of plain HTTP is meant, or
+/// the one that the client connected to: some leave it out.
+fn is_at(authority: &Authority, place: &Place) -> bool {
+    authority.whom == place.whom && authority.port.is_none_or(|port| port == place.port)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::Read;
+    use sandboxd_broker_plan::Pattern;
+    use sandboxd_egress_plan::{Bound, Deadlines, Limits, Network, Rate, rule::Method};
+
+    pub(crate) const UNLIMITED: Limits = Limits {
+        connections: Bound::Unlimited,
+        rate: Rate::Unlimited,
+        up: Bound::Unlimited,
+        down: Bound::Unlimited,
+    };
+
+    pub(crate) fn rule(target: Target, port: u16, carries: Carries) -> Rule {
+        Rule {
+            written: format!("{target:?}:{port}"),
+            target,
+            port,
+            carries,
+            within: vec![],
+            limits: UNLIMITED,
+            deadlines: Deadlines { idle: Bound::Unlimited, total: Bound::Unlimited },
+        }
+    }
+
+    pub(crate) fn host(text: &str) -> HostName {
+        HostName::try_from(text).unwrap()
+    }
+
+    pub(crate) fn named(name: &str, port: u16, carries: Carries) -> Rule {
+        rule(Target::Name(host(name)), port, carries)
+    }
+
+    fn place(name: &str, port: u16) -> Place {
+        Place { whom: Whom::Name(host(name)), port }
+    }
+
+    fn only(method: &str, path: &str) -> Carries {
+        Carries::Http(Requests::Only {
+            method: Method::try_from(method.to_owned()).unwrap(),
+            path: Pattern::try_from(path).unwrap(),
+        })
+    }
+
+    fn head(text: &str) -> Head {
+        match http::head(text.as_bytes()).unwrap() {
+            Read::Done(head, _) => head,
+            Read::More => panic!("{text:?} is not whole"),
+        }
+    }
+
+    #[test]
+    fn a_rule_has_its_name_and_port_and_nothing_else() {
+        let rules = [
+            named("api.example.com", 443, Carries::Tls),
+            rule(Target::Below(host("pypi.example")), 443, Carries::Tls),
+            rule(Target::Host, 8080, Carries::Tcp),
+            rule(Target::Network(Network::try_from("192.0.2.0/24").unwrap()), 22, Carries::Tcp),
+        ];
+        let find = |name: &str, port| Fitting::find(&rules, &place(name, port)).ok();
+        assert_eq!(find("api.example.com", 443).unwrap().tls, Some(0));
+        assert_eq!(find("a.b.pypi.example", 443).unwrap().tls, Some(1));
+        assert_eq!(find("host.internal", 8080).unwrap().tcp, Some(2));
+        for (name, port) in [
+            ("api.example.com", 80),
+            ("example.com", 443),
+            ("xapi.example.com", 443),
+            ("api.example.com.evil.net", 443),
+            ("pypi.example", 443),
+            ("evil-pypi.example", 443),
+            ("host.internal", 443),
+            ("localhost", 8080),
+        ] {
+            assert_eq!(find(name, port), None, "{name}:{port}");
+        }
+        let at = |text: &str, port| Place { whom: Whom::Address(text.parse().unwrap()), port };
+        assert_eq!(Fitting::find(&rules, &at("192.0.2.7", 22)).unwrap().tcp, Some(3));
+        assert!(Fitting::find(&rules, &at("192.0.3.7", 22)).is_err());
+        assert!(Fitting::find(&rules, &at("::ffff:192.0.2.7", 22)).is_err());
+        assert!(Fitting::find(&rules, &at("127.0.0.1", 8080)).is_err());
+        assert!(
+            is_named(&rules, &host("x.pypi.example")) && !is_named(&rules, &host("example.com"))
+        );
+    }
+
+    #[test]
+    fn host_internal_is_the_host_and_lies_below_no_name() {
+        let rules = [rule(Target::Below(host("internal")), 80, Carries::Tcp)];
+        assert!(!is_named(&rules, &host(HOST_INTERNAL)));
+        assert!(is_named(&rules, &host("db.internal")));
+    }
+
+    #[test]
+    fn tls_is_for_the_name_that_was_asked_for() {
+        let rules = [named("a.example", 443, Carries::Tls), named("b.example", 443, Carries::Tls)];
+        let at = place("a.example", 443);
+        let fitting = Fitting::find(&rules, &at).unwrap();
+        let hello =
+            |name: Option<&str>, encrypted| Hello { server_name: name.map(host), encrypted };
+        assert_eq!(fitting.tls(&hello(Some("a.example"), false), &at.whom), Ok(0));
+        for (hello, why) in [
+            (hello(Some("b.example"), false), Verdict::ServerName),
+            (hello(None, false), Verdict::NoServerName),
+            (hello(Some("a.example"), true), Verdict::EncryptedHello),
+        ] {
+            assert_eq!(fitting.tls(&hello, &at.whom), Err(why));
+        }
+    }
+
+    #[test]
+    fn each_request_is_to_the_host_and_of_a_rule() {
+        let rules = [
+            named("a.example", 80, only("POST", "/v1/*")),
+            named("a.example", 80, only("GET", "/health")),
+        ];
+        let at = place("a.example", 80);
+        let fitting = Fitting::find(&rules, &at).unwrap();
+        let judge = |line: &str, to: &str| {
+            let text = format!("{line} HTTP/1.1\r\nHost: {to}\r\n\r\n");
+            fitting.request(&rules, &head(&text), &at)
+        };
+        assert_eq!(judge("POST /v1/messages?x=1", "a.example"), Ok(0));
+        assert_eq!(judge("GET /health", "A.example:80"), Ok(1));
+        assert_eq!(judge("GET http://a.example/health", "a.example"), Ok(1));
+        for (line, to, why) in [
+            ("GET /v1/messages", "a.example", Verdict::Request),
+            ("POST /v2", "a.example", Verdict::Request),
+            ("POST /v1/../v2", "a.example", Verdict::Request),
+            ("POST /v1/%2e%2e/v2", "a.example", Verdict::Request),
+            ("POST /v1/..%2fv2", "a.example", Verdict::Request),
+            ("POST /v1//x", "a.example", Verdict::Request),
+            ("POST /v1/x", "b.example", Verdict::HostHeader),
+            ("POST /v1/x", "a.example:81", Verdict::HostHeader),
+            ("POST /v1/x", "127.0.0.1", Verdict::HostHeader),
+        ] {
+            assert_eq!(judge(line, to), Err(why), "{line} {to}");
+        }
+    }
+}
