@@ -16,11 +16,17 @@ _sandboxd() {
             ",$1")
                 cmd="sandboxd"
                 ;;
+            sandboxd,call)
+                cmd="sandboxd__subcmd__call"
+                ;;
             sandboxd,check)
                 cmd="sandboxd__subcmd__check"
                 ;;
             sandboxd,completions)
                 cmd="sandboxd__subcmd__completions"
+                ;;
+            sandboxd,connect)
+                cmd="sandboxd__subcmd__connect"
                 ;;
             sandboxd,doctor)
                 cmd="sandboxd__subcmd__doctor"
@@ -80,12 +86,34 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run mcp check plan profile receipt graph doctor service completions man"
+            opts="-h -V --help --version run mcp connect call check plan profile receipt graph doctor service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__call)
+            opts="-p -h --profile --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -165,6 +193,20 @@ _sandboxd() {
             ;;
         sandboxd__subcmd__completions)
             opts="-h --help bash elvish fish powershell zsh"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__connect)
+            opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -28,6 +28,8 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -s h -l help -d 'Print h
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -s V -l version -d 'Print version'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "run" -d 'Run a command inside a sandbox'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "mcp" -d 'Run an MCP server inside a sandbox, and let its client call what is named'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "connect" -d 'Inside a sandbox: talk to what its profile lets be called, over standard input and output'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "call" -d 'Call one tool, and print its answer'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
@@ -64,6 +66,10 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l receipt -d 'Wr
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s q -l quiet -d 'Say nothing but why the server was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand connect" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -s p -l profile -d 'Outside of a sandbox: the profile of whose agent\'s right it is called' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -l json -d 'Print the answer as it came, JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s r -l read -d 'Let the command read PATH and what lies below it' -r
@@ -117,7 +123,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Pr
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "broker" -d 'Carry calls between a client and a server'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "broker" -d 'Carry calls, between a client and a server or among agents and tools'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from terminal" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from broker" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand completions" -s h -l help -d 'Print help'

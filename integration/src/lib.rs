@@ -34,6 +34,7 @@ pub mod sandbox;
 pub mod service;
 pub mod steps;
 pub mod terminal;
+pub mod tools;
 pub mod trial;
 pub mod who;
 

@@ -1,4 +1,4 @@
-//! What the shim says: the terminal where there is one, one packet before the command runs, and one
+//! What the shim says: the terminal and the endpoint where there are such, one packet before the command runs, and one
 //! more where it then cannot.
 
 use crate::failure::At;
@@ -23,12 +23,13 @@ pub(crate) fn enforced(answers: &[Answer]) -> Result<()> {
     send(&Report::Enforced(Enforced { answers: answers.to_vec() }))
 }
 
-/// Hands over the other end of the command's terminal.
-pub(crate) fn terminal(other_end: BorrowedFd<'_>) -> Result<()> {
-    let packet: Vec<u8> = serde_json::to_vec(&Report::Terminal).map_err(|_| Errno::INVAL)?;
+/// Hands over what was made for the supervisor: the other end of the command's terminal, or where its
+/// calls arrive.
+pub(crate) fn hand_over(what: &Report, made: BorrowedFd<'_>) -> Result<()> {
+    let packet: Vec<u8> = serde_json::to_vec(what).map_err(|_| Errno::INVAL)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [other_end];
+    let descriptors = [made];
     if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(Errno::MSGSIZE);
     }

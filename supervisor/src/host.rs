@@ -1,6 +1,7 @@
 //! What this host is and has: probed once per run, decided upon by `sandboxd-profiles`.
 
 use crate::paths;
+use crate::sandbox::StartError;
 use caps::{CapSet, Capability};
 use rustix::process::Resource;
 use sandboxd_kernel::{clone3_is_answered, keyring, landlock};
@@ -8,6 +9,7 @@ use sandboxd_plan::{HostPath, Resource as Limited};
 use sandboxd_profiles::Wanted;
 use sandboxd_profiles::host::{CgroupFacts, HostFacts, LandlockFacts, Own, Privilege};
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 
 /// What the privileged path needs, and what it needs it for.
 pub const NEEDED: &[(Capability, &str)] = &[
@@ -189,6 +191,29 @@ pub fn folders() -> (Option<HostPath>, Option<HostPath>) {
         })
     });
     (cwd, home)
+}
+
+/// The path of the file that this process runs, to be shown inside.
+///
+/// # Errors
+/// Where no path leads to it.
+pub(crate) fn executable() -> Result<String, StartError> {
+    const OWN: &str = "/proc/self/exe";
+    let remedy = "sandboxd starts its own executable again: put it where a path leads to it, and run it again if it was replaced meanwhile";
+    let failed =
+        |error: &std::io::Error| StartError::io("readlink", OWN, error).with_remedy(remedy);
+    let path = std::fs::read_link(OWN).map_err(|error| failed(&error))?;
+    let own = std::fs::metadata(OWN).map_err(|error| failed(&error))?;
+    let there = std::fs::metadata(&path).map_err(|error| failed(&error))?;
+    let same = (own.dev(), own.ino()) == (there.dev(), there.ino());
+    match path.to_str() {
+        // `--bind` has a colon between the two sides.
+        Some(path) if same && !path.contains(':') => Ok(path.to_owned()),
+        Some(_) | None => {
+            Err(StartError::found("readlink", format!("{OWN} is {}", path.display()))
+                .with_remedy(remedy))
+        }
+    }
 }
 
 #[cfg(test)]

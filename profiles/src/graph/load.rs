@@ -24,29 +24,30 @@ pub fn load(
     folders: &Folders,
     read: &mut dyn FnMut(&HostPath) -> Result<Document, String>,
 ) -> Result<Graph, Vec<Problem>> {
-    let mut loading = Loading {
-        read,
-        folders,
-        problems: Vec::new(),
-        known: BTreeMap::new(),
-        graph: Graph { nodes: Vec::new(), edges: Vec::new() },
-    };
+    let mut loading = Loading::new(folders, read);
     for document in documents {
         loading.add(document, false);
     }
-    let (mut graph, mut problems) = (loading.graph, loading.problems);
-    // A callee is read before the edge to it is there.
-    graph.edges.sort_by_key(|edge| edge.caller);
-    if problems.is_empty() {
-        problems = check::problems(&graph);
-        problems.extend(cycles::problems(&graph));
-    }
-    if problems.is_empty() {
-        return Ok(graph);
-    }
-    problems.sort_by(|one, other| (&one.file, one.at).cmp(&(&other.file, other.at)));
-    problems.dedup();
-    Err(problems)
+    loading.checked()
+}
+
+/// The graph of one profile as it is run, with the command line laid over it, and of all that it calls.
+/// It is the first in it.
+///
+/// # Errors
+/// As [`load`].
+pub fn around(
+    profile: &Profile,
+    read: &mut dyn FnMut(&HostPath) -> Result<Document, String>,
+) -> Result<Graph, Vec<Problem>> {
+    let (file, folder) = profile.documents.last().cloned().unzip();
+    let file = file.unwrap_or_else(|| profile.label().to_owned());
+    let id = identity(&file, folder.as_ref());
+    let folders = profile.folders.clone();
+    let mut loading = Loading::new(&folders, read);
+    loading.known.insert(id.clone(), None);
+    loading.place(profile.clone(), &file, id, true);
+    loading.checked()
 }
 
 struct Loading<'l> {
@@ -58,29 +59,60 @@ struct Loading<'l> {
     graph: Graph,
 }
 
-impl Loading<'_> {
+impl<'l> Loading<'l> {
+    fn new(
+        folders: &'l Folders,
+        read: &'l mut dyn FnMut(&HostPath) -> Result<Document, String>,
+    ) -> Self {
+        let graph = Graph { nodes: Vec::new(), edges: Vec::new() };
+        Self { read, folders, problems: Vec::new(), known: BTreeMap::new(), graph }
+    }
+
+    /// What was read, checked as a whole.
+    fn checked(self) -> Result<Graph, Vec<Problem>> {
+        let (mut graph, mut problems) = (self.graph, self.problems);
+        // A callee is read before the edge to it is there.
+        graph.edges.sort_by_key(|edge| edge.caller);
+        if problems.is_empty() {
+            problems = check::problems(&graph);
+            problems.extend(cycles::problems(&graph));
+        }
+        if problems.is_empty() {
+            return Ok(graph);
+        }
+        problems.sort_by(|one, other| (&one.file, one.at).cmp(&(&other.file, other.at)));
+        problems.dedup();
+        Err(problems)
+    }
+
     /// The place of a profile in the graph.
     fn add(&mut self, document: Document, called: bool) -> Option<usize> {
         let file = document.name.clone();
-        let id = identity(&document);
+        let id = identity(&document.name, document.folder.as_ref());
         if let Some(known) = self.known.get(&id) {
             return *known;
         }
         self.known.insert(id.clone(), None);
-        let mut profile = match load_profile(document, self.read) {
-            Ok(profile) => profile,
+        match load_profile(document, self.read) {
+            Ok(mut profile) => {
+                profile.folders = self.folders.clone();
+                self.place(profile, &file, id, called)
+            }
             Err(problems) => {
                 self.problems.extend(problems);
-                return None;
+                None
             }
-        };
-        profile.folders = self.folders.clone();
-        let name = self.name(&file, &profile, called)?;
+        }
+    }
+
+    /// Gives a profile its place, and all that it calls.
+    fn place(&mut self, profile: Profile, file: &str, id: String, called: bool) -> Option<usize> {
+        let name = self.name(file, &profile, called)?;
         let own = Authority::of(&profile);
         let calls: Vec<(Name, Written<Call>)> =
             profile.calls.iter().map(|(name, call)| (name.clone(), call.clone())).collect();
         let caller = self.graph.nodes.len();
-        self.graph.nodes.push(Node { name, file, profile, own });
+        self.graph.nodes.push(Node { name, file: file.to_owned(), profile, own });
         self.known.insert(id, Some(caller));
         for (name, call) in calls {
             let Written { value: call, origin } = call;
@@ -146,10 +178,10 @@ impl Loading<'_> {
 }
 
 /// The same for the same file, whatever it was called.
-fn identity(document: &Document) -> String {
-    let name = document.name.rsplit('/').next().unwrap_or(&document.name);
-    match &document.folder {
-        Some(folder) => format!("{}/{name}", folder.as_str().trim_end_matches('/')),
-        None => document.name.clone(),
+fn identity(name: &str, folder: Option<&HostPath>) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match folder {
+        Some(folder) => format!("{}/{last}", folder.as_str().trim_end_matches('/')),
+        None => name.to_owned(),
     }
 }

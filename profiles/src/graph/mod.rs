@@ -3,13 +3,15 @@
 //! It is made of a profile and those it calls, or of all the profiles of a folder, and is checked as
 //! a whole: [`load`] reads, [`check`] and [`cycles`] judge. [`authority`] says what a profile or an edge
 //! lets be done, as [`trees`]; [`patterns`] are names of what is called. On it rest [`reach`] (who can
-//! reach what, through whom), [`diff`] (what widened) and [`draw`] (text, DOT and JSON), and [`plan`] (what the broker is told).
+//! reach what, through whom), [`diff`] (what widened) and [`draw`] (text, DOT and JSON), [`plan`] (what the broker is told) and
+//! [`launch`] (what a process is started under).
 
 mod authority;
 mod check;
 mod cycles;
 mod diff;
 mod draw;
+mod launch;
 mod limits;
 mod load;
 mod patterns;
@@ -23,7 +25,8 @@ use authority::Authority;
 use sandboxd_broker_plan::{Name, Pattern};
 
 pub use diff::{Change, Direction};
-pub use load::load;
+pub use launch::{Launch, Standing};
+pub use load::{around, load};
 pub use plan::client;
 pub use reach::{Answer, Step, Target, Way};
 

@@ -149,8 +149,9 @@ impl Deciding<'_> {
         let programs = shown.programs;
         let made = BTreeSet::from([tmp.clone(), home.clone()]);
         let ops = Vec::new();
-        let (secrets, credentials) = (Vec::new(), None);
-        Some(View { ops, scratch, programs, home, tmp, bare: true, secrets, credentials, made })
+        let (secrets, credentials, carried) = (Vec::new(), None, None);
+        let bare = true;
+        Some(View { ops, scratch, programs, home, tmp, bare, secrets, credentials, made, carried })
     }
 
     /// What the supervisor makes of it.

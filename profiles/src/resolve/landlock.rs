@@ -202,6 +202,12 @@ impl Rules {
         if let Some(folder) = view.credentials.as_ref().filter(|_| !view.bare) {
             self.add(folder, Kind::Directory, AccessFs::ReadDir.into());
         }
+        if let Some(carried) = &view.carried {
+            // Made by the shim, which is not inside.
+            self.add(&carried.endpoint, Kind::File, AccessFs::ResolveUnix.into());
+            self.add(&carried.program, Kind::File, READ | AccessFs::Execute);
+            self.add(&carried.servers, Kind::File, READ);
+        }
         let shm = fixed("/dev/shm");
         for path in &view.scratch {
             let programs = programs && shm.as_ref() != Some(path);

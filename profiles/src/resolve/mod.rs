@@ -3,10 +3,12 @@
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`], [`under`]
 //! (what of that is left under other profiles),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
-//! [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`] and [`credentials`], [`probes`]. What is different where the profile chose
+//! [`calls`] (what it calls through), [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
+//! and [`credentials`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
 mod bare;
+mod calls;
 mod cgroup;
 mod command;
 mod credentials;
@@ -57,6 +59,8 @@ pub struct Invocation {
     pub listening: Listening,
     /// What a service manager passes for the command to read.
     pub credentials: Credentials,
+    /// Sandboxd's own executable, where somebody carries what the command calls.
+    pub program: Option<HostPath>,
 }
 
 /// Decide everything the shim must not decide. Pure: same arguments, same result.
@@ -75,7 +79,7 @@ pub fn resolve(
         Deciding { profile: &narrowed, under, host, lease, problems, waived: Vec::new() };
     deciding.privileges();
     deciding.fileless();
-    deciding.calls_are_carried();
+    deciding.calls_are_carried(invocation.program.is_some());
     decide(deciding, invocation)
 }
 
@@ -100,6 +104,7 @@ fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolve
         return Err(deciding.into_problems());
     };
     deciding.show_credentials(&credentials, &mut view, identity, &grants);
+    view.carried = deciding.carried(&mut view, shown, invocation.program.as_ref());
     let exec = deciding.exec(shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&left, &view);
     if let (Some(filters), Some(landlock)) = (&filters, &landlock) {
@@ -244,17 +249,6 @@ impl Deciding<'_> {
     fn bounding(&self) -> Bounding {
         let kept = self.is_bare() && !self.host.own.empties_bounding;
         if kept { Bounding::Kept } else { Bounding::Emptied }
-    }
-
-    /// An edge that nothing carries would be a promise that nothing keeps.
-    fn calls_are_carried(&mut self) {
-        for call in self.profile.calls.values() {
-            self.refuse(
-                &call.origin,
-                "this version checks and draws calls (sandboxd graph), and does not carry them yet",
-                "remove [call.*] to run without it, or start with a profile that has none",
-            );
-        }
     }
 
     fn mode(&self) -> Mode {

@@ -1,5 +1,6 @@
 //! The root: what sandboxd makes of its own, and over it what the profile shows.
 
+use super::calls::Carried;
 use super::holds::Holds;
 use super::trees::{Shown, Tree};
 use super::{Deciding, Grants, depth, jail, masks};
@@ -29,6 +30,8 @@ pub(super) struct View {
     pub(super) credentials: Option<JailPath>,
     /// Directories and files that exist in the sandbox's own tmpfs.
     pub(super) made: BTreeSet<JailPath>,
+    /// What the command calls through.
+    pub(super) carried: Option<Carried>,
 }
 
 /// The file at the root that nothing grants: the self-test must fail to open it. Its mode allows
@@ -87,6 +90,7 @@ impl Deciding<'_> {
             secrets: Vec::new(),
             credentials: None,
             made: BTreeSet::new(),
+            carried: None,
         };
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
         self.proc(&mut view);
@@ -244,7 +248,7 @@ impl View {
     }
 
     /// Make a directory and those above it.
-    fn directory(&mut self, path: &str) {
+    pub(super) fn directory(&mut self, path: &str) {
         if let Some(path) = fixed(path) {
             self.above(&path);
             self.folder(path);
@@ -268,7 +272,7 @@ impl View {
         }
     }
 
-    fn file(&mut self, path: &str, content: String, mode: u32) {
+    pub(super) fn file(&mut self, path: &str, content: String, mode: u32) {
         if let Some(path) = fixed(path) {
             self.above(&path);
             if self.made.insert(path.clone()) {

@@ -224,9 +224,9 @@ fn calls_are_laid_over_one_another_and_what_is_shown_says_the_same() {
 }
 
 #[test]
-fn what_is_not_carried_yet_is_not_started() {
+fn where_nobody_carries_calls_nothing_that_calls_is_started() {
     let text = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"*\"]";
     let problems = on(text, typical()).unwrap_err();
     assert!(shown(&problems).contains("p.toml:1:7: call.fs: "), "{}", shown(&problems));
-    assert!(shown(&problems).contains("does not carry them yet"));
+    assert!(shown(&problems).contains("nothing carries calls here"));
 }

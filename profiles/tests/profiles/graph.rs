@@ -225,6 +225,50 @@ fn an_aggregator_reaches_for_its_caller_what_the_caller_was_given_and_no_more() 
     assert_eq!(answer.ways[0].calls[0].authority, "hub's own: has an account");
 }
 
+/// What each process of a chain is started under, by the names of the profiles.
+fn started(graph: &Graph, chain: &[&str]) -> Vec<String> {
+    let plan = graph.plan("case").unwrap();
+    let mut standing = graph.first();
+    let mut under = Vec::new();
+    for name in chain {
+        let caller = graph.name(&standing).to_owned();
+        let edge = plan
+            .edges
+            .iter()
+            .position(|edge| edge.caller.as_str() == caller && edge.name.as_str() == *name);
+        let launch = graph.launch(&standing, edge.unwrap()).unwrap();
+        under = launch.under.iter().map(|one| one.label().to_owned()).collect();
+        standing = launch.standing;
+    }
+    under
+}
+
+#[test]
+fn a_process_is_started_under_every_edge_of_its_chain() {
+    let per_caller = through("", "\"per-caller\"");
+    assert_eq!(started(&per_caller, &["hub"]), ["a"], "no grant: what its caller may do itself");
+    assert_eq!(started(&per_caller, &["hub", "web"]), ["a", "hub-web"]);
+    for shared in ["\"serial\"", "\"attenuate\""] {
+        let shared = through("", shared);
+        assert_eq!(started(&shared, &["hub"]), [""; 0], "several callers: its own profile alone");
+        assert_eq!(started(&shared, &["hub", "web"]), ["a", "hub-web"]);
+    }
+    let own = through("", "{ own = \"has an account\" }");
+    assert_eq!(started(&own, &["hub", "web"]), ["hub-web"], "a chain of its own");
+}
+
+#[test]
+fn nobody_calls_over_an_edge_of_somebody_else() {
+    let graph = through("", "\"per-caller\"");
+    let plan = graph.plan("case").unwrap();
+    for (place, edge) in plan.edges.iter().enumerate() {
+        let own = edge.caller.as_str() == "a";
+        assert_eq!(graph.launch(&graph.first(), place).is_some(), own, "{place}");
+    }
+    assert!(graph.launch(&graph.first(), plan.edges.len()).is_none());
+    assert!(graph.launch(&graph.first(), usize::MAX).is_none());
+}
+
 fn changes(old: &str, new: &str) -> Vec<String> {
     let [old, new] =
         [old, new].map(|edges| with(edges).unwrap_or_else(|e| panic!("{}", shown(&e))));

@@ -16,6 +16,7 @@ pub mod guard;
 pub mod keyring;
 pub mod landlock;
 pub mod mount;
+pub mod peer;
 pub mod process;
 pub mod seccomp;
 pub mod signals;

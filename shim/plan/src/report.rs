@@ -17,6 +17,8 @@ pub enum Report {
     Enforced(Enforced),
     /// The other end of the command's terminal, a descriptor that comes with this packet.
     Terminal,
+    /// Where the command's calls arrive, a listening socket that comes with this packet.
+    Endpoint,
     /// The command does not run, and why.
     Failed(Failure),
 }

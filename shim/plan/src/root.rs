@@ -161,6 +161,12 @@ pub enum RootOp {
         /// With which flags.
         mount: Mount,
     },
+    /// Make a listening socket in a tmpfs of the sandbox, which everybody in it may connect to, and hand
+    /// it to the supervisor. Never used below a bind.
+    Endpoint {
+        /// Where.
+        path: JailPath,
+    },
     /// Change the flags of the mount at a path, for that mount alone.
     Remount {
         /// The mount point.

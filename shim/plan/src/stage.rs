@@ -115,6 +115,12 @@ named! {
         Unshare = "unshare",
         /// `sethostname(2)`.
         Sethostname = "sethostname",
+        /// `socket(2)`.
+        Socket = "socket",
+        /// `bind(2)`.
+        Bind = "bind",
+        /// `listen(2)`.
+        Listen = "listen",
         /// `sendmsg(2)`.
         Sendmsg = "sendmsg",
         /// `fsopen(2)`.

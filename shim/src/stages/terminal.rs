@@ -14,7 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::{Gid, Signal, Uid};
 use rustix::pty::OpenptFlags;
 use sandboxd_kernel::{fds, signals};
-use sandboxd_plan::{Call, Failure, Identity, Stage, Terminal};
+use sandboxd_plan::{Call, Failure, Identity, Report, Stage, Terminal};
 
 const AT: At = At(Stage::Terminal);
 
@@ -36,7 +36,8 @@ pub(crate) fn open(_: Limited, plan: Option<&Terminal>, user: Identity) -> Resul
     give_to(&terminal, user)?;
     rustix::process::ioctl_tiocsctty(&terminal).map_err(AT.errno(Call::Ioctl, "TIOCSCTTY"))?;
     let first = place(&terminal, plan.streams)?;
-    report::terminal(other_end.as_fd()).map_err(AT.errno(Call::Sendmsg, "report"))?;
+    report::hand_over(&Report::Terminal, other_end.as_fd())
+        .map_err(AT.errno(Call::Sendmsg, "report"))?;
     Ok(Wired(Some(first)))
 }
 

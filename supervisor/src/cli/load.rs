@@ -1,10 +1,10 @@
 //! From what was typed to a profile and an invocation.
 
 use super::typed::Grants;
-use crate::sandbox::{StartError, stdio};
+use crate::sandbox::{StartError, invocation};
 use crate::{host, profile_file};
-use sandboxd_plan::Text;
-use sandboxd_profiles::{Credentials, Invocation, Listening, Overrides, Problem, Profile};
+use sandboxd_plan::{HostPath, Text};
+use sandboxd_profiles::{Graph, Invocation, Overrides, Problem, Profile, graph};
 use std::os::unix::ffi::OsStringExt;
 
 /// What is run where no profile is named: nothing but the system's programs, and the current folder
@@ -52,13 +52,20 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
         overrides.read.push(String::from("."));
     }
     profile.apply(&overrides)?;
-    let invocation = Invocation {
-        env: environment(),
-        streams: stdio::callers(),
-        listening: Listening::AsNamed,
-        credentials: Credentials::AsNamed,
-    };
+    let invocation = invocation(&profile)?;
     Ok(Loaded { profile, under, invocation })
+}
+
+/// What this profile calls, and what that calls, checked as a whole; nothing where it calls nobody.
+pub(crate) fn called(profile: &Profile) -> Result<Option<Graph>, StartError> {
+    if profile.calls.is_empty() {
+        return Ok(None);
+    }
+    let mut read =
+        |path: &HostPath| profile_file::read(path.as_str()).map_err(|problem| problem.what);
+    let graph = graph::around(profile, &mut read)?;
+    graph.carried()?;
+    Ok(Some(graph))
 }
 
 /// A profile and all it extends.
@@ -88,15 +95,6 @@ fn texts(list: Vec<std::ffi::OsString>) -> Result<Vec<Text>, StartError> {
                     remedy: String::from("write it without"),
                 }])
             })
-        })
-        .collect()
-}
-
-/// The caller's environment; nothing with a NUL can be in it.
-fn environment() -> Vec<(Text, Text)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| {
-            Some((Text::try_from(name.into_vec()).ok()?, Text::try_from(value.into_vec()).ok()?))
         })
         .collect()
 }

@@ -2,8 +2,10 @@
 
 pub mod typed;
 
+mod call;
 mod check;
 mod clean;
+mod connect;
 mod doctor;
 mod graph;
 mod load;
@@ -17,6 +19,7 @@ mod service;
 
 use crate::explain;
 use clap::Parser;
+pub(crate) use output::warn;
 use std::process::ExitCode;
 use std::time::Instant;
 use typed::{Command, Sandboxd};
@@ -36,6 +39,8 @@ pub fn main() -> ExitCode {
     let status = match typed.command {
         Command::Run(arguments) => run::run(arguments, since),
         Command::Mcp(arguments) => run::mcp(arguments, since),
+        Command::Connect(arguments) => connect::connect(&arguments),
+        Command::Call(arguments) => call::call(arguments, since),
         Command::Check(arguments) => check::check(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Profile(arguments) => profile::profile(arguments.command),

@@ -161,6 +161,7 @@ fn root_op(op: &RootOp) -> Option<String> {
         RootOp::Hold { path, mount, .. } => {
             format!("hold {path}{}", if mount.read_only { " read-only" } else { "" })
         }
+        RootOp::Endpoint { path } => format!("listen on {path}, where calls go to the broker"),
         RootOp::Remount { path, .. } => format!("remount {path}"),
         RootOp::Copy { path, .. } => format!("copy a credential to {path}, for the command alone"),
         RootOp::Symlink { path, target } => format!("link {path} to {target}"),

@@ -13,7 +13,7 @@ use rustix::fs::{
     unlinkat,
 };
 use rustix::io::Errno;
-use sandboxd_profiles::{Listening, Stream};
+use sandboxd_profiles::{Invocation, Listening, Profile, Stream};
 use serde_json::json;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -80,14 +80,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
     let Loaded { profile, under, mut invocation } = load::load(&grants)?;
     invocation.listening = Listening::Passed(passed);
     invocation.credentials = credentials::passed()?;
-    let around = match who {
-        Who::Caller => Around::Caller,
-        Who::Client => {
-            invocation.streams = clients(invocation.streams)?;
-            let plan = sandboxd_profiles::graph::client(&profile)?;
-            Around::Client { plan: Box::new(plan) }
-        }
-    };
+    let around = around(who, &profile, &mut invocation)?;
     let mut write_receipt = receipt.map(|path| move |text: &str| write(&path, text));
     let request = Request {
         profile: &profile,
@@ -134,6 +127,20 @@ fn clients([input, output, complained]: [Stream; 3]) -> Result<[Stream; 3], Star
             .with_remedy("a client starts it: name it as \"command\" in mcp.json, or pipe requests in and answers out"));
     }
     Ok([Stream::Pipe, Stream::Pipe, complained])
+}
+
+/// Whose run it is, and whom the command calls.
+fn around(who: Who, profile: &Profile, invocation: &mut Invocation) -> Result<Around, StartError> {
+    match who {
+        Who::Caller => Ok(Around::Caller { graph: load::called(profile)?.map(Box::new) }),
+        Who::Client => {
+            invocation.streams = clients(invocation.streams)?;
+            // One client and one server are all that its broker knows.
+            invocation.program = None;
+            let plan = sandboxd_profiles::graph::client(profile)?;
+            Ok(Around::Client { plan: Box::new(plan) })
+        }
+    }
 }
 
 /// What a person should know of how it ended; nothing where it just ended.

@@ -13,7 +13,7 @@ pub(crate) fn service(service: &Service) -> u8 {
                 escapes.iter().filter_map(|name| Escape::named(name)).collect();
             terminal::serve(&escapes).is_ok()
         }
-        Service::Broker { plan } => broker::serve(plan).is_ok(),
+        Service::Broker { plan } => broker::serve(plan.as_deref()).is_ok(),
     };
     // Whoever reads the streams sees their end, and nobody reads more of it.
     if served { 0 } else { NOT_SET_UP }

@@ -27,6 +27,10 @@ pub enum Command {
     Run(Run),
     /// Run an MCP server inside a sandbox, and let its client call what is named.
     Mcp(Mcp),
+    /// Inside a sandbox: talk to what its profile lets be called, over standard input and output.
+    Connect(Connect),
+    /// Call one tool, and print its answer.
+    Call(Call),
     /// Say whether a profile can be run here, and what is wrong with it where not.
     Check(Check),
     /// Print what a run would do: every mount, rule, limit and system call.
@@ -63,15 +67,16 @@ pub enum Service {
         #[arg(value_parser = Escape::ALL.map(Escape::name))]
         escapes: Vec<String>,
     },
-    /// Carry calls between a client and a server.
+    /// Carry calls, between a client and a server or among agents and tools.
     Broker {
-        /// What may be carried, as JSON.
-        plan: String,
+        /// What may be carried, as JSON; without it, it is standard input, and the supervisor gives
+        /// streams.
+        plan: Option<String>,
     },
 }
 
 /// Which profile, and what is laid over it.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Grants {
     /// The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable
     /// where neither -r nor -w names another.
@@ -159,6 +164,44 @@ pub struct Mcp {
     /// Say nothing but why the server was not started.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// Inside a sandbox: talk to what its profile lets be called, over standard input and output.
+///
+/// It is what an MCP client starts, and /run/sandboxd/mcp.json lists it so for each [call.NAME] of the
+/// profile. It only leads to the broker, which knows who calls by the sandbox that the call comes from;
+/// there is nothing to log in with.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 at the end of the conversation; 125 where there is no broker.\n\nExample, inside:\n  /run/sandboxd/sandboxd connect fs"
+)]
+pub struct Connect {
+    /// What the profile calls it: [call.NAME].
+    pub name: String,
+}
+
+/// Call one tool, and print its answer.
+///
+/// Inside a sandbox that is what its profile lets it call. Outside, with -p, it is what the agent of that
+/// profile may call: a sandbox is made as for the agent, and the call comes from there.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 where the tool answered; 1 where it answered with an error, or the call was refused; 125\nwhere there is no broker, or the sandbox could not be set up.\n\nExamples:\n  sandboxd call -p agent.toml fs read_text_file '{\"path\": \"/srv/notes/today.md\"}'\n  sandboxd call -p agent.toml fs                what there is to call"
+)]
+pub struct Call {
+    /// Outside of a sandbox: the profile of whose agent's right it is called.
+    #[arg(short, long, value_name = "PROFILE")]
+    pub profile: Option<String>,
+    /// Print the answer as it came, JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// What the profile calls it: [call.NAME].
+    pub name: String,
+    /// The tool; without one, what there is to call is listed.
+    pub tool: Option<String>,
+    /// Its arguments, a JSON object.
+    #[arg(default_value = "{}")]
+    pub arguments: String,
 }
 
 /// Say whether a profile can be run here, and what is wrong with it where not.

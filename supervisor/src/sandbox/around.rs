@@ -1,17 +1,21 @@
-//! Whose run it is: where the command's streams come from, and who may end it.
+//! Whose run it is: where the command's streams come from, who may end it, and whom it calls.
 
 use super::brokered::Brokered;
 use super::error::StartError;
 use super::signals::Signals;
 use super::stdio::Stdio;
+use crate::calls::{Caller, Exchange, Streams};
 use rustix::fd::OwnedFd;
 use sandboxd_broker_plan::BrokerPlan;
-use sandboxd_profiles::{Profile, Resolved};
+use sandboxd_profiles::{Graph, Profile, Resolved};
 
 /// Whose the streams are that the command gets, and who may end it.
 pub enum Around {
     /// Sandboxd's caller, with its own streams and signals.
-    Caller,
+    Caller {
+        /// What the command calls, and what that calls; nothing where it calls nobody.
+        graph: Option<Box<Graph>>,
+    },
     /// The same caller, who is a client and talks to the command through a broker.
     Client {
         /// What the client may call.
@@ -24,11 +28,31 @@ pub enum Around {
         /// A pipe whose end is the service's end.
         orders: OwnedFd,
     },
+    /// Somebody who called, by the broker.
+    Instance(Streams),
+}
+
+/// What a run has around it.
+pub(super) struct Prepared {
+    pub(super) signals: Signals,
+    pub(super) stdio: Stdio,
+    pub(super) between: Between,
+}
+
+/// What of ours stands between the command and those it talks to.
+#[derive(Default)]
+pub(super) struct Between {
+    /// The broker, where the command's caller is a client.
+    pub(super) brokered: Option<Brokered>,
+    /// The broker that the command calls through, in the run that it was made for.
+    pub(super) exchange: Option<Exchange>,
+    /// Who the command is where it calls.
+    pub(super) caller: Option<Caller>,
 }
 
 impl Around {
-    pub(super) fn is_callers(&self) -> bool {
-        matches!(self, Self::Caller | Self::Client { .. })
+    pub(super) const fn is_callers(&self) -> bool {
+        matches!(self, Self::Caller { .. } | Self::Client { .. })
     }
 
     /// Begins to listen, and makes the command's streams. In the loop that is to wait for both.
@@ -36,19 +60,31 @@ impl Around {
         self,
         resolved: &Resolved,
         profile: &Profile,
-    ) -> Result<(Signals, Stdio, Option<Brokered>), StartError> {
+    ) -> Result<Prepared, StartError> {
         let outside = &resolved.outside;
         let (user, wires, hangup) =
             (resolved.plan.command.identity, outside.streams, outside.hangup);
-        match self {
-            Self::Caller => Ok((Signals::listen(hangup)?, Stdio::prepare(user, wires)?, None)),
+        let mut between = Between::default();
+        let (signals, stdio) = match self {
+            Self::Caller { graph } => {
+                if let Some(graph) = graph {
+                    let (exchange, caller) = Exchange::begin(*graph, profile)?;
+                    between.exchange = Some(exchange);
+                    between.caller = Some(caller);
+                }
+                (Signals::listen(hangup)?, Stdio::prepare(user, wires)?)
+            }
             Self::Client { plan } => {
                 let (brokered, server) = Brokered::begin(&plan, profile)?;
-                Ok((Signals::listen(hangup)?, Stdio::served(user, wires, server)?, Some(brokered)))
+                between.brokered = Some(brokered);
+                (Signals::listen(hangup)?, Stdio::served(user, wires, server)?)
             }
-            Self::Service { streams, orders } => {
-                Ok((Signals::tie(orders)?, Stdio::lent(streams), None))
+            Self::Service { streams, orders } => (Signals::tie(orders)?, Stdio::lent(streams)),
+            Self::Instance(Streams { socket, orders, caller }) => {
+                between.caller = caller;
+                (Signals::tie(orders)?, Stdio::called(user, socket)?)
             }
-        }
+        };
+        Ok(Prepared { signals, stdio, between })
     }
 }

@@ -1,20 +1,28 @@
-//! What is carried between the command and its caller: to files, and from and to a terminal.
+//! What is carried between the command and its caller, to files, and from and to a terminal; and who is let
+//! in that calls.
 
+use super::around::Between;
 use super::brokered::Brokered;
+use super::channel::Handed;
 use super::error::StartError;
 use super::relay::Relays;
 use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Told};
 use super::state::{Event, Limit};
 use super::stdio::Stdio;
+use crate::calls::{Endpoint, Exchange};
+use crate::cgroup::Group;
 use crate::terminal::console::Console;
-use rustix::fd::OwnedFd;
-use sandboxd_profiles::{Outside, Profile};
+use sandboxd_profiles::{Profile, Resolved};
 
 /// Everything that is carried.
 pub(crate) struct Carried {
     relays: Relays,
     console: Option<Console>,
-    brokered: Option<Brokered>,
+    between: Between,
+    /// Where the command's calls arrive, once it runs.
+    endpoint: Option<Endpoint>,
+    /// The sandbox's own uid.
+    uid: u32,
 }
 
 impl Carried {
@@ -25,26 +33,39 @@ impl Carried {
     /// Where the caller's terminal cannot be opened, or a descriptor cannot be waited on.
     pub(crate) fn start(
         stdio: &mut Stdio,
-        brokered: Option<Brokered>,
-        outside: &Outside,
+        between: Between,
+        resolved: &Resolved,
         run: &Profile,
     ) -> Result<Self, StartError> {
+        let outside = &resolved.outside;
         let pipes = stdio.take_pipes();
         Ok(Self {
             console: Console::prepare(outside.streams, &outside.escapes, run, pipes)?,
             relays: Relays::start(stdio.take_relays(), outside.output)?,
-            brokered,
+            between,
+            endpoint: None,
+            uid: resolved.plan.command.identity.uid,
         })
     }
 
-    /// The command is about to run, with the other end of its terminal where it has one.
+    /// The command is about to run, with what the shim handed over: the other end of its terminal where
+    /// it has one, and where its calls arrive.
     ///
     /// # Errors
-    /// Where it should have one and there is none, a terminal refuses its settings, or its filter does
+    /// Where it should have one and there is none, a terminal refuses its settings, or a service does
     /// not run.
-    pub(crate) fn begin(&mut self, terminal: Option<OwnedFd>) -> Result<(), StartError> {
-        self.brokered.as_mut().map_or(Ok(()), Brokered::started)?;
-        self.console.as_mut().map_or(Ok(()), |console| console.begin(terminal))
+    pub(crate) fn begin(&mut self, handed: Handed) -> Result<(), StartError> {
+        let Between { brokered, exchange, caller } = &mut self.between;
+        brokered.as_mut().map_or(Ok(()), Brokered::started)?;
+        exchange.as_mut().map_or(Ok(()), Exchange::started)?;
+        self.endpoint = match (caller.take(), handed.endpoint) {
+            (Some(caller), Some(socket)) => Some(Endpoint::new(socket, caller, self.uid)?),
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(StartError::found("recvmsg", "where calls arrive"));
+            }
+        };
+        self.console.as_mut().map_or(Ok(()), |console| console.begin(handed.terminal))
     }
 
     /// Whether the command has a terminal of its own.
@@ -57,11 +78,18 @@ impl Carried {
     ///
     /// # Errors
     /// Where what the command shows can no longer be filtered.
-    pub(crate) async fn event(&mut self) -> Result<Event, StartError> {
-        let Self { relays, console, brokered } = self;
+    pub(crate) async fn event(&mut self, group: Option<&Group>) -> Result<Event, StartError> {
+        let Self { relays, console, between, endpoint, .. } = self;
         let over = async {
-            match brokered {
-                Some(brokered) => brokered.over().await,
+            match between {
+                Between { brokered: Some(brokered), .. } => brokered.over().await,
+                Between { exchange: Some(exchange), .. } => exchange.over().await,
+                Between { brokered: None, exchange: None, .. } => std::future::pending().await,
+            }
+        };
+        let served = async {
+            match endpoint {
+                Some(endpoint) => endpoint.serve(group).await,
                 None => std::future::pending().await,
             }
         };
@@ -75,6 +103,7 @@ impl Carried {
             () = relays.full() => Ok(Event::Limit(Limit::Output)),
             // As the kernel tells the leader of the session whose terminal it was.
             () = over => Ok(Event::Stop(SIGTERM)),
+            failed = served => failed.map(|()| Event::Tick),
             gone = hung_up => gone.map(|()| Event::Stop(SIGHUP)),
         }
     }
@@ -120,7 +149,10 @@ impl Carried {
             Some(console) => console.finish().await,
             None => Vec::new(),
         };
-        left.extend(self.brokered.iter_mut().flat_map(Brokered::finish));
+        // Nobody is let in any more.
+        self.endpoint = None;
+        left.extend(self.between.exchange.iter_mut().flat_map(Exchange::finish));
+        left.extend(self.between.brokered.iter_mut().flat_map(Brokered::finish));
         left
     }
 }

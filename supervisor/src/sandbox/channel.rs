@@ -18,6 +18,15 @@ const MOST_REPORT: usize = 64 << 10;
 /// said last is read after it, and then the end.
 const PEER_GONE: Errno = Errno::CONNRESET;
 
+/// What the shim made for us and sent.
+#[derive(Default)]
+pub(crate) struct Handed {
+    /// The other end of the command's terminal.
+    pub(crate) terminal: Option<OwnedFd>,
+    /// Where the command's calls arrive.
+    pub(crate) endpoint: Option<OwnedFd>,
+}
+
 /// Where the shim reports.
 pub(crate) struct Reports(Option<AsyncFd<OwnedFd>>);
 
@@ -27,24 +36,24 @@ impl Reports {
     }
 
     /// The next report, or the end of them; after that, nothing ever. The descriptor that comes with
-    /// one goes to `terminal`.
-    pub(crate) async fn next(
-        &mut self,
-        terminal: &mut Option<OwnedFd>,
-    ) -> Result<Event, StartError> {
+    /// one goes to `handed`.
+    pub(crate) async fn next(&mut self, handed: &mut Handed) -> Result<Event, StartError> {
         let Some(socket) = &self.0 else {
             return std::future::pending().await;
         };
         let mut packet = vec![0; MOST_REPORT];
         let (read, fd) = read_packet(socket, |fd| receive_into(fd, &mut packet)).await?;
-        if fd.is_some() {
-            *terminal = fd;
-        }
         if read == 0 {
             self.0 = None;
             return Ok(Event::ReportClosed);
         }
-        reported(packet.get(..read).unwrap_or_default())
+        let event = reported(packet.get(..read).unwrap_or_default())?;
+        if event == Event::Terminal {
+            handed.terminal = fd;
+        } else if event == Event::Endpoint {
+            handed.endpoint = fd;
+        }
+        Ok(event)
     }
 
     /// Why the command was not executed, where the shim said so and that was not heard yet: what is
@@ -85,6 +94,7 @@ fn reported(packet: &[u8]) -> Result<Event, StartError> {
     match serde_json::from_slice(packet) {
         Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
         Ok(Report::Terminal) => Ok(Event::Terminal),
+        Ok(Report::Endpoint) => Ok(Event::Endpoint),
         Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
         Err(error) => Err(StartError::found("report", error.to_string())),
     }
@@ -236,7 +246,10 @@ mod tests {
         drop(shims);
         // The kernel tells the reset first, and it must not stand for what was said.
         assert_eq!(reports.failure().unwrap(), Some(Event::Failed(failure)));
-        assert_eq!(runtime.block_on(reports.next(&mut None)).unwrap(), Event::ReportClosed);
+        assert_eq!(
+            runtime.block_on(reports.next(&mut Handed::default())).unwrap(),
+            Event::ReportClosed
+        );
         assert!(Reports(reports.0).go().is_err());
     }
 }

@@ -2,7 +2,7 @@
 //! says. It never waits on the sandbox alone; only an init that is gone or killed is waited for.
 
 use super::carried::Carried;
-use super::channel::{Lifeline, Reports, watched};
+use super::channel::{Handed, Lifeline, Reports, watched};
 use super::deadline::{self, doing};
 use super::error::StartError;
 use super::inspect::{Inspected, inspect, pid_of};
@@ -51,8 +51,8 @@ pub(crate) struct Driver<'a> {
     enforced: Option<Enforced>,
     /// The command's pidfd, once init has sent it.
     command: Option<OwnedFd>,
-    /// The other end of its terminal, once the shim has sent it.
-    terminal: Option<OwnedFd>,
+    /// What the shim has sent.
+    handed: Handed,
     pub(super) carried: Carried,
     /// When the command is to run, until it does.
     start_deadline: Option<Instant>,
@@ -110,7 +110,7 @@ impl<'a> Driver<'a> {
             others: entering.others,
             enforced: None,
             command: None,
-            terminal: None,
+            handed: Handed::default(),
             carried,
             start_deadline: None,
             wall_deadline: outside.wall_time_ms.map(|limit| now + Duration::from_millis(limit)),
@@ -213,14 +213,14 @@ impl<'a> Driver<'a> {
         let deadline = self.deadline();
         tokio::select! {
             biased;
-            event = self.reports.next(&mut self.terminal) => event,
+            event = self.reports.next(&mut self.handed) => event,
             event = self.lifeline.next(&mut self.command) => event,
             gone = self.pidfd.readable() => match gone {
                 Ok(_) => Ok(self.lifeline.last()?.unwrap_or(Event::InitGone)),
                 Err(_) => Err(StartError::found("epoll_wait", "pidfd")),
             },
             told = self.signals.next() => Ok(self.carried.told(told)),
-            event = self.carried.event() => event,
+            event = self.carried.event(self.group) => event,
             () = tokio::time::sleep_until(deadline.into()) => Ok(self.passed(deadline)),
         }
     }
@@ -294,7 +294,7 @@ impl<'a> Driver<'a> {
                     Err(differs) => return Err(self.told_first(differs)),
                 };
                 on_go(enforced, &inspected)?;
-                self.carried.begin(self.terminal.take())?;
+                self.carried.begin(std::mem::take(&mut self.handed))?;
                 self.went = true;
                 self.reports.go()
             }

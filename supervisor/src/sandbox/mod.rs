@@ -12,8 +12,9 @@ mod deadline;
 mod driver;
 mod error;
 mod idmap;
-mod image;
+pub(crate) mod image;
 mod inspect;
+mod invocation;
 mod orphans;
 mod pinned;
 pub(crate) mod private;
@@ -31,6 +32,7 @@ pub use around::Around;
 pub(crate) use deadline::{REMEDY as LATE, doing};
 pub use error::StartError;
 pub(crate) use image::copy as sealed_copy;
+pub(crate) use invocation::invocation;
 pub use receipt::{Receipt, RunResult, sha256};
 
 use crate::cgroup::{Group, Placement, Tree};
@@ -333,8 +335,9 @@ impl Running<'_> {
         let _entered = runtime.enter();
         // A service of ours says nothing to the service manager, whose service we are.
         let manager = if around.is_callers() { ServiceManager::find(plan)? } else { None };
-        let (signals, mut stdio, brokered) = around.prepare(self.resolved, profile)?;
-        let carried = Carried::start(&mut stdio, brokered, outside, profile)?;
+        let around::Prepared { signals, mut stdio, between } =
+            around.prepare(self.resolved, profile)?;
+        let carried = Carried::start(&mut stdio, between, self.resolved, profile)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         // The command's ends, so that their end is seen; and what is a secret from here on.

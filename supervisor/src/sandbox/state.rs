@@ -88,6 +88,8 @@ pub enum Event {
     Failed(Failure),
     /// The shim sent the other end of the command's terminal.
     Terminal,
+    /// The shim sent where the command's calls arrive.
+    Endpoint,
     /// The report socket is closed.
     ReportClosed,
     /// Init said something.
@@ -158,6 +160,7 @@ fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Ve
         // A command that does not run yet is neither stopped nor told anything.
         Event::Notice(_)
         | Event::Terminal
+        | Event::Endpoint
         | Event::Stopped { .. }
         | Event::Suspend(_)
         | Event::Forward(_)
@@ -216,6 +219,7 @@ fn running(suspending: bool, event: Event, now: Instant) -> (State, Vec<Action>)
         Event::Stopped { .. }
         | Event::Enforced(_)
         | Event::Terminal
+        | Event::Endpoint
         | Event::Failed(_)
         | Event::ReportClosed
         | Event::Tick => (same, Vec::new()),
@@ -243,6 +247,7 @@ fn stopping(
         Event::Limit(limit) => (State::Stopping { why: why.or(Some(limit)), kill_at }, Vec::new()),
         Event::Enforced(_)
         | Event::Terminal
+        | Event::Endpoint
         | Event::Stopped { .. }
         | Event::Suspend(_)
         | Event::ReportClosed
@@ -290,6 +295,7 @@ mod tests {
             Event::Stop(2),
             Event::Limit(Limit::WallTime),
             Event::Terminal,
+            Event::Endpoint,
             Event::Stopped { terminal: true },
             Event::Stopped { terminal: false },
             Event::Suspend(20),

@@ -104,6 +104,23 @@ impl Stdio {
         Ok(Self { given: [input, socket, error], relays, pipes })
     }
 
+    /// What an instance gets that somebody called: this socket, and where our own standard error leads,
+    /// but for a terminal, which only filtered words may reach.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`].
+    pub(crate) fn called(user: Identity, socket: OwnedFd) -> Result<Self, StartError> {
+        let failed = |errno| StartError::call("dup", "standard error", errno);
+        let mut relays = Vec::new();
+        let error = match callers() {
+            [.., Stream::Terminal] => null(OFlags::WRONLY),
+            [.., Stream::Pipe | Stream::Other] => output(2, user, &mut relays),
+        }
+        .map_err(failed)?;
+        let input = rustix::io::fcntl_dupfd_cloexec(&socket, 3).map_err(failed)?;
+        Ok(Self { given: [input, socket, error], relays, pipes: Pipes::default() })
+    }
+
     /// What a service of ours gets: these, as they are.
     pub(crate) fn lent(given: [OwnedFd; 3]) -> Self {
         Self { given, relays: Vec::new(), pipes: Pipes::default() }

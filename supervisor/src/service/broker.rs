@@ -1,32 +1,60 @@
-//! The service `broker`, as `sandboxd mcp` starts it: the client is at standard input and output, the
-//! server at a socket that is standard error. What it may carry stands in the plan on its command line.
+//! The service `broker`. As `sandboxd mcp` starts it, the client is at standard input and output, the
+//! server at a socket that is standard error, and what it may carry stands on its command line. For a
+//! command that calls, its plan is standard input, and the supervisor, who gives it streams, is at
+//! standard error.
 
+use super::channel::{Told, Wish, receive};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use sandboxd_broker::io::{Carrier, Owner, Pair, Said, now};
-use sandboxd_broker::relay::{CallId, ConnectionId, Output, Relay};
-use sandboxd_broker_plan::{Name, wire};
+use sandboxd_broker::relay::{CallId, ConnectionId, InstanceId, Output, Relay};
+use sandboxd_broker_plan::{BrokerPlan, Name, wire};
 use sandboxd_kernel::fds::take;
 use std::collections::VecDeque;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 
 pub(crate) const NAME: &str = "broker";
 
-/// Carries until the client or the server is gone.
+/// Carries until the client or the server is gone; without a plan, until the supervisor is.
 ///
 /// # Errors
 /// Where the plan is none, or a stream breaks.
-pub(crate) fn serve(plan: &str) -> io::Result<()> {
-    let plan =
-        wire::decode(plan.as_bytes()).map_err(|error| io::Error::other(error.to_string()))?;
+pub(crate) fn serve(plan: Option<&str>) -> io::Result<()> {
+    match plan {
+        Some(plan) => between(decode(plan.as_bytes())?),
+        None => among(),
+    }
+}
+
+fn decode(plan: &[u8]) -> io::Result<BrokerPlan> {
+    wire::decode(plan).map_err(|error| io::Error::other(error.to_string()))
+}
+
+fn carry(plan: BrokerPlan, owner: &mut impl Owner) -> io::Result<()> {
+    let relay = Relay::new(plan, now()?).map_err(|error| io::Error::other(format!("{error:?}")))?;
+    Carrier::new(relay).run(owner)
+}
+
+/// One client and one server.
+fn between(plan: BrokerPlan) -> io::Result<()> {
     let [edge] = plan.edges.as_slice() else {
         return Err(io::Error::other("a client has one edge"));
     };
     let (caller, edge) = (edge.caller.clone(), edge.name.clone());
-    let mut outside = Outside::new(caller, edge)?;
-    let relay = Relay::new(plan, now()?).map_err(|error| io::Error::other(format!("{error:?}")))?;
-    Carrier::new(relay).run(&mut outside)
+    carry(plan, &mut Outside::new(caller, edge)?)
+}
+
+/// All that the supervisor lets in.
+fn among() -> io::Result<()> {
+    let mut plan = Vec::new();
+    File::from(take(0)?).read_to_end(&mut plan)?;
+    let plan = decode(&plan)?;
+    let callers = plan.callers.iter().map(|caller| caller.name.clone()).collect();
+    let ready = eventfd(1, EventfdFlags::CLOEXEC)?;
+    let channel = take(2)?;
+    carry(plan, &mut Supervisor { channel, callers, denied: VecDeque::new(), ready })
 }
 
 /// One client and one server, both there from the start.
@@ -103,6 +131,90 @@ impl Owner for Outside {
             | Output::Withdraw(_)
             | Output::ToCaller(..)
             | Output::ToCallee(..) => Ok(()),
+        }
+    }
+}
+
+/// Whoever gives streams, at the other end of a channel.
+struct Supervisor {
+    channel: OwnedFd,
+    /// Their names, by the places that the supervisor uses.
+    callers: Vec<Name>,
+    /// What is answered here.
+    denied: VecDeque<Said>,
+    /// Readable at any time.
+    ready: OwnedFd,
+}
+
+impl Owner for Supervisor {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        if self.denied.is_empty() { self.channel.as_fd() } else { self.ready.as_fd() }
+    }
+
+    fn hear(&mut self) -> io::Result<Option<Said>> {
+        if let Some(said) = self.denied.pop_front() {
+            return Ok(Some(said));
+        }
+        let packet = match receive(&self.channel) {
+            Ok(Some(packet)) => packet,
+            // With something of ours unread, its end is told so.
+            Ok(None) | Err(Errno::CONNRESET) => return Ok(Some(Said::Gone)),
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        };
+        let unknown = || io::Error::other("the supervisor said what is no message");
+        let said = match Told::heard(packet).ok_or_else(unknown)? {
+            (Told::Opened { connection, caller, behalf }, Some(stream)) => {
+                let name = usize::try_from(caller).ok().and_then(|place| self.callers.get(place));
+                Said::Opened {
+                    connection: ConnectionId(connection),
+                    caller: name.ok_or_else(unknown)?.clone(),
+                    edge: None,
+                    behalf: (behalf != 0).then_some(InstanceId(behalf)),
+                    pair: Pair::One(stream),
+                }
+            }
+            (Told::Started(instance), Some(stream)) => {
+                Said::Started { instance: InstanceId(instance), pair: Pair::One(stream) }
+            }
+            (Told::Ended(instance), _) => Said::Ended(InstanceId(instance)),
+            (Told::Opened { .. } | Told::Started(_), None) => return Err(unknown()),
+        };
+        Ok(Some(said))
+    }
+
+    fn tell(&mut self, output: Output) -> io::Result<()> {
+        let wish = match output {
+            Output::Start { instance, edge, connection } => Wish::Start {
+                instance: instance.0,
+                edge: u64::try_from(edge).map_err(io::Error::other)?,
+                connection: connection.0,
+            },
+            Output::Stop(instance) => Wish::Stop(instance.0),
+            Output::Close(connection) => Wish::Closed(connection.0),
+            // Nobody writes records down here: a call that waits for one is not made.
+            Output::Durable(record) => {
+                self.denied.push_back(Said::Recorded { call: CallId(record.call), written: false });
+                return Ok(());
+            }
+            // Nobody is there to be asked.
+            Output::Ask(ask) => {
+                self.denied.push_back(Said::Decided {
+                    call: ask.call,
+                    digest: ask.digest,
+                    approved: false,
+                });
+                return Ok(());
+            }
+            Output::Record(_)
+            | Output::Withdraw(_)
+            | Output::ToCaller(..)
+            | Output::ToCallee(..) => return Ok(()),
+        };
+        match wish.say(self.channel.as_fd()) {
+            // That it is gone is heard next.
+            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+            Err(errno) => Err(errno.into()),
         }
     }
 }

@@ -7,15 +7,15 @@
 //! operator lets the host lack for the command, namespaces among it, it may lack for the service.
 
 pub(crate) mod broker;
+pub(crate) mod channel;
 pub(crate) mod terminal;
 
+use crate::host;
 use crate::sandbox::{self, Ahead, Around, Finished, Request, StartError, Then};
 use rustix::fd::OwnedFd;
 use sandboxd_plan::Text;
 use sandboxd_profiles::schema::Isolation;
 use sandboxd_profiles::{Invocation, Overrides, Profile, Stream, builtin};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -192,7 +192,7 @@ fn profile(name: &str, arguments: &[String], run: Profile) -> Result<Profile, St
     let mut profile = sandboxd_profiles::load(document, &mut |path| {
         Err(format!("{} is no part of a service", path.as_str()))
     })?;
-    let own = executable()?;
+    let own = host::executable()?;
     let isolation = run.isolation();
     profile.require = run.require;
     let mut overrides = Overrides::default();
@@ -215,24 +215,4 @@ fn profile(name: &str, arguments: &[String], run: Profile) -> Result<Profile, St
     overrides.command = command.map_err(|error| StartError::found("service", error.to_string()))?;
     profile.apply(&overrides)?;
     Ok(profile)
-}
-
-/// The path of the file that this process runs.
-fn executable() -> Result<String, StartError> {
-    const OWN: &str = "/proc/self/exe";
-    let remedy = "sandboxd starts its own executable again: put it where a path leads to it, and run it again if it was replaced meanwhile";
-    let failed =
-        |error: &std::io::Error| StartError::io("readlink", OWN, error).with_remedy(remedy);
-    let path = fs::read_link(OWN).map_err(|error| failed(&error))?;
-    let own = fs::metadata(OWN).map_err(|error| failed(&error))?;
-    let there = fs::metadata(&path).map_err(|error| failed(&error))?;
-    let same = (own.dev(), own.ino()) == (there.dev(), there.ino());
-    match path.to_str() {
-        // `--bind` has a colon between the two sides.
-        Some(path) if same && !path.contains(':') => Ok(path.to_owned()),
-        Some(_) | None => {
-            Err(StartError::found("readlink", format!("{OWN} is {}", path.display()))
-                .with_remedy(remedy))
-        }
-    }
 }

@@ -1,0 +1,54 @@
+//! Where the broker of a command that calls is killed, the command ends, and what it had called with it,
+//! and it is said; where sandboxd itself is killed, nothing of all that is left.
+
+use anyhow::{Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sandboxd_integration::below::field;
+use sandboxd_integration::{By, Case, Outside, patience};
+use std::time::{Duration, Instant};
+
+pub(crate) const CASE: Case = Case { rows: &["B14"], outside, by: By::Anybody, ..Case::NEW };
+
+fn outside(outside: &Outside) -> Result<()> {
+    let tools = outside.tools()?;
+    let tool = outside.tool("tool", &format!("[files]\nread = [{tools:?}]\n"))?;
+    let profile = format!(
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n[call.tool]\nprofile = {tool:?}\ntools = [\"sh\"]\n\
+         grant.files.execute = [\"/usr\"]\ngrant.files.read = [{tools:?}]\n"
+    );
+    // A call that is never answered, and an agent that does not look whether it is.
+    let script = "/run/sandboxd/sandboxd call tool sh '{\"line\": \"exec sleep 87654\"}' & while :; do /bin/sleep 1; done";
+    // In this order, because the second start sweeps up after the first.
+    for whom in ["sandboxd", "broker"] {
+        let running = outside.sandbox(&profile).command(&["/bin/sh", "-c", script]).start()?;
+        let called = |command: &str| command == "sleep 87654";
+        let until = Instant::now() + patience(Duration::from_secs(30));
+        let callee = loop {
+            if let Ok(callee) = running.process(called) {
+                break callee;
+            }
+            ensure!(Instant::now() < until, "nothing was called");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        ensure!(field(callee, "Seccomp")? == "2", "what is called has no filter");
+        let broker = running.process(|command| command.contains("service broker"))?;
+        ensure!(field(broker, "Seccomp")? == "2", "the broker has no filter");
+        if whom == "broker" {
+            kill(Pid::from_raw(broker), Signal::SIGKILL)?;
+            let run = running.wait()?;
+            run.exited(125)?;
+            ensure!(run.stderr.contains("the service broker ended"), "not said: {}", run.stderr);
+        } else {
+            outside.leases_may_stay_busy();
+            running.signal(Signal::SIGKILL)?;
+            running.wait()?;
+        }
+        let until = Instant::now() + patience(Duration::from_secs(2));
+        while std::path::Path::new(&format!("/proc/{callee}")).exists() {
+            ensure!(Instant::now() < until, "what was called lives on without its {whom}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! What a process that is called is started under.
+//!
+//! The same law as in [`reach`](super::reach): a process of one caller is under what every edge of its
+//! chain gives, and its own profile; one that several share is under its own profile alone, and what it
+//! calls in turn is under the edges of every way that leads to it; one that acts by its own right begins
+//! a chain of its own.
+
+use super::{Edge, Graph};
+use crate::Problem;
+use crate::schema::{Approval, EdgeGrant, Instances, Profile};
+use std::collections::BTreeSet;
+
+/// Who a process is in the graph, and under which edges what it calls is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    place: usize,
+    edges: BTreeSet<usize>,
+}
+
+/// A process to start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    /// What it runs as.
+    pub profile: Profile,
+    /// What it is run under, the outermost first.
+    pub under: Vec<Profile>,
+    /// Who it is then.
+    pub standing: Standing,
+}
+
+impl Graph {
+    /// The first profile of the graph, which nobody called.
+    #[must_use]
+    pub const fn first(&self) -> Standing {
+        Standing { place: 0, edges: BTreeSet::new() }
+    }
+
+    /// Whether a broker can carry all of it.
+    ///
+    /// # Errors
+    /// Each edge that waits for somebody who is not there: no call would ever go over it.
+    pub fn carried(&self) -> Result<(), Vec<Problem>> {
+        let waits = self.edges.iter().filter_map(|edge| {
+            let asks = edge.call.approval.as_ref().filter(|word| word.value == Approval::Ask);
+            let durable = edge.call.durable.as_ref().filter(|word| word.value);
+            let (origin, what) = match (asks, durable) {
+                (Some(asks), _) => (&asks.origin, "there is nobody to be asked yet"),
+                (None, Some(durable)) => {
+                    (&durable.origin, "calls are not written down yet, so none would go through")
+                }
+                (None, None) => return None,
+            };
+            Some(origin.problem(what, "remove it to run without it"))
+        });
+        let waits: Vec<Problem> = waits.collect();
+        if waits.is_empty() { Ok(()) } else { Err(waits) }
+    }
+
+    /// The name that a process goes by.
+    #[must_use]
+    pub fn name(&self, standing: &Standing) -> &str {
+        self.node(standing.place).name.as_str()
+    }
+
+    /// What is started where this process calls over an edge, by its place in the plan; nothing where
+    /// the edge is not its own.
+    #[must_use]
+    pub fn launch(&self, caller: &Standing, edge: usize) -> Option<Launch> {
+        let taken = self.edges.get(edge).filter(|edge| edge.caller == caller.place)?;
+        let callee = self.node(taken.callee);
+        let edges = match callee.instances() {
+            Instances::PerCaller => {
+                let mut edges = caller.edges.clone();
+                edges.insert(edge);
+                edges
+            }
+            Instances::Serial | Instances::Attenuate => self.leading_to(taken.callee),
+            Instances::Own(_) => BTreeSet::new(),
+        };
+        let under = match callee.instances() {
+            Instances::PerCaller => edges.iter().filter_map(|edge| self.given(*edge)).collect(),
+            Instances::Serial | Instances::Attenuate | Instances::Own(_) => Vec::new(),
+        };
+        let standing = Standing { place: taken.callee, edges };
+        Some(Launch { profile: callee.profile.clone(), under, standing })
+    }
+
+    /// Every edge of every way from the first profile to this one, from where a process on it last
+    /// acted by its own right.
+    fn leading_to(&self, place: usize) -> BTreeSet<usize> {
+        let (mut edges, mut places) = (BTreeSet::new(), vec![place]);
+        while let Some(place) = places.pop() {
+            for (number, edge) in self.edges.iter().enumerate() {
+                let own = matches!(self.node(edge.caller).instances(), Instances::Own(_));
+                if edge.callee == place && edges.insert(number) && !own {
+                    places.push(edge.caller);
+                }
+            }
+        }
+        edges
+    }
+
+    /// What an edge lets be done on its caller's behalf, as a profile to run under.
+    fn given(&self, edge: usize) -> Option<Profile> {
+        let edge = self.edges.get(edge)?;
+        let caller = &self.node(edge.caller).profile;
+        Some(match &edge.call.grant {
+            Some(grant) => self.granted(edge, &grant.value),
+            None => caller.clone(),
+        })
+    }
+
+    /// A grant says which files and which network, and leaves the rest to the callee's profile: what is
+    /// asked of the kernel, how much is used, and as whom.
+    fn granted(&self, edge: &Edge, grant: &EdgeGrant) -> Profile {
+        let caller = self.node(edge.caller);
+        let mut profile = self.node(edge.callee).profile.clone();
+        let name = format!("{}-{}", caller.name.as_str(), edge.name.as_str());
+        if let Some(written) = &mut profile.name {
+            written.value = name;
+        }
+        profile.files.grants.clone_from(&grant.files);
+        profile.files.bind.clear();
+        profile.files.hide.clear();
+        profile.network = grant.network.clone();
+        profile.calls.clear();
+        profile.serve = None;
+        profile.folders = caller.profile.folders.clone();
+        profile.documents = caller.profile.documents.clone();
+        profile
+    }
+}

@@ -1,0 +1,87 @@
+//! What a command calls through: an endpoint, the program that leads a client to it, and a list for
+//! clients that read one.
+
+use super::Deciding;
+use super::trees::Shown;
+use super::view::{View, fixed};
+use sandboxd_plan::{HostPath, JailPath, Kind, Mount, RootOp};
+
+/// The folder of all of it.
+const FOLDER: &str = "/run/sandboxd";
+/// The socket of the broker: who connects to it is the command, whatever it says.
+const ENDPOINT: &str = "/run/sandboxd/broker.sock";
+/// Sandboxd's own executable, for `sandboxd connect` and `sandboxd call`.
+const PROGRAM: &str = "/run/sandboxd/sandboxd";
+/// For clients of MCP: each edge as a server of that name.
+const SERVERS: &str = "/run/sandboxd/mcp.json";
+
+/// What is there of it.
+#[derive(Debug)]
+pub(super) struct Carried {
+    pub(super) endpoint: JailPath,
+    pub(super) program: JailPath,
+    pub(super) servers: JailPath,
+}
+
+impl Deciding<'_> {
+    /// An edge that nothing carries would be a promise that nothing keeps.
+    pub(super) fn calls_are_carried(&mut self, carried: bool) {
+        let Some(call) = self.profile.calls.values().next() else { return };
+        let origin = call.origin.clone();
+        if self.is_bare() {
+            self.refuse(
+                &origin,
+                "who calls is told by a socket that nobody else can see, and without a view everybody can",
+                "run it with isolation = \"namespaces\", or remove [call.*]",
+            );
+        } else if !carried {
+            self.refuse(
+                &origin,
+                "nothing carries calls here",
+                "start it with sandboxd run, or remove [call.*]",
+            );
+        }
+    }
+
+    /// Makes it, where there is something to call.
+    pub(super) fn carried(
+        &mut self,
+        view: &mut View,
+        shown: &Shown,
+        program: Option<&HostPath>,
+    ) -> Option<Carried> {
+        let program = program.filter(|_| !self.profile.calls.is_empty())?;
+        let (endpoint, inside) = (fixed(ENDPOINT)?, fixed(PROGRAM)?);
+        if fixed(FOLDER).is_none_or(|folder| shown.covers(&folder)) {
+            let origin = self.profile.calls.values().next().map(|call| call.origin.clone())?;
+            self.refuse(
+                &origin,
+                format!("leaves no place for {FOLDER}, where calls go"),
+                "do not grant /run as a whole",
+            );
+            return None;
+        }
+        view.directory(FOLDER);
+        view.file(SERVERS, self.servers(), 0o444);
+        view.file(PROGRAM, String::new(), 0o444);
+        view.ops.push(RootOp::Bind {
+            from: program.clone(),
+            to: inside.clone(),
+            kind: Kind::File,
+            mount: Mount { read_only: true, no_exec: false, no_dev: true },
+            idmap: None,
+        });
+        view.ops.push(RootOp::Endpoint { path: endpoint.clone() });
+        Some(Carried { endpoint, program: inside, servers: fixed(SERVERS)? })
+    }
+
+    /// What `mcp.json` of a client looks like.
+    fn servers(&self) -> String {
+        let server =
+            |name: &str| serde_json::json!({ "command": PROGRAM, "args": ["connect", name] });
+        let servers =
+            self.profile.calls.keys().map(|name| (name.to_string(), server(name.as_str())));
+        let servers: serde_json::Map<String, serde_json::Value> = servers.collect();
+        format!("{:#}\n", serde_json::json!({ "mcpServers": servers }))
+    }
+}

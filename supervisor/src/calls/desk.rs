@@ -1,0 +1,239 @@
+//! What the broker may ask, and who sees to it: a thread that holds each wish against the graph, starts
+//! instances and ends them. A broker that asks for what no edge allows is not the one that we started.
+
+use super::instance::{Instance, News};
+use super::{Connection, Shared};
+use crate::explain::printable;
+use crate::sandbox::StartError;
+use crate::service::channel::{Told, Wish, receive};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use sandboxd_profiles::graph::Launch;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+/// How many instances there may be at once. What is beyond is as if it could not be started.
+const MOST: usize = 256;
+
+/// The thread.
+pub(super) struct Desk {
+    /// Its end is the desk's.
+    closes: Option<OwnedFd>,
+    thread: Option<JoinHandle<Vec<String>>>,
+}
+
+impl Desk {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// Where there is no thread or descriptor to be had.
+    pub(super) fn open(shared: Arc<Shared>) -> Result<Self, StartError> {
+        let failed = |call| move |errno| StartError::call(call, "calls", errno);
+        let flags = rustix::pipe::PipeFlags::CLOEXEC;
+        let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(failed("eventfd2"))?;
+        let (teller, news) = channel();
+        let clerk = Clerk {
+            shared,
+            instances: BTreeMap::new(),
+            teller,
+            news,
+            wake: Arc::new(wake),
+            left: Vec::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(String::from("calls"))
+            .spawn(move || clerk.work(&closed))
+            .map_err(|error| StartError::io("clone3", "calls", &error))?;
+        Ok(Self { closes: Some(closes), thread: Some(thread) })
+    }
+
+    /// Ends all instances, waits for them, and tells what could not be cleaned up.
+    pub(super) fn close(&mut self) -> Vec<String> {
+        self.closes = None;
+        match self.thread.take().map(JoinHandle::join) {
+            Some(Ok(left)) => left,
+            Some(Err(_)) => vec![String::from("not cleaned up: the thread for calls panicked")],
+            None => Vec::new(),
+        }
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        // Nobody is left to be told.
+        drop(self.close());
+    }
+}
+
+/// What the thread has.
+struct Clerk {
+    shared: Arc<Shared>,
+    instances: BTreeMap<u64, Instance>,
+    teller: Sender<News>,
+    news: Receiver<News>,
+    /// Written to after each news.
+    wake: Arc<OwnedFd>,
+    left: Vec<String>,
+}
+
+/// Why the desk closes.
+enum Closed {
+    /// The run is over, or the broker is.
+    Over,
+    /// The broker asked for this.
+    Violated(String),
+}
+
+impl Clerk {
+    fn work(mut self, closed: &OwnedFd) -> Vec<String> {
+        let why = self.serve(closed);
+        if let Closed::Violated(what) = why {
+            self.left.push(format!("the broker {what}, which the graph does not allow"));
+            // The end of its channel is the broker's end.
+            if let Err(errno) =
+                rustix::net::shutdown(&self.shared.line, rustix::net::Shutdown::Both)
+            {
+                self.left.push(format!("not ended: the broker: {errno}"));
+            }
+        }
+        for instance in self.instances.values_mut() {
+            instance.end();
+        }
+        for (_, instance) in std::mem::take(&mut self.instances) {
+            self.left.extend(instance.gone());
+        }
+        self.left
+    }
+
+    fn serve(&mut self, closed: &OwnedFd) -> Closed {
+        loop {
+            let mut fds = [
+                PollFd::new(closed, PollFlags::IN),
+                PollFd::new(&self.shared.line, PollFlags::IN),
+                PollFd::new(&*self.wake, PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Closed::Violated(format!("cannot be heard: {errno}")),
+            }
+            let [over, wished, told] = fds.map(|fd| !fd.revents().is_empty());
+            if over {
+                return Closed::Over;
+            }
+            if told {
+                self.hear_news();
+            }
+            if wished && let Err(closed) = self.hear_wishes() {
+                return closed;
+            }
+        }
+    }
+
+    fn hear_wishes(&mut self) -> Result<(), Closed> {
+        loop {
+            let packet = match receive(&self.shared.line) {
+                Ok(Some(packet)) => packet,
+                Ok(None) | Err(Errno::CONNRESET) => return Err(Closed::Over),
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(errno) => return Err(Closed::Violated(format!("said what is none: {errno}"))),
+            };
+            match Wish::heard(packet) {
+                Some(Wish::Start { instance, edge, connection }) => {
+                    self.start(instance, edge, connection)?;
+                }
+                Some(Wish::Stop(instance)) => {
+                    if let Some(instance) = self.instances.get_mut(&instance) {
+                        instance.end();
+                    }
+                }
+                Some(Wish::Closed(connection)) => {
+                    self.shared.connections().remove(&connection);
+                }
+                None => return Err(Closed::Violated(String::from("said what is no message"))),
+            }
+        }
+    }
+
+    /// Starts an instance, where the edge is one of whoever is at the connection.
+    fn start(&mut self, instance: u64, edge: u64, connection: u64) -> Result<(), Closed> {
+        let who = self.shared.connections().get(&connection).cloned();
+        let launch = who.and_then(|Connection { standing }| {
+            let edge = usize::try_from(edge).ok()?;
+            self.shared.graph.launch(&standing, edge)
+        });
+        let Some(launch) = launch.filter(|_| instance != 0) else {
+            let what = format!("asked for edge {edge} for connection {connection}");
+            return Err(Closed::Violated(what));
+        };
+        if self.instances.contains_key(&instance) {
+            return Err(Closed::Violated(format!("asked for instance {instance} twice")));
+        }
+        if let Err(why) = self.begin(instance, launch) {
+            tell(&why);
+            self.ended(instance);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, number: u64, launch: Launch) -> Result<(), String> {
+        if self.instances.len() >= MOST {
+            return Err(format!("{}: there are {MOST} instances already", launch.profile.name()));
+        }
+        let caller = self.shared.caller(launch.standing.clone(), number);
+        let (teller, wake) = (self.teller.clone(), Arc::clone(&self.wake));
+        let tell = move |news| {
+            // A desk that is closed hears nothing more.
+            teller.send(news).ok();
+            rustix::io::write(&*wake, &1_u64.to_ne_bytes()).ok();
+        };
+        let name = launch.profile.name().to_owned();
+        let instance = Instance::begin(number, launch, caller, Box::new(tell))
+            .map_err(|error| format!("{name}: {}", error.line()))?;
+        self.instances.insert(number, instance);
+        Ok(())
+    }
+
+    fn hear_news(&mut self) {
+        let mut count = [0; 8];
+        // It only wakes; what there is to hear says the channel.
+        rustix::io::read(&*self.wake, &mut count).ok();
+        while let Ok(news) = self.news.try_recv() {
+            match news {
+                News::Started { instance, stream } => {
+                    let told =
+                        Told::Started(instance).say(self.shared.line.as_fd(), Some(stream.as_fd()));
+                    if told.is_err()
+                        && let Some(instance) = self.instances.get_mut(&instance)
+                    {
+                        instance.end();
+                    }
+                }
+                News::Over { instance, refused } => {
+                    if let Some(refused) = refused {
+                        tell(&refused);
+                    }
+                    if let Some(gone) = self.instances.remove(&instance) {
+                        self.left.extend(gone.gone());
+                    }
+                    self.ended(instance);
+                }
+            }
+        }
+    }
+
+    fn ended(&self, instance: u64) {
+        // A broker that is gone or does not read loses it, and with it what waits for it.
+        Told::Ended(instance).say(self.shared.line.as_fd(), None).ok();
+    }
+}
+
+/// Says why something that was called does not run: whoever called only sees that it does not answer.
+fn tell(why: &str) {
+    crate::cli::warn(&format!("sandboxd: not started, though called: {}\n", printable(why)));
+}

@@ -1,0 +1,116 @@
+//! Where the calls of one sandbox arrive. Who connects is told by three things that no process inside
+//! chooses: the socket, which only that sandbox's view has; the uid of whoever connected; and the cgroup
+//! that the process was in, by its pidfd. All that this kernel can tell must name the same sandbox.
+
+use super::Caller;
+use crate::cgroup::Group;
+use crate::sandbox::StartError;
+use crate::sandbox::channel::watched;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{SocketFlags, accept_with};
+use sandboxd_kernel::peer;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+/// How often a sandbox may connect.
+const PACE: Duration = Duration::from_millis(20);
+
+/// A listening socket in a sandbox's view.
+pub(crate) struct Endpoint {
+    socket: AsyncFd<OwnedFd>,
+    caller: Caller,
+    /// The sandbox's own uid.
+    uid: u32,
+}
+
+/// Why a connection is no caller's.
+#[derive(Debug, PartialEq, Eq)]
+enum Stranger {
+    /// It has another uid.
+    Uid(u32),
+    /// It was in another cgroup.
+    Cgroup,
+    /// The kernel does not say who it is.
+    Unknown(Errno),
+}
+
+impl Endpoint {
+    /// Takes over a socket that the shim made.
+    ///
+    /// # Errors
+    /// Where it is none that can be waited on.
+    pub(crate) fn new(socket: OwnedFd, caller: Caller, uid: u32) -> Result<Self, StartError> {
+        let failed = |call| move |errno| StartError::call(call, "broker.sock", errno);
+        // Where this kernel cannot refuse them, the broker's reads take none.
+        peer::refuse_descriptors(socket.as_fd()).map_err(failed("setsockopt"))?;
+        rustix::io::ioctl_fionbio(&socket, true).map_err(failed("ioctl"))?;
+        Ok(Self { socket: watched(socket)?, caller, uid })
+    }
+
+    /// Lets in whoever is of this sandbox, for as long as it is waited for.
+    ///
+    /// # Errors
+    /// Where nobody can be accepted any more.
+    pub(crate) async fn serve(&self, group: Option<&Group>) -> Result<(), StartError> {
+        let failed = |errno| StartError::call("accept4", "broker.sock", errno);
+        loop {
+            let mut ready = self
+                .socket
+                .readable()
+                .await
+                .map_err(|_| StartError::found("epoll_wait", "broker.sock"))?;
+            match accept_with(self.socket.get_ref(), SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(stream) => self.connected(&stream, group),
+                Err(Errno::AGAIN) => {
+                    ready.clear_ready();
+                    continue;
+                }
+                // It hung up before it was let in.
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                // We have no descriptor left: whoever waits goes on waiting.
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    /// A connection that is no caller's, or that the broker does not take, is closed.
+    fn connected(&self, stream: &OwnedFd, group: Option<&Group>) {
+        if is_of(stream.as_fd(), self.uid, group).is_ok() {
+            self.caller.connected(stream).ok();
+        }
+    }
+}
+
+/// Whether whoever connected is of the sandbox that has this uid and this cgroup.
+fn is_of(stream: BorrowedFd<'_>, uid: u32, group: Option<&Group>) -> Result<(), Stranger> {
+    let peer = socket_peercred(stream).map_err(Stranger::Unknown)?;
+    if peer.uid.as_raw() != uid {
+        return Err(Stranger::Uid(peer.uid.as_raw()));
+    }
+    let Some(group) = group else { return Ok(()) };
+    let pidfd = match peer::pidfd(stream) {
+        Ok(pidfd) => pidfd,
+        // Linux before 6.5 has no pidfd of a peer; its number is the kernel's word too.
+        Err(Errno::NOPROTOOPT) => return in_group(group, peer.pid.as_raw_pid()),
+        Err(errno) => return Err(Stranger::Unknown(errno)),
+    };
+    match (peer::cgroup(pidfd.as_fd()).map_err(Stranger::Unknown)?, group.id()) {
+        (Some(told), Some(own)) if told == own => Ok(()),
+        (Some(_), Some(_)) => Err(Stranger::Cgroup),
+        (None, _) | (_, None) => in_group(group, peer.pid.as_raw_pid()),
+    }
+}
+
+/// The same by its number, where the kernel says no more: a process that has ended is in no group, and
+/// one that has its number since is in this one only where it is of this sandbox.
+fn in_group(group: &Group, pid: i32) -> Result<(), Stranger> {
+    match group.contains(pid) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Stranger::Cgroup),
+        Err(_) => Err(Stranger::Unknown(Errno::SRCH)),
+    }
+}

@@ -1,0 +1,170 @@
+//! The supervisor's side of calls: it makes the broker, tells it who connected, and starts what is
+//! called. It reads no byte that a command wrote.
+//!
+//! ```text
+//!  command ── /run/sandboxd/broker.sock ──▶ endpoint: who is it? ──▶ broker (a service)
+//!                                                                      │ "start edge 2 for connection 5"
+//!  instance ◀── a sandbox of its own, under what the edge gives ◀── desk: does the graph say so?
+//! ```
+//!
+//! Read in this order: [`endpoint`] (who connects), [`desk`] (what the broker may ask), [`instance`]
+//! (what is started), then `service::channel` (what is said between the two).
+
+mod desk;
+mod endpoint;
+mod instance;
+
+use crate::sandbox::channel::watched;
+use crate::sandbox::{StartError, image};
+use crate::service::channel::Told;
+use crate::service::{Service, Wanted, broker};
+use desk::Desk;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandboxd_broker_plan::wire;
+use sandboxd_profiles::graph::Standing;
+use sandboxd_profiles::{Graph, Profile};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+pub(crate) use endpoint::Endpoint;
+pub(crate) use instance::Streams;
+
+/// How long the broker may take to end once nobody is there.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What every run whose command calls has of it.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    shared: Arc<Shared>,
+    standing: Standing,
+    /// The broker's number for who calls, and for the instance that it is; 0 where it is none.
+    place: u64,
+    behalf: u64,
+}
+
+/// What endpoints and desk know together.
+struct Shared {
+    /// To the broker.
+    line: OwnedFd,
+    graph: Graph,
+    /// Names of the plan's callers.
+    callers: Vec<String>,
+    last: AtomicU64,
+    connections: Mutex<BTreeMap<u64, Connection>>,
+}
+
+/// Who is at the other end of a connection, as the kernel proved it.
+#[derive(Clone)]
+struct Connection {
+    standing: Standing,
+}
+
+impl Shared {
+    fn connections(&self) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
+        // Whoever panics ends this process.
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever stands there in the graph, where it calls at all.
+    fn caller(self: &Arc<Self>, standing: Standing, behalf: u64) -> Option<Caller> {
+        let name = self.graph.name(&standing);
+        let place = self.callers.iter().position(|caller| caller == name)?;
+        let place = u64::try_from(place).ok()?;
+        Some(Caller { shared: Arc::clone(self), standing, place, behalf })
+    }
+}
+
+impl Caller {
+    /// Tells the broker of a connection, whose other end the caller was proved to have.
+    ///
+    /// # Errors
+    /// Where the broker is gone or does not read; then there is no such connection.
+    fn connected(&self, stream: &OwnedFd) -> rustix::io::Result<()> {
+        let connection = self.shared.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let known = Connection { standing: self.standing.clone() };
+        self.shared.connections().insert(connection, known);
+        let opened = Told::Opened { connection, caller: self.place, behalf: self.behalf };
+        opened.say(self.shared.line.as_fd(), Some(stream.as_fd())).inspect_err(|_| {
+            self.shared.connections().remove(&connection);
+        })
+    }
+}
+
+/// The broker of a run, and all that it had started.
+pub(crate) struct Exchange {
+    service: Service,
+    over: Option<AsyncFd<OwnedFd>>,
+    desk: Desk,
+    begun: bool,
+}
+
+impl Exchange {
+    /// Begins to start the broker for a graph whose first profile is run, and says who that is to it.
+    ///
+    /// # Errors
+    /// Where its streams cannot be made, or the graph is more than a broker is told.
+    pub(crate) fn begin(graph: Graph, run: &Profile) -> Result<(Self, Caller), StartError> {
+        let plan = graph.plan(run.name())?;
+        let told = wire::encode(&plan)
+            .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
+        let (line, brokers) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))?;
+        let nothing = File::options()
+            .write(true)
+            .open("/dev/null")
+            .map_err(|error| StartError::io("open", "/dev/null", &error))?;
+        let mut service = Service::begin(Wanted {
+            name: broker::NAME,
+            arguments: Vec::new(),
+            run: run.clone(),
+            streams: [image::plan(&told)?, nothing.into(), brokers],
+        })?;
+        let over = service.over().map(watched).transpose()?;
+        let shared = Arc::new(Shared {
+            line,
+            callers: plan.callers.iter().map(|caller| caller.name.to_string()).collect(),
+            last: AtomicU64::new(0),
+            connections: Mutex::default(),
+            graph,
+        });
+        let first = shared.graph.first();
+        let caller = shared
+            .caller(first, 0)
+            .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
+        let desk = Desk::open(shared)?;
+        Ok((Self { service, over, desk, begun: false }, caller))
+    }
+
+    /// Waits until the broker runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(crate) fn started(&mut self) -> Result<(), StartError> {
+        self.service.started()?;
+        self.begun = true;
+        Ok(())
+    }
+
+    /// Returns once, when the broker has ended: the command does not go on without it.
+    pub(crate) async fn over(&mut self) {
+        match &self.over {
+            // Nothing is ever written to it.
+            Some(over) => drop(over.readable().await),
+            None => std::future::pending().await,
+        }
+        self.over = None;
+    }
+
+    /// Ends all that was started and the broker, and tells what could not be cleaned up.
+    pub(crate) fn finish(&mut self) -> Vec<String> {
+        let mut left = self.desk.close();
+        left.extend(if self.begun { self.service.finish(DRAIN) } else { self.service.end() });
+        left
+    }
+}

@@ -1,0 +1,170 @@
+//! `sandboxd call`: one call, for people and scripts.
+
+use super::output::{say, say_json, warn};
+use super::typed::{Call, Grants, Run};
+use super::{NOT_SET_UP, connect, run};
+use crate::explain::{printable, printable_lines};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+/// The version of MCP that it speaks.
+const VERSION: &str = "2025-11-25";
+/// The status that says "refused, or an error".
+const NO: u8 = 1;
+/// This program, inside.
+const PROGRAM: &str = "/run/sandboxd/sandboxd";
+
+pub(crate) fn call(typed: Call, since: Instant) -> u8 {
+    if let Err(error) = serde_json::from_str::<serde_json::Map<String, Value>>(&typed.arguments) {
+        warn(&format!(
+            "sandboxd call: the arguments are no JSON object: {error}\n  remedy  write them like '{{\"path\": \"/srv/notes\"}}'\n"
+        ));
+        return NOT_SET_UP;
+    }
+    match typed.profile {
+        Some(_) => outside(typed, since),
+        None => inside(&typed),
+    }
+}
+
+/// The same call from inside a sandbox as the agent's, whose command it takes the place of.
+fn outside(typed: Call, since: Instant) -> u8 {
+    let Call { profile, json, name, tool, arguments } = typed;
+    let mut command = vec![String::from(PROGRAM), String::from("call")];
+    command.extend(json.then(|| String::from("--json")));
+    command.extend([String::from("--"), name]);
+    if let Some(tool) = tool {
+        command.extend([tool, arguments]);
+    }
+    let grants = Grants {
+        profile,
+        command: command.into_iter().map(OsString::from).collect(),
+        ..Grants::default()
+    };
+    run::run(Run { grants, receipt: None, result_fd: None, json: false, quiet: false }, since)
+}
+
+fn inside(typed: &Call) -> u8 {
+    let broker = match connect::to(&typed.name) {
+        Ok(broker) => broker,
+        Err(status) => return status,
+    };
+    match Conversation::begin(broker).and_then(|mut talk| talk.ask(typed)) {
+        Ok(answer) => told(typed, &answer),
+        Err(error) => {
+            warn(&format!("sandboxd call: {}: {error}\n", typed.name));
+            NOT_SET_UP
+        }
+    }
+}
+
+/// A client's side of a conversation.
+struct Conversation {
+    writer: UnixStream,
+    reader: BufReader<UnixStream>,
+    last: u64,
+}
+
+impl Conversation {
+    fn begin(broker: UnixStream) -> std::io::Result<Self> {
+        let reader = BufReader::new(broker.try_clone()?);
+        let mut talk = Self { writer: broker, reader, last: 0 };
+        let params = json!({
+            "protocolVersion": VERSION,
+            "capabilities": {},
+            "clientInfo": { "name": "sandboxd", "version": env!("CARGO_PKG_VERSION") },
+        });
+        let answer = talk.request("initialize", &params)?;
+        if let Some(error) = answer.get("error") {
+            return Err(std::io::Error::other(words(error)));
+        }
+        let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+        writeln!(talk.writer, "{initialized}")?;
+        Ok(talk)
+    }
+
+    fn ask(&mut self, typed: &Call) -> std::io::Result<Value> {
+        match &typed.tool {
+            Some(tool) => {
+                let arguments: Value = serde_json::from_str(&typed.arguments)?;
+                self.request("tools/call", &json!({ "name": tool, "arguments": arguments }))
+            }
+            None => self.request("tools/list", &json!({})),
+        }
+    }
+
+    /// A request, and the answer to it; what else comes meanwhile is not asked for.
+    fn request(&mut self, method: &str, params: &Value) -> std::io::Result<Value> {
+        self.last += 1;
+        let id = self.last;
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        writeln!(self.writer, "{request}")?;
+        loop {
+            let mut line = String::new();
+            if self.reader.read_line(&mut line)? == 0 {
+                return Err(std::io::Error::other(
+                    "the broker closed the connection: nothing is called so, or it could not be started",
+                ));
+            }
+            let answer: Value = serde_json::from_str(&line)?;
+            if answer.get("id") == Some(&json!(id)) && answer.get("method").is_none() {
+                return Ok(answer);
+            }
+        }
+    }
+}
+
+fn told(typed: &Call, answer: &Value) -> u8 {
+    let status = match (answer.get("error"), answer.pointer("/result/isError")) {
+        (None, None | Some(Value::Bool(false))) => 0,
+        _ => NO,
+    };
+    if typed.json {
+        return if say_json(answer) { status } else { NOT_SET_UP };
+    }
+    if let Some(error) = answer.get("error") {
+        warn(&format!("sandboxd call: {}\n", words(error)));
+        return status;
+    }
+    let text = match &typed.tool {
+        Some(_) => content(answer),
+        None => listed(answer),
+    };
+    if say(&text) { status } else { NOT_SET_UP }
+}
+
+fn words(error: &Value) -> String {
+    let message = error.get("message").and_then(Value::as_str);
+    printable(message.unwrap_or("an error that is not told"))
+}
+
+/// The text of an answer; what is no text is named.
+fn content(answer: &Value) -> String {
+    let parts = answer.pointer("/result/content").and_then(Value::as_array);
+    let mut text = String::new();
+    for part in parts.into_iter().flatten() {
+        match part.get("text").and_then(Value::as_str) {
+            Some(words) => text.push_str(&printable_lines(words)),
+            None => {
+                let kind = part.get("type").and_then(Value::as_str).unwrap_or("nothing");
+                text.push_str(&format!("[{}; --json shows it]", printable(kind)));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn listed(answer: &Value) -> String {
+    let tools = answer.pointer("/result/tools").and_then(Value::as_array);
+    let mut text = String::new();
+    for tool in tools.into_iter().flatten() {
+        let word = |key| tool.get(key).and_then(Value::as_str).unwrap_or_default();
+        let first = word("description").lines().next().unwrap_or_default();
+        text.push_str(&format!("{:<28} {}\n", printable(word("name")), printable(first)));
+    }
+    text
+}

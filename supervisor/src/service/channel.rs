@@ -1,0 +1,211 @@
+//! What broker and supervisor say to each other: a closed list of messages of one size, one a packet,
+//! some with one descriptor. Nothing that an agent wrote is in any of them.
+
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut, Result, retry_on_intr};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use std::mem::MaybeUninit;
+
+/// Bytes of every message: what it is, and four numbers.
+const SIZE: usize = 40;
+
+/// A message of the supervisor's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Somebody connected, by the stream that comes with this.
+    Opened {
+        /// The connection's number, which no other ever has.
+        connection: u64,
+        /// Who it is: a place among the plan's callers.
+        caller: u64,
+        /// The instance that it is; 0 where it is none.
+        behalf: u64,
+    },
+    /// An instance runs, at the stream that comes with this.
+    Started(u64),
+    /// An instance ended, or cannot be started.
+    Ended(u64),
+}
+
+/// A message of the broker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// An instance is wanted.
+    Start {
+        /// The number it will have.
+        instance: u64,
+        /// Over which edge: a place among the plan's.
+        edge: u64,
+        /// For which connection.
+        connection: u64,
+    },
+    /// An instance is not needed any more.
+    Stop(u64),
+    /// A connection was closed.
+    Closed(u64),
+}
+
+/// A packet, and the descriptor that came with it.
+pub(crate) type Packet = ([u64; 5], Option<OwnedFd>);
+
+impl Told {
+    /// Says it, with its descriptor where it has one. Does not wait.
+    ///
+    /// # Errors
+    /// Where the broker is gone (`EPIPE`), or does not read (`EAGAIN`).
+    pub(crate) fn say(self, to: BorrowedFd<'_>, with: Option<BorrowedFd<'_>>) -> Result<()> {
+        let numbers = match self {
+            Self::Opened { connection, caller, behalf } => [1, connection, caller, behalf, 0],
+            Self::Started(instance) => [2, instance, 0, 0, 0],
+            Self::Ended(instance) => [3, instance, 0, 0, 0],
+        };
+        send(to, numbers, with, SendFlags::DONTWAIT)
+    }
+
+    /// The message in a packet; nothing where it is none, or lacks its descriptor.
+    pub(crate) fn heard((numbers, with): Packet) -> Option<(Self, Option<OwnedFd>)> {
+        let told = match numbers {
+            [1, connection, caller, behalf, 0] => Self::Opened { connection, caller, behalf },
+            [2, instance, 0, 0, 0] => Self::Started(instance),
+            [3, instance, 0, 0, 0] => Self::Ended(instance),
+            _ => return None,
+        };
+        let needed = matches!(told, Self::Opened { .. } | Self::Started(_));
+        (needed == with.is_some()).then_some((told, with))
+    }
+}
+
+impl Wish {
+    /// Says it, and waits for room.
+    ///
+    /// # Errors
+    /// Where the supervisor is gone (`EPIPE`).
+    pub(crate) fn say(self, to: BorrowedFd<'_>) -> Result<()> {
+        let numbers = match self {
+            Self::Start { instance, edge, connection } => [16, instance, edge, connection, 0],
+            Self::Stop(instance) => [17, instance, 0, 0, 0],
+            Self::Closed(connection) => [18, connection, 0, 0, 0],
+        };
+        send(to, numbers, None, SendFlags::empty())
+    }
+
+    /// The message in a packet; nothing where it is none.
+    pub(crate) fn heard((numbers, with): Packet) -> Option<Self> {
+        let wish = match numbers {
+            [16, instance, edge, connection, 0] => Self::Start { instance, edge, connection },
+            [17, instance, 0, 0, 0] => Self::Stop(instance),
+            [18, connection, 0, 0, 0] => Self::Closed(connection),
+            _ => return None,
+        };
+        with.is_none().then_some(wish)
+    }
+}
+
+fn send(
+    to: BorrowedFd<'_>,
+    numbers: [u64; 5],
+    with: Option<BorrowedFd<'_>>,
+    waits: SendFlags,
+) -> Result<()> {
+    let mut packet = [0_u8; SIZE];
+    for (place, number) in packet.chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&number.to_ne_bytes());
+    }
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors: Vec<BorrowedFd<'_>> = with.into_iter().collect();
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(Errno::MSGSIZE);
+    }
+    let flags = SendFlags::NOSIGNAL | waits;
+    retry_on_intr(|| rustix::net::sendmsg(to, &[IoSlice::new(&packet)], &mut ancillary, flags))
+        .map(drop)
+}
+
+/// The next packet, where one is there; nothing at the end. What is no message of this size is an error.
+///
+/// # Errors
+/// `EAGAIN` where none is there now, `EBADMSG` where it is none of ours.
+pub(crate) fn receive(from: impl AsFd) -> Result<Option<Packet>> {
+    // One byte more, to tell one that is too long.
+    let mut packet = [0_u8; SIZE + 1];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let received = retry_on_intr(|| {
+        rustix::net::recvmsg(
+            from.as_fd(),
+            &mut [IoSliceMut::new(&mut packet)],
+            &mut ancillary,
+            flags,
+        )
+    })?;
+    let mut with = None;
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
+            with = with.or_else(|| descriptors.next());
+        }
+    }
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    if received.bytes != SIZE || received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+    {
+        return Err(Errno::BADMSG);
+    }
+    let mut numbers = [0_u64; 5];
+    for (number, bytes) in numbers.iter_mut().zip(packet.chunks_exact(8)) {
+        *number = bytes.try_into().map_or(0, u64::from_ne_bytes);
+    }
+    Ok(Some((numbers, with)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        let flags = SocketFlags::CLOEXEC;
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+    }
+
+    #[test]
+    fn what_is_said_is_heard_with_its_descriptor() {
+        let (ours, theirs) = pair();
+        let opened = Told::Opened { connection: 7, caller: 1, behalf: 0 };
+        opened.say(ours.as_fd(), Some(ours.as_fd())).unwrap();
+        Told::Ended(3).say(ours.as_fd(), None).unwrap();
+        let (told, with) = Told::heard(receive(&theirs).unwrap().unwrap()).unwrap();
+        assert_eq!((told, with.is_some()), (opened, true));
+        let (told, with) = Told::heard(receive(&theirs).unwrap().unwrap()).unwrap();
+        assert_eq!((told, with.is_some()), (Told::Ended(3), false));
+        let start = Wish::Start { instance: u64::MAX, edge: 2, connection: 9 };
+        start.say(theirs.as_fd()).unwrap();
+        assert_eq!(Wish::heard(receive(&ours).unwrap().unwrap()), Some(start));
+        assert_eq!(receive(&ours).err(), Some(Errno::AGAIN));
+        drop(theirs);
+        assert!(receive(&ours).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_message_is_none() {
+        let (ours, theirs) = pair();
+        for numbers in [[0; 5], [16, 1, 2, 3, 4], [17, 1, 1, 0, 0], [1, 1, 0, 0, 0], [99; 5]] {
+            send(ours.as_fd(), numbers, None, SendFlags::DONTWAIT).unwrap();
+            let packet = receive(&theirs).unwrap().unwrap();
+            assert_eq!(Wish::heard((packet.0, None)), None, "{numbers:?}");
+            assert!(Told::heard(packet).is_none(), "{numbers:?}: it lacks its descriptor");
+        }
+        // A wish never comes with a descriptor.
+        send(ours.as_fd(), [17, 1, 0, 0, 0], Some(ours.as_fd()), SendFlags::DONTWAIT).unwrap();
+        assert_eq!(Wish::heard(receive(&theirs).unwrap().unwrap()), None);
+        for length in [1, SIZE - 1, SIZE + 1, 4096] {
+            rustix::io::write(&ours, &vec![16; length]).unwrap();
+            assert_eq!(receive(&theirs).err(), Some(Errno::BADMSG), "{length}");
+        }
+    }
+}
