@@ -47,8 +47,9 @@ fn from_a_shell(outside: &Outside) -> Result<()> {
     terminal.shows("ready> ")?;
     terminal.types("echo ended by $?\n")?;
     terminal.shows("ended by 0")?;
-    // With a pipe instead of a terminal of its own, ^Z is a signal to everybody in front.
-    terminal.types("$RUN -- sh -c 'echo begun; sleep 3; echo over' | cat\n")?;
+    // With a pipe instead of a terminal of its own, ^Z is a signal to everybody in front. Not dash: a
+    // child of vfork(2) that is stopped before it executes keeps its parent from being stopped.
+    terminal.types("$RUN -- bash -c 'echo begun; sleep 3; echo over' | cat\n")?;
     terminal.shows("begun\r\n")?;
     terminal.types("\u{1a}")?;
     terminal.shows("Stopped")?;
