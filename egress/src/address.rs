@@ -97,14 +97,22 @@ pub fn allows(rule: &Rule, address: IpAddr) -> bool {
         Target::Host => address.is_loopback(),
         Target::Network(network) if is_public(address) => network.has(address),
         Target::Network(network) => names(*network, address),
-        Target::Name(_) | Target::Below(_) => is_public(address) || is_within(rule, address),
+        Target::Name(_) | Target::Below(_) => {
+            is_public(address) || rule.within.iter().any(|network| names(*network, address))
+        }
     }
 }
 
-/// Whether a network of the rule names this address, so that it may be the host's own, too.
+/// Whether the rule means this address and no other, so that it may be one of the host's own: a network
+/// in which the host happens to lie does not name it.
 #[must_use]
-pub fn is_within(rule: &Rule, address: IpAddr) -> bool {
-    rule.within.iter().any(|network| names(*network, address))
+pub fn means(rule: &Rule, address: IpAddr) -> bool {
+    let one = Network::one(address);
+    match &rule.target {
+        Target::Host => address.is_loopback(),
+        Target::Network(network) => *network == one,
+        Target::Name(_) | Target::Below(_) => rule.within.contains(&one),
+    }
 }
 
 #[cfg(test)]
@@ -201,6 +209,9 @@ mod tests {
         let host = rule(Target::Host, 8080, Carries::Tcp);
         assert!(allows(&host, address("127.0.0.1")) && allows(&host, address("::1")));
         assert!(!allows(&host, address("10.0.0.1")) && !allows(&host, address("8.8.8.8")));
+        assert!(means(&host, address("127.0.0.1")) && !means(&db, address("10.0.0.5")));
+        db.within.push(Network::one(address("10.0.0.5")));
+        assert!(means(&db, address("10.0.0.5")) && !means(&db, address("10.0.0.6")));
     }
 
     proptest! {

@@ -66,6 +66,17 @@ pub fn begins(bytes: &[u8]) -> bool {
     matches!(bytes, [22] | [22, 3, ..])
 }
 
+/// What a client is answered whose hello was understood, and which is not let out: an alert, which its
+/// library has words for.
+#[must_use]
+pub const fn alert(name_is_wrong: bool) -> [u8; 7] {
+    const ACCESS_DENIED: u8 = 49;
+    const UNRECOGNIZED_NAME: u8 = 112;
+    const FATAL: u8 = 2;
+    let why = if name_is_wrong { UNRECOGNIZED_NAME } else { ACCESS_DENIED };
+    [21, 3, 3, 0, 2, FATAL, why]
+}
+
 /// The body of the record of a handshake that these bytes begin with.
 fn record(bytes: &[u8]) -> Result<Read<&[u8]>, Verdict> {
     if bytes.is_empty() {

@@ -37,9 +37,10 @@ pub(super) enum Begins {
 
 /// Reads what is there; false where there will be no more.
 pub(super) async fn read(stream: &TcpStream, to: &mut Vec<u8>) -> Result<bool, Verdict> {
-    let mut bytes = [0; 16 << 10];
     loop {
         stream.readable().await.map_err(|_| Verdict::Broke)?;
+        // Here and not before, so that whoever waits holds no room for it.
+        let mut bytes = [0; 16 << 10];
         match stream.try_read(&mut bytes) {
             Ok(count) => {
                 to.extend_from_slice(bytes.get(..count).unwrap_or_default());

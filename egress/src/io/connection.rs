@@ -2,7 +2,6 @@
 
 use super::{
     client::{Client, until},
-    dial::dial,
     original, proxy,
     story::Story,
     tunnel,
@@ -58,16 +57,13 @@ async fn transparent(
     story.address = Some(destination.ip());
     let place = place?;
     story.address = None;
-    story.place = Some(place.clone());
-    let fitting = Fitting::find(&world.plan.rules, &place)?;
+    let fitting = Fitting::find(&world.plan.rules, story.place.insert(place))?;
     let Some(rule) = fitting.tcp else {
         let begins = client.begins(until(world.plan.waits.head), &fitting).await?;
         drop(pending);
         return tunnel::judged(world, story, client, (&fitting, begins), None).await;
     };
     drop(pending);
-    story.rule.set(Some(rule));
-    let open = world.open(rule)?;
-    let upstream = dial(world, story, &place, &[rule]).await?;
-    tunnel::carry(world, story, client, (open, upstream)).await
+    let begun = tunnel::begin(world, story, rule, None).await?;
+    tunnel::carry(world, story, client, begun).await
 }

@@ -9,7 +9,7 @@ use crate::{
     address,
     rule::{Place, Whom},
 };
-use sandboxd_egress_plan::{HOST_INTERNAL, Rule, Target, Verdict};
+use sandboxd_egress_plan::{HOST_INTERNAL, Rule, Verdict};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
@@ -59,14 +59,10 @@ async fn allowed(world: &World, place: &Place, rules: &[usize]) -> Result<Vec<Ip
     };
     let rules: Vec<&Rule> = rules.iter().filter_map(|rule| world.plan.rules.get(*rule)).collect();
     let may = |address: &IpAddr| {
-        rules.iter().any(|rule| {
-            let named = match rule.target {
-                Target::Host => true,
-                Target::Network(_) => !address::is_public(*address),
-                Target::Name(_) | Target::Below(_) => address::is_within(rule, *address),
-            };
-            address::allows(rule, *address) && (named || !is_own(*address))
-        })
+        let allow = |rule: &&Rule| {
+            address::allows(rule, *address) && (address::means(rule, *address) || !is_own(*address))
+        };
+        rules.iter().any(allow)
     };
     let allowed: Vec<IpAddr> = addresses.into_iter().filter(may).take(TRIES).collect();
     if allowed.is_empty() { Err(Verdict::PrivateAddress) } else { Ok(allowed) }

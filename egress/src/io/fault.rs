@@ -1,6 +1,6 @@
 //! What a client is answered that is not let out, in the words of what it speaks.
 
-use crate::{http, rule::Place, socks::Reply};
+use crate::{hello, http, rule::Place, socks::Reply};
 use sandboxd_egress_plan::Verdict;
 
 /// Whose doing it is.
@@ -55,4 +55,9 @@ pub(super) const fn reply(verdict: Verdict) -> Reply {
         Fault::Rules | Fault::Much => Reply::NotAllowed,
         Fault::Upstream => Reply::Unreachable,
     }
+}
+
+/// In TLS.
+pub(super) const fn alert(verdict: Verdict) -> [u8; 7] {
+    hello::alert(matches!(verdict, Verdict::ServerName | Verdict::NoServerName))
 }

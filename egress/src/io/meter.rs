@@ -1,6 +1,6 @@
 //! Counts what a connection carries, and knows when it is over.
 
-use super::{story::Story, world::World};
+use super::{splice::Pipes, story::Story, world::World};
 use crate::limit::Direction;
 use sandboxd_egress_plan::{Bound, Deadlines, Verdict};
 use std::{cell::Cell, time::Duration};
@@ -20,6 +20,11 @@ impl<'a> Meter<'a> {
     pub(super) fn new(world: &'a World, story: &'a Story, deadlines: Deadlines) -> Self {
         let since = Instant::now();
         Self { world, story, deadlines, since, last: Cell::new(since) }
+    }
+
+    /// The pipes that all connections share.
+    pub(super) const fn pipes(&self) -> &Pipes {
+        &self.world.pipes
     }
 
     /// How many bytes may still go this way.

@@ -140,12 +140,13 @@ async fn tunnel(
     let place = story.place.clone().ok_or(Verdict::Broke)?;
     let begun = async {
         let fitting = Fitting::find(&world.plan.rules, &place)?;
-        let open = fitting.tcp.map(|rule| world.open(rule)).transpose()?;
-        story.rule.set(fitting.tcp);
+        // Where it must be heard first what it begins with, the first that fits bears it until then.
         let rules: Vec<usize> = match fitting.tcp {
             Some(rule) => vec![rule],
             None => fitting.all().collect(),
         };
+        let open = world.open(*rules.first().ok_or(Verdict::NoRule)?)?;
+        story.rule.set(fitting.tcp);
         let upstream = dial(world, story, &place, &rules).await?;
         Ok((fitting, open, upstream))
     };
@@ -165,11 +166,11 @@ async fn tunnel(
     }
     // From here on, what it is answered comes from somebody else.
     client.answered = false;
-    if let Some(open) = open {
+    if fitting.tcp.is_some() {
         drop(pending);
         return tunnel::carry(world, story, client, (open, upstream)).await;
     }
     let begins = client.begins(until(world.plan.waits.head), &fitting).await?;
     drop(pending);
-    tunnel::judged(world, story, client, (&fitting, begins), Some(upstream)).await
+    tunnel::judged(world, story, client, (&fitting, begins), Some((open, upstream))).await
 }

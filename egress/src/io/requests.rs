@@ -3,12 +3,13 @@
 
 use super::{
     client::{Client, cut, read, write},
-    dial::{Upstream, dial},
+    dial::Upstream,
     fault::refusal,
     meter::Meter,
     splice,
     story::Story,
-    world::{World, now},
+    tunnel,
+    world::{Open, World, now},
 };
 use crate::{
     Read, address,
@@ -20,27 +21,20 @@ use sandboxd_egress_plan::Verdict;
 use std::rc::Rc;
 use tokio::net::TcpStream;
 
-/// Carries requests that begin with this one; to this upstream, where it is connected to already.
+/// Carries requests that begin with this one; on the connection that was made already, where one was.
 pub(super) async fn carry(
     world: &Rc<World>,
     story: &mut Story,
     client: &mut Client,
     (fitting, head): (&Fitting, Head),
-    upstream: Option<Upstream>,
+    made: Option<(Open, Upstream)>,
 ) -> Result<(), Verdict> {
     let place = story.place.clone().ok_or(Verdict::Broke)?;
-    let begun = async {
-        let rule = fitting.request(&world.plan.rules, &head, &place)?;
-        story.rule.set(Some(rule));
-        let open = world.open(rule)?;
-        let upstream = match upstream {
-            Some(upstream) if address::allows(world.rule(rule)?, upstream.address) => upstream,
-            Some(_) => return Err(Verdict::PrivateAddress),
-            None => dial(world, story, &place, &[rule]).await?,
-        };
-        Ok((open, upstream))
+    let begun = match fitting.request(&world.plan.rules, &head, &place) {
+        Ok(rule) => tunnel::begin(world, story, rule, made).await,
+        Err(verdict) => Err(verdict),
     };
-    let (open, upstream) = match begun.await {
+    let (open, upstream) = match begun {
         Ok(begun) => begun,
         Err(verdict) => {
             client.answer(&refusal(verdict, Some(&place))).await?;

@@ -71,7 +71,7 @@ async fn ask(server: SocketAddr, name: &HostName, family: Family) -> io::Result<
     let socket = UdpSocket::bind((nobody, 0)).await?;
     socket.connect(server).await?;
     socket.send(&question).await?;
-    let mut bytes = [0; MOST];
+    let mut bytes = vec![0; MOST];
     loop {
         let count = socket.recv(&mut bytes).await?;
         match found(bytes.get(..count).unwrap_or_default(), id, name, family) {

@@ -1,14 +1,52 @@
 //! Bytes from one connection to the other, which never come here: the kernel moves them through a pipe.
+//!
+//! A pipe is needed only while there is something in it, so the connections share a few, and one that
+//! says nothing has none.
 
 use super::meter::Meter;
 use crate::limit::Direction;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use sandboxd_egress_plan::Verdict;
-use std::{io, os::fd::AsFd};
+use std::{
+    cell::RefCell,
+    io,
+    os::fd::{AsFd, OwnedFd},
+};
 use tokio::{io::Interest, net::TcpStream};
 
 /// How many bytes a pipe takes at once.
 const PIPE: usize = 64 << 10;
+
+/// How many pipes are kept that nobody needs now.
+const SPARE: usize = 16;
+
+/// The pipes that nobody needs now. They are empty.
+#[derive(Debug, Default)]
+pub(super) struct Pipes(RefCell<Vec<Pipe>>);
+
+#[derive(Debug)]
+struct Pipe {
+    outlet: OwnedFd,
+    inlet: OwnedFd,
+}
+
+impl Pipes {
+    fn take(&self) -> Result<Pipe, Verdict> {
+        if let Some(pipe) = self.0.borrow_mut().pop() {
+            return Ok(pipe);
+        }
+        let pipe = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK);
+        pipe.map(|(outlet, inlet)| Pipe { outlet, inlet }).map_err(|_| Verdict::Broke)
+    }
+
+    /// Keeps a pipe that is empty.
+    fn give(&self, pipe: Pipe) {
+        let mut spare = self.0.borrow_mut();
+        if spare.len() < SPARE {
+            spare.push(pipe);
+        }
+    }
+}
 
 /// Carries until there is no more, and passes that on.
 pub(super) async fn one_way(
@@ -28,8 +66,6 @@ pub(super) async fn all(
     meter: &Meter<'_>,
     direction: Direction,
 ) -> Result<(), Verdict> {
-    let (outlet, inlet) =
-        pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|_| Verdict::Broke)?;
     loop {
         let most = usize::try_from(meter.left(direction)).unwrap_or(usize::MAX).min(PIPE);
         if most == 0 {
@@ -40,16 +76,35 @@ pub(super) async fn all(
                 Err(_) => Err(Verdict::Broke),
             };
         }
-        let count = moved(from, Interest::READABLE, || step(from, &inlet, most)).await?;
-        if count == 0 {
-            return Ok(());
-        }
-        meter.count(direction, count);
-        let mut left = count;
-        while left > 0 {
-            left -= moved(to, Interest::WRITABLE, || step(&outlet, to, left)).await?.min(left);
+        from.readable().await.map_err(|_| Verdict::Broke)?;
+        let pipe = meter.pipes().take()?;
+        match from.try_io(Interest::READABLE, || step(from, &pipe.inlet, most)) {
+            Ok(0) => {
+                meter.pipes().give(pipe);
+                return Ok(());
+            }
+            Ok(count) => {
+                meter.count(direction, count);
+                // Where this fails, the pipe is let go of with what is left in it.
+                drain(&pipe, to, count).await?;
+                meter.pipes().give(pipe);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => meter.pipes().give(pipe),
+            Err(_) => return Err(Verdict::Broke),
         }
     }
+}
+
+async fn drain(pipe: &Pipe, to: &TcpStream, mut left: usize) -> Result<(), Verdict> {
+    while left > 0 {
+        to.writable().await.map_err(|_| Verdict::Broke)?;
+        match to.try_io(Interest::WRITABLE, || step(&pipe.outlet, to, left)) {
+            Ok(count) => left = left.saturating_sub(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return Err(Verdict::Broke),
+        }
+    }
+    Ok(())
 }
 
 /// Says that there is no more.
@@ -64,20 +119,4 @@ pub(super) fn end(to: &TcpStream) -> Result<(), Verdict> {
 fn step(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
     Ok(splice(from, None, to, None, most, flags)?)
-}
-
-/// Tries it whenever the connection is ready, until it does something.
-async fn moved(
-    stream: &TcpStream,
-    interest: Interest,
-    step: impl Fn() -> io::Result<usize>,
-) -> Result<usize, Verdict> {
-    loop {
-        stream.ready(interest).await.map_err(|_| Verdict::Broke)?;
-        match stream.try_io(interest, &step) {
-            Ok(count) => return Ok(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return Err(Verdict::Broke),
-        }
-    }
 }

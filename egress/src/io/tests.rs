@@ -279,14 +279,15 @@ fn tls_goes_out_for_its_name_only() {
     assert_eq!(got, [&hello[..], b"more"].concat());
     drop(stream);
     assert_eq!(running.record().verdict, Verdict::Carried);
-    for (said, why) in [
-        (client_hello_for("evil.example"), Verdict::ServerName),
-        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), Verdict::NotTls),
-        (b"SSH-2.0-x\r\n".to_vec(), Verdict::NotTls),
+    let alert = "\x15\x03\x03\0\x02\x02p";
+    for (said, answer, why) in [
+        (client_hello_for("evil.example"), alert, Verdict::ServerName),
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "[ConnectionReset]", Verdict::NotTls),
+        (b"SSH-2.0-x\r\n".to_vec(), "[ConnectionReset]", Verdict::NotTls),
     ] {
         let mut stream = running.led();
         stream.write_all(&said).unwrap();
-        assert!(rest(&mut stream).contains("ConnectionReset"));
+        assert_eq!(rest(&mut stream), answer);
         let record = running.record();
         assert_eq!((record.verdict, record.up), (why, 0));
     }
@@ -381,6 +382,32 @@ fn the_proxy_lets_nobody_out_whom_no_rule_names() {
             .proxied(b"GET / HTTP/1.1\r\nHost: host.internal\r\n\r\n")
             .contains("this is a proxy")
     );
+}
+
+#[test]
+fn a_tunnel_is_for_the_name_that_was_asked_for_and_bears_its_limits_at_once() {
+    let port = echo();
+    let mut rules = to_host(port, Carries::Tls);
+    rules[0].limits.connections = Bound::AtMost(1);
+    let running = start(plan(rules), 0);
+    let connects =
+        format!("CONNECT host.internal:{port} HTTP/1.1\r\nHost: host.internal:{port}\r\n\r\n");
+    let hello = client_hello_for("evil.example");
+    let said = running.proxied(&[connects.as_bytes(), &hello].concat());
+    assert!(said.ends_with("\r\n\r\n\x15\x03\x03\0\x02\x02p"), "{said:?}");
+    assert_eq!(running.record().verdict, Verdict::ServerName);
+    let mut stream = connect(running.proxy);
+    stream.write_all(connects.as_bytes()).unwrap();
+    assert!(stream.read(&mut [0; 100]).unwrap() > 12);
+    assert!(running.proxied(connects.as_bytes()).starts_with("HTTP/1.1 429 "));
+    assert_eq!(running.record().verdict, Verdict::Connections);
+    let hello = client_hello_for("host.internal");
+    stream.write_all(&hello).unwrap();
+    let mut back = vec![0; hello.len()];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, hello);
+    drop(stream);
+    assert_eq!(running.record().verdict, Verdict::Carried);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{
     client::{Begins, Client, cut},
     dial::{Upstream, dial},
+    fault::alert,
     meter::Meter,
     requests, splice,
     story::Story,
@@ -12,32 +13,53 @@ use crate::{address, limit::Direction, rule::Fitting};
 use sandboxd_egress_plan::Verdict;
 use std::rc::Rc;
 
-/// Carries what begins so, where a rule has it; to this upstream, where it is connected to already.
+/// Carries what begins so, where a rule has it; on the connection that was made already, where one was.
 pub(super) async fn judged(
     world: &Rc<World>,
     story: &mut Story,
     client: &mut Client,
     (fitting, begins): (&Fitting, Begins),
-    upstream: Option<Upstream>,
+    made: Option<(Open, Upstream)>,
 ) -> Result<(), Verdict> {
     let place = story.place.clone().ok_or(Verdict::Broke)?;
-    match begins {
-        Begins::Tls(hello) => {
-            let rule = fitting.tls(&hello, &place.whom)?;
-            story.rule.set(Some(rule));
-            let open = world.open(rule)?;
-            let upstream = match upstream {
-                // It was connected to under any of the rules.
-                Some(upstream) if address::allows(world.rule(rule)?, upstream.address) => upstream,
-                Some(_) => return Err(Verdict::PrivateAddress),
-                None => dial(world, story, &place, &[rule]).await?,
-            };
-            carry(world, story, client, (open, upstream)).await
-        }
+    let hello = match begins {
+        Begins::Tls(hello) => hello,
         Begins::Request(head) => {
-            requests::carry(world, story, client, (fitting, head), upstream).await
+            return requests::carry(world, story, client, (fitting, head), made).await;
+        }
+    };
+    let begun = match fitting.tls(&hello, &place.whom) {
+        Ok(rule) => begin(world, story, rule, made).await,
+        Err(verdict) => Err(verdict),
+    };
+    match begun {
+        Ok(begun) => carry(world, story, client, begun).await,
+        Err(verdict) => {
+            client.answer(&alert(verdict)).await?;
+            Err(verdict)
         }
     }
+}
+
+/// A connection under this rule; the one that was made already where that may be, which was made under
+/// any rule that fits.
+pub(super) async fn begin(
+    world: &Rc<World>,
+    story: &mut Story,
+    rule: usize,
+    made: Option<(Open, Upstream)>,
+) -> Result<(Open, Upstream), Verdict> {
+    story.rule.set(Some(rule));
+    let Some((open, upstream)) = made else {
+        let place = story.place.clone().ok_or(Verdict::Broke)?;
+        let open = world.open(rule)?;
+        return Ok((open, dial(world, story, &place, &[rule]).await?));
+    };
+    if !address::allows(world.rule(rule)?, upstream.address) {
+        return Err(Verdict::PrivateAddress);
+    }
+    let open = if open.rule == rule { open } else { world.open(rule)? };
+    Ok((open, upstream))
 }
 
 /// Carries bytes both ways, whatever they are.

@@ -1,6 +1,6 @@
 //! What all connections share.
 
-use super::tell::Teller;
+use super::{splice::Pipes, tell::Teller};
 use crate::{
     limit::{Fuses, Ledger},
     names::Names,
@@ -18,6 +18,7 @@ use std::{
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) plan: EgressPlan,
+    pub(super) pipes: Pipes,
     names: RefCell<Names>,
     ledger: RefCell<Ledger>,
     fuses: RefCell<Fuses>,
@@ -28,6 +29,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(plan: EgressPlan, control: OwnedFd) -> io::Result<Self> {
         Ok(Self {
+            pipes: Pipes::default(),
             names: RefCell::new(Names::new(&plan.fakes)),
             ledger: RefCell::new(Ledger::new(&plan)),
             fuses: RefCell::new(Fuses::new(plan.breaker)),
