@@ -20,7 +20,10 @@ struct Target {
 }
 
 const TARGETS: &[Target] = &[
+    Target { name: "dns", seeds: |file| is_in(file, FOLDER, ".dns") },
     Target { name: "envelope", seeds: |file| is_in(file, FOLDER, ".jsonl") },
+    Target { name: "hello", seeds: |file| is_in(file, FOLDER, ".hello") },
+    Target { name: "http", seeds: |file| is_in(file, FOLDER, ".http") },
     Target { name: "lists", seeds: |file| is_in(file, FOLDER, ".list") },
     Target {
         name: "plan",
@@ -30,6 +33,7 @@ const TARGETS: &[Target] = &[
         name: "profile",
         seeds: |file| is_in(file, "profiles", ".toml") || is_in(file, "examples", ".toml"),
     },
+    Target { name: "socks", seeds: |file| is_in(file, FOLDER, ".socks") },
     Target { name: "terminal", seeds: |file| is_in(file, FOLDER, ".txt") },
 ];
 
