@@ -3,10 +3,16 @@
 //! was not set up.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{By, Case, Outside, Run};
+use sandboxd_integration::{By, Case, Inside, Outside, Run, raw};
 use serde_json::{Value, json};
 
-pub(crate) const CASE: Case = Case { rows: &["P14", "E33"], outside, by: By::Anybody, ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["P14", "P16", "E33"],
+    outside,
+    probes: &[("other door", other_door)],
+    by: By::Anybody,
+    ..Case::NEW
+};
 
 fn outside(outside: &Outside) -> Result<()> {
     let profile = "extends = [\"builtin:base\"]\n";
@@ -21,11 +27,33 @@ fn outside(outside: &Outside) -> Result<()> {
         run.exited(128 + signal)?;
         said(&run, Value::Null, json!(signal))?;
     }
+    by_another_door(outside, profile)?;
     // What a shell reports of its child is the shell's own status.
     let run = shell("/bin/sh -c 'kill -SEGV $$'; exit $?")?;
     run.exited(139)?;
     said(&run, json!(139), Value::Null)?;
     not_run(outside, profile)
+}
+
+/// The one refusal that is no errno, and so the one that can be told from outside.
+fn by_another_door(outside: &Outside, profile: &str) -> Result<()> {
+    let run = outside.sandbox(profile).probe("other door", &[]).run()?;
+    let result = run.result.as_ref().context("no result")?;
+    let signal = result.get("signal").and_then(Value::as_u64).context("no signal")?;
+    if signal == 11 {
+        // A kernel without that door.
+        return Ok(());
+    }
+    run.exited(128 + 31)?;
+    ensure!(result.get("denied") == Some(&Value::Bool(true)), "{result}");
+    ensure!(run.stderr.contains("another architecture"), "{}", run.stderr);
+    Ok(())
+}
+
+fn other_door(_: &Inside) -> Result<()> {
+    const GETPID: u32 = 20;
+    raw::call_as_i386(GETPID)?;
+    Ok(())
 }
 
 fn not_run(outside: &Outside, profile: &str) -> Result<()> {
@@ -66,7 +94,7 @@ fn said(run: &Run, exit: Value, signal: Value) -> Result<()> {
     let result = run.result.as_ref().context("no result")?;
     ensure!(result.get("exit") == Some(&exit), "exit {exit}: {result}");
     ensure!(result.get("signal") == Some(&signal), "signal {signal}: {result}");
-    for name in ["oom", "timeout", "cpu_limit", "output_limit"] {
+    for name in ["denied", "oom", "timeout", "cpu_limit", "output_limit"] {
         ensure!(result.get(name) == Some(&Value::Bool(false)), "{name}: {result}");
     }
     Ok(())

@@ -159,6 +159,11 @@ fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
         ));
     }
     let ends = [
+        (
+            result.denied,
+            "the kernel killed it for a system call that only a program of another architecture makes (SIGSYS): \
+             32-bit programs do not run in a sandbox",
+        ),
         (result.timeout, "its wall time was used up ([limits].wall_time)"),
         (result.cpu_limit, "its CPU time was used up ([limits].cpu_time)"),
         (

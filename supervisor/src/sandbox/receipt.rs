@@ -189,6 +189,9 @@ pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// signal(7).
+const SIGSYS: u8 = 31;
+
 /// What became of the command.
 #[derive(Debug, Clone, Serialize)]
 pub struct RunResult {
@@ -198,6 +201,9 @@ pub struct RunResult {
     pub exit: Option<u8>,
     /// The signal that ended it, where one did.
     pub signal: Option<u8>,
+    /// Whether it ended of SIGSYS, which is what its filter gives whoever calls the kernel as another
+    /// architecture does. Any other refusal is an errno, of which the program alone is told.
+    pub denied: bool,
     /// Whether the kernel ended something in it for want of memory.
     pub oom: bool,
     /// Whether it ended all of it at once, as it does on cgroup v2; nothing where it does not tell.
@@ -241,6 +247,7 @@ impl RunResult {
             sandbox: sandbox.to_owned(),
             exit,
             signal,
+            denied: signal == Some(SIGSYS),
             oom: usage.oom_kills.is_some_and(|kills| kills > 0),
             oom_group: usage.oom_group_kills.map(|kills| kills > 0),
             timeout: why == Some(Limit::WallTime),
