@@ -46,7 +46,6 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(!plan.stdout.contains(token.secret()), "the plan tells it");
     ensure!(plan.stdout.contains("/run/credentials/token"), "the plan does not say where it is");
     is_nowhere(outside, token.secret(), &folder)?;
-    in_a_container(outside, token.secret(), &folder)?;
     what_is_not_given(outside, &folder)
 }
 
@@ -83,19 +82,6 @@ fn is_nowhere(outside: &Outside, token: &str, folder: &Path) -> Result<()> {
     for path in found.lines().map(Path::new) {
         ensure!(own.iter().any(|own| own == path) || told(path), "{} holds it", path.display());
     }
-    Ok(())
-}
-
-/// Without a view of its own the command reads the very file, and no other beside it.
-fn in_a_container(outside: &Outside, token: &str, folder: &Path) -> Result<()> {
-    let profile = PROFILE.replace("builtin:base", "builtin:container");
-    let profile = format!("{profile}user = \"invoker\"\nreason = \"it is whoever runs this\"\n");
-    let text = "cat $CREDENTIALS_DIRECTORY/token; cat $CREDENTIALS_DIRECTORY/other || echo; \
-                echo x >$CREDENTIALS_DIRECTORY/token || echo kept";
-    let sandbox = with(outside.sandbox(&profile), folder)?.waiving_nothing();
-    let run = sandbox.command(&["/bin/sh", "-c", text]).run()?;
-    run.exited(0)?;
-    ensure!(run.stdout == format!("{token}\nkept\n"), "{:?}", run.stdout);
     Ok(())
 }
 
