@@ -4,13 +4,15 @@
 //! One run nobody disturbs is listened to, and tells which calls there are. In a soak each of them fails
 //! with each errno. Otherwise the first of each number does, and of the rest each with one of them.
 
-use crate::{Inside, Outside, Program, Run, Step, Then};
+use crate::{Inside, Outside, Program, Run, Step, Then, raw};
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,11 +27,15 @@ const NEVER_FAIL: &[i64] = &[
     libc::SYS_geteuid,
     libc::SYS_getgid,
     libc::SYS_getegid,
+    libc::SYS_getpid,
     libc::SYS_getppid,
     libc::SYS_sched_yield,
     libc::SYS_set_tid_address,
     libc::SYS_arch_prctl,
 ];
+
+/// What the credential holds.
+const HELD: &[u8] = b"told";
 
 /// How many are run at once.
 const AT_ONCE: usize = 3;
@@ -47,7 +53,8 @@ struct Target {
 /// # Errors
 /// Where one did not.
 pub fn is_confined(run: &Run) -> Result<()> {
-    run.ran()?.allowed("act")?.refused("canary", &[Errno::ENOENT])?;
+    run.ran()?.allowed("act")?.allowed("credential")?.allowed("second socket")?;
+    run.refused("canary", &[Errno::ENOENT])?;
     run.refused("socket", &[Errno::EAFNOSUPPORT])?.refused("mount", &[Errno::EPERM])?;
     let status = run.fact("status")?;
     for line in
@@ -66,6 +73,13 @@ pub fn act(inside: &Inside) -> Result<()> {
     inside.attempt("act", fs::write(inside.path(0)?.join(inside.argument(1)?), "x"));
     inside.attempt("canary", fs::read(inside.path(2)?));
     inside.attempt("socket", std::net::UdpSocket::bind("127.0.0.1:0"));
+    // What it is given of a service manager's, in its place.
+    let held = fs::read(PathBuf::from(std::env::var("CREDENTIALS_DIRECTORY")?).join("token"));
+    let held =
+        held.and_then(|held| if held == HELD { Ok(()) } else { Err(io::Error::from(Errno::EIO)) });
+    inside.attempt("credential", held);
+    // Only a socket that is bound can listen, and nobody minds if it does so again.
+    inside.attempt("second socket", raw::call_numbers(libc::SYS_listen, &[4, 1]));
     let none: Option<&str> = None;
     inside.attempt(
         "mount",
@@ -98,7 +112,17 @@ pub fn inject(
 ) -> Result<Tally> {
     let ws = outside.workspace()?;
     let canary = outside.canary("secret")?;
-    let trial = Trial { outside, ws, canary: canary.path().to_owned(), program };
+    let sockets = [outside.dir().join("one.sock"), outside.dir().join("two.sock")];
+    let [one, two] = sockets.map(UnixListener::bind);
+    let token = outside.file("credentials/token", std::str::from_utf8(HELD)?)?;
+    let trial = Trial {
+        outside,
+        ws,
+        canary: canary.path().to_owned(),
+        program,
+        sockets: [one?, two?],
+        credentials: token.parent().context("a folder")?.display().to_string(),
+    };
     let (targets, receipt) = trial.whole(&judge)?;
     let tally = Tally::default();
     let next = AtomicUsize::new(0);
@@ -129,13 +153,23 @@ struct Trial<'a> {
     ws: PathBuf,
     canary: PathBuf,
     program: Program,
+    sockets: [UnixListener; 2],
+    credentials: String,
 }
 
 impl Trial<'_> {
     fn run(&self, name: &str, decide: impl FnMut(&Step) -> Then) -> Result<Run> {
-        let profile = format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{:?}]\n", self.ws);
+        let profile = format!(
+            "extends = [\"builtin:base\"]\n[files]\nwrite = [{:?}]\n[command]\n\
+             sockets = [\"one\", \"two\"]\ncredentials = [\"token\"]\n",
+            self.ws
+        );
+        let [one, two] = &self.sockets;
+        let sockets = [("one", one.as_fd()), ("two", two.as_fd())];
         let arguments = [&*self.ws.to_string_lossy(), name, &*self.canary.to_string_lossy()];
-        self.outside.sandbox(&profile).probe("act", &arguments).stepped(decide)
+        let sandbox = self.outside.sandbox(&profile).listening(&sockets)?;
+        let sandbox = sandbox.env("CREDENTIALS_DIRECTORY", &self.credentials);
+        sandbox.probe("act", &arguments).stepped(decide)
     }
 
     /// A run that nobody disturbs: the calls that are to fail, and the layers that are then on.

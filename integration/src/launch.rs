@@ -48,8 +48,11 @@ impl Launch {
 pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
     let [how, program, arguments @ ..] = words else { bail!("launch HOW PROGRAM ARGUMENTS") };
     let how: Launch = serde_json::from_str(how).context("how to launch")?;
-    for (number, socket) in (FIRST..).zip(&how.sockets) {
-        raw::place(*socket, number).context("a socket")?;
+    // Out of the way first: one may have the number that another gets.
+    let sockets = how.sockets.iter().map(|socket| raw::copy_above(*socket, 100));
+    let sockets = sockets.collect::<std::io::Result<Vec<i32>>>().context("a socket")?;
+    for (number, socket) in (FIRST..).zip(sockets) {
+        raw::place(socket, number).context("a socket")?;
     }
     let result = File::create(&how.result).context("the file of the result")?;
     raw::place(result.into_raw_fd(), how.result_fd()).context("the descriptor of the result")?;

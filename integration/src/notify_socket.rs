@@ -2,8 +2,9 @@
 
 use crate::{Sandbox, patience};
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::fcntl::{FcntlArg, FdFlag};
 use std::io::ErrorKind;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -102,10 +103,9 @@ impl Sandbox<'_> {
     /// Where one cannot be kept open.
     pub fn listening(mut self, sockets: &[(&str, BorrowedFd<'_>)]) -> Result<Self> {
         for (_, socket) in sockets {
-            // Not closed by the execve of the launcher, above all places, and left to the end of the case.
-            self.launch
-                .sockets
-                .push(nix::fcntl::fcntl(*socket, nix::fcntl::FcntlArg::F_DUPFD(100))?);
+            // The launcher finds it under the same number, and so does whoever else is started.
+            nix::fcntl::fcntl(*socket, FcntlArg::F_SETFD(FdFlag::empty()))?;
+            self.launch.sockets.push(socket.as_raw_fd());
         }
         let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
         let passed = self.env("LISTEN_FDS", &names.len().to_string());

@@ -161,6 +161,16 @@ pub fn process(pid: Pid) -> io::Result<OwnedFd> {
     own(call_numbers(libc::SYS_pidfd_open, &[word(pid.as_raw()), 0])?)
 }
 
+/// A copy of a descriptor under a number from this one on, which an execve closes.
+///
+/// # Errors
+/// The kernel's answer.
+pub fn copy_above(from: i32, least: i32) -> io::Result<i32> {
+    let duplicate = u64::from(libc::F_DUPFD_CLOEXEC.cast_unsigned());
+    let copy = call_numbers(libc::SYS_fcntl, &[word(from), duplicate, word(least)])?;
+    i32::try_from(copy).map_err(io::Error::other)
+}
+
 /// The next who connects to a listening socket that this process was started with, accept4(2).
 ///
 /// # Errors
