@@ -10,6 +10,7 @@ use sandboxd_egress_plan::{Millis, Verdict};
 use std::time::Duration;
 use tokio::{
     net::TcpStream,
+    task::coop::consume_budget,
     time::{Instant, timeout, timeout_at},
 };
 
@@ -38,6 +39,8 @@ pub(super) enum Begins {
 /// Reads what is there; false where there will be no more.
 pub(super) async fn read(stream: &TcpStream, to: &mut Vec<u8>) -> Result<bool, Verdict> {
     loop {
+        // However fast this one is, it is somebody else's turn now and then.
+        consume_budget().await;
         stream.readable().await.map_err(|_| Verdict::Broke)?;
         // Here and not before, so that whoever waits holds no room for it.
         let mut bytes = [0; 16 << 10];
@@ -55,6 +58,7 @@ pub(super) async fn read(stream: &TcpStream, to: &mut Vec<u8>) -> Result<bool, V
 /// Writes all of it.
 pub(super) async fn write(stream: &TcpStream, mut bytes: &[u8]) -> Result<(), Verdict> {
     while !bytes.is_empty() {
+        consume_budget().await;
         stream.writable().await.map_err(|_| Verdict::Broke)?;
         match stream.try_write(bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -65,9 +69,11 @@ pub(super) async fn write(stream: &TcpStream, mut bytes: &[u8]) -> Result<(), Ve
     Ok(())
 }
 
-/// The moment after which a client is too slow.
+/// The moment after which a client is too slow: never later than in a day, since whoever takes longer
+/// has not begun.
 pub(super) fn until(wait: Millis) -> Instant {
-    Instant::now() + Duration::from_millis(wait.0)
+    const DAY: u64 = 24 * 60 * 60 * 1000;
+    Instant::now() + Duration::from_millis(wait.0.min(DAY))
 }
 
 impl Client {

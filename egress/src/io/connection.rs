@@ -1,12 +1,6 @@
 //! A connection from its acceptance to its record.
 
-use super::{
-    client::{Client, until},
-    original, proxy,
-    story::Story,
-    tunnel,
-    world::World,
-};
+use super::{client::Client, original, proxy, story::Story, tunnel, world::World};
 use crate::rule::Fitting;
 use sandboxd_egress_plan::{Verdict, record::Way};
 use std::{rc::Rc, time::Duration};
@@ -59,7 +53,7 @@ async fn transparent(
     story.address = None;
     let fitting = Fitting::find(&world.plan.rules, story.place.insert(place))?;
     let Some(rule) = fitting.tcp else {
-        let begins = client.begins(until(world.plan.waits.head), &fitting).await?;
+        let begins = tunnel::begins(world, client, &fitting).await?;
         drop(pending);
         return tunnel::judged(world, story, client, (&fitting, begins), None).await;
     };

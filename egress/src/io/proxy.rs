@@ -4,7 +4,7 @@ use super::{
     client::{Client, Unheard, until},
     dial::dial,
     fault::{refusal, reply},
-    requests,
+    original, requests,
     story::Story,
     tunnel,
     world::{Pending, World},
@@ -12,11 +12,11 @@ use super::{
 use crate::{
     Read,
     http::{self, Head, Target},
-    rule::{Fitting, Place},
+    rule::{Fitting, Place, Whom},
     socks::{self, Reply},
 };
 use sandboxd_egress_plan::Verdict;
-use std::rc::Rc;
+use std::{net::SocketAddr, rc::Rc};
 
 const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
@@ -129,6 +129,17 @@ async fn asked_by_socks(
     }
 }
 
+/// The place that is meant: some clients ask for the name themselves, and give the proxy the address
+/// that it has inside.
+fn meant(world: &World, asked: Place) -> Result<Place, Verdict> {
+    match asked.whom {
+        Whom::Name(_) => Ok(asked),
+        Whom::Address(address) => {
+            original::place(SocketAddr::new(address, asked.port), &world.names())
+        }
+    }
+}
+
 /// A tunnel to the place that the client named. It is connected to before the client hears that it is,
 /// so that it hears why where it is not; what it says then is judged as elsewhere.
 async fn tunnel(
@@ -137,8 +148,10 @@ async fn tunnel(
     client: &mut Client,
     (words, pending): (Words, Pending),
 ) -> Result<(), Verdict> {
-    let place = story.place.clone().ok_or(Verdict::Broke)?;
+    let asked = story.place.clone().ok_or(Verdict::Broke)?;
     let begun = async {
+        let place = meant(world, asked.clone())?;
+        story.place = Some(place.clone());
         let fitting = Fitting::find(&world.plan.rules, &place)?;
         // Where it must be heard first what it begins with, the first that fits bears it until then.
         let rules: Vec<usize> = match fitting.tcp {
@@ -154,7 +167,7 @@ async fn tunnel(
         Ok(begun) => begun,
         Err(verdict) => {
             match words {
-                Words::Http => client.answer(&refusal(verdict, Some(&place))).await?,
+                Words::Http => client.answer(&refusal(verdict, Some(&asked))).await?,
                 Words::Socks => client.answer(&reply(verdict).bytes()).await?,
             }
             return Err(verdict);
@@ -170,7 +183,7 @@ async fn tunnel(
         drop(pending);
         return tunnel::carry(world, story, client, (open, upstream)).await;
     }
-    let begins = client.begins(until(world.plan.waits.head), &fitting).await?;
+    let begins = tunnel::begins(world, client, &fitting).await?;
     drop(pending);
     tunnel::judged(world, story, client, (&fitting, begins), Some((open, upstream))).await
 }

@@ -12,7 +12,7 @@ use std::{
     io,
     os::fd::{AsFd, OwnedFd},
 };
-use tokio::{io::Interest, net::TcpStream};
+use tokio::{io::Interest, net::TcpStream, task::coop::consume_budget};
 
 /// How many bytes a pipe takes at once.
 const PIPE: usize = 64 << 10;
@@ -76,6 +76,8 @@ pub(super) async fn all(
                 Err(_) => Err(Verdict::Broke),
             };
         }
+        // However fast these are, it is somebody else's turn now and then.
+        consume_budget().await;
         from.readable().await.map_err(|_| Verdict::Broke)?;
         let pipe = meter.pipes().take()?;
         match from.try_io(Interest::READABLE, || step(from, &pipe.inlet, most)) {

@@ -315,6 +315,10 @@ fn each_request_is_looked_at_anew() {
     assert!(rest(&mut stream).starts_with("HTTP/1.1 403 "));
     let record = running.record();
     assert_eq!((record.verdict, record.up), (Verdict::HostHeader, 0));
+    let mut stream = running.led();
+    stream.write_all(b"GET / HTTP/1.1\nHost: host.internal\r\n\r\n").unwrap();
+    assert!(rest(&mut stream).starts_with("HTTP/1.1 400 "));
+    assert_eq!(running.record().verdict, Verdict::Malformed);
 }
 
 #[test]
@@ -341,6 +345,13 @@ fn the_proxy_takes_connect_plain_http_and_socks() {
     assert!(said.contains("GET /x HTTP/1.1"), "{said}");
     let record = running.record();
     assert_eq!((record.verdict, record.way), (Verdict::Carried, Way::Proxy));
+    // One that asked for the name itself has the address that it has inside.
+    let socks = [&[5, 1, 0, 5, 1, 0, 1, 127, 18, 0, 1][..], &port.to_be_bytes(), get.as_bytes()];
+    running.proxied(&socks.concat());
+    assert_eq!(running.record().verdict, Verdict::UnknownAddress);
+    running.ask("host.internal");
+    assert!(running.proxied(&socks.concat()).contains("GET /x HTTP/1.1"));
+    assert_eq!(running.record().name, Some(host("host.internal")));
 }
 
 #[test]
@@ -451,6 +462,32 @@ fn limits_and_deadlines_end_a_connection() {
     let running = start(plan, port);
     assert!(rest(&mut running.led()).contains("ConnectionReset"));
     assert_eq!(running.record().verdict, Verdict::Slow);
+}
+
+#[test]
+fn one_that_carries_much_does_not_hold_up_the_others() {
+    let zeros = upstream(|mut stream| while stream.write_all(&[0; 1 << 16]).is_ok() {});
+    let small = echo();
+    let rules =
+        vec![rule(Target::Host, zeros, Carries::Tcp), rule(Target::Host, small, Carries::Tcp)];
+    let running = start(plan(rules), 0);
+    let open = |port: u16| {
+        let mut stream = connect(running.proxy);
+        let whom = format!("host.internal:{port}");
+        write!(stream, "CONNECT {whom} HTTP/1.1\r\nHost: {whom}\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 39]).unwrap();
+        stream
+    };
+    let mut greedy = open(zeros);
+    let reading =
+        thread::spawn(move || while greedy.read(&mut [0; 1 << 16]).is_ok_and(|count| count > 0) {});
+    for _ in 0..20 {
+        let mut stream = open(small);
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+    }
+    drop(running);
+    reading.join().unwrap();
 }
 
 #[test]

@@ -1,17 +1,30 @@
 //! What happens to a connection once it is known whom it is for and how it begins.
 
 use super::{
-    client::{Begins, Client, cut},
+    client::{Begins, Client, cut, until},
     dial::{Upstream, dial},
-    fault::alert,
+    fault::{alert, refusal},
     meter::Meter,
     requests, splice,
     story::Story,
     world::{Open, World},
 };
-use crate::{address, limit::Direction, rule::Fitting};
+use crate::{address, http, limit::Direction, rule::Fitting};
 use sandboxd_egress_plan::Verdict;
 use std::rc::Rc;
+
+/// How a client begins, where some rule has it. Who speaks HTTP is told in HTTP that it does so badly.
+pub(super) async fn begins(
+    world: &World,
+    client: &mut Client,
+    fitting: &Fitting,
+) -> Result<Begins, Verdict> {
+    let begins = client.begins(until(world.plan.waits.head), fitting).await;
+    if matches!(begins, Err(Verdict::Malformed)) && http::begins(&client.buffer) {
+        client.answer(&refusal(Verdict::Malformed, None)).await?;
+    }
+    begins
+}
 
 /// Carries what begins so, where a rule has it; on the connection that was made already, where one was.
 pub(super) async fn judged(
