@@ -52,7 +52,9 @@ pub(super) async fn carry(
             Err(verdict)
         }
         Err(verdict) => {
+            // Neither may take what it has for the whole.
             cut(&upstream.stream);
+            client.answered = false;
             Err(verdict)
         }
     }
@@ -74,6 +76,8 @@ enum Ended {
     Last,
     /// With the client.
     Client,
+    /// With the upstream, which takes no more and may have answered why.
+    Upstream,
     /// With one that was refused.
     Refused(Verdict),
 }
@@ -91,20 +95,18 @@ impl Way<'_> {
         let ended = tokio::select! {
             // The upstream has ended: whatever else the client says has nobody to go to.
             down = &mut down => return down.map(|()| None),
-            up = &mut up => up,
+            up = &mut up => up?,
         };
         let refused = match ended {
-            // An upstream that takes no more may have answered why.
-            Ok(Ended::Last) | Err(Verdict::Broke) => None,
-            Ok(Ended::Client) => {
+            Ended::Last | Ended::Upstream => None,
+            Ended::Client => {
                 splice::end(upstream)?;
                 None
             }
-            Ok(Ended::Refused(verdict)) => {
+            Ended::Refused(verdict) => {
                 splice::end(upstream)?;
                 Some(verdict)
             }
-            Err(verdict) => return Err(verdict),
         };
         down.await?;
         Ok(refused)
@@ -120,8 +122,12 @@ impl Way<'_> {
         loop {
             // One connection of the proxy may ask for many hosts; each gets one of its own.
             let last = head.close || head.absolute;
-            self.send(head.written(self.place, last).as_bytes()).await?;
-            self.body(stream, buffer, Body::new(head.framing)).await?;
+            let written = head.written(self.place, last);
+            if !self.send(written.as_bytes()).await?
+                || !self.body(stream, buffer, Body::new(head.framing)).await?
+            {
+                return Ok(Ended::Upstream);
+            }
             if last {
                 return Ok(Ended::Last);
             }
@@ -147,29 +153,34 @@ impl Way<'_> {
         Ok(rule)
     }
 
+    /// The body, to its end; false where the upstream takes no more of it.
     async fn body(
         &self,
         stream: &TcpStream,
         buffer: &mut Vec<u8>,
         mut body: Body,
-    ) -> Result<(), Verdict> {
+    ) -> Result<bool, Verdict> {
         loop {
             let mut bytes = Vec::new();
             let taken = body.take(buffer, &mut bytes)?;
             buffer.drain(..taken);
-            self.send(&bytes).await?;
-            if body.is_over() {
-                return Ok(());
+            if !self.send(&bytes).await? {
+                return Ok(false);
             }
+            if body.is_over() {
+                return Ok(true);
+            }
+            // A body that is cut off is not one for the upstream to take for the whole.
             if !read(stream, buffer).await? {
                 return Err(Verdict::Broke);
             }
         }
     }
 
-    async fn send(&self, bytes: &[u8]) -> Result<(), Verdict> {
+    /// Sends to the upstream; false where it takes no more.
+    async fn send(&self, bytes: &[u8]) -> Result<bool, Verdict> {
         self.meter.spend(Direction::Up, bytes.len())?;
-        write(&self.upstream.stream, bytes).await
+        Ok(write(&self.upstream.stream, bytes).await.is_ok())
     }
 }
 

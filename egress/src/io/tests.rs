@@ -322,6 +322,37 @@ fn each_request_is_looked_at_anew() {
 }
 
 #[test]
+fn a_body_that_is_cut_off_or_not_wanted_ends_the_request() {
+    // One that answers before it read the body, and one that waits for all of it.
+    let early = upstream(|mut stream| {
+        stream.read_exact(&mut [0; 20]).unwrap();
+        stream.write_all(b"HTTP/1.1 413 Too much\r\nContent-Length: 0\r\n\r\n").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        io::copy(&mut stream, &mut io::sink()).ok();
+    });
+    let (told, ended) = std::sync::mpsc::channel();
+    let waiting = upstream(move |mut stream| {
+        let ended = io::copy(&mut stream, &mut io::sink()).map_err(|error| error.kind());
+        told.send(ended.is_err()).unwrap();
+    });
+    let all = || Carries::Http(Requests::All);
+    let rules = vec![rule(Target::Host, early, all()), rule(Target::Host, waiting, all())];
+    let running = start(plan(rules), 0);
+    let post = |port: u16| {
+        format!(
+            "POST http://host.internal:{port}/ HTTP/1.1\r\nHost: host.internal:{port}\r\nContent-Length: 1000\r\n\r\nabc"
+        )
+    };
+    assert!(running.proxied(post(early).as_bytes()).starts_with("HTTP/1.1 413 "));
+    assert_eq!(running.record().verdict, Verdict::Carried);
+    let mut stream = connect(running.proxy);
+    stream.write_all(post(waiting).as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert!(ended.recv_timeout(PATIENCE).unwrap(), "it is not told that this was all");
+    assert_eq!(running.record().verdict, Verdict::Broke);
+}
+
+#[test]
 fn the_proxy_takes_connect_plain_http_and_socks() {
     let port = http();
     let running = start(plan(to_host(port, Carries::Http(Requests::All))), 0);
@@ -457,6 +488,22 @@ fn limits_and_deadlines_end_a_connection() {
     assert_eq!(running.record().verdict, Verdict::Idle);
     drop(running);
 
+    // An answer that ends with its connection, and is cut off.
+    let port = upstream(|mut stream| {
+        stream.read_exact(&mut [0; 20]).unwrap();
+        stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhalf and half").unwrap();
+        io::copy(&mut stream, &mut io::sink()).ok();
+    });
+    let mut rules = to_host(port, Carries::Http(Requests::All));
+    rules[0].limits.down = Bound::AtMost(23);
+    let running = start(plan(rules), port);
+    let mut stream = running.led();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert!(rest(&mut stream).ends_with("\nhalf[ConnectionReset]"));
+    assert_eq!(running.record().verdict, Verdict::Spent);
+    drop(running);
+
+    let port = echo();
     let mut plan = plan(to_host(port, Carries::Tls));
     plan.waits.head = Millis(50);
     let running = start(plan, port);
