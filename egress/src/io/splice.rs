@@ -5,7 +5,7 @@
 
 use super::meter::Meter;
 use crate::limit::Direction;
-use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use sandboxd_egress_plan::Verdict;
 use std::{
     cell::RefCell,
@@ -14,8 +14,8 @@ use std::{
 };
 use tokio::{io::Interest, net::TcpStream, task::coop::consume_budget};
 
-/// How many bytes a pipe takes at once.
-const PIPE: usize = 64 << 10;
+/// How many bytes a pipe takes at once, where the kernel lets us have so much.
+const PIPE: usize = 256 << 10;
 
 /// How many pipes are kept that nobody needs now.
 const SPARE: usize = 16;
@@ -35,8 +35,11 @@ impl Pipes {
         if let Some(pipe) = self.0.borrow_mut().pop() {
             return Ok(pipe);
         }
-        let pipe = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK);
-        pipe.map(|(outlet, inlet)| Pipe { outlet, inlet }).map_err(|_| Verdict::Broke)
+        let (outlet, inlet) =
+            pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|_| Verdict::Broke)?;
+        // Whoever has many pipes gets small ones, and then takes more steps.
+        fcntl_setpipe_size(&inlet, PIPE).ok();
+        Ok(Pipe { outlet, inlet })
     }
 
     /// Keeps a pipe that is empty.
