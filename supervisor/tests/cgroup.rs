@@ -9,7 +9,7 @@
 mod tests {
     use cgroups_rs::fs::{Cgroup, MaxValue, hierarchies};
     use cgroups_rs::fs::{cpu::CpuController, memory::MemController, pid::PidController};
-    use sandboxd::cgroup::{Group, Placement, Tree, sweep};
+    use sandboxd::cgroup::{Group, Placement, Room, Tree, sweep};
     use sandboxd_profiles::host::{CgroupFacts, Controller};
     use sandboxd_profiles::resolved::CgroupLimits;
     use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ mod tests {
         }
 
         fn create(&self, id: &str, limits: &CgroupLimits) -> Group {
-            Group::create(&self.tree, id, limits).unwrap()
+            Group::create(&self.tree, id, limits, Room::None).unwrap()
         }
 
         fn limits(&self) -> CgroupLimits {
@@ -147,7 +147,7 @@ mod tests {
     fn a_limit_the_kernel_does_not_keep_stops_the_launch_and_leaves_nothing() {
         let Some(place) = Place::new("refused") else { return };
         let refused = |limits: CgroupLimits, call: &str| {
-            let error = Group::create(&place.tree, "a", &limits).unwrap_err();
+            let error = Group::create(&place.tree, "a", &limits, Room::None).unwrap_err();
             assert_eq!(error.call, call, "{error}");
             assert_eq!(place.groups(), 0, "{error}");
         };
@@ -162,7 +162,7 @@ mod tests {
         let Some(place) = Place::new("foreign") else { return };
         let mut limits = CgroupLimits { memory: Some(1 << 24), ..place.limits() };
         limits.v1 = if limits.v1.is_empty() { vec![Controller::Memory] } else { Vec::new() };
-        assert_eq!(Group::create(&place.tree, "a", &limits).unwrap_err().call, "limit");
+        assert_eq!(Group::create(&place.tree, "a", &limits, Room::None).unwrap_err().call, "limit");
         assert_eq!(place.groups(), 0);
     }
 
@@ -277,7 +277,7 @@ mod tests {
         let limits = CgroupLimits { processes: Some(4), ..place.limits() };
         let won: Vec<_> = std::thread::scope(|scope| {
             let starts: Vec<_> = (0..8)
-                .map(|_| scope.spawn(|| Group::create(&place.tree, "same", &limits)))
+                .map(|_| scope.spawn(|| Group::create(&place.tree, "same", &limits, Room::None)))
                 .collect();
             starts.into_iter().filter_map(|start| start.join().unwrap().ok()).collect()
         });
@@ -334,13 +334,13 @@ mod tests {
             processes: Some(8),
             ..CgroupLimits::default()
         };
-        let first = Group::create(&tree, "first", &limits).unwrap();
+        let first = Group::create(&tree, "first", &limits, Room::None).unwrap();
         assert!(first.paths()[0].ends_with(&format!("{own}/sandboxd.first")));
         let now = std::fs::read_to_string("/proc/self/cgroup").unwrap();
         assert_eq!(now.trim(), format!("0::/{own}/supervisor"));
         let again = Tree::find(&Placement::Own).unwrap();
         assert_eq!(again.facts(), tree.facts());
-        let second = Group::create(&again, "second", &limits).unwrap();
+        let second = Group::create(&again, "second", &limits, Room::None).unwrap();
         assert!(second.paths()[0].ends_with(&format!("{own}/sandboxd.second")));
         first.remove().unwrap();
         second.remove().unwrap();

@@ -4,7 +4,7 @@
 
 #[cfg(test)]
 mod tests {
-    use sandboxd::cgroup::{Group, Placement, Tree};
+    use sandboxd::cgroup::{Group, Placement, Room, Tree};
     use sandboxd_profiles::host::{CgroupFacts, Controller};
     use sandboxd_profiles::resolved::CgroupLimits;
     use std::path::Path;
@@ -26,7 +26,7 @@ mod tests {
             processes: Some(7),
             ..CgroupLimits::default()
         };
-        let group = Group::create(&tree, "a", &limits).unwrap();
+        let group = Group::create(&tree, "a", &limits, Room::None).unwrap();
         let dir = Path::new(group.paths()[0]).to_owned();
         let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap();
         assert_eq!(read("memory.max").trim(), (32 << 20).to_string());
@@ -36,6 +36,6 @@ mod tests {
         // A second one finds the place that the first one left.
         let again = Tree::settle(&Placement::Own).unwrap();
         assert_eq!(again.placed(), tree.placed());
-        Group::create(&again, "b", &limits).unwrap().remove().unwrap();
+        Group::create(&again, "b", &limits, Room::None).unwrap().remove().unwrap();
     }
 }

@@ -7,6 +7,7 @@
 
 use super::{Edge, Graph};
 use crate::Problem;
+use crate::meet::words::limits;
 use crate::schema::{Approval, EdgeGrant, Instances, Profile};
 use std::collections::BTreeSet;
 
@@ -82,7 +83,10 @@ impl Graph {
             Instances::Serial | Instances::Attenuate | Instances::Own(_) => Vec::new(),
         };
         let standing = Standing { place: taken.callee, edges };
-        Some(Launch { profile: callee.profile.clone(), under, standing })
+        let mut profile = callee.profile.clone();
+        // So does what several share, in the cgroup of whoever called first.
+        limits(&mut profile.limits, &self.node(caller.place).profile);
+        Some(Launch { profile, under, standing })
     }
 
     /// Every edge of every way from the first profile to this one, from where a process on it last
@@ -110,8 +114,8 @@ impl Graph {
         })
     }
 
-    /// A grant says which files and which network, and leaves the rest to the callee's profile: what is
-    /// asked of the kernel, how much is used, and as whom.
+    /// A grant says which files and which network. How much is used is the caller's too; what is asked of
+    /// the kernel, and as whom, is left to the callee's profile.
     fn granted(&self, edge: &Edge, grant: &EdgeGrant) -> Profile {
         let caller = self.node(edge.caller);
         let mut profile = self.node(edge.callee).profile.clone();
@@ -123,6 +127,8 @@ impl Graph {
         profile.files.bind.clear();
         profile.files.hide.clear();
         profile.network = grant.network.clone();
+        // It lies in its caller's cgroup, and could not use more.
+        profile.limits = caller.profile.limits.clone();
         profile.calls.clear();
         profile.serve = None;
         profile.folders = caller.profile.folders.clone();

@@ -79,7 +79,8 @@ fn passed(profile: &Profile, grant: &Profile, problems: &mut Vec<Problem>) {
     }
 }
 
-fn limits(limits: &mut Limits, grant: &Profile) {
+/// Limits by the smaller.
+pub(crate) fn limits(limits: &mut Limits, grant: &Profile) {
     use crate::resolve::limits as silent;
     let label = grant.label();
     let some = |amount| Some(Amount::Limited(amount));

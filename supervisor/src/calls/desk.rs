@@ -1,7 +1,7 @@
 //! What the broker may ask, and who sees to it: a thread that holds each wish against the graph, starts
 //! instances and ends them. A broker that asks for what no edge allows is not the one that we started.
 
-use super::instance::{Instance, News};
+use super::instance::{Instance, Wanted};
 use super::{Connection, Shared};
 use crate::explain::printable;
 use crate::sandbox::StartError;
@@ -18,6 +18,53 @@ use std::thread::JoinHandle;
 /// How many instances there may be at once. What is beyond is as if it could not be started.
 const MOST: usize = 256;
 
+/// What the desk is told by those who do not wait for it.
+pub(super) enum News {
+    /// An instance has every layer on, and is let go.
+    Started {
+        /// Which.
+        instance: u64,
+        /// The broker's end of its stream.
+        stream: OwnedFd,
+    },
+    /// An instance is over, or does not run.
+    Over {
+        /// Which.
+        instance: u64,
+        /// Why it did not run, where it did not.
+        refused: Option<String>,
+    },
+    /// This instance is over, and what it has called is to end.
+    Left(u64),
+}
+
+/// Where the desk is told so.
+#[derive(Clone)]
+pub(super) struct Bell {
+    teller: Sender<News>,
+    /// Written to after each news.
+    wake: Arc<OwnedFd>,
+}
+
+impl Bell {
+    /// A bell, and what is heard of it.
+    ///
+    /// # Errors
+    /// Where there is no descriptor to be had.
+    pub(super) fn new() -> Result<(Self, Receiver<News>), StartError> {
+        let (teller, news) = channel();
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
+            .map_err(|errno| StartError::call("eventfd2", "calls", errno))?;
+        Ok((Self { teller, wake: Arc::new(wake) }, news))
+    }
+
+    /// Tells the desk. One that is closed hears nothing more.
+    pub(super) fn ring(&self, news: News) {
+        self.teller.send(news).ok();
+        rustix::io::write(&*self.wake, &1_u64.to_ne_bytes()).ok();
+    }
+}
+
 /// The thread.
 pub(super) struct Desk {
     /// Its end is the desk's.
@@ -30,21 +77,11 @@ impl Desk {
     ///
     /// # Errors
     /// Where there is no thread or descriptor to be had.
-    pub(super) fn open(shared: Arc<Shared>) -> Result<Self, StartError> {
+    pub(super) fn open(shared: Arc<Shared>, news: Receiver<News>) -> Result<Self, StartError> {
         let failed = |call| move |errno| StartError::call(call, "calls", errno);
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(failed("eventfd2"))?;
-        let (teller, news) = channel();
-        let clerk = Clerk {
-            shared,
-            instances: BTreeMap::new(),
-            teller,
-            news,
-            wake: Arc::new(wake),
-            left: Vec::new(),
-        };
+        let clerk = Clerk { shared, instances: BTreeMap::new(), news, left: Vec::new() };
         let thread = std::thread::Builder::new()
             .name(String::from("calls"))
             .spawn(move || clerk.work(&closed))
@@ -74,10 +111,7 @@ impl Drop for Desk {
 struct Clerk {
     shared: Arc<Shared>,
     instances: BTreeMap<u64, Instance>,
-    teller: Sender<News>,
     news: Receiver<News>,
-    /// Written to after each news.
-    wake: Arc<OwnedFd>,
     left: Vec<String>,
 }
 
@@ -115,7 +149,7 @@ impl Clerk {
             let mut fds = [
                 PollFd::new(closed, PollFlags::IN),
                 PollFd::new(&self.shared.line, PollFlags::IN),
-                PollFd::new(&*self.wake, PollFlags::IN),
+                PollFd::new(&*self.shared.bell.wake, PollFlags::IN),
             ];
             match poll(&mut fds, None) {
                 Ok(_) => {}
@@ -163,38 +197,41 @@ impl Clerk {
     /// Starts an instance, where the edge is one of whoever is at the connection.
     fn start(&mut self, instance: u64, edge: u64, connection: u64) -> Result<(), Closed> {
         let who = self.shared.connections().get(&connection).cloned();
-        let launch = who.and_then(|Connection { standing }| {
+        let called = who.and_then(|who| {
             let edge = usize::try_from(edge).ok()?;
-            self.shared.graph.launch(&standing, edge)
+            let launch = self.shared.graph.launch(&who.standing, edge)?;
+            Some((who, launch))
         });
-        let Some(launch) = launch.filter(|_| instance != 0) else {
+        let Some((who, launch)) = called.filter(|_| instance != 0) else {
             let what = format!("asked for edge {edge} for connection {connection}");
             return Err(Closed::Violated(what));
         };
         if self.instances.contains_key(&instance) {
             return Err(Closed::Violated(format!("asked for instance {instance} twice")));
         }
-        if let Err(why) = self.begin(instance, launch) {
+        if let Err(why) = self.begin(instance, who, launch) {
             tell(&why);
             self.ended(instance);
         }
         Ok(())
     }
 
-    fn begin(&mut self, number: u64, launch: Launch) -> Result<(), String> {
+    fn begin(&mut self, number: u64, who: Connection, launch: Launch) -> Result<(), String> {
         if self.instances.len() >= MOST {
             return Err(format!("{}: there are {MOST} instances already", launch.profile.name()));
         }
         let caller = self.shared.caller(launch.standing.clone(), number);
-        let (teller, wake) = (self.teller.clone(), Arc::clone(&self.wake));
-        let tell = move |news| {
-            // A desk that is closed hears nothing more.
-            teller.send(news).ok();
-            rustix::io::write(&*wake, &1_u64.to_ne_bytes()).ok();
-        };
         let name = launch.profile.name().to_owned();
-        let instance = Instance::begin(number, launch, caller, Box::new(tell))
-            .map_err(|error| format!("{name}: {}", error.line()))?;
+        let wanted = Wanted {
+            number,
+            launch,
+            caller,
+            within: who.room,
+            behalf: who.behalf,
+            shared: Arc::clone(&self.shared),
+        };
+        let instance =
+            Instance::begin(wanted).map_err(|error| format!("{name}: {}", error.line()))?;
         self.instances.insert(number, instance);
         Ok(())
     }
@@ -202,7 +239,7 @@ impl Clerk {
     fn hear_news(&mut self) {
         let mut count = [0; 8];
         // It only wakes; what there is to hear says the channel.
-        rustix::io::read(&*self.wake, &mut count).ok();
+        rustix::io::read(&*self.shared.bell.wake, &mut count).ok();
         while let Ok(news) = self.news.try_recv() {
             match news {
                 News::Started { instance, stream } => {
@@ -222,6 +259,10 @@ impl Clerk {
                         self.left.extend(gone.gone());
                     }
                     self.ended(instance);
+                }
+                News::Left(caller) => {
+                    let called = self.instances.values_mut();
+                    called.filter(|one| one.behalf == caller).for_each(Instance::end);
                 }
             }
         }

@@ -77,6 +77,11 @@ impl Endpoint {
         }
     }
 
+    /// The sandbox is over.
+    pub(crate) fn close(self) {
+        self.caller.leave();
+    }
+
     /// A connection that is no caller's, or that the broker does not take, is closed.
     fn connected(&self, stream: &OwnedFd, group: Option<&Group>) {
         if is_of(stream.as_fd(), self.uid, group).is_ok() {

@@ -1,40 +1,38 @@
 //! A process that is called: a run like any other, in a thread of its own, under what the edge gives,
 //! with a socket to the broker for its standard input and output.
 
-use super::Caller;
+use super::desk::News;
+use super::{Caller, Shared};
+use crate::cgroup::Tree;
 use crate::sandbox::{self, Ahead, Around, Request, StartError, Then};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_profiles::graph::Launch;
 use sandboxd_profiles::{Credentials, Invocation, Listening, Stream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// What becomes of an instance.
-pub(super) enum News {
-    /// Every layer is on; it is let go.
-    Started {
-        /// Which.
-        instance: u64,
-        /// The broker's end of its stream.
-        stream: OwnedFd,
-    },
-    /// It is over, or does not run.
-    Over {
-        /// Which.
-        instance: u64,
-        /// Why it did not run, where it did not.
-        refused: Option<String>,
-    },
+/// What is wanted of an instance.
+pub(super) struct Wanted {
+    /// The broker's number for it.
+    pub(super) number: u64,
+    pub(super) launch: Launch,
+    /// Who it is where it calls itself.
+    pub(super) caller: Option<Caller>,
+    /// Where its cgroup is made; nothing where its caller has none.
+    pub(super) within: Option<Arc<Tree>>,
+    /// The instance that called it; 0 where that is none.
+    pub(super) behalf: u64,
+    pub(super) shared: Arc<Shared>,
 }
-
-/// Where the thread says so.
-pub(super) type Tell = Box<dyn Fn(News) + Send>;
 
 /// An instance that was begun. Letting go of it does not end it; [`Instance::end`] does.
 pub(super) struct Instance {
     /// Its end is the instance's.
     tie: Option<OwnedFd>,
+    /// The instance that called it; 0 where that is none.
+    pub(super) behalf: u64,
     thread: JoinHandle<Vec<String>>,
 }
 
@@ -53,12 +51,7 @@ impl Instance {
     ///
     /// # Errors
     /// Where there is no thread or descriptor to be had.
-    pub(super) fn begin(
-        number: u64,
-        launch: Launch,
-        caller: Option<Caller>,
-        tell: Tell,
-    ) -> Result<Self, StartError> {
+    pub(super) fn begin(wanted: Wanted) -> Result<Self, StartError> {
         let failed = |call| move |errno| StartError::call(call, "an instance", errno);
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (orders, tie) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
@@ -67,27 +60,16 @@ impl Instance {
             .map_err(failed("socketpair"))?;
         // A broker does not wait for one of those that it carries between.
         rustix::io::ioctl_fionbio(&brokers, true).map_err(failed("ioctl"))?;
-        let streams = Streams { socket, orders, caller };
+        let (behalf, shared) = (wanted.behalf, Arc::clone(&wanted.shared));
+        shared.one_more(behalf);
         let thread = std::thread::Builder::new()
-            .name(format!("instance-{number}"))
-            .spawn(move || {
-                let mut stream = Some(brokers);
-                let mut started = || {
-                    let stream = stream.take();
-                    stream.into_iter().for_each(|stream| {
-                        tell(News::Started { instance: number, stream });
-                    });
-                };
-                let name = launch.profile.name().to_owned();
-                let (refused, left) = match run(&launch, streams, &mut started) {
-                    Ok(left) => (None, left),
-                    Err(error) => (Some(format!("{name}: {}", error.line())), Vec::new()),
-                };
-                tell(News::Over { instance: number, refused });
-                left
-            })
-            .map_err(|error| StartError::io("clone3", "an instance", &error))?;
-        Ok(Self { tie: Some(tie), thread })
+            .name(format!("instance-{}", wanted.number))
+            .spawn(move || live(wanted, socket, orders, brokers))
+            .map_err(|error| {
+                shared.one_less(behalf);
+                StartError::io("clone3", "an instance", &error)
+            })?;
+        Ok(Self { tie: Some(tie), behalf, thread })
     }
 
     /// Asks for its end.
@@ -103,9 +85,30 @@ impl Instance {
     }
 }
 
+/// From its start to its end; tells what could not be cleaned up.
+fn live(wanted: Wanted, socket: OwnedFd, orders: OwnedFd, brokers: OwnedFd) -> Vec<String> {
+    let Wanted { number, launch, caller, within, behalf, shared } = wanted;
+    let mut stream = Some(brokers);
+    let mut started = || {
+        if let Some(stream) = stream.take() {
+            shared.bell.ring(News::Started { instance: number, stream });
+        }
+    };
+    let name = launch.profile.name().to_owned();
+    let streams = Streams { socket, orders, caller };
+    let (refused, left) = match run(&launch, streams, within, &mut started) {
+        Ok(left) => (None, left),
+        Err(error) => (Some(format!("{name}: {}", error.line())), Vec::new()),
+    };
+    shared.one_less(behalf);
+    shared.bell.ring(News::Over { instance: number, refused });
+    left
+}
+
 fn run(
     launch: &Launch,
     streams: Streams,
+    within: Option<Arc<Tree>>,
     started: &mut dyn FnMut(),
 ) -> Result<Vec<String>, StartError> {
     let since = Instant::now();
@@ -125,6 +128,7 @@ fn run(
         ahead,
         digest: false,
         around: Around::Instance(streams),
+        within,
         sockets: Vec::new(),
     };
     let finished = sandbox::run(

@@ -14,11 +14,12 @@ mod desk;
 mod endpoint;
 mod instance;
 
+use crate::cgroup::Tree;
 use crate::sandbox::channel::watched;
 use crate::sandbox::{StartError, image};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted, broker};
-use desk::Desk;
+use desk::{Bell, Desk, News};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::wire;
@@ -27,7 +28,7 @@ use sandboxd_profiles::{Graph, Profile};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
@@ -37,6 +38,10 @@ pub(crate) use instance::Streams;
 /// How long the broker may take to end once nobody is there.
 const DRAIN: Duration = Duration::from_secs(2);
 
+/// How long what a caller has called may take to be gone: to end when asked to, or be killed, and what is
+/// cleaned up after it.
+const LEAVE: Duration = Duration::from_secs(12);
+
 /// What every run whose command calls has of it.
 #[derive(Clone)]
 pub(crate) struct Caller {
@@ -45,6 +50,8 @@ pub(crate) struct Caller {
     /// The broker's number for who calls, and for the instance that it is; 0 where it is none.
     place: u64,
     behalf: u64,
+    /// Where the cgroups are made of what it calls: in its own. Nothing where it has none.
+    room: Option<Arc<Tree>>,
 }
 
 /// What endpoints and desk know together.
@@ -56,12 +63,19 @@ struct Shared {
     callers: Vec<String>,
     last: AtomicU64,
     connections: Mutex<BTreeMap<u64, Connection>>,
+    /// How many instances live that each caller has called, by its instance.
+    called: Mutex<BTreeMap<u64, usize>>,
+    fewer: Condvar,
+    /// To the desk.
+    bell: Bell,
 }
 
 /// Who is at the other end of a connection, as the kernel proved it.
 #[derive(Clone)]
 struct Connection {
     standing: Standing,
+    behalf: u64,
+    room: Option<Arc<Tree>>,
 }
 
 impl Shared {
@@ -75,18 +89,59 @@ impl Shared {
         let name = self.graph.name(&standing);
         let place = self.callers.iter().position(|caller| caller == name)?;
         let place = u64::try_from(place).ok()?;
-        Some(Caller { shared: Arc::clone(self), standing, place, behalf })
+        Some(Caller { shared: Arc::clone(self), standing, place, behalf, room: None })
+    }
+
+    fn called(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One instance more, for this caller.
+    fn one_more(&self, behalf: u64) {
+        *self.called().entry(behalf).or_default() += 1;
+    }
+
+    /// One less, of which nothing is left.
+    fn one_less(&self, behalf: u64) {
+        if let Some(count) = self.called().get_mut(&behalf) {
+            *count = count.saturating_sub(1);
+        }
+        self.fewer.notify_all();
     }
 }
 
 impl Caller {
+    /// The same, with a cgroup for what it calls.
+    pub(crate) fn with_room(self, room: Option<Arc<Tree>>) -> Self {
+        Self { room, ..self }
+    }
+
+    /// It is over: ends what it has called, and waits until nothing of that is left, because it lies in
+    /// the cgroup that is removed next.
+    fn leave(&self) {
+        // What the first of all has called ends with the desk.
+        if self.behalf == 0 {
+            return;
+        }
+        self.shared.bell.ring(News::Left(self.behalf));
+        let live = |called: &mut BTreeMap<u64, usize>| {
+            called.get(&self.behalf).is_some_and(|count| *count > 0)
+        };
+        // Whatever outlives that is told by whoever cannot remove the cgroup.
+        drop(self.shared.fewer.wait_timeout_while(self.shared.called(), LEAVE, live));
+    }
+
     /// Tells the broker of a connection, whose other end the caller was proved to have.
     ///
     /// # Errors
     /// Where the broker is gone or does not read; then there is no such connection.
     fn connected(&self, stream: &OwnedFd) -> rustix::io::Result<()> {
         let connection = self.shared.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let known = Connection { standing: self.standing.clone() };
+        let known = Connection {
+            standing: self.standing.clone(),
+            behalf: self.behalf,
+            room: self.room.clone(),
+        };
         self.shared.connections().insert(connection, known);
         let opened = Told::Opened { connection, caller: self.place, behalf: self.behalf };
         opened.say(self.shared.line.as_fd(), Some(stream.as_fd())).inspect_err(|_| {
@@ -126,18 +181,22 @@ impl Exchange {
             streams: [image::plan(&told)?, nothing.into(), brokers],
         })?;
         let over = service.over().map(watched).transpose()?;
+        let (bell, news) = Bell::new()?;
         let shared = Arc::new(Shared {
             line,
             callers: plan.callers.iter().map(|caller| caller.name.to_string()).collect(),
             last: AtomicU64::new(0),
             connections: Mutex::default(),
+            called: Mutex::default(),
+            fewer: Condvar::new(),
+            bell,
             graph,
         });
         let first = shared.graph.first();
         let caller = shared
             .caller(first, 0)
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
-        let desk = Desk::open(shared)?;
+        let desk = Desk::open(shared, news)?;
         Ok((Self { service, over, desk, begun: false }, caller))
     }
 

@@ -3,7 +3,7 @@
 use super::dir::{Claim, Dir};
 use super::node::V2Node;
 use super::sweep::reclaim;
-use super::tree::{Layout, PREFIX, Tree};
+use super::tree::{Layout, PREFIX, Tree, V1Node};
 use super::{CgroupError, Usage, usage, v1, v2};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{OFlags, Timespec};
@@ -24,6 +24,9 @@ const DROP_WITHIN: Duration = Duration::from_secs(1);
 /// which on a machine with hundreds of starts at once may have to wait for its own turn meanwhile.
 const CLAIM_WITHIN: Duration = Duration::from_secs(10);
 
+/// What the directory is called that a sandbox's own processes are in, where others are below it.
+const LEAF: &str = "command";
+
 /// No sandbox can make groups; deeper than this nobody else nests them below ours either.
 const DEEPEST: usize = 32;
 
@@ -35,7 +38,18 @@ pub struct Group {
     unified: Option<Member>,
     v1: Vec<Member>,
     tasks: Vec<OwnedFd>,
+    /// Where its own processes are, where on v2 there is room for groups below.
+    leaf: Option<Dir>,
     settled: bool,
+}
+
+/// Whether there may be groups below a sandbox's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// None, and the kernel refuses any.
+    None,
+    /// Those of what the sandbox calls: what they use, it uses.
+    Below,
 }
 
 /// The group's directory in one hierarchy.
@@ -47,7 +61,7 @@ pub(crate) struct Member {
 }
 
 impl Group {
-    /// Makes the group `id` with these limits, each read back after it was written.
+    /// Makes the group `id` with these limits, each read back after it was written, and room for others.
     ///
     /// On v2 this may move the supervisor into a leaf of its own node, once, where controllers can
     /// be had in no other way.
@@ -55,7 +69,12 @@ impl Group {
     /// # Errors
     /// Where a directory cannot be made, a limit cannot be set or is not what the kernel then holds,
     /// or a living supervisor has a group of this id. Nothing is left behind.
-    pub fn create(tree: &Tree, id: &str, limits: &CgroupLimits) -> Result<Self, CgroupError> {
+    pub fn create(
+        tree: &Tree,
+        id: &str,
+        limits: &CgroupLimits,
+        room: Room,
+    ) -> Result<Self, CgroupError> {
         check_name(id)?;
         let mut group = Self {
             id: format!("{PREFIX}{id}"),
@@ -63,12 +82,13 @@ impl Group {
             unified: None,
             v1: Vec::new(),
             tasks: Vec::new(),
+            leaf: None,
             settled: false,
         };
         // Dropping a group that is only half made removes what there is of it.
         match &tree.layout {
-            Layout::V2(node) => group.fill_v2(tree, node, limits)?,
-            Layout::V1 { .. } => group.fill_v1(tree, limits)?,
+            Layout::V2(node) => group.fill_v2(tree, node, limits, room)?,
+            Layout::V1 { .. } => group.fill_v1(tree, limits, room)?,
             Layout::None => {
                 let why = tree.missing().first();
                 return Err(CgroupError::found(
@@ -86,6 +106,7 @@ impl Group {
         tree: &Tree,
         node: &V2Node,
         limits: &CgroupLimits,
+        room: Room,
     ) -> Result<(), CgroupError> {
         for controller in v2::needed(limits).into_iter().chain(limits.v1.iter().copied()) {
             if !node.offered.contains(&controller) || !limits.v1.is_empty() {
@@ -99,11 +120,22 @@ impl Group {
         self.v2 = true;
         let member = Member { controllers: node.offered.clone(), container, dir };
         let member = self.unified.insert(member);
-        v2::forbid_groups_below(&member.dir)?;
-        v2::limit(&member.dir, &node.offered, limits)
+        v2::limit(&member.dir, &node.offered, limits)?;
+        if room == Room::None {
+            return v2::forbid_groups_below(&member.dir);
+        }
+        // A group has processes, or controllers for those below it.
+        v2::enable(&member.dir, &node.offered)?;
+        let leaf = self.leaf.insert(member.dir.ensure(LEAF)?);
+        v2::forbid_groups_below(leaf)
     }
 
-    fn fill_v1(&mut self, tree: &Tree, limits: &CgroupLimits) -> Result<(), CgroupError> {
+    fn fill_v1(
+        &mut self,
+        tree: &Tree,
+        limits: &CgroupLimits,
+        room: Room,
+    ) -> Result<(), CgroupError> {
         let Layout::V1 { nodes, unified } = &tree.layout else { return Ok(()) };
         for controller in v2::needed(limits) {
             if !limits.v1.contains(&controller) {
@@ -114,7 +146,10 @@ impl Group {
             let container = tree.ensure_container(base)?;
             let dir = claim(&container, &self.id)?;
             let member = Member { controllers: Vec::new(), container, dir };
-            v2::forbid_groups_below(&self.unified.insert(member).dir)?;
+            let member = self.unified.insert(member);
+            if room == Room::None {
+                v2::forbid_groups_below(&member.dir)?;
+            }
         }
         for controller in &limits.v1 {
             let Some(node) = nodes.iter().find(|node| node.controllers.contains(controller)) else {
@@ -136,7 +171,41 @@ impl Group {
     /// The directory for `CLONE_INTO_CGROUP`, clone(2); nothing on a host without a v2 hierarchy.
     #[must_use]
     pub fn into_fd(&self) -> Option<BorrowedFd<'_>> {
-        self.unified.as_ref().map(|member| member.dir.as_fd())
+        self.own().map(AsFd::as_fd)
+    }
+
+    /// The v2 directory that its own processes are in.
+    fn own(&self) -> Option<&Dir> {
+        self.leaf.as_ref().or_else(|| self.unified.as_ref().map(|member| &member.dir))
+    }
+
+    /// Where groups below this one are made, and in a hierarchy where this has none, beside it.
+    ///
+    /// # Errors
+    /// Where a directory cannot be opened again.
+    pub fn below(&self, beside: &Tree) -> Result<Tree, CgroupError> {
+        let again = |dir: &Dir| dir.open("");
+        let layout = match (&self.unified, &beside.layout) {
+            (Some(member), Layout::V2(_)) => Layout::V2(V2Node {
+                base: again(&member.dir)?,
+                offered: member.controllers.clone(),
+                leave_first: false,
+            }),
+            (unified, Layout::V1 { nodes, .. }) => {
+                let own = |node: &V1Node| {
+                    let mut members = self.v1.iter();
+                    let own = members.find(|member| member.controllers == node.controllers);
+                    again(own.map_or(&node.base, |member| &member.dir))
+                };
+                let nodes = nodes.iter().map(|node| {
+                    Ok(V1Node { controllers: node.controllers.clone(), base: own(node)? })
+                });
+                let unified = unified.as_ref().map(|member| again(&member.dir)).transpose()?;
+                Layout::V1 { nodes: nodes.collect::<Result<_, CgroupError>>()?, unified }
+            }
+            (None, Layout::V2(_)) | (_, Layout::None) => Layout::None,
+        };
+        Ok(beside.elsewhere(layout))
     }
 
     /// The v1 `tasks` files, in the order of [`CgroupLimits::v1`]: the child writes `0` into each.
@@ -148,7 +217,7 @@ impl Group {
     /// The kernel's cgroup id, as `PIDFD_GET_INFO` tells it; nothing without a v2 hierarchy.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
-        self.unified.as_ref().and_then(|member| member.dir.inode().ok())
+        self.own().and_then(|own| own.inode().ok())
     }
 
     /// The directories it consists of, for messages and receipts.
@@ -170,8 +239,8 @@ impl Group {
     /// # Errors
     /// Where a list of processes cannot be read.
     pub fn contains_all(&self, pids: &[i32]) -> Result<bool, CgroupError> {
-        for member in self.members() {
-            let listed = member.dir.processes()?;
+        for dir in self.own().into_iter().chain(self.v1.iter().map(|member| &member.dir)) {
+            let listed = dir.processes()?;
             if !pids.iter().all(|pid| listed.contains(pid)) {
                 return Ok(false);
             }
@@ -203,6 +272,9 @@ impl Group {
                     member.dir.write("pids.max", "0")?;
                 }
             }
+        }
+        if let Some(leaf) = self.leaf.as_ref().filter(|_| !killed) {
+            v1::kill_listed(leaf)?;
         }
         // Whoever was only written into v1 directories is not in the unified one.
         for member in self.members().filter(|member| !killed || !member.controllers.is_empty()) {

@@ -31,7 +31,7 @@ pub mod v1;
 pub mod v2;
 
 pub use error::CgroupError;
-pub use group::Group;
+pub use group::{Group, Room};
 pub use leftovers::leftovers;
 pub use sweep::{Swept, sweep};
 pub use tree::{Missing, Placement, Tree};

@@ -57,13 +57,26 @@ fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupErr
         if swept.living.contains(&id) {
             continue;
         }
+        let below = container.open(&name).map(|group| sandboxes_below(&group)).unwrap_or_default();
         match reclaim(&container, &name) {
-            Ok(true) => drop(swept.removed.insert(id)),
+            Ok(true) => swept.removed.extend(std::iter::once(id).chain(below)),
             Ok(false) => drop(swept.living.insert(id)),
             Err(error) => swept.failed.push(error),
         }
     }
     Ok(())
+}
+
+/// The ids of what a sandbox had called, whose groups lie below its own.
+fn sandboxes_below(group: &Dir) -> Vec<String> {
+    let mut ids = Vec::new();
+    for name in group.children().unwrap_or_default() {
+        if let (Some(id), Ok(group)) = (sandbox_of(&name), group.open(&name)) {
+            ids.push(id.to_owned());
+            ids.extend(sandboxes_below(&group));
+        }
+    }
+    ids
 }
 
 /// The id of the sandbox that a group of this name is of: a name, and the uid that it was leased. A unit

@@ -137,6 +137,17 @@ impl Tree {
         }
     }
 
+    /// The same host, with groups made there.
+    pub(crate) fn elsewhere(&self, layout: Layout) -> Self {
+        Self {
+            layout,
+            container: None,
+            missing: self.missing.clone(),
+            placed: String::from("in that of its caller"),
+            asks_from: None,
+        }
+    }
+
     fn look(&mut self, hierarchy: &Hierarchy, placement: &Placement) {
         match node::find(hierarchy, placement, &mut self.missing) {
             Ok(Found::Node(node, words)) => {

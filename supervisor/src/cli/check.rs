@@ -12,7 +12,7 @@ pub(crate) fn check(arguments: &Check) -> u8 {
     let name = load::name(&arguments.grants);
     let checked = load::load(&arguments.grants)
         .and_then(|Loaded { profile, under, invocation }| {
-            sandbox::prepare(&profile, &under, &invocation, privilege::find())
+            sandbox::prepare(&profile, &under, &invocation, privilege::find(), None)
         })
         .and_then(|prepared| {
             let waived = prepared.resolved.waived.clone();

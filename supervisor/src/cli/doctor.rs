@@ -220,6 +220,7 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
         error.exit_status()
     });
     let request = sandbox::Request {
+        within: None,
         sockets: Vec::new(),
         profile: &profile,
         under: &[],

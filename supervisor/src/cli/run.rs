@@ -90,6 +90,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
         ahead,
         digest: json || result_file.is_some(),
         around,
+        within: None,
         sockets,
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });

@@ -5,9 +5,11 @@ use super::error::StartError;
 use super::signals::Signals;
 use super::stdio::Stdio;
 use crate::calls::{Caller, Exchange, Streams};
+use crate::cgroup::Tree;
 use rustix::fd::OwnedFd;
 use sandboxd_broker_plan::BrokerPlan;
 use sandboxd_profiles::{Graph, Profile, Resolved};
+use std::sync::Arc;
 
 /// Whose the streams are that the command gets, and who may end it.
 pub enum Around {
@@ -60,6 +62,7 @@ impl Around {
         self,
         resolved: &Resolved,
         profile: &Profile,
+        below: Option<Arc<Tree>>,
     ) -> Result<Prepared, StartError> {
         let outside = &resolved.outside;
         let (user, wires, hangup) =
@@ -85,6 +88,7 @@ impl Around {
                 (Signals::tie(orders)?, Stdio::called(user, socket)?)
             }
         };
+        between.caller = between.caller.map(|caller| caller.with_room(below));
         Ok(Prepared { signals, stdio, between })
     }
 }

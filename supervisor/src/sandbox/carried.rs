@@ -150,7 +150,9 @@ impl Carried {
             None => Vec::new(),
         };
         // Nobody is let in any more.
-        self.endpoint = None;
+        if let Some(endpoint) = self.endpoint.take() {
+            endpoint.close();
+        }
         left.extend(self.between.exchange.iter_mut().flat_map(Exchange::finish));
         left.extend(self.between.brokered.iter_mut().flat_map(Brokered::finish));
         left

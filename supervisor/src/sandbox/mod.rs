@@ -35,7 +35,7 @@ pub(crate) use image::copy as sealed_copy;
 pub(crate) use invocation::invocation;
 pub use receipt::{Receipt, RunResult, sha256};
 
-use crate::cgroup::{Group, Placement, Tree};
+use crate::cgroup::{Group, Placement, Room, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
 use crate::systemd::credentials;
@@ -54,6 +54,7 @@ use sandboxd_profiles::{
     HostFacts, IN_A_CONTAINER, Invocation, Lease, Profile, Resolved, resolve, wanted,
 };
 use state::End;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Takes the text of the receipt before the command runs; where it fails, the command does not.
@@ -75,6 +76,8 @@ pub struct Request<'a> {
     pub digest: bool,
     /// Whose run it is.
     pub around: Around,
+    /// Where its cgroup is made; nothing where that is looked for.
+    pub within: Option<Arc<Tree>>,
     /// The sockets that the command gets, as the invocation tells of them.
     pub sockets: Vec<OwnedFd>,
 }
@@ -97,7 +100,7 @@ pub struct Prepared {
     pub resolved: Resolved,
     /// The host it was decided for.
     pub host: HostFacts,
-    tree: Tree,
+    tree: Arc<Tree>,
     held: Option<Held>,
 }
 
@@ -110,9 +113,10 @@ pub fn prepare(
     under: &[Profile],
     invocation: &Invocation,
     privilege: Privilege,
+    within: Option<Arc<Tree>>,
 ) -> Result<Prepared, StartError> {
     check_descriptors()?;
-    let (tree, held) = place(profile, &privilege)?;
+    let (tree, held) = place(profile, &privilege, within)?;
     doing("looking at the host");
     let mut host = host::probe(&wanted(profile, under), tree.facts(), privilege);
     host.cgroup_gaps = tree.gaps();
@@ -128,13 +132,18 @@ pub fn prepare(
 
 /// Where limits can be set, and a uid of its own. Whoever is not root has none to give, and the machine's
 /// settings are about what root gives; a sandbox without namespaces has that of its caller.
-fn place(profile: &Profile, privilege: &Privilege) -> Result<(Tree, Option<Held>), StartError> {
+fn place(
+    profile: &Profile,
+    privilege: &Privilege,
+    within: Option<Arc<Tree>>,
+) -> Result<(Arc<Tree>, Option<Held>), StartError> {
+    let settled = |placement| within.map_or_else(|| Tree::settle(placement).map(Arc::new), Ok);
     if *privilege != Privilege::Root || profile.isolation() == Isolation::Landlock {
-        return Ok((Tree::settle(&Placement::Own)?, None));
+        return Ok((settled(&Placement::Own)?, None));
     }
     let settings = Settings::read()?;
     let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
-    let tree = Tree::settle(&placement)?;
+    let tree = settled(&placement)?;
     doing("leasing a uid");
     let held = Pool::open(settings.uids, &RunDir::open()?)?.acquire()?;
     Ok((tree, Some(held)))
@@ -202,11 +211,17 @@ pub fn run(
 ) -> Result<Finished, StartError> {
     doing("trying what may be done here");
     let privilege = request.ahead.privilege()?;
-    let Prepared { resolved, host, tree, held } =
-        prepare(request.profile, request.under, request.invocation, privilege)?;
+    let Prepared { resolved, host, tree, held } = prepare(
+        request.profile,
+        request.under,
+        request.invocation,
+        privilege,
+        request.within.clone(),
+    )?;
     doing("making the cgroup");
+    let room = if request.profile.calls.is_empty() { Room::None } else { Room::Below };
     let group = match &resolved.outside.cgroup {
-        Some(limits) => match Group::create(&tree, &resolved.plan.id, limits) {
+        Some(limits) => match Group::create(&tree, &resolved.plan.id, limits, room) {
             Ok(group) => Some(group),
             Err(error) => {
                 give_back(held)?;
@@ -226,13 +241,8 @@ pub fn run(
     let before = watch::before(&resolved.outside);
     let since = request.since;
     let mut ran = Ran { dead: true, ..Ran::default() };
-    let running = Running {
-        request,
-        resolved: &resolved,
-        host: &host,
-        group: group.as_ref(),
-        placed: tree.placed(),
-    };
+    let running =
+        Running { request, resolved: &resolved, host: &host, group: group.as_ref(), tree: &tree };
     let end = running.run(receipt, &mut ran);
     let usage = group.as_ref().map(Group::usage).unwrap_or_default();
     let mut left = std::mem::take(&mut ran.left);
@@ -305,11 +315,18 @@ struct Running<'a> {
     resolved: &'a Resolved,
     host: &'a HostFacts,
     group: Option<&'a Group>,
-    placed: &'a str,
+    tree: &'a Tree,
 }
 
 impl Running<'_> {
+    /// Where the cgroups are made of what the command calls.
+    fn below(&self, profile: &Profile) -> Result<Option<Arc<Tree>>, StartError> {
+        let group = self.group.filter(|_| !profile.calls.is_empty());
+        Ok(group.map(|group| group.below(self.tree).map(Arc::new)).transpose()?)
+    }
+
     fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
+        let below = self.below(self.request.profile)?;
         let Request { profile, under, since, ahead, digest, around, sockets, .. } = self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
@@ -336,7 +353,7 @@ impl Running<'_> {
         // A service of ours says nothing to the service manager, whose service we are.
         let manager = if around.is_callers() { ServiceManager::find(plan)? } else { None };
         let around::Prepared { signals, mut stdio, between } =
-            around.prepare(self.resolved, profile)?;
+            around.prepare(self.resolved, profile, below)?;
         let carried = Carried::start(&mut stdio, between, self.resolved, profile)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
@@ -354,7 +371,7 @@ impl Running<'_> {
                 plan: &encoded,
                 enforced,
                 inspected,
-                placed: self.placed,
+                placed: self.tree.placed(),
             })
             .text()
         };

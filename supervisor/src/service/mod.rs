@@ -174,6 +174,7 @@ fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finis
         ahead,
         digest: false,
         around: Around::Service { streams, orders },
+        within: None,
         sockets: Vec::new(),
     };
     sandbox::run(

@@ -1,0 +1,63 @@
+//! What a command calls lies in its cgroup: however many tools it has started, together they use no more
+//! than it may use itself, and each is limited by its own profile besides.
+
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{By, Case, Outside, patience};
+use serde_json::json;
+use std::fs;
+use std::time::{Duration, Instant};
+
+pub(crate) const CASE: Case = Case { rows: &["R12"], outside, by: By::Root, ..Case::NEW };
+
+/// More than half of what the caller may use, and less than all of it.
+const HOLDS: &str = "python3 -c \"import time; held = bytearray(60 << 20); print(len(held)); time.sleep(2)\"";
+
+fn outside(outside: &Outside) -> Result<()> {
+    let tools = outside.tools()?;
+    let tool = outside.tool(
+        "tool",
+        &format!("[files]\nread = [{tools:?}]\n[limits]\nmemory = \"1G\"\n"),
+    )?;
+    let profile = format!(
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n[limits]\nmemory = \"100M\"\n\
+         [call.tool]\nprofile = {tool:?}\ntools = [\"sh\"]\n\
+         grant.files.execute = [\"/usr\"]\ngrant.files.read = [{tools:?}]\n"
+    );
+    one_lies_in_the_other(outside, &profile)?;
+    let asked = json!({ "line": HOLDS }).to_string();
+    let call = format!("/run/sandboxd/sandboxd call tool sh '{asked}'");
+    let alone = outside.sandbox(&profile).command(&["/bin/sh", "-c", &call]).run()?;
+    alone.exited(0)?;
+    ensure!(alone.stdout.contains("62914560"), "one alone does not fit: {}", alone.stdout);
+    let three = format!("{call} & {call} & {call} & wait");
+    let three = outside.sandbox(&profile).command(&["/bin/sh", "-c", &three]).run()?;
+    let held = three.stdout.matches("62914560").count();
+    ensure!(held < 2, "{held} tools held 60M each at the same time, of 100M");
+    Ok(())
+}
+
+/// On every hierarchy that both are in.
+fn one_lies_in_the_other(outside: &Outside, profile: &str) -> Result<()> {
+    let script = "/run/sandboxd/sandboxd call tool sh '{\"line\": \"exec sleep 76543\"}'";
+    let running = outside.sandbox(profile).command(&["/bin/sh", "-c", script]).start()?;
+    let until = Instant::now() + patience(Duration::from_secs(30));
+    let callee = loop {
+        if let Ok(callee) = running.process(|command| command == "sleep 76543") {
+            break callee;
+        }
+        ensure!(Instant::now() < until, "nothing was called");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let groups = fs::read_to_string(format!("/proc/{callee}/cgroup"))?;
+    let ours = groups.lines().filter(|line| line.contains("sandboxd.tool-"));
+    let mut count = 0;
+    for line in ours {
+        count += 1;
+        let inside = line.split_once("sandboxd.tool-").context("no tool")?.0;
+        ensure!(inside.contains("/sandboxd.agent-"), "not in its caller's: {line}");
+    }
+    ensure!(count > 0, "it is in no group: {groups}");
+    running.signal(nix::sys::signal::Signal::SIGTERM)?;
+    running.wait()?;
+    Ok(())
+}
