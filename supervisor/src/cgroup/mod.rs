@@ -14,6 +14,9 @@
 //! where the operator names a parent. Nothing above `<own>` is ever written, and nothing stays in it
 //! but, on v2, what enabling controllers takes: the leaf that the supervisor moved into, and its mark.
 //!
+//! What a sandbox calls has its group in the sandbox's own, so that it uses what the sandbox may use. On v2
+//! a group has either processes or groups with controllers, so the sandbox's processes are in a leaf then.
+//!
 //! # Who owns a group
 //! Whoever holds the flock(2) on its directories. The kernel drops the lock with the supervisor,
 //! however that ends, and pids, which may be reused or belong to another namespace, play no part.
