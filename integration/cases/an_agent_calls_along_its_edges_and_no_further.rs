@@ -20,17 +20,13 @@ fn outside(outside: &Outside) -> Result<()> {
     let given = outside.file("given/file", "given to the edge")?;
     let tools_own = outside.file("tools-own/file", "the tool's profile alone")?;
     let callers = outside.file("callers/file", "the caller's own")?;
-    let folder = outside.tools()?;
-    let tool = outside.tool(
-        "tool",
-        &format!("[files]\nread = [{folder:?}, {given:?}, {tools_own:?}, {callers:?}]\nwrite = [{given:?}]\n"),
-    )?;
+    let all = [given.clone(), tools_own.clone(), callers.clone()];
+    let tool = outside.tool("tool", &all, &format!("[[files.bind]]\nfrom = {given:?}\nto = {given:?}\naccess = \"write\"\n"))?;
     let profile = format!(
         "name = \"agent\"\nextends = [\"builtin:base\"]\n[env]\nset = {{ OF_THE_AGENT = \"1\" }}\n\
          [files]\nread = [{callers:?}]\n\
-         [call.own]\nprofile = {tool:?}\ntools = [\"sh\"]\n\
-         [call.tool]\nprofile = {tool:?}\ntools = [\"sh\"]\n\
-         grant.files.execute = [\"/usr\"]\ngrant.files.read = [{folder:?}, {given:?}]\n"
+         [call.own]\nprofile = {tool:?}\ntools = [\"sh\"]\n{}",
+        outside.call("tool", &tool, std::slice::from_ref(&given))?
     );
     let script = script([&given, &tools_own, &callers]);
     let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script]).run()?;

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Outside};
 use serde_json::{Value, json};
 use std::fs;
+use std::path::PathBuf;
 
 pub(crate) const CASE: Case = Case {
     rows: &["B12"],
@@ -18,25 +19,14 @@ pub(crate) const CASE: Case = Case {
 fn outside(outside: &Outside) -> Result<()> {
     let vault = outside.file("vault/secret", "what is in the vault")?;
     let notes = outside.file("notes/today", "what is in the notes")?;
-    let tools = outside.tools()?;
-    let files = format!("[files]\nread = [{tools:?}, {vault:?}, {notes:?}]\n");
-    let keeper = outside.tool("keeper", &files)?;
-    let grant = |files: &str| {
-        format!("grant.files.execute = [\"/usr\"]\ngrant.files.read = [{tools:?}, {files}]\n")
-    };
+    let all = [vault.clone(), notes.clone()];
+    let keeper = outside.tool("keeper", &all, "")?;
     // Whatever its edge gives, it gives within what its own caller gave.
-    let digest = outside.tool(
-        "digest",
-        &format!(
-            "{files}[call.keeper]\nprofile = {keeper:?}\ntools = [\"sh\"]\n{}",
-            grant(&format!("{vault:?}"))
-        ),
-    )?;
-    let agent = |name: &str, given: &str| {
-        format!(
-            "name = \"{name}\"\nextends = [\"builtin:base\"]\n[call.digest]\nprofile = {digest:?}\ntools = [\"sh\"]\n{}",
-            grant(given)
-        )
+    let edge = outside.call("keeper", &keeper, std::slice::from_ref(&vault))?;
+    let digest = outside.tool("digest", &all, &edge)?;
+    let agent = |name: &str, given: &[PathBuf]| -> Result<String> {
+        let edge = outside.call("digest", &digest, given)?;
+        Ok(format!("name = \"{name}\"\nextends = [\"builtin:base\"]\n{edge}"))
     };
     // Taken over, it tries the vault itself and by its keeper.
     let cat = |path: &std::path::Path| json!({ "line": format!("cat {}", path.display()) }).to_string();
@@ -50,14 +40,14 @@ fn outside(outside: &Outside) -> Result<()> {
     let asked = json!({ "line": exploit }).to_string().replace('\'', "'\\''");
     let line = format!("/run/sandboxd/sandboxd call --json digest sh '{asked}' | tr -d '\\n'");
 
-    let clerk = agent("clerk", &format!("{vault:?}, {notes:?}"));
+    let clerk = agent("clerk", &all)?;
     let run = outside.sandbox(&clerk).command(&["/bin/sh", "-c", &line]).run()?;
     run.exited(0)?;
     let reached = text(&run.stdout)?;
     let times = reached.matches("what is in the vault").count();
     ensure!(times == 2, "who was given the vault reaches it {times} times: {reached}, {}", run.stderr);
 
-    let desk = agent("desk", &format!("{notes:?}"));
+    let desk = agent("desk", &[notes])?;
     let run = outside.sandbox(&desk).command(&["/bin/sh", "-c", &line]).run()?;
     run.exited(0)?;
     let reached = text(&run.stdout)?;

@@ -10,18 +10,13 @@ use std::time::{Duration, Instant};
 pub(crate) const CASE: Case = Case { rows: &["R12"], outside, by: By::Root, ..Case::NEW };
 
 /// More than half of what the caller may use, and less than all of it.
-const HOLDS: &str = "python3 -c \"import time; held = bytearray(60 << 20); print(len(held)); time.sleep(2)\"";
+const HOLDS: &str = "head -c 62914560 /dev/zero > /tmp/held && stat -c %s /tmp/held; sleep 2";
 
 fn outside(outside: &Outside) -> Result<()> {
-    let tools = outside.tools()?;
-    let tool = outside.tool(
-        "tool",
-        &format!("[files]\nread = [{tools:?}]\n[limits]\nmemory = \"1G\"\n"),
-    )?;
+    let tool = outside.tool("tool", &[], "[limits]\nmemory = \"1G\"\n")?;
+    let edge = outside.call("tool", &tool, &[])?;
     let profile = format!(
-        "name = \"agent\"\nextends = [\"builtin:base\"]\n[limits]\nmemory = \"100M\"\n\
-         [call.tool]\nprofile = {tool:?}\ntools = [\"sh\"]\n\
-         grant.files.execute = [\"/usr\"]\ngrant.files.read = [{tools:?}]\n"
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n[limits]\nmemory = \"100M\"\n{edge}"
     );
     one_lies_in_the_other(outside, &profile)?;
     let asked = json!({ "line": HOLDS }).to_string();

@@ -11,12 +11,9 @@ use std::time::{Duration, Instant};
 pub(crate) const CASE: Case = Case { rows: &["B14"], outside, by: By::Anybody, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
-    let tools = outside.tools()?;
-    let tool = outside.tool("tool", &format!("[files]\nread = [{tools:?}]\n"))?;
-    let profile = format!(
-        "name = \"agent\"\nextends = [\"builtin:base\"]\n[call.tool]\nprofile = {tool:?}\ntools = [\"sh\"]\n\
-         grant.files.execute = [\"/usr\"]\ngrant.files.read = [{tools:?}]\n"
-    );
+    let tool = outside.tool("tool", &[], "")?;
+    let edge = outside.call("tool", &tool, &[])?;
+    let profile = format!("name = \"agent\"\nextends = [\"builtin:base\"]\n{edge}");
     // A call that is never answered, and an agent that does not look whether it is.
     let script = "/run/sandboxd/sandboxd call tool sh '{\"line\": \"exec sleep 87654\"}' & while :; do /bin/sleep 1; done";
     // In this order, because the second start sweeps up after the first.

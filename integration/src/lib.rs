@@ -66,6 +66,7 @@ pub fn main(cases: &'static [Named]) -> ExitCode {
         ["launch", rest @ ..] => launch::play(rest),
         ["privileged"] => who::play(),
         ["facts"] => facts::play(),
+        ["tool"] => tools::play(),
         ["case", name] => alone::play(cases, name),
         options => runner::play(cases, options),
     };

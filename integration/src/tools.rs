@@ -2,41 +2,57 @@
 //! that has taken over what is called.
 
 use crate::Outside;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde_json::{Value, json};
 use std::fs;
+use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 
 /// A server of MCP with one tool `sh`, which runs a line in a shell and answers with what that wrote.
-const SERVER: &str = r#"
-import json, subprocess, sys
-for line in sys.stdin:
-    asked = json.loads(line)
-    if "id" not in asked:
-        continue
-    method, params = asked["method"], asked.get("params", {})
-    if method == "initialize":
-        result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
-                  "serverInfo": {"name": "case", "version": "1"}}
-    elif method == "tools/list":
-        schema = {"type": "object", "properties": {"line": {"type": "string"}}}
-        result = {"tools": [{"name": name, "inputSchema": schema} for name in ("sh", "unnamed")]}
-    else:
-        ran = subprocess.run(["/bin/sh", "-c", params["arguments"]["line"]], capture_output=True, text=True)
-        result = {"content": [{"type": "text", "text": ran.stdout + ran.stderr}]}
-    print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
-"#;
+pub(crate) fn play() -> Result<ExitCode> {
+    for line in std::io::stdin().lock().lines() {
+        let asked: Value = serde_json::from_str(&line?)?;
+        let Some(id) = asked.get("id") else { continue };
+        let result = match asked.get("method").and_then(Value::as_str) {
+            Some("initialize") => json!({
+                "protocolVersion": asked.pointer("/params/protocolVersion"),
+                "capabilities": { "tools": {} },
+                "serverInfo": { "name": "case", "version": "1" },
+            }),
+            Some("tools/list") => {
+                let schema =
+                    json!({ "type": "object", "properties": { "line": { "type": "string" } } });
+                let tool = |name| json!({ "name": name, "inputSchema": schema });
+                json!({ "tools": [tool("sh"), tool("unnamed")] })
+            }
+            _ => {
+                let line = asked.pointer("/params/arguments/line").and_then(Value::as_str);
+                let ran =
+                    Command::new("/bin/sh").arg("-c").arg(line.context("no line")?).output()?;
+                let said = [ran.stdout, ran.stderr].concat();
+                let text = String::from_utf8_lossy(&said).into_owned();
+                json!({ "content": [{ "type": "text", "text": text }] })
+            }
+        };
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", json!({ "jsonrpc": "2.0", "id": id, "result": result }))?;
+        out.flush()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 impl Outside {
-    /// The profile of such a tool, with these words beside those that it needs. It is called by a
-    /// `[call.*]` that names its path.
+    /// The profile of such a tool, with these words beside those that it needs, and what lies at these
+    /// paths to be read. It is called by a `[call.*]` that names its path.
     ///
     /// # Errors
     /// Where a file cannot be written.
-    pub fn tool(&self, name: &str, words: &str) -> Result<PathBuf> {
-        let server = self.server()?;
+    pub fn tool(&self, name: &str, reads: &[PathBuf], words: &str) -> Result<PathBuf> {
+        let program = std::env::current_exe()?;
         let text = format!(
-            "name = \"{name}\"\nextends = [\"builtin:mcp-server\"]\n{}[command]\nexec = [\"/usr/bin/python3\", {server:?}]\n\
-             [serve]\ntools = [\"sh\"]\n{words}",
+            "name = \"{name}\"\nextends = [\"builtin:mcp-server\"]\n{}[command]\nexec = [{program:?}, \"tool\"]\n\
+             [files]\nexecute = [{program:?}]\nread = {reads:?}\n[serve]\ntools = [\"sh\"]\n{words}",
             self.leave(),
         );
         // Beside the profiles of the runs: whoever owns what is worked on must not own these.
@@ -45,17 +61,16 @@ impl Outside {
         Ok(path)
     }
 
-    /// The folder of the program of all such tools, which a grant has to let be read.
+    /// A `[call.NAME]` of such a tool, which may read these paths on its caller's behalf.
     ///
     /// # Errors
-    /// Where the program cannot be written.
-    pub fn tools(&self) -> Result<PathBuf> {
-        self.server()?;
-        Ok(self.dir().join("tools"))
-    }
-
-    fn server(&self) -> Result<PathBuf> {
-        self.file("tools/server.py", SERVER)
+    /// Where this program has no path.
+    pub fn call(&self, name: &str, profile: &PathBuf, reads: &[PathBuf]) -> Result<String> {
+        let program = std::env::current_exe()?;
+        Ok(format!(
+            "[call.{name}]\nprofile = {profile:?}\ntools = [\"sh\"]\n\
+             grant.files.execute = [\"/usr\", {program:?}]\ngrant.files.read = {reads:?}\n"
+        ))
     }
 
     /// What an ordinary user's sandbox lacks, as a profile waives it.

@@ -141,6 +141,12 @@ impl Clerk {
         for (_, instance) in std::mem::take(&mut self.instances) {
             self.left.extend(instance.gone());
         }
+        // What could not be started is said, however late.
+        while let Ok(news) = self.news.try_recv() {
+            if let News::Over { refused: Some(refused), .. } = news {
+                tell(&refused);
+            }
+        }
         self.left
     }
 
