@@ -2,10 +2,9 @@
 //! than it may use itself, and each is limited by its own profile besides.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{By, Case, Outside, patience};
+use sandboxd_integration::{By, Case, Outside};
 use serde_json::json;
 use std::fs;
-use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case = Case { rows: &["R12"], outside, by: By::Root, ..Case::NEW };
 
@@ -35,14 +34,7 @@ fn outside(outside: &Outside) -> Result<()> {
 fn one_lies_in_the_other(outside: &Outside, profile: &str) -> Result<()> {
     let script = "/run/sandboxd/sandboxd call tool sh '{\"line\": \"exec sleep 76543\"}'";
     let running = outside.sandbox(profile).command(&["/bin/sh", "-c", script]).start()?;
-    let until = Instant::now() + patience(Duration::from_secs(30));
-    let callee = loop {
-        if let Ok(callee) = running.process(|command| command == "sleep 76543") {
-            break callee;
-        }
-        ensure!(Instant::now() < until, "nothing was called");
-        std::thread::sleep(Duration::from_millis(5));
-    };
+    let callee = running.process_to_come(|command| command == "sleep 76543")?;
     let groups = fs::read_to_string(format!("/proc/{callee}/cgroup"))?;
     let ours = groups.lines().filter(|line| line.contains("sandboxd.tool-"));
     let mut count = 0;

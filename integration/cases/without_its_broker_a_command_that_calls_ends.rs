@@ -20,14 +20,7 @@ fn outside(outside: &Outside) -> Result<()> {
     for whom in ["sandboxd", "broker"] {
         let running = outside.sandbox(&profile).command(&["/bin/sh", "-c", script]).start()?;
         let called = |command: &str| command == "sleep 87654";
-        let until = Instant::now() + patience(Duration::from_secs(30));
-        let callee = loop {
-            if let Ok(callee) = running.process(called) {
-                break callee;
-            }
-            ensure!(Instant::now() < until, "nothing was called");
-            std::thread::sleep(Duration::from_millis(5));
-        };
+        let callee = running.process_to_come(called)?;
         ensure!(field(callee, "Seccomp")? == "2", "what is called has no filter");
         let broker = running.process(|command| command.contains("service broker"))?;
         ensure!(field(broker, "Seccomp")? == "2", "the broker has no filter");

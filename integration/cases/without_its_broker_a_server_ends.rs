@@ -30,7 +30,7 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(Instant::now() < until, "the server does not run");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let broker = running.process(|command| command.contains("service broker "))?;
+    let broker = running.process_to_come(|command| command.contains("service broker "))?;
     ensure!(field(broker, "Seccomp")? == "2", "the broker has no filter");
     kill(Pid::from_raw(broker), Signal::SIGKILL)?;
     let run = running.wait()?;

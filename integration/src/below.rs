@@ -1,8 +1,9 @@
 //! The processes below a run, by their command lines.
 
-use crate::Running;
+use crate::{Running, patience};
 use anyhow::{Context as _, Result, bail};
 use std::fs;
+use std::time::{Duration, Instant};
 
 impl Running<'_> {
     /// The process below the supervisor whose command line this is.
@@ -21,6 +22,20 @@ impl Running<'_> {
             }
         }
         bail!("there is no such process below {supervisor}")
+    }
+
+    /// The same, which may not be there yet: what is let go executes its program in its own time.
+    ///
+    /// # Errors
+    /// Where there is none in time.
+    pub fn process_to_come(&self, wanted: impl Fn(&str) -> bool) -> Result<i32> {
+        let until = Instant::now() + patience(Duration::from_secs(30));
+        loop {
+            match self.process(&wanted) {
+                Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+                found => return found,
+            }
+        }
     }
 }
 
