@@ -284,3 +284,99 @@ impl Clerk {
 fn tell(why: &str) {
     crate::cli::warn(&format!("sandboxd: not started, though called: {}\n", printable(why)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use sandboxd_plan::HostPath;
+    use sandboxd_profiles::{Document, Folders, Graph, graph};
+    use std::sync::atomic::AtomicU64;
+    use std::sync::{Condvar, Mutex};
+
+    const AGENT: &str = "name = \"agent\"\ncommand.exec = [\"/bin/true\"]\nfiles.execute = [\"/usr\"]\n\
+        [call.hub]\nprofile = \"hub.toml\"\ntools = [\"ask\"]";
+    const HUB: &str = "name = \"hub\"\ncommand.exec = [\"/bin/true\"]\nfiles.execute = [\"/usr\"]\n\
+        serve.tools = [\"ask\"]\n[call.tool]\nprofile = \"tool.toml\"\ntools = [\"do\"]";
+    const TOOL: &str = "name = \"tool\"\ncommand.exec = [\"/bin/true\"]\nfiles.execute = [\"/usr\"]\n\
+        serve.tools = [\"do\"]";
+
+    fn document(path: &str) -> Result<Document, String> {
+        let files = [("agent.toml", AGENT), ("hub.toml", HUB), ("tool.toml", TOOL)];
+        let found = files.into_iter().find(|(name, _)| path.ends_with(name));
+        let (name, text) = found.ok_or_else(|| String::from("there is none"))?;
+        let folder = Some(HostPath::try_from("/p").unwrap());
+        Ok(Document { name: name.into(), folder, text: text.into() })
+    }
+
+    fn graph() -> Graph {
+        let mut read = |path: &HostPath| document(path.as_str());
+        let first = vec![document("agent.toml").unwrap()];
+        graph::load(first, &Folders::default(), &mut read).unwrap()
+    }
+
+    /// A desk, and the broker's end of its line; connection 5 is the agent's.
+    fn desk() -> (Desk, OwnedFd) {
+        let flags = SocketFlags::CLOEXEC;
+        let (line, broker) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let (bell, news) = Bell::new().unwrap();
+        let graph = graph();
+        let agent = Connection { standing: graph.first(), behalf: 0, room: None };
+        let shared = Shared {
+            line,
+            graph,
+            callers: vec![String::from("agent"), String::from("hub")],
+            last: AtomicU64::new(5),
+            connections: Mutex::new(BTreeMap::from([(5, agent)])),
+            called: Mutex::default(),
+            fewer: Condvar::new(),
+            bell,
+        };
+        (Desk::open(Arc::new(shared), news).unwrap(), broker)
+    }
+
+    /// Waits for the end of the line.
+    fn is_cut(broker: &OwnedFd) -> bool {
+        let mut fds = [PollFd::new(broker, PollFlags::IN)];
+        let within = rustix::fs::Timespec { tv_sec: 10, tv_nsec: 0 };
+        poll(&mut fds, Some(&within)).unwrap() == 1
+            && matches!(receive(broker), Ok(None) | Err(Errno::CONNRESET))
+    }
+
+    #[test]
+    fn a_broker_that_asks_for_what_no_edge_allows_is_ended() {
+        let edges = graph().plan("case").unwrap().edges;
+        let of = |name: &str| {
+            let place = edges.iter().position(|edge| edge.caller.as_str() == name).unwrap();
+            u64::try_from(place).unwrap()
+        };
+        let start = |instance, edge, connection| Wish::Start { instance, edge, connection };
+        for (what, wish) in [
+            ("an edge of somebody else's", start(1, of("hub"), 5)),
+            ("an edge that is not there", start(1, 2, 5)),
+            ("a number of no instance", start(0, of("agent"), 5)),
+            ("a connection that is not there", start(1, of("agent"), 6)),
+        ] {
+            let (mut desk, broker) = desk();
+            wish.say(broker.as_fd()).unwrap();
+            assert!(is_cut(&broker), "{what}");
+            let left = desk.close();
+            assert!(left.iter().any(|left| left.contains("does not allow")), "{what}: {left:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_ends_the_broker_and_its_own_end_ends_nothing_else() {
+        let (mut desk, broker) = desk();
+        rustix::io::write(&broker, b"thread 'main' panicked").unwrap();
+        assert!(is_cut(&broker));
+        assert_eq!(desk.close().len(), 1);
+        let (mut desk, broker) = self::desk();
+        // What is not there need not be stopped or closed.
+        Wish::Stop(9).say(broker.as_fd()).unwrap();
+        Wish::Closed(9).say(broker.as_fd()).unwrap();
+        drop(broker);
+        assert_eq!(desk.close(), [""; 0]);
+    }
+}
