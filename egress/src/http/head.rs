@@ -119,6 +119,9 @@ const HOP: &[&str] = &[
     "transfer-encoding",
 ];
 
+/// Fields that are written anew: `Host`, how the body ends, and `Connection`.
+const WRITTEN: usize = 3;
+
 impl Meaning {
     fn of(fields: &[(String, String)], old: bool) -> Option<Self> {
         let all = |name: &str| {
@@ -172,6 +175,10 @@ impl Meaning {
             let name = name.to_ascii_lowercase();
             !HOP.contains(&name.as_str()) && !self.dropped.contains(&name)
         });
+        // What is let in can be written without going beyond what is let in.
+        if fields.len() + WRITTEN > FIELDS {
+            return None;
+        }
         let method = method.to_owned();
         let (framing, close, old) = (self.framing, self.close, self.old);
         Some(Head { method, target, authority, absolute, framing, close, old, fields })
@@ -321,6 +328,14 @@ mod tests {
         assert_eq!(head(&[b'A'; MOST]), Err(Verdict::Malformed));
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(FIELDS));
         assert_eq!(read(&many), Err(Verdict::Malformed));
+        // As many as can be written together with ours, and one more.
+        let fields = |count| {
+            let fields = "X: y\r\n".repeat(count);
+            read(&format!("POST / HTTP/1.0\r\n{fields}Content-Length: 1\r\n\r\n"))
+        };
+        let Ok(Read::Done(most, _)) = fields(FIELDS - WRITTEN) else { panic!("too many") };
+        assert!(matches!(read(&most.written(&place(), true)), Ok(Read::Done(..))));
+        assert_eq!(fields(FIELDS - WRITTEN + 1), Err(Verdict::Malformed));
     }
 
     proptest! {
