@@ -7,6 +7,7 @@
 use anyhow::{Result, ensure};
 use sandboxd_integration::{By, Case, Outside};
 use serde_json::{Value, json};
+use std::fs;
 use std::path::Path;
 
 pub(crate) const CASE: Case = Case {
@@ -59,6 +60,42 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(*nobody == "125", "an edge that is not there: {nobody}");
     let servers: Value = serde_json::from_str(&servers.concat())?;
     ensure!(servers.pointer("/mcpServers/tool/args") == Some(&json!(["connect", "tool"])), "{servers}");
+    under_another_profile(outside, &profile, &given)?;
+    what_cannot_be_carried_is_said_at_once(outside, &profile)
+}
+
+/// What a run is under, all that is called for it is under: an edge gives nothing back of it.
+fn under_another_profile(outside: &Outside, profile: &str, given: &Path) -> Result<()> {
+    let (tool, callers) = (std::env::current_exe()?, outside.dir().join("callers"));
+    let site = outside.dir().join("site.toml");
+    let line = json!({ "line": format!("echo ran; cat {}", given.display()) }).to_string();
+    let call = ["/run/sandboxd/sandboxd", "call", "tool", "sh", &line];
+    for (shows, reaches) in [(vec![&*callers, given], true), (vec![&*callers], false)] {
+        let leave = outside.leave();
+        let text = format!(
+            "name = \"site\"\nextends = [\"builtin:base\"]\n{leave}[files]\nexecute = [{tool:?}]\nread = {shows:?}\n"
+        );
+        fs::write(&site, text)?;
+        let run = outside.sandbox(profile).option("--under").option(&site).command(&call).run()?;
+        run.exited(0)?;
+        ensure!(run.stdout.contains("ran"), "nothing was called: {}", run.stdout);
+        let reached = run.stdout.contains("given to the edge");
+        ensure!(reached == reaches, "under a site that gives it ({reaches}): {}", run.stdout);
+    }
+    Ok(())
+}
+
+/// `check` knows what `run` knows.
+fn what_cannot_be_carried_is_said_at_once(outside: &Outside, profile: &str) -> Result<()> {
+    for (word, what) in [("tools = [\"sh\"]\napproval = \"ask\"", "nobody to be asked"), ("tools = [\"absent\"]", "absent")] {
+        let profile = profile.replacen("tools = [\"sh\"]", word, 1);
+        for verb in ["check", "run"] {
+            let said = outside.sandbox(&profile).verb(verb).run()?;
+            said.exited(125)?;
+            ensure!(said.stderr.contains(what), "{verb}, {word}: {}", said.stderr);
+            ensure!(said.stderr.contains("remedy"), "{verb}, {word}: {}", said.stderr);
+        }
+    }
     Ok(())
 }
 

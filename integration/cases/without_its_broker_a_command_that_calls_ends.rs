@@ -1,5 +1,6 @@
 //! Where the broker of a command that calls is killed, the command ends, and what it had called with it,
-//! and it is said; where sandboxd itself is killed, nothing of all that is left.
+//! and it is said; where sandboxd itself is killed, nothing of all that is left; where the broker cannot be
+//! started, nothing is, and it is said why.
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -39,6 +40,21 @@ fn outside(outside: &Outside) -> Result<()> {
             ensure!(Instant::now() < until, "what was called lives on without its {whom}");
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+    where_it_cannot_be_started_it_is_said(outside, &profile)
+}
+
+/// No uid is left for it.
+fn where_it_cannot_be_started_it_is_said(outside: &Outside, profile: &str) -> Result<()> {
+    if outside.is_user() {
+        return Ok(());
+    }
+    outside.leave_one_uid()?;
+    let run = outside.sandbox(profile).command(&["/bin/echo", "ran"]).run()?;
+    run.exited(125)?;
+    ensure!(run.stdout.is_empty(), "it ran without its broker: {}", run.stdout);
+    for words in ["service", "broker", "remedy"] {
+        ensure!(run.stderr.contains(words), "{words:?} is not said: {}", run.stderr);
     }
     Ok(())
 }

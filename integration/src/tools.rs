@@ -74,7 +74,8 @@ impl Outside {
     }
 
     /// What an ordinary user's sandbox lacks, as a profile waives it.
-    fn leave(&self) -> &'static str {
+    #[must_use]
+    pub fn leave(&self) -> &'static str {
         const ALL: &str = "[require]\ncgroup = \"if-available\"\nuid = \"if-available\"\nmemfd_noexec = \"if-available\"\n";
         if self.is_user() { ALL } else { "" }
     }

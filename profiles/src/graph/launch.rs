@@ -16,6 +16,15 @@ use std::collections::BTreeSet;
 pub struct Standing {
     place: usize,
     edges: BTreeSet<usize>,
+    hops: usize,
+}
+
+impl Standing {
+    /// How many calls led here.
+    #[must_use]
+    pub const fn hops(&self) -> usize {
+        self.hops
+    }
 }
 
 /// A process to start.
@@ -33,7 +42,7 @@ impl Graph {
     /// The first profile of the graph, which nobody called.
     #[must_use]
     pub const fn first(&self) -> Standing {
-        Standing { place: 0, edges: BTreeSet::new() }
+        Standing { place: 0, edges: BTreeSet::new(), hops: 0 }
     }
 
     /// Whether a broker can carry all of it.
@@ -82,7 +91,7 @@ impl Graph {
             Instances::PerCaller => edges.iter().filter_map(|edge| self.given(*edge)).collect(),
             Instances::Serial | Instances::Attenuate | Instances::Own(_) => Vec::new(),
         };
-        let standing = Standing { place: taken.callee, edges };
+        let standing = Standing { place: taken.callee, edges, hops: caller.hops + 1 };
         let mut profile = callee.profile.clone();
         // So does what several share, in the cgroup of whoever called first.
         limits(&mut profile.limits, &self.node(caller.place).profile);

@@ -3,20 +3,19 @@
 
 use super::instance::{Instance, Wanted};
 use super::{Connection, Shared};
-use crate::explain::printable;
 use crate::sandbox::StartError;
 use crate::service::channel::{Told, Wish, receive};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use sandboxd_profiles::graph::Launch;
-use std::collections::BTreeMap;
+use sandboxd_profiles::graph::{HOPS, Launch};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-/// How many instances there may be at once. What is beyond is as if it could not be started.
-const MOST: usize = 256;
+/// How many different reasons are said of what does not run.
+const MOST_TOLD: usize = 32;
 
 /// What the desk is told by those who do not wait for it.
 pub(super) enum News {
@@ -32,7 +31,7 @@ pub(super) enum News {
         /// Which.
         instance: u64,
         /// Why it did not run, where it did not.
-        refused: Option<String>,
+        refused: Option<(String, StartError)>,
     },
     /// This instance is over, and what it has called is to end.
     Left(u64),
@@ -81,7 +80,13 @@ impl Desk {
         let failed = |call| move |errno| StartError::call(call, "calls", errno);
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
-        let clerk = Clerk { shared, instances: BTreeMap::new(), news, left: Vec::new() };
+        let clerk = Clerk {
+            shared,
+            instances: BTreeMap::new(),
+            news,
+            told: BTreeSet::new(),
+            left: Vec::new(),
+        };
         let thread = std::thread::Builder::new()
             .name(String::from("calls"))
             .spawn(move || clerk.work(&closed))
@@ -112,6 +117,8 @@ struct Clerk {
     shared: Arc<Shared>,
     instances: BTreeMap<u64, Instance>,
     news: Receiver<News>,
+    /// What was said of those that do not run.
+    told: BTreeSet<String>,
     left: Vec<String>,
 }
 
@@ -144,7 +151,7 @@ impl Clerk {
         // What could not be started is said, however late.
         while let Ok(news) = self.news.try_recv() {
             if let News::Over { refused: Some(refused), .. } = news {
-                tell(&refused);
+                self.refused(&refused);
             }
         }
         self.left
@@ -205,7 +212,7 @@ impl Clerk {
         let who = self.shared.connections().get(&connection).cloned();
         let called = who.and_then(|who| {
             let edge = usize::try_from(edge).ok()?;
-            let launch = self.shared.graph.launch(&who.standing, edge)?;
+            let launch = self.shared.calls.graph.launch(&who.standing, edge)?;
             Some((who, launch))
         });
         let Some((who, launch)) = called.filter(|_| instance != 0) else {
@@ -215,29 +222,43 @@ impl Clerk {
         if self.instances.contains_key(&instance) {
             return Err(Closed::Violated(format!("asked for instance {instance} twice")));
         }
+        let name = launch.profile.name().to_owned();
         if let Err(why) = self.begin(instance, who, launch) {
-            tell(&why);
+            self.refused(&(name, why));
             self.ended(instance);
         }
         Ok(())
     }
 
-    fn begin(&mut self, number: u64, who: Connection, launch: Launch) -> Result<(), String> {
-        if self.instances.len() >= MOST {
-            return Err(format!("{}: there are {MOST} instances already", launch.profile.name()));
+    fn begin(
+        &mut self,
+        number: u64,
+        who: Connection,
+        mut launch: Launch,
+    ) -> Result<(), StartError> {
+        if launch.standing.hops() > HOPS {
+            let what = format!("a chain of more than {HOPS} calls");
+            return Err(StartError::found("calls", what).with_remedy(
+                "calls go round: look at the edges with cycle in sandboxd graph, and take one out",
+            ));
         }
+        let most = self.shared.most.instances;
+        if self.instances.len() >= most {
+            let what = format!("{most} of what is called run already");
+            return Err(StartError::found("calls", what).with_remedy(
+                "let sandboxd open more files (ulimit -n, LimitNOFILE=), 256 run at most; or let the agent close connections",
+            ));
+        }
+        launch.under.splice(0..0, self.shared.calls.under.iter().cloned());
         let caller = self.shared.caller(launch.standing.clone(), number);
-        let name = launch.profile.name().to_owned();
-        let wanted = Wanted {
+        let instance = Instance::begin(Wanted {
             number,
             launch,
             caller,
             within: who.room,
             behalf: who.behalf,
             shared: Arc::clone(&self.shared),
-        };
-        let instance =
-            Instance::begin(wanted).map_err(|error| format!("{name}: {}", error.line()))?;
+        })?;
         self.instances.insert(number, instance);
         Ok(())
     }
@@ -259,7 +280,7 @@ impl Clerk {
                 }
                 News::Over { instance, refused } => {
                     if let Some(refused) = refused {
-                        tell(&refused);
+                        self.refused(&refused);
                     }
                     if let Some(gone) = self.instances.remove(&instance) {
                         self.left.extend(gone.gone());
@@ -274,19 +295,23 @@ impl Clerk {
         }
     }
 
+    /// Says why, but nothing twice: whoever calls could go on for ever.
+    fn refused(&mut self, (name, why): &(String, StartError)) {
+        let text = why.text(name);
+        if self.told.len() < MOST_TOLD && self.told.insert(text) {
+            (self.shared.calls.refused)(name, why);
+        }
+    }
+
     fn ended(&self, instance: u64) {
         // A broker that is gone or does not read loses it, and with it what waits for it.
         Told::Ended(instance).say(self.shared.line.as_fd(), None).ok();
     }
 }
 
-/// Says why something that was called does not run: whoever called only sees that it does not answer.
-fn tell(why: &str) {
-    crate::cli::warn(&format!("sandboxd: not started, though called: {}\n", printable(why)));
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Calls, Most};
     use super::*;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     use sandboxd_plan::HostPath;
@@ -321,11 +346,13 @@ mod tests {
         let (line, broker) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
         let (bell, news) = Bell::new().unwrap();
-        let graph = graph();
-        let agent = Connection { standing: graph.first(), behalf: 0, room: None };
+        let calls =
+            Calls { graph: graph(), under: Vec::new(), refused: Box::new(|_, _| unreachable!()) };
+        let agent = Connection { standing: calls.graph.first(), behalf: 0, room: None };
         let shared = Shared {
             line,
-            graph,
+            calls,
+            most: Most { instances: 1, connections: 1 },
             callers: vec![String::from("agent"), String::from("hub")],
             last: AtomicU64::new(5),
             connections: Mutex::new(BTreeMap::from([(5, agent)])),

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{SocketFlags, accept_with};
 use sandboxd_kernel::peer;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
 /// How often a sandbox may connect.
@@ -23,6 +23,8 @@ pub(crate) struct Endpoint {
     caller: Caller,
     /// The sandbox's own uid.
     uid: u32,
+    /// When the next one is let in at the soonest.
+    next: Instant,
 }
 
 /// Why a connection is no caller's.
@@ -46,16 +48,18 @@ impl Endpoint {
         // Where this kernel cannot refuse them, the broker's reads take none.
         peer::refuse_descriptors(socket.as_fd()).map_err(failed("setsockopt"))?;
         rustix::io::ioctl_fionbio(&socket, true).map_err(failed("ioctl"))?;
-        Ok(Self { socket: watched(socket)?, caller, uid })
+        Ok(Self { socket: watched(socket)?, caller, uid, next: Instant::now() })
     }
 
-    /// Lets in whoever is of this sandbox, for as long as it is waited for.
+    /// Lets in whoever is of this sandbox, for as long as it is waited for; the pace is kept however often
+    /// that begins anew.
     ///
     /// # Errors
     /// Where nobody can be accepted any more.
-    pub(crate) async fn serve(&self, group: Option<&Group>) -> Result<(), StartError> {
+    pub(crate) async fn serve(&mut self, group: Option<&Group>) -> Result<(), StartError> {
         let failed = |errno| StartError::call("accept4", "broker.sock", errno);
         loop {
+            tokio::time::sleep_until(self.next.into()).await;
             let mut ready = self
                 .socket
                 .readable()
@@ -73,7 +77,7 @@ impl Endpoint {
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {}
                 Err(errno) => return Err(failed(errno)),
             }
-            tokio::time::sleep(PACE).await;
+            self.next = Instant::now() + PACE;
         }
     }
 

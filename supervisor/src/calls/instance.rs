@@ -4,7 +4,7 @@
 use super::desk::News;
 use super::{Caller, Shared};
 use crate::cgroup::Tree;
-use crate::sandbox::{self, Ahead, Around, Request, StartError, Then};
+use crate::sandbox::{self, Ahead, Around, Late, Request, StartError, Then};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_profiles::graph::Launch;
@@ -96,9 +96,14 @@ fn live(wanted: Wanted, socket: OwnedFd, orders: OwnedFd, brokers: OwnedFd) -> V
     };
     let name = launch.profile.name().to_owned();
     let streams = Streams { socket, orders, caller };
-    let (refused, left) = match run(&launch, streams, within, &mut started) {
+    let told = Arc::clone(&shared);
+    let late = Box::new(move |error: &StartError| {
+        (told.calls.refused)("what was called", error);
+        error.exit_status()
+    });
+    let (refused, left) = match run(&launch, streams, within, (late, &mut started)) {
         Ok(left) => (None, left),
-        Err(error) => (Some(format!("{name}: {}", error.line())), Vec::new()),
+        Err(error) => (Some((name, error)), Vec::new()),
     };
     shared.one_less(behalf);
     shared.bell.ring(News::Over { instance: number, refused });
@@ -109,10 +114,10 @@ fn run(
     launch: &Launch,
     streams: Streams,
     within: Option<Arc<Tree>>,
-    started: &mut dyn FnMut(),
+    (late, started): (Late, &mut dyn FnMut()),
 ) -> Result<Vec<String>, StartError> {
     let since = Instant::now();
-    let ahead = Ahead::begin(since, Then::Rest, Box::new(|error| error.exit_status()))?;
+    let ahead = Ahead::begin(since, Then::Rest, late)?;
     // It has no terminal, whatever its caller has.
     let invocation = Invocation {
         streams: [Stream::Pipe; 3],

@@ -15,12 +15,12 @@ mod endpoint;
 mod instance;
 
 use crate::cgroup::Tree;
-use crate::sandbox::channel::watched;
-use crate::sandbox::{StartError, image};
+use crate::sandbox::{self, StartError, image};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted, broker};
 use desk::{Bell, Desk, News};
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::wire;
 use sandboxd_profiles::graph::Standing;
@@ -30,7 +30,6 @@ use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use instance::Streams;
@@ -54,11 +53,52 @@ pub(crate) struct Caller {
     room: Option<Arc<Tree>>,
 }
 
+/// Tells of what does not run, by its name, and why.
+pub(crate) type Refused = Box<dyn Fn(&str, &StartError) + Send + Sync>;
+
+/// Whom the command of a run calls, and how.
+pub struct Calls {
+    /// What its profile calls, and what that calls.
+    pub graph: Graph,
+    /// What the run is under, the outermost first: nothing that it calls goes beyond that either.
+    pub under: Vec<Profile>,
+    /// Told of what was called and could not be started: whoever called only sees that it does not answer.
+    pub refused: Refused,
+}
+
+/// How much there may be at once, so that this process can clean up after all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Most {
+    instances: usize,
+    connections: usize,
+}
+
+/// Descriptors that an instance takes at most, while it is started; it keeps 25.
+const EACH: u64 = 40;
+/// Those of the broker that are no connection's and no instance's.
+const BROKERS: u64 = 16;
+
+impl Most {
+    /// What fits, where this process may open so many files, and the broker not more than is usual.
+    fn of(files: u64) -> Result<Self, StartError> {
+        let instances = (files.saturating_sub(sandbox::DESCRIPTORS) / EACH).min(256);
+        if instances == 0 {
+            return Err(StartError::found("getrlimit", "RLIMIT_NOFILE").with_remedy(
+                "a command that calls takes 200 open files, and 40 more for each of what it has called at once: ulimit -n 1024",
+            ));
+        }
+        let connections = files.min(1024) - BROKERS - instances;
+        let fits = |count| usize::try_from(count).unwrap_or(usize::MAX);
+        Ok(Self { instances: fits(instances), connections: fits(connections) })
+    }
+}
+
 /// What endpoints and desk know together.
 struct Shared {
     /// To the broker.
     line: OwnedFd,
-    graph: Graph,
+    calls: Calls,
+    most: Most,
     /// Names of the plan's callers.
     callers: Vec<String>,
     last: AtomicU64,
@@ -86,7 +126,7 @@ impl Shared {
 
     /// Whoever stands there in the graph, where it calls at all.
     fn caller(self: &Arc<Self>, standing: Standing, behalf: u64) -> Option<Caller> {
-        let name = self.graph.name(&standing);
+        let name = self.calls.graph.name(&standing);
         let place = self.callers.iter().position(|caller| caller == name)?;
         let place = u64::try_from(place).ok()?;
         Some(Caller { shared: Arc::clone(self), standing, place, behalf, room: None })
@@ -103,8 +143,10 @@ impl Shared {
 
     /// One less, of which nothing is left.
     fn one_less(&self, behalf: u64) {
-        if let Some(count) = self.called().get_mut(&behalf) {
-            *count = count.saturating_sub(1);
+        let mut called = self.called();
+        match called.get_mut(&behalf) {
+            Some(count) if *count > 1 => *count -= 1,
+            Some(_) | None => drop(called.remove(&behalf)),
         }
         self.fewer.notify_all();
     }
@@ -124,9 +166,7 @@ impl Caller {
             return;
         }
         self.shared.bell.ring(News::Left(self.behalf));
-        let live = |called: &mut BTreeMap<u64, usize>| {
-            called.get(&self.behalf).is_some_and(|count| *count > 0)
-        };
+        let live = |called: &mut BTreeMap<u64, usize>| called.contains_key(&self.behalf);
         // Whatever outlives that is told by whoever cannot remove the cgroup.
         drop(self.shared.fewer.wait_timeout_while(self.shared.called(), LEAVE, live));
     }
@@ -134,7 +174,7 @@ impl Caller {
     /// Tells the broker of a connection, whose other end the caller was proved to have.
     ///
     /// # Errors
-    /// Where the broker is gone or does not read; then there is no such connection.
+    /// Where there are too many, or the broker is gone or does not read; then there is no such connection.
     fn connected(&self, stream: &OwnedFd) -> rustix::io::Result<()> {
         let connection = self.shared.last.fetch_add(1, Ordering::Relaxed) + 1;
         let known = Connection {
@@ -142,7 +182,13 @@ impl Caller {
             behalf: self.behalf,
             room: self.room.clone(),
         };
-        self.shared.connections().insert(connection, known);
+        {
+            let mut connections = self.shared.connections();
+            if connections.len() >= self.shared.most.connections {
+                return Err(Errno::MFILE);
+            }
+            connections.insert(connection, known);
+        }
         let opened = Told::Opened { connection, caller: self.place, behalf: self.behalf };
         opened.say(self.shared.line.as_fd(), Some(stream.as_fd())).inspect_err(|_| {
             self.shared.connections().remove(&connection);
@@ -153,18 +199,18 @@ impl Caller {
 /// The broker of a run, and all that it had started.
 pub(crate) struct Exchange {
     service: Service,
-    over: Option<AsyncFd<OwnedFd>>,
     desk: Desk,
-    begun: bool,
 }
 
 impl Exchange {
-    /// Begins to start the broker for a graph whose first profile is run, and says who that is to it.
+    /// Begins to start the broker for a run, and says who its command is to it.
     ///
     /// # Errors
-    /// Where its streams cannot be made, or the graph is more than a broker is told.
-    pub(crate) fn begin(graph: Graph, run: &Profile) -> Result<(Self, Caller), StartError> {
-        let plan = graph.plan(run.name())?;
+    /// Where its streams cannot be made, or the graph is more than a broker is told; where this process
+    /// may open too few files for anything to be called.
+    pub(crate) fn begin(calls: Calls, run: &Profile) -> Result<(Self, Caller), StartError> {
+        let most = Most::of(sandbox::descriptors())?;
+        let plan = calls.graph.plan(run.name())?;
         let told = wire::encode(&plan)
             .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
         let (line, brokers) =
@@ -174,13 +220,12 @@ impl Exchange {
             .write(true)
             .open("/dev/null")
             .map_err(|error| StartError::io("open", "/dev/null", &error))?;
-        let mut service = Service::begin(Wanted {
+        let service = Service::begin(Wanted {
             name: broker::NAME,
             arguments: Vec::new(),
             run: run.clone(),
             streams: [image::plan(&told)?, nothing.into(), brokers],
         })?;
-        let over = service.over().map(watched).transpose()?;
         let (bell, news) = Bell::new()?;
         let shared = Arc::new(Shared {
             line,
@@ -190,14 +235,15 @@ impl Exchange {
             called: Mutex::default(),
             fewer: Condvar::new(),
             bell,
-            graph,
+            calls,
+            most,
         });
-        let first = shared.graph.first();
+        let first = shared.calls.graph.first();
         let caller = shared
             .caller(first, 0)
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
         let desk = Desk::open(shared, news)?;
-        Ok((Self { service, over, desk, begun: false }, caller))
+        Ok((Self { service, desk }, caller))
     }
 
     /// Waits until the broker runs.
@@ -205,25 +251,37 @@ impl Exchange {
     /// # Errors
     /// Why it does not.
     pub(crate) fn started(&mut self) -> Result<(), StartError> {
-        self.service.started()?;
-        self.begun = true;
-        Ok(())
+        self.service.started()
     }
 
     /// Returns once, when the broker has ended: the command does not go on without it.
     pub(crate) async fn over(&mut self) {
-        match &self.over {
-            // Nothing is ever written to it.
-            Some(over) => drop(over.readable().await),
-            None => std::future::pending().await,
-        }
-        self.over = None;
+        self.service.over().await;
     }
 
     /// Ends all that was started and the broker, and tells what could not be cleaned up.
     pub(crate) fn finish(&mut self) -> Vec<String> {
         let mut left = self.desk.close();
-        left.extend(if self.begun { self.service.finish(DRAIN) } else { self.service.end() });
+        left.extend(self.service.finish(DRAIN));
         left
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_there_may_be_at_once_fits_into_the_open_files() {
+        assert!(Most::of(sandbox::DESCRIPTORS + EACH - 1).is_err());
+        for files in [sandbox::DESCRIPTORS + EACH, 256, 1024, 4096, u64::MAX] {
+            let Most { instances, connections } = Most::of(files).unwrap();
+            let [instances, connections] =
+                [instances, connections].map(|count| u64::try_from(count).unwrap());
+            assert!((1..=256).contains(&instances), "{files}");
+            assert!(sandbox::DESCRIPTORS + instances * EACH <= files, "{files}");
+            assert_eq!(instances + connections + BROKERS, files.min(1024), "{files}");
+        }
+        assert_eq!(Most::of(1024).unwrap().instances, 21);
     }
 }

@@ -6,7 +6,7 @@ use super::{NOT_SET_UP, connect, run};
 use crate::explain::{printable, printable_lines};
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Error, ErrorKind, Result, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -69,7 +69,7 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn begin(broker: UnixStream) -> std::io::Result<Self> {
+    fn begin(broker: UnixStream) -> Result<Self> {
         let reader = BufReader::new(broker.try_clone()?);
         let mut talk = Self { writer: broker, reader, last: 0 };
         let params = json!({
@@ -79,14 +79,14 @@ impl Conversation {
         });
         let answer = talk.request("initialize", &params)?;
         if let Some(error) = answer.get("error") {
-            return Err(std::io::Error::other(words(error)));
+            return Err(Error::other(words(error)));
         }
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
-        writeln!(talk.writer, "{initialized}")?;
+        writeln!(talk.writer, "{initialized}").map_err(told_closed)?;
         Ok(talk)
     }
 
-    fn ask(&mut self, typed: &Call) -> std::io::Result<Value> {
+    fn ask(&mut self, typed: &Call) -> Result<Value> {
         match &typed.tool {
             Some(tool) => {
                 let arguments: Value = serde_json::from_str(&typed.arguments)?;
@@ -97,17 +97,15 @@ impl Conversation {
     }
 
     /// A request, and the answer to it; what else comes meanwhile is not asked for.
-    fn request(&mut self, method: &str, params: &Value) -> std::io::Result<Value> {
+    fn request(&mut self, method: &str, params: &Value) -> Result<Value> {
         self.last += 1;
         let id = self.last;
         let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        writeln!(self.writer, "{request}")?;
+        writeln!(self.writer, "{request}").map_err(told_closed)?;
         loop {
             let mut line = String::new();
-            if self.reader.read_line(&mut line)? == 0 {
-                return Err(std::io::Error::other(
-                    "the broker closed the connection: nothing is called so, or it could not be started",
-                ));
+            if self.reader.read_line(&mut line).map_err(told_closed)? == 0 {
+                return Err(closed());
             }
             let answer: Value = serde_json::from_str(&line)?;
             if answer.get("id") == Some(&json!(id)) && answer.get("method").is_none() {
@@ -115,6 +113,19 @@ impl Conversation {
             }
         }
     }
+}
+
+/// The broker lets go of whoever asks for what is not there.
+fn closed() -> Error {
+    Error::other(
+        "the broker closed the connection\n  remedy  see that the profile has a [call.NAME] of this name, and what sandboxd says of a start that failed",
+    )
+}
+
+/// The same, where it is found in another way.
+fn told_closed(error: Error) -> Error {
+    let kinds = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+    if kinds.contains(&error.kind()) { closed() } else { error }
 }
 
 fn told(typed: &Call, answer: &Value) -> u8 {

@@ -11,7 +11,7 @@ use serde_json::json;
 pub(crate) fn check(arguments: &Check) -> u8 {
     let name = load::name(&arguments.grants);
     let checked = load::load(&arguments.grants)
-        .and_then(|Loaded { profile, under, invocation }| {
+        .and_then(|Loaded { profile, under, invocation, .. }| {
             sandbox::prepare(&profile, &under, &invocation, privilege::find(), None)
         })
         .and_then(|prepared| {

@@ -228,7 +228,7 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
         since,
         ahead: sandbox::Ahead::begin(since, sandbox::Then::Rest, late)?,
         digest: false,
-        around: sandbox::Around::Caller { graph: None },
+        around: sandbox::Around::Caller { calls: None },
     };
     let finished = sandbox::run(request, None)?;
     Ok((finished.result.exit_status(), finished.waived))

@@ -4,7 +4,7 @@ use super::typed::Grants;
 use crate::sandbox::{StartError, invocation};
 use crate::{host, profile_file};
 use sandboxd_plan::{HostPath, Text};
-use sandboxd_profiles::{Graph, Invocation, Overrides, Problem, Profile, graph};
+use sandboxd_profiles::{Document, Graph, Invocation, Overrides, Problem, Profile, graph};
 use std::os::unix::ffi::OsStringExt;
 
 /// What is run where no profile is named: nothing but the system's programs, and the current folder
@@ -17,6 +17,8 @@ pub(crate) struct Loaded {
     pub(crate) profile: Profile,
     /// What it is run under, the outermost first.
     pub(crate) under: Vec<Profile>,
+    /// What it calls, and what that calls; nothing where it calls nobody.
+    pub(crate) graph: Option<Graph>,
     /// What belongs to this invocation.
     pub(crate) invocation: Invocation,
 }
@@ -53,28 +55,28 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
     }
     profile.apply(&overrides)?;
     let invocation = invocation(&profile)?;
-    Ok(Loaded { profile, under, invocation })
+    let graph = called(&profile)?;
+    Ok(Loaded { profile, under, graph, invocation })
 }
 
 /// What this profile calls, and what that calls, checked as a whole; nothing where it calls nobody.
-pub(crate) fn called(profile: &Profile) -> Result<Option<Graph>, StartError> {
+fn called(profile: &Profile) -> Result<Option<Graph>, StartError> {
     if profile.calls.is_empty() {
         return Ok(None);
     }
-    let mut read =
-        |path: &HostPath| profile_file::read(path.as_str()).map_err(|problem| problem.what);
-    let graph = graph::around(profile, &mut read)?;
+    let graph = graph::around(profile, &mut document)?;
     graph.carried()?;
     Ok(Some(graph))
 }
 
 /// A profile and all it extends.
 fn profile(name: &str) -> Result<Profile, StartError> {
-    let document = profile_file::read(name).map_err(|problem| vec![problem])?;
-    let mut read = |path: &sandboxd_plan::HostPath| {
-        profile_file::read(path.as_str()).map_err(|problem| problem.what)
-    };
-    Ok(sandboxd_profiles::load(document, &mut read)?)
+    let first = profile_file::read(name).map_err(|problem| vec![problem])?;
+    Ok(sandboxd_profiles::load(first, &mut document)?)
+}
+
+fn document(path: &HostPath) -> Result<Document, String> {
+    profile_file::read(path.as_str()).map_err(|problem| problem.what)
 }
 
 /// The name a run goes by before its profile is known.

@@ -19,7 +19,6 @@ mod service;
 
 use crate::explain;
 use clap::Parser;
-pub(crate) use output::warn;
 use std::process::ExitCode;
 use std::time::Instant;
 use typed::{Command, Sandboxd};

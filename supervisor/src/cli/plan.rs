@@ -34,7 +34,7 @@ pub(crate) fn plan(arguments: &Plan) -> u8 {
 }
 
 fn resolve(arguments: &Plan) -> Result<Resolved, StartError> {
-    let Loaded { profile, under, invocation } = load::load(&arguments.grants)?;
+    let Loaded { profile, under, invocation, .. } = load::load(&arguments.grants)?;
     let prepared = sandbox::prepare(&profile, &under, &invocation, privilege::find(), None)?;
     let resolved = prepared.resolved.clone();
     prepared.release()?;

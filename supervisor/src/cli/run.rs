@@ -4,6 +4,7 @@ use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, load};
+use crate::calls::Calls;
 use crate::explain::printable;
 use crate::sandbox::{self, Ahead, Around, Finished, Late, Request, RunResult, StartError, Then};
 use crate::systemd::credentials;
@@ -13,7 +14,7 @@ use rustix::fs::{
     unlinkat,
 };
 use rustix::io::Errno;
-use sandboxd_profiles::{Invocation, Listening, Profile, Stream};
+use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -77,10 +78,11 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_descriptors()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
-    let Loaded { profile, under, mut invocation } = load::load(&grants)?;
-    invocation.listening = Listening::Passed(passed);
-    invocation.credentials = credentials::passed()?;
-    let around = around(who, &profile, &mut invocation)?;
+    let mut loaded = load::load(&grants)?;
+    loaded.invocation.listening = Listening::Passed(passed);
+    loaded.invocation.credentials = credentials::passed()?;
+    let around = around(who, &mut loaded, json)?;
+    let Loaded { profile, under, invocation, .. } = loaded;
     let mut write_receipt = receipt.map(|path| move |text: &str| write(&path, text));
     let request = Request {
         profile: &profile,
@@ -131,9 +133,19 @@ fn clients([input, output, complained]: [Stream; 3]) -> Result<[Stream; 3], Star
 }
 
 /// Whose run it is, and whom the command calls.
-fn around(who: Who, profile: &Profile, invocation: &mut Invocation) -> Result<Around, StartError> {
+fn around(who: Who, loaded: &mut Loaded, json: bool) -> Result<Around, StartError> {
+    let Loaded { profile, under, graph, invocation } = loaded;
     match who {
-        Who::Caller => Ok(Around::Caller { graph: load::called(profile)?.map(Box::new) }),
+        Who::Caller => {
+            let calls = graph.take().map(|graph| Calls {
+                graph,
+                under: under.clone(),
+                refused: Box::new(move |name, error| {
+                    not_started(error, name, json);
+                }),
+            });
+            Ok(Around::Caller { calls: calls.map(Box::new) })
+        }
         Who::Client => {
             invocation.streams = clients(invocation.streams)?;
             // One client and one server are all that its broker knows.

@@ -4,19 +4,19 @@ use super::brokered::Brokered;
 use super::error::StartError;
 use super::signals::Signals;
 use super::stdio::Stdio;
-use crate::calls::{Caller, Exchange, Streams};
+use crate::calls::{Caller, Calls, Exchange, Streams};
 use crate::cgroup::Tree;
 use rustix::fd::OwnedFd;
 use sandboxd_broker_plan::BrokerPlan;
-use sandboxd_profiles::{Graph, Profile, Resolved};
+use sandboxd_profiles::{Profile, Resolved};
 use std::sync::Arc;
 
 /// Whose the streams are that the command gets, and who may end it.
 pub enum Around {
     /// Sandboxd's caller, with its own streams and signals.
     Caller {
-        /// What the command calls, and what that calls; nothing where it calls nobody.
-        graph: Option<Box<Graph>>,
+        /// Whom the command calls; nothing where that is nobody.
+        calls: Option<Box<Calls>>,
     },
     /// The same caller, who is a client and talks to the command through a broker.
     Client {
@@ -69,9 +69,9 @@ impl Around {
             (resolved.plan.command.identity, outside.streams, outside.hangup);
         let mut between = Between::default();
         let (signals, stdio) = match self {
-            Self::Caller { graph } => {
-                if let Some(graph) = graph {
-                    let (exchange, caller) = Exchange::begin(*graph, profile)?;
+            Self::Caller { calls } => {
+                if let Some(calls) = calls {
+                    let (exchange, caller) = Exchange::begin(*calls, profile)?;
                     between.exchange = Some(exchange);
                     between.caller = Some(caller);
                 }

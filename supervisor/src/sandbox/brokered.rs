@@ -1,7 +1,6 @@
 //! A run whose caller is a client: between it and the command stands the broker, which is a service. The
 //! supervisor moves none of their bytes.
 
-use super::channel::watched;
 use super::error::StartError;
 use super::state::GRACE;
 use crate::service::broker::NAME;
@@ -11,7 +10,6 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::{BrokerPlan, wire};
 use sandboxd_profiles::Profile;
 use std::time::{Duration, Instant};
-use tokio::io::unix::AsyncFd;
 
 /// How long answers may take to reach a client that reads, once the server has ended.
 const DRAIN: Duration = Duration::from_secs(12);
@@ -19,10 +17,8 @@ const DRAIN: Duration = Duration::from_secs(12);
 /// The broker of a run.
 pub(crate) struct Brokered {
     service: Service,
-    over: Option<AsyncFd<OwnedFd>>,
     /// Once it is over: until when the server may end by itself.
     until: Option<Instant>,
-    begun: bool,
 }
 
 impl Brokered {
@@ -43,14 +39,13 @@ impl Brokered {
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| StartError::found("encode", "the broker's plan"))?;
-        let mut service = Service::begin(Wanted {
+        let service = Service::begin(Wanted {
             name: NAME,
             arguments: vec![told],
             run: run.clone(),
             streams: [client(0)?, client(1)?, ours],
         })?;
-        let over = service.over().map(watched).transpose()?;
-        Ok((Self { service, over, until: None, begun: false }, server))
+        Ok((Self { service, until: None }, server))
     }
 
     /// Waits until it runs.
@@ -58,31 +53,25 @@ impl Brokered {
     /// # Errors
     /// Why it does not.
     pub(crate) fn started(&mut self) -> Result<(), StartError> {
-        self.service.started()?;
-        self.begun = true;
-        Ok(())
+        self.service.started()
     }
 
     /// Returns once, when the broker has ended, because the client is gone or is carried for no more, and
     /// the server has not, which saw the end of its input.
     pub(crate) async fn over(&mut self) {
-        if let Some(over) = &self.over {
-            // Nothing is ever written to it.
-            drop(over.readable().await);
-            self.over = None;
-            self.until = Some(Instant::now() + GRACE);
-        }
-        match self.until {
-            Some(until) => {
-                tokio::time::sleep_until(until.into()).await;
-                self.until = None;
+        let until = match self.until {
+            Some(until) => until,
+            None => {
+                self.service.over().await;
+                *self.until.insert(Instant::now() + GRACE)
             }
-            None => std::future::pending().await,
-        }
+        };
+        tokio::time::sleep_until(until.into()).await;
+        self.until = None;
     }
 
     /// Lets the client read what it was answered, and tells what could not be cleaned up.
     pub(crate) fn finish(&mut self) -> Vec<String> {
-        if self.begun { self.service.finish(DRAIN) } else { self.service.end() }
+        self.service.finish(DRAIN)
     }
 }

@@ -127,7 +127,7 @@ impl StartError {
                 let Told { place, call, errno, remedy } = self.told();
                 json!({
                     "not_started": name, "stage": place, "call": call, "errno": errno,
-                    "error": explain::errno(errno), "remedy": remedy,
+                    "error": (errno != 0).then(|| explain::errno(errno)), "remedy": remedy,
                 })
             }
         }

@@ -9,6 +9,7 @@ mod brokered;
 mod carried;
 pub(crate) mod channel;
 mod deadline;
+mod descriptors;
 mod driver;
 mod error;
 mod idmap;
@@ -30,6 +31,8 @@ mod watch;
 pub use ahead::{Ahead, Late, Then};
 pub use around::Around;
 pub(crate) use deadline::{REMEDY as LATE, doing};
+pub use descriptors::check_descriptors;
+pub(crate) use descriptors::{DESCRIPTORS, descriptors};
 pub use error::StartError;
 pub(crate) use image::copy as sealed_copy;
 pub(crate) use invocation::invocation;
@@ -169,24 +172,6 @@ pub(crate) fn no_namespaces() -> String {
     format!(
         "namespaces are refused here (see `sandboxd doctor`): run as root, outside a container that forbids them; {IN_A_CONTAINER}"
     )
-}
-
-/// Descriptors a supervisor may need at once, those it moves out of the way of a start among them.
-/// With fewer it could start something and then lack one to clean up with.
-const DESCRIPTORS: u64 = 160;
-
-/// Whether this process may have as many files open as it takes to set up a sandbox. Asked before
-/// anything else.
-///
-/// # Errors
-/// Where too few may be.
-pub fn check_descriptors() -> Result<(), StartError> {
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    if files.is_some_and(|files| files < DESCRIPTORS) {
-        return Err(StartError::found("getrlimit", "RLIMIT_NOFILE")
-            .with_remedy("let sandboxd open at least 160 files: ulimit -n 1024"));
-    }
-    Ok(())
 }
 
 impl Prepared {

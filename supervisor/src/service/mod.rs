@@ -11,6 +11,7 @@ pub(crate) mod channel;
 pub(crate) mod terminal;
 
 use crate::host;
+use crate::sandbox::channel::watched;
 use crate::sandbox::{self, Ahead, Around, Finished, Request, StartError, Then};
 use rustix::fd::OwnedFd;
 use sandboxd_plan::Text;
@@ -19,6 +20,7 @@ use sandboxd_profiles::{Invocation, Overrides, Profile, Stream, builtin};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
 
 /// Where a service finds this executable.
 const PROGRAM: &str = "/sandboxd";
@@ -44,7 +46,9 @@ pub(crate) struct Service {
     /// Its end is the service's.
     tie: Option<OwnedFd>,
     /// Its end says that the service is over.
-    over: Option<OwnedFd>,
+    over: Option<AsyncFd<OwnedFd>>,
+    /// It was waited for, and runs.
+    begun: bool,
     news: Receiver<News>,
     thread: Option<JoinHandle<()>>,
 }
@@ -60,7 +64,7 @@ enum News {
 }
 
 impl Service {
-    /// Begins to start it, and does not wait.
+    /// Begins to start it, and does not wait. In the loop that is to wait for its end.
     ///
     /// # Errors
     /// Where there is no thread or pipe to be had.
@@ -83,16 +87,20 @@ impl Service {
                 drop(living);
             })
             .map_err(|error| StartError::io("clone3", name, &error))?;
-        Ok(Self { name, tie: Some(tie), over: Some(over), news, thread: Some(thread) })
+        let over = Some(watched(over)?);
+        Ok(Self { name, tie: Some(tie), over, begun: false, news, thread: Some(thread) })
     }
 
     /// Waits until it runs.
     ///
     /// # Errors
     /// Why it does not.
-    pub(crate) fn started(&self) -> Result<(), StartError> {
+    pub(crate) fn started(&mut self) -> Result<(), StartError> {
         let why = match self.news.recv_timeout(START_WITHIN) {
-            Ok(News::Started) => return Ok(()),
+            Ok(News::Started) => {
+                self.begun = true;
+                return Ok(());
+            }
             Ok(News::Refused(error)) => return Err(self.refused(&error)),
             Ok(News::Ended(..)) => "it ended before it began",
             Err(RecvTimeoutError::Timeout) => "it did not start in time",
@@ -109,14 +117,23 @@ impl Service {
         )
     }
 
-    /// What says, by its end, that the service is over; there once.
-    pub(crate) fn over(&mut self) -> Option<OwnedFd> {
-        self.over.take()
+    /// Returns once, when it is over though it ran. One that did not start says why to who waits for it
+    /// to have [`started`](Self::started).
+    pub(crate) async fn over(&mut self) {
+        match &self.over {
+            // Nothing is ever written to it.
+            Some(over) if self.begun => drop(over.readable().await),
+            Some(_) | None => std::future::pending().await,
+        }
+        self.over = None;
     }
 
     /// Waits until it has ended by itself, or ends it after this time, and tells what could not be
-    /// cleaned up after it, and that it failed.
+    /// cleaned up after it, and that it failed. One that nobody waited for is ended at once.
     pub(crate) fn finish(&mut self, within: Duration) -> Vec<String> {
+        if !self.begun {
+            return self.end();
+        }
         let mut left = match self.news.recv_timeout(within) {
             Ok(News::Ended(0, left)) => left,
             Ok(News::Ended(status, mut left)) => {

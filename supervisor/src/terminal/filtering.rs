@@ -63,7 +63,7 @@ impl Filtering {
     ///
     /// # Errors
     /// Why it does not.
-    pub(super) fn started(&self) -> Result<(), StartError> {
+    pub(super) fn started(&mut self) -> Result<(), StartError> {
         self.service.started()
     }
 
