@@ -6,12 +6,13 @@
 //! `0` allows nothing; what has no limit says `"unlimited"`.
 //!
 //! Read in this order: [`quantity`] and [`pattern`] (the words), [`caller`], [`callee`], [`edge`],
-//! then [`wire`] (how a plan becomes bytes, and what must fit together in it).
+//! then [`wire`] with [`bytes`] (how a plan becomes bytes, and what must fit together in it).
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod bytes;
 pub mod callee;
 pub mod caller;
 pub mod edge;

@@ -1,63 +1,36 @@
 //! How a plan becomes the bytes of the sealed memfd, and what must fit together in it.
 
+use crate::bytes::{self, Versioned};
 use crate::{BrokerPlan, VERSION};
-use alloc::{
-    collections::BTreeSet,
-    format,
-    string::{String, ToString as _},
-    vec::Vec,
-};
-use core::fmt;
+use alloc::{collections::BTreeSet, format, vec::Vec};
 
-/// The most bytes a plan may take.
-pub const MOST: usize = 16 << 20;
+pub use bytes::{MOST, WireError};
 
-/// Why bytes are not a plan that the broker obeys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WireError(pub String);
+impl Versioned for BrokerPlan {
+    const WHO: &'static str = "broker";
+    const KNOWN: u32 = VERSION;
 
-impl fmt::Display for WireError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(&self.0)
+    fn version(&self) -> u32 {
+        self.version
     }
 }
-
-impl core::error::Error for WireError {}
 
 /// The plan as bytes.
 ///
 /// # Errors
 /// Where the plan takes more than [`MOST`] bytes.
 pub fn encode(plan: &BrokerPlan) -> Result<Vec<u8>, WireError> {
-    let bytes = serde_json::to_vec(plan).map_err(|error| WireError(error.to_string()))?;
-    bounded(&bytes)?;
-    Ok(bytes)
+    bytes::encode(plan)
 }
 
 /// The plan in these bytes.
 ///
 /// # Errors
-/// Where they are too many, not a plan, have a field too many or too few, are of another version, or
-/// name somebody whom the plan does not have.
+/// Those of [`bytes::decode`]; where the plan names somebody whom it does not have.
 pub fn decode(bytes: &[u8]) -> Result<BrokerPlan, WireError> {
-    bounded(bytes)?;
-    let plan: BrokerPlan =
-        serde_json::from_slice(bytes).map_err(|error| WireError(error.to_string()))?;
-    if plan.version != VERSION {
-        return Err(WireError(format!(
-            "plan version {}; this broker knows {VERSION}",
-            plan.version
-        )));
-    }
+    let plan = bytes::decode(bytes)?;
     whole(&plan)?;
     Ok(plan)
-}
-
-fn bounded(bytes: &[u8]) -> Result<(), WireError> {
-    if bytes.len() > MOST {
-        return Err(WireError(format!("the plan takes {} bytes; {MOST} fit", bytes.len())));
-    }
-    Ok(())
 }
 
 /// Each name stands for one thing, and each edge joins two that are there.
@@ -95,7 +68,7 @@ mod tests {
         Approval, Bound, Breaker, Bytes, Callee, Caller, Durability, Edge, Instances, Instructions,
         Limits, Millis, Name, Pinning, Quarantine, Queue, Rate, Reach, Repeats, Speaks,
     };
-    use alloc::vec;
+    use alloc::{string::String, vec};
 
     const RATE: Rate = Rate::Per { count: 600, period: Millis(60_000), burst: 60 };
 

@@ -1,66 +1,38 @@
 //! How a plan becomes bytes, and what must fit together in it.
 
 use crate::{Carries, EgressPlan, Network, Requests, Rule, Target, VERSION};
-use alloc::{
-    format,
-    string::{String, ToString as _},
-    vec::Vec,
-};
-use core::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use alloc::{format, vec::Vec};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use sandboxd_broker_plan::bytes::{self, Versioned};
 
-/// The most bytes a plan may take.
-pub const MOST: usize = 16 << 20;
+pub use sandboxd_broker_plan::bytes::{MOST, WireError};
 
-/// Why bytes are not a plan that the egress process obeys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WireError(pub String);
+impl Versioned for EgressPlan {
+    const WHO: &'static str = "egress process";
+    const KNOWN: u32 = VERSION;
 
-impl fmt::Display for WireError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(&self.0)
+    fn version(&self) -> u32 {
+        self.version
     }
 }
-
-impl core::error::Error for WireError {}
 
 /// The plan as bytes.
 ///
 /// # Errors
 /// Where the plan takes more than [`MOST`] bytes.
 pub fn encode(plan: &EgressPlan) -> Result<Vec<u8>, WireError> {
-    let bytes = serde_json::to_vec(plan).map_err(|error| WireError(error.to_string()))?;
-    bounded(&bytes)?;
-    Ok(bytes)
+    bytes::encode(plan)
 }
 
 /// The plan in these bytes.
 ///
 /// # Errors
-/// Where they are too many, not a plan, have a field too many or too few, are of another version, or
-/// say what does not fit together.
+/// Those of [`bytes::decode`]; where the plan says what does not fit together.
 pub fn decode(bytes: &[u8]) -> Result<EgressPlan, WireError> {
-    bounded(bytes)?;
-    let plan: EgressPlan =
-        serde_json::from_slice(bytes).map_err(|error| WireError(error.to_string()))?;
-    if plan.version != VERSION {
-        return Err(WireError(format!(
-            "plan version {}; this egress process knows {VERSION}",
-            plan.version
-        )));
-    }
+    let plan: EgressPlan = bytes::decode(bytes)?;
     plan.rules.iter().try_for_each(fits)?;
     fakes(&plan)?;
     Ok(plan)
-}
-
-fn bounded(bytes: &[u8]) -> Result<(), WireError> {
-    if bytes.len() > MOST {
-        return Err(WireError(format!("the plan takes {} bytes; {MOST} fit", bytes.len())));
-    }
-    Ok(())
 }
 
 fn fits(rule: &Rule) -> Result<(), WireError> {
@@ -119,7 +91,7 @@ mod tests {
         Bound, Breaker, Deadlines, Fakes, HostName, Known, Limits, Millis, Rate, Resolver, Waits,
         rule::Method,
     };
-    use alloc::vec;
+    use alloc::{string::String, vec};
     use sandboxd_broker_plan::Pattern;
 
     fn network(text: &str) -> Network {
