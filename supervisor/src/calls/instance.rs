@@ -4,7 +4,7 @@
 use super::desk::News;
 use super::{Caller, Shared};
 use crate::cgroup::Tree;
-use crate::sandbox::{self, Ahead, Around, Late, Request, StartError, Then};
+use crate::sandbox::{self, Ahead, Around, Late, MakeReceipt, Request, StartError, Then};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_profiles::graph::Launch;
@@ -138,7 +138,7 @@ fn run(
     };
     let finished = sandbox::run(
         request,
-        Some(&mut |_: &str| {
+        Some(&mut |_: MakeReceipt<'_>| {
             started();
             Ok(())
         }),

@@ -6,7 +6,9 @@ use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, load};
 use crate::calls::Calls;
 use crate::explain::printable;
-use crate::sandbox::{self, Ahead, Around, Finished, Late, Request, RunResult, StartError, Then};
+use crate::sandbox::{
+    self, Ahead, Around, Finished, Late, MakeReceipt, Request, RunResult, StartError, Then,
+};
 use crate::systemd::credentials;
 use crate::systemd::sockets::{self, Sockets};
 use rustix::fs::{
@@ -83,7 +85,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
     loaded.invocation.credentials = credentials::passed()?;
     let around = around(who, &mut loaded, json)?;
     let Loaded { profile, under, invocation, .. } = loaded;
-    let mut write_receipt = receipt.map(|path| move |text: &str| write(&path, text));
+    let mut write_receipt = receipt.map(|path| move |made: MakeReceipt<'_>| write(&path, &made()?));
     let request = Request {
         profile: &profile,
         under: &under,

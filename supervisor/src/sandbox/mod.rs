@@ -60,8 +60,12 @@ use state::End;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Takes the text of the receipt before the command runs; where it fails, the command does not.
-pub type WriteReceipt<'a> = &'a mut dyn FnMut(&str) -> Result<(), StartError>;
+/// The text of a receipt, made where somebody wants it.
+pub type MakeReceipt<'a> = &'a dyn Fn() -> Result<String, StartError>;
+
+/// Told that every layer is on, before the command runs, and may take the receipt; where it fails, the
+/// command does not run.
+pub type WriteReceipt<'a> = &'a mut dyn FnMut(MakeReceipt<'_>) -> Result<(), StartError>;
 
 /// What is asked for.
 pub struct Request<'a> {
@@ -184,8 +188,8 @@ impl Prepared {
     }
 }
 
-/// Runs a command to its end. `receipt` is called with the [`Receipt`], JSON, before the command runs;
-/// where it fails, the command does not.
+/// Runs a command to its end. `receipt` is called with what makes the [`Receipt`], JSON, before the command
+/// runs; where it fails, the command does not.
 ///
 /// # Errors
 /// Where the command did not run. Whatever goes wrong once it may have run is told in
@@ -365,7 +369,7 @@ impl Running<'_> {
         let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
             if let Some(write) = &mut receipt {
                 doing("writing the receipt");
-                write(&facts(enforced, inspected)?)?;
+                write(&|| facts(enforced, inspected))?;
             }
             // Nothing that follows can keep the command from starting.
             drop(ahead.take());

@@ -12,7 +12,7 @@ pub(crate) mod terminal;
 
 use crate::host;
 use crate::sandbox::channel::watched;
-use crate::sandbox::{self, Ahead, Around, Finished, Request, StartError, Then};
+use crate::sandbox::{self, Ahead, Around, Finished, MakeReceipt, Request, StartError, Then};
 use rustix::fd::OwnedFd;
 use sandboxd_plan::Text;
 use sandboxd_profiles::schema::Isolation;
@@ -196,7 +196,7 @@ fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finis
     };
     sandbox::run(
         request,
-        Some(&mut |_: &str| {
+        Some(&mut |_: MakeReceipt<'_>| {
             // Where nobody waits any more, the tie is cut too.
             teller.send(News::Started).ok();
             Ok(())
