@@ -1,0 +1,94 @@
+//! Limits and deadlines, and many at once.
+
+use super::world::*;
+
+#[test]
+fn limits_and_deadlines_end_a_connection() {
+    let port = echo();
+    let mut rules = to_host(port, Carries::Tcp);
+    rules[0].limits =
+        Limits { up: Bound::AtMost(8), connections: Bound::AtMost(1), ..rules[0].limits };
+    let running = start(plan(rules), port);
+    let mut first = running.led();
+    first.write_all(b"1234").unwrap();
+    first.read_exact(&mut [0; 4]).unwrap();
+    assert!(rest(&mut running.led()).contains("ConnectionReset"));
+    assert_eq!(running.record().verdict, Verdict::Connections);
+    first.write_all(b"56789").unwrap();
+    assert!(rest(&mut first).contains("ConnectionReset"));
+    let record = running.record();
+    assert_eq!((record.verdict, record.up), (Verdict::Spent, 8));
+    drop(running);
+
+    let mut rules = to_host(port, Carries::Tcp);
+    rules[0].deadlines.idle = Bound::AtMost(50);
+    let running = start(plan(rules), port);
+    assert!(rest(&mut running.led()).contains("ConnectionReset"));
+    assert_eq!(running.record().verdict, Verdict::Idle);
+    drop(running);
+
+    // An answer that ends with its connection, and is cut off.
+    let port = upstream(|mut stream| {
+        stream.read_exact(&mut [0; 20]).unwrap();
+        stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhalf and half").unwrap();
+        io::copy(&mut stream, &mut io::sink()).ok();
+    });
+    let mut rules = to_host(port, Carries::Http(Requests::All));
+    rules[0].limits.down = Bound::AtMost(23);
+    let running = start(plan(rules), port);
+    let mut stream = running.led();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    assert!(rest(&mut stream).ends_with("\nhalf[ConnectionReset]"));
+    assert_eq!(running.record().verdict, Verdict::Spent);
+    drop(running);
+
+    let port = echo();
+    let mut plan = plan(to_host(port, Carries::Tls));
+    plan.waits.head = Millis(50);
+    let running = start(plan, port);
+    assert!(rest(&mut running.led()).contains("ConnectionReset"));
+    assert_eq!(running.record().verdict, Verdict::Slow);
+}
+
+#[test]
+fn one_that_carries_much_does_not_hold_up_the_others() {
+    let zeros = upstream(|mut stream| while stream.write_all(&[0; 1 << 16]).is_ok() {});
+    let small = echo();
+    let rules =
+        vec![rule(Target::Host, zeros, Carries::Tcp), rule(Target::Host, small, Carries::Tcp)];
+    let running = start(plan(rules), 0);
+    let open = |port: u16| {
+        let mut stream = connect(running.proxy);
+        let whom = format!("host.internal:{port}");
+        write!(stream, "CONNECT {whom} HTTP/1.1\r\nHost: {whom}\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 39]).unwrap();
+        stream
+    };
+    let mut greedy = open(zeros);
+    let reading =
+        thread::spawn(move || while greedy.read(&mut [0; 1 << 16]).is_ok_and(|count| count > 0) {});
+    for _ in 0..20 {
+        let mut stream = open(small);
+        stream.write_all(b"x").unwrap();
+        stream.read_exact(&mut [0]).unwrap();
+    }
+    drop(running);
+    reading.join().unwrap();
+}
+
+#[test]
+fn those_who_say_nothing_leave_room_for_others() {
+    let port = echo();
+    let mut plan = plan(to_host(port, Carries::Tls));
+    plan.pending = 2;
+    let running = start(plan, port);
+    let silent = [running.led(), running.led()];
+    assert!(rest(&mut running.led()).contains("ConnectionReset"));
+    assert_eq!(running.record().verdict, Verdict::Pending);
+    drop(silent);
+    assert_eq!(running.record().verdict, Verdict::Broke);
+    assert_eq!(running.record().verdict, Verdict::Broke);
+    let mut stream = running.led();
+    stream.write_all(&client_hello_for("host.internal")).unwrap();
+    assert!(stream.read(&mut [0; 16]).unwrap() > 0);
+}
