@@ -36,6 +36,8 @@ pub struct Launch {
     pub under: Vec<Profile>,
     /// Who it is then.
     pub standing: Standing,
+    /// Whether it is for whoever calls, and not for one connection.
+    pub shared: bool,
 }
 
 impl Graph {
@@ -92,10 +94,12 @@ impl Graph {
             Instances::Serial | Instances::Attenuate | Instances::Own(_) => Vec::new(),
         };
         let standing = Standing { place: taken.callee, edges, hops: caller.hops + 1 };
+        let shared = !matches!(callee.instances(), Instances::PerCaller);
         let mut profile = callee.profile.clone();
-        // So does what several share, in the cgroup of whoever called first.
-        limits(&mut profile.limits, &self.node(caller.place).profile);
-        Some(Launch { profile, under, standing })
+        // It lies in a cgroup of its caller's, or where it is for several, of the first of all.
+        let above = if shared { self.first().place } else { caller.place };
+        limits(&mut profile.limits, &self.node(above).profile);
+        Some(Launch { profile, under, standing, shared })
     }
 
     /// Every edge of every way from the first profile to this one, from where a process on it last

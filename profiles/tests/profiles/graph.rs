@@ -251,6 +251,8 @@ fn a_process_is_started_under_every_edge_of_its_chain() {
     for shared in ["\"serial\"", "\"attenuate\""] {
         let shared = through("", shared);
         assert_eq!(started(&shared, &["hub"]), [""; 0], "several callers: its own profile alone");
+        let first = shared.launch(&shared.first(), 0).unwrap();
+        assert!(first.shared && first.standing.hops() == 1);
         assert_eq!(started(&shared, &["hub", "web"]), ["a", "hub-web"]);
     }
     let own = through("", "{ own = \"has an account\" }");

@@ -251,12 +251,15 @@ impl Clerk {
         }
         launch.under.splice(0..0, self.shared.calls.under.iter().cloned());
         let caller = self.shared.caller(launch.standing.clone(), number);
+        // What is for several does not end with whoever called first.
+        let (within, behalf) =
+            if launch.shared { (self.shared.room.clone(), 0) } else { (who.room, who.behalf) };
         let instance = Instance::begin(Wanted {
             number,
             launch,
             caller,
-            within: who.room,
-            behalf: who.behalf,
+            within,
+            behalf,
             shared: Arc::clone(&self.shared),
         })?;
         self.instances.insert(number, instance);
@@ -352,6 +355,7 @@ mod tests {
         let shared = Shared {
             line,
             calls,
+            room: None,
             most: Most { instances: 1, connections: 1 },
             callers: vec![String::from("agent"), String::from("hub")],
             last: AtomicU64::new(5),

@@ -98,6 +98,8 @@ struct Shared {
     /// To the broker.
     line: OwnedFd,
     calls: Calls,
+    /// Where the cgroups are made of what is for several callers: in that of the run.
+    room: Option<Arc<Tree>>,
     most: Most,
     /// Names of the plan's callers.
     callers: Vec<String>,
@@ -208,7 +210,11 @@ impl Exchange {
     /// # Errors
     /// Where its streams cannot be made, or the graph is more than a broker is told; where this process
     /// may open too few files for anything to be called.
-    pub(crate) fn begin(calls: Calls, run: &Profile) -> Result<(Self, Caller), StartError> {
+    pub(crate) fn begin(
+        calls: Calls,
+        run: &Profile,
+        room: Option<Arc<Tree>>,
+    ) -> Result<(Self, Caller), StartError> {
         let most = Most::of(sandbox::descriptors())?;
         let plan = calls.graph.plan(run.name())?;
         let told = wire::encode(&plan)
@@ -236,6 +242,7 @@ impl Exchange {
             fewer: Condvar::new(),
             bell,
             calls,
+            room,
             most,
         });
         let first = shared.calls.graph.first();

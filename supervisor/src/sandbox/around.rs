@@ -71,7 +71,7 @@ impl Around {
         let (signals, stdio) = match self {
             Self::Caller { calls } => {
                 if let Some(calls) = calls {
-                    let (exchange, caller) = Exchange::begin(*calls, profile)?;
+                    let (exchange, caller) = Exchange::begin(*calls, profile, below.clone())?;
                     between.exchange = Some(exchange);
                     between.caller = Some(caller);
                 }
