@@ -2,9 +2,9 @@
 
 use crate::bytes::{self, Versioned};
 use crate::{BrokerPlan, VERSION};
-use alloc::{collections::BTreeSet, format, vec::Vec};
+use alloc::{collections::BTreeSet, format};
 
-pub use bytes::{MOST, WireError};
+pub use bytes::{MOST, WireError, encode};
 
 impl Versioned for BrokerPlan {
     const WHO: &'static str = "broker";
@@ -13,14 +13,6 @@ impl Versioned for BrokerPlan {
     fn version(&self) -> u32 {
         self.version
     }
-}
-
-/// The plan as bytes.
-///
-/// # Errors
-/// Where the plan takes more than [`MOST`] bytes.
-pub fn encode(plan: &BrokerPlan) -> Result<Vec<u8>, WireError> {
-    bytes::encode(plan)
 }
 
 /// The plan in these bytes.

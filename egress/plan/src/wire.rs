@@ -1,11 +1,11 @@
 //! How a plan becomes bytes, and what must fit together in it.
 
 use crate::{Carries, EgressPlan, Network, Requests, Rule, Target, VERSION};
-use alloc::{format, vec::Vec};
+use alloc::format;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sandboxd_broker_plan::bytes::{self, Versioned};
 
-pub use sandboxd_broker_plan::bytes::{MOST, WireError};
+pub use sandboxd_broker_plan::bytes::{MOST, WireError, encode};
 
 impl Versioned for EgressPlan {
     const WHO: &'static str = "egress process";
@@ -14,14 +14,6 @@ impl Versioned for EgressPlan {
     fn version(&self) -> u32 {
         self.version
     }
-}
-
-/// The plan as bytes.
-///
-/// # Errors
-/// Where the plan takes more than [`MOST`] bytes.
-pub fn encode(plan: &EgressPlan) -> Result<Vec<u8>, WireError> {
-    bytes::encode(plan)
 }
 
 /// The plan in these bytes.
