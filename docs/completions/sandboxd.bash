@@ -16,6 +16,9 @@ _sandboxd() {
             ",$1")
                 cmd="sandboxd"
                 ;;
+            sandboxd,audit)
+                cmd="sandboxd__subcmd__audit"
+                ;;
             sandboxd,call)
                 cmd="sandboxd__subcmd__call"
                 ;;
@@ -55,6 +58,15 @@ _sandboxd() {
             sandboxd,service)
                 cmd="sandboxd__subcmd__service"
                 ;;
+            sandboxd__subcmd__audit,export)
+                cmd="sandboxd__subcmd__audit__subcmd__export"
+                ;;
+            sandboxd__subcmd__audit,show)
+                cmd="sandboxd__subcmd__audit__subcmd__show"
+                ;;
+            sandboxd__subcmd__audit,verify)
+                cmd="sandboxd__subcmd__audit__subcmd__verify"
+                ;;
             sandboxd__subcmd__graph,diff)
                 cmd="sandboxd__subcmd__graph__subcmd__diff"
                 ;;
@@ -86,12 +98,92 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run mcp connect call check plan profile receipt graph doctor service completions man"
+            opts="-h -V --help --version run mcp connect call check plan profile receipt graph doctor audit service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__audit)
+            opts="-h --help show verify export"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__audit__subcmd__export)
+            opts="-h --format --since --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "jsonl cef checkpoints" -- "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__audit__subcmd__show)
+            opts="-f -h --follow --since --agent --kind --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --agent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__audit__subcmd__verify)
+            opts="-h --from --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -36,6 +36,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "receipt" -d 'Compare what a run was enforced with to what it may lack'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "graph" -d 'Draw who may call whom, say who can reach what, and what widened'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "doctor" -d 'Say what this host can enforce, what each builtin profile gets, and what to change'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "audit" -d 'Show, verify and export the audit log: what was run here, and what became of it'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "service" -d 'Be a service of sandboxd\'s own, inside a sandbox that it made for it'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "man" -d 'Print the man page, or write all of them into a folder'
@@ -121,6 +122,24 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and __fish_seen
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and not __fish_seen_subcommand_from show verify export" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and not __fish_seen_subcommand_from show verify export" -f -a "show" -d 'Print the records, the oldest first'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and not __fish_seen_subcommand_from show verify export" -f -a "verify" -d 'Say whether all records are there and as they were written, and exactly what is not'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and not __fish_seen_subcommand_from show verify export" -f -a "export" -d 'Print the records for another program, or the checkpoints to be kept elsewhere'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC)' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l agent -d 'Only what this profile\'s sandboxes did, by its name or the id of one of them' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l kind -d 'Only records of this kind: started, refused, ended; header, checkpoint and the like' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s f -l follow -d 'Go on with what is written from now on, until interrupted'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print each record as it was written, one JSON object a line'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from verify" -l from -d 'A file of checkpoints that was kept elsewhere; each must be borne out' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from verify" -l json -d 'Print what was found as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from verify" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -l format -d 'How' -r -f -a "jsonl\t'As they were written'
+cef\t'Common Event Format'
+checkpoints\t'Only the signed checkpoints'"
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -l since -d 'Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC)' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "broker" -d 'Carry calls, between a client and a server or among agents and tools'

@@ -29,7 +29,8 @@ fn outside(outside: &Outside) -> Result<()> {
         let text =
             format!("exec \"$0\" run -q -p {profile:?} \"$@\" -- /bin/true {descriptor}< /usr");
         let mut sh = Command::new("/bin/sh");
-        let run = sh.args(["-c", &text]).arg(product()?).args(outside.waivers()).output()?;
+        let run = sh.args(["-c", &text]).arg(product()?).args(outside.waivers());
+        let run = run.env("XDG_STATE_HOME", outside.state()).output()?;
         ensure!(run.status.code() == Some(125), "a directory as {descriptor}: {}", run.status);
     }
     Ok(())
@@ -51,7 +52,7 @@ fn run(
     fs::write(&profile, "extends = [\"builtin:base\"]\n")?;
     let mut command = Command::new(product()?);
     command.args(["run", "-q", "-p"]).arg(profile).args(outside.waivers()).args(options);
-    command.env("TMPDIR", outside.dir().join("tmp"));
+    command.env("TMPDIR", outside.dir().join("tmp")).env("XDG_STATE_HOME", outside.state());
     command.stdin(input).stdout(output).stderr(error);
     command.status().context("sandboxd")
 }

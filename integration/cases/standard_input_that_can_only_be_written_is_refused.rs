@@ -15,6 +15,7 @@ fn outside(outside: &Outside) -> Result<()> {
         .args(["run", "-p", "builtin:base"])
         .args(outside.waivers())
         .args(["--", "/bin/sh", "-c", "echo forged >&0"])
+        .env("XDG_STATE_HOME", outside.state())
         .stdin(File::options().append(true).open(&log)?)
         .output()?;
     let said = String::from_utf8_lossy(&run.stderr);

@@ -67,6 +67,7 @@ fn set_apart(process: u32, (first, count): (u32, u32)) -> Result<()> {
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
     cover("/run/sandboxd", "mode=0700")?;
     cover("/etc/sandboxd", "mode=0755")?;
+    cover("/var/lib/sandboxd", "mode=0700")?;
     settle(process, first, count)
 }
 

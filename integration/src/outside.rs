@@ -41,6 +41,21 @@ impl Outside {
         &self.dir
     }
 
+    /// Where an ordinary user's audit log lies; root's is in `/var/lib/sandboxd`, which is this case's own.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// The folder of the audit log of whoever runs the case.
+    #[must_use]
+    pub fn audit(&self) -> PathBuf {
+        match Player::this() {
+            Player::Root => PathBuf::from("/var/lib/sandboxd/audit"),
+            Player::User => self.state().join("sandboxd/audit"),
+        }
+    }
+
     /// The uid and gid of whoever's files the workspace holds: [`OWNER`]'s, or the user's who runs the case.
     #[must_use]
     pub fn owner(&self) -> (u32, u32) {

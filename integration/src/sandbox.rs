@@ -245,6 +245,7 @@ impl<'a> Sandbox<'a> {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .env("HOME", "/root")
             .env("TMPDIR", self.outside.dir().join("tmp"))
+            .env("XDG_STATE_HOME", self.outside.state())
             .envs(self.environment)
             .current_dir(&self.cwd)
             .stdin(stdin)

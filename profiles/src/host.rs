@@ -20,6 +20,8 @@ pub struct HostFacts {
     pub cgroup_gaps: BTreeMap<Controller, Gap>,
     /// By what right sandboxes are made here.
     pub privilege: Privilege,
+    /// Where what happens is written down.
+    pub audit: AuditFact,
     /// Who `sandboxd` itself is, and what it can give up.
     pub own: Own,
     /// Whether keyctl(2) is answered, and not refused by a filter around the supervisor.
@@ -193,6 +195,16 @@ pub struct Gap {
     pub why: String,
     /// What to do.
     pub remedy: String,
+}
+
+/// Where what happens is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditFact {
+    /// In this folder, which no sandbox may reach.
+    Folder(HostPath),
+    /// It cannot be.
+    Lacking(Gap),
 }
 
 /// What is at a path of the host.

@@ -7,7 +7,7 @@ use rustix::process::Resource;
 use sandboxd_kernel::{clone3_is_answered, keyring, landlock};
 use sandboxd_plan::{HostPath, Resource as Limited};
 use sandboxd_profiles::Wanted;
-use sandboxd_profiles::host::{CgroupFacts, HostFacts, LandlockFacts, Own, Privilege};
+use sandboxd_profiles::host::{AuditFact, CgroupFacts, HostFacts, LandlockFacts, Own, Privilege};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
@@ -48,7 +48,12 @@ const LAST_SYSCALLS: &[((u32, u32), u32)] = &[
 
 /// Looks at the host, and at what the profile names.
 #[must_use]
-pub fn probe(wanted: &Wanted, cgroups: CgroupFacts, privilege: Privilege) -> HostFacts {
+pub fn probe(
+    wanted: &Wanted,
+    cgroups: CgroupFacts,
+    privilege: Privilege,
+    audit: AuditFact,
+) -> HostFacts {
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     HostFacts {
         last_syscall: last_syscall(&kernel),
@@ -59,6 +64,7 @@ pub fn probe(wanted: &Wanted, cgroups: CgroupFacts, privilege: Privilege) -> Hos
         cgroups,
         cgroup_gaps: BTreeMap::new(),
         privilege,
+        audit,
         own: own(),
         keyrings: keyring::is_answered(),
         clone3: clone3_is_answered(),

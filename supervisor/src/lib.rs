@@ -4,6 +4,7 @@
 //! Begin with `main.rs`, then [`cli`], then [`sandbox`].
 #![forbid(unsafe_code)]
 
+pub mod audit_folder;
 mod calls;
 pub mod cgroup;
 pub mod cli;

@@ -1,5 +1,7 @@
 //! Grants that would hand over the host, or could.
 
+use super::Deciding;
+use crate::host::AuditFact;
 use crate::schema::{Access, Isolation};
 use sandboxd_plan::HostPath;
 
@@ -87,4 +89,17 @@ pub(super) fn danger(
         )));
     }
     None
+}
+
+impl Deciding<'_> {
+    /// The audit log is nobody's inside. Where a folder around it is shown it is covered, which takes a
+    /// view.
+    pub(super) fn holds_audit(&self, path: &HostPath) -> Option<Danger> {
+        let AuditFact::Folder(folder) = &self.host.audit else { return None };
+        let shows = path.is_within(folder) || (self.is_bare() && folder.is_within(path));
+        shows.then(|| {
+            let remedy = "name the folders that are needed, or set XDG_STATE_HOME to another";
+            never(format!("{path} holds {folder}, the audit log of sandboxd"), remedy)
+        })
+    }
 }

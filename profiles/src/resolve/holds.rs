@@ -6,7 +6,7 @@
 
 use super::Deciding;
 use super::trees::{Shown, Tree};
-use crate::host::{FileKind, Found, PathFact, ProtectedFact, ProtectedKind};
+use crate::host::{AuditFact, FileKind, Found, PathFact, ProtectedFact, ProtectedKind};
 use crate::origin::Origin;
 use crate::protect;
 use crate::resolved::Watched;
@@ -105,6 +105,7 @@ impl Deciding<'_> {
             }
             holds.paths.insert(hole.place.clone(), Hold::Hide(hole.kind));
         }
+        self.hide_audit(shown, &mut holds);
         for tree in &shown.trees {
             // What is shown inside what is writable must stay where it is.
             if let Some(parent) = shown.parent(tree).filter(|parent| parent.write) {
@@ -118,6 +119,19 @@ impl Deciding<'_> {
             holds.paths.remove(&tree.to);
         }
         holds
+    }
+
+    /// Covers the audit log where a user's own folder is shown that holds it.
+    fn hide_audit(&self, shown: &Shown, holds: &mut Holds) {
+        let AuditFact::Folder(folder) = &self.host.audit else { return };
+        for tree in &shown.trees {
+            let below = folder.below(&tree.from).filter(|below| !below.is_empty());
+            let Some(inside) = below.and_then(|below| tree.to.join(below).ok()) else { continue };
+            if tree.write {
+                holds.parents(tree, &inside);
+            }
+            holds.paths.insert(inside, Hold::Hide(Kind::Directory));
+        }
     }
 
     /// The holes of `files.hide`, in what is shown.

@@ -27,7 +27,7 @@ mod under;
 pub(crate) mod view;
 
 use crate::Problem;
-use crate::host::{Gap, HostFacts, Lease, Privilege};
+use crate::host::{AuditFact, Gap, HostFacts, Lease, Privilege};
 use crate::meet::words::narrowed;
 use crate::origin::Origin;
 use crate::resolved::{Hangup, Outside, Resolved, Waived};
@@ -78,6 +78,7 @@ pub fn resolve(
     let mut deciding =
         Deciding { profile: &narrowed, under, host, lease, problems, waived: Vec::new() };
     deciding.privileges();
+    deciding.recorded();
     deciding.fileless();
     deciding.calls_are_carried(invocation.program.is_some());
     decide(deciding, invocation)
@@ -249,6 +250,14 @@ impl Deciding<'_> {
     fn bounding(&self) -> Bounding {
         let kept = self.is_bare() && !self.host.own.empties_bounding;
         if kept { Bounding::Kept } else { Bounding::Emptied }
+    }
+
+    /// What happens is written down, or the profile lets it go without.
+    fn recorded(&mut self) {
+        if let AuditFact::Lacking(gap) = &self.host.audit {
+            let what = "nothing of the run is written to the audit log";
+            self.lacking_for("audit", what, Some(gap));
+        }
     }
 
     fn mode(&self) -> Mode {

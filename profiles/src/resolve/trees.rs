@@ -289,6 +289,7 @@ impl Deciding<'_> {
         let dangers = [path, &found.real]
             .into_iter()
             .filter_map(|at| danger(at, entry.access, isolation, home));
+        let dangers = dangers.chain(self.holds_audit(path)).chain(self.holds_audit(&found.real));
         let refused = dangers.into_iter().find(|danger| !(danger.reasonable && reason));
         if let Some(danger) = refused {
             let remedy = match entry.from.value.base() {

@@ -37,6 +37,11 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "that nothing is executed without a file (kernel 6.3, root)",
         shape: Shape::Must(&[]),
     },
+    Key {
+        name: "audit",
+        doc: "a record of the run in the audit log, before the command is let go and when it ended",
+        shape: Shape::Must(&[]),
+    },
 ];
 
 /// Whether the host must have something.
@@ -100,7 +105,8 @@ impl Require {
     }
 
     /// The key that lets the host lack this, where one does: its own, or that of the whole.
-    pub(crate) fn waives(&self, key: &str) -> Option<String> {
+    #[must_use]
+    pub fn waives(&self, key: &str) -> Option<String> {
         let whole = key.split('.').next().unwrap_or(key);
         let own = self.0.get(key).map(|must| (key, must.value));
         let must = own.or_else(|| self.0.get(whole).map(|must| (whole, must.value)));

@@ -2,8 +2,8 @@
 
 use sandboxd_plan::{HostPath, Landlock, Resource, Text};
 use sandboxd_profiles::host::{
-    CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, Own, PathFact, Privilege,
-    ProtectedFact, ProtectedKind,
+    AuditFact, CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, Own, PathFact,
+    Privilege, ProtectedFact, ProtectedKind,
 };
 use sandboxd_profiles::{
     Document, HostFacts, Invocation, Lease, Overrides, Problem, Profile, Resolved, load, resolve,
@@ -25,6 +25,7 @@ pub(crate) fn typical() -> HostFacts {
         },
         cgroup_gaps: BTreeMap::new(),
         privilege: Privilege::Root,
+        audit: AuditFact::Folder(path("/var/lib/sandboxd/audit")),
         own: Own { uid: 0, gid: 0, leaves_groups: true, empties_bounding: true },
         keyrings: true,
         clone3: true,

@@ -300,6 +300,7 @@ impl Clerk {
 
     /// Says why, but nothing twice: whoever calls could go on for ever.
     fn refused(&mut self, (name, why): &(String, StartError)) {
+        self.shared.audit.refused(name, why);
         let text = why.text(name);
         if self.told.len() < MOST_TOLD && self.told.insert(text) {
             (self.shared.calls.refused)(name, why);
@@ -316,7 +317,9 @@ impl Clerk {
 mod tests {
     use super::super::{Calls, Most};
     use super::*;
+    use crate::sandbox::{Audit, AuditLog};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use sandboxd_audit::AuditError;
     use sandboxd_plan::HostPath;
     use sandboxd_profiles::{Document, Folders, Graph, graph};
     use std::sync::atomic::AtomicU64;
@@ -343,6 +346,13 @@ mod tests {
         graph::load(first, &Folders::default(), &mut read).unwrap()
     }
 
+    /// What is written down nowhere.
+    fn audit(graph: &Graph) -> Audit {
+        let nowhere = AuditError::found("open", "an audit log", "none");
+        let log = AuditLog::begin(|| Err(nowhere)).unwrap();
+        log.of(&graph.launch(&graph.first(), 0).unwrap().profile)
+    }
+
     /// A desk, and the broker's end of its line; connection 5 is the agent's.
     fn desk() -> (Desk, OwnedFd) {
         let flags = SocketFlags::CLOEXEC;
@@ -356,6 +366,7 @@ mod tests {
             line,
             calls,
             room: None,
+            audit: audit(&graph()),
             most: Most { instances: 1, connections: 1 },
             callers: vec![String::from("agent"), String::from("hub")],
             last: AtomicU64::new(5),

@@ -4,7 +4,9 @@
 use super::desk::News;
 use super::{Caller, Shared};
 use crate::cgroup::Tree;
-use crate::sandbox::{self, Ahead, Around, Late, MakeReceipt, Request, StartError, Then};
+use crate::sandbox::{
+    self, Ahead, Around, Audit, Finished, Late, MakeReceipt, Request, StartError, Then,
+};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_profiles::graph::Launch;
@@ -96,12 +98,13 @@ fn live(wanted: Wanted, socket: OwnedFd, orders: OwnedFd, brokers: OwnedFd) -> V
     };
     let name = launch.profile.name().to_owned();
     let streams = Streams { socket, orders, caller };
+    let audit = shared.audit.of(&launch.profile);
     let told = Arc::clone(&shared);
     let late = Box::new(move |error: &StartError| {
         (told.calls.refused)("what was called", error);
         error.exit_status()
     });
-    let (refused, left) = match run(&launch, streams, within, (late, &mut started)) {
+    let (refused, left) = match run(&launch, streams, within, audit, (late, &mut started)) {
         Ok(left) => (None, left),
         Err(error) => (Some((name, error)), Vec::new()),
     };
@@ -114,6 +117,7 @@ fn run(
     launch: &Launch,
     streams: Streams,
     within: Option<Arc<Tree>>,
+    audit: Audit,
     (late, started): (Late, &mut dyn FnMut()),
 ) -> Result<Vec<String>, StartError> {
     let since = Instant::now();
@@ -131,17 +135,18 @@ fn run(
         invocation: &invocation,
         since,
         ahead,
+        audit,
         digest: false,
         around: Around::Instance(streams),
         within,
         sockets: Vec::new(),
     };
-    let finished = sandbox::run(
+    let Finished { left, .. } = sandbox::run(
         request,
         Some(&mut |_: MakeReceipt<'_>| {
             started();
             Ok(())
         }),
     )?;
-    Ok(finished.left)
+    Ok(left)
 }

@@ -15,7 +15,7 @@ mod endpoint;
 mod instance;
 
 use crate::cgroup::Tree;
-use crate::sandbox::{self, StartError, image};
+use crate::sandbox::{self, Audit, StartError, image};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted, broker};
 use desk::{Bell, Desk, News};
@@ -100,6 +100,8 @@ struct Shared {
     calls: Calls,
     /// Where the cgroups are made of what is for several callers: in that of the run.
     room: Option<Arc<Tree>>,
+    /// Where it is written down what is started.
+    audit: Audit,
     most: Most,
     /// Names of the plan's callers.
     callers: Vec<String>,
@@ -214,6 +216,7 @@ impl Exchange {
         calls: Calls,
         run: &Profile,
         room: Option<Arc<Tree>>,
+        audit: &Audit,
     ) -> Result<(Self, Caller), StartError> {
         let most = Most::of(sandbox::descriptors())?;
         let plan = calls.graph.plan(run.name())?;
@@ -230,6 +233,7 @@ impl Exchange {
             name: broker::NAME,
             arguments: Vec::new(),
             run: run.clone(),
+            audit: audit.clone(),
             streams: [image::plan(&told)?, nothing.into(), brokers],
         })?;
         let (bell, news) = Bell::new()?;
@@ -243,6 +247,7 @@ impl Exchange {
             bell,
             calls,
             room,
+            audit: audit.clone(),
             most,
         });
         let first = shared.calls.graph.first();

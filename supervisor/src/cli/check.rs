@@ -4,15 +4,17 @@ use super::load::Loaded;
 use super::output::{say, say_json, warn};
 use super::typed::Check;
 use super::{NOT_SET_UP, load};
-use crate::privilege;
 use crate::sandbox::{self, StartError};
+use crate::{audit_folder, privilege};
 use serde_json::json;
 
 pub(crate) fn check(arguments: &Check) -> u8 {
     let name = load::name(&arguments.grants);
     let checked = load::load(&arguments.grants)
         .and_then(|Loaded { profile, under, invocation, .. }| {
-            sandbox::prepare(&profile, &under, &invocation, privilege::find(), None)
+            let asked =
+                sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
+            sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())
         })
         .and_then(|prepared| {
             let waived = prepared.resolved.waived.clone();

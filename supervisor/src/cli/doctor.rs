@@ -4,11 +4,11 @@ use super::clean;
 use super::output::{say, say_json, warn};
 use super::typed::Doctor;
 use crate::cgroup::{Placement, Tree};
-use crate::host;
 use crate::lease::Settings;
 use crate::privilege;
-use crate::sandbox::{self, StartError, stdio};
-use sandboxd_profiles::host::{CgroupFacts, HostFacts, Privilege};
+use crate::sandbox::{self, AuditLog, StartError, stdio};
+use crate::{audit_folder, host};
+use sandboxd_profiles::host::{AuditFact, CgroupFacts, HostFacts, Privilege};
 use sandboxd_profiles::{Invocation, Overrides, Wanted, builtin};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -38,7 +38,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> u8 {
     // Where it cannot be looked for, the findings say why.
     let left = clean::find(false).unwrap_or_default();
     let findings = mechanisms();
-    let profiles: Vec<Builtin> = builtin::list().iter().map(|one| try_profile(one.name)).collect();
+    let profiles = try_profiles();
     let all = profiles.iter().all(|one| one.runs);
     let said = if arguments.json {
         say_json(&serde_json::json!({
@@ -69,7 +69,8 @@ fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
 }
 
 fn mechanisms() -> Vec<Finding> {
-    let facts = host::probe(&Wanted::default(), CgroupFacts::None, privilege::find());
+    let facts =
+        host::probe(&Wanted::default(), CgroupFacts::None, privilege::find(), audit_folder::fact());
     let mut findings = vec![
         privileges(&facts),
         Finding {
@@ -105,7 +106,18 @@ fn mechanisms() -> Vec<Finding> {
         });
     }
     findings.extend(cgroups(&facts.privilege));
+    findings.push(audit(facts.audit));
     findings
+}
+
+/// Where what happens is written down.
+fn audit(fact: AuditFact) -> Finding {
+    let (works, evidence, remedy) = match fact {
+        AuditFact::Folder(folder) => (true, folder.to_string(), String::new()),
+        AuditFact::Lacking(gap) => (false, gap.why, gap.remedy),
+    };
+    let remedy = format!("{remedy}; or waive it: [require] audit = \"if-available\"");
+    Finding { mechanism: "audit log", works, evidence, remedy }
 }
 
 /// By what right sandboxes are made here.
@@ -178,10 +190,21 @@ fn hierarchies(facts: &CgroupFacts) -> String {
     format!("{kind}; {}", names.join(", "))
 }
 
-/// Runs `true` under a builtin profile: every stage, every probe of the self-test.
-fn try_profile(name: &str) -> Builtin {
+/// Runs `true` under each builtin profile: every stage, every probe of the self-test, every record.
+fn try_profiles() -> Vec<Builtin> {
+    let log = match AuditLog::begin(audit_folder::open) {
+        Ok(log) => log,
+        Err(error) => return vec![fails("every one", &error)],
+    };
+    let mut tried: Vec<Builtin> =
+        builtin::list().iter().map(|one| try_profile(one.name, &log)).collect();
+    tried.extend(log.end().err().map(|error| fails("the audit log of all", &error)));
+    tried
+}
+
+fn try_profile(name: &str, log: &AuditLog) -> Builtin {
     let profile = format!("builtin:{name}");
-    match run_true(name) {
+    match run_true(name, log) {
         Ok((status, waived)) => Builtin {
             profile,
             runs: status == 0,
@@ -192,14 +215,19 @@ fn try_profile(name: &str) -> Builtin {
             },
         },
         Err(error) => {
-            let text = error.text(&profile);
-            let reason: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
-            Builtin { profile, runs: false, evidence: reason.join("; ") }
+            log.refused(name, &error);
+            fails(&profile, &error)
         }
     }
 }
 
-fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
+fn fails(profile: &str, error: &StartError) -> Builtin {
+    let text = error.text(profile);
+    let reason: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
+    Builtin { profile: profile.to_owned(), runs: false, evidence: reason.join("; ") }
+}
+
+fn run_true(name: &str, log: &AuditLog) -> Result<(u8, Vec<String>), StartError> {
     let (_, home) = host::folders();
     let folder = Folder::make()?;
     let cwd = folder.0.to_str().and_then(|path| sandboxd_plan::HostPath::try_from(path).ok());
@@ -227,6 +255,7 @@ fn run_true(name: &str) -> Result<(u8, Vec<String>), StartError> {
         invocation: &invocation,
         since,
         ahead: sandbox::Ahead::begin(since, sandbox::Then::Rest, late)?,
+        audit: log.of(&profile),
         digest: false,
         around: sandbox::Around::Caller { calls: None },
     };

@@ -2,6 +2,7 @@
 
 pub mod typed;
 
+mod audit;
 mod call;
 mod check;
 mod clean;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Receipt(arguments) => receipt::receipt(&arguments.command),
         Command::Graph(arguments) => graph::graph(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Audit(arguments) => audit::audit(arguments.command),
         Command::Service(service) => service::service(&service),
         Command::Completions { shell } => man::completions(shell),
         Command::Man { folder } => man::man(folder.as_deref()),

@@ -4,8 +4,8 @@ use super::load::Loaded;
 use super::output::{say, say_json, warn};
 use super::typed::Plan;
 use super::{NOT_SET_UP, load};
-use crate::privilege;
 use crate::sandbox::{self, StartError};
+use crate::{audit_folder, privilege};
 use sandboxd_plan::{Confinement, Layer, Probe, Resource, Rlimit, Root, RootOp};
 use sandboxd_profiles::{Resolved, syscalls};
 
@@ -35,7 +35,8 @@ pub(crate) fn plan(arguments: &Plan) -> u8 {
 
 fn resolve(arguments: &Plan) -> Result<Resolved, StartError> {
     let Loaded { profile, under, invocation, .. } = load::load(&arguments.grants)?;
-    let prepared = sandbox::prepare(&profile, &under, &invocation, privilege::find(), None)?;
+    let asked = sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
+    let prepared = sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())?;
     let resolved = prepared.resolved.clone();
     prepared.release()?;
     Ok(resolved)

@@ -4,10 +4,12 @@ use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, load};
+use crate::audit_folder;
 use crate::calls::Calls;
 use crate::explain::printable;
 use crate::sandbox::{
-    self, Ahead, Around, Finished, Late, MakeReceipt, Request, RunResult, StartError, Then,
+    self, Ahead, Around, AuditLog, Finished, Late, MakeReceipt, Request, RunResult, StartError,
+    Then,
 };
 use crate::systemd::credentials;
 use crate::systemd::sockets::{self, Sockets};
@@ -52,9 +54,23 @@ pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
 fn told(arguments: Run, who: Who, since: Instant) -> u8 {
     let name = load::name(&arguments.grants);
     let json = arguments.json;
-    match start(arguments, who, since) {
-        Ok(status) => status,
-        Err(error) => not_started(&error, &name, json),
+    let log = match AuditLog::begin(audit_folder::open) {
+        Ok(log) => log,
+        Err(error) => return not_started(&error, &name, json),
+    };
+    let started = start(arguments, who, since, &log).map_err(|error| {
+        let status = not_started(&error, &name, json);
+        log.refused(&name, &error);
+        status
+    });
+    // What a run that was not started leaves in the log is no reason to say more than why.
+    let kept = log.end();
+    match (started, kept) {
+        (Err(status), _) | (Ok(status), Ok(())) => status,
+        (Ok(_), Err(error)) => {
+            warn(&format!("sandboxd: {name}: the audit log was not closed: {}\n", error.line()));
+            NOT_SET_UP
+        }
     }
 }
 
@@ -73,7 +89,7 @@ fn late(grants: &Grants, json: bool) -> Late {
     Box::new(move |error| not_started(error, &name, json))
 }
 
-fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
+fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8, StartError> {
     let Run { grants, receipt, result_fd, json, quiet } = arguments;
     let Sockets { passed, fds: sockets } = sockets::take(result_fd)?;
     // Before anything is started: a result that cannot be told is found out now.
@@ -92,6 +108,7 @@ fn start(arguments: Run, who: Who, since: Instant) -> Result<u8, StartError> {
         invocation: &invocation,
         since,
         ahead,
+        audit: log.of(&profile),
         digest: json || result_file.is_some(),
         around,
         within: None,

@@ -1,6 +1,10 @@
 //! What can be typed. From this one definition come the parser, `--help`, the man pages and the
 //! completions.
 
+mod audit;
+
+pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditVerify};
+
 use clap::{Args, Parser, Subcommand};
 use sandboxd_profiles::Escape;
 use std::ffi::OsString;
@@ -43,6 +47,8 @@ pub enum Command {
     Graph(Graph),
     /// Say what this host can enforce, what each builtin profile gets, and what to change.
     Doctor(Doctor),
+    /// Show, verify and export the audit log: what was run here, and what became of it.
+    Audit(Audit),
     /// Be a service of sandboxd's own, inside a sandbox that it made for it.
     #[command(hide = true, subcommand)]
     Service(Service),

@@ -98,6 +98,12 @@ impl RunDir {
         &self.label
     }
 
+    /// Its descriptor.
+    #[must_use]
+    pub fn into_fd(self) -> OwnedFd {
+        self.fd
+    }
+
     /// The names in it that are numbers.
     ///
     /// # Errors

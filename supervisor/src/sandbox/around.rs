@@ -1,5 +1,6 @@
 //! Whose run it is: where the command's streams come from, who may end it, and whom it calls.
 
+use super::audit::Audit;
 use super::brokered::Brokered;
 use super::error::StartError;
 use super::signals::Signals;
@@ -63,6 +64,7 @@ impl Around {
         resolved: &Resolved,
         profile: &Profile,
         below: Option<Arc<Tree>>,
+        audit: &Audit,
     ) -> Result<Prepared, StartError> {
         let outside = &resolved.outside;
         let (user, wires, hangup) =
@@ -71,14 +73,15 @@ impl Around {
         let (signals, stdio) = match self {
             Self::Caller { calls } => {
                 if let Some(calls) = calls {
-                    let (exchange, caller) = Exchange::begin(*calls, profile, below.clone())?;
+                    let (exchange, caller) =
+                        Exchange::begin(*calls, profile, below.clone(), audit)?;
                     between.exchange = Some(exchange);
                     between.caller = Some(caller);
                 }
                 (Signals::listen(hangup)?, Stdio::prepare(user, wires)?)
             }
             Self::Client { plan } => {
-                let (brokered, server) = Brokered::begin(&plan, profile)?;
+                let (brokered, server) = Brokered::begin(&plan, profile, audit)?;
                 between.brokered = Some(brokered);
                 (Signals::listen(hangup)?, Stdio::served(user, wires, server)?)
             }

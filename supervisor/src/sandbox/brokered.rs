@@ -1,6 +1,7 @@
 //! A run whose caller is a client: between it and the command stands the broker, which is a service. The
 //! supervisor moves none of their bytes.
 
+use super::audit::Audit;
 use super::error::StartError;
 use super::state::GRACE;
 use crate::service::broker::NAME;
@@ -26,7 +27,11 @@ impl Brokered {
     ///
     /// # Errors
     /// Where its streams cannot be made, or the plan is more than a broker is told.
-    pub(crate) fn begin(plan: &BrokerPlan, run: &Profile) -> Result<(Self, OwnedFd), StartError> {
+    pub(crate) fn begin(
+        plan: &BrokerPlan,
+        run: &Profile,
+        audit: &Audit,
+    ) -> Result<(Self, OwnedFd), StartError> {
         let failed = |errno| StartError::call("dup", "the client's streams", errno);
         let client = |number| {
             let own = sandboxd_kernel::fds::inherited(number).map_err(failed)?;
@@ -43,6 +48,7 @@ impl Brokered {
             name: NAME,
             arguments: vec![told],
             run: run.clone(),
+            audit: audit.clone(),
             streams: [client(0)?, client(1)?, ours],
         })?;
         Ok((Self { service, until: None }, server))

@@ -2,6 +2,7 @@
 //! in that calls.
 
 use super::around::Between;
+use super::audit::Audit;
 use super::brokered::Brokered;
 use super::channel::Handed;
 use super::error::StartError;
@@ -36,11 +37,12 @@ impl Carried {
         between: Between,
         resolved: &Resolved,
         run: &Profile,
+        audit: &Audit,
     ) -> Result<Self, StartError> {
         let outside = &resolved.outside;
         let pipes = stdio.take_pipes();
         Ok(Self {
-            console: Console::prepare(outside.streams, &outside.escapes, run, pipes)?,
+            console: Console::prepare(outside.streams, &outside.escapes, (run, audit), pipes)?,
             relays: Relays::start(stdio.take_relays(), outside.output)?,
             between,
             endpoint: None,

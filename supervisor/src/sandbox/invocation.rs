@@ -7,6 +7,17 @@ use sandboxd_plan::{HostPath, Text};
 use sandboxd_profiles::{Credentials, Invocation, Listening, Profile};
 use std::os::unix::ffi::OsStringExt;
 
+/// A profile, what it is run under, and what belongs to this invocation.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The profile, with the command line laid over it.
+    pub profile: &'a Profile,
+    /// What it is run under, the outermost first.
+    pub under: &'a [Profile],
+    /// What belongs to this invocation.
+    pub invocation: &'a Invocation,
+}
+
 /// What a run of this profile takes from its caller.
 ///
 /// # Errors

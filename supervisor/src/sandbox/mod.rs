@@ -5,6 +5,7 @@
 
 mod ahead;
 mod around;
+mod audit;
 mod brokered;
 mod carried;
 pub(crate) mod channel;
@@ -30,11 +31,13 @@ mod watch;
 
 pub use ahead::{Ahead, Late, Then};
 pub use around::Around;
+pub use audit::{Audit, AuditLog};
 pub(crate) use deadline::{REMEDY as LATE, doing};
 pub use descriptors::check_descriptors;
 pub(crate) use descriptors::{DESCRIPTORS, descriptors};
 pub use error::StartError;
 pub(crate) use image::copy as sealed_copy;
+pub use invocation::Asked;
 pub(crate) use invocation::invocation;
 pub use receipt::{Receipt, RunResult, sha256};
 
@@ -51,7 +54,7 @@ use inspect::Inspected;
 use receipt::Facts;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_plan::{Enforced, wire};
-use sandboxd_profiles::host::Privilege;
+use sandboxd_profiles::host::{AuditFact, Privilege};
 use sandboxd_profiles::schema::Isolation;
 use sandboxd_profiles::{
     HostFacts, IN_A_CONTAINER, Invocation, Lease, Profile, Resolved, resolve, wanted,
@@ -79,6 +82,8 @@ pub struct Request<'a> {
     pub since: Instant,
     /// What was begun before the profile was read.
     pub ahead: Ahead,
+    /// Where it is written down that it was started, and how it ended.
+    pub audit: Audit,
     /// Whether the result is to name the receipt's digest.
     pub digest: bool,
     /// Whose run it is.
@@ -116,16 +121,16 @@ pub struct Prepared {
 /// # Errors
 /// Where the host cannot be looked at, no uid is free, or the profile has problems.
 pub fn prepare(
-    profile: &Profile,
-    under: &[Profile],
-    invocation: &Invocation,
+    asked: &Asked<'_>,
     privilege: Privilege,
     within: Option<Arc<Tree>>,
+    audit: AuditFact,
 ) -> Result<Prepared, StartError> {
+    let Asked { profile, under, invocation } = *asked;
     check_descriptors()?;
     let (tree, held) = place(profile, &privilege, within)?;
     doing("looking at the host");
-    let mut host = host::probe(&wanted(profile, under), tree.facts(), privilege);
+    let mut host = host::probe(&wanted(profile, under), tree.facts(), privilege, audit);
     host.cgroup_gaps = tree.gaps();
     let lease = lease(profile, held.as_ref())?;
     match resolve(profile, under, &host, &lease, invocation) {
@@ -200,13 +205,10 @@ pub fn run(
 ) -> Result<Finished, StartError> {
     doing("trying what may be done here");
     let privilege = request.ahead.privilege()?;
-    let Prepared { resolved, host, tree, held } = prepare(
-        request.profile,
-        request.under,
-        request.invocation,
-        privilege,
-        request.within.clone(),
-    )?;
+    let asked =
+        Asked { profile: request.profile, under: request.under, invocation: request.invocation };
+    let Prepared { resolved, host, tree, held } =
+        prepare(&asked, privilege, request.within.clone(), request.audit.fact())?;
     doing("making the cgroup");
     let room = if request.profile.calls.is_empty() { Room::None } else { Room::Below };
     let group = match &resolved.outside.cgroup {
@@ -228,7 +230,8 @@ pub fn run(
         }
     };
     let before = watch::before(&resolved.outside);
-    let since = request.since;
+    let (since, name) = (request.since, request.profile.name());
+    let audit = request.audit.clone();
     let mut ran = Ran { dead: true, ..Ran::default() };
     let running =
         Running { request, resolved: &resolved, host: &host, group: group.as_ref(), tree: &tree };
@@ -252,6 +255,7 @@ pub fn run(
     let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
     result.receipt_sha256 = ran.receipt_sha256;
     result.may_execute = watch::appeared(&resolved.outside.watched, &before);
+    left.extend(audit.ended(name, &result, &left));
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
     let absent = resolved.absent.iter().map(|one| one.layer.clone()).collect();
     Ok(Finished { result, waived, absent, left })
@@ -316,7 +320,8 @@ impl Running<'_> {
 
     fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
         let below = self.below(self.request.profile)?;
-        let Request { profile, under, since, ahead, digest, around, sockets, .. } = self.request;
+        let Request { profile, under, since, ahead, digest, audit, around, sockets, .. } =
+            self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
         let encoded =
@@ -342,8 +347,8 @@ impl Running<'_> {
         // A service of ours says nothing to the service manager, whose service we are.
         let manager = if around.is_callers() { ServiceManager::find(plan)? } else { None };
         let around::Prepared { signals, mut stdio, between } =
-            around.prepare(self.resolved, profile, below)?;
-        let carried = Carried::start(&mut stdio, between, self.resolved, profile)?;
+            around.prepare(self.resolved, profile, below, &audit)?;
+        let carried = Carried::start(&mut stdio, between, self.resolved, profile, &audit)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         // The command's ends, so that their end is seen; and what is a secret from here on.
@@ -362,15 +367,16 @@ impl Running<'_> {
                 inspected,
                 placed: self.tree.placed(),
             })
-            .text()
         };
         let mut held = None;
         let mut ahead = Some(ahead);
         let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
+            doing("writing the receipt");
             if let Some(write) = &mut receipt {
-                doing("writing the receipt");
-                write(&|| facts(enforced, inspected))?;
+                write(&|| facts(enforced, inspected).text())?;
             }
+            doing("writing to the audit log");
+            audit.started(profile, plan, &|| facts(enforced, inspected))?;
             // Nothing that follows can keep the command from starting.
             drop(ahead.take());
             held = Some((enforced.clone(), inspected.clone()));
@@ -381,7 +387,7 @@ impl Running<'_> {
         ran.left = driver.left();
         // Where nobody reads it before the start, the command need not wait for it to be made.
         if let Some((enforced, inspected)) = held.filter(|_| digest) {
-            ran.receipt_sha256 = sha256(facts(&enforced, &inspected)?.as_bytes());
+            ran.receipt_sha256 = sha256(facts(&enforced, &inspected).text()?.as_bytes());
         }
         end
     }

@@ -12,7 +12,9 @@ pub(crate) mod terminal;
 
 use crate::host;
 use crate::sandbox::channel::watched;
-use crate::sandbox::{self, Ahead, Around, Finished, MakeReceipt, Request, StartError, Then};
+use crate::sandbox::{
+    self, Ahead, Around, Audit, Finished, MakeReceipt, Request, StartError, Then,
+};
 use rustix::fd::OwnedFd;
 use sandboxd_plan::Text;
 use sandboxd_profiles::schema::Isolation;
@@ -36,6 +38,8 @@ pub(crate) struct Wanted {
     pub(crate) arguments: Vec<String>,
     /// The profile of the run that it is for: what that lets the host lack.
     pub(crate) run: Profile,
+    /// Where it is written down, as of that run.
+    pub(crate) audit: Audit,
     /// Its standard input, output and error.
     pub(crate) streams: [OwnedFd; 3],
 }
@@ -178,7 +182,7 @@ impl Drop for Service {
 
 fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finished, StartError> {
     let since = Instant::now();
-    let Wanted { name, arguments, run, streams } = wanted;
+    let Wanted { name, arguments, run, audit, streams } = wanted;
     let profile = profile(name, &arguments, run)?;
     // The supervisor looks at the clock too, and sooner.
     let ahead = Ahead::begin(since, Then::Rest, Box::new(|error| error.exit_status()))?;
@@ -189,6 +193,7 @@ fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finis
         invocation: &invocation,
         since,
         ahead,
+        audit: audit.clone(),
         digest: false,
         around: Around::Service { streams, orders },
         within: None,
@@ -202,6 +207,7 @@ fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finis
             Ok(())
         }),
     )
+    .inspect_err(|error| audit.refused(name, error))
 }
 
 fn profile(name: &str, arguments: &[String], run: Profile) -> Result<Profile, StartError> {

@@ -5,8 +5,8 @@
 use super::filtering::Filtering;
 use super::outer::Outer;
 use super::piece::{Piece, attempt, ready, wait};
-use crate::sandbox::StartError;
 use crate::sandbox::channel::watched;
+use crate::sandbox::{Audit, StartError};
 use rustix::event::PollFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -67,7 +67,7 @@ impl Console {
     pub(crate) fn prepare(
         wires: [Wire; 3],
         escapes: &[Escape],
-        run: &Profile,
+        (run, audit): (&Profile, &Audit),
         pipes: Pipes,
     ) -> Result<Option<Self>, StartError> {
         let is_it = |wire: &Wire| matches!(wire, Wire::Terminal | Wire::Carried);
@@ -85,7 +85,7 @@ impl Console {
         let escapes: Vec<Escape> = escapes.iter().copied().filter(may).collect();
         Ok(Some(Self {
             outer: Outer::open(input, output)?,
-            filtering: Filtering::begin(&escapes, run)?,
+            filtering: Filtering::begin(&escapes, run, audit)?,
             begun: false,
             own,
             ours: false,

@@ -2,8 +2,8 @@
 //! shown comes from it. Nothing of either is looked at here.
 
 use super::piece::{Piece, attempt};
-use crate::sandbox::StartError;
 use crate::sandbox::channel::watched;
+use crate::sandbox::{Audit, StartError};
 use crate::service::terminal::{MOST_STATE, NAME, State};
 use crate::service::{Service, Wanted};
 use rustix::fd::OwnedFd;
@@ -33,7 +33,11 @@ impl Filtering {
     ///
     /// # Errors
     /// Where its streams cannot be made.
-    pub(super) fn begin(escapes: &[Escape], run: &Profile) -> Result<Self, StartError> {
+    pub(super) fn begin(
+        escapes: &[Escape],
+        run: &Profile,
+        audit: &Audit,
+    ) -> Result<Self, StartError> {
         let failed = |errno| StartError::call("pipe2", "the terminal's filter", errno);
         let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(failed);
         let ((input, into), (from, output)) = (pipe()?, pipe()?);
@@ -47,6 +51,7 @@ impl Filtering {
             name: NAME,
             arguments: escapes.iter().map(|escape| escape.name().to_owned()).collect(),
             run: run.clone(),
+            audit: audit.clone(),
             streams: [input, output, told],
         })?;
         Ok(Self {

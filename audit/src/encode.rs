@@ -1,0 +1,125 @@
+//! Bytes as text: hexadecimal, and base64 as in RFC 4648.
+
+/// As lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of lower-case hexadecimal digits; nothing for anything else.
+pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    if text.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+/// The last two characters of an alphabet are all that differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alphabet {
+    Standard,
+    UrlSafe,
+}
+
+/// One character of base64.
+fn character(six: u8, alphabet: Alphabet) -> char {
+    char::from(match (six, alphabet) {
+        (0..=25, _) => b'A' + six,
+        (26..=51, _) => b'a' + (six - 26),
+        (52..=61, _) => b'0' + (six - 52),
+        (62, Alphabet::Standard) => b'+',
+        (62, Alphabet::UrlSafe) => b'-',
+        (_, Alphabet::Standard) => b'/',
+        (_, Alphabet::UrlSafe) => b'_',
+    })
+}
+
+/// Without the padding at the end.
+pub(crate) fn base64_bare(bytes: &[u8], alphabet: Alphabet) -> String {
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let mut group = [0_u8; 3];
+        group.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+        let [a, b, c] = group;
+        let sixes = [a >> 2, (a & 3) << 4 | b >> 4, (b & 15) << 2 | c >> 6, c & 63];
+        text.extend(sixes.iter().take(chunk.len() + 1).map(|six| character(*six, alphabet)));
+    }
+    text
+}
+
+/// With the padding, as notes have it.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    let mut text = base64_bare(bytes, Alphabet::Standard);
+    while !text.len().is_multiple_of(4) {
+        text.push('=');
+    }
+    text
+}
+
+/// What [`base64`] encoded; nothing for text that it would not have made.
+pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let (mut held, mut bits) = (0_u32, 0_u32);
+    for byte in text.trim_end_matches('=').bytes() {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return None,
+        };
+        held = (held << 6 | u32::from(six)) & 0xffff;
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push(u8::try_from(held >> bits & 0xff).ok()?);
+        }
+    }
+    (base64(&bytes) == text).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_is_that_of_rfc_4648() {
+        for (bytes, text) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("fooba", "Zm9vYmE="),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+            assert_eq!(unbase64(text).as_deref(), Some(bytes.as_bytes()));
+        }
+        assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
+        assert_eq!(base64_bare(&[0xfb, 0xff], Alphabet::UrlSafe), "-_8");
+        // Bits beyond the last byte, missing padding, foreign characters.
+        for text in ["Zh==", "Zg", "Zg=", "Z", "Zm 9v", "Zm9v===="] {
+            assert_eq!(unbase64(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_lower_case_hexadecimal_of_the_right_length_is_read() {
+        assert_eq!(hex(&[0, 0xab, 0x1f]), "00ab1f");
+        assert_eq!(unhex("00ab1f"), Some([0, 0xab, 0x1f]));
+        assert_eq!(unhex::<3>("00AB1F"), None);
+        assert_eq!(unhex::<3>("00ab1"), None);
+        assert_eq!(unhex::<3>("00ab1g"), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! What a supervisor that was killed left: its log is closed by another. The first record that is not
+//! whole ends it; the bytes from there on are moved aside, and the index says how many they were. And
+//! what was kept long enough is removed, which the index says too.
+
+use crate::error::AuditError;
+use crate::files::Appended;
+use crate::folder::{Folder, LIVE, is_day};
+use crate::index::{self, Closed, Index, Removed, set_aside};
+use crate::read::{self, good_length};
+use crate::record::Kind;
+use crate::segment::{self, telling};
+use crate::time::Stamp;
+use rustix::fs::OFlags;
+use std::time::Duration;
+
+/// Logs that one supervisor closes for others, so that nobody waits long for the index.
+const AT_ONCE: usize = 16;
+
+/// Closes the logs of supervisors that are dead, and gives their names.
+///
+/// # Errors
+/// Where a log cannot be read or written.
+pub fn recover(folder: &Folder) -> Result<Vec<String>, AuditError> {
+    let Some(live) = folder.existing(LIVE)? else { return Ok(Vec::new()) };
+    let mut names: Vec<String> = live
+        .names()?
+        .iter()
+        .filter_map(|name| segment::of_file(name).map(|(log, _)| log.to_owned()))
+        .collect();
+    names.dedup();
+    let mut recovered = Vec::new();
+    for log in names {
+        if recovered.len() < AT_ONCE && recover_one(folder, &live, &log)? {
+            recovered.push(log);
+        }
+    }
+    Ok(recovered)
+}
+
+/// Closes a log, where nobody writes it.
+fn recover_one(folder: &Folder, live: &Folder, log: &str) -> Result<bool, AuditError> {
+    // Looked at before the index is taken, so that the living cost nobody anything.
+    if lives(live, log)? {
+        return Ok(false);
+    }
+    let mut index = Index::lock(folder)?;
+    let mut files = Vec::new();
+    // Between the two looks it may have been closed, or begun.
+    for name in of_log(live, log)? {
+        let file = Appended::new(live.file(&name, OFlags::RDWR)?, live.path(&name))?;
+        if !file.try_lock()? {
+            return Ok(false);
+        }
+        files.push((name, file));
+    }
+    let Some(number) = files.last().and_then(|(name, _)| segment::of_file(name)) else {
+        return Ok(false);
+    };
+    let segments = number.1 + 1;
+    let (mut records, mut last, mut cut_bytes) = (0, String::new(), 0);
+    for (name, file) in &mut files {
+        let bytes = file.tail(0)?;
+        let (good, end) = good_length(&bytes);
+        let torn = bytes.get(good..).unwrap_or_default();
+        if !torn.is_empty() {
+            set_aside(live, name, torn)?;
+            cut_bytes += u64::try_from(torn.len()).unwrap_or(0);
+            file.cut(u64::try_from(good).unwrap_or(0))?;
+        }
+        if let Some(end) = end {
+            (records, last) = (end.seq + 1, end.hash().to_string());
+        }
+        file.sync()?;
+    }
+    let day = Stamp::now().day();
+    let log = log.to_owned();
+    let closed = Closed { log: log.clone(), day: day.clone(), segments, records, last, cut_bytes };
+    index.append(&telling(Kind::Recovered, &closed)?)?;
+    let to = folder.dir(&day)?;
+    for name in live.names()?.iter().filter(|name| name.starts_with(&format!("{log}."))) {
+        live.rename(name, &to)?;
+    }
+    Ok(true)
+}
+
+/// The files of a log that were not put away yet.
+fn of_log(live: &Folder, log: &str) -> Result<Vec<String>, AuditError> {
+    let mut names = live.names()?;
+    names.retain(|name| segment::of_file(name).is_some_and(|(of, _)| of == log));
+    Ok(names)
+}
+
+/// Whether a process has it open that writes it, or it is gone from here.
+fn lives(live: &Folder, log: &str) -> Result<bool, AuditError> {
+    for name in of_log(live, log)? {
+        // Put away since it was listed.
+        let Ok(file) = live.file(&name, OFlags::RDONLY) else { return Ok(true) };
+        let file = Appended::new(file, live.path(&name))?;
+        if !file.try_lock()? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How long the index is kept beyond the logs that it names.
+const INDEX_LONGER: u32 = 2;
+
+/// Removes what is older than `keep`: logs by the day on which they ended, and files of the index once
+/// they are twice as old.
+///
+/// # Errors
+/// Where something cannot be removed.
+pub fn expire(folder: &Folder, now: Stamp, keep: Duration) -> Result<(), AuditError> {
+    let oldest = now.before(keep).day();
+    for day in folder.names()?.into_iter().filter(|name| is_day(name) && *name < oldest) {
+        let Some(dir) = folder.existing(&day)? else { continue };
+        let names = dir.names()?;
+        let removed = Removed { what: day.clone(), files: names.len(), last: None };
+        Index::lock(folder)?.append(&telling(Kind::Removed, &removed)?)?;
+        names.iter().try_for_each(|name| dir.remove(name))?;
+        folder.remove_dir(&day)?;
+    }
+    let oldest = now.before(keep * INDEX_LONGER).day();
+    for name in index::file_names(folder)? {
+        if index::day_of(&name).is_none_or(|day| day >= oldest.as_str()) {
+            continue;
+        }
+        let mut index = Index::lock(folder)?;
+        // The newest is never removed, because the lock has made or found one of today.
+        let mut last = None;
+        for piece in read::Pieces::new(read::open(folder, &name)?) {
+            if let Ok(read::Piece::Record(line)) = piece {
+                last = Some(line.hash().to_string());
+            }
+        }
+        index.append(&telling(Kind::Removed, &Removed { what: name.clone(), files: 1, last })?)?;
+        folder.remove(&name)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! Secrets are taken out by value, in every form in which they are likely to stand somewhere: as they
+//! are, in base64 wherever they begin in it, percent-encoded, escaped as in JSON.
+
+use crate::encode::{Alphabet, base64_bare};
+use aho_corasick::{AhoCorasick, MatchKind};
+use std::fmt;
+
+/// A shorter value is no secret, and would be found everywhere.
+const SHORTEST: usize = 6;
+
+/// Words in the name of a variable or key that say that its value is a secret.
+const SECRET_NAMES: [&str; 12] = [
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "APIKEY",
+    "API_KEY",
+    "ACCESS_KEY",
+    "PRIVATE_KEY",
+    "CREDENTIAL",
+    "AUTH",
+    "COOKIE",
+];
+
+/// Whether a variable or key of this name holds a secret.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    name.ends_with("_KEY") || SECRET_NAMES.iter().any(|word| name.contains(word))
+}
+
+/// What takes secrets out of a text.
+#[derive(Default)]
+pub struct Redactor {
+    forms: Option<AhoCorasick>,
+    names: Vec<String>,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The values are nobody's business.
+        write!(to, "Redactor of {} forms", self.names.len())
+    }
+}
+
+impl Redactor {
+    /// For these values, by the names that stand for them afterwards.
+    #[must_use]
+    pub fn of<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let (mut forms, mut names) = (Vec::new(), Vec::new());
+        for (name, value) in secrets.into_iter().filter(|(_, value)| value.len() >= SHORTEST) {
+            for form in forms_of(value) {
+                forms.push(form);
+                names.push(name.to_owned());
+            }
+        }
+        if forms.is_empty() {
+            return Self::default();
+        }
+        // The longest first, so that no form hides a longer one that begins alike. What cannot be
+        // built from so few and short patterns is nothing that a caller could mend.
+        let forms = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms).ok();
+        Self { forms, names }
+    }
+
+    /// The text, with each secret replaced by its name.
+    #[must_use]
+    pub fn clean(&self, text: &str) -> String {
+        let Some(forms) = &self.forms else { return text.to_owned() };
+        let mut clean = String::with_capacity(text.len());
+        forms.replace_all_with(text, &mut clean, |found, _, to| {
+            let name = self.names.get(found.pattern().as_usize()).map_or("", String::as_str);
+            to.push_str(&format!("«secret:{name}»"));
+            true
+        });
+        clean
+    }
+}
+
+fn forms_of(value: &str) -> Vec<String> {
+    let mut forms = vec![value.to_owned()];
+    for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
+        // What stands before it in the encoded text shifts it by none, one or two bytes.
+        forms.extend((0..3).filter_map(|shift| shifted(value, shift, alphabet)));
+    }
+    forms.push(percent(value, |byte| format!("%{byte:02X}")));
+    forms.push(percent(value, |byte| format!("%{byte:02x}")));
+    let json = serde_json::Value::from(value).to_string();
+    forms.extend(json.get(1..json.len().saturating_sub(1)).map(str::to_owned));
+    forms.sort();
+    forms.dedup();
+    forms
+}
+
+/// The characters of base64 that the value alone decides, where it begins `shift` bytes into a group.
+fn shifted(value: &str, shift: usize, alphabet: Alphabet) -> Option<String> {
+    let bytes = [vec![0; shift], value.as_bytes().to_vec()].concat();
+    let text = base64_bare(&bytes, alphabet);
+    let (from, to) = ((shift * 8).div_ceil(6), bytes.len() * 8 / 6);
+    text.get(from..to).map(str::to_owned)
+}
+
+fn percent(value: &str, escape: impl Fn(u8) -> String) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    value
+        .bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { escape(byte) })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::base64;
+
+    const SECRET: &str = "s3cr3t/\"va?lue+";
+
+    #[test]
+    fn a_secret_is_found_in_every_encoding() {
+        let redactor = Redactor::of([("API_KEY", SECRET)]);
+        let json = serde_json::Value::from(SECRET).to_string();
+        let mut texts = vec![
+            format!("before {SECRET} after"),
+            format!("{{\"key\":{json}}}"),
+            String::from("https://host/?key=s3cr3t%2F%22va%3Flue%2B&x=1"),
+            String::from("https://host/?key=s3cr3t%2f%22va%3flue%2b&x=1"),
+        ];
+        for before in ["", "a", "ab", "user:"] {
+            for after in ["", "z", "zz"] {
+                texts.push(base64(format!("{before}{SECRET}{after}").as_bytes()));
+            }
+        }
+        for text in texts {
+            let clean = redactor.clean(&text);
+            assert!(clean.contains("«secret:API_KEY»"), "{text} -> {clean}");
+            assert!(!clean.contains("s3cr3t"), "{clean}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays() {
+        let redactor = Redactor::of([("SHORT", "abc"), ("TOKEN", "long-enough")]);
+        assert_eq!(redactor.clean("abc abcdef"), "abc abcdef");
+        assert_eq!(Redactor::default().clean("long-enough"), "long-enough");
+        assert_eq!(redactor.clean("long-enough"), "«secret:TOKEN»");
+        assert!(!format!("{redactor:?}").contains("long"));
+    }
+
+    #[test]
+    fn names_that_say_secret_are_known() {
+        for name in
+            ["GITHUB_TOKEN", "aws-secret", "DB_PASSWORD", "ANTHROPIC_API_KEY", "SIGNING_KEY"]
+        {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in ["PATH", "HOME", "KEYBOARD", "MONKEY", "LANG"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+}

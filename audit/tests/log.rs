@@ -1,0 +1,380 @@
+//! Logs on a real file system, written, damaged and read again.
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+mod tests {
+    use sandboxd_audit::log::{Log, Measures};
+    use sandboxd_audit::note::Note;
+    use sandboxd_audit::read::{self, Piece, Pieces};
+    use sandboxd_audit::record::Actor;
+    use sandboxd_audit::time::Stamp;
+    use sandboxd_audit::verify::{self, Report, What};
+    use sandboxd_audit::{AuditError, Durability, Folder, Kind, Record, Writer, recover};
+    use std::fs;
+    use std::io::BufReader;
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    /// A folder of this test's own, removed at its end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("sandboxd-audit-{}-{name}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn folder(&self) -> Folder {
+            Folder::at(&self.0).unwrap()
+        }
+
+        fn verify(&self) -> Report {
+            verify::folder(&self.folder(), &[]).unwrap()
+        }
+
+        /// The only segment.
+        fn segment(&self) -> PathBuf {
+            let places = read::places(&self.folder()).unwrap();
+            assert_eq!(places.len(), 1, "{places:?}");
+            self.0.join(places[0].path())
+        }
+
+        fn index(&self) -> PathBuf {
+            let name = fs::read_dir(&self.0)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+                .find(|path| path.extension().is_some_and(|end| end == "jsonl"));
+            name.unwrap()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn record(number: u64) -> Record {
+        let mut record = Record::of(Kind::Started);
+        record.actor = Some(Actor { agent: format!("agent-{number}"), ..Actor::default() });
+        record
+    }
+
+    fn write(folder: Folder, records: u64) -> Log {
+        let mut log = Log::begin(folder, Measures::default()).unwrap();
+        (0..records).for_each(|number| log.append(&record(number)).unwrap());
+        log
+    }
+
+    /// Offsets behind each line.
+    fn ends(bytes: &[u8]) -> Vec<usize> {
+        let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        ends.map(|(at, _)| at + 1).collect()
+    }
+
+    fn whole(report: &Report) {
+        assert_eq!(report.troubles, vec![], "{report:?}");
+    }
+
+    fn alone(path: &Path, bytes: &[u8]) -> Report {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        verify::file(name, BufReader::new(bytes), &[]).unwrap()
+    }
+
+    #[test]
+    fn a_log_that_was_closed_is_whole_and_signed_to_its_end() {
+        let scratch = Scratch::new("whole");
+        write(scratch.folder(), 5).close().unwrap();
+        let report = scratch.verify();
+        whole(&report);
+        // Header, five, closed and checkpoint; in the index its beginning, opened and closed.
+        assert_eq!((report.logs, report.records, report.signed), (1, 8 + 3, 7));
+        assert_eq!((report.live.len(), report.unfinished.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_log_in_segments_is_whole_and_each_key_vouches_for_the_next() {
+        let scratch = Scratch::new("segments");
+        let measures = Measures { bytes: 2000, unsigned: 3, ..Measures::default() };
+        let mut log = Log::begin(scratch.folder(), measures).unwrap();
+        (0..40).for_each(|number| log.append(&record(number)).unwrap());
+        let living = scratch.verify();
+        whole(&living);
+        assert_eq!(living.live.len(), 1);
+        log.close().unwrap();
+        let report = scratch.verify();
+        whole(&report);
+        let places = read::places(&scratch.folder()).unwrap();
+        assert!(places.len() > 3, "{places:?}");
+        // Without the second segment its records are lost, and it is named.
+        fs::remove_file(scratch.0.join(places[1].path())).unwrap();
+        let report = scratch.verify();
+        let what: Vec<&What> = report.troubles.iter().map(|trouble| &trouble.what).collect();
+        assert!(what.contains(&&What::Missing { segment: 1 }), "{what:?}");
+        assert!(
+            what.iter().any(|what| matches!(what, What::Lost { last: Some(_), .. })),
+            "{what:?}"
+        );
+    }
+
+    #[test]
+    fn cut_off_at_any_byte_exactly_what_is_missing_is_told() {
+        let scratch = Scratch::new("cut");
+        write(scratch.folder(), 6).close().unwrap();
+        let path = scratch.segment();
+        let bytes = fs::read(&path).unwrap();
+        let ends = ends(&bytes);
+        let records = u64::try_from(ends.len()).unwrap();
+        for length in 0..bytes.len() {
+            fs::write(&path, &bytes[..length]).unwrap();
+            let report = scratch.verify();
+            let good = ends.iter().filter(|end| **end <= length).count();
+            let offset = if good == 0 { 0 } else { ends[good - 1] };
+            let lost = What::Lost {
+                first: u64::try_from(good).unwrap(),
+                last: Some(records - 1),
+                file: path.strip_prefix(&scratch.0).unwrap().display().to_string(),
+                offset: u64::try_from(offset).unwrap(),
+                bytes: u64::try_from(length - offset).unwrap(),
+            };
+            let what: Vec<_> = report.troubles.into_iter().map(|trouble| trouble.what).collect();
+            assert_eq!(what, [lost], "{length} bytes");
+        }
+        fs::write(&path, &bytes).unwrap();
+        whole(&scratch.verify());
+    }
+
+    #[test]
+    fn of_a_flipped_bit_exactly_the_record_is_told_that_it_is_in() {
+        let scratch = Scratch::new("flip");
+        write(scratch.folder(), 6).close().unwrap();
+        let path = scratch.segment();
+        let bytes = fs::read(&path).unwrap();
+        let ends = ends(&bytes);
+        let mut random = 0x2545_f491_4f6c_dd1d_u64;
+        for _ in 0..3000 {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            let at = usize::try_from(random % u64::try_from(bytes.len() * 8).unwrap()).unwrap();
+            let mut flipped = bytes.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            let report = alone(&path, &flipped);
+            let hit = ends.iter().filter(|end| **end <= at / 8).count();
+            // Where a line end is hit, the next record stands in the same line.
+            let two = bytes[at / 8] == b'\n' && hit + 1 < ends.len();
+            let troubles = &report.troubles;
+            assert_eq!(troubles.len(), 1, "bit {at}: {troubles:?}");
+            let What::Lost { first, last, .. } = &troubles[0].what else {
+                panic!("bit {at}: {troubles:?}")
+            };
+            let expected = u64::try_from(hit).unwrap();
+            let end = expected + u64::from(two);
+            let tail = usize::try_from(end).unwrap() + 1 == ends.len();
+            assert_eq!((*first, *last), (expected, (!tail).then_some(end)), "bit {at}");
+        }
+    }
+
+    #[test]
+    fn what_a_killed_supervisor_left_torn_is_moved_aside_and_counted() {
+        let scratch = Scratch::new("torn");
+        let log = write(scratch.folder(), 6);
+        let live = scratch.segment();
+        let bytes = fs::read(&live).unwrap();
+        // Nobody sweeps up what is being written.
+        assert_eq!(recover::recover(&scratch.folder()).unwrap(), Vec::<String>::new());
+        drop(log);
+        let index = fs::read(scratch.index()).unwrap();
+        let ends = ends(&bytes);
+        let near = |at: usize| ends.iter().any(|end| end.abs_diff(at) <= 2);
+        for length in (0..=bytes.len()).filter(|at| near(*at) || at % 97 == 0) {
+            fs::write(scratch.index(), &index).unwrap();
+            fs::write(&live, &bytes[..length]).unwrap();
+            let good = ends.iter().filter(|end| **end <= length).copied().max().unwrap_or(0);
+            let cut = u64::try_from(length - good).unwrap();
+            assert_eq!(recover::recover(&scratch.folder()).unwrap().len(), 1, "{length}");
+            let report = scratch.verify();
+            whole(&report);
+            assert_eq!(report.recovered[0].1, cut, "{length} bytes");
+            let day = live.parent().unwrap().with_file_name(Stamp::now().day());
+            let kept = day.join(live.file_name().unwrap());
+            assert_eq!(fs::read(&kept).unwrap(), bytes[..good], "{length} bytes");
+            let aside = fs::read_dir(&day).unwrap().map(|entry| entry.unwrap().path());
+            let aside: Vec<_> = aside.filter(|path| path.extension().unwrap() == "tail").collect();
+            assert_eq!(aside.len(), usize::from(cut > 0), "{length} bytes");
+            if let Some(aside) = aside.first() {
+                assert_eq!(fs::read(aside).unwrap(), bytes[good..length]);
+            }
+            fs::remove_dir_all(day).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_torn_index_goes_on_after_its_last_good_entry() {
+        let scratch = Scratch::new("index");
+        write(scratch.folder(), 1).close().unwrap();
+        let bytes = fs::read(scratch.index()).unwrap();
+        fs::write(scratch.index(), [bytes.as_slice(), b"{\"v\":1,\"seq\":"].concat()).unwrap();
+        assert_eq!(scratch.verify().troubles.len(), 1);
+        write(scratch.folder(), 1).close().unwrap();
+        let report = scratch.verify();
+        whole(&report);
+        assert_eq!(report.logs, 2);
+        // An entry that is lost is noticed in the chain, and by the log that it named.
+        let bytes = fs::read(scratch.index()).unwrap();
+        let ends = ends(&bytes);
+        fs::write(scratch.index(), [&bytes[..ends[0]], &bytes[ends[1]..]].concat()).unwrap();
+        let report = scratch.verify();
+        assert!(report.troubles.iter().any(|trouble| trouble.log == "index"), "{report:?}");
+    }
+
+    #[test]
+    fn a_log_that_is_taken_away_or_put_there_is_noticed() {
+        let scratch = Scratch::new("away");
+        write(scratch.folder(), 2).close().unwrap();
+        let path = scratch.segment();
+        let other = Scratch::new("other");
+        write(other.folder(), 2).close().unwrap();
+        let foreign = other.segment();
+        fs::copy(&foreign, path.with_file_name(foreign.file_name().unwrap())).unwrap();
+        let report = scratch.verify();
+        let what: Vec<_> = report.troubles.iter().map(|trouble| &trouble.what).collect();
+        assert_eq!(what, [&What::Unknown]);
+        fs::remove_file(path.with_file_name(foreign.file_name().unwrap())).unwrap();
+        fs::remove_file(&path).unwrap();
+        let report = scratch.verify();
+        let what: Vec<_> = report.troubles.iter().map(|trouble| &trouble.what).collect();
+        assert_eq!(what, [&What::Gone { records: Some(5) }]);
+        // One log under the name of another has another key, another beginning and another end.
+        fs::copy(&foreign, &path).unwrap();
+        let report = scratch.verify();
+        assert!(
+            report.troubles.iter().any(|trouble| matches!(trouble.what, What::Exchanged { .. })),
+            "{report:?}"
+        );
+    }
+
+    #[test]
+    fn a_record_that_is_left_out_replaced_or_repeated_is_told_by_its_number() {
+        let scratch = Scratch::new("replaced");
+        write(scratch.folder(), 6).close().unwrap();
+        let path = scratch.segment();
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let told = |lines: &[&str]| -> Vec<What> {
+            let report = alone(&path, lines.concat().as_bytes());
+            report.troubles.into_iter().map(|trouble| trouble.what).collect()
+        };
+        let without = [&lines[..3], &lines[4..]].concat();
+        assert!(matches!(told(&without)[..], [What::Lost { first: 3, last: Some(3), .. }]));
+        let twice = [&lines[..4], &lines[3..]].concat();
+        assert!(matches!(told(&twice)[..], [What::OutOfOrder { seq: 3, .. }]));
+        // The same record of another log fits its own hash, and not the next record.
+        let other = Scratch::new("replacing");
+        write(other.folder(), 6).close().unwrap();
+        let foreign = fs::read_to_string(other.segment()).unwrap();
+        let foreign: Vec<&str> = foreign.split_inclusive('\n').collect();
+        let replaced = [&lines[..3], &foreign[3..4], &lines[4..]].concat();
+        let told = told(&replaced);
+        assert!(
+            matches!(
+                told[..],
+                [What::Unlinked { seq: 3 }, What::Unlinked { seq: 4 }, What::Unproven { .. }]
+            ),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn whoever_writes_a_log_anew_is_found_out_by_a_checkpoint_kept_elsewhere() {
+        let scratch = Scratch::new("kept");
+        write(scratch.folder(), 3).close().unwrap();
+        let note = |path: &Path| -> Note {
+            let bytes = fs::read(path).unwrap();
+            let pieces = Pieces::new(bytes.as_slice());
+            let notes = pieces.filter_map(|piece| match piece.unwrap() {
+                Piece::Record(line) => Note::parse(line.text_at("/detail/note")?),
+                Piece::Bad { .. } => None,
+            });
+            notes.last().unwrap()
+        };
+        let kept = [note(&scratch.segment())];
+        let report = verify::folder(&scratch.folder(), &kept).unwrap();
+        whole(&report);
+        assert_eq!(report.borne_out, 1);
+        // Everything is replaced, index and all, by something that is whole in itself.
+        let name = scratch.segment().file_name().unwrap().to_owned();
+        fs::remove_dir_all(&scratch.0).unwrap();
+        fs::create_dir(&scratch.0).unwrap();
+        write(scratch.folder(), 3).close().unwrap();
+        whole(&scratch.verify());
+        let report = verify::folder(&scratch.folder(), &kept).unwrap();
+        assert!(matches!(report.troubles[..], [_]), "{report:?}");
+        // The same under the old name.
+        let bytes = fs::read(scratch.segment()).unwrap();
+        let report =
+            verify::file(name.to_str().unwrap(), BufReader::new(bytes.as_slice()), &kept).unwrap();
+        assert!(report.troubles.iter().any(|one| matches!(one.what, What::Contradicted { .. })));
+    }
+
+    #[test]
+    fn many_supervisors_write_at_once_and_every_log_is_whole() {
+        let scratch = Scratch::new("many");
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..10 {
+                        write(scratch.folder(), 2).close().unwrap();
+                        recover::recover(&scratch.folder()).unwrap();
+                    }
+                });
+            }
+            for _ in 0..10 {
+                whole(&scratch.verify());
+            }
+        });
+        let report = scratch.verify();
+        whole(&report);
+        assert_eq!(report.logs, 80);
+        assert_eq!(report.recovered.len(), 0);
+    }
+
+    #[test]
+    fn what_is_kept_long_enough_is_removed_and_the_index_says_so() {
+        let scratch = Scratch::new("expire");
+        write(scratch.folder(), 2).close().unwrap();
+        let week = Duration::from_secs(7 * 86_400);
+        recover::expire(&scratch.folder(), Stamp::now(), week).unwrap();
+        assert_eq!(scratch.verify().logs, 1);
+        let later = Stamp(Stamp::now().0 + 8 * 86_400_000);
+        recover::expire(&scratch.folder(), later, week).unwrap();
+        let report = scratch.verify();
+        whole(&report);
+        assert_eq!((report.logs, read::places(&scratch.folder()).unwrap().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_record_that_is_waited_for_is_on_the_disk_and_a_log_may_be_dropped_at_any_time() {
+        let scratch = Scratch::new("writer");
+        let path = scratch.0.clone();
+        let writer = Writer::begin(move || Folder::at(&path)).unwrap();
+        writer.ready().unwrap();
+        let commit = writer.append(record(1), Durability::Grouped).unwrap();
+        writer.append(record(2), Durability::Durable).unwrap().wait().unwrap();
+        commit.wait().unwrap();
+        writer.close().unwrap();
+        let report = scratch.verify();
+        whole(&report);
+        assert_eq!(report.records, 6 + 2);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_had_is_told_at_the_first_record() {
+        let writer = Writer::begin(|| Folder::at(Path::new("/proc/nowhere"))).unwrap();
+        let refused: AuditError = writer.ready().unwrap_err();
+        assert_eq!((refused.call, refused.errno), ("open", 2));
+        assert!(writer.append(record(1), Durability::Grouped).is_err());
+    }
+}

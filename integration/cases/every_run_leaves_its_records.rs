@@ -1,0 +1,74 @@
+//! Every run leaves its records, started with its receipt, refused with the reason, ended with the
+//! result; no argument and no secret is among them, and what is changed afterwards is told.
+
+#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{By, Case, Outside};
+use serde_json::Value;
+use std::fs;
+
+pub(crate) const CASE: Case = Case { rows: &["X06"], outside, by: By::Anybody, ..Case::NEW };
+
+const SECRET: &str = "correct-horse-battery";
+
+fn outside(outside: &Outside) -> Result<()> {
+    let base = || outside.bare().option("--profile=builtin:base");
+    let run = base()
+        .env("MY_TOKEN", SECRET)
+        .option("--env=MY_TOKEN")
+        .command(&["/bin/sh", "-c", "exit 3", SECRET])
+        .run()?;
+    run.exited(3)?;
+    let receipt = run.receipt.as_ref().context("no receipt")?;
+    base().command(&["/nowhere/\u{1b}[2J", SECRET]).run()?.exited(127)?;
+    let key = format!("--set=env.{SECRET}.no=1");
+    base().env("MY_TOKEN", SECRET).option(key).command(&["/bin/true"]).run()?.exited(125)?;
+    let records = records(outside)?;
+    let kinds: Vec<&str> = records.iter().filter_map(|one| one["kind"].as_str()).collect();
+    ensure!(kinds == ["started", "ended", "started", "refused", "refused"], "{kinds:?}");
+    ensure!(records[0]["receipt"] == *receipt, "another receipt: {}", records[0]);
+    ensure!(records[0]["actor"]["instance"] == receipt["sandbox"], "{}", records[0]);
+    ensure!(records[1]["result"]["exit"] == 3, "{}", records[1]);
+    ensure!(records[3]["result"]["errno"] == libc::ENOENT, "{}", records[3]);
+    ensure!(records[4]["rule"] == "profile", "{}", records[4]);
+    for record in &records {
+        let text = record.to_string();
+        ensure!(!text.contains(SECRET), "the secret is in {text}");
+        ensure!(!text.contains("u001b") && !text.contains('\u{1b}'), "an escape is in {text}");
+    }
+    let verify = || outside.bare().waiving_nothing().verb("audit").option("verify").run();
+    let whole = verify()?;
+    whole.exited(0)?;
+    ensure!(whole.stdout.contains("nothing was changed"), "{}", whole.stdout);
+    changed(outside, "\"exit\":3", "\"exit\":0")?;
+    let told = verify()?;
+    told.exited(1)?;
+    ensure!(told.stdout.contains("record 2 is lost"), "{}", told.stdout);
+    Ok(())
+}
+
+fn records(outside: &Outside) -> Result<Vec<Value>> {
+    let shown = outside.bare().waiving_nothing().verb("audit").option("show").option("--json");
+    let shown = shown.run()?;
+    shown.exited(0)?;
+    let lines = shown.stdout.lines().map(|line| Ok(serde_json::from_str::<Value>(line)?));
+    let records: Result<Vec<Value>> = lines.collect();
+    let mut records = records?;
+    // The index tells of logs.
+    records.retain(|one| one.get("actor").is_some());
+    Ok(records)
+}
+
+/// Changes a word in the log that has it.
+fn changed(outside: &Outside, from: &str, to: &str) -> Result<()> {
+    for day in fs::read_dir(outside.audit())?.flatten().filter(|day| day.path().is_dir()) {
+        for file in fs::read_dir(day.path())?.flatten() {
+            let text = fs::read_to_string(file.path())?;
+            if text.contains(from) {
+                return Ok(fs::write(file.path(), text.replace(from, to))?);
+            }
+        }
+    }
+    anyhow::bail!("{from} is in no log")
+}

@@ -1,0 +1,81 @@
+//! `sandboxd audit export`.
+
+use super::source::{Reader, Source, since};
+use crate::cli::NOT_SET_UP;
+use crate::cli::output::say;
+use crate::cli::typed::{AuditExport, AuditFormat};
+use sandboxd_audit::AuditError;
+use sandboxd_audit::line::Line;
+use sandboxd_audit::note::Note;
+use sandboxd_audit::time::Stamp;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+pub(super) fn export(arguments: &AuditExport) -> Result<u8, AuditError> {
+    let since = arguments.since.as_deref().map(since).transpose()?;
+    let lines = Reader::new(Source::find(arguments.place.as_deref())?, since).more()?;
+    let text: String = match arguments.format {
+        AuditFormat::Jsonl => lines.iter().map(|line| format!("{}\n", line.text)).collect(),
+        AuditFormat::Cef => lines.iter().filter_map(cef).collect(),
+        AuditFormat::Checkpoints => checkpoints(&lines),
+    };
+    Ok(if say(&text) { 0 } else { NOT_SET_UP })
+}
+
+/// The last checkpoint of each segment, as notes with an empty line between them.
+fn checkpoints(lines: &[Line]) -> String {
+    let mut last: BTreeMap<String, (u64, &str)> = BTreeMap::new();
+    for text in lines.iter().filter_map(|line| line.text_at("/detail/note")) {
+        if let Some(note) = Note::parse(text) {
+            let known = last.entry(note.origin).or_insert((note.size, text));
+            if known.0 <= note.size {
+                *known = (note.size, text);
+            }
+        }
+    }
+    last.values().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
+}
+
+/// A line of the Common Event Format; nothing for what the log says of itself.
+fn cef(line: &Line) -> Option<String> {
+    let (name, severity) = match line.kind.as_str() {
+        "started" => ("Sandbox started", 3),
+        "refused" => ("Sandbox refused", 6),
+        "ended" => ("Sandbox ended", 3),
+        _ => return None,
+    };
+    let mut pairs = Vec::new();
+    let mut add = |key: &str, value: Option<String>| {
+        pairs.extend(value.map(|value| format!("{key}={}", escaped(&value))));
+    };
+    let text = |path| line.text_at(path).map(str::to_owned);
+    let number = |path| line.at(path).and_then(Value::as_u64).map(|number| number.to_string());
+    add("rt", Stamp::parse(&line.ts).map(|at| at.0.to_string()));
+    add("externalId", Some(line.seq.to_string()));
+    add("sproc", text("/method"));
+    add("spid", number("/actor/pid"));
+    add("suid", number("/actor/uid"));
+    add("reason", text("/rule"));
+    add("outcome", number("/result/exit").map(|exit| format!("exit {exit}")));
+    for (number, (label, path)) in
+        [("sandbox", "/actor/instance"), ("profile", "/actor/agent"), ("error", "/result/error")]
+            .iter()
+            .enumerate()
+    {
+        if let Some(value) = text(path) {
+            add(&format!("cs{}", number + 1), Some(value));
+            add(&format!("cs{}Label", number + 1), Some((*label).to_owned()));
+        }
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    let kind = &line.kind;
+    Some(format!(
+        "CEF:0|sandboxd|sandboxd|{version}|{kind}|{name}|{severity}|{}\n",
+        pairs.join(" ")
+    ))
+}
+
+/// What a value of an extension must not hold as it is.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('=', "\\=").replace(['\n', '\r'], " ")
+}

@@ -1,0 +1,49 @@
+//! `sandboxd audit show`.
+
+use super::source::{Reader, Source, since};
+use super::words::words;
+use crate::cli::NOT_SET_UP;
+use crate::cli::output::say;
+use crate::cli::typed::AuditShow;
+use sandboxd_audit::AuditError;
+use sandboxd_audit::line::Line;
+use std::time::Duration;
+
+/// How often is looked for more.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// What the log says of itself: shown by name only.
+const OF_ITSELF: [&str; 5] = ["header", "checkpoint", "rotated", "closed", "index"];
+
+pub(super) fn show(arguments: &AuditShow) -> Result<u8, AuditError> {
+    let since = arguments.since.as_deref().map(since).transpose()?;
+    let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, since);
+    loop {
+        let lines = reader.more()?;
+        let wanted = lines.iter().filter(|line| is_wanted(line, arguments));
+        let text: String = wanted.map(|line| shown(line, arguments.json)).collect();
+        if !text.is_empty() && !say(&text) {
+            return Ok(NOT_SET_UP);
+        }
+        if !arguments.follow {
+            return Ok(0);
+        }
+        std::thread::sleep(EVERY);
+    }
+}
+
+fn is_wanted(line: &Line, arguments: &AuditShow) -> bool {
+    let kind = match &arguments.kind {
+        Some(kind) => line.kind == *kind,
+        None => !OF_ITSELF.contains(&line.kind.as_str()),
+    };
+    let agent = arguments.agent.as_deref().is_none_or(|agent| {
+        let is = |path| line.text_at(path) == Some(agent);
+        is("/actor/agent") || is("/actor/instance")
+    });
+    kind && agent
+}
+
+fn shown(line: &Line, json: bool) -> String {
+    if json { format!("{}\n", line.text) } else { format!("{}\n", words(line)) }
+}

@@ -1,0 +1,69 @@
+//! A record on one line, for people.
+
+use crate::explain::printable;
+use sandboxd_audit::line::Line;
+use serde_json::Value;
+
+/// `2026-11-25 15:01:02.123  ended    build-70001  exit 0 after 2.9 s`
+pub(super) fn words(line: &Line) -> String {
+    let when = line.ts.replace('T', " ");
+    let who = line.text_at("/actor/instance").or_else(|| line.text_at("/actor/agent"));
+    let what = match line.kind.as_str() {
+        "started" => started(line),
+        "refused" => refused(line),
+        "ended" => ended(line),
+        _ => line.at("/detail").map_or_else(String::new, Value::to_string),
+    };
+    let kind = &line.kind;
+    let text =
+        format!("{}  {kind:<8} {:<24} {what}", when.trim_end_matches('Z'), who.unwrap_or("-"));
+    printable(text.trim_end())
+}
+
+fn started(line: &Line) -> String {
+    let method = line.text_at("/method").unwrap_or_default();
+    let uid = line.at("/actor/uid").map_or_else(String::new, |uid| format!(" as uid {uid}"));
+    let waived = line.at("/receipt/waived").and_then(Value::as_array).map_or(0, Vec::len);
+    match waived {
+        0 => format!("{method}{uid}"),
+        waived => format!("{method}{uid}, {waived} waived"),
+    }
+}
+
+fn refused(line: &Line) -> String {
+    if let Some(problems) = line.at("/result/problems").and_then(Value::as_array) {
+        let first = problems.first();
+        let told = |key: &str| {
+            first.and_then(|one| one.get(key)).and_then(Value::as_str).unwrap_or_default()
+        };
+        let more = problems.len().saturating_sub(1);
+        let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+        let at = if told("key").is_empty() { told("file") } else { told("key") };
+        return format!("{at}: {}{more}", told("what"));
+    }
+    let told = |path| line.text_at(path).unwrap_or_default();
+    format!("{}: {}: {}", told("/rule"), told("/result/call"), told("/result/error"))
+}
+
+fn ended(line: &Line) -> String {
+    let number = |path| line.at(path).and_then(Value::as_u64);
+    let flag = |path| line.at(path).and_then(Value::as_bool).unwrap_or_default();
+    let mut text = match (number("/result/exit"), number("/result/signal")) {
+        (Some(exit), _) => format!("exit {exit}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => String::from("ended"),
+    };
+    if let Some(millis) = number("/result/wall_time_ms") {
+        text.push_str(&format!(" after {}.{:03} s", millis / 1000, millis % 1000));
+    }
+    let ends = [
+        ("/result/timeout", "wall time used up"),
+        ("/result/cpu_limit", "CPU time used up"),
+        ("/result/output_limit", "output limit reached"),
+        ("/result/oom", "out of memory"),
+    ];
+    for (_, what) in ends.iter().filter(|(path, _)| flag(path)) {
+        text.push_str(&format!(", {what}"));
+    }
+    text
+}

@@ -1,0 +1,215 @@
+//! What is written down about a run: that its command is let go, with everything that is enforced, or
+//! why it was not; and how it ended. No byte that the command wrote is among it, but for names, which
+//! are bounded.
+
+use super::deadline::doing;
+use super::error::StartError;
+use super::receipt::{Receipt, RunResult};
+use crate::audit_folder::fact_of;
+use sandboxd_audit::record::Actor;
+use sandboxd_audit::redact::{Redactor, is_secret_name};
+use sandboxd_audit::{AuditError, Durability, Folder, Kind, Record, Writer, chain::digest};
+use sandboxd_plan::{Plan, Text};
+use sandboxd_profiles::Profile;
+use sandboxd_profiles::host::AuditFact;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The audit log of this process, for all that it runs. Whoever begins it ends it.
+#[derive(Debug)]
+pub struct AuditLog(Arc<Log>);
+
+#[derive(Debug)]
+struct Log {
+    writer: Writer,
+    /// Names and values of what must not be written down.
+    secrets: Mutex<BTreeSet<(String, String)>>,
+    /// Whether what is run lets it be lacking: what the first profile says.
+    waived: OnceLock<bool>,
+}
+
+/// The same, as one run has it.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    log: Arc<Log>,
+    /// The profile lets the run go without.
+    waived: bool,
+}
+
+impl AuditLog {
+    /// Begins to open it, in a thread of its own, in the folder that `open` finds.
+    ///
+    /// # Errors
+    /// Where no thread can be started.
+    pub fn begin(
+        open: impl FnOnce() -> Result<Folder, AuditError> + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let writer = Writer::begin(open)?;
+        let log = Log { writer, secrets: Mutex::default(), waived: OnceLock::new() };
+        let own = std::env::vars_os();
+        log.redact(own.map(|(name, value)| {
+            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        }));
+        Ok(Self(Arc::new(log)))
+    }
+
+    /// As a run of this profile has it.
+    #[must_use]
+    pub fn of(&self, profile: &Profile) -> Audit {
+        let waived = profile.require.waives("audit").is_some();
+        self.0.waived.get_or_init(|| waived);
+        Audit { log: Arc::clone(&self.0), waived }
+    }
+
+    /// A command was not run.
+    pub fn refused(&self, name: &str, error: &StartError) {
+        self.0.refused(name, error);
+    }
+
+    /// Ends it. Whatever is told to it from here on is not written.
+    ///
+    /// # Errors
+    /// Where it was opened and cannot be ended, and must be.
+    pub fn end(self) -> Result<(), StartError> {
+        let kept = self.0.is_kept();
+        let waived = self.0.waived.get().is_some_and(|waived| *waived);
+        match self.0.writer.close() {
+            Err(error) if kept && !waived => Err(error.into()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl Log {
+    /// Whether records are written. Waits until that is known.
+    fn is_kept(&self) -> bool {
+        self.writer.ready().is_ok()
+    }
+
+    /// Takes out what these variables call a secret by their names, from now on.
+    fn redact(&self, variables: impl Iterator<Item = (String, String)>) {
+        // A thread that panicked ends the process.
+        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = secrets.len();
+        secrets.extend(variables.filter(|(name, _)| is_secret_name(name)));
+        if secrets.len() > known {
+            let all = secrets.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            self.writer.redact(Redactor::of(all));
+        }
+    }
+
+    fn append(&self, record: Record) -> Result<(), AuditError> {
+        // Nobody waits for the disk; the kernel has it.
+        self.writer.append(record, Durability::Grouped).map(drop)
+    }
+
+    fn refused(&self, name: &str, error: &StartError) {
+        let mut told = error.json(name);
+        let rule = told.get("stage").and_then(Value::as_str).unwrap_or("profile").to_owned();
+        if let Some(map) = told.as_object_mut() {
+            map.remove("not_started");
+        }
+        let mut record = Record::of(Kind::Refused);
+        record.actor = Some(Actor { agent: name.to_owned(), ..Actor::default() });
+        record.decision = Some("refused");
+        record.rule = Some(rule);
+        record.result = told;
+        // It is refused whether that can be written down or not, and why has been said.
+        self.append(record).ok();
+    }
+}
+
+impl Audit {
+    /// The same log, as what is run for this run has it.
+    pub(crate) fn of(&self, profile: &Profile) -> Self {
+        AuditLog(Arc::clone(&self.log)).of(profile)
+    }
+
+    /// Waits until it is known where it lies, or why it cannot be written.
+    pub(crate) fn fact(&self) -> AuditFact {
+        doing("opening the audit log");
+        fact_of(self.log.writer.ready())
+    }
+
+    /// The command is about to be let go.
+    ///
+    /// # Errors
+    /// Where that cannot be written down, and must be.
+    pub(crate) fn started(
+        &self,
+        profile: &Profile,
+        plan: &Plan,
+        receipt: &dyn Fn() -> Receipt,
+    ) -> Result<(), StartError> {
+        if !self.log.is_kept() {
+            return Ok(());
+        }
+        let env = plan.exec.env.iter().map(lossy);
+        self.log.redact(env.filter_map(|one| {
+            one.split_once('=').map(|(name, value)| (name.into(), value.into()))
+        }));
+        let receipt = receipt();
+        let args: Vec<&[u8]> = plan.exec.argv.iter().map(Text::as_bytes).collect();
+        let args = args.join(&0);
+        let mut record = Record::of(Kind::Started);
+        record.actor = Some(Actor {
+            agent: profile.name().to_owned(),
+            instance: Some(plan.id.clone()),
+            profile_sha256: Some(receipt.profile_sha256.clone()),
+            cgroup: receipt.outside.cgroup_id,
+            pid: Some(receipt.outside.pid),
+            uid: Some(receipt.uid),
+        });
+        record.method = plan.exec.argv.first().map(lossy);
+        record.args_sha256 = Some(digest(&args));
+        record.args_bytes = u64::try_from(args.len()).ok();
+        record.decision = Some("allowed");
+        record.receipt = encoded(&receipt)?;
+        self.log
+            .append(record)
+            .or_else(|error| if self.waived { Ok(()) } else { Err(error.into()) })
+    }
+
+    /// A command was not run.
+    pub(crate) fn refused(&self, name: &str, error: &StartError) {
+        self.log.refused(name, error);
+    }
+
+    /// The command ended; gives what went wrong with the log.
+    pub(crate) fn ended(&self, name: &str, result: &RunResult, left: &[String]) -> Option<String> {
+        if !self.log.is_kept() {
+            return None;
+        }
+        let error = self.end_of(name, result, left).err().filter(|_| !self.waived)?;
+        Some(format!("its end was not written to the audit log: {}", error.line()))
+    }
+
+    fn end_of(&self, name: &str, result: &RunResult, left: &[String]) -> Result<(), StartError> {
+        let mut record = Record::of(Kind::Ended);
+        record.actor = Some(Actor {
+            agent: name.to_owned(),
+            instance: Some(result.sandbox.clone()),
+            ..Actor::default()
+        });
+        record.result = encoded(result)?;
+        if let (Some(map), false) = (record.result.as_object_mut(), left.is_empty()) {
+            map.insert(String::from("left"), json!(left));
+        }
+        Ok(self.log.append(record)?)
+    }
+}
+
+fn encoded(what: &impl serde::Serialize) -> Result<Value, StartError> {
+    serde_json::to_value(what).map_err(|error| StartError::found("encode", error.to_string()))
+}
+
+fn lossy(text: &Text) -> String {
+    String::from_utf8_lossy(text.as_bytes()).into_owned()
+}
+
+impl From<AuditError> for StartError {
+    fn from(AuditError { call, subject, errno, remedy }: AuditError) -> Self {
+        Self::Call { call, subject, errno, remedy }
+    }
+}
