@@ -7,10 +7,11 @@
 //! A line of a caller takes this way, and each file is a step of it: [`frame`] (a line, counted while
 //! it is read), [`json`] (a value), [`rpc`] (a message), [`mcp`] (what it asks for, and whether this
 //! edge has it), [`schema`] (whether its arguments are what they must be), [`limit`] (whether it is
-//! its turn), and [`relay`], which joins them and knows who waits for whom. [`record`] is what is
-//! written down about it.
+//! its turn), and [`relay`], which joins them and knows who waits for whom. [`approve`] is what a
+//! person is asked about it, and [`record`] what is written down.
 #![forbid(unsafe_code)]
 
+pub mod approve;
 pub mod frame;
 pub mod io;
 pub mod json;

@@ -41,8 +41,8 @@ pub enum Refusal {
     Spent,
     /// The chain of calls is too long, or comes back to where it was.
     Chain,
-    /// Nobody approved it.
-    NotApproved,
+    /// Nobody approved it: why.
+    NotApproved(String),
     /// What must be written down before cannot be.
     NotRecorded,
     /// No answer in time.
@@ -71,7 +71,7 @@ impl Refusal {
             Self::Repeated(_) => "repeats",
             Self::Spent => "budget",
             Self::Chain => "chain",
-            Self::NotApproved => "approval",
+            Self::NotApproved(_) => "approval",
             Self::NotRecorded => "record",
             Self::Deadline => "deadline",
             Self::Gone => "gone",
@@ -101,7 +101,7 @@ impl Refusal {
             Self::Busy(_) => -31003,
             Self::Broken(_) => -31004,
             Self::Deadline => -31005,
-            Self::NotApproved => -31006,
+            Self::NotApproved(_) => -31006,
             Self::Gone | Self::BadReply(_) | Self::NotRecorded => -31007,
         }
     }
@@ -141,8 +141,10 @@ impl Refusal {
             }
             Self::Spent => "The budget of calls is used up; no further call will be made.",
             Self::Chain => "The chain of calls is too long, or comes back to where it began.",
-            Self::NotApproved => {
-                "The call was not approved. Do not repeat it unless you are told to."
+            Self::NotApproved(why) => {
+                return format!(
+                    "The call was not approved: {why}. Do not repeat it unless you are told to."
+                );
             }
             Self::NotRecorded => "The call cannot be recorded at the moment, so it was not made.",
             Self::Deadline => "No answer came in time; the call was cancelled.",

@@ -16,6 +16,12 @@ _sandboxd() {
             ",$1")
                 cmd="sandboxd"
                 ;;
+            sandboxd,approvals)
+                cmd="sandboxd__subcmd__approvals"
+                ;;
+            sandboxd,approve)
+                cmd="sandboxd__subcmd__approve"
+                ;;
             sandboxd,audit)
                 cmd="sandboxd__subcmd__audit"
                 ;;
@@ -30,6 +36,9 @@ _sandboxd() {
                 ;;
             sandboxd,connect)
                 cmd="sandboxd__subcmd__connect"
+                ;;
+            sandboxd,deny)
+                cmd="sandboxd__subcmd__deny"
                 ;;
             sandboxd,doctor)
                 cmd="sandboxd__subcmd__doctor"
@@ -98,8 +107,36 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run mcp connect call check plan profile receipt graph doctor audit service completions man"
+            opts="-h -V --help --version run mcp connect call approvals approve deny check plan profile receipt graph doctor audit service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__approvals)
+            opts="-w -h --watch --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__approve)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -304,6 +341,28 @@ _sandboxd() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__deny)
+            opts="-r -h --reason --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

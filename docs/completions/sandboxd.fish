@@ -30,6 +30,9 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "run" -d 'Run a co
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "mcp" -d 'Run an MCP server inside a sandbox, and let its client call what is named'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "connect" -d 'Inside a sandbox: talk to what its profile lets be called, over standard input and output'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "call" -d 'Call one tool, and print its answer'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "approvals" -d 'Show the calls that wait for somebody to approve them'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "approve" -d 'Approve a call that waits; without an ID, be asked about each as it comes'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "deny" -d 'Deny a call that waits'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
@@ -71,6 +74,12 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand connect" -s h -l help 
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -s p -l profile -d 'Outside of a sandbox: the profile of whose agent\'s right it is called' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -l json -d 'Print the answer as it came, JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand approvals" -s w -l watch -d 'Go on: print each call once, as it comes'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand approvals" -l json -d 'Print each call as a JSON object on a line of its own'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand approvals" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand approve" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand deny" -s r -l reason -d 'What whoever called is told, on one line' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand deny" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s r -l read -d 'Let the command read PATH and what lies below it' -r

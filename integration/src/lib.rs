@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
-//! [`steps`], [`injected`], [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], [`facts`].
+//! [`approver`], [`steps`], [`injected`], [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -13,6 +13,7 @@
 )]
 
 mod alone;
+pub mod approver;
 pub mod below;
 pub mod case;
 pub mod container;

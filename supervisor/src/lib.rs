@@ -8,6 +8,7 @@ pub mod audit_folder;
 mod calls;
 pub mod cgroup;
 pub mod cli;
+mod control;
 pub mod explain;
 pub mod host;
 pub mod lease;

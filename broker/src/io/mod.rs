@@ -3,9 +3,11 @@
 //! Whoever owns the broker (the supervisor, behind its channel) is an [`Owner`]: it gives streams, is
 //! told what is wanted, and its end is the broker's end. Here nothing is decided.
 
+mod approver;
 mod stream;
 
 use crate::{
+    approve::Approvals,
     limit::Moment,
     relay::{CallId, ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
 };
@@ -15,7 +17,11 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 use sandboxd_broker_plan::{Millis, Name};
-use std::{collections::BTreeMap, io, os::fd::BorrowedFd};
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::{BorrowedFd, OwnedFd},
+};
 use stream::{Read, Stream};
 
 pub use stream::Pair;
@@ -57,15 +63,8 @@ pub enum Said {
     Ended(InstanceId),
     /// A caller is gone.
     CallerGone(Name),
-    /// Somebody decided about a call that is held.
-    Decided {
-        /// The call.
-        call: CallId,
-        /// The digest of what was decided about.
-        digest: [u8; 32],
-        /// What was decided.
-        approved: bool,
-    },
+    /// Somebody is there who may approve calls, at this stream.
+    Approver(OwnedFd),
     /// A record that a call waits for.
     Recorded {
         /// The call.
@@ -88,17 +87,25 @@ pub trait Owner {
     /// Where it cannot be heard any more. The broker ends by it.
     fn hear(&mut self) -> io::Result<Option<Said>>;
 
-    /// Tells it what is wanted or happened: never one of the lines, which are carried here.
+    /// Tells it what is wanted or happened: never one of the lines, which are carried here, and nothing
+    /// of what is asked about them.
     ///
     /// # Errors
     /// Where it cannot be told. The broker ends by it.
     fn tell(&mut self, output: Output) -> io::Result<()>;
+
+    /// Tells it how many calls wait for somebody to approve them, whenever that is another number.
+    ///
+    /// # Errors
+    /// Where it cannot be told. The broker ends by it.
+    fn waits(&mut self, calls: usize) -> io::Result<()>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whose {
     Caller(ConnectionId),
     Callee(InstanceId),
+    Approver(u64),
 }
 
 /// The streams of a relay.
@@ -106,6 +113,13 @@ enum Whose {
 pub struct Carrier {
     relay: Relay,
     streams: BTreeMap<Whose, Stream>,
+    approvals: Approvals,
+    /// What an approver has written of its line.
+    lines: BTreeMap<u64, Vec<u8>>,
+    /// The last approver's number.
+    last: u64,
+    /// How many calls waited when the owner was told.
+    told: usize,
 }
 
 /// Now, on the clock of the relay.
@@ -122,8 +136,9 @@ pub fn now() -> io::Result<Moment> {
 impl Carrier {
     /// Carries for this relay; there is no stream yet.
     #[must_use]
-    pub const fn new(relay: Relay) -> Self {
-        Self { relay, streams: BTreeMap::new() }
+    pub const fn new(relay: Relay, approvals: Approvals) -> Self {
+        let streams = BTreeMap::new();
+        Self { relay, streams, approvals, lines: BTreeMap::new(), last: 0, told: 0 }
     }
 
     /// The relay.
@@ -160,6 +175,7 @@ impl Carrier {
         }
         self.linger(owner)?;
         self.step(Input::Clock, owner)?;
+        self.tell_waiting(owner)?;
         Ok(true)
     }
 
@@ -210,6 +226,7 @@ impl Carrier {
             Whose::Callee(id) => {
                 self.relay.owner(id).is_some_and(|owner| full(Whose::Caller(owner)))
             }
+            Whose::Approver(_) => full(whose),
         }
     }
 
@@ -226,9 +243,7 @@ impl Carrier {
             }
             Said::Ended(instance) => self.ended(instance, owner),
             Said::CallerGone(caller) => self.step(Input::CallerGone(&caller), owner),
-            Said::Decided { call, digest, approved } => {
-                self.step(Input::Decided { call, digest, approved }, owner)
-            }
+            Said::Approver(stream) => self.approver(stream),
             Said::Recorded { call, written } => self.step(Input::Recorded { call, written }, owner),
             // Seen before it came here.
             Said::Gone => Ok(()),
@@ -257,6 +272,7 @@ impl Carrier {
                 Read::Bytes(bytes) => match whose {
                     Whose::Caller(id) => self.step(Input::FromCaller(id, &bytes), owner)?,
                     Whose::Callee(id) => self.step(Input::FromCallee(id, &bytes), owner)?,
+                    Whose::Approver(id) => self.approver_wrote(id, &bytes, owner)?,
                 },
                 Read::Nothing => {}
                 Read::End => match whose {
@@ -264,7 +280,7 @@ impl Carrier {
                     Whose::Caller(id) if !flags.contains(PollFlags::HUP) || !stream.is_one() => {
                         self.step(Input::Finished(id), owner)?;
                     }
-                    Whose::Caller(_) | Whose::Callee(_) => gone = true,
+                    Whose::Caller(_) | Whose::Callee(_) | Whose::Approver(_) => gone = true,
                 },
             }
         }
@@ -301,6 +317,10 @@ impl Carrier {
                 self.step(Input::Ended(id), owner)?;
                 owner.tell(Output::Stop(id))
             }
+            Whose::Approver(id) => {
+                self.lines.remove(&id);
+                Ok(())
+            }
         }
     }
 
@@ -320,11 +340,11 @@ impl Carrier {
                     self.streams.remove(&Whose::Callee(id));
                     owner.tell(output)?;
                 }
-                Output::Start { .. }
-                | Output::Record(_)
-                | Output::Durable(_)
-                | Output::Ask(_)
-                | Output::Withdraw(_) => owner.tell(output)?,
+                Output::Ask(ask) => self.ask(ask, owner)?,
+                Output::Withdraw(call) => self.approvals.withdraw(call),
+                Output::Start { .. } | Output::Record(_) | Output::Durable(_) => {
+                    owner.tell(output)?;
+                }
             }
         }
         Ok(())

@@ -1,10 +1,11 @@
 use super::{Carrier, Owner, Pair, Said, now};
 use crate::{
+    approve::Approvals,
     record::Event,
-    relay::{ConnectionId, Output, Relay},
+    relay::{ConnectionId, InstanceId, Output, Relay},
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_broker_plan::Name;
+use sandboxd_broker_plan::{Approval, BrokerPlan, Millis, Name};
 use std::{
     collections::VecDeque,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -25,6 +26,7 @@ struct Threads {
     instances: Vec<JoinHandle<()>>,
     stopped: usize,
     finished: usize,
+    waiting: Vec<usize>,
 }
 
 fn pair() -> (OwnedFd, OwnedFd) {
@@ -42,6 +44,7 @@ impl Threads {
             instances: vec![],
             stopped: 0,
             finished: 0,
+            waiting: vec![],
         }
     }
 
@@ -96,6 +99,11 @@ impl Owner for Threads {
         }
         Ok(())
     }
+
+    fn waits(&mut self, calls: usize) -> io::Result<()> {
+        self.waiting.push(calls);
+        Ok(())
+    }
 }
 
 /// A callee: one tool, whose answer is as long as it is asked to be.
@@ -132,7 +140,11 @@ fn plan() -> sandboxd_broker_plan::BrokerPlan {
 }
 
 fn carrier() -> Carrier {
-    Carrier::new(Relay::new(plan(), now().unwrap()).unwrap())
+    asking(plan(), Approvals::nobody())
+}
+
+fn asking(plan: BrokerPlan, approvals: Approvals) -> Carrier {
+    Carrier::new(Relay::new(plan, now().unwrap()).unwrap(), approvals)
 }
 
 fn call(id: usize, bytes: usize) -> String {
@@ -240,4 +252,80 @@ fn a_caller_that_reads_nothing_holds_up_itself_and_takes_no_memory_without_end()
     }
     quick.join().unwrap();
     drop(flood.join().unwrap());
+}
+
+/// Says a line to the broker as an approver, and gives what is heard.
+fn approve(owner: &mut Threads, line: &str) -> JoinHandle<String> {
+    let (ours, theirs) = pair();
+    owner.say(Said::Approver(theirs));
+    let line = format!("{line}\n");
+    thread::spawn(move || {
+        let mut stream = UnixStream::from(ours);
+        stream.write_all(line.as_bytes()).unwrap();
+        let mut heard = String::new();
+        // What is too long is not read to its end.
+        stream.read_to_string(&mut heard).ok();
+        heard
+    })
+}
+
+/// An agent whose call is asked about, and its stream.
+fn held(approvals: Approvals) -> (Carrier, Threads, BufReader<UnixStream>) {
+    let mut plan = plan();
+    plan.edges[0].approval = Approval::Ask { expires: Millis(60_000) };
+    let mut owner = Threads::new();
+    let (ours, theirs) = pair();
+    owner.connect(1, "a", Pair::One(theirs));
+    let mut agent = UnixStream::from(ours);
+    agent.write_all(call(1, 3).as_bytes()).unwrap();
+    (asking(plan, approvals), owner, BufReader::new(agent))
+}
+
+/// Carries until this thread has heard what it waits for.
+fn until(carrier: &mut Carrier, owner: &mut Threads, heard: JoinHandle<String>) -> String {
+    while !heard.is_finished() {
+        // So that a turn ends though nothing else happens.
+        owner.say(Said::Ended(InstanceId(u64::MAX)));
+        carrier.turn(owner).unwrap();
+    }
+    heard.join().unwrap()
+}
+
+fn answer(mut agent: BufReader<UnixStream>) -> JoinHandle<String> {
+    thread::spawn(move || {
+        let mut line = String::new();
+        agent.read_line(&mut line).unwrap();
+        line
+    })
+}
+
+#[test]
+fn a_held_call_is_carried_once_an_approver_says_so() {
+    let (mut carrier, mut owner, agent) = held(Approvals::somebody([7; 32]));
+    while owner.waiting != [1] {
+        carrier.turn(&mut owner).unwrap();
+    }
+    let heard = approve(&mut owner, "list");
+    let listed = until(&mut carrier, &mut owner, heard);
+    let id = listed.lines().nth(1).unwrap().to_owned();
+    assert!(listed.starts_with("yes\n") && listed.contains("\"bytes\": 3"), "{listed}");
+    let heard = approve(&mut owner, &format!("approve {id}"));
+    let approved = until(&mut carrier, &mut owner, heard);
+    assert!(approved.contains("\"bytes\": 3"), "{approved}");
+    assert!(until(&mut carrier, &mut owner, answer(agent)).contains("xxx"));
+    assert_eq!(owner.waiting, [1, 0]);
+    for line in [format!("approve {id}"), format!("deny {id}"), String::new()] {
+        let heard = approve(&mut owner, &line);
+        assert!(until(&mut carrier, &mut owner, heard).starts_with("no\n"), "{line}");
+    }
+    let heard = approve(&mut owner, &"x".repeat(1 << 16));
+    assert_eq!(until(&mut carrier, &mut owner, heard), "");
+}
+
+#[test]
+fn where_nobody_can_be_asked_a_call_is_denied_at_once() {
+    let (mut carrier, mut owner, agent) = held(Approvals::nobody());
+    let answer = until(&mut carrier, &mut owner, answer(agent));
+    assert!(answer.contains("nobody to be asked") && answer.contains("isError"), "{answer}");
+    assert!(owner.waiting.is_empty());
 }

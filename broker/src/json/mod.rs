@@ -7,7 +7,7 @@ mod parse;
 mod write;
 
 pub use parse::{DEPTH, JsonError, NODES, parse};
-pub use write::{canonical, text};
+pub use write::{canonical, shown, text};
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]

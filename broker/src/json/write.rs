@@ -6,7 +6,7 @@ use super::{Object, Value};
 #[must_use]
 pub fn text(value: &Value) -> String {
     let mut text = String::new();
-    write(value, &mut text, Order::AsWritten);
+    write(value, &mut text, Style { order: Order::AsWritten, shows: any });
     text
 }
 
@@ -15,9 +15,25 @@ pub fn text(value: &Value) -> String {
 /// approval of one is none of the other.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
+    shown(value, any)
+}
+
+/// The canonical form, with each letter escaped that is not to be shown. It is the same value.
+#[must_use]
+pub fn shown(value: &Value, shows: fn(char) -> bool) -> String {
     let mut text = String::new();
-    write(value, &mut text, Order::Sorted);
+    write(value, &mut text, Style { order: Order::Sorted, shows });
     text
+}
+
+const fn any(_: char) -> bool {
+    true
+}
+
+#[derive(Clone, Copy)]
+struct Style {
+    order: Order,
+    shows: fn(char) -> bool,
 }
 
 #[derive(Clone, Copy)]
@@ -26,30 +42,30 @@ enum Order {
     Sorted,
 }
 
-fn write(value: &Value, to: &mut String, order: Order) {
+fn write(value: &Value, to: &mut String, style: Style) {
     match value {
         Value::Null => to.push_str("null"),
         Value::Bool(true) => to.push_str("true"),
         Value::Bool(false) => to.push_str("false"),
         Value::Number(number) => to.push_str(number.text()),
-        Value::String(text) => quote(text, to),
+        Value::String(text) => quote(text, to, style.shows),
         Value::Array(list) => {
             to.push('[');
             for (place, value) in list.iter().enumerate() {
                 if place > 0 {
                     to.push(',');
                 }
-                write(value, to, order);
+                write(value, to, style);
             }
             to.push(']');
         }
-        Value::Object(object) => entries(object, to, order),
+        Value::Object(object) => entries(object, to, style),
     }
 }
 
-fn entries(object: &Object, to: &mut String, order: Order) {
+fn entries(object: &Object, to: &mut String, style: Style) {
     let mut entries: Vec<_> = object.iter().collect();
-    if matches!(order, Order::Sorted) {
+    if matches!(style.order, Order::Sorted) {
         entries.sort_unstable_by_key(|(key, _)| *key);
     }
     to.push('{');
@@ -57,16 +73,14 @@ fn entries(object: &Object, to: &mut String, order: Order) {
         if place > 0 {
             to.push(',');
         }
-        quote(key, to);
+        quote(key, to, style.shows);
         to.push(':');
-        write(value, to, order);
+        write(value, to, style);
     }
     to.push('}');
 }
 
-fn quote(text: &str, to: &mut String) {
-    const HEX: &[char; 16] =
-        &['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+fn quote(text: &str, to: &mut String, shows: fn(char) -> bool) {
     to.push('"');
     for letter in text.chars() {
         match letter {
@@ -77,17 +91,25 @@ fn quote(text: &str, to: &mut String) {
             '\t' => to.push_str("\\t"),
             '\u{8}' => to.push_str("\\b"),
             '\u{c}' => to.push_str("\\f"),
-            '\0'..='\u{1f}' => {
-                to.push_str("\\u00");
-                for shift in [4, 0] {
-                    let digit = usize::try_from((u32::from(letter) >> shift) & 15).unwrap_or(0);
-                    to.push(HEX.get(digit).copied().unwrap_or('0'));
-                }
-            }
-            _ => to.push(letter),
+            '\0'..='\u{1f}' => escape(letter, to),
+            _ if shows(letter) => to.push(letter),
+            _ => escape(letter, to),
         }
     }
     to.push('"');
+}
+
+/// By its number, as JSON has it: what is beyond the first plane, in two halves.
+fn escape(letter: char, to: &mut String) {
+    const HEX: &[char; 16] =
+        &['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for half in letter.encode_utf16(&mut [0; 2]) {
+        to.push_str("\\u");
+        for shift in [12, 8, 4, 0] {
+            let digit = usize::from((*half >> shift) & 15);
+            to.push(HEX.get(digit).copied().unwrap_or('0'));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +124,14 @@ mod tests {
         assert_eq!(canonical(&one), canonical(&two));
         assert_eq!(canonical(&one), r#"{"a":"A","b":[1,{"c":2,"d":1}]}"#);
         assert_ne!(canonical(&parse(b"1").unwrap()), canonical(&parse(b"1.0").unwrap()));
+    }
+
+    #[test]
+    fn what_is_not_to_be_shown_is_escaped_and_stays_the_same_value() {
+        let value = parse("{\"é\":\"a\u{1f600}\u{7f}\"}".as_bytes()).unwrap();
+        let ascii = shown(&value, |letter| matches!(letter, ' '..='~'));
+        assert_eq!(ascii, r#"{"\u00e9":"a\ud83d\ude00\u007f"}"#);
+        assert_eq!(parse(ascii.as_bytes()).unwrap(), value);
     }
 
     #[test]

@@ -25,7 +25,10 @@ impl Relay {
         call.timer = None;
         match call.stage {
             Stage::Queued => self.refuse(id, Refusal::Busy(Wait::Seconds(1))),
-            Stage::Held(_) => self.refuse(id, Refusal::NotApproved),
+            Stage::Held(_) => {
+                let why = String::from("nobody answered in time");
+                self.refuse(id, Refusal::NotApproved(why));
+            }
             Stage::Recording => self.refuse(id, Refusal::NotRecorded),
             Stage::Starting | Stage::Looking => self.refuse(id, Refusal::Deadline),
             Stage::Draining => self.forget(id),

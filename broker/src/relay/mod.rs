@@ -88,7 +88,7 @@ pub enum Input<'i> {
         /// The digest of what was decided about: another one decides nothing.
         digest: [u8; 32],
         /// What was decided.
-        approved: bool,
+        verdict: &'i Verdict,
     },
     /// The record that a durable call waits for is on the disk, or could not be written.
     Recorded {
@@ -131,15 +131,28 @@ pub enum Output {
     Close(ConnectionId),
 }
 
+/// What was decided about a call that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on, once.
+    Approved,
+    /// It does not: why, which its caller is told.
+    Denied(String),
+}
+
 /// What somebody is asked to approve: this call, once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
     /// The call.
     pub call: CallId,
-    /// Who calls.
+    /// Who calls, as the kernel proved it.
     pub caller: String,
+    /// On whose behalf, the first first; one for each call that the caller is answering.
+    pub chains: Vec<Vec<String>>,
     /// Over which edge.
     pub edge: String,
+    /// Who is called.
+    pub callee: String,
     /// The method.
     pub method: String,
     /// The tool, URI or prompt.
@@ -287,7 +300,7 @@ impl Relay {
             Input::Started(instance) => self.started(instance),
             Input::FromCallee(instance, bytes) => self.callee_wrote(instance, bytes),
             Input::Ended(instance) => self.ended(instance),
-            Input::Decided { call, digest, approved } => self.decided(call, digest, approved),
+            Input::Decided { call, digest, verdict } => self.decided(call, digest, verdict),
             Input::Recorded { call, written } => self.recorded(call, written),
             Input::Clock => {}
         }

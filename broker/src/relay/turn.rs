@@ -2,7 +2,7 @@
 //! turn it is, whether it is written down.
 
 use super::{
-    Ask, CallId, InstanceId, Output, Relay,
+    Ask, CallId, InstanceId, Output, Relay, Verdict,
     state::{Call, Handshake, Origin, Stage},
 };
 use crate::{
@@ -145,7 +145,7 @@ impl Relay {
             return self.refuse(id, refusal);
         }
         let Some(call) = self.calls.get(&id) else { return };
-        let Some((edge, _, _)) = self.rules(call.edge) else { return };
+        let Some((edge, _, callee)) = self.rules(call.edge) else { return };
         let Approval::Ask { expires } = edge.approval else { return self.enqueue(id) };
         if !call.asks.is_call() {
             return self.enqueue(id);
@@ -156,8 +156,9 @@ impl Relay {
         }
         let parameters = json::canonical(&parameters);
         let (caller, name) = (edge.caller.to_string(), edge.name.to_string());
-        let chains: Vec<String> = call.chains.iter().flat_map(|it| self.names(it)).collect();
-        let exact = [caller.as_str(), &name, &chains.join(" "), &call.method, &parameters];
+        let chains: Vec<Vec<String>> = call.chains.iter().map(|it| self.names(it)).collect();
+        let along = chains.concat().join(" ");
+        let exact = [caller.as_str(), &name, &along, &call.method, &parameters];
         let mut digest = Sha256::new().chain_update(self.plan.generation.to_le_bytes());
         for part in exact {
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
@@ -167,7 +168,9 @@ impl Relay {
         let ask = Ask {
             call: id,
             caller,
+            chains,
             edge: name,
+            callee: callee.name.to_string(),
             method: call.method.clone(),
             name: call.target.name().to_owned(),
             parameters,
@@ -183,11 +186,12 @@ impl Relay {
     }
 
     /// An approval is for the exact call and for once: the stage is left by it.
-    pub(super) fn decided(&mut self, id: CallId, digest: [u8; 32], approved: bool) {
-        let held = self.calls.get(&id).is_some_and(|call| call.stage == Stage::Held(digest));
-        match (held, approved) {
-            (false, _) => {}
-            (true, true) => {
+    pub(super) fn decided(&mut self, id: CallId, digest: [u8; 32], verdict: &Verdict) {
+        if self.calls.get(&id).is_none_or(|call| call.stage != Stage::Held(digest)) {
+            return;
+        }
+        match verdict {
+            Verdict::Approved => {
                 // Waiting for a person is not the callee's time.
                 let waited = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
                 if let (Some(call), Some(deadline)) = (self.calls.get_mut(&id), waited) {
@@ -195,7 +199,7 @@ impl Relay {
                 }
                 self.enqueue(id);
             }
-            (true, false) => self.refuse(id, Refusal::NotApproved),
+            Verdict::Denied(why) => self.refuse(id, Refusal::NotApproved(why.clone())),
         }
     }
 

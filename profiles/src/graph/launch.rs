@@ -8,7 +8,7 @@
 use super::{Edge, Graph};
 use crate::Problem;
 use crate::meet::words::limits;
-use crate::schema::{Approval, EdgeGrant, Instances, Profile};
+use crate::schema::{EdgeGrant, Instances, Profile};
 use std::collections::BTreeSet;
 
 /// Who a process is in the graph, and under which edges what it calls is started.
@@ -50,19 +50,12 @@ impl Graph {
     /// Whether a broker can carry all of it.
     ///
     /// # Errors
-    /// Each edge that waits for somebody who is not there: no call would ever go over it.
+    /// Each edge that waits for what is not there: no call would ever go over it.
     pub fn carried(&self) -> Result<(), Vec<Problem>> {
         let waits = self.edges.iter().filter_map(|edge| {
-            let asks = edge.call.approval.as_ref().filter(|word| word.value == Approval::Ask);
-            let durable = edge.call.durable.as_ref().filter(|word| word.value);
-            let (origin, what) = match (asks, durable) {
-                (Some(asks), _) => (&asks.origin, "there is nobody to be asked yet"),
-                (None, Some(durable)) => {
-                    (&durable.origin, "calls are not written down yet, so none would go through")
-                }
-                (None, None) => return None,
-            };
-            Some(origin.problem(what, "remove it to run without it"))
+            let durable = edge.call.durable.as_ref().filter(|word| word.value)?;
+            let what = "calls are not written down yet, so none would go through";
+            Some(durable.origin.problem(what, "remove it to run without it"))
         });
         let waits: Vec<Problem> = waits.collect();
         if waits.is_empty() { Ok(()) } else { Err(waits) }

@@ -11,6 +11,8 @@ const RATE: Rate = Rate::Per { count: 120, period: Millis(60_000), burst: 20 };
 const IN_FLIGHT: Amount = Amount::Limited(8);
 /// Milliseconds of a call.
 const DEADLINE: u64 = 60_000;
+/// Milliseconds that a call waits for a person: as long as clients were measured to wait for an answer.
+const APPROVAL_WITHIN: u64 = 210_000;
 /// Bytes of a line to the callee.
 const MAX_REQUEST: u64 = 1 << 20;
 /// Bytes of a line from the callee.
@@ -21,6 +23,7 @@ pub(super) struct Limits {
     pub(super) rate: Rate,
     pub(super) in_flight: u64,
     pub(super) deadline: u64,
+    pub(super) approval_within: u64,
     pub(super) max_request: u64,
     pub(super) max_result: u64,
 }
@@ -35,6 +38,7 @@ impl Limits {
             rate: call.rate.as_ref().map_or(RATE, |written| written.value),
             in_flight: in_flight.limit().unwrap_or(u64::MAX),
             deadline: number(&call.deadline, DEADLINE),
+            approval_within: number(&call.approval_within, APPROVAL_WITHIN),
             max_request: number(&call.max_request, MAX_REQUEST),
             max_result: number(&call.max_result, MAX_RESULT),
         }

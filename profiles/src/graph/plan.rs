@@ -152,9 +152,8 @@ fn edge_plan(ends: &Ends<'_>, call: &Call) -> broker::Edge {
         deadline: Millis(limits.deadline),
         max_request: Bytes(limits.max_request),
         max_result: Bytes(limits.max_result),
-        // As long as clients were measured to wait for an answer.
         approval: if asks {
-            broker::Approval::Ask { expires: Millis(210_000) }
+            broker::Approval::Ask { expires: Millis(limits.approval_within) }
         } else {
             broker::Approval::Never
         },

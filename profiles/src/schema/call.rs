@@ -49,6 +49,11 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Words(&["never", "ask"]),
     },
     Key {
+        name: "approval_within",
+        doc: "no answer in this time is a denial; at most 1h, default 210s",
+        shape: Shape::Time,
+    },
+    Key {
         name: "durable",
         doc: "a call goes on only when its record is on the disk; default false",
         shape: Shape::Boolean,
@@ -110,6 +115,8 @@ pub struct Call {
     pub max_result: Option<Written<u64>>,
     /// Whether a person is asked.
     pub approval: Option<Written<Approval>>,
+    /// Milliseconds until no answer is a denial.
+    pub approval_within: Option<Written<u64>>,
     /// Whether the record comes first.
     pub durable: Option<Written<bool>>,
     /// What the callee may ask.
@@ -183,6 +190,7 @@ impl Call {
         replace(&mut self.max_request, over.max_request);
         replace(&mut self.max_result, over.max_result);
         replace(&mut self.approval, over.approval);
+        replace(&mut self.approval_within, over.approval_within);
         replace(&mut self.durable, over.durable);
         self.reverse.extend(over.reverse);
         replace(&mut self.instructions, over.instructions);
@@ -247,7 +255,14 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Call {
             "arguments" => call.arguments = arguments::read(reader, node),
             "rate" => call.rate = reader.quantity(node, quantity::calls),
             "in_flight" => call.in_flight = reader.quantity(node, quantity::count),
-            "deadline" => call.deadline = deadline(reader, node),
+            "deadline" => {
+                let most = (LONGEST, "longer than a call may take", "write at most \"10m\"");
+                call.deadline = time(reader, node, most);
+            }
+            "approval_within" => {
+                let most = (LONGEST_WAIT, "longer than a call may wait", "write at most \"1h\"");
+                call.approval_within = time(reader, node, most);
+            }
             "max_request" => call.max_request = bytes(reader, node),
             "max_result" => call.max_result = bytes(reader, node),
             "approval" => {
@@ -289,12 +304,20 @@ fn reverse<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Rever
 /// The longest that a call may be told to take.
 const LONGEST: u64 = 600_000;
 
-fn deadline<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
+/// The longest that a call may wait for a person.
+const LONGEST_WAIT: u64 = 3_600_000;
+
+/// A time, and the longest that it may be; what is wrong with a longer one, and the remedy.
+fn time<'d>(
+    reader: &mut Reader<'d>,
+    node: &Node<'d>,
+    (most, what, remedy): (u64, &str, &str),
+) -> Option<Written<u64>> {
     let time = reader.quantity(node, quantity::time)?;
     match time.value {
-        Amount::Limited(ms) if ms <= LONGEST => Some(time.map(|_| ms)),
+        Amount::Limited(ms) if ms <= most => Some(time.map(|_| ms)),
         Amount::Limited(_) | Amount::Unlimited => {
-            reader.refuse(node, "longer than a call may take", "write at most \"10m\"");
+            reader.refuse(node, what, remedy);
             None
         }
     }

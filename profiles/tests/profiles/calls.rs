@@ -38,6 +38,10 @@ const WRONG: &[(&str, &str)] = &[
          once: \"120/min burst 20\", \"2/s burst 2\"",
     ),
     (
+        "[call.fs]\napproval_within = \"61m\"",
+        "p.toml:2:19: call.fs.approval_within: longer than a call may wait\n  remedy  write at most \"1h\"",
+    ),
+    (
         "[call.fs]\ndeadline = \"unlimited\"",
         "p.toml:2:12: call.fs.deadline: longer than a call may take\n  remedy  write at most \"10m\"",
     ),
@@ -159,6 +163,7 @@ profile = "/p/mail.toml"
 tools = ["send"]
 arguments."send now" = false
 approval = "ask"
+approval_within = "1m"
 durable = true
 deadline = "5m"
 reverse = ["elicitation"]
@@ -189,22 +194,23 @@ tools = [
     "send",  # p.toml:10
 ]
 arguments."send now" = false  # p.toml:11
-deadline = "300000ms"  # p.toml:14
+deadline = "300000ms"  # p.toml:15
 approval = "ask"  # p.toml:12
-durable = true  # p.toml:13
+approval_within = "60000ms"  # p.toml:13
+durable = true  # p.toml:14
 reverse = [
-    "elicitation",  # p.toml:15
+    "elicitation",  # p.toml:16
 ]
-grant = {}  # p.toml:16
+grant = {}  # p.toml:17
 
 [serve]
 tools = [
     "ask",  # base.toml:9
 ]
-instances = { own = "keeps a cache" }  # p.toml:18
+instances = { own = "keeps a cache" }  # p.toml:19
 
 [budget]
-calls = "unlimited"  # p.toml:20
+calls = "unlimited"  # p.toml:21
 "#;
 
 #[test]

@@ -296,6 +296,7 @@ fn what_widens_is_told_from_what_narrows() {
         ("approval = \"ask\"", "approval: ask -> never"),
         ("durable = true", "durable: true -> false"),
         ("deadline = \"1s\"", "deadline, ms: 1000 -> 60000"),
+        ("approval_within = \"1s\"", "approval_within, ms: 1000 -> 210000"),
         ("in_flight = 1", "in_flight: 1 -> 8"),
         ("max_result = 0", "max_result: 0 -> 16777216"),
         ("rate = \"120/min burst 1\"", "calls at once: 1 -> 20"),

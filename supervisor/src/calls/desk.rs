@@ -202,6 +202,7 @@ impl Clerk {
                 Some(Wish::Closed(connection)) => {
                     self.shared.connections().remove(&connection);
                 }
+                Some(Wish::Waits(calls)) => (self.shared.calls.waits)(calls),
                 None => return Err(Closed::Violated(String::from("said what is no message"))),
             }
         }
@@ -359,8 +360,12 @@ mod tests {
         let (line, broker) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
         let (bell, news) = Bell::new().unwrap();
-        let calls =
-            Calls { graph: graph(), under: Vec::new(), refused: Box::new(|_, _| unreachable!()) };
+        let calls = Calls {
+            graph: graph(),
+            under: Vec::new(),
+            refused: Box::new(|_, _| unreachable!()),
+            waits: Box::new(|_| {}),
+        };
         let agent = Connection { standing: calls.graph.first(), behalf: 0, room: None };
         let shared = Shared {
             line,

@@ -15,6 +15,7 @@ mod endpoint;
 mod instance;
 
 use crate::cgroup::Tree;
+use crate::control::Control;
 use crate::sandbox::{self, Audit, StartError, image};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted, broker};
@@ -22,7 +23,7 @@ use desk::{Bell, Desk, News};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_broker_plan::wire;
+use sandboxd_broker_plan::{Approval, wire};
 use sandboxd_profiles::graph::Standing;
 use sandboxd_profiles::{Graph, Profile};
 use std::collections::BTreeMap;
@@ -56,6 +57,9 @@ pub(crate) struct Caller {
 /// Tells of what does not run, by its name, and why.
 pub(crate) type Refused = Box<dyn Fn(&str, &StartError) + Send + Sync>;
 
+/// Tells how many calls wait for somebody to approve them.
+pub(crate) type Waits = Box<dyn Fn(u64) + Send + Sync>;
+
 /// Whom the command of a run calls, and how.
 pub struct Calls {
     /// What its profile calls, and what that calls.
@@ -64,6 +68,8 @@ pub struct Calls {
     pub under: Vec<Profile>,
     /// Told of what was called and could not be started: whoever called only sees that it does not answer.
     pub refused: Refused,
+    /// Told whenever another number of calls waits for approval.
+    pub waits: Waits,
 }
 
 /// How much there may be at once, so that this process can clean up after all of it.
@@ -76,7 +82,7 @@ struct Most {
 /// Descriptors that an instance takes at most, while it is started; it keeps 25.
 const EACH: u64 = 40;
 /// Those of the broker that are no connection's and no instance's.
-const BROKERS: u64 = 16;
+const BROKERS: u64 = 24;
 
 impl Most {
     /// What fits, where this process may open so many files, and the broker not more than is usual.
@@ -204,17 +210,21 @@ impl Caller {
 pub(crate) struct Exchange {
     service: Service,
     desk: Desk,
+    /// Where calls are approved; nothing where no edge asks.
+    control: Option<Control>,
 }
 
 impl Exchange {
-    /// Begins to start the broker for a run, and says who its command is to it.
+    /// Begins to start the broker for the run of this id, and says who its command is to it.
     ///
     /// # Errors
     /// Where its streams cannot be made, or the graph is more than a broker is told; where this process
-    /// may open too few files for anything to be called.
+    /// may open too few files for anything to be called; where an edge asks, and there is no place for
+    /// whoever answers.
     pub(crate) fn begin(
         calls: Calls,
         run: &Profile,
+        id: &str,
         room: Option<Arc<Tree>>,
         audit: &Audit,
     ) -> Result<(Self, Caller), StartError> {
@@ -254,8 +264,10 @@ impl Exchange {
         let caller = shared
             .caller(first, 0)
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
+        let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
+        let control = asks.then(|| Control::open(id, &shared.line)).transpose()?;
         let desk = Desk::open(shared, news)?;
-        Ok((Self { service, desk }, caller))
+        Ok((Self { service, desk, control }, caller))
     }
 
     /// Waits until the broker runs.
@@ -273,6 +285,7 @@ impl Exchange {
 
     /// Ends all that was started and the broker, and tells what could not be cleaned up.
     pub(crate) fn finish(&mut self) -> Vec<String> {
+        self.control = None;
         let mut left = self.desk.close();
         left.extend(self.service.finish(DRAIN));
         left

@@ -2,6 +2,7 @@
 
 pub mod typed;
 
+mod approvals;
 mod audit;
 mod call;
 mod check;
@@ -11,6 +12,7 @@ mod doctor;
 mod graph;
 mod load;
 mod man;
+mod notice;
 mod output;
 mod plan;
 mod profile;
@@ -41,6 +43,9 @@ pub fn main() -> ExitCode {
         Command::Mcp(arguments) => run::mcp(arguments, since),
         Command::Connect(arguments) => connect::connect(&arguments),
         Command::Call(arguments) => call::call(arguments, since),
+        Command::Approvals(arguments) => approvals::approvals(&arguments),
+        Command::Approve(arguments) => approvals::approve(&arguments),
+        Command::Deny(arguments) => approvals::deny(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Profile(arguments) => profile::profile(arguments.command),

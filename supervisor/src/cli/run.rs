@@ -3,7 +3,7 @@
 use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
-use super::{NOT_SET_UP, load};
+use super::{NOT_SET_UP, load, notice};
 use crate::audit_folder;
 use crate::calls::Calls;
 use crate::explain::printable;
@@ -26,6 +26,13 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Instant;
+
+/// How much is said on standard error, and how.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Says {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+}
 
 /// Who calls the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +106,7 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
     let mut loaded = load::load(&grants)?;
     loaded.invocation.listening = Listening::Passed(passed);
     loaded.invocation.credentials = credentials::passed()?;
-    let around = around(who, &mut loaded, json)?;
+    let around = around(who, &mut loaded, Says { json, quiet })?;
     let Loaded { profile, under, invocation, .. } = loaded;
     let mut write_receipt = receipt.map(|path| move |made: MakeReceipt<'_>| write(&path, &made()?));
     let request = Request {
@@ -152,7 +159,7 @@ fn clients([input, output, complained]: [Stream; 3]) -> Result<[Stream; 3], Star
 }
 
 /// Whose run it is, and whom the command calls.
-fn around(who: Who, loaded: &mut Loaded, json: bool) -> Result<Around, StartError> {
+fn around(who: Who, loaded: &mut Loaded, says: Says) -> Result<Around, StartError> {
     let Loaded { profile, under, graph, invocation } = loaded;
     match who {
         Who::Caller => {
@@ -160,8 +167,9 @@ fn around(who: Who, loaded: &mut Loaded, json: bool) -> Result<Around, StartErro
                 graph,
                 under: under.clone(),
                 refused: Box::new(move |name, error| {
-                    not_started(error, name, json);
+                    not_started(error, name, says.json);
                 }),
+                waits: notice::waiting(profile.name().to_owned(), says),
             });
             Ok(Around::Caller { calls: calls.map(Box::new) })
         }

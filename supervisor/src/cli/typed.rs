@@ -1,8 +1,10 @@
 //! What can be typed. From this one definition come the parser, `--help`, the man pages and the
 //! completions.
 
+mod approvals;
 mod audit;
 
+pub use approvals::{Approvals, Approve, Deny};
 pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditVerify};
 
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +37,12 @@ pub enum Command {
     Connect(Connect),
     /// Call one tool, and print its answer.
     Call(Call),
+    /// Show the calls that wait for somebody to approve them.
+    Approvals(Approvals),
+    /// Approve a call that waits; without an ID, be asked about each as it comes.
+    Approve(Approve),
+    /// Deny a call that waits.
+    Deny(Deny),
     /// Say whether a profile can be run here, and what is wrong with it where not.
     Check(Check),
     /// Print what a run would do: every mount, rule, limit and system call.

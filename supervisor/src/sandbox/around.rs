@@ -74,7 +74,7 @@ impl Around {
             Self::Caller { calls } => {
                 if let Some(calls) = calls {
                     let (exchange, caller) =
-                        Exchange::begin(*calls, profile, below.clone(), audit)?;
+                        Exchange::begin(*calls, profile, &resolved.plan.id, below.clone(), audit)?;
                     between.exchange = Some(exchange);
                     between.caller = Some(caller);
                 }

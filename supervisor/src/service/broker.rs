@@ -7,6 +7,8 @@ use super::channel::{Told, Wish, receive};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::rand::GetRandomFlags;
+use sandboxd_broker::approve::Approvals;
 use sandboxd_broker::io::{Carrier, Owner, Pair, Said, now};
 use sandboxd_broker::relay::{CallId, ConnectionId, InstanceId, Output, Relay};
 use sandboxd_broker_plan::{BrokerPlan, Name, wire};
@@ -32,9 +34,9 @@ fn decode(plan: &[u8]) -> io::Result<BrokerPlan> {
     wire::decode(plan).map_err(|error| io::Error::other(error.to_string()))
 }
 
-fn carry(plan: BrokerPlan, owner: &mut impl Owner) -> io::Result<()> {
+fn carry(plan: BrokerPlan, approvals: Approvals, owner: &mut impl Owner) -> io::Result<()> {
     let relay = Relay::new(plan, now()?).map_err(|error| io::Error::other(format!("{error:?}")))?;
-    Carrier::new(relay).run(owner)
+    Carrier::new(relay, approvals).run(owner)
 }
 
 /// One client and one server.
@@ -43,7 +45,7 @@ fn between(plan: BrokerPlan) -> io::Result<()> {
         return Err(io::Error::other("a client has one edge"));
     };
     let (caller, edge) = (edge.caller.clone(), edge.name.clone());
-    carry(plan, &mut Outside::new(caller, edge)?)
+    carry(plan, Approvals::nobody(), &mut Outside::new(caller, edge)?)
 }
 
 /// All that the supervisor lets in.
@@ -54,7 +56,10 @@ fn among() -> io::Result<()> {
     let callers = plan.callers.iter().map(|caller| caller.name.clone()).collect();
     let ready = eventfd(1, EventfdFlags::CLOEXEC)?;
     let channel = take(2)?;
-    carry(plan, &mut Supervisor { channel, callers, denied: VecDeque::new(), ready })
+    let mut secret = [0; 32];
+    rustix::rand::getrandom(&mut secret, GetRandomFlags::empty())?;
+    let mut owner = Supervisor { channel, callers, denied: VecDeque::new(), ready };
+    carry(plan, Approvals::somebody(secret), &mut owner)
 }
 
 /// One client and one server, both there from the start.
@@ -123,15 +128,16 @@ impl Owner for Outside {
             Output::Durable(record) => {
                 self.say(Said::Recorded { call: CallId(record.call), written: false })
             }
-            // Nobody is there to be asked.
-            Output::Ask(ask) => {
-                self.say(Said::Decided { call: ask.call, digest: ask.digest, approved: false })
-            }
             Output::Record(_)
+            | Output::Ask(_)
             | Output::Withdraw(_)
             | Output::ToCaller(..)
             | Output::ToCallee(..) => Ok(()),
         }
+    }
+
+    fn waits(&mut self, _: usize) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -178,7 +184,10 @@ impl Owner for Supervisor {
                 Said::Started { instance: InstanceId(instance), pair: Pair::One(stream) }
             }
             (Told::Ended(instance), _) => Said::Ended(InstanceId(instance)),
-            (Told::Opened { .. } | Told::Started(_), None) => return Err(unknown()),
+            (Told::Approver, Some(stream)) => Said::Approver(stream),
+            (Told::Opened { .. } | Told::Started(_) | Told::Approver, None) => {
+                return Err(unknown());
+            }
         };
         Ok(Some(said))
     }
@@ -197,20 +206,22 @@ impl Owner for Supervisor {
                 self.denied.push_back(Said::Recorded { call: CallId(record.call), written: false });
                 return Ok(());
             }
-            // Nobody is there to be asked.
-            Output::Ask(ask) => {
-                self.denied.push_back(Said::Decided {
-                    call: ask.call,
-                    digest: ask.digest,
-                    approved: false,
-                });
-                return Ok(());
-            }
             Output::Record(_)
+            | Output::Ask(_)
             | Output::Withdraw(_)
             | Output::ToCaller(..)
             | Output::ToCallee(..) => return Ok(()),
         };
+        self.wish(wish)
+    }
+
+    fn waits(&mut self, calls: usize) -> io::Result<()> {
+        self.wish(Wish::Waits(u64::try_from(calls).map_err(io::Error::other)?))
+    }
+}
+
+impl Supervisor {
+    fn wish(&self, wish: Wish) -> io::Result<()> {
         match wish.say(self.channel.as_fd()) {
             // That it is gone is heard next.
             Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),

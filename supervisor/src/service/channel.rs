@@ -28,6 +28,8 @@ pub(crate) enum Told {
     Started(u64),
     /// An instance ended, or cannot be started.
     Ended(u64),
+    /// Somebody who may approve calls is at the stream that comes with this.
+    Approver,
 }
 
 /// A message of the broker's.
@@ -46,6 +48,8 @@ pub(crate) enum Wish {
     Stop(u64),
     /// A connection was closed.
     Closed(u64),
+    /// So many calls wait for somebody to approve them.
+    Waits(u64),
 }
 
 /// A packet, and the descriptor that came with it.
@@ -61,6 +65,7 @@ impl Told {
             Self::Opened { connection, caller, behalf } => [1, connection, caller, behalf, 0],
             Self::Started(instance) => [2, instance, 0, 0, 0],
             Self::Ended(instance) => [3, instance, 0, 0, 0],
+            Self::Approver => [4, 0, 0, 0, 0],
         };
         send(to, numbers, with, SendFlags::DONTWAIT)
     }
@@ -71,9 +76,10 @@ impl Told {
             [1, connection, caller, behalf, 0] => Self::Opened { connection, caller, behalf },
             [2, instance, 0, 0, 0] => Self::Started(instance),
             [3, instance, 0, 0, 0] => Self::Ended(instance),
+            [4, 0, 0, 0, 0] => Self::Approver,
             _ => return None,
         };
-        let needed = matches!(told, Self::Opened { .. } | Self::Started(_));
+        let needed = matches!(told, Self::Opened { .. } | Self::Started(_) | Self::Approver);
         (needed == with.is_some()).then_some((told, with))
     }
 }
@@ -88,6 +94,7 @@ impl Wish {
             Self::Start { instance, edge, connection } => [16, instance, edge, connection, 0],
             Self::Stop(instance) => [17, instance, 0, 0, 0],
             Self::Closed(connection) => [18, connection, 0, 0, 0],
+            Self::Waits(calls) => [19, calls, 0, 0, 0],
         };
         send(to, numbers, None, SendFlags::empty())
     }
@@ -98,6 +105,7 @@ impl Wish {
             [16, instance, edge, connection, 0] => Self::Start { instance, edge, connection },
             [17, instance, 0, 0, 0] => Self::Stop(instance),
             [18, connection, 0, 0, 0] => Self::Closed(connection),
+            [19, calls, 0, 0, 0] => Self::Waits(calls),
             _ => return None,
         };
         with.is_none().then_some(wish)

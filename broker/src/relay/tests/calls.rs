@@ -4,7 +4,7 @@ use super::world::{World, callee, caller, edge, hang, patterns, plan, serve};
 use crate::{
     json::{Value, text},
     record::Event,
-    relay::{ConnectionId, Endpoint, Input},
+    relay::{ConnectionId, Endpoint, Input, Verdict},
 };
 use sandboxd_broker_plan::{Approval, Arguments, Bound, Durability, Millis, Name, Speaks};
 
@@ -144,9 +144,10 @@ fn a_held_call_goes_on_once_for_the_exact_digest() {
     assert!(world.call("list", r#"{"b":1,"a":2}"#).is_empty());
     let ask = world.asks.remove(0);
     assert_eq!(ask.parameters, r#"{"arguments":{"a":2,"b":1},"name":"list"}"#);
-    world.step(Input::Decided { call: ask.call, digest: [0; 32], approved: true });
+    world.step(Input::Decided { call: ask.call, digest: [0; 32], verdict: &Verdict::Approved });
     assert!(world.got("tools/call").is_empty(), "another digest approves nothing");
-    let decided = Input::Decided { call: ask.call, digest: ask.digest, approved: true };
+    let decided =
+        Input::Decided { call: ask.call, digest: ask.digest, verdict: &Verdict::Approved };
     world.step(decided);
     assert_eq!(world.hear(1).len(), 1);
     world.step(decided);
@@ -155,8 +156,9 @@ fn a_held_call_goes_on_once_for_the_exact_digest() {
     world.call("list", r#"{"a":3}"#);
     let other = world.asks.remove(0);
     assert_ne!(other.digest, ask.digest);
-    world.step(Input::Decided { call: other.call, digest: other.digest, approved: false });
-    assert!(world.hear(1).concat().contains("not approved"));
+    let no = Verdict::Denied(String::from("the answer was no"));
+    world.step(Input::Decided { call: other.call, digest: other.digest, verdict: &no });
+    assert!(world.hear(1).concat().contains("not approved: the answer was no."));
 
     world.call("list", "{}");
     world.wait(1001);

@@ -1,0 +1,255 @@
+//! `sandboxd approvals`, `approve` and `deny`. What a broker says is printed and not read: where a call
+//! begins is all that is looked for.
+
+use super::NOT_SET_UP;
+use super::output::{say, warn};
+use super::typed::{Approvals, Approve, Deny};
+use crate::control;
+use crate::explain::{printable, printable_lines};
+use rustix::termios::{QueueSelector, isatty, tcflush};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead as _, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// The status that says that there is no such call.
+const NO: u8 = 1;
+/// How often runs are asked anew.
+const PACE: Duration = Duration::from_millis(500);
+/// How long a broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer that is taken.
+const LONGEST: u64 = 256 << 20;
+
+/// A call that waits, as it is printed.
+struct Call {
+    id: String,
+    text: String,
+}
+
+/// What there is to be said of all runs.
+#[derive(Default)]
+struct Told {
+    runs: usize,
+    calls: Vec<Call>,
+    /// Of those that could not be asked.
+    failed: Vec<String>,
+}
+
+pub(crate) fn approvals(typed: &Approvals) -> u8 {
+    if typed.watch {
+        return watch(typed.json);
+    }
+    let told = Told::ask(typed.json);
+    let mut text: String = told.calls.iter().map(|call| call.text.as_str()).collect();
+    if text.is_empty() && !typed.json {
+        text = told.nothing();
+    }
+    let said = say(&text);
+    if said { told.status() } else { NOT_SET_UP }
+}
+
+fn watch(json: bool) -> u8 {
+    let mut shown = BTreeSet::new();
+    loop {
+        let Told { calls, .. } = Told::ask(json);
+        let new = calls.iter().filter(|call| !shown.contains(&call.id));
+        let text: String = new.map(|call| call.text.as_str()).collect();
+        if !say(&text) {
+            return NOT_SET_UP;
+        }
+        shown = calls.into_iter().map(|call| call.id).collect();
+        std::thread::sleep(PACE);
+    }
+}
+
+pub(crate) fn approve(typed: &Approve) -> u8 {
+    match &typed.id {
+        Some(id) => decide(&format!("approve {id}"), "approved"),
+        None if isatty(io::stdin()) && isatty(io::stdout()) => each(),
+        None => {
+            warn(
+                "sandboxd approve: which call?\n  remedy  name the ID that sandboxd approvals shows; on a terminal, without one, you are asked about each\n",
+            );
+            NOT_SET_UP
+        }
+    }
+}
+
+pub(crate) fn deny(typed: &Deny) -> u8 {
+    let reason = typed.reason.as_deref().unwrap_or_default();
+    decide(&format!("deny {} {reason}", typed.id), "denied")
+}
+
+/// Asks about each call as it comes.
+fn each() -> u8 {
+    let (mut later, mut idle) = (BTreeSet::new(), false);
+    loop {
+        let told = Told::ask(false);
+        let next = told.calls.iter().find(|call| !later.contains(&call.id));
+        let Some(Call { id, text }) = next else {
+            if !std::mem::replace(&mut idle, true) {
+                say("waiting for calls to be approved; Ctrl-C ends\n");
+            }
+            std::thread::sleep(PACE);
+            continue;
+        };
+        idle = false;
+        // What was typed before it was shown is no answer to it.
+        tcflush(io::stdin(), QueueSelector::IFlush).ok();
+        if !say(&format!("\n{text}approve? [y]es, [n]o, [l]ater: ")) {
+            return NOT_SET_UP;
+        }
+        let mut answer = String::new();
+        match io::stdin().lock().read_line(&mut answer) {
+            Ok(0) => return 0,
+            Ok(_) => {}
+            Err(error) => {
+                warn(&format!("sandboxd approve: {error}\n"));
+                return NOT_SET_UP;
+            }
+        }
+        match answer.trim().to_lowercase().as_str() {
+            "y" | "yes" => decide(&format!("approve {id}"), "approved"),
+            "n" | "no" => decide(&format!("deny {id}"), "denied"),
+            "l" | "later" => u8::from(!later.insert(id.clone())),
+            _ => 0,
+        };
+    }
+}
+
+/// Says it to each run, until one has such a call.
+fn decide(line: &str, did: &str) -> u8 {
+    if line.contains('\n') {
+        warn("sandboxd: an ID and a reason are on one line each\n");
+        return NOT_SET_UP;
+    }
+    let mut told = Told::default();
+    let mut why = String::from(
+        "no run asks for approval here\n  remedy  say it as the user who started the run, or as root where that was root",
+    );
+    for (run, stream) in control::found() {
+        match ask(stream, line) {
+            Ok((true, text)) => {
+                let id = text.lines().next().unwrap_or_default();
+                return u8::from(!say(&format!("{did}: {id} of {}\n", printable(&run))));
+            }
+            Ok((false, text)) => why = text.trim_end().to_owned(),
+            Err(error) => told.failed(&run, &error),
+        }
+    }
+    warn(&format!("sandboxd: not {did}: {why}\n"));
+    if told.failed.is_empty() { NO } else { told.status() }
+}
+
+impl Told {
+    fn ask(json: bool) -> Self {
+        let mut told = Self::default();
+        for (run, stream) in control::found() {
+            told.runs += 1;
+            match ask(stream, if json { "list json" } else { "list" }) {
+                Ok((_, text)) if json => told.calls.extend(objects(&run, &text)),
+                Ok((_, text)) => told.calls.extend(blocks(&run, &text)),
+                Err(error) => told.failed(&run, &error),
+            }
+        }
+        told
+    }
+
+    /// One that ended meanwhile need not be asked any more.
+    fn failed(&mut self, run: &str, error: &io::Error) {
+        if control::found().iter().all(|(name, _)| name != run) {
+            self.runs = self.runs.saturating_sub(1);
+            return;
+        }
+        self.failed.push(format!("sandboxd: {}: {error}\n", printable(run)));
+    }
+
+    fn nothing(&self) -> String {
+        match self.runs {
+            0 => String::from(
+                "nothing waits: no run of yours asks for approval (approval = \"ask\" in [call.NAME])\n",
+            ),
+            1 => String::from("nothing waits in the one run that asks\n"),
+            runs => format!("nothing waits in the {runs} runs that ask\n"),
+        }
+    }
+
+    /// Says what failed.
+    fn status(&self) -> u8 {
+        self.failed.iter().for_each(|failed| warn(failed));
+        if self.failed.is_empty() { 0 } else { NOT_SET_UP }
+    }
+}
+
+/// Says a line, and gives the answer: whether it is a yes, and what follows, as it may be printed.
+fn ask(mut stream: UnixStream, line: &str) -> io::Result<(bool, String)> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(format!("{line}\n").as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST).read_to_end(&mut answer)?;
+    let answer = printable_lines(&String::from_utf8_lossy(&answer));
+    match answer.split_once('\n') {
+        Some(("yes", rest)) => Ok((true, rest.to_owned())),
+        Some(("no", rest)) => Ok((false, rest.to_owned())),
+        Some(_) | None => Err(io::Error::other("its broker gave no answer; try again")),
+    }
+}
+
+/// The calls of a run: each begins with the one line that is not indented, its ID.
+fn blocks(run: &str, text: &str) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    for line in text.lines() {
+        if !line.starts_with(' ') {
+            let text = format!("{line}\n  run       {}\n", printable(run));
+            calls.push(Call { id: line.to_owned(), text });
+        } else if let Some(call) = calls.last_mut() {
+            call.text.push_str(line);
+            call.text.push('\n');
+        }
+    }
+    calls
+}
+
+/// The same as objects, a line each, which begin with their ID.
+fn objects(run: &str, text: &str) -> Vec<Call> {
+    let run = serde_json::Value::from(run);
+    let object = |line: &str| {
+        let rest = line.strip_prefix('{')?;
+        let id = rest.split(',').next()?.to_owned();
+        Some(Call { id, text: format!("{{\"run\":{run},{rest}\n") })
+    };
+    text.lines().filter_map(object).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_call_begins_is_all_that_is_looked_for() {
+        let calls = blocks("agent-7", "aaaa-bbbb-cccc\n  caller    agent\ndddd\n  x\n");
+        let [one, two] = calls.as_slice() else { panic!("two calls") };
+        assert_eq!((one.id.as_str(), two.id.as_str()), ("aaaa-bbbb-cccc", "dddd"));
+        assert_eq!(one.text, "aaaa-bbbb-cccc\n  run       agent-7\n  caller    agent\n");
+        let calls = objects("agent-7", "{\"id\":\"aaaa\",\"x\":1}\n");
+        let [one] = calls.as_slice() else { panic!("one call") };
+        assert_eq!(one.text, "{\"run\":\"agent-7\",\"id\":\"aaaa\",\"x\":1}\n");
+    }
+
+    #[test]
+    fn what_a_broker_says_acts_on_no_terminal() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let broker = std::thread::spawn(move || {
+            let mut stream = theirs;
+            let mut line = [0; 5];
+            stream.read_exact(&mut line).unwrap();
+            stream.write_all(b"yes\nx\x1b[2J\xff\n  y\r\n").unwrap();
+        });
+        let (yes, text) = ask(ours, "list").unwrap();
+        broker.join().unwrap();
+        assert!(yes);
+        assert_eq!(text, "x\\u{1b}[2J\u{fffd}\n  y\\r\n");
+    }
+}
