@@ -12,6 +12,7 @@ mod control;
 pub mod explain;
 pub mod host;
 pub mod lease;
+pub mod network;
 pub mod paths;
 pub mod privilege;
 pub mod profile_file;
