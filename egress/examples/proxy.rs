@@ -30,10 +30,10 @@ fn plan(port: u16) -> EgressPlan {
             port,
             carries: Carries::Tcp,
             within: vec![],
-            limits: UNLIMITED,
+            accounts: vec![0],
             deadlines: Deadlines { idle: Bound::AtMost(60_000), total: Bound::Unlimited },
         }],
-        limits: UNLIMITED,
+        accounts: vec![UNLIMITED],
         waits: Waits { head: Millis(10_000), connect: Millis(10_000) },
         pending: 1024,
         breaker: Breaker {

@@ -1,4 +1,4 @@
-//! How much, how often and how long: each rule has its own account, and all together one.
+//! How much, how often and how long: each rule has its accounts, alone or with others.
 
 use sandboxd_broker::limit::{Fuse, Gcra, Moment};
 use sandboxd_egress_plan::{Bound, Breaker, EgressPlan, Limits, Verdict};
@@ -18,7 +18,7 @@ pub enum Direction {
     Down,
 }
 
-/// What one rule, or all together, have used.
+/// What one rule, or several together, have used.
 #[derive(Debug)]
 struct Account {
     limits: Limits,
@@ -54,28 +54,44 @@ impl Account {
     }
 }
 
-/// All accounts of a plan.
+/// All accounts of a plan, and which of them bear what.
 #[derive(Debug)]
 pub struct Ledger {
-    all: Account,
-    rules: Vec<Account>,
+    accounts: Vec<Account>,
+    /// The places of those that bear each rule.
+    rules: Vec<Vec<usize>>,
 }
 
 impl Ledger {
     /// Nothing is used yet.
     #[must_use]
     pub fn new(plan: &EgressPlan) -> Self {
-        let rules = plan.rules.iter().map(|rule| Account::new(rule.limits)).collect();
-        Self { all: Account::new(plan.limits), rules }
+        let accounts: Vec<Account> = plan.accounts.iter().copied().map(Account::new).collect();
+        // One that is not there is not passed over: it is full.
+        let place = |at: &u32| usize::try_from(*at).unwrap_or(usize::MAX);
+        let rules = plan.rules.iter().map(|rule| rule.accounts.iter().map(place).collect());
+        Self { rules: rules.collect(), accounts }
     }
 
-    /// One more connection under this rule, or under none: both accounts bear it, or neither.
+    fn bearing(&self, rule: usize) -> impl Iterator<Item = Option<&Account>> {
+        let places = self.rules.get(rule).into_iter().flatten();
+        places.map(|place| self.accounts.get(*place))
+    }
+
+    /// The same, to be changed; none of them where the rule has one that is not there.
+    fn change(&mut self, rule: usize, mut change: impl FnMut(&mut Account)) {
+        for place in self.rules.get(rule).into_iter().flatten() {
+            self.accounts.get_mut(*place).into_iter().for_each(&mut change);
+        }
+    }
+
+    /// One more connection under this rule: all of its accounts bear it, or none.
     ///
     /// # Errors
     /// Which of its limits it exceeds.
     pub fn open(&mut self, rule: usize, now: Moment) -> Result<(), Verdict> {
-        let own = self.rules.get_mut(rule).ok_or(Verdict::NoRule)?;
-        for account in [&self.all, &*own] {
+        for account in self.bearing(rule) {
+            let account = account.ok_or(Verdict::NoRule)?;
             if !account.limits.connections.admits(account.open) {
                 return Err(Verdict::Connections);
             }
@@ -83,49 +99,45 @@ impl Ledger {
                 return Err(Verdict::Spent);
             }
         }
-        take(&mut self.all, own, now)?;
-        self.all.open += 1;
-        own.open += 1;
+        self.request(rule, now)?;
+        self.change(rule, |account| account.open += 1);
         Ok(())
     }
 
-    /// One more request on a connection that is open.
+    /// One more request on a connection that is open: one out of all buckets, or out of none.
     ///
     /// # Errors
     /// Where it is too often.
     pub fn request(&mut self, rule: usize, now: Moment) -> Result<(), Verdict> {
-        let own = self.rules.get_mut(rule).ok_or(Verdict::NoRule)?;
-        take(&mut self.all, own, now)
+        let mut full = Vec::new();
+        for account in self.bearing(rule) {
+            let account = account.ok_or(Verdict::NoRule)?;
+            full.push(account.rate.next(account.full, now).map_err(|_| Verdict::Rate)?);
+        }
+        if full.is_empty() {
+            return Err(Verdict::NoRule);
+        }
+        let mut full = full.into_iter();
+        self.change(rule, |account| account.full = full.next().unwrap_or(account.full));
+        Ok(())
     }
 
     /// A connection that was opened is closed.
     pub fn close(&mut self, rule: usize) {
-        for account in [Some(&mut self.all), self.rules.get_mut(rule)].into_iter().flatten() {
-            account.open = account.open.saturating_sub(1);
-        }
+        self.change(rule, |account| account.open = account.open.saturating_sub(1));
     }
 
     /// How many bytes may still go this way.
     #[must_use]
     pub fn left(&self, rule: usize, direction: Direction) -> u64 {
-        let own = self.rules.get(rule).map_or(0, |own| own.left(direction));
-        own.min(self.all.left(direction))
+        let left = self.bearing(rule).map(|one| one.map_or(0, |one| one.left(direction)));
+        left.min().unwrap_or(0)
     }
 
     /// So many bytes went.
     pub fn count(&mut self, rule: usize, direction: Direction, bytes: u64) {
-        for account in [Some(&mut self.all), self.rules.get_mut(rule)].into_iter().flatten() {
-            account.count(direction, bytes);
-        }
+        self.change(rule, |account| account.count(direction, bytes));
     }
-}
-
-/// Takes one out of both buckets, or out of none.
-fn take(all: &mut Account, own: &mut Account, now: Moment) -> Result<(), Verdict> {
-    let of_all = all.rate.next(all.full, now).map_err(|_| Verdict::Rate)?;
-    own.full = own.rate.next(own.full, now).map_err(|_| Verdict::Rate)?;
-    all.full = of_all;
-    Ok(())
 }
 
 /// The breaker of each upstream.
@@ -194,7 +206,8 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn ledger(all: Limits, own: Limits) -> Ledger {
-        Ledger { all: Account::new(all), rules: vec![Account::new(own), Account::new(UNLIMITED)] }
+        let accounts = [all, own, UNLIMITED].map(Account::new).into();
+        Ledger { accounts, rules: vec![vec![0, 1], vec![0, 2]] }
     }
 
     #[test]
@@ -210,6 +223,15 @@ mod tests {
             assert!(ledger(UNLIMITED, limits).open(1, Moment(SECOND)).is_ok());
         }
         assert_eq!(ledger(UNLIMITED, UNLIMITED).open(2, Moment(SECOND)), Err(Verdict::NoRule));
+    }
+
+    #[test]
+    fn a_rule_whose_account_is_not_there_lets_nothing_out() {
+        for rule in [vec![], vec![0, 3]] {
+            let mut ledger = Ledger { rules: vec![rule], ..ledger(UNLIMITED, UNLIMITED) };
+            assert_eq!(ledger.open(0, Moment(SECOND)), Err(Verdict::NoRule));
+            assert_eq!(ledger.left(0, Direction::Up), 0);
+        }
     }
 
     #[test]

@@ -181,7 +181,7 @@ pub(crate) mod tests {
             port,
             carries,
             within: vec![],
-            limits: UNLIMITED,
+            accounts: vec![0],
             deadlines: Deadlines { idle: Bound::Unlimited, total: Bound::Unlimited },
         }
     }

@@ -43,8 +43,8 @@ pub struct EgressPlan {
     pub id: String,
     /// Where to, and what. What no rule names does not leave. A rule's number is its place here.
     pub rules: Vec<Rule>,
-    /// What holds for all rules together.
-    pub limits: Limits,
+    /// How much and how often: limits that rules share, and those that one has alone.
+    pub accounts: Vec<Limits>,
     /// How long a client and an upstream may take for each step.
     pub waits: Waits,
     /// Connections that are open and have not said yet what they want.

@@ -3,7 +3,7 @@
 use sandboxd_broker_plan::{Bound, Millis, Rate};
 use serde::{Deserialize, Serialize};
 
-/// How much goes out, by one rule or by all together.
+/// How much goes out, by one rule or by several together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {

@@ -1,6 +1,6 @@
 //! Where to, and what.
 
-use crate::{Deadlines, HostName, Limits, Network};
+use crate::{Deadlines, HostName, Network};
 use alloc::{string::String, vec::Vec};
 use sandboxd_broker_plan::Pattern;
 use serde::{Deserialize, Serialize};
@@ -20,8 +20,9 @@ pub struct Rule {
     /// Networks that are not the public internet and in which a name of this rule may lie all the
     /// same. Never the host's loopback, which is [`Target::Host`].
     pub within: Vec<Network>,
-    /// How much and how often.
-    pub limits: Limits,
+    /// Which of the plan's accounts bear what it lets out, by their places; each of them has room for
+    /// it, or it does not go. One at least.
+    pub accounts: Vec<u32>,
     /// How long.
     pub deadlines: Deadlines,
 }

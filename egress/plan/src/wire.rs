@@ -22,7 +22,7 @@ impl Versioned for EgressPlan {
 /// Those of [`bytes::decode`]; where the plan says what does not fit together.
 pub fn decode(bytes: &[u8]) -> Result<EgressPlan, WireError> {
     let plan: EgressPlan = bytes::decode(bytes)?;
-    plan.rules.iter().try_for_each(fits)?;
+    plan.rules.iter().try_for_each(|rule| fits(rule).and_then(|()| borne(&plan, rule)))?;
     fakes(&plan)?;
     Ok(plan)
 }
@@ -54,6 +54,15 @@ fn fits(rule: &Rule) -> Result<(), WireError> {
         }
         Target::Name(_) | Target::Below(_) | Target::Network(_) | Target::Host => Ok(()),
     }
+}
+
+/// Whether there is an account that bears it.
+fn borne(plan: &EgressPlan, rule: &Rule) -> Result<(), WireError> {
+    let known = |place: &u32| usize::try_from(*place).is_ok_and(|at| at < plan.accounts.len());
+    if rule.accounts.is_empty() || !rule.accounts.iter().all(known) {
+        return Err(WireError(format!("rule {:?}: it has no account", rule.written)));
+    }
+    Ok(())
 }
 
 /// Whether all of a network is somebody's own loopback.
@@ -109,7 +118,7 @@ mod tests {
                 path: Pattern::try_from("/v1/*").unwrap(),
             }),
             within: vec![network("10.0.0.0/8")],
-            limits: limits(),
+            accounts: vec![0, 1],
             deadlines: Deadlines { idle: Bound::AtMost(300_000), total: Bound::Unlimited },
         }
     }
@@ -119,7 +128,7 @@ mod tests {
             version: VERSION,
             id: "health-1".into(),
             rules: vec![rule()],
-            limits: limits(),
+            accounts: vec![limits(), limits()],
             waits: Waits { head: Millis(10_000), connect: Millis(10_000) },
             pending: 128,
             breaker: Breaker {
@@ -166,7 +175,9 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused() {
         type Change = fn(&mut EgressPlan);
-        let changes: [(Change, &str); 8] = [
+        let changes: [(Change, &str); 10] = [
+            (|plan| plan.rules[0].accounts.clear(), "no account"),
+            (|plan| plan.rules[0].accounts.push(2), "no account"),
             (|plan| plan.rules[0].port = 0, "no port 0"),
             (|plan| plan.rules[0].within.push(network("127.0.0.0/16")), "loopback"),
             (|plan| plan.rules[0].target = Target::Network(network("::1/128")), "loopback"),

@@ -5,10 +5,9 @@ use super::world::*;
 #[test]
 fn limits_and_deadlines_end_a_connection() {
     let port = echo();
-    let mut rules = to_host(port, Carries::Tcp);
-    rules[0].limits =
-        Limits { up: Bound::AtMost(8), connections: Bound::AtMost(1), ..rules[0].limits };
-    let running = start(plan(rules), port);
+    let mut plan = plan(to_host(port, Carries::Tcp));
+    plan.accounts[1] = Limits { up: Bound::AtMost(8), connections: Bound::AtMost(1), ..UNLIMITED };
+    let running = start(plan, port);
     let mut first = running.led();
     first.write_all(b"1234").unwrap();
     first.read_exact(&mut [0; 4]).unwrap();
@@ -22,7 +21,7 @@ fn limits_and_deadlines_end_a_connection() {
 
     let mut rules = to_host(port, Carries::Tcp);
     rules[0].deadlines.idle = Bound::AtMost(50);
-    let running = start(plan(rules), port);
+    let running = start(super::world::plan(rules), port);
     assert!(rest(&mut running.led()).contains("ConnectionReset"));
     assert_eq!(running.record().verdict, Verdict::Idle);
     drop(running);
@@ -33,9 +32,9 @@ fn limits_and_deadlines_end_a_connection() {
         stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhalf and half").unwrap();
         io::copy(&mut stream, &mut io::sink()).ok();
     });
-    let mut rules = to_host(port, Carries::Http(Requests::All));
-    rules[0].limits.down = Bound::AtMost(23);
-    let running = start(plan(rules), port);
+    let mut plan = super::world::plan(to_host(port, Carries::Http(Requests::All)));
+    plan.accounts[1].down = Bound::AtMost(23);
+    let running = start(plan, port);
     let mut stream = running.led();
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
     assert!(rest(&mut stream).ends_with("\nhalf[ConnectionReset]"));
@@ -43,7 +42,7 @@ fn limits_and_deadlines_end_a_connection() {
     drop(running);
 
     let port = echo();
-    let mut plan = plan(to_host(port, Carries::Tls));
+    let mut plan = super::world::plan(to_host(port, Carries::Tls));
     plan.waits.head = Millis(50);
     let running = start(plan, port);
     assert!(rest(&mut running.led()).contains("ConnectionReset"));
@@ -79,7 +78,7 @@ fn one_that_carries_much_does_not_hold_up_the_others() {
 #[test]
 fn those_who_say_nothing_leave_room_for_others() {
     let port = echo();
-    let mut plan = plan(to_host(port, Carries::Tls));
+    let mut plan = super::world::plan(to_host(port, Carries::Tls));
     plan.pending = 2;
     let running = start(plan, port);
     let silent = [running.led(), running.led()];

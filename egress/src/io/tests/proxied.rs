@@ -79,9 +79,9 @@ fn the_proxy_lets_nobody_out_whom_no_rule_names() {
 #[test]
 fn a_tunnel_is_for_the_name_that_was_asked_for_and_bears_its_limits_at_once() {
     let port = echo();
-    let mut rules = to_host(port, Carries::Tls);
-    rules[0].limits.connections = Bound::AtMost(1);
-    let running = start(plan(rules), 0);
+    let mut plan = plan(to_host(port, Carries::Tls));
+    plan.accounts[1].connections = Bound::AtMost(1);
+    let running = start(plan, 0);
     let connects =
         format!("CONNECT host.internal:{port} HTTP/1.1\r\nHost: host.internal:{port}\r\n\r\n");
     let hello = client_hello_for("evil.example");

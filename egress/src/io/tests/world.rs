@@ -21,12 +21,17 @@ pub(super) use std::{
 /// So long may anything take, on a machine that does much else.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) fn plan(rules: Vec<Rule>) -> EgressPlan {
+/// The first account bears everything, and each rule has one of its own after it.
+pub(super) fn plan(mut rules: Vec<Rule>) -> EgressPlan {
+    let accounts = vec![UNLIMITED; rules.len() + 1];
+    for (own, rule) in (1..).zip(&mut rules) {
+        rule.accounts = vec![0, own];
+    }
     EgressPlan {
         version: VERSION,
         id: "test-1".into(),
         rules,
-        limits: UNLIMITED,
+        accounts,
         waits: Waits { head: Millis(30_000), connect: Millis(30_000) },
         pending: 64,
         breaker: Breaker {
