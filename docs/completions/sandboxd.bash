@@ -97,6 +97,9 @@ _sandboxd() {
             sandboxd__subcmd__service,broker)
                 cmd="sandboxd__subcmd__service__subcmd__broker"
                 ;;
+            sandboxd__subcmd__service,egress)
+                cmd="sandboxd__subcmd__service__subcmd__egress"
+                ;;
             sandboxd__subcmd__service,terminal)
                 cmd="sandboxd__subcmd__service__subcmd__terminal"
                 ;;
@@ -251,7 +254,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__check)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --bind --env --set --tty --json --help"
+            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -290,6 +293,10 @@ _sandboxd() {
                     return 0
                     ;;
                 -x)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --egress)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -443,7 +450,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__mcp)
-            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --bind --env --set --tty --tool --receipt --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --tool --receipt --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -482,6 +489,10 @@ _sandboxd() {
                     return 0
                     ;;
                 -x)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --egress)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -521,7 +532,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__plan)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --bind --env --set --tty --json --filter --help"
+            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --json --filter --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -560,6 +571,10 @@ _sandboxd() {
                     return 0
                     ;;
                 -x)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --egress)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -697,7 +712,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__run)
-            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --bind --env --set --tty --receipt --result-fd --json --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --receipt --result-fd --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -739,6 +754,10 @@ _sandboxd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --egress)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --bind)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -775,7 +794,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service)
-            opts="-h --help terminal broker"
+            opts="-h --help terminal broker egress"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -789,6 +808,20 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service__subcmd__broker)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__service__subcmd__egress)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

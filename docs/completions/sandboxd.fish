@@ -48,6 +48,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l under -d 'Run 
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
@@ -62,6 +63,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l under -d 'Run 
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
@@ -85,6 +87,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l under -d 'Ru
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
@@ -96,6 +99,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l under -d 'Run
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
@@ -149,10 +153,12 @@ cef\t'Common Event Format'
 checkpoints\t'Only the signed checkpoints'"
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -l since -d 'Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC)' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker" -f -a "broker" -d 'Carry calls, between a client and a server or among agents and tools'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress" -f -a "broker" -d 'Carry calls, between a client and a server or among agents and tools'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress" -f -a "egress" -d 'Let out what a plan names: it is standard input, and the supervisor gives the sockets'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from terminal" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from broker" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from egress" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand man" -s h -l help -d 'Print help'

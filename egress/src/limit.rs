@@ -78,7 +78,7 @@ impl Ledger {
         places.map(|place| self.accounts.get(*place))
     }
 
-    /// The same, to be changed; none of them where the rule has one that is not there.
+    /// Changes each of them.
     fn change(&mut self, rule: usize, mut change: impl FnMut(&mut Account)) {
         for place in self.rules.get(rule).into_iter().flatten() {
             self.accounts.get_mut(*place).into_iter().for_each(&mut change);

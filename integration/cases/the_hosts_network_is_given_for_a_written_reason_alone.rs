@@ -1,5 +1,5 @@
-//! The host's network is given only where the profile asks for it and says why; what this version does
-//! not build is told as a problem, and never read as leave.
+//! The host's network is given only where the profile asks for it and says why; entries that nothing would
+//! hold to are told as a problem, and never read as leave.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Outside};
@@ -26,8 +26,10 @@ fn outside(outside: &Outside) -> Result<()> {
     for (network, words) in [
         ("mode = \"host\"", "network.mode"),
         ("mode = \"host\"\nreason = \"\"", "network.reason"),
-        ("mode = \"egress\"", "not built yet"),
-        ("egress = []", "network.egress"),
+        ("mode = \"egress\"", "names no host"),
+        ("mode = \"egress\"\negress = []", "names no host"),
+        ("mode = \"egress\"\negress = [\"127.0.0.1:443\"]", "network.egress"),
+        ("mode = \"host\"\nreason = \"x\"\negress = [\"api.example.com:443\"]", "network.egress"),
         ("egress = [\"api.example.com:443\"]", "network.egress"),
         ("mode = \"all\"", "network.mode"),
         ("mode = true", "network.mode"),

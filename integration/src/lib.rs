@@ -5,7 +5,8 @@
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
-//! [`approver`], [`steps`], [`injected`], [`kills`], [`trial`], [`raw`], `left`, [`mod@patience`], [`facts`].
+//! [`approver`], [`world`], [`steps`], [`injected`], [`kills`], [`trial`], [`raw`], `left`,
+//! [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -38,6 +39,7 @@ pub mod terminal;
 pub mod tools;
 pub mod trial;
 pub mod who;
+pub mod world;
 
 pub use case::{Case, Named, Need};
 pub use container::Container;

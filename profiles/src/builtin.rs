@@ -68,6 +68,11 @@ const SERVICES: &[Builtin] = &[
         description: "who carries calls",
         text: include_str!("../builtin/broker.toml"),
     },
+    Builtin {
+        name: "egress",
+        description: "who lets out what a profile names",
+        text: include_str!("../builtin/egress.toml"),
+    },
 ];
 
 /// All that are for programs.

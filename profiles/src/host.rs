@@ -3,9 +3,11 @@
 //! Nothing in this crate looks at the host; `resolve` sees it only through these
 //! values, so that every kernel can be tried on every kernel.
 
+use sandboxd_egress_plan::Known;
 use sandboxd_plan::{HostPath, Resource};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// Everything `resolve` knows about the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +52,17 @@ pub struct HostFacts {
     pub paths: BTreeMap<HostPath, PathFact>,
     /// The disk below each tree whose input and output is to be limited.
     pub disks: BTreeMap<HostPath, DiskFact>,
+    /// How names are resolved, where that was asked for.
+    pub resolver: ResolverFacts,
+}
+
+/// How this host resolves names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResolverFacts {
+    /// What `/etc/hosts` has.
+    pub hosts: Vec<Known>,
+    /// The servers of `/etc/resolv.conf`, in their order.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// A block device, by its numbers.

@@ -5,7 +5,7 @@ use crate::load::parse;
 use crate::origin::{Origin, Written};
 use crate::place::{Folders, Place, Relative};
 use crate::schema::env::{NAME, variable};
-use crate::schema::{Access, Bind, Grant, Profile};
+use crate::schema::{Access, Bind, Egress, Grant, Mode, Profile};
 use crate::source::Document;
 use sandboxd_plan::{HostPath, Text};
 
@@ -18,6 +18,8 @@ pub struct Overrides {
     pub write: Vec<String>,
     /// `-x`.
     pub execute: Vec<String>,
+    /// `--egress`: where to, as in `network.egress`.
+    pub egress: Vec<String>,
     /// `--bind from:to[:access]`.
     pub bind: Vec<String>,
     /// `--env NAME`, which passes a variable on, or `--env NAME=value`.
@@ -67,6 +69,16 @@ impl Profile {
                     Err(problem) => problems.push(problem),
                 }
             }
+        }
+        for text in &overrides.egress {
+            match egress(text) {
+                Ok(entry) => typed.network.egress.push(entry),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if !overrides.egress.is_empty() {
+            let origin = Origin::named(FILE, "--egress");
+            typed.network.mode = Some(Written { value: Mode::Egress, origin });
         }
         for text in &overrides.bind {
             match bind(text) {
@@ -120,6 +132,14 @@ fn setting(text: &str) -> Result<Profile, Vec<Problem>> {
 fn place(option: &str, text: &str) -> Result<Written<Place>, Problem> {
     let origin = Origin::named(FILE, option);
     match Place::read(text, Relative::FromCwd) {
+        Ok(value) => Ok(Written { value, origin }),
+        Err((what, remedy)) => Err(origin.problem(what, remedy)),
+    }
+}
+
+fn egress(text: &str) -> Result<Written<Egress>, Problem> {
+    let origin = Origin::named(FILE, "--egress");
+    match Egress::read(text) {
         Ok(value) => Ok(Written { value, origin }),
         Err((what, remedy)) => Err(origin.problem(what, remedy)),
     }

@@ -1,6 +1,7 @@
 //! What a profile comes to on a host: the plan for the shim, and what the supervisor does around it.
 
 use crate::host::{Controller, Disk};
+use sandboxd_egress_plan::EgressPlan;
 use sandboxd_plan::{HostPath, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub struct Outside {
     pub cpu_time_ms: Option<u64>,
     /// Most bytes of standard output and error together, where the supervisor captures them.
     pub output: Option<u64>,
+    /// What goes out, and to whom; nothing where the network is empty, or the host's.
+    pub egress: Option<EgressPlan>,
     /// What the command's standard input, output and error are.
     pub streams: [Wire; 3],
     /// What the command may make the caller's terminal do, beyond showing text.

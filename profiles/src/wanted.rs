@@ -14,6 +14,8 @@ pub struct Wanted {
     pub writable: BTreeSet<HostPath>,
     /// Those whose disk matters, because its input and output is limited.
     pub disks: BTreeSet<HostPath>,
+    /// How names are resolved.
+    pub resolver: bool,
 }
 
 /// Which paths [`resolve`](crate::resolve()) will ask for.
@@ -36,6 +38,7 @@ pub fn wanted(profile: &Profile, under: &[Profile]) -> Wanted {
         wanted.paths.extend(more.paths);
         wanted.writable.extend(more.writable);
         wanted.disks.extend(more.disks);
+        wanted.resolver |= more.resolver;
     }
     wanted
 }
@@ -85,7 +88,8 @@ fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
     if let Some(program) = program(profile) {
         wanted.paths.insert(program);
     }
-    if matches!(profile.network.mode.as_ref().map(|mode| mode.value), Some(Mode::Host)) {
+    wanted.resolver = profile.network.mode() == Mode::Egress;
+    if profile.network.mode() == Mode::Host {
         let resolver = masks::RESOLVER.iter();
         wanted.paths.extend(resolver.filter_map(|path| HostPath::try_from(*path).ok()));
     }

@@ -1,13 +1,15 @@
 //! What this host is and has: probed once per run, decided upon by `sandboxd-profiles`.
 
-use crate::paths;
 use crate::sandbox::StartError;
+use crate::{paths, resolver};
 use caps::{CapSet, Capability};
 use rustix::process::Resource;
 use sandboxd_kernel::{clone3_is_answered, keyring, landlock};
 use sandboxd_plan::{HostPath, Resource as Limited};
 use sandboxd_profiles::Wanted;
-use sandboxd_profiles::host::{AuditFact, CgroupFacts, HostFacts, LandlockFacts, Own, Privilege};
+use sandboxd_profiles::host::{
+    AuditFact, CgroupFacts, HostFacts, LandlockFacts, Own, Privilege, ResolverFacts,
+};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
@@ -80,6 +82,7 @@ pub fn probe(
         top_links: paths::top_links(),
         paths: paths::look(wanted),
         disks: paths::disks(wanted),
+        resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
     }
 }
 

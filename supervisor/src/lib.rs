@@ -16,6 +16,7 @@ pub mod network;
 pub mod paths;
 pub mod privilege;
 pub mod profile_file;
+mod resolver;
 pub mod sandbox;
 mod service;
 pub mod systemd;

@@ -126,6 +126,8 @@ verdicts! {
     Broke = 22, "the connection broke";
     /// Too many connections have not said yet what they want.
     Pending = 23, "too many connections have not said what they want";
+    /// The run ended while it was open.
+    Ended = 24, "the run ended";
 }
 
 /// Why bytes are no record.
@@ -234,6 +236,13 @@ fn named(bytes: &[u8]) -> Result<HostName, RecordError> {
 }
 
 impl Verdict {
+    /// Whether somebody was kept from something, by a rule or a limit or whoever did not answer. A
+    /// connection that was carried may end in other ways.
+    #[must_use]
+    pub const fn is_refusal(self) -> bool {
+        !matches!(self, Self::Carried | Self::Broke | Self::Ended)
+    }
+
     fn from_number(number: u8) -> Result<Self, RecordError> {
         let found = Self::ALL.iter().find(|(_, other)| *other == number);
         found.map(|(verdict, _)| *verdict).ok_or(RecordError("its verdict is none"))

@@ -1,38 +1,51 @@
 //! A connection from its acceptance to its record.
 
-use super::{client::Client, original, proxy, story::Story, tunnel, world::World};
+use super::{accept, client::Client, original, proxy, story::Story, tunnel, world::World};
 use crate::rule::Fitting;
 use sandboxd_egress_plan::{Verdict, record::Way};
-use std::{rc::Rc, time::Duration};
+use std::{convert::Infallible, io, rc::Rc};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::spawn_local,
 };
 
-/// How long nothing is accepted after that failed: there are no descriptors left, and some must be
-/// given back first.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Accepts for as long as there is a listener.
-pub(super) async fn accept(listener: TcpListener, world: Rc<World>, way: Way) {
+/// Accepts for as long as that can be done.
+pub(super) async fn connections(
+    listener: TcpListener,
+    world: Rc<World>,
+    way: Way,
+) -> io::Result<Infallible> {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => drop(spawn_local(connection(Rc::clone(&world), stream, way))),
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
+        let stream = accept::connection(&listener).await?;
+        drop(spawn_local(connection(Rc::clone(&world), stream, way)));
+    }
+}
+
+/// Tells how a connection ended, when it is let go of: at its end, or with the process.
+struct Told {
+    world: Rc<World>,
+    story: Story,
+    verdict: Verdict,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        self.world.tell(self.story.record(self.verdict));
     }
 }
 
 async fn connection(world: Rc<World>, stream: TcpStream, way: Way) {
-    let mut story = Story::new(way);
+    let mut told = Told { world, story: Story::new(way), verdict: Verdict::Ended };
+    let Told { world, story, .. } = &mut told;
     // Without it, what is carried in small pieces waits for each of them to be acknowledged.
     stream.set_nodelay(true).ok();
     let mut client = Client::new(stream);
     let ended = match way {
-        Way::Proxy => proxy::serve(&world, &mut story, &mut client).await,
-        Way::Transparent | Way::Dns => transparent(&world, &mut story, &mut client).await,
+        Way::Proxy => proxy::serve(world, story, &mut client).await,
+        Way::Transparent | Way::Dns => transparent(world, story, &mut client).await,
     };
-    world.tell(story.record(ended.err().unwrap_or(Verdict::Carried)));
+    told.verdict = ended.err().unwrap_or(Verdict::Carried);
+    drop(told);
     if ended.is_err() || client.answered {
         client.leave().await;
     }

@@ -1,6 +1,7 @@
 //! The sockets on which a sandbox asks for names.
 
 use super::{
+    accept,
     client::{Client, Unheard, until, write},
     world::World,
 };
@@ -10,15 +11,12 @@ use crate::{
     rule::is_named,
 };
 use sandboxd_egress_plan::{HostName, Record, Verdict, record::Way};
-use std::{net::IpAddr, rc::Rc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, rc::Rc};
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     task::spawn_local,
     time::timeout_at,
 };
-
-/// How long nothing is read after reading failed.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// The names that a rule has.
 struct Named<'a>(&'a World);
@@ -50,30 +48,24 @@ fn said(world: &World, message: &[u8]) -> Vec<u8> {
 }
 
 /// Answers datagrams. Nothing is remembered of who asked.
-pub(super) async fn datagrams(socket: UdpSocket, world: Rc<World>) {
+pub(super) async fn datagrams(socket: UdpSocket, world: Rc<World>) -> io::Result<Infallible> {
     // One byte more than there may be, so that too many are seen.
     let mut bytes = [0; MOST + 1];
     loop {
-        match socket.recv_from(&mut bytes).await {
-            Ok((count, from)) => {
-                let message = said(&world, bytes.get(..count).unwrap_or_default());
-                if !message.is_empty() {
-                    // Who does not take it asks again.
-                    socket.send_to(&message, from).await.ok();
-                }
-            }
-            Err(_) => tokio::time::sleep(PAUSE).await,
+        let (count, from) = accept::datagram(&socket, &mut bytes).await?;
+        let message = said(&world, bytes.get(..count).unwrap_or_default());
+        if !message.is_empty() {
+            // Who does not take it asks again.
+            socket.send_to(&message, from).await.ok();
         }
     }
 }
 
 /// Answers on connections, as many questions as are asked on each.
-pub(super) async fn streams(listener: TcpListener, world: Rc<World>) {
+pub(super) async fn streams(listener: TcpListener, world: Rc<World>) -> io::Result<Infallible> {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => drop(spawn_local(stream_of(stream, Rc::clone(&world)))),
-            Err(_) => tokio::time::sleep(PAUSE).await,
-        }
+        let stream = accept::connection(&listener).await?;
+        drop(spawn_local(stream_of(stream, Rc::clone(&world))));
     }
 }
 

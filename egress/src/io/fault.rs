@@ -32,7 +32,8 @@ const fn fault(verdict: Verdict) -> Fault {
         | Verdict::Request
         | Verdict::PrivateAddress
         | Verdict::Idle
-        | Verdict::Total => Fault::Rules,
+        | Verdict::Total
+        | Verdict::Ended => Fault::Rules,
     }
 }
 

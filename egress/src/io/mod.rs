@@ -4,6 +4,7 @@
 //! One thread, and for each connection a task that goes through its steps and ends with one record.
 //! Every wait has a deadline.
 
+mod accept;
 mod client;
 mod connection;
 mod dial;
@@ -20,7 +21,7 @@ mod tell;
 mod tunnel;
 mod world;
 
-use connection::accept;
+use connection::connections;
 use sandboxd_egress_plan::{EgressPlan, record::Way};
 use std::{
     io,
@@ -28,7 +29,7 @@ use std::{
     os::fd::OwnedFd,
     rc::Rc,
 };
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinSet, LocalSet};
 use world::World;
 
 /// The sockets that the supervisor opened: those of the sandbox, and its own. None need be of any kind.
@@ -51,25 +52,37 @@ pub struct Sockets {
 /// Serves until the other end of `control` is closed.
 ///
 /// # Errors
-/// Where a socket is none of its kind, or there is no runtime to be had.
+/// Where a socket is none of its kind, or can be served no more; where there is no runtime to be had.
 pub fn serve(plan: EgressPlan, sockets: Sockets) -> io::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     LocalSet::new().block_on(&runtime, async move {
         let world = Rc::new(World::new(plan, sockets.control)?);
+        let mut serving = JoinSet::new();
         for socket in sockets.dns_datagram {
-            spawn_local(dns::datagrams(datagram(socket)?, Rc::clone(&world)));
+            serving.spawn_local(dns::datagrams(datagram(socket)?, Rc::clone(&world)));
         }
         for socket in sockets.dns_stream {
-            spawn_local(dns::streams(listener(socket)?, Rc::clone(&world)));
+            serving.spawn_local(dns::streams(listener(socket)?, Rc::clone(&world)));
         }
         for socket in sockets.transparent {
-            spawn_local(accept(listener(socket)?, Rc::clone(&world), Way::Transparent));
+            serving.spawn_local(connections(
+                listener(socket)?,
+                Rc::clone(&world),
+                Way::Transparent,
+            ));
         }
         for socket in sockets.proxy {
-            spawn_local(accept(listener(socket)?, Rc::clone(&world), Way::Proxy));
+            serving.spawn_local(connections(listener(socket)?, Rc::clone(&world), Way::Proxy));
         }
-        world.gone().await
+        tokio::select! {
+            gone = world.gone() => gone,
+            // One that can serve no more would keep its clients waiting for ever.
+            Some(ended) = serving.join_next() => match ended.map_err(io::Error::other)? {
+                Err(error) => Err(error),
+                Ok(never) => match never {},
+            },
+        }
     })
 }
 

@@ -1,17 +1,18 @@
 //! What may be done: by a profile, by a grant, by both.
 
 use super::trees::Trees;
+use crate::meet::egress::WayOut;
 use crate::place::Folders;
 use crate::schema::{Access, EdgeGrant, Mode, Network, Profile};
 use sandboxd_plan::HostPath;
 
-/// What may be done with files of the host, and whether its network can be reached.
+/// What may be done with files of the host, and whom the network reaches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Authority {
     pub(super) read: Trees,
     pub(super) write: Trees,
     pub(super) execute: Trees,
-    pub(super) network: bool,
+    pub(super) network: Out,
 }
 
 impl Authority {
@@ -29,7 +30,7 @@ impl Authority {
                 trees.hide(hole.clone());
             }
         }
-        authority.network = reaches(&profile.network);
+        authority.network = Out::of(&profile.network);
         authority
     }
 
@@ -38,7 +39,7 @@ impl Authority {
         let entries = grant.files.iter();
         let entries =
             entries.filter_map(|entry| Some((entry.path.value.host(folders)?, entry.access)));
-        Self { network: reaches(&grant.network), ..Self::files(entries.collect()) }
+        Self { network: Out::of(&grant.network), ..Self::files(entries.collect()) }
     }
 
     /// An entry adds to what it lies in, but that one of `read` inside a tree of `write` stays
@@ -79,7 +80,7 @@ impl Authority {
             read: self.read.meet(&other.read),
             write: self.write.meet(&other.write),
             execute: self.execute.meet(&other.execute),
-            network: self.network && other.network,
+            network: self.network.meet(&other.network),
         }
     }
 
@@ -89,6 +90,57 @@ impl Authority {
     }
 }
 
-fn reaches(network: &Network) -> bool {
-    network.mode.as_ref().is_some_and(|mode| mode.value == Mode::Host)
+/// Whom the network reaches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Out {
+    /// Nobody.
+    #[default]
+    Nowhere,
+    /// Whom these rules name; one at least.
+    Named(WayOut),
+    /// All that the host reaches.
+    Anywhere,
+}
+
+impl Out {
+    pub(super) fn of(network: &Network) -> Self {
+        match network.mode() {
+            Mode::None => Self::Nowhere,
+            Mode::Egress => Self::named(WayOut::of(network)),
+            Mode::Host => Self::Anywhere,
+        }
+    }
+
+    fn named(way: WayOut) -> Self {
+        if way.rules.is_empty() { Self::Nowhere } else { Self::Named(way) }
+    }
+
+    /// Whom both reach.
+    pub(super) fn meet(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::Anywhere, out) | (out, Self::Anywhere) => out.clone(),
+            (Self::Named(one), Self::Named(other)) => Self::named(one.meet(other)),
+            (Self::Nowhere, _) | (_, Self::Nowhere) => Self::Nowhere,
+        }
+    }
+
+    /// In words, one for each rule.
+    pub(super) fn words(&self) -> Vec<String> {
+        match self {
+            Self::Nowhere => Vec::new(),
+            Self::Named(way) => way.rules.iter().map(|rule| rule.written.clone()).collect(),
+            Self::Anywhere => vec!["the host's".to_owned()],
+        }
+    }
+
+    /// What of it goes beyond the other, likewise.
+    pub(super) fn beyond(&self, other: &Self) -> Vec<String> {
+        match (self, other) {
+            (Self::Nowhere, _) | (_, Self::Anywhere) => Vec::new(),
+            (Self::Named(way), Self::Named(other)) => {
+                way.beyond(other).map(|rule| rule.written.clone()).collect()
+            }
+            (Self::Named(_), Self::Nowhere) | (Self::Anywhere, _) => self.words(),
+        }
+    }
 }

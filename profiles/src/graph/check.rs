@@ -1,5 +1,6 @@
 //! What is wrong with an edge, seen from both of its ends.
 
+use super::authority::Out;
 use super::{Edge, Graph, Node, patterns};
 use crate::Problem;
 use crate::origin::Origin;
@@ -148,14 +149,21 @@ impl Checking<'_> {
     fn granted_network(&mut self, edge: &Edge, callee: &Node) {
         let Some(grant) = &edge.call.grant else { return };
         let network = &grant.value.network;
-        let Some(mode) = network.mode.as_ref().filter(|mode| mode.value == Mode::Host) else {
+        if let (Mode::None, Some(entry)) = (network.mode(), network.egress.first()) {
+            let remedy = "write grant.network.mode = \"egress\"";
+            let what = "the granted network is none, so nothing would go out".to_owned();
+            self.refuse(&entry.origin, what, remedy);
+        }
+        let Some(mode) = network.mode.as_ref().filter(|mode| mode.value != Mode::None) else {
             return;
         };
-        if network.reason.is_none() {
+        if mode.value == Mode::Host && network.reason.is_none() {
             let remedy = "write grant.network.reason = \"why\"";
             self.refuse(&mode.origin, "the host's network needs a reason".to_owned(), remedy);
         }
-        if !self.graph.onward(edge.callee).iter().any(|node| node.own.network) {
+        let given = Out::of(network);
+        let uses = |node: &&Node| given.meet(&node.own.network) != Out::Nowhere;
+        if !self.graph.onward(edge.callee).iter().any(uses) {
             let what = format!("neither {} nor anybody it calls may reach it itself", callee.name);
             self.refuse(&mode.origin, what, "remove it");
         }

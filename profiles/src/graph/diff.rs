@@ -123,8 +123,8 @@ impl Told {
                     self.tell(direction, format!("{who}{right} {tree}"));
                 }
             }
-            if here.network && !there.network {
-                self.tell(direction, format!("{who}network"));
+            for out in here.network.beyond(&there.network) {
+                self.tell(direction, format!("{who}network {out}"));
             }
         }
     }

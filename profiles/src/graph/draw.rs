@@ -1,6 +1,6 @@
 //! The graph as text, as DOT and as JSON.
 
-use super::authority::Authority;
+use super::authority::{Authority, Out};
 use super::limits::Limits;
 use super::reach::place;
 use super::{Edge, Graph, Node};
@@ -17,8 +17,8 @@ impl Graph {
             let gap = if text.is_empty() { "" } else { "\n" };
             text += &format!("{gap}{}  ({})\n", node.name, node.file);
             text += &own_text(node);
-            if node.own.network {
-                text += "  network  the host's\n";
+            for out in node.own.network.words() {
+                text += &format!("  network  {out}\n");
             }
             if let Some(served) = served(node) {
                 text += &format!("  serves   {served}\n");
@@ -42,8 +42,8 @@ impl Graph {
             text += &format!("           by the grant at {}:\n", place(&grant.origin));
             let granted = self.basis(edge);
             text += &rights_text(&granted, "             ", &|_| false);
-            if granted.network {
-                text += "             network  the host's\n";
+            for out in granted.network.words() {
+                text += &format!("             network  {out}\n");
             }
         }
         if edge.call.approval.as_ref().is_some_and(|word| word.value == Approval::Ask) {
@@ -76,8 +76,10 @@ impl Graph {
             if node.profile.serve.is_some() && *node.instances() != Instances::PerCaller {
                 label.push(node.instances().name().to_owned());
             }
-            if node.own.network {
-                label.push("network".to_owned());
+            match node.own.network.words().as_slice() {
+                [] => {}
+                [out] => label.push(format!("network {out}")),
+                [out, rest @ ..] => label.push(format!("network {out} and {} more", rest.len())),
             }
             let name = quoted(&[node.name.to_string()]);
             text += &format!("  {name} [label = {}];\n", quoted(&label));
@@ -180,7 +182,12 @@ fn authority(authority: &Authority) -> Value {
             all.insert(format!("{right}_but_not"), json!(holes));
         }
     }
-    all.insert("network".to_owned(), json!(if authority.network { "host" } else { "none" }));
+    let network = match &authority.network {
+        Out::Nowhere => json!("none"),
+        Out::Named(_) => json!({ "egress": authority.network.words() }),
+        Out::Anywhere => json!("host"),
+    };
+    all.insert("network".to_owned(), network);
     Value::Object(all)
 }
 

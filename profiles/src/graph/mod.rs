@@ -14,7 +14,7 @@ mod draw;
 mod launch;
 mod limits;
 mod load;
-mod patterns;
+pub(crate) mod patterns;
 mod plan;
 mod reach;
 mod trees;

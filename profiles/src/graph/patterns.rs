@@ -4,7 +4,7 @@ use crate::origin::Written;
 use sandboxd_broker_plan::Pattern;
 
 /// Whether all that one means the other means too.
-pub(super) fn covers(wide: &Pattern, narrow: &Pattern) -> bool {
+pub(crate) fn covers(wide: &Pattern, narrow: &Pattern) -> bool {
     let beginning = narrow.as_str().strip_suffix('*');
     match (wide.as_str().strip_suffix('*'), beginning) {
         (Some(wide), Some(narrow)) => narrow.starts_with(wide),

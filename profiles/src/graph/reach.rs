@@ -19,7 +19,7 @@ const MOST_WAYS: usize = 1000;
 pub enum Target {
     /// A profile of the graph, by its name.
     Profile(String),
-    /// The host's network.
+    /// Anybody over the network.
     Network,
     /// A path of the host.
     Path(HostPath),
@@ -179,7 +179,7 @@ pub(super) fn place(origin: &crate::Origin) -> String {
 }
 
 fn network(authority: &Authority) -> Vec<String> {
-    if authority.network { vec!["network".to_owned()] } else { Vec::new() }
+    authority.network.words().iter().map(|out| format!("network {out}")).collect()
 }
 
 /// All that can be done, tree by tree.

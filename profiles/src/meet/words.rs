@@ -5,7 +5,7 @@ use crate::Problem;
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
 use crate::resolve::view::TMP;
-use crate::schema::{Limits, Mode, Profile, Protect, User};
+use crate::schema::{Limits, Profile, Protect, User};
 
 /// A profile narrowed to what those it is run under allow. Its files and its system calls are left as
 /// they are: each profile is a layer of its own there.
@@ -21,10 +21,7 @@ pub(crate) fn narrowed(profile: &Profile, under: &[Profile]) -> (Profile, Vec<Pr
         if severity(grant) > severity(&narrow) {
             narrow.files.protect.clone_from(&grant.files.protect);
         }
-        let host = |profile: &Profile| {
-            profile.network.mode.as_ref().is_some_and(|mode| mode.value == Mode::Host)
-        };
-        if host(&narrow) && !host(grant) {
+        if narrow.network.mode() > grant.network.mode() {
             narrow.network = grant.network.clone();
         }
         let granted = &grant.command.escapes;

@@ -275,7 +275,8 @@ impl Deciding<'_> {
         say("ipc-namespace", String::from("System V and POSIX queues are refused instead"));
         let network = match self.mode() {
             Mode::None => "the filter alone keeps it from the network: no sockets are made",
-            Mode::Host => "the network is the host's, as the profile says",
+            // There is no egress without a network namespace.
+            Mode::Egress | Mode::Host => "the network is the host's, as the profile says",
         };
         say("network-namespace", network.to_owned());
         say("uid", format!("it runs as sandboxd does, uid {uid}"));

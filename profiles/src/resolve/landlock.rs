@@ -97,11 +97,11 @@ impl Deciding<'_> {
             self.no_landlock();
             return;
         };
-        let own_network = self.mode() == Mode::None;
+        let empty_network = self.mode() == Mode::None;
         self.signals_stay_inside(facts.abi);
         let gaps: &[(u32, &str, &str)] = if self.is_bare() { &super::bare::GAPS } else { &GAPS };
         for (since, key, gap) in gaps {
-            let matters = own_network || *key != "landlock.network";
+            let matters = empty_network || *key != "landlock.network";
             if facts.abi < *since && matters {
                 self.lacking(key, gap);
             }
@@ -120,10 +120,11 @@ impl Deciding<'_> {
                 ports: Vec::new(),
             };
         };
-        let own_network = self.mode() == Mode::None;
+        // Where there is something to connect to, a server of the command's own may be at any port.
+        let empty_network = self.mode() == Mode::None;
         let abi = known(facts.abi);
         let handled = AccessFs::from_all(abi);
-        let net = if own_network { AccessNet::from_all(abi) } else { BitFlags::EMPTY };
+        let net = if empty_network { AccessNet::from_all(abi) } else { BitFlags::EMPTY };
         let mut rules = Rules { handled, abi, rules: BTreeMap::new() };
         if view.bare {
             for (path, kind) in self.existing(masks::SHARED) {

@@ -3,7 +3,7 @@
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`], [`under`]
 //! (what of that is left under other profiles),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
-//! [`calls`] (what it calls through), [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
+//! [`calls`] (what it calls through), [`network`] (what goes out), [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
 //! and [`credentials`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
@@ -18,6 +18,7 @@ mod identity;
 mod landlock;
 pub(crate) mod limits;
 pub(crate) mod masks;
+mod network;
 mod probes;
 mod sockets;
 mod syscalls;
@@ -31,7 +32,7 @@ use crate::host::{AuditFact, Gap, HostFacts, Lease, Privilege};
 use crate::meet::words::narrowed;
 use crate::origin::Origin;
 use crate::resolved::{Hangup, Outside, Resolved, Waived};
-use crate::schema::{Isolation, Mode, Profile};
+use crate::schema::{Isolation, Profile};
 
 pub use credentials::Credentials;
 pub use sockets::{Accepts, Listening, Passed};
@@ -92,6 +93,7 @@ fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolve
     deciding.own_files_are_safe(&shown.trees);
     let holds = deciding.holds(shown, &left.holes);
     let terminal = deciding.terminal(invocation.streams);
+    let egress = deciding.egress(invocation.streams);
     let filters = deciding.filters(&left);
     let limits = deciding.limits(identity, shown);
     let credentials = deciding.credentials(&invocation.credentials, shown);
@@ -146,6 +148,7 @@ fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolve
         wall_time_ms: limits.wall_time_ms,
         cpu_time_ms: limits.cpu_time_ms,
         output: limits.output,
+        egress,
         streams: terminal.streams,
         escapes: deciding.escapes(),
         credentials: credentials.copies().to_vec(),
@@ -260,28 +263,19 @@ impl Deciding<'_> {
         }
     }
 
-    fn mode(&self) -> Mode {
-        self.profile.network.mode.as_ref().map_or(Mode::None, |mode| mode.value)
-    }
-
     fn namespaces(&self) -> Vec<Namespace> {
         if self.is_bare() {
             return Vec::new();
         }
         let mut own =
             vec![Namespace::Mnt, Namespace::Pid, Namespace::Ipc, Namespace::Uts, Namespace::Cgroup];
-        if self.mode() == Mode::None {
+        if self.own_network() {
             own.push(Namespace::Net);
         }
         if self.is_rootless() {
             own.push(Namespace::User);
         }
         own
-    }
-
-    /// Whether the network namespace is there already, for the shim to enter.
-    fn enters_network(&self) -> bool {
-        self.mode() == Mode::None && !self.is_rootless() && !self.is_bare()
     }
 
     /// What `/` is inside.
@@ -385,7 +379,7 @@ impl Grants {
 }
 
 /// A count that a profile's bounds keep far below the type's.
-fn count(length: usize) -> u32 {
+pub(crate) fn count(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 

@@ -23,6 +23,8 @@ const AF_INET: u16 = 2;
 const AF_PACKET: u16 = 17;
 const SOCK_STREAM: u32 = 1;
 const SOCK_RAW: u32 = 3;
+/// `IPPROTO_RAW`.
+const RAW: u32 = 255;
 
 /// Calls that fail harmlessly with all arguments zero, should they get through.
 const TRIED: &[&str] =
@@ -63,9 +65,7 @@ impl Deciding<'_> {
         // A base without sockets has none of any family.
         let errno = refused("socket", EAFNOSUPPORT);
         probes.push(Probe::Socket { family: AF_PACKET, kind: SOCK_RAW, protocol: 0, errno });
-        if self.mode() == Mode::None {
-            probes.push(Probe::Socket { family: AF_INET, kind: SOCK_STREAM, protocol: 0, errno });
-        }
+        probes.extend(self.dialling(errno));
         if identity.uid != 0 {
             // A user namespace in which only the caller exists has no root to become.
             let errno = if self.is_rootless() { EINVAL } else { EPERM };
@@ -80,5 +80,16 @@ impl Deciding<'_> {
             Probe::Descriptors,
         ]);
         probes
+    }
+
+    /// A socket that is not to be had, where the network is the sandbox's own.
+    fn dialling(&self, errno: i32) -> Option<Probe> {
+        let (kind, protocol) = match self.mode() {
+            Mode::None => (SOCK_STREAM, 0),
+            // One that goes past whoever is asked for every connection.
+            Mode::Egress => (SOCK_RAW, RAW),
+            Mode::Host => return None,
+        };
+        Some(Probe::Socket { family: AF_INET, kind, protocol, errno })
     }
 }

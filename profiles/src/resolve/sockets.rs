@@ -111,8 +111,13 @@ impl Deciding<'_> {
             let what = format!(
                 "{name:?} is a TCP socket, with which the command could dial into the host's network: Landlock does not keep it from that here"
             );
-            let remedy = "listen at a path (ListenStream=/run/NAME.sock), run kernel 6.7 or newer \
-                          with Landlock, or write network.mode = \"host\" and why";
+            let remedy = match self.mode() {
+                Mode::Egress => "listen at a path (ListenStream=/run/NAME.sock)",
+                Mode::None | Mode::Host => {
+                    "listen at a path (ListenStream=/run/NAME.sock), run kernel 6.7 or newer \
+                     with Landlock, or write network.mode = \"host\" and why"
+                }
+            };
             self.refuse(&first, what, remedy);
         }
     }

@@ -39,9 +39,9 @@ impl Deciding<'_> {
             deny: names(&syscalls.deny),
             sockets: match (self.mode(), self.guards_unix_sockets()) {
                 (Mode::None, true) => Sockets::UnixOnly,
-                (Mode::Host, true) => Sockets::Inet,
+                (Mode::Egress | Mode::Host, true) => Sockets::Inet,
                 (Mode::None, false) => Sockets::PairsOnly,
-                (Mode::Host, false) => Sockets::InetOnly,
+                (Mode::Egress | Mode::Host, false) => Sockets::InetOnly,
             },
             sharing: self.sharing(shown),
             last_syscall: self.host.last_syscall,

@@ -29,6 +29,8 @@ pub enum Stream {
     Terminal,
     /// A pipe or a socket: somebody is at the other end.
     Pipe,
+    /// A socket of the network's.
+    Network,
     /// A file, a device, or nothing.
     #[default]
     Other,
@@ -84,7 +86,7 @@ impl Deciding<'_> {
 fn without([input, output, error]: [Stream; 3]) -> [Wire; 3] {
     let carried = |stream| if stream == Stream::Terminal { Wire::Carried } else { Wire::Pass };
     let read = match (input, output) {
-        (Stream::Terminal, Stream::Pipe) => Wire::Nothing,
+        (Stream::Terminal, Stream::Pipe | Stream::Network) => Wire::Nothing,
         _ => carried(input),
     };
     [read, carried(output), carried(error)]

@@ -150,6 +150,11 @@ impl Deciding<'_> {
         let (name, home) = (self.profile.name(), view.home.clone());
         let root = if uid == 0 { "" } else { "root:x:0:0:root:/:/usr/sbin/nologin\n" };
         let group = if gid == 0 { "" } else { "root:x:0:\n" };
+        // The loopback: there, names are answered over TCP too.
+        let resolver = match self.mode() {
+            Mode::Egress => "nameserver 127.0.0.1\n",
+            Mode::None | Mode::Host => "# no network\n",
+        };
         let files = [
             (
                 "/etc/passwd",
@@ -162,7 +167,7 @@ impl Deciding<'_> {
             ("/etc/hostname", format!("{name}\n")),
             ("/etc/hosts", format!("127.0.0.1 localhost {name}\n::1 localhost {name}\n")),
             ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n".into()),
-            ("/etc/resolv.conf", "# no network\n".into()),
+            ("/etc/resolv.conf", resolver.into()),
         ];
         for (path, content) in files {
             let resolver =

@@ -71,10 +71,8 @@ fn shape(shape: Shape) -> Value {
         Shape::Variables => {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
         }
-        Shape::Grants => json!({ "type": "array", "items": { "anyOf": [
-            { "type": "string" },
-            required(table(super::files::GRANT), &["path"]),
-        ] } }),
+        Shape::Grants => entries(super::files::GRANT, "path"),
+        Shape::Egress => entries(super::egress::KEYS, "to"),
         Shape::Binds => json!({
             "type": "array",
             "items": required(table(super::files::BIND), &["from", "to"]),
@@ -88,6 +86,12 @@ fn shape(shape: Shape) -> Value {
         // Never reached through `table`; nothing is valid here.
         Shape::Unbuilt => json!(false),
     }
+}
+
+/// A list of texts, and of tables in which that text has this key.
+fn entries(keys: &[Key], text: &str) -> Value {
+    let table = required(table(keys), &[text]);
+    json!({ "type": "array", "items": { "anyOf": [{ "type": "string" }, table] } })
 }
 
 fn must(parts: &[&str]) -> Value {

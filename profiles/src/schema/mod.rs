@@ -6,6 +6,7 @@ pub(crate) mod arguments;
 pub(crate) mod budget;
 pub(crate) mod call;
 pub(crate) mod command;
+pub(crate) mod egress;
 pub(crate) mod env;
 pub(crate) mod files;
 pub(crate) mod isolation;
@@ -27,6 +28,7 @@ use toml::de::DeTable;
 pub use budget::Budget;
 pub use call::{Approval, Call, Calls, EdgeGrant, Reverse};
 pub use command::{Command, Tty, User};
+pub use egress::{Egress, EgressLimits};
 pub use env::Env;
 pub use files::{Access, Bind, Files, Grant, Hole, Protect};
 pub use isolation::Isolation;
@@ -115,6 +117,7 @@ impl Profile {
 }
 
 /// A key of a table.
+#[derive(Clone, Copy)]
 pub(crate) struct Key {
     pub(crate) name: &'static str,
     /// For the JSON Schema.
@@ -153,6 +156,8 @@ pub(crate) enum Shape {
     Calls(&'static [Key]),
     Variables,
     Grants,
+    /// Where to: texts, or tables.
+    Egress,
     Binds,
     Protect,
     /// `always` or `if-available`, for the whole or for each of these parts.

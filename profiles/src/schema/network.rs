@@ -1,5 +1,6 @@
 //! `[network]`: what can be reached.
 
+use super::egress::{self, Egress, EgressLimits, LIMITS};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::reader::{Node, Reader};
@@ -8,11 +9,21 @@ use crate::reader::{Node, Reader};
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "mode",
-        doc: "none (the default), or host, which needs a reason",
-        shape: Shape::Words(&["none", "host"]),
+        doc: "none (the default), egress: what is named there and nothing else, or host, which needs a reason",
+        shape: Shape::Words(&["none", "egress", "host"]),
     },
     Key { name: "reason", doc: "why, where mode is host", shape: Shape::Text },
-    Key { name: "egress", doc: "", shape: Shape::Unbuilt },
+    Key {
+        name: "egress",
+        doc: "where to: \"api.example.com:443\" (TLS), \"*.example.com:443\", \
+              \"http://host.internal:8080\", \"tcp://db.internal:5432\", \"tcp://10.0.0.0/8:22\", or a \
+              table with limits",
+        shape: Shape::Egress,
+    },
+    LIMITS[0],
+    LIMITS[1],
+    LIMITS[2],
+    LIMITS[3],
 ];
 
 /// `[network]`.
@@ -22,21 +33,50 @@ pub struct Network {
     pub mode: Option<Written<Mode>>,
     /// Why the host's.
     pub reason: Option<Written<String>>,
+    /// Where to.
+    pub egress: Vec<Written<Egress>>,
+    /// How much and how often, of all that together.
+    pub limits: EgressLimits,
 }
 
-/// Which network the command is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which network the command is in, from the least to the most that it reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// One of its own, with nothing in it.
     None,
+    /// One of its own, in which everything leads to the egress process.
+    Egress,
     /// The host's.
     Host,
 }
 
+impl Mode {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::None, Self::Egress, Self::Host];
+
+    /// Its word in a profile.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Egress => "egress",
+            Self::Host => "host",
+        }
+    }
+}
+
 impl Network {
+    /// Which network, where it says so and where it does not.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode.as_ref().map_or(Mode::None, |mode| mode.value)
+    }
+
     pub(crate) fn lay(&mut self, over: Self) {
         replace(&mut self.mode, over.mode);
         replace(&mut self.reason, over.reason);
+        self.egress.extend(over.egress);
+        self.limits.lay(over.limits);
     }
 }
 
@@ -47,18 +87,14 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Network {
     };
     for node in fields.all() {
         match node.name() {
-            "mode" if node.value.as_str() == Some("egress") => {
-                reader.refuse(
-                    node,
-                    "egress is not built yet in this version",
-                    "write none or host",
-                );
-            }
             "mode" => {
-                let words = [("none", Mode::None), ("host", Mode::Host)];
-                network.mode = reader.word(node, &words);
+                network.mode = reader.word(node, &Mode::ALL.map(|mode| (mode.name(), mode)));
             }
-            _ => network.reason = reader.reason(node),
+            "reason" => network.reason = reader.reason(node),
+            "egress" => network.egress = reader.list(node, egress::entry),
+            _ => {
+                network.limits.read(reader, node);
+            }
         }
     }
     network

@@ -2,9 +2,10 @@
 //! from.
 
 mod calls;
+mod network;
 
 use super::command::ESCAPES;
-use super::{Access, Mode, Must, Profile, Protect, Tty, User};
+use super::{Access, Must, Profile, Protect, Tty, User};
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
 use crate::resolved::Hangup;
@@ -29,11 +30,7 @@ impl Profile {
         text.value("fileless_exec", syscalls.fileless_exec.as_ref(), bool::to_string);
         self.limits_table(&mut text);
         text.table("network");
-        text.value("mode", self.network.mode.as_ref(), |mode| match mode {
-            Mode::None => string("none"),
-            Mode::Host => string("host"),
-        });
-        text.value("reason", self.network.reason.as_ref(), |reason| string(reason));
+        network::keys(&self.network, "", &mut text);
         self.call_tables(&mut text);
         text.table("require");
         for (key, must) in &self.require.0 {

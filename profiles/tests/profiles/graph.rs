@@ -92,6 +92,12 @@ const WRONG: &[(&str, &str)] = &[
          itself\n  remedy  remove it",
     ),
     (
+        "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\ngrant.files.execute = [\"/usr\"]\n\
+         grant.network.egress = [\"a.example:443\"]",
+        "a.toml:8:25: call.fs.grant.network.egress[0]: the granted network is none, so nothing would go \
+         out\n  remedy  write grant.network.mode = \"egress\"",
+    ),
+    (
         "files.write = [\"/p\"]\n[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]",
         "a.toml:4:16: files.write[0]: /p may be written by a, and the profile a.toml lies in it\n  \
          remedy  move the profiles to a folder that no sandbox can write\n\
@@ -212,12 +218,16 @@ fn through(grant: &str, instances: &str) -> Graph {
 fn an_aggregator_reaches_for_its_caller_what_the_caller_was_given_and_no_more() {
     let net =
         "grant = { files.execute = [\"/usr\"], network = { mode = \"host\", reason = \"x\" } }";
-    let web = [("hub web".to_owned(), vec!["network".to_owned()])];
+    let web = [("hub web".to_owned(), vec!["network the host's".to_owned()])];
     for instances in ["\"per-caller\"", "\"attenuate\"", "\"serial\""] {
         let none = through("", instances);
         assert_eq!(reached(&none, &Target::Network), [], "{instances}");
         assert_eq!(reached(&through(net, instances), &Target::Network), web, "{instances}");
     }
+    // A host that is named is what both name.
+    let named = "grant = { files.execute = [\"/usr\"], network = { mode = \"egress\", egress = [\"a.example:443\"] } }";
+    let web_named = [("hub web".to_owned(), vec!["network a.example:443".to_owned()])];
+    assert_eq!(reached(&through(named, "\"per-caller\""), &Target::Network), web_named);
     // Who acts by its own right is the one exception, and says so.
     let own = through("", "{ own = \"has an account\" }");
     assert_eq!(reached(&own, &Target::Network), web);

@@ -80,9 +80,19 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("[spawn]\ndepth = 1", "p.toml:1:2: spawn: not built yet in this version\n  remedy  remove it"),
     (
-        "[network]\nmode = \"egress\"",
-        "p.toml:2:8: network.mode: egress is not built yet in this version\n  remedy  write none or \
-         host",
+        "[network]\negress = [\"api.example.com\"]",
+        "p.toml:2:11: network.egress[0]: names no port\n  remedy  write api.example.com:443, or another \
+         port",
+    ),
+    (
+        "[network]\negress = [{ to = \"10.0.0.0/8:22\", within = [\"10.0.0.0/8\"] }]",
+        "p.toml:2:44: network.egress[0].within: only a name lies within a network\n  remedy  remove it: what is \
+         written as an address lies where it lies",
+    ),
+    (
+        "[network]\negress = [{ connections = 4 }]",
+        "p.toml:2:11: network.egress[0]: names no host\n  remedy  write { to = \
+         \"api.example.com:443\", connections = 4 }",
     ),
     (
         "name = \"A b\"",

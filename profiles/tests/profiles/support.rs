@@ -3,7 +3,7 @@
 use sandboxd_plan::{HostPath, Landlock, Resource, Text};
 use sandboxd_profiles::host::{
     AuditFact, CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, Own, PathFact,
-    Privilege, ProtectedFact, ProtectedKind,
+    Privilege, ProtectedFact, ProtectedKind, ResolverFacts,
 };
 use sandboxd_profiles::{
     Document, HostFacts, Invocation, Lease, Overrides, Problem, Profile, Resolved, load, resolve,
@@ -41,6 +41,7 @@ pub(crate) fn typical() -> HostFacts {
             .into(),
         paths: BTreeMap::new(),
         disks: BTreeMap::new(),
+        resolver: ResolverFacts::default(),
     }
 }
 

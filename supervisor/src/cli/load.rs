@@ -43,6 +43,7 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
         read: grants.read.clone(),
         write: grants.write.clone(),
         execute: grants.execute.clone(),
+        egress: grants.egress.clone(),
         bind: grants.bind.clone(),
         env: grants.env.clone(),
         set,

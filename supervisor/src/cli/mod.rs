@@ -19,6 +19,7 @@ mod profile;
 mod receipt;
 mod run;
 mod service;
+mod went_out;
 
 use crate::explain;
 use clap::Parser;

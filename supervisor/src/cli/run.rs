@@ -3,7 +3,7 @@
 use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
-use super::{NOT_SET_UP, load, notice};
+use super::{NOT_SET_UP, load, notice, went_out};
 use crate::audit_folder;
 use crate::calls::Calls;
 use crate::explain::printable;
@@ -227,6 +227,9 @@ fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
             "sandboxd: {}: {refused} times no process could be started ([limits].processes)\n",
             result.sandbox
         ));
+    }
+    if let Some(used) = &result.egress {
+        text.push_str(&went_out::words(&result.sandbox, used));
     }
     if !result.may_execute.is_empty() {
         text.push_str(

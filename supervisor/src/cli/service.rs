@@ -2,7 +2,7 @@
 
 use super::NOT_SET_UP;
 use super::typed::Service;
-use crate::service::{broker, terminal};
+use crate::service::{broker, egress, terminal};
 use sandboxd_profiles::Escape;
 
 /// Does the service until its streams end.
@@ -14,6 +14,7 @@ pub(crate) fn service(service: &Service) -> u8 {
             terminal::serve(&escapes).is_ok()
         }
         Service::Broker { plan } => broker::serve(plan.as_deref()).is_ok(),
+        Service::Egress => egress::serve().is_ok(),
     };
     // Whoever reads the streams sees their end, and nobody reads more of it.
     if served { 0 } else { NOT_SET_UP }

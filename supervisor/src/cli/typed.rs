@@ -87,6 +87,8 @@ pub enum Service {
         /// streams.
         plan: Option<String>,
     },
+    /// Let out what a plan names: it is standard input, and the supervisor gives the sockets.
+    Egress,
 }
 
 /// Which profile, and what is laid over it.
@@ -110,6 +112,10 @@ pub struct Grants {
     /// Let the command read and execute PATH and what lies below it.
     #[arg(short = 'x', long, value_name = "PATH")]
     pub execute: Vec<String>,
+    /// Let the command connect to TO: api.example.com:443 (TLS), '*.example.com:443',
+    /// http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then.
+    #[arg(long, value_name = "TO")]
+    pub egress: Vec<String>,
     /// Show FROM of the host as TO inside; ACCESS is read, write or execute.
     #[arg(long, value_name = "FROM:TO[:ACCESS]")]
     pub bind: Vec<String>,
@@ -134,7 +140,7 @@ pub struct Grants {
 /// stops the run. Standard input, output and error are the command's. It ends when sandboxd ends.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: the command's own; 128+n where signal n ended it; 124 where its wall time was used\nup; 125 where the sandbox could not be set up; 126 where the command could not be executed; 127\nwhere it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'            nothing but this folder, and that only to read\n  sandboxd run -p builtin:coding-agent -- bash     a shell that may edit this folder\n  sandboxd run -p agent.toml --receipt r.json      the profile's own command, and what was enforced\n  sandboxd run -p agent.toml --under site.toml     the same, within what the site allows"
+    after_help = "Exit status: the command's own; 128+n where signal n ended it; 124 where its wall time was used\nup; 125 where the sandbox could not be set up; 126 where the command could not be executed; 127\nwhere it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'            nothing but this folder, and that only to read\n  sandboxd run -p builtin:coding-agent -- bash     a shell that may edit this folder\n  sandboxd run -p agent.toml --receipt r.json      the profile's own command, and what was enforced\n  sandboxd run -p agent.toml --under site.toml     the same, within what the site allows\n  sandboxd run --egress pypi.org:443 -- curl https://pypi.org/simple/    one host, and no other"
 )]
 pub struct Run {
     /// The profile and what is laid over it.

@@ -2,6 +2,7 @@
 
 use super::audit::Audit;
 use super::brokered::Brokered;
+use super::egress::Egress;
 use super::error::StartError;
 use super::signals::Signals;
 use super::stdio::Stdio;
@@ -51,6 +52,8 @@ pub(super) struct Between {
     pub(super) exchange: Option<Exchange>,
     /// Who the command is where it calls.
     pub(super) caller: Option<Caller>,
+    /// Where its network leads, where that is anywhere.
+    pub(super) egress: Option<Egress>,
 }
 
 impl Around {

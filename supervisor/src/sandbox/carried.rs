@@ -5,6 +5,7 @@ use super::around::Between;
 use super::audit::Audit;
 use super::brokered::Brokered;
 use super::channel::Handed;
+use super::egress::{Egress, Used};
 use super::error::StartError;
 use super::relay::Relays;
 use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Told};
@@ -24,6 +25,8 @@ pub(crate) struct Carried {
     endpoint: Option<Endpoint>,
     /// The sandbox's own uid.
     uid: u32,
+    /// What went out, once the run is over.
+    used: Option<Used>,
 }
 
 impl Carried {
@@ -47,6 +50,7 @@ impl Carried {
             between,
             endpoint: None,
             uid: resolved.plan.command.identity.uid,
+            used: None,
         })
     }
 
@@ -57,7 +61,8 @@ impl Carried {
     /// Where it should have one and there is none, a terminal refuses its settings, or a service does
     /// not run.
     pub(crate) fn begin(&mut self, handed: Handed) -> Result<(), StartError> {
-        let Between { brokered, exchange, caller } = &mut self.between;
+        let Between { brokered, exchange, caller, egress } = &mut self.between;
+        egress.as_mut().map_or(Ok(()), Egress::started)?;
         brokered.as_mut().map_or(Ok(()), Brokered::started)?;
         exchange.as_mut().map_or(Ok(()), Exchange::started)?;
         self.endpoint = match (caller.take(), handed.endpoint) {
@@ -68,6 +73,11 @@ impl Carried {
             }
         };
         self.console.as_mut().map_or(Ok(()), |console| console.begin(handed.terminal))
+    }
+
+    /// What went out, once the run is over.
+    pub(crate) fn used(&mut self) -> Option<Used> {
+        self.used.take()
     }
 
     /// Whether the command has a terminal of its own.
@@ -82,11 +92,18 @@ impl Carried {
     /// Where what the command shows can no longer be filtered.
     pub(crate) async fn event(&mut self, group: Option<&Group>) -> Result<Event, StartError> {
         let Self { relays, console, between, endpoint, .. } = self;
+        let Between { brokered, exchange, egress, .. } = between;
         let over = async {
-            match between {
-                Between { brokered: Some(brokered), .. } => brokered.over().await,
-                Between { exchange: Some(exchange), .. } => exchange.over().await,
-                Between { brokered: None, exchange: None, .. } => std::future::pending().await,
+            match (brokered, exchange) {
+                (Some(brokered), _) => brokered.over().await,
+                (None, Some(exchange)) => exchange.over().await,
+                (None, None) => std::future::pending().await,
+            }
+        };
+        let shut = async {
+            match egress {
+                Some(egress) => egress.over().await,
+                None => std::future::pending().await,
             }
         };
         let served = async {
@@ -105,6 +122,7 @@ impl Carried {
             () = relays.full() => Ok(Event::Limit(Limit::Output)),
             // As the kernel tells the leader of the session whose terminal it was.
             () = over => Ok(Event::Stop(SIGTERM)),
+            () = shut => Ok(Event::Stop(SIGTERM)),
             failed = served => failed.map(|()| Event::Tick),
             gone = hung_up => gone.map(|()| Event::Stop(SIGHUP)),
         }
@@ -157,6 +175,11 @@ impl Carried {
         }
         left.extend(self.between.exchange.iter_mut().flat_map(Exchange::finish));
         left.extend(self.between.brokered.iter_mut().flat_map(Brokered::finish));
+        if let Some(egress) = &mut self.between.egress {
+            let (used, more) = egress.finish().await;
+            self.used = Some(used);
+            left.extend(more);
+        }
         left
     }
 }

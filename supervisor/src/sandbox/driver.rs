@@ -4,6 +4,7 @@
 use super::carried::Carried;
 use super::channel::{Handed, Lifeline, Reports, watched};
 use super::deadline::{self, doing};
+use super::egress::Used;
 use super::error::StartError;
 use super::inspect::{Inspected, inspect, pid_of};
 use super::orphans;
@@ -164,6 +165,11 @@ impl<'a> Driver<'a> {
     /// What could not be cleaned up beside the sandbox itself.
     pub(crate) fn left(&mut self) -> Vec<String> {
         std::mem::take(&mut self.left)
+    }
+
+    /// What went out, where anything could.
+    pub(crate) fn used(&mut self) -> Option<Used> {
+        self.carried.used()
     }
 
     /// Whether the command was let go.

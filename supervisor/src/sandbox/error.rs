@@ -40,6 +40,13 @@ struct Told {
 }
 
 impl StartError {
+    /// The shim is gone, and nobody knows why.
+    pub(crate) fn silent() -> Self {
+        Self::found("waitid", "the shim ended without a word").with_remedy(
+            "something killed it: look for the OOM killer or a filter around sandboxd in the kernel's log",
+        )
+    }
+
     /// A call that the kernel refused.
     pub(crate) fn call(call: &'static str, subject: impl Into<String>, errno: Errno) -> Self {
         let errno = errno.raw_os_error();

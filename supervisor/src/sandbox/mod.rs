@@ -12,6 +12,7 @@ pub(crate) mod channel;
 mod deadline;
 mod descriptors;
 mod driver;
+mod egress;
 mod error;
 mod idmap;
 pub(crate) mod image;
@@ -35,6 +36,7 @@ pub use audit::{Audit, AuditLog};
 pub(crate) use deadline::{REMEDY as LATE, doing};
 pub use descriptors::check_descriptors;
 pub(crate) use descriptors::{DESCRIPTORS, descriptors};
+pub use egress::{Refused, Used};
 pub use error::StartError;
 pub(crate) use image::copy as sealed_copy;
 pub use invocation::Asked;
@@ -50,6 +52,7 @@ use ahead::Made;
 use carried::Carried;
 use deadline::START_WITHIN;
 use driver::{Driver, runtime};
+use egress::Egress;
 use inspect::Inspected;
 use receipt::Facts;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -244,7 +247,7 @@ pub fn run(
     }
     let end = match end {
         Ok(End::Failed(failure)) => return Err(StartError::Failed(failure)),
-        Ok(End::Silent) => return Err(silent()),
+        Ok(End::Silent) => return Err(StartError::silent()),
         Ok(end @ (End::Exited { .. } | End::Signaled { .. })) => end,
         Err(error) if !ran.went => return Err(error),
         Err(error) => {
@@ -254,6 +257,7 @@ pub fn run(
     };
     let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
     result.receipt_sha256 = ran.receipt_sha256;
+    result.egress = ran.egress;
     result.may_execute = watch::appeared(&resolved.outside.watched, &before);
     left.extend(audit.ended(name, &result, &left));
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
@@ -262,12 +266,6 @@ pub fn run(
 }
 
 const SIGKILL: u8 = 9;
-
-fn silent() -> StartError {
-    StartError::found("waitid", "the shim ended without a word").with_remedy(
-        "something killed it: look for the OOM killer or a filter around sandboxd in the kernel's log",
-    )
-}
 
 /// Removes the cgroup and gives the uid back, once nothing is left that could have it.
 fn clean_up(group: Option<Group>, held: Option<Held>, dead: bool, left: &mut Vec<String>) {
@@ -300,6 +298,8 @@ struct Ran {
     receipt_sha256: String,
     /// What could not be cleaned up beside the sandbox itself.
     left: Vec<String>,
+    /// What went out.
+    egress: Option<Used>,
 }
 
 /// Everything a run needs once its uid and its cgroup are there.
@@ -346,8 +346,11 @@ impl Running<'_> {
         let _entered = runtime.enter();
         // A service of ours says nothing to the service manager, whose service we are.
         let manager = if around.is_callers() { ServiceManager::find(plan)? } else { None };
-        let around::Prepared { signals, mut stdio, between } =
+        let around::Prepared { signals, mut stdio, mut between } =
             around.prepare(self.resolved, profile, below, &audit)?;
+        let out = outside.egress.as_ref().zip(network.as_ref());
+        between.egress =
+            out.map(|(plan, network)| Egress::begin(plan, network, profile, &audit)).transpose()?;
         let carried = Carried::start(&mut stdio, between, self.resolved, profile, &audit)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
@@ -385,6 +388,7 @@ impl Running<'_> {
         ran.dead = driver.is_dead();
         ran.went = driver.went();
         ran.left = driver.left();
+        ran.egress = driver.used();
         // Where nobody reads it before the start, the command need not wait for it to be made.
         if let Some((enforced, inspected)) = held.filter(|_| digest) {
             ran.receipt_sha256 = sha256(facts(&enforced, &inspected).text()?.as_bytes());

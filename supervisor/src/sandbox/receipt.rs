@@ -1,10 +1,12 @@
 //! What is told about a run: the receipt, before the command runs, of what was enforced; the result,
 //! after it, of what became of it.
 
+use super::egress::Used;
 use super::error::StartError;
 use super::inspect::Inspected;
 use super::state::{End, Limit};
 use crate::cgroup::{Pressures, Usage};
+use sandboxd_egress_plan::EgressPlan;
 use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
 use sandboxd_profiles::resolved::{Absent, Waived};
 use sandboxd_profiles::{HostFacts, Profile, Resolved};
@@ -43,6 +45,8 @@ pub struct Receipt {
     pub plan_sha256: String,
     /// Each probe of the self-test, and the errno it met.
     pub probes: Enforced,
+    /// Where its network leads; nothing where that is nowhere, or the host's.
+    pub egress: Option<WayOut>,
     /// The command's uid.
     pub uid: u32,
     /// The command's gid.
@@ -75,6 +79,22 @@ pub struct Under {
 impl Under {
     fn new(profile: &Profile) -> Self {
         Self { name: profile.label().to_owned(), sha256: sha256(profile.to_toml().as_bytes()) }
+    }
+}
+
+/// The way out.
+#[derive(Debug, Clone, Serialize)]
+pub struct WayOut {
+    /// How a connection comes to the egress process: `redirect` where the kernel leads all of them there.
+    pub by: &'static str,
+    /// What is let out, as the profiles have it.
+    pub rules: Vec<String>,
+}
+
+impl WayOut {
+    fn new(plan: &EgressPlan) -> Self {
+        let rules = plan.rules.iter().map(|rule| rule.written.clone()).collect();
+        Self { by: "redirect", rules }
     }
 }
 
@@ -121,6 +141,7 @@ impl Receipt {
             under: facts.under.iter().map(Under::new).collect(),
             plan_sha256: sha256(facts.plan),
             probes: facts.enforced.clone(),
+            egress: facts.resolved.outside.egress.as_ref().map(WayOut::new),
             uid: command.identity.uid,
             gid: command.identity.gid,
             cgroup_placement: facts.placed.to_owned(),
@@ -232,6 +253,8 @@ pub struct RunResult {
     pub wall_time_ms: u64,
     /// Protected paths that appeared during the run: the host may execute these.
     pub may_execute: Vec<String>,
+    /// What went out; nothing where the network is empty, or the host's.
+    pub egress: Option<Used>,
     /// SHA-256 of the receipt, as it stands in the file of `--receipt`.
     pub receipt_sha256: String,
 }
@@ -262,6 +285,7 @@ impl RunResult {
             pressure: usage.pressure,
             wall_time_ms: u64::try_from(wall_time.as_millis()).unwrap_or(u64::MAX),
             may_execute: Vec::new(),
+            egress: None,
             receipt_sha256: String::new(),
         }
     }

@@ -12,6 +12,7 @@ use crate::terminal::console::Pipes;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::AddressFamily;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use sandboxd_plan::Identity;
@@ -105,7 +106,7 @@ impl Stdio {
     }
 
     /// What an instance gets that somebody called: this socket, and where our own standard error leads,
-    /// but for a terminal, which only filtered words may reach.
+    /// but for a terminal, which only filtered words may reach, and a socket of the network.
     ///
     /// # Errors
     /// As [`Self::prepare`].
@@ -113,7 +114,7 @@ impl Stdio {
         let failed = |errno| StartError::call("dup", "standard error", errno);
         let mut relays = Vec::new();
         let error = match callers() {
-            [.., Stream::Terminal] => null(OFlags::WRONLY),
+            [.., Stream::Terminal | Stream::Network] => null(OFlags::WRONLY),
             [.., Stream::Pipe | Stream::Other] => output(2, user, &mut relays),
         }
         .map_err(failed)?;
@@ -152,7 +153,12 @@ pub(crate) fn callers() -> [Stream; 3] {
             return Stream::Terminal;
         }
         match rustix::fs::fstat(own).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-            Ok(FileType::Fifo | FileType::Socket) => Stream::Pipe,
+            Ok(FileType::Fifo) => Stream::Pipe,
+            // Whatever cannot be told is of the network.
+            Ok(FileType::Socket) => match rustix::net::sockopt::socket_domain(own) {
+                Ok(AddressFamily::UNIX) => Stream::Pipe,
+                Ok(_) | Err(_) => Stream::Network,
+            },
             Ok(_) | Err(_) => Stream::Other,
         }
     })

@@ -8,6 +8,7 @@
 
 pub(crate) mod broker;
 pub(crate) mod channel;
+pub(crate) mod egress;
 pub(crate) mod terminal;
 
 use crate::host;

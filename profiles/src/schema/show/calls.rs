@@ -4,7 +4,7 @@ use super::{Text, entry, string};
 use crate::origin::Written;
 use crate::quantity::Amount;
 use crate::schema::reach::Reach;
-use crate::schema::{Access, Call, EdgeGrant, Instances, Mode, Profile};
+use crate::schema::{Access, Call, EdgeGrant, Instances, Network, Profile};
 use sandboxd_broker_plan::Rate;
 use serde_json::Value;
 
@@ -80,7 +80,7 @@ fn arguments(call: &Call, text: &mut Text) {
 fn grant(written: &Written<EdgeGrant>, text: &mut Text) {
     let grant = &written.value;
     let network = &grant.network;
-    if grant.files.is_empty() && network.mode.is_none() && network.reason.is_none() {
+    if grant.files.is_empty() && *network == Network::default() {
         text.value("grant", Some(written), |_| "{}".to_owned());
     }
     for access in [Access::Read, Access::Write, Access::Execute] {
@@ -94,21 +94,17 @@ fn grant(written: &Written<EdgeGrant>, text: &mut Text) {
             }),
         );
     }
-    text.value("grant.network.mode", network.mode.as_ref(), |mode| match mode {
-        Mode::None => string("none"),
-        Mode::Host => string("host"),
-    });
-    text.value("grant.network.reason", network.reason.as_ref(), |reason| string(reason));
+    super::network::keys(network, "grant.network.", text);
 }
 
-fn amount(amount: &Amount) -> String {
+pub(super) fn amount(amount: &Amount) -> String {
     match amount {
         Amount::Unlimited => string("unlimited"),
         Amount::Limited(limit) => limit.to_string(),
     }
 }
 
-fn rate(rate: &Rate) -> String {
+pub(super) fn rate(rate: &Rate) -> String {
     match rate {
         Rate::Unlimited => string("unlimited"),
         Rate::Per { count: 0, .. } => string("0"),

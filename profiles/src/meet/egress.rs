@@ -1,0 +1,316 @@
+//! The way out: what two profiles both let out. Each counts it.
+
+use crate::graph::patterns::covers;
+use crate::quantity::Amount;
+use crate::schema::{Egress, EgressLimits, Network};
+use sandboxd_broker_plan::{Bound, Pattern, Rate};
+use sandboxd_egress_plan::{
+    Carries, Deadlines, HOST_INTERNAL, Limits, Network as Addresses, Requests, Rule, Target,
+};
+
+/// Connections that are open at the same time, where a profile is silent.
+const CONNECTIONS: Bound = Bound::AtMost(256);
+/// How often one is opened, where a profile is silent: no client that works opens more.
+const RATE: Rate =
+    Rate::Per { count: 6000, period: sandboxd_broker_plan::Millis(60_000), burst: 600 };
+/// Milliseconds that a connection may carry nothing, where an entry is silent.
+const IDLE: Bound = Bound::AtMost(3_600_000);
+
+/// What is let out, and who counts it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct WayOut {
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) accounts: Vec<Limits>,
+}
+
+impl WayOut {
+    /// What one profile lets out: the first account bears all of it, and an entry with limits of its own
+    /// has one.
+    pub(crate) fn of(network: &Network) -> Self {
+        let mut way = Self { rules: Vec::new(), accounts: vec![all(&network.limits)] };
+        for entry in &network.egress {
+            let entry = &entry.value;
+            let mut accounts = vec![0];
+            if entry.limits != EgressLimits::default() {
+                accounts.push(crate::resolve::count(way.accounts.len()));
+                way.accounts.push(limits(&entry.limits, Bound::Unlimited, Rate::Unlimited));
+            }
+            way.rules.push(rule(entry, accounts));
+        }
+        way
+    }
+
+    /// The rules that let out something that the other does not.
+    pub(crate) fn beyond<'r>(&'r self, other: &'r Self) -> impl Iterator<Item = &'r Rule> {
+        self.rules.iter().filter(|rule| !other.rules.iter().any(|wide| covers_all(wide, rule)))
+    }
+
+    /// What both let out.
+    pub(crate) fn meet(&self, over: &Self) -> Self {
+        let first = crate::resolve::count(self.accounts.len());
+        let mut rules: Vec<Rule> = Vec::new();
+        for one in &self.rules {
+            for other in &over.rules {
+                let shifted = other.accounts.iter().map(|place| place.saturating_add(first));
+                let found = both(one, other, shifted);
+                rules.extend(found.filter(|found| !rules.contains(found)));
+            }
+        }
+        Self { rules, accounts: [self.accounts.clone(), over.accounts.clone()].concat() }
+    }
+}
+
+fn all(written: &EgressLimits) -> Limits {
+    limits(written, CONNECTIONS, RATE)
+}
+
+fn limits(written: &EgressLimits, connections: Bound, rate: Rate) -> Limits {
+    let amount = |amount: &Option<crate::Written<Amount>>, silent| {
+        amount.as_ref().map_or(silent, |amount| bound(amount.value))
+    };
+    Limits {
+        connections: amount(&written.connections, connections),
+        rate: written.rate.as_ref().map_or(rate, |rate| rate.value),
+        up: amount(&written.up, Bound::Unlimited),
+        down: amount(&written.down, Bound::Unlimited),
+    }
+}
+
+const fn bound(amount: Amount) -> Bound {
+    match amount {
+        Amount::Limited(limit) => Bound::AtMost(limit),
+        Amount::Unlimited => Bound::Unlimited,
+    }
+}
+
+fn rule(entry: &Egress, accounts: Vec<u32>) -> Rule {
+    Rule {
+        written: entry.text.clone(),
+        target: entry.place.target.clone(),
+        port: entry.place.port,
+        carries: entry.place.carries.clone(),
+        within: entry.within.clone(),
+        accounts,
+        deadlines: Deadlines {
+            idle: entry.idle.map_or(IDLE, bound),
+            total: entry.total.map_or(Bound::Unlimited, bound),
+        },
+    }
+}
+
+fn both(one: &Rule, other: &Rule, accounts: impl Iterator<Item = u32>) -> Option<Rule> {
+    if one.port != other.port {
+        return None;
+    }
+    let written = if one.written == other.written {
+        one.written.clone()
+    } else {
+        format!("{} under {}", other.written, one.written)
+    };
+    Some(Rule {
+        written,
+        target: target(&one.target, &other.target)?.clone(),
+        port: one.port,
+        carries: carries(&one.carries, &other.carries)?,
+        within: within(&one.within, &other.within),
+        accounts: one.accounts.iter().copied().chain(accounts).collect(),
+        deadlines: Deadlines {
+            idle: smaller(one.deadlines.idle, other.deadlines.idle),
+            total: smaller(one.deadlines.total, other.deadlines.total),
+        },
+    })
+}
+
+/// Whether what the narrow one lets out the wide one lets out too.
+fn covers_all(wide: &Rule, narrow: &Rule) -> bool {
+    both(wide, narrow, std::iter::empty()).is_some_and(|both| {
+        (&both.target, &both.carries, &both.within)
+            == (&narrow.target, &narrow.carries, &narrow.within)
+    })
+}
+
+fn smaller(one: Bound, other: Bound) -> Bound {
+    match (one, other) {
+        (Bound::AtMost(one), Bound::AtMost(other)) => Bound::AtMost(one.min(other)),
+        (Bound::Unlimited, bound) | (bound, Bound::Unlimited) => bound,
+    }
+}
+
+/// Of two targets one lies in the other, or they share nobody.
+fn target<'t>(one: &'t Target, other: &'t Target) -> Option<&'t Target> {
+    if holds(one, other) {
+        Some(other)
+    } else if holds(other, one) {
+        Some(one)
+    } else {
+        None
+    }
+}
+
+fn holds(wide: &Target, narrow: &Target) -> bool {
+    match (wide, narrow) {
+        (Target::Below(above), Target::Name(name)) => {
+            name.is_below(above) && name.as_str() != HOST_INTERNAL
+        }
+        (Target::Below(above), Target::Below(below)) => below == above || below.is_below(above),
+        (Target::Network(wide), Target::Network(narrow)) => wide.contains(*narrow),
+        (Target::Name(_), Target::Name(_)) | (Target::Host, Target::Host) => wide == narrow,
+        (Target::Name(_) | Target::Below(_) | Target::Network(_) | Target::Host, _) => false,
+    }
+}
+
+fn carries(one: &Carries, other: &Carries) -> Option<Carries> {
+    match (one, other) {
+        (Carries::Tcp, both) | (both, Carries::Tcp) => Some(both.clone()),
+        (Carries::Tls, Carries::Tls) => Some(Carries::Tls),
+        (Carries::Http(one), Carries::Http(other)) => requests(one, other).map(Carries::Http),
+        (Carries::Tls, Carries::Http(_)) | (Carries::Http(_), Carries::Tls) => None,
+    }
+}
+
+fn requests(one: &Requests, other: &Requests) -> Option<Requests> {
+    match (one, other) {
+        (Requests::All, both) | (both, Requests::All) => Some(both.clone()),
+        (
+            Requests::Only { method, path },
+            Requests::Only { method: other_method, path: other_path },
+        ) => {
+            let path = narrower(path, other_path).filter(|_| method == other_method)?;
+            Some(Requests::Only { method: method.clone(), path: path.clone() })
+        }
+    }
+}
+
+fn narrower<'p>(one: &'p Pattern, other: &'p Pattern) -> Option<&'p Pattern> {
+    if covers(one, other) {
+        Some(other)
+    } else if covers(other, one) {
+        Some(one)
+    } else {
+        None
+    }
+}
+
+/// Networks of both.
+fn within(one: &[Addresses], other: &[Addresses]) -> Vec<Addresses> {
+    let mut both = Vec::new();
+    for one in one {
+        for other in other {
+            if one.contains(*other) {
+                both.push(*other);
+            } else if other.contains(*one) {
+                both.push(*one);
+            }
+        }
+    }
+    both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::{Origin, Written};
+    use proptest::prelude::*;
+
+    /// What somebody tries.
+    #[derive(Debug, Clone, Copy)]
+    struct Try {
+        whom: &'static str,
+        port: u16,
+        says: &'static str,
+    }
+
+    const PLACES: [&str; 16] = [
+        "a.x.example:443",
+        "x.example:443",
+        "*.x.example:443",
+        "*.example:443",
+        "tcp://*.example:443",
+        "tcp://a.x.example:443",
+        "http://a.x.example:443",
+        "http://*.example:443",
+        "GET http://a.x.example:443/v1/*",
+        "GET http://*.example:443/*",
+        "GET http://a.x.example:443/v1/y",
+        "POST http://a.x.example:443/*",
+        "tcp://10.0.0.0/8:443",
+        "10.1.0.0/16:443",
+        "tcp://a.x.example:80",
+        "host.internal:443",
+    ];
+    const WHOM: [&str; 6] =
+        ["a.x.example", "x.example", "b.example", "10.1.2.3", "10.2.2.3", "host.internal"];
+    const SAYS: [&str; 5] = ["bytes", "tls", "GET /v1/y", "GET /v1/z", "POST /v1/y"];
+
+    fn network(texts: &[&str]) -> Network {
+        let entry = |text: &&str| Written {
+            value: Egress::read(text).unwrap(),
+            origin: Origin::named("test", "egress"),
+        };
+        Network { egress: texts.iter().map(entry).collect(), ..Network::default() }
+    }
+
+    /// Written without a look at the meet: what the words of a rule mean.
+    fn lets(rule: &Rule, tried: Try) -> bool {
+        let whom = match &rule.target {
+            Target::Name(name) => tried.whom == name.as_str(),
+            Target::Below(above) => {
+                tried.whom.ends_with(&format!(".{above}")) && tried.whom != HOST_INTERNAL
+            }
+            Target::Network(network) => {
+                tried.whom.parse().is_ok_and(|address| network.has(address))
+            }
+            Target::Host => tried.whom == HOST_INTERNAL,
+        };
+        let said = match &rule.carries {
+            Carries::Tcp => true,
+            Carries::Tls => tried.says == "tls",
+            Carries::Http(Requests::All) => tried.says.contains('/'),
+            Carries::Http(Requests::Only { method, path }) => tried
+                .says
+                .split_once(' ')
+                .is_some_and(|(said, asked)| said == method.as_str() && path.matches(asked)),
+        };
+        whom && said && rule.port == tried.port
+    }
+
+    proptest! {
+        #[test]
+        fn the_meet_lets_out_what_both_let_out(
+            one in proptest::sample::subsequence(&PLACES[..], 0..6),
+            other in proptest::sample::subsequence(&PLACES[..], 0..6),
+            third in proptest::sample::subsequence(&PLACES[..], 0..6),
+        ) {
+            let [one, other, third] = [one, other, third].map(|texts| WayOut::of(&network(&texts)));
+            let met = one.meet(&other);
+            let deeper = met.meet(&third);
+            for tried in WHOM.iter().flat_map(|whom| {
+                SAYS.iter().flat_map(move |says| [443, 80].map(|port| Try { whom, port, says }))
+            }) {
+                let by = |way: &WayOut| way.rules.iter().any(|rule| lets(rule, tried));
+                prop_assert_eq!(by(&met), by(&one) && by(&other), "{:?}", tried);
+                prop_assert_eq!(by(&other.meet(&one)), by(&met));
+                prop_assert_eq!(by(&deeper), by(&met) && by(&third));
+            }
+            for rule in &deeper.rules {
+                // Each of the three counts it.
+                prop_assert_eq!(&rule.accounts, &vec![0, 1, 2]);
+            }
+            prop_assert_eq!(deeper.accounts.len(), 3);
+        }
+    }
+
+    #[test]
+    fn an_entry_with_limits_has_an_account_of_its_own() {
+        let mut network = network(&["a.example:443", "b.example:443"]);
+        let origin = Origin::named("test", "egress");
+        let up = Some(Written { value: Amount::Limited(10), origin });
+        network.egress[1].value.limits.up = up;
+        let way = WayOut::of(&network);
+        assert_eq!(way.rules[0].accounts, [0]);
+        assert_eq!(way.rules[1].accounts, [0, 1]);
+        assert_eq!(way.accounts[1].up, Bound::AtMost(10));
+        assert_eq!(way.accounts[1].connections, Bound::Unlimited);
+        assert_eq!(way.accounts[0].connections, CONNECTIONS);
+    }
+}

@@ -1,0 +1,404 @@
+//! An entry of `[network].egress`: where to, and what may be said there.
+
+use super::{Key, Shape};
+use crate::origin::{Written, replace};
+use crate::quantity::{self, Amount};
+use crate::reader::{Node, Reader};
+use sandboxd_broker_plan::{Pattern, Rate};
+use sandboxd_egress_plan::rule::Method;
+use sandboxd_egress_plan::{Carries, HOST_INTERNAL, HostName, Network, Requests, Target};
+use std::net::IpAddr;
+use toml::de::DeValue;
+
+/// The keys of an entry that is a table.
+pub(crate) const KEYS: &[Key] = &[
+    Key { name: "to", doc: "what the entry is without a table", shape: Shape::Text },
+    Key {
+        name: "within",
+        doc: "networks that are not public and in which its name may lie all the same: [\"10.0.0.0/8\"]",
+        shape: Shape::Texts,
+    },
+    LIMITS[0],
+    LIMITS[1],
+    LIMITS[2],
+    LIMITS[3],
+    Key {
+        name: "idle",
+        doc: "how long a connection may carry nothing; default 1h",
+        shape: Shape::Time,
+    },
+    Key {
+        name: "total",
+        doc: "how long a connection may last; default unlimited",
+        shape: Shape::Time,
+    },
+];
+
+/// Those that `[network]` has too, for all entries together.
+pub(crate) const LIMITS: [Key; 4] = [
+    Key { name: "connections", doc: "open at the same time", shape: Shape::Count },
+    Key {
+        name: "rate",
+        doc: "connections, and requests where they are seen: \"600/min burst 60\"",
+        shape: Shape::CallRate,
+    },
+    Key { name: "up", doc: "bytes that leave in the whole run", shape: Shape::Size },
+    Key { name: "down", doc: "bytes that come back in the whole run", shape: Shape::Size },
+];
+
+/// An entry of `egress`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Egress {
+    /// As it is written.
+    pub text: String,
+    /// Where to.
+    pub place: Place,
+    /// Networks that are not public and in which its name may lie.
+    pub within: Vec<Network>,
+    /// How much and how often.
+    pub limits: EgressLimits,
+    /// Milliseconds with no byte.
+    pub idle: Option<Amount>,
+    /// Milliseconds altogether.
+    pub total: Option<Amount>,
+}
+
+/// Where to, and what may be said there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Whom.
+    pub target: Target,
+    /// On which port.
+    pub port: u16,
+    /// What.
+    pub carries: Carries,
+}
+
+/// How much and how often.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressLimits {
+    /// Connections at the same time.
+    pub connections: Option<Written<Amount>>,
+    /// How often one is opened.
+    pub rate: Option<Written<Rate>>,
+    /// Bytes that leave.
+    pub up: Option<Written<Amount>>,
+    /// Bytes that come back.
+    pub down: Option<Written<Amount>>,
+}
+
+impl EgressLimits {
+    pub(crate) fn lay(&mut self, over: Self) {
+        replace(&mut self.connections, over.connections);
+        replace(&mut self.rate, over.rate);
+        replace(&mut self.up, over.up);
+        replace(&mut self.down, over.down);
+    }
+
+    /// Reads one of them; false where it is none.
+    pub(crate) fn read<'d>(&mut self, reader: &mut Reader<'d>, node: &Node<'d>) -> bool {
+        match node.name() {
+            "connections" => self.connections = reader.quantity(node, quantity::count),
+            "rate" => self.rate = reader.quantity(node, quantity::calls),
+            "up" => self.up = reader.quantity(node, quantity::size),
+            "down" => self.down = reader.quantity(node, quantity::size),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// A text, or a table with one and more.
+pub(crate) fn entry<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Egress>> {
+    if matches!(node.value, DeValue::String(_)) {
+        return to(reader, node);
+    }
+    let fields = reader.fields(node, KEYS)?;
+    let Some(named) = fields.get("to") else {
+        let remedy = "write { to = \"api.example.com:443\", connections = 4 }";
+        reader.refuse(node, "names no host", remedy);
+        return None;
+    };
+    let written = to(reader, named);
+    let mut limits = EgressLimits::default();
+    let (mut within, mut idle, mut total) = (Vec::new(), None, None);
+    for node in fields.all() {
+        match node.name() {
+            "within" => within = reader.list(node, network),
+            "idle" => idle = reader.quantity(node, quantity::time).map(|time| time.value),
+            "total" => total = reader.quantity(node, quantity::time).map(|time| time.value),
+            _ => {
+                limits.read(reader, node);
+            }
+        }
+    }
+    let written = written?;
+    let named = matches!(written.value.place.target, Target::Name(_) | Target::Below(_));
+    if let (Some(node), false) = (fields.get("within"), named) {
+        let remedy = "remove it: what is written as an address lies where it lies";
+        reader.refuse(node, "only a name lies within a network", remedy);
+        return None;
+    }
+    Some(written.map(|entry| Egress { within, limits, idle, total, ..entry }))
+}
+
+fn to<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Egress>> {
+    let text = reader.text(node)?;
+    match Egress::read(&text.value) {
+        Ok(entry) => Some(text.map(|_| entry)),
+        Err((what, remedy)) => {
+            reader.refuse(node, what, remedy);
+            None
+        }
+    }
+}
+
+fn network<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Network> {
+    let text = reader.text(node)?;
+    match Network::try_from(text.value.as_str()) {
+        Ok(network) if !is_loopback(network.first()) => Some(network),
+        Ok(_) => {
+            reader.refuse(node, "is a loopback", host_remedy());
+            None
+        }
+        Err(error) => {
+            reader.refuse(node, error.to_string(), "write [\"10.0.0.0/8\"]");
+            None
+        }
+    }
+}
+
+/// Why a text is no place, and what to write.
+type Wrong = (String, String);
+
+fn wrong(what: impl Into<String>, remedy: impl Into<String>) -> Wrong {
+    (what.into(), remedy.into())
+}
+
+fn host_remedy() -> String {
+    format!("localhost inside is the sandbox's own; the host's is written {HOST_INTERNAL}:PORT")
+}
+
+impl Egress {
+    /// An entry without limits of its own.
+    pub(crate) fn read(text: &str) -> Result<Self, Wrong> {
+        Ok(Self {
+            text: text.to_owned(),
+            place: Place::read(text)?,
+            within: Vec::new(),
+            limits: EgressLimits::default(),
+            idle: None,
+            total: None,
+        })
+    }
+}
+
+impl Place {
+    /// `HOST:PORT`, `tcp://HOST:PORT`, `http://HOST[:PORT]` or `METHOD http://HOST[:PORT]/PATH`.
+    pub(crate) fn read(text: &str) -> Result<Self, Wrong> {
+        let (method, rest) = match text.split_once(' ') {
+            Some((method, rest)) => (Some(method), rest),
+            None => (None, text),
+        };
+        let (scheme, rest) = match rest.split_once("://") {
+            Some((scheme, rest)) => (Some(scheme), rest),
+            None => (None, rest),
+        };
+        match (method, scheme) {
+            (Some(method), Some("http")) => Self::requests(method, rest),
+            (Some(_), _) => Err(wrong(
+                "requests inside TLS are not seen, so that no method or path of them can be chosen",
+                "write HOST:443 to let out all of them; METHOD http://HOST/PATH is for those in plain text",
+            )),
+            (None, Some("http")) => Self::at(rest, Some(80), Carries::Http(Requests::All)),
+            (None, Some("tcp")) => Self::at(rest, None, Carries::Tcp),
+            (None, None) => Self::at(rest, None, Carries::Tls),
+            (None, Some("https")) => Err(wrong(
+                "TLS is what an entry without a scheme is for",
+                format!("write {}", with_port(rest, 443)),
+            )),
+            (None, Some(scheme)) => Err(wrong(
+                format!("{scheme}:// is not one of its schemes"),
+                format!(
+                    "write tcp://{rest} to let out whatever is said there, or http:// where that is HTTP in plain text"
+                ),
+            )),
+        }
+    }
+
+    fn requests(method: &str, rest: &str) -> Result<Self, Wrong> {
+        let remedy = "write it as in \"GET http://api.example.com/v1/*\"";
+        let slash = rest.find('/').ok_or_else(|| wrong("has a method and no path", remedy))?;
+        let (authority, path) = rest.split_at(slash);
+        let method = Method::try_from(method.to_owned())
+            .map_err(|error| wrong(error.to_string(), remedy))?;
+        let path = Pattern::try_from(path).map_err(|error| wrong(error.to_string(), remedy))?;
+        Self::at(authority, Some(80), Carries::Http(Requests::Only { method, path }))
+    }
+
+    fn at(text: &str, usual: Option<u16>, carries: Carries) -> Result<Self, Wrong> {
+        let (host, port) = parts(text);
+        let target = target(host)?;
+        let port = match (port, usual) {
+            (Some(port), _) => port_number(port)?,
+            (None, Some(usual)) => usual,
+            (None, None) => {
+                let example = with_port(text, 443);
+                return Err(wrong("names no port", format!("write {example}, or another port")));
+            }
+        };
+        Ok(Self { target, port, carries })
+    }
+}
+
+/// The host, and the port where there is one.
+fn parts(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        // The last colon of an IPv6 address is one of its own.
+        Some((host, port))
+            if !port.contains(']') && (host.ends_with(']') || !host.contains(':')) =>
+        {
+            (host, Some(port))
+        }
+        Some(_) | None => (text, None),
+    }
+}
+
+fn with_port(text: &str, port: u16) -> String {
+    let (host, written) = parts(text.trim_end_matches('/'));
+    let host = if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    };
+    written.map_or_else(|| format!("{host}:{port}"), |written| format!("{host}:{written}"))
+}
+
+fn port_number(text: &str) -> Result<u16, Wrong> {
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    let number = text.parse().ok().filter(|_| plain);
+    number.ok_or_else(|| wrong(format!("{text:?} is no port"), "write a number from 1 to 65535"))
+}
+
+fn target(host: &str) -> Result<Target, Wrong> {
+    let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = bracketed.unwrap_or(host);
+    if let Ok(address) = address.parse::<IpAddr>() {
+        if address.is_ipv6() != bracketed.is_some() {
+            return Err(wrong(
+                "an IPv6 address stands in brackets",
+                format!("write [{address}]:PORT"),
+            ));
+        }
+        return network_target(&format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }));
+    }
+    if address.contains('/') {
+        return network_target(address);
+    }
+    if host == "*" {
+        return Err(wrong(
+            "everything is no host",
+            "name the hosts, *.SUFFIX:PORT for all below a name, or tcp://0.0.0.0/0:PORT for what is asked for by address",
+        ));
+    }
+    if host.eq_ignore_ascii_case("localhost") {
+        return Err(wrong("localhost is no host to be let out to", host_remedy()));
+    }
+    let name = |text: &str| {
+        HostName::read(text.as_bytes()).map_err(|error| {
+            wrong(format!("{text:?}: {error}"), "write a name as in api.example.com:443")
+        })
+    };
+    match host.strip_prefix("*.") {
+        Some(above) => name(above).map(Target::Below),
+        None if host == HOST_INTERNAL => Ok(Target::Host),
+        None => name(host).map(Target::Name),
+    }
+}
+
+fn network_target(text: &str) -> Result<Target, Wrong> {
+    let network = Network::try_from(text)
+        .map_err(|error| wrong(error.to_string(), "write it as in tcp://10.0.0.0/8:5432"))?;
+    if is_loopback(network.first()) {
+        return Err(wrong("a loopback is no host to be let out to", host_remedy()));
+    }
+    Ok(Target::Network(network))
+}
+
+fn is_loopback(address: IpAddr) -> bool {
+    address.is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Target {
+        Target::Name(HostName::try_from(text).unwrap())
+    }
+
+    fn net(text: &str) -> Target {
+        Target::Network(Network::try_from(text).unwrap())
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        let only = Carries::Http(Requests::Only {
+            method: Method::try_from("POST".to_owned()).unwrap(),
+            path: Pattern::try_from("/v1/*").unwrap(),
+        });
+        let all = Carries::Http(Requests::All);
+        for (text, target, port, carries) in [
+            ("api.example.com:443", name("api.example.com"), 443, Carries::Tls),
+            ("API.Example.com.:443", name("api.example.com"), 443, Carries::Tls),
+            (
+                "*.pypi.example:443",
+                Target::Below(HostName::try_from("pypi.example").unwrap()),
+                443,
+                Carries::Tls,
+            ),
+            ("http://host.internal:8080", Target::Host, 8080, all.clone()),
+            ("http://a.example", name("a.example"), 80, all),
+            ("tcp://db.internal:5432", name("db.internal"), 5432, Carries::Tcp),
+            ("tcp://10.0.0.0/8:5432", net("10.0.0.0/8"), 5432, Carries::Tcp),
+            ("192.0.2.1:443", net("192.0.2.1/32"), 443, Carries::Tls),
+            ("[2001:db8::1]:443", net("2001:db8::1/128"), 443, Carries::Tls),
+            ("tcp://[fd00::/8]:22", net("fd00::/8"), 22, Carries::Tcp),
+            ("POST http://a.example:81/v1/*", name("a.example"), 81, only),
+        ] {
+            assert_eq!(Place::read(text), Ok(Place { target, port, carries }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_place_says_what_to_write() {
+        for (text, remedy) in [
+            ("api.example.com", "api.example.com:443"),
+            ("https://api.example.com", "write api.example.com:443"),
+            ("https://api.example.com:8443/", "write api.example.com:8443"),
+            ("ssh://git.example:22", "tcp://git.example:22"),
+            ("tcp://db.internal", "db.internal:443"),
+            ("localhost:8080", "host.internal:PORT"),
+            ("127.0.0.1:8080", "host.internal:PORT"),
+            ("[::1]:8080", "host.internal:PORT"),
+            ("127.0.0.0/8:80", "host.internal:PORT"),
+            ("2001:db8::1", "[2001:db8::1]:PORT"),
+            ("a.example:0", "1 to 65535"),
+            ("a.example:+80", "1 to 65535"),
+            ("a.example:65536", "1 to 65535"),
+            ("*:443", "*.SUFFIX"),
+            ("a.*.example:443", "api.example.com:443"),
+            ("user@a.example:443", "api.example.com:443"),
+            ("2130706433:443", "api.example.com:443"),
+            ("10.1.0.0/8:443", "10.0.0.0/8"),
+            ("POST api.example.com/v1/*", "HOST:443"),
+            ("post http://a.example/x", "GET http://"),
+            ("GET http://a.example", "GET http://"),
+            ("GET http://a.example/*/x", "GET http://"),
+            ("", "api.example.com:443"),
+        ] {
+            let wrong = Place::read(text).unwrap_err();
+            assert!(wrong.1.contains(remedy), "{text}: {wrong:?}");
+        }
+    }
+}

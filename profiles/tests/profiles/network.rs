@@ -1,0 +1,137 @@
+//! What goes out, and who is told of it.
+
+use crate::support::*;
+use sandboxd_egress_plan::{Bound, EgressPlan, HostName, Known};
+use sandboxd_plan::{Namespace, Probe, RootOp};
+use sandboxd_profiles::host::ResolverFacts;
+use sandboxd_profiles::{HostFacts, Invocation, Problem, Resolved, Stream, resolve};
+
+const ONE: &str = "[network]\nmode = \"egress\"\negress = [\"api.example.com:443\"]\n";
+
+fn asked() -> HostFacts {
+    let hosts = ["db.internal", "other.example"].map(|name| Known {
+        name: HostName::try_from(name).unwrap(),
+        addresses: vec!["10.0.0.5".parse().unwrap()],
+    });
+    let servers = vec!["192.0.2.53:53".parse().unwrap()];
+    HostFacts { resolver: ResolverFacts { hosts: hosts.into(), servers }, ..typical() }
+}
+
+fn run(texts: &[&str], host: HostFacts) -> Result<Resolved, Vec<Problem>> {
+    invoked(texts, host, Invocation::default())
+}
+
+fn invoked(
+    texts: &[&str],
+    host: HostFacts,
+    invocation: Invocation,
+) -> Result<Resolved, Vec<Problem>> {
+    let applied = |text: &&str| {
+        let mut profile = read(text)?;
+        profile.apply(&overrides("/usr/bin/true"))?;
+        Ok::<_, Vec<Problem>>(profile)
+    };
+    let mut all = texts.iter().map(applied).collect::<Result<Vec<_>, _>>()?;
+    let profile = all.pop().unwrap();
+    let host = looked_at(&profile, host);
+    resolve(&profile, &all, &host, &lease(), &invocation)
+}
+
+fn wrong(text: &str, host: HostFacts) -> String {
+    shown(&run(&[text], host).unwrap_err())
+}
+
+fn way_out(texts: &[&str]) -> EgressPlan {
+    run(texts, asked()).unwrap().outside.egress.unwrap()
+}
+
+fn written(plan: &EgressPlan) -> Vec<&str> {
+    plan.rules.iter().map(|rule| rule.written.as_str()).collect()
+}
+
+#[test]
+fn the_network_is_its_own_and_leads_to_what_is_named() {
+    let resolved = run(&[ONE], asked()).unwrap();
+    assert!(resolved.plan.namespaces.own.contains(&Namespace::Net));
+    assert!(resolved.plan.namespaces.network.is_some());
+    let raw = |probe: &Probe| matches!(probe, Probe::Socket { family: 2, kind: 3, .. });
+    assert!(resolved.plan.probes.iter().any(raw));
+    let sandboxd_plan::Root::Own { ops, .. } = &resolved.plan.root else { panic!("no view") };
+    let asks = |op: &RootOp| {
+        matches!(op, RootOp::File { path, content, .. }
+            if path.as_str() == "/etc/resolv.conf" && content == "nameserver 127.0.0.1\n")
+    };
+    assert!(ops.iter().any(asks));
+    let plan = resolved.outside.egress.unwrap();
+    assert_eq!(written(&plan), ["api.example.com:443"]);
+    assert_eq!(plan.resolver.servers.len(), 1);
+    assert!(plan.resolver.hosts.is_empty(), "whom no rule names");
+    for text in ["", "[network]\nmode = \"none\"", "[network]\nmode = \"host\"\nreason = \"x\""] {
+        assert_eq!(run(&[text], asked()).unwrap().outside.egress, None, "{text}");
+    }
+}
+
+#[test]
+fn what_would_not_hold_is_refused() {
+    let entry = "egress = [\"api.example.com:443\"]\n";
+    for (text, host, says) in [
+        ("[network]\nmode = \"egress\"".to_owned(), asked(), "names no host"),
+        (format!("[network]\n{entry}"), asked(), "write mode = \"egress\""),
+        (
+            format!("[network]\nmode = \"host\"\nreason = \"x\"\n{entry}"),
+            asked(),
+            "this would keep nothing in",
+        ),
+        (ONE.to_owned(), typical(), "no nameserver in /etc/resolv.conf"),
+        (ONE.to_owned(), HostFacts { resolver: asked().resolver, ..a_users() }, "as root"),
+        (format!("isolation = \"landlock\"\n{ONE}"), asked(), "without a network namespace"),
+    ] {
+        let found = wrong(&text, host);
+        assert!(found.contains(says), "{text}: {found}");
+    }
+    let known = ONE.replace("api.example.com:443", "tcp://db.internal:5432");
+    let host =
+        HostFacts { resolver: ResolverFacts { servers: vec![], ..asked().resolver }, ..typical() };
+    let plan = run(&[&known], host).unwrap().outside.egress.unwrap();
+    assert_eq!(plan.resolver.hosts.len(), 1, "who is in the file need not be asked for");
+}
+
+#[test]
+fn a_socket_of_the_hosts_network_is_no_way_round() {
+    let streams = [Stream::Network, Stream::Pipe, Stream::Pipe];
+    let invocation = Invocation { streams, ..Invocation::default() };
+    let found = shown(&invoked(&[ONE], asked(), invocation.clone()).unwrap_err());
+    assert!(found.contains("standard input") && found.contains("dial past"), "{found}");
+    assert!(invoked(&[""], asked(), invocation).is_ok());
+}
+
+#[test]
+fn what_is_run_under_another_goes_where_both_go_and_both_count_it() {
+    let under = "[network]\nmode = \"egress\"\negress = [\"*.example.com:443\"]\nup = 1000\n";
+    let plan = way_out(&[under, ONE]);
+    assert_eq!(written(&plan), ["api.example.com:443 under *.example.com:443"]);
+    assert_eq!(plan.rules[0].accounts, [0, 1]);
+    assert_eq!(plan.accounts[0].up, Bound::AtMost(1000));
+    let elsewhere = ONE.replace("api.example.com", "api.example.net");
+    assert!(way_out(&[under, &elsewhere]).rules.is_empty());
+    let host = "[network]\nmode = \"host\"\nreason = \"x\"";
+    assert_eq!(written(&way_out(&[under, host])), ["*.example.com:443"]);
+    assert_eq!(written(&way_out(&[host, ONE])), ["api.example.com:443"]);
+    let none = run(&["", ONE], asked()).unwrap();
+    assert_eq!(none.outside.egress, None);
+    assert!(none.plan.namespaces.own.contains(&Namespace::Net));
+}
+
+#[test]
+fn the_command_line_names_hosts_too() {
+    let mut profile = read("").unwrap();
+    let mut typed = overrides("/usr/bin/true");
+    typed.egress = vec!["api.example.com:443".into()];
+    profile.apply(&typed).unwrap();
+    let host = looked_at(&profile, asked());
+    let resolved = resolve(&profile, &[], &host, &lease(), &Invocation::default()).unwrap();
+    assert_eq!(written(&resolved.outside.egress.unwrap()), ["api.example.com:443"]);
+    typed.egress = vec!["api.example.com".into()];
+    let found = shown(&read("").unwrap().apply(&typed).unwrap_err());
+    assert!(found.contains("--egress") && found.contains("api.example.com:443"), "{found}");
+}

@@ -1,0 +1,209 @@
+//! The way out of a run: its network leads to the egress process, which is a service, and tells what
+//! went out and what did not.
+
+use super::audit::Audit;
+use super::channel::watched;
+use super::error::StartError;
+use super::image;
+use crate::network;
+use crate::service::egress::{NAME, hand_over};
+use crate::service::{Service, Wanted};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, recv, shutdown, socketpair,
+};
+use sandboxd_egress_plan::{EgressPlan, Record, Verdict, record, wire};
+use sandboxd_profiles::Profile;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+
+/// How long the last records may take to come, once the command has ended.
+const DRAIN: Duration = Duration::from_secs(2);
+/// So many refusals are told apart; of the rest it is only told how many they are.
+const TOLD_APART: usize = 64;
+
+/// The egress process of a run.
+pub(crate) struct Egress {
+    service: Service,
+    control: AsyncFd<OwnedFd>,
+    used: Used,
+    refused: BTreeMap<(String, Verdict), u64>,
+    /// It said something that is no record: what it says now is not read.
+    confused: bool,
+}
+
+/// What went out of a run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Used {
+    /// Connections that were carried.
+    pub connections: u64,
+    /// Bytes that left.
+    pub up_bytes: u64,
+    /// Bytes that came back.
+    pub down_bytes: u64,
+    /// What was refused, most often first.
+    pub refused: Vec<Refused>,
+    /// Refusals beyond those.
+    pub refused_others: u64,
+    /// Connections and refusals that were not counted, because there were too many at once.
+    pub lost: u64,
+}
+
+/// Something that was not let out.
+#[derive(Debug, Clone, Serialize)]
+pub struct Refused {
+    /// The name or address, and the port where one was meant.
+    pub to: String,
+    /// Why, in words.
+    pub why: &'static str,
+    /// How often.
+    pub times: u64,
+}
+
+impl Egress {
+    /// Leads a network that nobody has used yet to an egress process, and begins to start that.
+    ///
+    /// # Errors
+    /// Where the kernel leads nothing, or a stream cannot be made.
+    pub(crate) fn begin(
+        plan: &EgressPlan,
+        namespace: &OwnedFd,
+        run: &Profile,
+        audit: &Audit,
+    ) -> Result<Self, StartError> {
+        let inside = network::lead(namespace)?;
+        let told = wire::encode(plan)
+            .map_err(|error| StartError::found("encode", format!("the egress plan: {error}")))?;
+        let failed = |errno| StartError::call("socketpair", "the egress process's channel", errno);
+        let (control, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(failed)?;
+        hand_over(&inside, control.as_fd()).map_err(failed)?;
+        let nothing = File::options()
+            .write(true)
+            .open("/dev/null")
+            .map_err(|error| StartError::io("open", "/dev/null", &error))?;
+        let service = Service::begin(Wanted {
+            name: NAME,
+            arguments: Vec::new(),
+            run: run.clone(),
+            audit: audit.clone(),
+            streams: [image::plan(&told)?, nothing.into(), theirs],
+        })?;
+        Ok(Self {
+            service,
+            control: watched(control)?,
+            used: Used::default(),
+            refused: BTreeMap::new(),
+            confused: false,
+        })
+    }
+
+    /// Waits until it runs.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(crate) fn started(&mut self) -> Result<(), StartError> {
+        self.service.started()
+    }
+
+    /// Counts what it tells, and returns once, when it has ended: the command does not go on without it.
+    pub(crate) async fn over(&mut self) {
+        let Self { service, control, used, refused, confused } = self;
+        let counted = async {
+            while !*confused {
+                let Ok(mut ready) = control.readable().await else { break };
+                *confused = match take(control.get_ref(), used, refused) {
+                    Some(more) => !more,
+                    None => {
+                        ready.clear_ready();
+                        false
+                    }
+                };
+            }
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = service.over() => {}
+            () = counted => {}
+        }
+    }
+
+    /// Ends it, and tells what went out, and what could not be cleaned up.
+    pub(crate) async fn finish(&mut self) -> (Used, Vec<String>) {
+        // It ends at the end of what it hears, and says before that what was open until now.
+        shutdown(self.control.get_ref(), Shutdown::Write).ok();
+        let drained = async {
+            while !self.confused {
+                let Ok(mut ready) = self.control.readable().await else { break };
+                match take(self.control.get_ref(), &mut self.used, &mut self.refused) {
+                    Some(true) => {}
+                    Some(false) => break,
+                    None => ready.clear_ready(),
+                }
+            }
+        };
+        tokio::time::timeout(DRAIN, drained).await.ok();
+        let left = self.service.finish(DRAIN);
+        let mut used = std::mem::take(&mut self.used);
+        used.refused = std::mem::take(&mut self.refused)
+            .into_iter()
+            .map(|((to, why), times)| Refused { to, why: why.text(), times })
+            .collect();
+        used.refused.sort_by_key(|refused| std::cmp::Reverse(refused.times));
+        (used, left)
+    }
+}
+
+/// Takes one record in; nothing where there is none now, false where there will be none.
+fn take(
+    control: &OwnedFd,
+    used: &mut Used,
+    refused: &mut BTreeMap<(String, Verdict), u64>,
+) -> Option<bool> {
+    let mut bytes = [0_u8; record::SIZE + 1];
+    let length = match recv(control, bytes.as_mut_slice(), RecvFlags::DONTWAIT) {
+        Ok((length, _)) => length,
+        Err(Errno::AGAIN | Errno::INTR) => return None,
+        Err(_) => return Some(false),
+    };
+    let whole = bytes.first_chunk().filter(|_| length == record::SIZE);
+    let Some(Ok(record)) = whole.map(Record::decode) else { return Some(false) };
+    used.count(&record, refused);
+    Some(true)
+}
+
+impl Used {
+    fn count(&mut self, record: &Record, refused: &mut BTreeMap<(String, Verdict), u64>) {
+        self.up_bytes = self.up_bytes.saturating_add(record.up);
+        self.down_bytes = self.down_bytes.saturating_add(record.down);
+        self.lost = self.lost.saturating_add(record.lost.into());
+        if !record.verdict.is_refusal() {
+            self.connections = self.connections.saturating_add(1);
+            return;
+        }
+        let key = (to(record), record.verdict);
+        if let Some(times) = refused.get_mut(&key) {
+            *times = times.saturating_add(1);
+        } else if refused.len() < TOLD_APART {
+            refused.insert(key, 1);
+        } else {
+            self.refused_others = self.refused_others.saturating_add(1);
+        }
+    }
+}
+
+/// Whom it was for.
+fn to(record: &Record) -> String {
+    let whom = match (&record.name, record.address) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(address)) if address.is_ipv6() => format!("[{address}]"),
+        (None, Some(address)) => address.to_string(),
+        (None, None) => "something without a name".to_owned(),
+    };
+    if record.port == 0 { whom } else { format!("{whom}:{}", record.port) }
+}
