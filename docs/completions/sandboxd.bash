@@ -100,6 +100,9 @@ _sandboxd() {
             sandboxd__subcmd__service,egress)
                 cmd="sandboxd__subcmd__service__subcmd__egress"
                 ;;
+            sandboxd__subcmd__service,network)
+                cmd="sandboxd__subcmd__service__subcmd__network"
+                ;;
             sandboxd__subcmd__service,terminal)
                 cmd="sandboxd__subcmd__service__subcmd__terminal"
                 ;;
@@ -794,7 +797,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service)
-            opts="-h --help terminal broker egress"
+            opts="-h --help terminal broker egress network"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -822,6 +825,20 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service__subcmd__egress)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__service__subcmd__network)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

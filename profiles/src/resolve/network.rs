@@ -117,9 +117,6 @@ impl Deciding<'_> {
                 "without a network namespace nothing is led to the egress process",
                 remedy,
             );
-        } else if self.is_rootless() {
-            let remedy = "run sandboxd as root, or write mode = \"none\" or \"host\"";
-            self.refuse(&origin, "only root's sandboxes have a way out in this version", remedy);
         }
         let number = streams.iter().position(|stream| *stream == Stream::Network);
         if let Some(number) = number {

@@ -66,6 +66,13 @@ fn the_network_is_its_own_and_leads_to_what_is_named() {
     assert_eq!(written(&plan), ["api.example.com:443"]);
     assert_eq!(plan.resolver.servers.len(), 1);
     assert!(plan.resolver.hosts.is_empty(), "whom no rule names");
+    let users = HostFacts { resolver: asked().resolver, ..a_users() };
+    let text = format!("{ONE}[require]\nuid = \"if-available\"\nmemfd_noexec = \"if-available\"\n");
+    let users = run(&[&text], users).unwrap();
+    assert!(users.outside.egress.is_some());
+    // Made with its user namespace, and not before.
+    assert!(users.plan.namespaces.own.contains(&Namespace::Net));
+    assert_eq!(users.plan.namespaces.network, None);
     for text in ["", "[network]\nmode = \"none\"", "[network]\nmode = \"host\"\nreason = \"x\""] {
         assert_eq!(run(&[text], asked()).unwrap().outside.egress, None, "{text}");
     }
@@ -83,7 +90,6 @@ fn what_would_not_hold_is_refused() {
             "this would keep nothing in",
         ),
         (ONE.to_owned(), typical(), "no nameserver in /etc/resolv.conf"),
-        (ONE.to_owned(), HostFacts { resolver: asked().resolver, ..a_users() }, "as root"),
         (format!("isolation = \"landlock\"\n{ONE}"), asked(), "without a network namespace"),
     ] {
         let found = wrong(&text, host);

@@ -18,7 +18,7 @@ mod plan;
 mod profile;
 mod receipt;
 mod run;
-mod service;
+pub mod service;
 mod went_out;
 
 use crate::explain;

@@ -1,9 +1,33 @@
 //! `sandboxd service`: what runs inside the sandboxes that sandboxd makes for itself.
 
 use super::NOT_SET_UP;
-use super::typed::Service;
+use super::output::warn;
+use crate::network::user;
+use crate::sandbox::StartError;
 use crate::service::{broker, egress, terminal};
+use clap::Subcommand;
 use sandboxd_profiles::Escape;
+
+/// Which service. Sandboxd starts them; there is nothing in them for anybody else.
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Filter what a terminal is shown: standard input to standard output.
+    Terminal {
+        /// What may pass beside text.
+        #[arg(value_parser = Escape::ALL.map(Escape::name))]
+        escapes: Vec<String>,
+    },
+    /// Carry calls, between a client and a server or among agents and tools.
+    Broker {
+        /// What may be carried, as JSON; without it, it is standard input, and the supervisor gives
+        /// streams.
+        plan: Option<String>,
+    },
+    /// Let out what a plan names: it is standard input, and the supervisor gives the sockets.
+    Egress,
+    /// Lead everything in a user's network namespace to sockets, and hand those over.
+    Network,
+}
 
 /// Does the service until its streams end.
 pub(crate) fn service(service: &Service) -> u8 {
@@ -15,7 +39,16 @@ pub(crate) fn service(service: &Service) -> u8 {
         }
         Service::Broker { plan } => broker::serve(plan.as_deref()).is_ok(),
         Service::Egress => egress::serve().is_ok(),
+        Service::Network => led(),
     };
     // Whoever reads the streams sees their end, and nobody reads more of it.
     if served { 0 } else { NOT_SET_UP }
+}
+
+/// Who waits for the sockets reads why there are none.
+fn led() -> bool {
+    let led = sandboxd_kernel::fds::take(0)
+        .map_err(|errno| StartError::call("fcntl", "standard input", errno))
+        .and_then(|socket| user::serve(&socket));
+    led.map_err(|error| warn(&error.line())).is_ok()
 }

@@ -7,8 +7,8 @@ mod audit;
 pub use approvals::{Approvals, Approve, Deny};
 pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditVerify};
 
+use super::service::Service;
 use clap::{Args, Parser, Subcommand};
-use sandboxd_profiles::Escape;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -70,25 +70,6 @@ pub enum Command {
         /// Where to write them.
         folder: Option<PathBuf>,
     },
-}
-
-/// Which service. Sandboxd starts them; there is nothing in them for anybody else.
-#[derive(Debug, Subcommand)]
-pub enum Service {
-    /// Filter what a terminal is shown: standard input to standard output.
-    Terminal {
-        /// What may pass beside text.
-        #[arg(value_parser = Escape::ALL.map(Escape::name))]
-        escapes: Vec<String>,
-    },
-    /// Carry calls, between a client and a server or among agents and tools.
-    Broker {
-        /// What may be carried, as JSON; without it, it is standard input, and the supervisor gives
-        /// streams.
-        plan: Option<String>,
-    },
-    /// Let out what a plan names: it is standard input, and the supervisor gives the sockets.
-    Egress,
 }
 
 /// Which profile, and what is laid over it.

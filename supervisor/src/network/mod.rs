@@ -7,8 +7,10 @@
 //! the host's is started.
 
 mod message;
+pub(crate) mod passed;
 mod redirect;
 mod route;
+pub(crate) mod user;
 
 use crate::sandbox::StartError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};

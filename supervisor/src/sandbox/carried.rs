@@ -14,6 +14,7 @@ use super::stdio::Stdio;
 use crate::calls::{Endpoint, Exchange};
 use crate::cgroup::Group;
 use crate::terminal::console::Console;
+use rustix::process::Pid;
 use sandboxd_profiles::{Profile, Resolved};
 
 /// Everything that is carried.
@@ -52,6 +53,15 @@ impl Carried {
             uid: resolved.plan.command.identity.uid,
             used: None,
         })
+    }
+
+    /// The sandbox is as it must be, and nothing in it has run yet: its network is led out, where it goes
+    /// anywhere.
+    ///
+    /// # Errors
+    /// Where the kernel leads nothing.
+    pub(crate) fn lead(&mut self, init: Pid) -> Result<(), StartError> {
+        self.between.egress.as_mut().map_or(Ok(()), |egress| egress.lead(init))
     }
 
     /// The command is about to run, with what the shim handed over: the other end of its terminal where

@@ -299,6 +299,7 @@ impl<'a> Driver<'a> {
                     Ok(inspected) => inspected,
                     Err(differs) => return Err(self.told_first(differs)),
                 };
+                self.carried.lead(self.init)?;
                 on_go(enforced, &inspected)?;
                 self.carried.begin(std::mem::take(&mut self.handed))?;
                 self.went = true;

@@ -5,14 +5,15 @@ use super::audit::Audit;
 use super::channel::watched;
 use super::error::StartError;
 use super::image;
-use crate::network;
-use crate::service::egress::{NAME, hand_over};
+use crate::network::{self, Inside, passed};
+use crate::service::egress::NAME;
 use crate::service::{Service, Wanted};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, recv, shutdown, socketpair,
 };
+use rustix::process::Pid;
 use sandboxd_egress_plan::{EgressPlan, Record, Verdict, record, wire};
 use sandboxd_profiles::Profile;
 use serde::Serialize;
@@ -30,6 +31,8 @@ const TOLD_APART: usize = 64;
 pub(crate) struct Egress {
     service: Service,
     control: AsyncFd<OwnedFd>,
+    /// It has the sockets.
+    led: bool,
     used: Used,
     refused: BTreeMap<(String, Verdict), u64>,
     /// It said something that is no record: what it says now is not read.
@@ -65,24 +68,24 @@ pub struct Refused {
 }
 
 impl Egress {
-    /// Leads a network that nobody has used yet to an egress process, and begins to start that.
+    /// Begins to start an egress process, and leads a network to it that nobody has used yet; where that is
+    /// not there yet, it is [led](Self::lead) later.
     ///
     /// # Errors
     /// Where the kernel leads nothing, or a stream cannot be made.
     pub(crate) fn begin(
         plan: &EgressPlan,
-        namespace: &OwnedFd,
+        namespace: Option<&OwnedFd>,
         run: &Profile,
         audit: &Audit,
     ) -> Result<Self, StartError> {
-        let inside = network::lead(namespace)?;
+        let inside = namespace.map(network::lead).transpose()?;
         let told = wire::encode(plan)
             .map_err(|error| StartError::found("encode", format!("the egress plan: {error}")))?;
         let failed = |errno| StartError::call("socketpair", "the egress process's channel", errno);
         let (control, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(failed)?;
-        hand_over(&inside, control.as_fd()).map_err(failed)?;
         let nothing = File::options()
             .write(true)
             .open("/dev/null")
@@ -94,13 +97,34 @@ impl Egress {
             audit: audit.clone(),
             streams: [image::plan(&told)?, nothing.into(), theirs],
         })?;
-        Ok(Self {
+        let mut egress = Self {
             service,
             control: watched(control)?,
+            led: false,
             used: Used::default(),
             refused: BTreeMap::new(),
             confused: false,
-        })
+        };
+        inside.map_or(Ok(()), |inside| egress.hand_over(&inside))?;
+        Ok(egress)
+    }
+
+    fn hand_over(&mut self, inside: &Inside) -> Result<(), StartError> {
+        passed::send(inside, self.control.get_ref())
+            .map_err(|errno| StartError::call("sendmsg", "the egress process's sockets", errno))?;
+        self.led = true;
+        Ok(())
+    }
+
+    /// Leads the network of this sandbox to it, where that was not there before.
+    ///
+    /// # Errors
+    /// Where the kernel leads nothing.
+    pub(crate) fn lead(&mut self, init: Pid) -> Result<(), StartError> {
+        if self.led {
+            return Ok(());
+        }
+        self.hand_over(&network::user::lead(init)?)
     }
 
     /// Waits until it runs.
@@ -113,7 +137,7 @@ impl Egress {
 
     /// Counts what it tells, and returns once, when it has ended: the command does not go on without it.
     pub(crate) async fn over(&mut self) {
-        let Self { service, control, used, refused, confused } = self;
+        let Self { service, control, used, refused, confused, .. } = self;
         let counted = async {
             while !*confused {
                 let Ok(mut ready) = control.readable().await else { break };

@@ -348,9 +348,8 @@ impl Running<'_> {
         let manager = if around.is_callers() { ServiceManager::find(plan)? } else { None };
         let around::Prepared { signals, mut stdio, mut between } =
             around.prepare(self.resolved, profile, below, &audit)?;
-        let out = outside.egress.as_ref().zip(network.as_ref());
-        between.egress =
-            out.map(|(plan, network)| Egress::begin(plan, network, profile, &audit)).transpose()?;
+        let begin = |plan| Egress::begin(plan, network.as_ref(), profile, &audit);
+        between.egress = outside.egress.as_ref().map(begin).transpose()?;
         let carried = Carried::start(&mut stdio, between, self.resolved, profile, &audit)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;

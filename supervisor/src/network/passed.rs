@@ -1,0 +1,112 @@
+//! The sockets of a namespace, from one process to another: one packet that says how many there are of
+//! each kind.
+
+use super::Inside;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut, Result, retry_on_intr};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
+};
+use std::mem::MaybeUninit;
+
+/// As many as there are at most: one of each of three kinds, for two families.
+const MOST: usize = 6;
+
+/// Sends them. Does not wait.
+///
+/// # Errors
+/// Where they cannot be sent.
+pub(crate) fn send(inside: &Inside, to: impl AsFd) -> Result<()> {
+    let Inside { transparent, dns_datagram, dns_stream } = inside;
+    let kinds = [transparent, dns_datagram, dns_stream];
+    let counts = kinds.map(|kind| u8::try_from(kind.len()).unwrap_or(u8::MAX));
+    send_all(kinds.into_iter().flatten().map(AsFd::as_fd).collect(), &counts, to)
+}
+
+/// Sends descriptors with these bytes.
+pub(super) fn send_all(all: Vec<BorrowedFd<'_>>, bytes: &[u8], to: impl AsFd) -> Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&all)) {
+        return Err(Errno::MSGSIZE);
+    }
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let to = to.as_fd();
+    retry_on_intr(|| rustix::net::sendmsg(to, &[IoSlice::new(bytes)], &mut ancillary, flags))
+        .map(drop)
+}
+
+/// Waits for them.
+///
+/// # Errors
+/// Where they do not come.
+pub(crate) fn receive(from: impl AsFd) -> Result<Inside> {
+    let (counts, all) = receive_all(from)?;
+    let [transparent, datagram, stream] = counts.map(usize::from);
+    if all.len() != transparent + datagram + stream {
+        return Err(Errno::BADMSG);
+    }
+    let mut all = all.into_iter();
+    let mut next = |count| all.by_ref().take(count).collect();
+    Ok(Inside {
+        transparent: next(transparent),
+        dns_datagram: next(datagram),
+        dns_stream: next(stream),
+    })
+}
+
+/// Waits for descriptors, and exactly so many bytes.
+pub(super) fn receive_all<const BYTES: usize>(
+    from: impl AsFd,
+) -> Result<([u8; BYTES], Vec<OwnedFd>)> {
+    let mut bytes = [0_u8; BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let from = from.as_fd();
+    let received = retry_on_intr(|| {
+        rustix::net::recvmsg(
+            from,
+            &mut [IoSliceMut::new(&mut bytes)],
+            &mut ancillary,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+    })?;
+    let mut all = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            all.extend(descriptors);
+        }
+    }
+    let whole = received.bytes == BYTES
+        && !received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+    if whole { Ok((bytes, all)) } else { Err(Errno::BADMSG) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use std::fs::File;
+
+    fn some(count: usize) -> Vec<OwnedFd> {
+        (0..count).map(|_| rustix::io::dup(File::open("/dev/null").unwrap()).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_sockets_arrive_as_what_they_are() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .unwrap();
+        let inside = Inside { transparent: some(2), dns_datagram: some(1), dns_stream: some(2) };
+        send(&inside, &ours).unwrap();
+        let Inside { transparent, dns_datagram, dns_stream } = receive(&theirs).unwrap();
+        assert_eq!([transparent, dns_datagram, dns_stream].map(|kind| kind.len()), [2, 1, 2]);
+        rustix::net::send(&ours, &[1, 0, 0], SendFlags::empty()).unwrap();
+        assert!(receive(&theirs).is_err());
+        rustix::net::send(&ours, &[0, 0, 0, 0], SendFlags::empty()).unwrap();
+        assert!(receive(&theirs).is_err());
+        drop(ours);
+        assert!(receive(&theirs).is_err());
+    }
+}
