@@ -46,8 +46,16 @@ pub enum Kind {
     Refused,
     /// A command ended.
     Ended,
+    /// Somebody connected, to call, and was let in or not.
+    Connected,
     /// A call from one sandbox to another was decided.
     Call,
+    /// A call that was passed on has ended.
+    Answered,
+    /// Something about calls that somebody should know: of a callee, or of a caller.
+    Noticed,
+    /// Records of this kind that came too often, and were counted instead.
+    LeftOut,
 }
 
 impl Kind {
@@ -68,7 +76,11 @@ impl Kind {
             Self::Started => "started",
             Self::Refused => "refused",
             Self::Ended => "ended",
+            Self::Connected => "connected",
             Self::Call => "call",
+            Self::Answered => "answered",
+            Self::Noticed => "noticed",
+            Self::LeftOut => "left_out",
         }
     }
 }
@@ -95,6 +107,20 @@ pub struct Actor {
     pub uid: Option<u32>,
 }
 
+/// The call that a record is about, by the numbers of its broker; 0 where none is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallOf {
+    /// The profile that is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callee: Option<String>,
+    /// The connection.
+    pub connection: u64,
+    /// The instance of the callee.
+    pub instance: u64,
+    /// The call.
+    pub number: u64,
+}
+
 /// One record, before it has a place in the chain.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
@@ -109,6 +135,9 @@ pub struct Record {
     /// The edge of the call graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub edge: Option<String>,
+    /// Which call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallOf>,
     /// The method that was called, or the program that was run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
@@ -147,6 +176,7 @@ impl Record {
             actor: None,
             chain: Vec::new(),
             edge: None,
+            call: None,
             method: None,
             tool: None,
             args_sha256: None,

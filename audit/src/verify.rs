@@ -170,6 +170,8 @@ pub struct Report {
     pub checkpoints: u64,
     /// How many checkpoints that were kept elsewhere are borne out.
     pub borne_out: usize,
+    /// Records that could not be written when they were made, as the logs themselves say.
+    pub unwritten: u64,
     /// Logs that are being written.
     pub live: Vec<String>,
     /// Logs whose supervisor was killed, and how many bytes of a torn record that took.

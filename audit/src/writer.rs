@@ -154,6 +154,14 @@ impl Writer {
         Ok(Commit { shared: Arc::clone(&self.shared), number })
     }
 
+    /// Whether all that was written could be brought to the disk, as far as is known.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn held(&self) -> Result<(), AuditError> {
+        self.shared.lock().failed.clone().map_or(Ok(()), Err)
+    }
+
     /// Ends the log: signed, and its end in the index. It is on the disk when the kernel next writes
     /// what it holds, or when a commit that is waited for was made before.
     ///

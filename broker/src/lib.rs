@@ -8,7 +8,7 @@
 //! it is read), [`json`] (a value), [`rpc`] (a message), [`mcp`] (what it asks for, and whether this
 //! edge has it), [`schema`] (whether its arguments are what they must be), [`limit`] (whether it is
 //! its turn), and [`relay`], which joins them and knows who waits for whom. [`approve`] is what a
-//! person is asked about it, and [`record`] what is written down.
+//! person is asked about it; what is written down is a [`record`](sandboxd_broker_plan::record).
 #![forbid(unsafe_code)]
 
 pub mod approve;
@@ -17,7 +17,6 @@ pub mod io;
 pub mod json;
 pub mod limit;
 pub mod mcp;
-pub mod record;
 pub mod refusal;
 pub mod relay;
 pub mod rpc;

@@ -15,6 +15,7 @@ use crate::{
     rpc::Id,
     schema::Violation,
 };
+use sandboxd_broker_plan::record::Rule;
 
 /// Why a request is not passed on, or its answer is not passed back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,27 +57,27 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The rule, in a word, for records and metrics.
+    /// The rule, for records.
     #[must_use]
-    pub const fn rule(&self) -> &'static str {
+    pub const fn rule(&self) -> Rule {
         match self {
-            Self::Method => "method",
-            Self::Params(_) => "params",
-            Self::Unknown(_) => "reach",
-            Self::Arguments(_) => "arguments",
-            Self::Rate(_) => "rate",
-            Self::Busy(_) => "busy",
-            Self::Broken(_) => "breaker",
-            Self::Quarantined(_) => "quarantine",
-            Self::Repeated(_) => "repeats",
-            Self::Spent => "budget",
-            Self::Chain => "chain",
-            Self::NotApproved(_) => "approval",
-            Self::NotRecorded => "record",
-            Self::Deadline => "deadline",
-            Self::Gone => "gone",
-            Self::BadReply(_) => "reply",
-            Self::AsksBack => "reverse",
+            Self::Method => Rule::Method,
+            Self::Params(_) => Rule::Params,
+            Self::Unknown(_) => Rule::Reach,
+            Self::Arguments(_) => Rule::Arguments,
+            Self::Rate(_) => Rule::Rate,
+            Self::Busy(_) => Rule::Busy,
+            Self::Broken(_) => Rule::Breaker,
+            Self::Quarantined(_) => Rule::Quarantine,
+            Self::Repeated(_) => Rule::Repeats,
+            Self::Spent => Rule::Budget,
+            Self::Chain => Rule::Chain,
+            Self::NotApproved(_) => Rule::Approval,
+            Self::NotRecorded => Rule::Record,
+            Self::Deadline => Rule::Deadline,
+            Self::Gone => Rule::Gone,
+            Self::BadReply(_) => Rule::Reply,
+            Self::AsksBack => Rule::Reverse,
         }
     }
 

@@ -2,6 +2,8 @@
 //! another uid, or of the same uid in another cgroup, is closed before anybody reads a byte of it. Nothing
 //! that the calling process knows or says plays a part.
 
+#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+
 use anyhow::{Result, bail, ensure};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
@@ -49,6 +51,14 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     running.signal(Signal::SIGTERM)?;
     running.wait()?;
+    // And it is written down who it was, and what gave it away.
+    let records = outside.records()?;
+    let refused = records.iter().filter(|one| one["kind"] == "connected" && one["decision"] == "refused");
+    let refused: Vec<(&str, Option<u64>)> = refused
+        .filter_map(|one| Some((one["rule"].as_str()?, one["actor"]["uid"].as_u64())))
+        .collect();
+    let told = [("uid", Some(0)), ("cgroup", Some(u64::from(uid)))];
+    ensure!(refused == told, "not these are written down: {refused:?}");
     Ok(())
 }
 

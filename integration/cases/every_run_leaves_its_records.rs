@@ -5,7 +5,6 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Outside};
-use serde_json::Value;
 use std::fs;
 
 pub(crate) const CASE: Case = Case { rows: &["X06"], outside, by: By::Anybody, ..Case::NEW };
@@ -24,7 +23,7 @@ fn outside(outside: &Outside) -> Result<()> {
     base().command(&["/nowhere/\u{1b}[2J", SECRET]).run()?.exited(127)?;
     let key = format!("--set=env.{SECRET}.no=1");
     base().env("MY_TOKEN", SECRET).option(key).command(&["/bin/true"]).run()?.exited(125)?;
-    let records = records(outside)?;
+    let records = outside.records()?;
     let kinds: Vec<&str> = records.iter().filter_map(|one| one["kind"].as_str()).collect();
     ensure!(kinds == ["started", "ended", "started", "refused", "refused"], "{kinds:?}");
     ensure!(records[0]["receipt"] == *receipt, "another receipt: {}", records[0]);
@@ -46,18 +45,6 @@ fn outside(outside: &Outside) -> Result<()> {
     told.exited(1)?;
     ensure!(told.stdout.contains("record 2 is lost"), "{}", told.stdout);
     Ok(())
-}
-
-fn records(outside: &Outside) -> Result<Vec<Value>> {
-    let shown = outside.bare().waiving_nothing().verb("audit").option("show").option("--json");
-    let shown = shown.run()?;
-    shown.exited(0)?;
-    let lines = shown.stdout.lines().map(|line| Ok(serde_json::from_str::<Value>(line)?));
-    let records: Result<Vec<Value>> = lines.collect();
-    let mut records = records?;
-    // The index tells of logs.
-    records.retain(|one| one.get("actor").is_some());
-    Ok(records)
 }
 
 /// Changes a word in the log that has it.

@@ -30,6 +30,7 @@ pub mod observers;
 pub mod outside;
 pub mod patience;
 pub mod raw;
+mod records;
 pub mod run;
 mod runner;
 pub mod sandbox;

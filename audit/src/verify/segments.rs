@@ -8,7 +8,7 @@ use crate::merkle::Tree;
 use crate::note::Note;
 use crate::read::{Piece, Pieces};
 use crate::record::Kind;
-use crate::segment::{Checkpoint, Header, Rotated, origin};
+use crate::segment::{Checkpoint, Gap, Header, Rotated, origin};
 use std::io::BufRead;
 
 /// Where a log has to end.
@@ -186,6 +186,8 @@ impl<'k> Segments<'k> {
             self.checkpoint(line, report);
         } else if line.kind == Kind::Rotated.name() {
             self.following = line.detail::<Rotated>().map(|rotated| rotated.key);
+        } else if line.kind == Kind::Gap.name() {
+            report.unwritten += line.detail::<Gap>().map_or(0, |gap| gap.records);
         }
     }
 

@@ -6,7 +6,8 @@
 //! `0` allows nothing; what has no limit says `"unlimited"`.
 //!
 //! Read in this order: [`quantity`] and [`pattern`] (the words), [`caller`], [`callee`], [`edge`],
-//! then [`wire`] with [`bytes`] (how a plan becomes bytes, and what must fit together in it).
+//! then [`wire`] with [`bytes`] (how a plan becomes bytes, and what must fit together in it). What the broker
+//! says in turn, of what happened, is a [`record`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod caller;
 pub mod edge;
 pub mod pattern;
 pub mod quantity;
+pub mod record;
 pub mod wire;
 
 use alloc::{string::String, vec::Vec};

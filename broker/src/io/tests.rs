@@ -1,10 +1,10 @@
 use super::{Carrier, Owner, Pair, Said, now};
 use crate::{
     approve::Approvals,
-    record::Event,
     relay::{ConnectionId, InstanceId, Output, Relay},
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Approval, BrokerPlan, Millis, Name};
 use std::{
     collections::VecDeque,

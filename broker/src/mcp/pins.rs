@@ -24,9 +24,9 @@ pub enum Seen {
     /// As it was accepted.
     Same,
     /// Pinned now.
-    New(String),
+    New([u8; 32]),
     /// Another than was accepted, seen for the first time.
-    Changed(String),
+    Changed([u8; 32]),
     /// Not to be seen.
     Hidden,
 }
@@ -48,13 +48,13 @@ impl Pins {
     pub fn see(&mut self, tool: &str, definition: &Object) -> Seen {
         let digest = digest(definition);
         match self.pinned.get(tool) {
-            Some(pinned) if *pinned == digest => {
+            Some(pinned) if *pinned == hex(&digest) => {
                 self.changed.remove(tool);
                 Seen::Same
             }
             Some(_) if self.changed.insert(tool.to_owned()) => Seen::Changed(digest),
             None if self.first_use && self.pinned.len() < MOST => {
-                self.pinned.insert(tool.to_owned(), digest.clone());
+                self.pinned.insert(tool.to_owned(), hex(&digest));
                 Seen::New(digest)
             }
             Some(_) | None => Seen::Hidden,
@@ -69,10 +69,11 @@ impl Pins {
 }
 
 /// What a definition is known by: all of it but `_meta`, which says nothing to a model.
-fn digest(definition: &Object) -> String {
+#[must_use]
+pub fn digest(definition: &Object) -> [u8; 32] {
     let mut definition = definition.clone();
     definition.remove("_meta");
-    hex(&Sha256::digest(canonical(&Value::Object(definition))).into())
+    Sha256::digest(canonical(&Value::Object(definition))).into()
 }
 
 /// Bytes in hexadecimal.
@@ -108,7 +109,7 @@ mod tests {
     #[test]
     fn where_all_pins_are_written_another_tool_is_not_there() {
         let good = tool(r#"{"name":"a"}"#);
-        let pins = vec![Pin { tool: "a".into(), digest: digest(&good) }];
+        let pins = vec![Pin { tool: "a".into(), digest: hex(&digest(&good)) }];
         let mut pins = Pins::new(&Pinning::Pinned(pins));
         assert_eq!(pins.see("a", &good), Seen::Same);
         assert_eq!(pins.see("b", &good), Seen::Hidden);

@@ -5,6 +5,7 @@ use super::{
     state::{Stage, Timer},
 };
 use crate::{limit::Wait, refusal::Refusal};
+use sandboxd_broker_plan::record::Rule;
 
 impl Relay {
     /// Everything whose time has come.
@@ -41,6 +42,10 @@ impl Relay {
         self.tell_cancelled(id, "no answer came in time");
         self.say_refusal(id, &Refusal::Deadline);
         let ours = self.calls.get(&id).is_some_and(|call| call.origin.connection().is_none());
-        if ours { self.refuse(id, Refusal::Deadline) } else { self.drain(id, "deadline", false) }
+        if ours {
+            self.refuse(id, Refusal::Deadline)
+        } else {
+            self.drain(id, Rule::Deadline, false)
+        }
     }
 }

@@ -8,11 +8,11 @@ use super::{
 use crate::{
     json::Value,
     mcp::method::Asks,
-    record::{Event, What},
     refusal::{Refusal, response},
     rpc::Id,
 };
 use sandboxd_broker_plan::Speaks;
+use sandboxd_broker_plan::record::{Event, Outcome, Record, Rule};
 
 impl Relay {
     /// Answers a caller, and forgets the call.
@@ -32,7 +32,7 @@ impl Relay {
         if call.stage == Stage::Draining {
             return self.forget(id);
         }
-        let (sent, what) = (call.stage == Stage::Sent, call.what());
+        let sent = call.stage == Stage::Sent;
         let caller = self.edges.get(call.edge).map(|edge| edge.caller);
         match &call.origin {
             Origin::Catalogue(listed) => {
@@ -51,23 +51,28 @@ impl Relay {
             self.out.push(Output::Withdraw(id));
         }
         if sent {
-            return self.finished(id, refusal.rule(), 0, !refusal.blames_callee());
+            let outcome = Outcome::By(refusal.rule());
+            return self.finished(id, outcome, 0, !refusal.blames_callee());
         }
-        let record = self.call_record(id, Event::Refused { what, rule: refusal.rule() });
+        let Some(record) = self.refused(id, refusal.rule()) else { return };
         self.out.push(Output::Record(record));
         self.forget(id);
         if let Some(caller) = caller.filter(|_| refusal.is_denial()) {
-            self.denied(caller);
+            self.denied(caller, record);
         }
     }
 
+    fn refused(&self, id: CallId, rule: Rule) -> Option<Record> {
+        Some(self.call_record(id, Event::Refused(self.what(id)?, rule)))
+    }
+
     /// A call that was passed on is at its end.
-    pub(super) fn finished(&mut self, id: CallId, status: &'static str, bytes: u64, worked: bool) {
+    pub(super) fn finished(&mut self, id: CallId, outcome: Outcome, bytes: u64, worked: bool) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let ms = self.now.since(call.began).0;
+        let millis = self.now.since(call.began).0;
         let trial = std::mem::replace(&mut call.trial, false);
         let callee = self.edges.get(call.edge).map_or(usize::MAX, |edge| edge.callee);
-        let record = self.call_record(id, Event::Finished { status, bytes, ms });
+        let record = self.call_record(id, Event::Finished { outcome, bytes, millis });
         self.out.push(Output::Record(record));
         if trial
             && let Some(state) = self.callees.get_mut(callee)
@@ -85,7 +90,7 @@ impl Relay {
         match call.stage {
             Stage::Sent => {
                 self.tell_cancelled(id, reason);
-                self.drain(id, "cancelled", true);
+                self.drain(id, Rule::Cancelled, true);
             }
             Stage::Draining => {}
             Stage::Starting
@@ -96,9 +101,7 @@ impl Relay {
                 if matches!(call.stage, Stage::Held(_)) {
                     self.out.push(Output::Withdraw(id));
                 }
-                let what: What = call.what();
-                let record = self.call_record(id, Event::Refused { what, rule: "cancelled" });
-                self.out.push(Output::Record(record));
+                self.out.extend(self.refused(id, Rule::Cancelled).map(Output::Record));
                 self.forget(id);
             }
         }
@@ -122,16 +125,17 @@ impl Relay {
     }
 
     /// The call is over for its caller, but not yet for its callee.
-    pub(super) fn drain(&mut self, id: CallId, status: &'static str, worked: bool) {
+    pub(super) fn drain(&mut self, id: CallId, rule: Rule, worked: bool) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let ms = self.now.since(call.began).0;
+        let millis = self.now.since(call.began).0;
         let trial = std::mem::replace(&mut call.trial, false);
         call.stage = Stage::Draining;
         let answer = match &call.origin {
             Origin::Caller { connection, id, .. } => Some((*connection, id.clone())),
             Origin::Note(_) | Origin::Catalogue(_) => None,
         };
-        let record = self.call_record(id, Event::Finished { status, bytes: 0, ms });
+        let record =
+            self.call_record(id, Event::Finished { outcome: Outcome::By(rule), bytes: 0, millis });
         self.out.push(Output::Record(record));
         self.close_id(answer);
         let callee = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.1));

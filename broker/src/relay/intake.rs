@@ -14,10 +14,10 @@ use crate::{
         method::{self, Asks, Target},
         stamp::{self, Proof},
     },
-    record::{Event, name},
     refusal::{Refusal, malformed, response},
     rpc::{self, Id, Kind, Message},
 };
+use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Instances, Pattern, Speaks};
 use sha2::{Digest as _, Sha256};
 
@@ -68,7 +68,7 @@ impl Relay {
 
     /// A line that is no message. After so many the connection is closed.
     fn strike(&mut self, id: ConnectionId, answer: Option<Id>, code: i64, what: &str) {
-        let record = self.connection_record(id, Event::Malformed { what: name(what) });
+        let record = self.connection_record(id, Event::Malformed);
         self.out.push(Output::Record(record));
         self.tell_caller(id, &malformed(answer, code, what));
         let Some(connection) = self.connections.get_mut(&id) else { return };
@@ -107,7 +107,9 @@ impl Relay {
             }
             _ => {
                 let what = "the first line must name a callee that may be called from here";
-                self.denied(caller);
+                let record = self.connection_record(id, Event::NoEdge);
+                self.out.push(Output::Record(record));
+                self.denied(caller, record);
                 self.tell_caller(id, &malformed(answer, -31001, what));
                 self.closed(id);
                 self.out.push(Output::Close(id));

@@ -9,9 +9,9 @@ use crate::{
     json::{Object, Value},
     limit::{Moment, Slot, Wait},
     mcp::method::{Asks, Target},
-    record::Event,
     refusal::Refusal,
 };
+use sandboxd_broker_plan::record::{Event, Record};
 use sandboxd_broker_plan::{Instances, Pattern, Reach};
 use std::collections::BTreeSet;
 
@@ -194,13 +194,11 @@ impl Relay {
             .map_err(Refusal::Arguments)
     }
 
-    /// Somebody asked for what it may not have.
-    pub(super) fn denied(&mut self, caller: usize) {
+    /// Somebody asked for what it may not have. What is told where it did so too often is of this record.
+    pub(super) fn denied(&mut self, caller: usize, of: Record) {
         let tripped = self.callers.get_mut(caller).is_some_and(|it| it.tripwire.denied(self.now));
         if tripped {
-            let mut record = self.blank(Event::Quarantined);
-            record.caller = self.names(&[caller]).concat();
-            self.out.push(Output::Record(record));
+            self.out.push(Output::Record(Record { event: Event::Quarantined, ..of }));
         }
     }
 }

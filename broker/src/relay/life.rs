@@ -14,6 +14,7 @@ use crate::{
     refusal::{self, Refusal},
     rpc::Id,
 };
+use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Instances, Name};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -140,7 +141,7 @@ impl Relay {
             && !running
             && state.fuse.ended(false, self.now)
         {
-            let record = self.instance_record(id, crate::record::Event::BreakerOpened);
+            let record = self.instance_record(id, Event::BreakerOpened);
             self.out.push(Output::Record(record));
         }
         self.forget_instance(id, &Refusal::Gone);

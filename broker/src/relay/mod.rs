@@ -22,10 +22,9 @@ pub(crate) mod tests;
 use crate::{
     limit::{Buckets, Fair, Fuse, Moment, Repeated, Saved, Tripwire},
     mcp::pins::Pins,
-    record::Record,
     schema::{Schema, SchemaError},
 };
-use sandboxd_broker_plan::{BrokerPlan, Name};
+use sandboxd_broker_plan::{BrokerPlan, Name, record::Record};
 use state::{Call, Connection, Instance, Question, Timer};
 use std::{
     collections::{BTreeMap, BTreeSet},

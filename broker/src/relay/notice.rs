@@ -9,10 +9,10 @@ use crate::{
     json::{Object, Value},
     limit::Gcra,
     mcp::{list::Listed, method::Tells},
-    record::{Event, name},
     refusal::response,
     rpc::Id,
 };
+use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Instances, Reverse, Speaks};
 
 impl Relay {
@@ -131,7 +131,7 @@ impl Relay {
         }
         let connection = self.asker(instance);
         let allowed = connection.is_some_and(|connection| self.may_ask(connection, method));
-        let event = Event::AskedBack { method: name(method), allowed };
+        let event = if allowed { Event::AskedBack } else { Event::AskedInVain };
         let record = self.instance_record(instance, event);
         self.out.push(Output::Record(record));
         match connection.filter(|_| allowed) {

@@ -12,13 +12,13 @@ use crate::{
         catalogue::Catalogue,
         list::{self, Listed},
         method::{Asks, Target},
-        pins::Seen,
+        pins::{self, Seen},
     },
-    record::{Event, name},
     refusal::Refusal,
     rpc::{self, Id, Kind},
     schema::Schema,
 };
+use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::{Instructions, Speaks};
 
 impl Relay {
@@ -69,7 +69,7 @@ impl Relay {
         let most = self.plan.callees.get(callee).map_or(0, |callee| callee.stray_lines);
         // Each time twice as many as before: a record for each would be a way to fill the disk.
         if count.is_power_of_two() || count > most {
-            let record = self.instance_record(id, Event::Stray { count });
+            let record = self.instance_record(id, Event::Stray(count));
             self.out.push(Output::Record(record));
         }
         if count > most {
@@ -116,7 +116,7 @@ impl Relay {
 
     fn passed(&mut self, id: CallId, result: Value, size: u64) {
         self.answer_keeping(id, "result", result);
-        self.finished(id, "ok", size, true);
+        self.finished(id, Outcome::Answered, size, true);
     }
 
     /// An error of the callee. One that says that there is no such thing is ours, so that it does not
@@ -140,7 +140,7 @@ impl Relay {
             None => self.answer_keeping(id, "error", error),
         }
         // It answers, so it works; but for an error that says it does not.
-        self.finished(id, "error", size, code != -32603);
+        self.finished(id, Outcome::Failed, size, code != -32603);
     }
 
     pub(super) fn say_refusal(&mut self, id: CallId, refusal: &Refusal) {
@@ -252,8 +252,8 @@ impl Relay {
         let Some(state) = self.callees.get_mut(callee) else { return };
         let event = match state.pins.see(tool, entry) {
             Seen::Same | Seen::Hidden => return,
-            Seen::New(digest) => Event::ToolPinned { tool: name(tool), digest },
-            Seen::Changed(digest) => Event::ToolChanged { tool: name(tool), digest },
+            Seen::New(digest) => Event::ToolPinned(self.tool(id, tool, digest)),
+            Seen::Changed(digest) => Event::ToolChanged(self.tool(id, tool, digest)),
         };
         let record = self.call_record(id, event);
         self.out.push(Output::Record(record));
@@ -292,9 +292,9 @@ impl Relay {
                     known.add(called, schema);
                 }
             }
-            Err(why) => {
-                let event = Event::ToolUncheckable { tool: name(&called), why: name(&why) };
-                let record = self.instance_record(instance, event);
+            Err(_) => {
+                let event = Event::ToolUncheckable(self.tool(id, &called, pins::digest(object)));
+                let record = self.call_record(id, event);
                 self.out.push(Output::Record(record));
             }
         }

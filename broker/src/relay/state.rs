@@ -11,9 +11,9 @@ use crate::{
         list::Listed,
         method::{Asks, Target},
     },
-    record::{Event, Record, What, name},
     rpc::Id,
 };
+use sandboxd_broker_plan::record::{Event, Method, Record, Tool, What};
 use sandboxd_broker_plan::{Callee, Edge, Pattern};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -174,75 +174,62 @@ impl Relay {
 
     /// A record about a call.
     pub(super) fn call_record(&self, id: CallId, event: Event) -> Record {
-        let Some(call) = self.calls.get(&id) else { return self.blank(event) };
-        let (edge, _, callee) = match self.rules(call.edge) {
-            Some(rules) => rules,
-            None => return self.blank(event),
-        };
-        let connection = call.origin.connection();
+        let call = self.calls.get(&id);
+        let connection = call.and_then(|call| call.origin.connection());
+        let instance = call.and_then(|call| call.instance);
         Record {
-            caller: edge.caller.to_string(),
-            chains: call.chains.iter().map(|chain| self.names(chain)).collect(),
-            edge: edge.name.to_string(),
-            callee: callee.name.to_string(),
+            edge: call.and_then(|call| place(call.edge)),
             connection: connection.map_or(0, |connection| connection.0),
-            instance: call.instance.map_or(0, |instance| instance.0),
+            instance: instance.map_or(0, |instance| instance.0),
             call: id.0,
-            ..self.blank(event)
+            event,
         }
     }
 
     /// A record about an instance.
     pub(super) fn instance_record(&self, id: InstanceId, event: Event) -> Record {
         let instance = self.instances.get(&id);
-        let callee = instance.and_then(|instance| self.plan.callees.get(instance.callee));
         let owner = instance.and_then(|instance| instance.owner);
         Record {
-            callee: callee.map(|callee| callee.name.to_string()).unwrap_or_default(),
+            edge: instance.and_then(|instance| place(instance.edge)),
             connection: owner.map_or(0, |connection| connection.0),
             instance: id.0,
-            ..self.blank(event)
+            call: 0,
+            event,
         }
     }
 
     /// A record about a connection.
     pub(super) fn connection_record(&self, id: ConnectionId, event: Event) -> Record {
         let connection = self.connections.get(&id);
-        let caller = connection.and_then(|connection| self.plan.callers.get(connection.caller));
-        let edge = connection.and_then(|connection| self.plan.edges.get(connection.edge?));
-        Record {
-            caller: caller.map(|caller| caller.name.to_string()).unwrap_or_default(),
-            edge: edge.map(|edge| edge.name.to_string()).unwrap_or_default(),
-            connection: id.0,
-            ..self.blank(event)
-        }
+        let edge = connection.and_then(|connection| connection.edge);
+        Record { edge: edge.and_then(place), connection: id.0, instance: 0, call: 0, event }
     }
 
-    /// A record about nothing but what happened.
-    pub(super) fn blank(&self, event: Event) -> Record {
-        Record {
-            at: self.now,
-            generation: self.plan.generation,
-            caller: String::new(),
-            chains: Vec::new(),
-            edge: String::new(),
-            callee: String::new(),
-            connection: 0,
-            instance: 0,
-            call: 0,
-            event,
-        }
+    /// A call, as records have it.
+    pub(super) fn what(&self, id: CallId) -> Option<What> {
+        let call = self.calls.get(&id)?;
+        let reach = &self.plan.edges.get(call.edge)?.reach;
+        let named = call.asks == Asks::Named;
+        let method = if named { Method::Named } else { Method::of(&call.method) };
+        // Until its parameters were understood, what is meant is only the method.
+        let is_meant = named == matches!(call.target, Target::Method(_));
+        let name = is_meant.then(|| first(method.names(reach), call.target.name()));
+        Some(What { method, name: name.flatten(), digest: call.digest, bytes: call.size })
+    }
+
+    /// A tool, as records have it.
+    pub(super) fn tool(&self, id: CallId, name: &str, digest: [u8; 32]) -> Tool {
+        let edge = self.calls.get(&id).and_then(|call| self.plan.edges.get(call.edge));
+        Tool { name: edge.and_then(|edge| first(&edge.reach.tools, name)), digest }
     }
 }
 
-impl Call {
-    /// The call, as records have it.
-    pub(super) fn what(&self) -> What {
-        What {
-            method: name(&self.method),
-            name: name(self.target.name()),
-            digest: crate::mcp::pins::hex(&self.digest),
-            bytes: self.size,
-        }
-    }
+/// The first that has the name.
+fn first(patterns: &[Pattern], name: &str) -> Option<u32> {
+    place(patterns.iter().position(|pattern| pattern.matches(name))?)
+}
+
+fn place(place: usize) -> Option<u32> {
+    u32::try_from(place).ok()
 }

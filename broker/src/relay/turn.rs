@@ -13,9 +13,9 @@ use crate::{
         list::Listed,
         method::{Asks, Target},
     },
-    record::Event,
     refusal::Refusal,
 };
+use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::{Approval, Durability, Instances};
 use sha2::{Digest as _, Sha256};
 
@@ -252,9 +252,10 @@ impl Relay {
 
     fn admitted(&mut self, id: CallId, callee: usize) {
         self.set_timer(id, None);
+        let Some(what) = self.what(id) else { return };
         let Some(call) = self.calls.get_mut(&id) else { return };
         (call.slot, call.stage) = (true, Stage::Recording);
-        let (edge, is_call, what) = (call.edge, call.asks.is_call(), call.what());
+        let edge = call.edge;
         self.in_flight += 1;
         if let Some(state) = self.callees.get_mut(callee) {
             state.in_flight += 1;
@@ -265,7 +266,7 @@ impl Relay {
         }
         let record = self.call_record(id, Event::Allowed(what));
         let durable = self.rules_of(id).map(|edge| edge.durability) == Some(Durability::Durable);
-        if durable && is_call {
+        if durable && what.method.is_call() {
             self.out.push(Output::Durable(record));
             let until = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
             return self.set_timer(id, until);
@@ -303,7 +304,7 @@ impl Relay {
         }
         self.tell_callee(instance, &body.into());
         if silent {
-            return self.finished(id, "ok", 0, true);
+            return self.finished(id, Outcome::Answered, 0, true);
         }
         self.set_timer(id, deadline);
     }

@@ -6,7 +6,6 @@
 //! a chain of its own.
 
 use super::{Edge, Graph};
-use crate::Problem;
 use crate::meet::words::limits;
 use crate::schema::{EdgeGrant, Instances, Profile};
 use std::collections::BTreeSet;
@@ -45,20 +44,6 @@ impl Graph {
     #[must_use]
     pub const fn first(&self) -> Standing {
         Standing { place: 0, edges: BTreeSet::new(), hops: 0 }
-    }
-
-    /// Whether a broker can carry all of it.
-    ///
-    /// # Errors
-    /// Each edge that waits for what is not there: no call would ever go over it.
-    pub fn carried(&self) -> Result<(), Vec<Problem>> {
-        let waits = self.edges.iter().filter_map(|edge| {
-            let durable = edge.call.durable.as_ref().filter(|word| word.value)?;
-            let what = "calls are not written down yet, so none would go through";
-            Some(durable.origin.problem(what, "remove it to run without it"))
-        });
-        let waits: Vec<Problem> = waits.collect();
-        if waits.is_empty() { Ok(()) } else { Err(waits) }
     }
 
     /// The name that a process goes by.

@@ -1,16 +1,21 @@
 //! What the broker may ask, and who sees to it: a thread that holds each wish against the graph, starts
 //! instances and ends them. A broker that asks for what no edge allows is not the one that we started.
 
+use super::durable::Durable;
 use super::instance::{Instance, Wanted};
+use super::records::{Knock, Known, Records, Written};
 use super::{Connection, Shared};
 use crate::sandbox::StartError;
-use crate::service::channel::{Told, Wish, receive};
+use crate::service::channel::{Heard, Told, Wish};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
+use sandboxd_audit::AuditError;
+use sandboxd_broker_plan::record::Record;
 use sandboxd_profiles::graph::{HOPS, Launch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -35,6 +40,10 @@ pub(super) enum News {
     },
     /// This instance is over, and what it has called is to end.
     Left(u64),
+    /// Somebody connected.
+    Knocked(Knock),
+    /// A record that a call waited for is not on the disk.
+    Unwritten(AuditError),
 }
 
 /// Where the desk is told so.
@@ -76,7 +85,11 @@ impl Desk {
     ///
     /// # Errors
     /// Where there is no thread or descriptor to be had.
-    pub(super) fn open(shared: Arc<Shared>, news: Receiver<News>) -> Result<Self, StartError> {
+    pub(super) fn open(
+        shared: Arc<Shared>,
+        records: Records,
+        news: Receiver<News>,
+    ) -> Result<Self, StartError> {
         let failed = |call| move |errno| StartError::call(call, "calls", errno);
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
@@ -84,6 +97,8 @@ impl Desk {
             shared,
             instances: BTreeMap::new(),
             news,
+            records,
+            durable: None,
             told: BTreeSet::new(),
             left: Vec::new(),
         };
@@ -117,6 +132,9 @@ struct Clerk {
     shared: Arc<Shared>,
     instances: BTreeMap<u64, Instance>,
     news: Receiver<News>,
+    records: Records,
+    /// Waits for the disk, once a call does.
+    durable: Option<Durable>,
     /// What was said of those that do not run.
     told: BTreeSet<String>,
     left: Vec<String>,
@@ -148,12 +166,18 @@ impl Clerk {
         for (_, instance) in std::mem::take(&mut self.instances) {
             self.left.extend(instance.gone());
         }
-        // What could not be started is said, however late.
+        // It waits for what is on its way to the disk.
+        self.durable = None;
+        // What could not be started is said, however late, and so is what was not written down.
         while let Ok(news) = self.news.try_recv() {
-            if let News::Over { refused: Some(refused), .. } = news {
-                self.refused(&refused);
+            match news {
+                News::Over { refused: Some(refused), .. } => self.refused(&refused),
+                News::Knocked(knock) => self.records.knocked(knock),
+                News::Unwritten(error) => self.records.failed(error),
+                News::Started { .. } | News::Over { refused: None, .. } | News::Left(_) => {}
             }
         }
+        self.left.extend(self.records.close());
         self.left
     }
 
@@ -184,28 +208,82 @@ impl Clerk {
 
     fn hear_wishes(&mut self) -> Result<(), Closed> {
         loop {
-            let packet = match receive(&self.shared.line) {
-                Ok(Some(packet)) => packet,
+            let heard = match Heard::next(&self.shared.line) {
+                Ok(Some(heard)) => heard,
                 Ok(None) | Err(Errno::CONNRESET) => return Err(Closed::Over),
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(errno) => return Err(Closed::Violated(format!("said what is none: {errno}"))),
             };
-            match Wish::heard(packet) {
-                Some(Wish::Start { instance, edge, connection }) => {
+            match heard {
+                Heard::Wish(Wish::Start { instance, edge, connection }) => {
                     self.start(instance, edge, connection)?;
                 }
-                Some(Wish::Stop(instance)) => {
+                Heard::Wish(Wish::Stop(instance)) => {
                     if let Some(instance) = self.instances.get_mut(&instance) {
                         instance.end();
                     }
                 }
-                Some(Wish::Closed(connection)) => {
+                Heard::Wish(Wish::Closed(connection)) => {
                     self.shared.connections().remove(&connection);
                 }
-                Some(Wish::Waits(calls)) => (self.shared.calls.waits)(calls),
-                None => return Err(Closed::Violated(String::from("said what is no message"))),
+                Heard::Wish(Wish::Waits(calls)) => (self.shared.calls.waits)(calls),
+                Heard::Record(record) => self.record(&record).map_err(Closed::Violated)?,
             }
         }
+    }
+
+    /// Writes down what the broker tells; a call that waits for it goes on once it is on the disk.
+    fn record(&mut self, record: &Record) -> Result<(), String> {
+        let known = self.known(record)?;
+        match self.records.told(record, known)? {
+            Written::Yes => {}
+            Written::Not(call) => self.recorded(call, false),
+            Written::Waits(call, commit) => {
+                if self.durable.is_none() {
+                    self.durable = Durable::begin(Arc::clone(&self.shared)).ok();
+                }
+                let Some(durable) = &self.durable else {
+                    self.recorded(call, false);
+                    return Ok(());
+                };
+                if !durable.waits(call, commit) {
+                    return Err(String::from("lets more calls wait than there may be"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known here of whom a record is about.
+    fn known(&self, record: &Record) -> Result<Known, String> {
+        let number = record.connection;
+        let connection = self.shared.connections().get(&number).cloned();
+        // One that is closed may still be told of.
+        if connection.is_none() && number > self.shared.last.load(Ordering::Relaxed) {
+            return Err(format!("tells of connection {number}, which never was"));
+        }
+        let graph = &self.shared.calls.graph;
+        let mut chain = Vec::new();
+        if let Some(connection) = &connection {
+            chain.push(graph.name(&connection.standing).to_owned());
+            let mut behalf = connection.behalf;
+            while let Some(instance) = self.instances.get(&behalf) {
+                chain.push(instance.caller.clone());
+                behalf = instance.behalf;
+            }
+            chain.reverse();
+        }
+        let instance = self.instances.get(&record.instance);
+        Ok(Known {
+            sandbox: connection.map(|connection| connection.sandbox),
+            chain,
+            callee: instance.map(|instance| instance.callee.clone()),
+        })
+    }
+
+    fn recorded(&self, call: u64, written: bool) {
+        // A broker that is gone or does not read refuses the call by itself.
+        Told::Recorded { call, written }.say(self.shared.line.as_fd(), None).ok();
     }
 
     /// Starts an instance, where the edge is one of whoever is at the connection.
@@ -252,12 +330,14 @@ impl Clerk {
         }
         launch.under.splice(0..0, self.shared.calls.under.iter().cloned());
         let caller = self.shared.caller(launch.standing.clone(), number);
+        let from = self.shared.calls.graph.name(&who.standing).to_owned();
         // What is for several does not end with whoever called first.
         let (within, behalf) =
             if launch.shared { (self.shared.room.clone(), 0) } else { (who.room, who.behalf) };
         let instance = Instance::begin(Wanted {
             number,
             launch,
+            from,
             caller,
             within,
             behalf,
@@ -291,6 +371,8 @@ impl Clerk {
                     }
                     self.ended(instance);
                 }
+                News::Knocked(knock) => self.records.knocked(knock),
+                News::Unwritten(error) => self.records.failed(error),
                 News::Left(caller) => {
                     let called = self.instances.values_mut();
                     called.filter(|one| one.behalf == caller).for_each(Instance::end);
@@ -319,8 +401,9 @@ mod tests {
     use super::super::{Calls, Most};
     use super::*;
     use crate::sandbox::{Audit, AuditLog};
+    use crate::service::channel::{receive, say_record};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    use sandboxd_audit::AuditError;
+    use sandboxd_broker_plan::record::{Event, Method, Outcome, What};
     use sandboxd_plan::HostPath;
     use sandboxd_profiles::{Document, Folders, Graph, graph};
     use std::sync::atomic::AtomicU64;
@@ -350,7 +433,7 @@ mod tests {
     /// What is written down nowhere.
     fn audit(graph: &Graph) -> Audit {
         let nowhere = AuditError::found("open", "an audit log", "none");
-        let log = AuditLog::begin(|| Err(nowhere)).unwrap();
+        let log = AuditLog::begin(|| Err(nowhere), |_| {}).unwrap();
         log.of(&graph.launch(&graph.first(), 0).unwrap().profile)
     }
 
@@ -366,7 +449,12 @@ mod tests {
             refused: Box::new(|_, _| unreachable!()),
             waits: Box::new(|_| {}),
         };
-        let agent = Connection { standing: calls.graph.first(), behalf: 0, room: None };
+        let agent = Connection {
+            standing: calls.graph.first(),
+            behalf: 0,
+            room: None,
+            sandbox: String::from("agent-1"),
+        };
         let shared = Shared {
             line,
             calls,
@@ -380,7 +468,8 @@ mod tests {
             fewer: Condvar::new(),
             bell,
         };
-        (Desk::open(Arc::new(shared), news).unwrap(), broker)
+        let records = Records::new(shared.audit.clone(), &graph().plan("case").unwrap());
+        (Desk::open(Arc::new(shared), records, news).unwrap(), broker)
     }
 
     /// Waits for the end of the line.
@@ -411,6 +500,40 @@ mod tests {
             let left = desk.close();
             assert!(left.iter().any(|left| left.contains("does not allow")), "{what}: {left:?}");
         }
+    }
+
+    #[test]
+    fn a_broker_that_tells_of_what_cannot_be_is_ended() {
+        let edges = graph().plan("case").unwrap().edges;
+        let of = |name: &str| {
+            let place = edges.iter().position(|edge| edge.caller.as_str() == name).unwrap();
+            u32::try_from(place).ok()
+        };
+        let what = What { method: Method::ToolsCall, name: None, digest: [0; 32], bytes: 1 };
+        let allowed = Event::Allowed(what);
+        let ended = Event::Finished { outcome: Outcome::Answered, bytes: 1, millis: 1 };
+        let named = |name| Event::Allowed(What { name: Some(name), ..what });
+        for (what, edge, connection, event) in [
+            ("an edge that is not there", Some(2), 5, allowed),
+            ("an edge of somebody else's", of("hub"), 5, allowed),
+            ("a connection that never was", of("agent"), 6, allowed),
+            ("no edge", None, 5, allowed),
+            ("a name that is not there", of("agent"), 5, named(1)),
+            ("the end of no call", of("agent"), 5, ended),
+        ] {
+            let (mut desk, broker) = desk();
+            let record = Record { edge, connection, instance: 0, call: 1, event };
+            say_record(&record, broker.as_fd()).unwrap();
+            assert!(is_cut(&broker), "{what}");
+            let left = desk.close();
+            assert!(left.iter().any(|left| left.contains("does not allow")), "{what}: {left:?}");
+        }
+        let (mut desk, broker) = self::desk();
+        let (edge, event) = (of("agent"), named(0));
+        let record = Record { edge, connection: 5, instance: 0, call: 1, event };
+        // Until it is ended for it.
+        while say_record(&record, broker.as_fd()).is_ok() {}
+        assert!(desk.close().iter().any(|left| left.contains("more calls than there may be")));
     }
 
     #[test]

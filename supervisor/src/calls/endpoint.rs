@@ -27,11 +27,21 @@ pub(crate) struct Endpoint {
     next: Instant,
 }
 
+/// Whoever is at the other end of a connection, as the kernel tells.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) uid: u32,
+    pub(super) pid: i32,
+    /// The id of the v2 cgroup that it was in; nothing where this kernel does not tell, and why it cannot
+    /// be told.
+    pub(super) cgroup: rustix::io::Result<Option<u64>>,
+}
+
 /// Why a connection is no caller's.
 #[derive(Debug, PartialEq, Eq)]
 enum Stranger {
     /// It has another uid.
-    Uid(u32),
+    Uid,
     /// It was in another cgroup.
     Cgroup,
     /// The kernel does not say who it is.
@@ -88,29 +98,56 @@ impl Endpoint {
 
     /// A connection that is no caller's, or that the broker does not take, is closed.
     fn connected(&self, stream: &OwnedFd, group: Option<&Group>) {
-        if is_of(stream.as_fd(), self.uid, group).is_ok() {
-            self.caller.connected(stream).ok();
+        let refused = match Peer::of(stream.as_fd()) {
+            Ok(peer) => match peer.is_of(self.uid, group) {
+                Ok(()) => {
+                    self.caller.connected(stream, peer).ok();
+                    return;
+                }
+                Err(stranger) => (Some(peer), stranger),
+            },
+            Err(errno) => (None, Stranger::Unknown(errno)),
+        };
+        let (peer, stranger) = refused;
+        self.caller.knocked(0, peer, Some(stranger.text()));
+    }
+}
+
+impl Stranger {
+    /// Which proof failed, in a word.
+    const fn text(&self) -> &'static str {
+        match self {
+            Self::Uid => "uid",
+            Self::Cgroup => "cgroup",
+            Self::Unknown(_) => "unknown",
         }
     }
 }
 
-/// Whether whoever connected is of the sandbox that has this uid and this cgroup.
-fn is_of(stream: BorrowedFd<'_>, uid: u32, group: Option<&Group>) -> Result<(), Stranger> {
-    let peer = socket_peercred(stream).map_err(Stranger::Unknown)?;
-    if peer.uid.as_raw() != uid {
-        return Err(Stranger::Uid(peer.uid.as_raw()));
+impl Peer {
+    /// Whoever connected.
+    fn of(stream: BorrowedFd<'_>) -> rustix::io::Result<Self> {
+        let peer = socket_peercred(stream)?;
+        let cgroup = match peer::pidfd(stream) {
+            Ok(pidfd) => peer::cgroup(pidfd.as_fd()),
+            // Linux before 6.5 has no pidfd of a peer; its number is the kernel's word too.
+            Err(Errno::NOPROTOOPT) => Ok(None),
+            Err(errno) => Err(errno),
+        };
+        Ok(Self { uid: peer.uid.as_raw(), pid: peer.pid.as_raw_pid(), cgroup })
     }
-    let Some(group) = group else { return Ok(()) };
-    let pidfd = match peer::pidfd(stream) {
-        Ok(pidfd) => pidfd,
-        // Linux before 6.5 has no pidfd of a peer; its number is the kernel's word too.
-        Err(Errno::NOPROTOOPT) => return in_group(group, peer.pid.as_raw_pid()),
-        Err(errno) => return Err(Stranger::Unknown(errno)),
-    };
-    match (peer::cgroup(pidfd.as_fd()).map_err(Stranger::Unknown)?, group.id()) {
-        (Some(told), Some(own)) if told == own => Ok(()),
-        (Some(_), Some(_)) => Err(Stranger::Cgroup),
-        (None, _) | (_, None) => in_group(group, peer.pid.as_raw_pid()),
+
+    /// Whether it is of the sandbox that has this uid and this cgroup.
+    fn is_of(&self, uid: u32, group: Option<&Group>) -> Result<(), Stranger> {
+        if self.uid != uid {
+            return Err(Stranger::Uid);
+        }
+        let Some(group) = group else { return Ok(()) };
+        match (self.cgroup.map_err(Stranger::Unknown)?, group.id()) {
+            (Some(told), Some(own)) if told == own => Ok(()),
+            (Some(_), Some(_)) => Err(Stranger::Cgroup),
+            (None, _) | (_, None) => in_group(group, self.pid),
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub(super) struct Wanted {
     /// The broker's number for it.
     pub(super) number: u64,
     pub(super) launch: Launch,
+    /// The profile that calls it.
+    pub(super) from: String,
     /// Who it is where it calls itself.
     pub(super) caller: Option<Caller>,
     /// Where its cgroup is made; nothing where its caller has none.
@@ -35,6 +37,9 @@ pub(super) struct Instance {
     tie: Option<OwnedFd>,
     /// The instance that called it; 0 where that is none.
     pub(super) behalf: u64,
+    /// The profile that called it, and its own.
+    pub(super) caller: String,
+    pub(super) callee: String,
     thread: JoinHandle<Vec<String>>,
 }
 
@@ -63,6 +68,7 @@ impl Instance {
         // A broker does not wait for one of those that it carries between.
         rustix::io::ioctl_fionbio(&brokers, true).map_err(failed("ioctl"))?;
         let (behalf, shared) = (wanted.behalf, Arc::clone(&wanted.shared));
+        let (caller, callee) = (wanted.from.clone(), wanted.launch.profile.name().to_owned());
         shared.one_more(behalf);
         let thread = std::thread::Builder::new()
             .name(format!("instance-{}", wanted.number))
@@ -71,7 +77,7 @@ impl Instance {
                 shared.one_less(behalf);
                 StartError::io("clone3", "an instance", &error)
             })?;
-        Ok(Self { tie: Some(tie), behalf, thread })
+        Ok(Self { tie: Some(tie), behalf, caller, callee, thread })
     }
 
     /// Asks for its end.
@@ -89,7 +95,7 @@ impl Instance {
 
 /// From its start to its end; tells what could not be cleaned up.
 fn live(wanted: Wanted, socket: OwnedFd, orders: OwnedFd, brokers: OwnedFd) -> Vec<String> {
-    let Wanted { number, launch, caller, within, behalf, shared } = wanted;
+    let Wanted { number, launch, from: _, caller, within, behalf, shared } = wanted;
     let mut stream = Some(brokers);
     let mut started = || {
         if let Some(stream) = stream.take() {

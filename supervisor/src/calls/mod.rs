@@ -8,11 +8,15 @@
 //! ```
 //!
 //! Read in this order: [`endpoint`] (who connects), [`desk`] (what the broker may ask), [`instance`]
-//! (what is started), then `service::channel` (what is said between the two).
+//! (what is started), [`records`] and [`durable`] (what is written down), then `service::channel` (what is
+//! said between the two).
 
 mod desk;
+mod durable;
 mod endpoint;
 mod instance;
+mod pace;
+mod records;
 
 use crate::cgroup::Tree;
 use crate::control::Control;
@@ -20,10 +24,12 @@ use crate::sandbox::{self, Audit, StartError, image};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted, broker};
 use desk::{Bell, Desk, News};
+use endpoint::Peer;
+use records::{Knock, Records};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_broker_plan::{Approval, wire};
+use sandboxd_broker_plan::{Approval, BrokerPlan, Durability, wire};
 use sandboxd_profiles::graph::Standing;
 use sandboxd_profiles::{Graph, Profile};
 use std::collections::BTreeMap;
@@ -52,6 +58,8 @@ pub(crate) struct Caller {
     behalf: u64,
     /// Where the cgroups are made of what it calls: in its own. Nothing where it has none.
     room: Option<Arc<Tree>>,
+    /// Its sandbox's id.
+    sandbox: String,
 }
 
 /// Tells of what does not run, by its name, and why.
@@ -126,6 +134,8 @@ struct Connection {
     standing: Standing,
     behalf: u64,
     room: Option<Arc<Tree>>,
+    /// The id of the sandbox.
+    sandbox: String,
 }
 
 impl Shared {
@@ -139,7 +149,8 @@ impl Shared {
         let name = self.calls.graph.name(&standing);
         let place = self.callers.iter().position(|caller| caller == name)?;
         let place = u64::try_from(place).ok()?;
-        Some(Caller { shared: Arc::clone(self), standing, place, behalf, room: None })
+        let shared = Arc::clone(self);
+        Some(Caller { shared, standing, place, behalf, room: None, sandbox: String::new() })
     }
 
     fn called(&self) -> MutexGuard<'_, BTreeMap<u64, usize>> {
@@ -163,9 +174,9 @@ impl Shared {
 }
 
 impl Caller {
-    /// The same, with a cgroup for what it calls.
-    pub(crate) fn with_room(self, room: Option<Arc<Tree>>) -> Self {
-        Self { room, ..self }
+    /// The same, in the sandbox with this id, with a cgroup for what it calls.
+    pub(crate) fn within(self, sandbox: &str, room: Option<Arc<Tree>>) -> Self {
+        Self { room, sandbox: sandbox.to_owned(), ..self }
     }
 
     /// It is over: ends what it has called, and waits until nothing of that is left, because it lies in
@@ -181,24 +192,35 @@ impl Caller {
         drop(self.shared.fewer.wait_timeout_while(self.shared.called(), LEAVE, live));
     }
 
+    /// Has it written down that somebody connected, and how that went.
+    fn knocked(&self, connection: u64, peer: Option<Peer>, refused: Option<&'static str>) {
+        let caller = self.shared.calls.graph.name(&self.standing).to_owned();
+        let sandbox = self.sandbox.clone();
+        self.shared.bell.ring(News::Knocked(Knock { caller, sandbox, connection, peer, refused }));
+    }
+
     /// Tells the broker of a connection, whose other end the caller was proved to have.
     ///
     /// # Errors
     /// Where there are too many, or the broker is gone or does not read; then there is no such connection.
-    fn connected(&self, stream: &OwnedFd) -> rustix::io::Result<()> {
+    fn connected(&self, stream: &OwnedFd, peer: Peer) -> rustix::io::Result<()> {
         let connection = self.shared.last.fetch_add(1, Ordering::Relaxed) + 1;
         let known = Connection {
             standing: self.standing.clone(),
             behalf: self.behalf,
             room: self.room.clone(),
+            sandbox: self.sandbox.clone(),
         };
         {
             let mut connections = self.shared.connections();
             if connections.len() >= self.shared.most.connections {
+                self.knocked(0, Some(peer), Some("connections"));
                 return Err(Errno::MFILE);
             }
             connections.insert(connection, known);
         }
+        // Before anything that is told of it.
+        self.knocked(connection, Some(peer), None);
         let opened = Told::Opened { connection, caller: self.place, behalf: self.behalf };
         opened.say(self.shared.line.as_fd(), Some(stream.as_fd())).inspect_err(|_| {
             self.shared.connections().remove(&connection);
@@ -230,6 +252,8 @@ impl Exchange {
     ) -> Result<(Self, Caller), StartError> {
         let most = Most::of(sandbox::descriptors())?;
         let plan = calls.graph.plan(run.name())?;
+        let records = Records::new(audit.clone(), &plan);
+        waits_for_nothing(&plan, audit)?;
         let told = wire::encode(&plan)
             .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
         let (line, brokers) =
@@ -266,7 +290,7 @@ impl Exchange {
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
         let control = asks.then(|| Control::open(id, &shared.line)).transpose()?;
-        let desk = Desk::open(shared, news)?;
+        let desk = Desk::open(shared, records, news)?;
         Ok((Self { service, desk, control }, caller))
     }
 
@@ -289,6 +313,21 @@ impl Exchange {
         let mut left = self.desk.close();
         left.extend(self.service.finish(DRAIN));
         left
+    }
+}
+
+/// Whether no edge waits for records of which there will be none.
+fn waits_for_nothing(plan: &BrokerPlan, audit: &Audit) -> Result<(), StartError> {
+    let mut durable = plan.edges.iter().filter(|edge| edge.durability == Durability::Durable);
+    match durable.next().filter(|_| !audit.is_kept()) {
+        None => Ok(()),
+        Some(edge) => Err(StartError::found(
+            "call",
+            format!("{}: durable, and no audit log can be written", edge.name),
+        )
+        .with_remedy(
+            "let sandboxd write the audit log (`sandboxd doctor`), or remove durable = true",
+        )),
     }
 }
 

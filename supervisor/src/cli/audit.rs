@@ -82,6 +82,12 @@ fn found(report: &Report) -> String {
     if report.borne_out > 0 {
         text.push_str(&format!("agrees with {} that you kept\n", report.borne_out));
     }
+    if report.unwritten > 0 {
+        text.push_str(&format!(
+            "{} could not be written when they were made: the disk was full, or failed\n",
+            count(report.unwritten, "record")
+        ));
+    }
     for log in &report.live {
         text.push_str(&format!("being written: {}\n", printable(log)));
     }

@@ -192,7 +192,7 @@ fn hierarchies(facts: &CgroupFacts) -> String {
 
 /// Runs `true` under each builtin profile: every stage, every probe of the self-test, every record.
 fn try_profiles() -> Vec<Builtin> {
-    let log = match AuditLog::begin(audit_folder::open) {
+    let log = match AuditLog::begin(audit_folder::open, |_| {}) {
         Ok(log) => log,
         Err(error) => return vec![fails("every one", &error)],
     };

@@ -65,9 +65,7 @@ fn called(profile: &Profile) -> Result<Option<Graph>, StartError> {
     if profile.calls.is_empty() {
         return Ok(None);
     }
-    let graph = graph::around(profile, &mut document)?;
-    graph.carried()?;
-    Ok(Some(graph))
+    Ok(Some(graph::around(profile, &mut document)?))
 }
 
 /// A profile and all it extends.

@@ -18,6 +18,7 @@ use rustix::fs::{
     unlinkat,
 };
 use rustix::io::Errno;
+use sandboxd_audit::AuditError;
 use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
 use std::ffi::OsStr;
@@ -61,7 +62,7 @@ pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
 fn told(arguments: Run, who: Who, since: Instant) -> u8 {
     let name = load::name(&arguments.grants);
     let json = arguments.json;
-    let log = match AuditLog::begin(audit_folder::open) {
+    let log = match AuditLog::begin(audit_folder::open, unwritten) {
         Ok(log) => log,
         Err(error) => return not_started(&error, &name, json),
     };
@@ -79,6 +80,15 @@ fn told(arguments: Run, who: Who, since: Instant) -> u8 {
             NOT_SET_UP
         }
     }
+}
+
+/// Calls go on, and are not written down.
+fn unwritten(error: &AuditError) {
+    let why = printable(&audit_folder::line(error));
+    warn(&format!(
+        "sandboxd: records of calls cannot be written to the audit log: {why}\n  remedy  {}\n",
+        error.remedy
+    ));
 }
 
 fn not_started(error: &StartError, name: &str, json: bool) -> u8 {

@@ -94,7 +94,7 @@ impl Around {
                 (Signals::tie(orders)?, Stdio::called(user, socket)?)
             }
         };
-        between.caller = between.caller.map(|caller| caller.with_room(below));
+        between.caller = between.caller.map(|caller| caller.within(&resolved.plan.id, below));
         Ok(Prepared { signals, stdio, between })
     }
 }

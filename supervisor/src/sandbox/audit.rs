@@ -8,7 +8,7 @@ use super::receipt::{Receipt, RunResult};
 use crate::audit_folder::fact_of;
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::redact::{Redactor, is_secret_name};
-use sandboxd_audit::{AuditError, Durability, Folder, Kind, Record, Writer, chain::digest};
+use sandboxd_audit::{AuditError, Commit, Durability, Folder, Kind, Record, Writer, chain::digest};
 use sandboxd_plan::{Plan, Text};
 use sandboxd_profiles::Profile;
 use sandboxd_profiles::host::AuditFact;
@@ -17,20 +17,22 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The audit log of this process, for all that it runs. Whoever begins it ends it.
-#[derive(Debug)]
 pub struct AuditLog(Arc<Log>);
 
-#[derive(Debug)]
 struct Log {
     writer: Writer,
     /// Names and values of what must not be written down.
     secrets: Mutex<BTreeSet<(String, String)>>,
     /// Whether what is run lets it be lacking: what the first profile says.
     waived: OnceLock<bool>,
+    alarm: Alarm,
 }
 
+/// Says that something was not written down, while what it is about goes on.
+type Alarm = fn(&AuditError);
+
 /// The same, as one run has it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Audit {
     log: Arc<Log>,
     /// The profile lets the run go without.
@@ -38,15 +40,17 @@ pub struct Audit {
 }
 
 impl AuditLog {
-    /// Begins to open it, in a thread of its own, in the folder that `open` finds.
+    /// Begins to open it, in a thread of its own, in the folder that `open` finds. `alarm` is called
+    /// where a record of a call is lost that goes on.
     ///
     /// # Errors
     /// Where no thread can be started.
     pub fn begin(
         open: impl FnOnce() -> Result<Folder, AuditError> + Send + 'static,
+        alarm: fn(&AuditError),
     ) -> Result<Self, StartError> {
         let writer = Writer::begin(open)?;
-        let log = Log { writer, secrets: Mutex::default(), waived: OnceLock::new() };
+        let log = Log { writer, secrets: Mutex::default(), waived: OnceLock::new(), alarm };
         let own = std::env::vars_os();
         log.redact(own.map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -169,6 +173,41 @@ impl Audit {
         self.log
             .append(record)
             .or_else(|error| if self.waived { Ok(()) } else { Err(error.into()) })
+    }
+
+    /// Whether records are written.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.log.is_kept()
+    }
+
+    /// Whether the profile lets records be lacking.
+    pub(crate) const fn is_waived(&self) -> bool {
+        self.waived
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn append(
+        &self,
+        record: Record,
+        durability: Durability,
+    ) -> Result<Commit, AuditError> {
+        self.log.writer.append(record, durability)
+    }
+
+    /// Whether all that was written could be brought to the disk, as far as is known.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn held(&self) -> Result<(), AuditError> {
+        self.log.writer.held()
+    }
+
+    /// Says that something was not written down.
+    pub(crate) fn alarm(&self, error: &AuditError) {
+        (self.log.alarm)(error);
     }
 
     /// A command was not run.

@@ -3,7 +3,7 @@
 //! command that calls, its plan is standard input, and the supervisor, who gives it streams, is at
 //! standard error.
 
-use super::channel::{Told, Wish, receive};
+use super::channel::{Told, Wish, receive, say_record};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -185,6 +185,7 @@ impl Owner for Supervisor {
             }
             (Told::Ended(instance), _) => Said::Ended(InstanceId(instance)),
             (Told::Approver, Some(stream)) => Said::Approver(stream),
+            (Told::Recorded { call, written }, _) => Said::Recorded { call: CallId(call), written },
             (Told::Opened { .. } | Told::Started(_) | Told::Approver, None) => {
                 return Err(unknown());
             }
@@ -201,31 +202,26 @@ impl Owner for Supervisor {
             },
             Output::Stop(instance) => Wish::Stop(instance.0),
             Output::Close(connection) => Wish::Closed(connection.0),
-            // Nobody writes records down here: a call that waits for one is not made.
-            Output::Durable(record) => {
-                self.denied.push_back(Said::Recorded { call: CallId(record.call), written: false });
+            Output::Record(record) | Output::Durable(record) => {
+                return told(say_record(&record, self.channel.as_fd()));
+            }
+            Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {
                 return Ok(());
             }
-            Output::Record(_)
-            | Output::Ask(_)
-            | Output::Withdraw(_)
-            | Output::ToCaller(..)
-            | Output::ToCallee(..) => return Ok(()),
         };
-        self.wish(wish)
+        told(wish.say(self.channel.as_fd()))
     }
 
     fn waits(&mut self, calls: usize) -> io::Result<()> {
-        self.wish(Wish::Waits(u64::try_from(calls).map_err(io::Error::other)?))
+        let wish = Wish::Waits(u64::try_from(calls).map_err(io::Error::other)?);
+        told(wish.say(self.channel.as_fd()))
     }
 }
 
-impl Supervisor {
-    fn wish(&self, wish: Wish) -> io::Result<()> {
-        match wish.say(self.channel.as_fd()) {
-            // That it is gone is heard next.
-            Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
+/// That the supervisor is gone is heard next.
+fn told(said: rustix::io::Result<()>) -> io::Result<()> {
+    match said {
+        Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }

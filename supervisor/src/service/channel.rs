@@ -1,5 +1,6 @@
 //! What broker and supervisor say to each other: a closed list of messages of one size, one a packet,
-//! some with one descriptor. Nothing that an agent wrote is in any of them.
+//! some with one descriptor; and the broker's records, of another size. Nothing that an agent wrote is in
+//! any of them.
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut, Result, retry_on_intr};
@@ -7,6 +8,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
+use sandboxd_broker_plan::record::{self, Record};
 use std::mem::MaybeUninit;
 
 /// Bytes of every message: what it is, and four numbers.
@@ -30,6 +32,13 @@ pub(crate) enum Told {
     Ended(u64),
     /// Somebody who may approve calls is at the stream that comes with this.
     Approver,
+    /// The record that a call waits for.
+    Recorded {
+        /// The call.
+        call: u64,
+        /// Whether it is on the disk.
+        written: bool,
+    },
 }
 
 /// A message of the broker's.
@@ -66,8 +75,9 @@ impl Told {
             Self::Started(instance) => [2, instance, 0, 0, 0],
             Self::Ended(instance) => [3, instance, 0, 0, 0],
             Self::Approver => [4, 0, 0, 0, 0],
+            Self::Recorded { call, written } => [5, call, u64::from(written), 0, 0],
         };
-        send(to, numbers, with, SendFlags::DONTWAIT)
+        send(to, &packet(numbers), with, SendFlags::DONTWAIT)
     }
 
     /// The message in a packet; nothing where it is none, or lacks its descriptor.
@@ -77,6 +87,7 @@ impl Told {
             [2, instance, 0, 0, 0] => Self::Started(instance),
             [3, instance, 0, 0, 0] => Self::Ended(instance),
             [4, 0, 0, 0, 0] => Self::Approver,
+            [5, call, written @ (0 | 1), 0, 0] => Self::Recorded { call, written: written == 1 },
             _ => return None,
         };
         let needed = matches!(told, Self::Opened { .. } | Self::Started(_) | Self::Approver);
@@ -96,11 +107,11 @@ impl Wish {
             Self::Closed(connection) => [18, connection, 0, 0, 0],
             Self::Waits(calls) => [19, calls, 0, 0, 0],
         };
-        send(to, numbers, None, SendFlags::empty())
+        send(to, &packet(numbers), None, SendFlags::empty())
     }
 
     /// The message in a packet; nothing where it is none.
-    pub(crate) fn heard((numbers, with): Packet) -> Option<Self> {
+    fn heard((numbers, with): Packet) -> Option<Self> {
         let wish = match numbers {
             [16, instance, edge, connection, 0] => Self::Start { instance, edge, connection },
             [17, instance, 0, 0, 0] => Self::Stop(instance),
@@ -112,16 +123,66 @@ impl Wish {
     }
 }
 
-fn send(
-    to: BorrowedFd<'_>,
-    numbers: [u64; 5],
-    with: Option<BorrowedFd<'_>>,
-    waits: SendFlags,
-) -> Result<()> {
+/// What the broker says in a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Something is wanted.
+    Wish(Wish),
+    /// Something happened.
+    Record(Record),
+}
+
+impl Heard {
+    /// What is said next, where something is; nothing at the end.
+    ///
+    /// # Errors
+    /// `EAGAIN` where nothing is said now, `EBADMSG` where it is nothing of the broker's.
+    pub(crate) fn next(from: impl AsFd) -> Result<Option<Self>> {
+        // One byte more, to tell one that is too long.
+        let mut bytes = [0_u8; record::SIZE + 1];
+        let Some((length, with)) = take(from, &mut bytes)? else { return Ok(None) };
+        let said = bytes.get(..length).unwrap_or_default();
+        let heard = match (numbers(said), said.try_into()) {
+            (Some(numbers), _) => Wish::heard((numbers, with)).map(Self::Wish),
+            (None, Ok(record)) if with.is_none() => Record::decode(record).ok().map(Self::Record),
+            (None, Ok(_) | Err(_)) => None,
+        };
+        heard.map(Some).ok_or(Errno::BADMSG)
+    }
+}
+
+/// Says a record, and waits for room.
+///
+/// # Errors
+/// Where the supervisor is gone (`EPIPE`).
+pub(crate) fn say_record(record: &Record, to: BorrowedFd<'_>) -> Result<()> {
+    send(to, &record.encode(), None, SendFlags::empty())
+}
+
+fn packet(numbers: [u64; 5]) -> [u8; SIZE] {
     let mut packet = [0_u8; SIZE];
     for (place, number) in packet.chunks_exact_mut(8).zip(numbers) {
         place.copy_from_slice(&number.to_ne_bytes());
     }
+    packet
+}
+
+/// The numbers of a packet; nothing where it is not of their size.
+fn numbers(packet: &[u8]) -> Option<[u64; 5]> {
+    let packet: &[u8; SIZE] = packet.try_into().ok()?;
+    let mut numbers = [0_u64; 5];
+    for (number, bytes) in numbers.iter_mut().zip(packet.chunks_exact(8)) {
+        *number = u64::from_ne_bytes(bytes.try_into().ok()?);
+    }
+    Some(numbers)
+}
+
+fn send(
+    to: BorrowedFd<'_>,
+    packet: &[u8],
+    with: Option<BorrowedFd<'_>>,
+    waits: SendFlags,
+) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors: Vec<BorrowedFd<'_>> = with.into_iter().collect();
@@ -129,7 +190,7 @@ fn send(
         return Err(Errno::MSGSIZE);
     }
     let flags = SendFlags::NOSIGNAL | waits;
-    retry_on_intr(|| rustix::net::sendmsg(to, &[IoSlice::new(&packet)], &mut ancillary, flags))
+    retry_on_intr(|| rustix::net::sendmsg(to, &[IoSlice::new(packet)], &mut ancillary, flags))
         .map(drop)
 }
 
@@ -140,16 +201,18 @@ fn send(
 pub(crate) fn receive(from: impl AsFd) -> Result<Option<Packet>> {
     // One byte more, to tell one that is too long.
     let mut packet = [0_u8; SIZE + 1];
+    let Some((length, with)) = take(from, &mut packet)? else { return Ok(None) };
+    let numbers = packet.get(..length).and_then(numbers).ok_or(Errno::BADMSG)?;
+    Ok(Some((numbers, with)))
+}
+
+/// Takes a packet: how long it is, and the descriptor that came with it.
+fn take(from: impl AsFd, packet: &mut [u8]) -> Result<Option<(usize, Option<OwnedFd>)>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let received = retry_on_intr(|| {
-        rustix::net::recvmsg(
-            from.as_fd(),
-            &mut [IoSliceMut::new(&mut packet)],
-            &mut ancillary,
-            flags,
-        )
+        rustix::net::recvmsg(from.as_fd(), &mut [IoSliceMut::new(packet)], &mut ancillary, flags)
     })?;
     let mut with = None;
     for message in ancillary.drain() {
@@ -160,21 +223,17 @@ pub(crate) fn receive(from: impl AsFd) -> Result<Option<Packet>> {
     if received.bytes == 0 {
         return Ok(None);
     }
-    if received.bytes != SIZE || received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
-    {
+    if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
         return Err(Errno::BADMSG);
     }
-    let mut numbers = [0_u64; 5];
-    for (number, bytes) in numbers.iter_mut().zip(packet.chunks_exact(8)) {
-        *number = bytes.try_into().map_or(0, u64::from_ne_bytes);
-    }
-    Ok(Some((numbers, with)))
+    Ok(Some((received.bytes, with)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use sandboxd_broker_plan::record::Event;
 
     fn pair() -> (OwnedFd, OwnedFd) {
         let flags = SocketFlags::CLOEXEC;
@@ -193,27 +252,35 @@ mod tests {
         assert_eq!((told, with.is_some()), (Told::Ended(3), false));
         let start = Wish::Start { instance: u64::MAX, edge: 2, connection: 9 };
         start.say(theirs.as_fd()).unwrap();
-        assert_eq!(Wish::heard(receive(&ours).unwrap().unwrap()), Some(start));
-        assert_eq!(receive(&ours).err(), Some(Errno::AGAIN));
+        let struck =
+            Record { edge: Some(1), connection: 9, instance: 0, call: 0, event: Event::Struck };
+        say_record(&struck, theirs.as_fd()).unwrap();
+        assert_eq!(Heard::next(&ours), Ok(Some(Heard::Wish(start))));
+        assert_eq!(Heard::next(&ours), Ok(Some(Heard::Record(struck))));
+        assert_eq!(Heard::next(&ours), Err(Errno::AGAIN));
         drop(theirs);
-        assert!(receive(&ours).unwrap().is_none());
+        assert_eq!(Heard::next(&ours), Ok(None));
     }
 
     #[test]
     fn what_is_no_message_is_none() {
         let (ours, theirs) = pair();
         for numbers in [[0; 5], [16, 1, 2, 3, 4], [17, 1, 1, 0, 0], [1, 1, 0, 0, 0], [99; 5]] {
-            send(ours.as_fd(), numbers, None, SendFlags::DONTWAIT).unwrap();
+            send(ours.as_fd(), &packet(numbers), None, SendFlags::DONTWAIT).unwrap();
             let packet = receive(&theirs).unwrap().unwrap();
             assert_eq!(Wish::heard((packet.0, None)), None, "{numbers:?}");
             assert!(Told::heard(packet).is_none(), "{numbers:?}: it lacks its descriptor");
         }
         // A wish never comes with a descriptor.
-        send(ours.as_fd(), [17, 1, 0, 0, 0], Some(ours.as_fd()), SendFlags::DONTWAIT).unwrap();
-        assert_eq!(Wish::heard(receive(&theirs).unwrap().unwrap()), None);
-        for length in [1, SIZE - 1, SIZE + 1, 4096] {
-            rustix::io::write(&ours, &vec![16; length]).unwrap();
+        let stop = packet([17, 1, 0, 0, 0]);
+        send(ours.as_fd(), &stop, Some(ours.as_fd()), SendFlags::DONTWAIT).unwrap();
+        assert_eq!(Heard::next(&theirs), Err(Errno::BADMSG));
+        for length in [1, SIZE - 1, SIZE + 1, record::SIZE, record::SIZE + 1, 4096] {
+            for _ in 0..2 {
+                rustix::io::write(&ours, &vec![16; length]).unwrap();
+            }
             assert_eq!(receive(&theirs).err(), Some(Errno::BADMSG), "{length}");
+            assert_eq!(Heard::next(&theirs), Err(Errno::BADMSG), "{length}");
         }
     }
 }

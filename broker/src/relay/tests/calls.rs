@@ -3,9 +3,9 @@
 use super::world::{World, callee, caller, edge, hang, patterns, plan, serve};
 use crate::{
     json::{Value, text},
-    record::Event,
     relay::{ConnectionId, Endpoint, Input, Verdict},
 };
+use sandboxd_broker_plan::record::{Event, Method, Outcome};
 use sandboxd_broker_plan::{Approval, Arguments, Bound, Durability, Millis, Name, Speaks};
 
 #[test]
@@ -16,8 +16,12 @@ fn a_call_goes_through_and_its_answer_comes_back_under_the_callers_own_id() {
     let sent = world.got("tools/call")[0];
     assert!(matches!(sent.get("id"), Some(Value::Number(_))), "a number of ours");
     let kinds: Vec<_> = world.records.iter().map(|record| &record.event).collect();
-    assert!(kinds.iter().any(|event| matches!(event, Event::Allowed(what) if what.name == "read")));
-    assert!(kinds.iter().any(|event| matches!(event, Event::Finished { status: "ok", .. })));
+    assert!(kinds.iter().any(|event| matches!(event, Event::Allowed(what) if what.method == Method::ToolsCall && what.name == Some(0))));
+    assert!(
+        kinds
+            .iter()
+            .any(|event| matches!(event, Event::Finished { outcome: Outcome::Answered, .. }))
+    );
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn what_a_callee_calls_is_on_behalf_of_whoever_it_works_for() {
     world.serve = super::world::serve;
     assert!(world.call_as(2, "1", "list", "{}").concat().contains("content"));
     let record = world.records.iter().rev().find(|record| record.connection == 2).unwrap();
-    assert_eq!(record.chains, [["a".to_owned(), "mid".to_owned()]]);
+    assert_eq!(record.edge, Some(2), "the edge from mid to its tool");
     assert_eq!(world.relay.spent(), [2, 0, 1], "it is charged to both");
 }
 

@@ -3,9 +3,9 @@
 use super::world::{World, caller, edge, hang, plan, reach};
 use crate::{
     json::text,
-    record::Event,
     relay::{ConnectionId, Input, Relay},
 };
+use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Bound, BrokerPlan, Instances, Millis, Quarantine, Rate, Repeats};
 
 fn rate(count: u32, burst: u32) -> Rate {

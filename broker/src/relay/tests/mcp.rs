@@ -3,9 +3,9 @@
 use super::world::{TOOLS, World, hang, patterns, plan, serve};
 use crate::{
     json::{Value, text},
-    record::Event,
     relay::Input,
 };
+use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Millis, Reverse, Root};
 
 const MODERN: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -112,9 +112,10 @@ fn a_tool_that_changes_is_hidden_and_cannot_be_called() {
     assert!(!heard.contains("\"read\"") && heard.contains("\"list\""), "{heard}");
     assert!(world.call("read", r#"{"path":"/"}"#).contains("Unknown tool: read"));
     assert!(world.got("tools/call").is_empty());
-    let changed = world.records.iter().filter(
-        |record| matches!(&record.event, Event::ToolChanged { tool, .. } if tool == "read"),
-    );
+    let changed = world
+        .records
+        .iter()
+        .filter(|record| matches!(&record.event, Event::ToolChanged(tool) if tool.name == Some(0)));
     assert_eq!(changed.count(), 1);
     // Another connection sees the same.
     world.connect(2, "a", "fs");

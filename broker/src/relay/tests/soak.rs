@@ -7,6 +7,7 @@ use crate::{
     relay::{ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
 };
 use proptest::prelude::*;
+use sandboxd_broker_plan::record::{Event, Method};
 use sandboxd_broker_plan::{Bound, BrokerPlan, Instances, Millis};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -92,7 +93,7 @@ impl Soak {
                     self.seen.open.retain(|(known, _), ()| *known != connection.0);
                 }
                 Output::Record(record) => {
-                    let call = matches!(&record.event, crate::record::Event::Allowed(what) if what.method == "tools/call");
+                    let call = matches!(&record.event, Event::Allowed(what) if what.method == Method::ToolsCall);
                     self.seen.allowed += u64::from(call);
                 }
                 Output::Ask(_) | Output::Durable(_) | Output::Withdraw(_) => {

@@ -3,9 +3,9 @@
 use crate::{
     json::{Object, Value, parse, text},
     limit::Moment,
-    record::Record,
     relay::{Ask, CallId, ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
 };
+use sandboxd_broker_plan::record::Record;
 use sandboxd_broker_plan::{
     Approval, Bound, Breaker, BrokerPlan, Bytes, Callee, Caller, Durability, Edge, Instances,
     Instructions, Limits, Millis, Name, Pattern, Pinning, Quarantine, Queue, Rate, Reach, Repeats,

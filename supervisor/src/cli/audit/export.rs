@@ -36,12 +36,28 @@ fn checkpoints(lines: &[Line]) -> String {
     last.values().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
 }
 
+/// Texts of a record for which the format has no name of its own. It has room for six.
+const LABELS: [(&str, &str); 6] = [
+    ("sandbox", "/actor/instance"),
+    ("profile", "/actor/agent"),
+    ("error", "/result/error"),
+    ("edge", "/edge"),
+    ("callee", "/call/callee"),
+    ("tool", "/tool"),
+];
+
 /// A line of the Common Event Format; nothing for what the log says of itself.
 fn cef(line: &Line) -> Option<String> {
     let (name, severity) = match line.kind.as_str() {
         "started" => ("Sandbox started", 3),
         "refused" => ("Sandbox refused", 6),
         "ended" => ("Sandbox ended", 3),
+        "connected" if line.text_at("/decision") == Some("refused") => ("Stranger not let in", 8),
+        "connected" => ("Caller let in", 1),
+        "call" if line.text_at("/decision") == Some("refused") => ("Call refused", 6),
+        "call" => ("Call allowed", 2),
+        "answered" => ("Call ended", 2),
+        "noticed" => ("Noticed of a call", 5),
         _ => return None,
     };
     let mut pairs = Vec::new();
@@ -57,11 +73,7 @@ fn cef(line: &Line) -> Option<String> {
     add("suid", number("/actor/uid"));
     add("reason", text("/rule"));
     add("outcome", number("/result/exit").map(|exit| format!("exit {exit}")));
-    for (number, (label, path)) in
-        [("sandbox", "/actor/instance"), ("profile", "/actor/agent"), ("error", "/result/error")]
-            .iter()
-            .enumerate()
-    {
+    for (number, (label, path)) in LABELS.iter().enumerate() {
         if let Some(value) = text(path) {
             add(&format!("cs{}", number + 1), Some(value));
             add(&format!("cs{}Label", number + 1), Some((*label).to_owned()));

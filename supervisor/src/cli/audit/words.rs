@@ -12,11 +12,18 @@ pub(super) fn words(line: &Line) -> String {
         "started" => started(line),
         "refused" => refused(line),
         "ended" => ended(line),
+        "connected" => connected(line),
+        "call" => called(line),
+        "answered" => answered(line),
+        "noticed" => noticed(line),
+        "left_out" => number(line, "/result/records").map_or_else(String::new, |records| {
+            format!("{records} records more, which came too often")
+        }),
         _ => line.at("/detail").map_or_else(String::new, Value::to_string),
     };
     let kind = &line.kind;
     let text =
-        format!("{}  {kind:<8} {:<24} {what}", when.trim_end_matches('Z'), who.unwrap_or("-"));
+        format!("{}  {kind:<9} {:<24} {what}", when.trim_end_matches('Z'), who.unwrap_or("-"));
     printable(text.trim_end())
 }
 
@@ -45,8 +52,60 @@ fn refused(line: &Line) -> String {
     format!("{}: {}: {}", told("/rule"), told("/result/call"), told("/result/error"))
 }
 
+fn number(line: &Line, path: &str) -> Option<u64> {
+    line.at(path).and_then(Value::as_u64)
+}
+
+/// Over which edge, to whom, and what.
+fn call(line: &Line) -> String {
+    let told = |path| line.text_at(path).unwrap_or_default();
+    let number = number(line, "/call/number").filter(|number| *number > 0);
+    let number = number.map_or_else(String::new, |number| format!("{number}: "));
+    let what = [told("/method"), told("/tool")].join(" ");
+    let what = what.trim();
+    let to = if what.is_empty() { "" } else { " to " };
+    format!("{number}{what}{to}[call.{}]", told("/edge"))
+}
+
+fn connected(line: &Line) -> String {
+    let peer: Vec<String> = [("uid", "/actor/uid"), ("pid", "/actor/pid")]
+        .iter()
+        .filter_map(|(name, path)| Some(format!("{name} {}", number(line, path)?)))
+        .collect();
+    let peer = peer.join(", ");
+    match line.text_at("/rule") {
+        Some(rule) => format!("not let in ({rule}): {peer}"),
+        None => format!("as connection {}: {peer}", number(line, "/call/connection").unwrap_or(0)),
+    }
+}
+
+fn called(line: &Line) -> String {
+    match line.text_at("/rule") {
+        Some(rule) => format!("refused ({rule}) {}", call(line)),
+        None => format!("allowed {}", call(line)),
+    }
+}
+
+fn answered(line: &Line) -> String {
+    let status = line.text_at("/rule").or_else(|| line.text_at("/result/status"));
+    let (bytes, millis) = (number(line, "/result/bytes"), number(line, "/result/ms"));
+    format!(
+        "{}{}, {} bytes after {} ms",
+        call(line),
+        status.map_or_else(String::new, |status| format!(" {status}")),
+        bytes.unwrap_or(0),
+        millis.unwrap_or(0)
+    )
+}
+
+fn noticed(line: &Line) -> String {
+    let told = |path| line.text_at(path).unwrap_or_default();
+    let of = [told("/tool"), told("/call/callee")].join(" of ");
+    format!("{} {}", told("/rule"), of.trim_start_matches(" of ").trim_end_matches(" of "))
+}
+
 fn ended(line: &Line) -> String {
-    let number = |path| line.at(path).and_then(Value::as_u64);
+    let number = |path| number(line, path);
     let flag = |path| line.at(path).and_then(Value::as_bool).unwrap_or_default();
     let mut text = match (number("/result/exit"), number("/result/signal")) {
         (Some(exit), _) => format!("exit {exit}"),

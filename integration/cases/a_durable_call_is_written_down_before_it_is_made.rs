@@ -1,0 +1,129 @@
+//! A call over a durable edge is made once its record is on the disk, and is refused where it cannot be
+//! brought there: the disk is full, or fails. Calls over other edges go on, and that they are not written
+//! down is said, once, and in the end.
+
+use anyhow::{Result, ensure};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use sandboxd_integration::{Case, Fault, Outside, Run};
+use serde_json::json;
+use std::fs;
+use std::path::Path;
+
+pub(crate) const CASE: Case = Case { rows: &["C06"], outside, ..Case::NEW };
+
+const STATE: &str = "/var/lib/sandboxd";
+
+fn outside(outside: &Outside) -> Result<()> {
+    let (careful, careless) = (outside.tool("careful", &[], "")?, outside.tool("careless", &[], "")?);
+    let profile = format!(
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n{}durable = true\n{}",
+        outside.call("careful", &careful, &[])?,
+        outside.call("careless", &careless, &[])?,
+    );
+    // The disk is whole: both are made, and written down.
+    let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script()]).run()?;
+    run.exited(0)?;
+    made(&run, "careful", true)?;
+    made(&run, "careless", true)?;
+    let calls = outside.records()?;
+    let durable = calls.iter().filter(|one| one["edge"] == "careful" && one["method"] == "tools/call");
+    ensure!(durable.count() == 1, "{calls:?}");
+    a_disk_that_fails(outside, &profile)?;
+    a_full_disk(outside, &profile)?;
+    without_a_log(outside, &profile)
+}
+
+/// Nothing that is written gets to it.
+fn a_disk_that_fails(outside: &Outside, profile: &str) -> Result<()> {
+    let fault = Fault::of(libc::SYS_fdatasync, libc::EIO);
+    let run =
+        outside.sandbox(profile).command(&["/bin/sh", "-c", &script()]).fault(fault).run()?;
+    made(&run, "careful", false)?;
+    made(&run, "careless", true)?;
+    told(&run, "EIO")
+}
+
+/// It fills up while the command runs, which has its tools by then, and has room again before it ends.
+fn a_full_disk(outside: &Outside, profile: &str) -> Result<()> {
+    mount(Some("tmpfs"), STATE, Some("tmpfs"), MsFlags::empty(), Some("mode=0700,size=1m"))?;
+    let full = Path::new(STATE).join("full");
+    let folder = outside.workspace()?;
+    let until = |name: &str| format!("while ! [ -e {name} ]; do sleep 0.1; done; ");
+    let ask = |id: usize, line: &str| {
+        let params = json!({ "name": "sh", "arguments": { "line": line } });
+        let asked = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+        format!("echo '{asked}'; ")
+    };
+    // The end of the file may have room left that the disk has not.
+    let many: String = (2..12).map(|id| ask(id, &format!("echo made by careless {id}"))).collect();
+    let asks = [
+        ("careful", until("last"), ask(2, "echo made by careful")),
+        ("careless", until("full"), many),
+    ];
+    let script = asks.map(|(tool, when, asks)| {
+        let first = ask(1, &format!("echo {tool} is up"));
+        let room = until("room");
+        format!("({first}{when}{asks}{room}) | /run/sandboxd/sandboxd connect {tool} & ")
+    });
+    let script = script.concat() + "wait";
+    let mut running = outside
+        .sandbox(profile)
+        .option("--write=.")
+        .cwd(&folder)
+        .command(&["/bin/sh", "-c", &script])
+        .start()?;
+    running.says("careful is up")?;
+    running.says("careless is up")?;
+    ensure!(fs::write(&full, vec![1; 2 << 20]).is_err(), "the disk is not full");
+    fs::write(folder.join("full"), "")?;
+    running.says("made by careless 11")?;
+    fs::write(folder.join("last"), "")?;
+    running.says("cannot be recorded")?;
+    fs::remove_file(&full)?;
+    fs::write(folder.join("room"), "")?;
+    let run = running.wait()?;
+    made(&run, "careful", false)?;
+    told(&run, "ENOSPC")?;
+    // What was lost is counted in the log itself, once there is room.
+    let verified = outside.bare().waiving_nothing().verb("audit").option("verify").run()?;
+    ensure!(verified.stdout.contains("could not be written"), "{}", verified.stdout);
+    umount2(STATE, MntFlags::MNT_DETACH)?;
+    Ok(())
+}
+
+/// There is none, by leave of the profile: then there is nothing that could be waited for.
+fn without_a_log(outside: &Outside, profile: &str) -> Result<()> {
+    mount(Some("tmpfs"), STATE, Some("tmpfs"), MsFlags::MS_RDONLY, Some("mode=0700"))?;
+    let waived = outside.sandbox(profile).option("--set=require.audit=\"if-available\"");
+    let run = waived.command(&["/bin/true"]).run()?;
+    run.exited(125)?;
+    ensure!(run.stderr.contains("careful") && run.stderr.contains("durable"), "{}", run.stderr);
+    umount2(STATE, MntFlags::MNT_DETACH)?;
+    Ok(())
+}
+
+/// Calls each tool once, and says what it was answered.
+fn script() -> String {
+    let call = |tool: &str| {
+        let arguments = json!({ "line": format!("echo made by {tool}") });
+        format!("/run/sandboxd/sandboxd call --json {tool} sh '{arguments}'; ")
+    };
+    ["careful", "careless"].map(call).concat()
+}
+
+fn made(run: &Run, tool: &str, wanted: bool) -> Result<()> {
+    let made = run.stdout.contains(&format!("made by {tool}"));
+    ensure!(made == wanted, "{tool} was called ({made}): {}\n{}", run.stdout, run.stderr);
+    ensure!(wanted || run.stdout.contains("cannot be recorded"), "no words: {}", run.stdout);
+    Ok(())
+}
+
+/// That records are lost is said once while it runs, and in the end, with why.
+fn told(run: &Run, errno: &str) -> Result<()> {
+    run.exited(125)?;
+    let alarms = run.stderr.matches("records of calls cannot be written").count();
+    ensure!(alarms == 1, "said {alarms} times: {}", run.stderr);
+    ensure!(run.stderr.contains("records of calls were not written"), "not in the end: {}", run.stderr);
+    ensure!(run.stderr.contains(errno), "not why: {}", run.stderr);
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Waits until records are on the disk, and tells the broker, whose calls go on by it. In a thread of
+//! its own: a disk takes milliseconds, and whoever does not wait for it goes on meanwhile.
+
+use super::Shared;
+use super::desk::News;
+use crate::sandbox::StartError;
+use crate::service::channel::Told;
+use rustix::fd::AsFd;
+use sandboxd_audit::Commit;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// How many calls wait at once: more than a plan lets be in flight.
+const MOST: usize = 1024;
+
+/// The thread.
+pub(super) struct Durable {
+    commits: Option<SyncSender<(u64, Commit)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Durable {
+    /// Begins to wait.
+    ///
+    /// # Errors
+    /// Where there is no thread to be had.
+    pub(super) fn begin(shared: Arc<Shared>) -> Result<Self, StartError> {
+        let (commits, waiting) = sync_channel(MOST);
+        let thread = std::thread::Builder::new()
+            .name(String::from("durable"))
+            .spawn(move || wait(&shared, &waiting))
+            .map_err(|error| StartError::io("clone3", "durable", &error))?;
+        Ok(Self { commits: Some(commits), thread: Some(thread) })
+    }
+
+    /// Lets a call go on once its record is on the disk; false where too many wait.
+    pub(super) fn waits(&self, call: u64, commit: Commit) -> bool {
+        self.commits.as_ref().is_some_and(|commits| commits.try_send((call, commit)).is_ok())
+    }
+}
+
+impl Drop for Durable {
+    fn drop(&mut self) {
+        self.commits = None;
+        // Whoever panics ends this process.
+        drop(self.thread.take().map(JoinHandle::join));
+    }
+}
+
+/// In the order in which they were written, which is the order in which they get to the disk.
+fn wait(shared: &Shared, waiting: &Receiver<(u64, Commit)>) {
+    for (call, commit) in waiting {
+        let written = commit.wait();
+        let told = Told::Recorded { call, written: written.is_ok() };
+        // To a broker that is gone or does not read, it is not told, and the call is refused.
+        told.say(shared.line.as_fd(), None).ok();
+        if let Err(error) = written {
+            shared.bell.ring(News::Unwritten(error));
+        }
+    }
+}

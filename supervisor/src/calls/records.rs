@@ -1,0 +1,354 @@
+//! What is written down of calls: who connected, as the kernel told; and what the broker says that it
+//! decided, held against the plan that it was given.
+//!
+//! The broker's word is all there is about a verdict. So what it says must fit: an edge of the plan, a
+//! connection of that edge's caller, an instance of its callee, no more calls than the plan's rates let
+//! be. And whatever an agent can bring about as often as it likes is written down only so often, and then
+//! counted.
+
+use super::endpoint::Peer;
+use super::pace::Pace;
+use crate::sandbox::Audit;
+use sandboxd_audit::chain::digits;
+use sandboxd_audit::record::{Actor, CallOf};
+use sandboxd_audit::{AuditError, Commit, Durability, Kind, Record};
+use sandboxd_broker_plan::record::{Event, Method, Outcome, Record as Told, Rule, Tool, What};
+use sandboxd_broker_plan::{BrokerPlan, Durability as Wanted, Edge, Pattern};
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What is known of a record, beside what the broker says.
+pub(crate) struct Known {
+    /// The sandbox that called, by its id; nothing where it is gone, or none is meant.
+    pub(crate) sandbox: Option<String>,
+    /// The profiles that led here, whoever called last.
+    pub(crate) chain: Vec<String>,
+    /// The profile that the instance is of, where it lives.
+    pub(crate) callee: Option<String>,
+}
+
+/// A connection, let in or not.
+pub(super) struct Knock {
+    /// The profile whose endpoint it came to.
+    pub(super) caller: String,
+    /// The sandbox of that endpoint.
+    pub(super) sandbox: String,
+    /// Its number; 0 where it was not let in.
+    pub(super) connection: u64,
+    /// Who it is, as the kernel told; nothing where it told nothing.
+    pub(super) peer: Option<Peer>,
+    /// Why it was not let in.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// What became of a record.
+pub(crate) enum Written {
+    /// Nobody waits for it.
+    Yes,
+    /// A call waits for it, and goes on once it is on the disk.
+    Waits(u64, Commit),
+    /// A call waits for it, and cannot go on.
+    Not(u64),
+}
+
+/// Writes records of one broker.
+pub(crate) struct Records {
+    audit: Audit,
+    edges: Vec<Edge>,
+    /// Calls that were passed on, and may not be more than the plan lets be.
+    calls: Pace,
+    open: u64,
+    /// What an agent brings about as often as it likes, by who is told of.
+    often: BTreeMap<(String, Weight), (Pace, u64)>,
+    lost: u64,
+    why: Option<AuditError>,
+}
+
+/// What must not keep something else from being written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// A caller was refused something.
+    Refused,
+    /// Something changed for all that come after.
+    Changed,
+}
+
+impl Records {
+    pub(crate) fn new(audit: Audit, plan: &BrokerPlan) -> Self {
+        let callers = u32::try_from(plan.callers.len()).unwrap_or(u32::MAX);
+        Self {
+            audit,
+            edges: plan.edges.clone(),
+            calls: Pace::of_calls(callers),
+            open: 0,
+            often: BTreeMap::new(),
+            lost: 0,
+            why: None,
+        }
+    }
+
+    /// Writes what the broker told.
+    ///
+    /// # Errors
+    /// Where it says what cannot be.
+    pub(crate) fn told(&mut self, told: &Told, known: Known) -> Result<Written, String> {
+        let edge = self.edge(told)?;
+        let caller = match (edge, known.chain.last()) {
+            (Some(edge), Some(caller)) if edge.caller.as_str() != caller => {
+                return Err(String::from("tells of an edge for a connection of somebody else's"));
+            }
+            (Some(edge), _) => edge.caller.to_string(),
+            (None, caller) => caller.cloned().unwrap_or_default(),
+        };
+        if let (Some(edge), Some(callee)) = (edge, &known.callee)
+            && edge.callee.as_str() != callee
+        {
+            return Err(String::from("tells of an instance that is not what the edge leads to"));
+        }
+        let mut record = Record::of(kind(&told.event));
+        record.actor =
+            Some(Actor { agent: caller.clone(), instance: known.sandbox, ..Actor::default() });
+        record.chain = known.chain;
+        record.edge = edge.map(|edge| edge.name.to_string());
+        record.call = Some(CallOf {
+            callee: edge.map(|edge| edge.callee.to_string()),
+            connection: told.connection,
+            instance: told.instance,
+            number: told.call,
+        });
+        describe(&mut record, &told.event, edge)?;
+        let durable = edge.is_some_and(|edge| edge.durability == Wanted::Durable);
+        match weight(&told.event) {
+            Some(weight) => self.now_and_then(caller, weight, record),
+            None => return self.passed_on(told, durable, record),
+        }
+        Ok(Written::Yes)
+    }
+
+    /// A call that is passed on, or the end of one.
+    fn passed_on(&mut self, told: &Told, durable: bool, record: Record) -> Result<Written, String> {
+        if let Event::Allowed(what) = &told.event {
+            if !self.calls.admits(Instant::now()) {
+                return Err(String::from("tells of more calls than there may be"));
+            }
+            self.open += 1;
+            if durable && what.method.is_call() {
+                return Ok(self.durable(told.call, record));
+            }
+        } else {
+            self.open = self.open.checked_sub(1).ok_or("tells of the end of no call")?;
+        }
+        self.write(record);
+        Ok(Written::Yes)
+    }
+
+    fn edge(&self, told: &Told) -> Result<Option<&Edge>, String> {
+        let Some(place) = told.edge else { return Ok(None) };
+        let edge = usize::try_from(place).ok().and_then(|place| self.edges.get(place));
+        edge.map(Some).ok_or_else(|| format!("tells of edge {place}, which is none"))
+    }
+
+    /// Writes that somebody connected, or was not let in.
+    pub(super) fn knocked(&mut self, knock: Knock) {
+        let Knock { caller, sandbox, connection, peer, refused } = knock;
+        let mut record = Record::of(Kind::Connected);
+        record.decision = Some(if refused.is_some() { "refused" } else { "allowed" });
+        record.rule = refused.map(str::to_owned);
+        record.actor = Some(Actor {
+            agent: caller.clone(),
+            instance: Some(sandbox),
+            cgroup: peer.as_ref().and_then(|peer| peer.cgroup.ok().flatten()),
+            pid: peer.as_ref().map(|peer| peer.pid),
+            uid: peer.as_ref().map(|peer| peer.uid),
+            ..Actor::default()
+        });
+        record.call = Some(CallOf { callee: None, connection, instance: 0, number: 0 });
+        self.now_and_then(caller, Weight::Refused, record);
+    }
+
+    /// What cannot be written down any more, of which somebody must know.
+    pub(crate) fn close(&mut self) -> Option<String> {
+        for ((caller, _), (_, left_out)) in std::mem::take(&mut self.often) {
+            if left_out > 0 {
+                self.write(self::left_out(caller, left_out));
+            }
+        }
+        let why = self.why.take().filter(|_| !self.audit.is_waived())?;
+        let why = crate::audit_folder::line(&why);
+        Some(format!("{} records of calls were not written to the audit log: {why}", self.lost))
+    }
+
+    fn now_and_then(&mut self, caller: String, weight: Weight, record: Record) {
+        let fresh = || (Pace::of_refusals(), 0);
+        let (pace, left_out) = self.often.entry((caller.clone(), weight)).or_insert_with(fresh);
+        if !pace.admits(Instant::now()) {
+            *left_out += 1;
+            return;
+        }
+        let before = std::mem::take(left_out);
+        if before > 0 {
+            self.write(self::left_out(caller, before));
+        }
+        self.write(record);
+    }
+
+    fn write(&mut self, record: Record) {
+        if !self.audit.is_kept() {
+            return;
+        }
+        // Nobody waits for it to be on the disk. Where one before did not get there, none after it does.
+        let written = self.audit.append(record, Durability::Grouped);
+        if let Err(error) = written.and_then(|_| self.audit.held()) {
+            self.failed(error);
+        }
+    }
+
+    fn durable(&mut self, call: u64, record: Record) -> Written {
+        match self.audit.append(record, Durability::Durable) {
+            Ok(commit) => Written::Waits(call, commit),
+            Err(error) => {
+                self.failed(error);
+                Written::Not(call)
+            }
+        }
+    }
+
+    /// A record is lost. Said at once, the first time, and counted.
+    pub(crate) fn failed(&mut self, error: AuditError) {
+        self.lost += 1;
+        if self.why.is_none() {
+            self.audit.alarm(&error);
+            self.why = Some(error);
+        }
+    }
+}
+
+const fn kind(event: &Event) -> Kind {
+    match event {
+        Event::Allowed(_) | Event::Refused(..) => Kind::Call,
+        Event::Finished { .. } => Kind::Answered,
+        Event::Malformed
+        | Event::NoEdge
+        | Event::Struck
+        | Event::Quarantined
+        | Event::BreakerOpened
+        | Event::ToolPinned(_)
+        | Event::ToolChanged(_)
+        | Event::ToolUncheckable(_)
+        | Event::AskedBack
+        | Event::AskedInVain
+        | Event::Stray(_) => Kind::Noticed,
+    }
+}
+
+/// Nothing for what the plan itself bounds.
+const fn weight(event: &Event) -> Option<Weight> {
+    Some(match event {
+        Event::Allowed(_) | Event::Finished { .. } => return None,
+        Event::Refused(..)
+        | Event::Malformed
+        | Event::NoEdge
+        | Event::AskedBack
+        | Event::AskedInVain => Weight::Refused,
+        Event::Struck
+        | Event::Quarantined
+        | Event::BreakerOpened
+        | Event::ToolPinned(_)
+        | Event::ToolChanged(_)
+        | Event::ToolUncheckable(_)
+        | Event::Stray(_) => Weight::Changed,
+    })
+}
+
+/// Puts into a record what happened.
+fn describe(record: &mut Record, event: &Event, edge: Option<&Edge>) -> Result<(), String> {
+    let rule = match event {
+        Event::Allowed(what) => {
+            record.decision = Some("allowed");
+            return called(record, what, edge);
+        }
+        Event::Refused(what, rule) => {
+            record.decision = Some("refused");
+            record.rule = Some(rule.text().to_owned());
+            return called(record, what, edge);
+        }
+        Event::Finished { outcome, bytes, millis } => {
+            record.rule = ended_by(*outcome).map(|rule| rule.text().to_owned());
+            record.result = json!({ "status": status(*outcome), "bytes": bytes, "ms": millis });
+            return Ok(());
+        }
+        Event::Malformed => "malformed",
+        Event::NoEdge => "no_edge",
+        Event::Struck => "struck",
+        Event::Quarantined => "quarantined",
+        Event::BreakerOpened => "breaker_opened",
+        Event::ToolPinned(tool) => return defined(record, "tool_pinned", tool, edge),
+        Event::ToolChanged(tool) => return defined(record, "tool_changed", tool, edge),
+        Event::ToolUncheckable(tool) => return defined(record, "tool_uncheckable", tool, edge),
+        Event::AskedBack => "asked_back",
+        Event::AskedInVain => "asked_in_vain",
+        Event::Stray(count) => {
+            record.result = json!({ "count": count });
+            "stray"
+        }
+    };
+    record.rule = Some(rule.to_owned());
+    Ok(())
+}
+
+fn called(record: &mut Record, what: &What, edge: Option<&Edge>) -> Result<(), String> {
+    let Some(edge) = edge else { return Err(String::from("tells of a call over no edge")) };
+    let list = what.method.names(&edge.reach);
+    let named = what.name.map(|place| name(list, place)).transpose()?;
+    if what.method == Method::Named {
+        record.method = named;
+    } else {
+        record.method = Some(what.method.text().to_owned());
+        record.tool = named;
+    }
+    record.args_sha256 = Some(digits(&what.digest));
+    record.args_bytes = Some(what.bytes);
+    Ok(())
+}
+
+fn defined(
+    record: &mut Record,
+    rule: &str,
+    tool: &Tool,
+    edge: Option<&Edge>,
+) -> Result<(), String> {
+    let Some(edge) = edge else { return Err(String::from("tells of a tool over no edge")) };
+    record.rule = Some(rule.to_owned());
+    record.tool = tool.name.map(|place| name(&edge.reach.tools, place)).transpose()?;
+    record.result = json!({ "sha256": digits(&tool.digest) });
+    Ok(())
+}
+
+/// What the operator wrote there: a name, or a pattern that has the name.
+fn name(list: &[Pattern], place: u32) -> Result<String, String> {
+    let found = usize::try_from(place).ok().and_then(|place| list.get(place));
+    found.map(ToString::to_string).ok_or_else(|| String::from("tells of a name that is none"))
+}
+
+const fn ended_by(outcome: Outcome) -> Option<Rule> {
+    match outcome {
+        Outcome::Answered | Outcome::Failed => None,
+        Outcome::By(rule) => Some(rule),
+    }
+}
+
+const fn status(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered => "answered",
+        Outcome::Failed => "error",
+        Outcome::By(_) => "ended",
+    }
+}
+
+fn left_out(caller: String, records: u64) -> Record {
+    let mut record = Record::of(Kind::LeftOut);
+    record.actor = Some(Actor { agent: caller, ..Actor::default() });
+    record.result = json!({ "records": records });
+    record
+}
