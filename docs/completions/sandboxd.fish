@@ -35,6 +35,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "approve" -d 'Appr
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "deny" -d 'Deny a call that waits'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "why" -d 'Say whether the command may, which line says so, and what to write where it may not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "receipt" -d 'Compare what a run was enforced with to what it may lack'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "graph" -d 'Draw who may call whom, say who can reach what, and what widened'
@@ -107,6 +108,40 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s t -l tty -d '
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l json -d 'Print exactly what the shim reads, and what the supervisor does around it'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -l filter -d 'Print the system call filter, an instruction a line'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l path -d 'May it do something with this path? As the command would write it: a relative one begins in its working directory, and links lead where they lead inside' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l access -d 'What it wants to do with it: read, write or execute, or one right of landlock(7)' -r -f -a "read\t''
+write\t''
+execute\t''
+read-file\t''
+read-dir\t''
+write-file\t''
+truncate\t''
+make-reg\t''
+make-dir\t''
+make-sym\t''
+make-sock\t''
+make-fifo\t''
+make-char\t''
+make-block\t''
+remove-file\t''
+remove-dir\t''
+ioctl-dev\t''
+resolve-unix\t''"
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l syscall -d 'May it make this system call?' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l host -d 'May it connect to this port of this host?' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l call -d 'May it call what its profile calls EDGE, and this tool there?' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l json -d 'Print the answer as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "list" -d 'List the profiles that ship'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "show" -d 'Print a profile with all it extends, and where each line comes from'

@@ -41,6 +41,11 @@ fn outside(outside: &Outside) -> Result<()> {
     other.set_nonblocking(true)?;
     let came = other.accept().err().map(|error| error.kind());
     ensure!(came == Some(ErrorKind::WouldBlock), "somebody came to the other port");
+    // Whoever asks is told what the command met.
+    for (port, status) in [(port, 0), (others, 1)] {
+        let asked = outside.sandbox(&profile).verb("why");
+        asked.option(format!("--host=host.internal:{port}")).run()?.exited(status)?;
+    }
     let receipt = run.receipt.as_ref().context("no receipt")?;
     ensure!(receipt.pointer("/egress/by").is_some_and(|by| by == "redirect"), "the receipt: {receipt}");
     ensure!(run.stderr.contains(&format!("host.internal:{others}: no rule names it")), "{}", run.stderr);

@@ -24,6 +24,7 @@ pub mod schema;
 mod source;
 pub mod syscalls;
 mod wanted;
+pub mod why;
 
 pub use graph::Graph;
 pub use host::{HostFacts, Lease};
@@ -34,7 +35,8 @@ pub use place::{Base, Folders, Place};
 pub use problem::Problem;
 pub use quantity::Amount;
 pub use resolve::{
-    Accepts, Credentials, IN_A_CONTAINER, Invocation, Listening, Passed, Stream, resolve,
+    Accepts, Area, Calls, Credentials, Explained, IN_A_CONTAINER, Invocation, Listening, Passed,
+    Sources, Stream, Whose, explain, resolve,
 };
 pub use resolved::{Escape, Hangup, Outside, Resolved, Wire};
 pub use schema::Profile;

@@ -100,6 +100,20 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// The profile with a text more at its end, as if it were written there.
+    ///
+    /// # Errors
+    /// Everything in the text that is not understood.
+    pub fn with(&self, text: &str) -> Result<Self, Vec<Problem>> {
+        let document = Document { name: "the lines".into(), folder: None, text: text.to_owned() };
+        let (more, _, _) = parse(document, false)?;
+        let mut all = self.clone();
+        all.lay(more);
+        Ok(all)
+    }
+}
+
 /// `key.path=value`.
 fn setting(text: &str) -> Result<Profile, Vec<Problem>> {
     let wrong = |what: &str| {

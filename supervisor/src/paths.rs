@@ -16,8 +16,10 @@ use std::collections::BTreeMap;
 mod disks;
 mod mounts;
 pub mod protected;
+mod seen;
 
 pub use disks::disks;
+pub use seen::see;
 
 /// As many links as the kernel follows, path_resolution(7).
 const MOST_LINKS: usize = 40;
@@ -108,6 +110,17 @@ pub(crate) fn open(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
     };
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
     rustix::fs::openat2(root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+}
+
+/// The same, where the last name may be a link: then it is the link that is opened.
+fn with_the_link(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
+    let below = match path.trim_start_matches('/') {
+        "" => ".",
+        below => below,
+    };
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(root, below, flags, Mode::empty(), resolve)
 }
 
 /// Walks a path component by component and notes every link on the way.

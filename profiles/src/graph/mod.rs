@@ -18,6 +18,7 @@ pub(crate) mod patterns;
 mod plan;
 mod reach;
 mod trees;
+mod why;
 
 use crate::origin::Origin;
 use crate::schema::{Call, Instances, Profile};
@@ -29,6 +30,7 @@ pub use launch::{Launch, Standing};
 pub use load::{around, load};
 pub use plan::client;
 pub use reach::{Answer, Step, Target, Way};
+pub use why::nobody;
 
 /// How many calls a chain takes: A → B is one, A → B → C two.
 pub const HOPS: usize = 4;

@@ -36,6 +36,7 @@ pub(super) struct Punched {
     /// Inside.
     pub(super) place: JailPath,
     pub(super) kind: Kind,
+    pub(super) origin: Origin,
 }
 
 /// Everything that is held.
@@ -171,7 +172,7 @@ impl Deciding<'_> {
             return None;
         }
         let kind = if found.kind == FileKind::Directory { Kind::Directory } else { Kind::File };
-        Some(Punched { host: tree.host(&inside)?, place: inside, kind })
+        Some(Punched { host: tree.host(&inside)?, place: inside, kind, origin: origin.clone() })
     }
 
     /// The tree a hole lies in, its place inside, and what is there.

@@ -13,6 +13,7 @@ mod cgroup;
 mod command;
 mod credentials;
 pub(crate) mod dangers;
+mod grants;
 mod holds;
 mod identity;
 mod landlock;
@@ -20,7 +21,9 @@ pub(crate) mod limits;
 pub(crate) mod masks;
 mod network;
 mod probes;
+mod resolver;
 mod sockets;
+mod sources;
 mod syscalls;
 mod terminal;
 mod trees;
@@ -33,14 +36,17 @@ use crate::meet::words::narrowed;
 use crate::origin::Origin;
 use crate::resolved::{Hangup, Outside, Resolved, Waived};
 use crate::schema::{Isolation, Profile};
+use grants::Grants;
+pub(crate) use grants::count;
 
 pub use credentials::Credentials;
 pub use sockets::{Accepts, Listening, Passed};
+pub use sources::{Area, Calls, Explained, Sources, Whose};
 pub use terminal::Stream;
 
 use sandboxd_plan::{
     Bounding, Confinement, Ending, HostPath, Identity, Keyring, Landlock, Layer, Layers, Namespace,
-    Namespaces, Owner, Plan, Root, Session, Text, VERSION, fds,
+    Namespaces, Owner, Plan, Root, Session, Text, VERSION,
 };
 
 /// What to do where no namespaces are to be had, and what that costs.
@@ -76,16 +82,32 @@ pub fn resolve(
     invocation: &Invocation,
 ) -> Result<Resolved, Vec<Problem>> {
     let (narrowed, problems) = narrowed(profile, under);
-    let mut deciding =
-        Deciding { profile: &narrowed, under, host, lease, problems, waived: Vec::new() };
-    deciding.privileges();
-    deciding.recorded();
-    deciding.fileless();
-    deciding.calls_are_carried(invocation.program.is_some());
-    decide(deciding, invocation)
+    let deciding = Deciding { problems, ..Deciding::new(&narrowed, under, (host, lease)) };
+    deciding.decided(invocation).map(|(resolved, _)| resolved)
 }
 
-fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolved, Vec<Problem>> {
+/// The same, and where in the profiles it is written.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn explain(
+    profile: &Profile,
+    under: &[Profile],
+    host: &HostFacts,
+    lease: &Lease,
+    invocation: &Invocation,
+) -> Result<Explained, Vec<Problem>> {
+    let (narrowed, problems) = narrowed(profile, under);
+    let here = Deciding::new(&narrowed, under, (host, lease));
+    let deciding = Deciding { problems, ..Deciding::new(&narrowed, under, (host, lease)) };
+    let (resolved, left) = deciding.decided(invocation)?;
+    Ok(Explained { resolved, sources: here.sources(&left) })
+}
+
+fn decide(
+    mut deciding: Deciding<'_>,
+    invocation: &Invocation,
+) -> Result<(Resolved, under::Left), Vec<Problem>> {
     let (profile, lease) = (deciding.profile, deciding.lease);
     let identity = deciding.identity();
     let left = deciding.left(identity);
@@ -158,7 +180,7 @@ fn decide(mut deciding: Deciding<'_>, invocation: &Invocation) -> Result<Resolve
         watched: holds.watched,
         private,
     };
-    Ok(Resolved { plan, outside, waived: deciding.waived, absent })
+    Ok((Resolved { plan, outside, waived: deciding.waived, absent }, left))
 }
 
 /// A decision under way.
@@ -170,6 +192,26 @@ struct Deciding<'a> {
     lease: &'a Lease,
     problems: Vec<Problem>,
     waived: Vec<Waived>,
+}
+
+impl<'a> Deciding<'a> {
+    /// About a profile on a host, with nothing wrong yet.
+    fn new(
+        profile: &'a Profile,
+        under: &'a [Profile],
+        (host, lease): (&'a HostFacts, &'a Lease),
+    ) -> Self {
+        Self { profile, under, host, lease, problems: Vec::new(), waived: Vec::new() }
+    }
+
+    /// What is left of the profile comes along.
+    fn decided(mut self, invocation: &Invocation) -> Result<(Resolved, under::Left), Vec<Problem>> {
+        self.privileges();
+        self.recorded();
+        self.fileless();
+        self.calls_are_carried(invocation.program.is_some());
+        decide(self, invocation)
+    }
 }
 
 impl Deciding<'_> {
@@ -311,76 +353,6 @@ impl Deciding<'_> {
             }
         }
     }
-}
-
-/// The descriptors granted to the shim: the network namespace, `tasks` files, credentials, user namespaces, the
-/// program, the command's sockets.
-struct Grants {
-    network: bool,
-    v1: u32,
-    copies: u32,
-    idmaps: Vec<crate::resolved::Idmap>,
-    pinned: bool,
-    sockets: u32,
-}
-
-impl Grants {
-    fn new(limits: &limits::Decided, network: bool) -> Self {
-        let v1 = limits.cgroup.as_ref().map_or(0, |cgroup| cgroup.v1.len());
-        Self { network, v1: count(v1), copies: 0, idmaps: Vec::new(), pinned: false, sockets: 0 }
-    }
-
-    fn network(&self) -> Option<u32> {
-        self.network.then_some(u32::try_from(fds::FIRST_GRANTED).unwrap_or(0))
-    }
-
-    /// The first of the `tasks` files.
-    fn first(&self) -> u32 {
-        u32::try_from(fds::FIRST_GRANTED).unwrap_or(0) + u32::from(self.network)
-    }
-
-    fn tasks(&self) -> Vec<u32> {
-        (0..self.v1).map(|index| self.first() + index).collect()
-    }
-
-    /// The descriptor of a map, which is made where there is none yet.
-    fn idmap(&mut self, idmap: crate::resolved::Idmap) -> u32 {
-        let known = self.idmaps.iter().position(|known| *known == idmap);
-        let index = known.unwrap_or_else(|| {
-            self.idmaps.push(idmap);
-            self.idmaps.len() - 1
-        });
-        self.first_idmap() + count(index)
-    }
-
-    /// The descriptors of what credentials hold.
-    fn copies(&self) -> impl Iterator<Item = u32> {
-        self.first() + self.v1..self.first_idmap()
-    }
-
-    fn first_idmap(&self) -> u32 {
-        self.first() + self.v1 + self.copies
-    }
-
-    /// The descriptor of the program. Nothing but sockets can be granted after it.
-    fn pin(&mut self) -> u32 {
-        self.pinned = true;
-        self.first_idmap() + count(self.idmaps.len())
-    }
-
-    fn first_socket(&self) -> u32 {
-        self.first_idmap() + count(self.idmaps.len()) + u32::from(self.pinned)
-    }
-
-    fn granted(&self) -> u32 {
-        let first = u32::try_from(fds::FIRST_GRANTED).unwrap_or(0);
-        self.first_socket() - first + self.sockets
-    }
-}
-
-/// A count that a profile's bounds keep far below the type's.
-pub(crate) fn count(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
 }
 
 /// How deep a path lies.

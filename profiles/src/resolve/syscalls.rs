@@ -7,6 +7,7 @@ use crate::schema::Mode;
 use crate::syscalls::{Rules, Sharing, Sockets, Verdict, verdicts};
 
 /// What a profile wants of the filter, owned.
+#[derive(Debug, Clone)]
 pub(super) struct Wishes {
     base: String,
     allow: Vec<String>,

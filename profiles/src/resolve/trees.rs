@@ -1,11 +1,11 @@
 //! What the profile shows of the host: every entry of `[files]`, checked against what is there.
 
 use super::dangers::danger;
-use super::{Deciding, jail, masks};
+use super::{Deciding, jail};
 use crate::host::{FileKind, Found, Link, PathFact, Privilege, ProtectedFact};
 use crate::origin::{Origin, Written};
 use crate::place::{Base, Place};
-use crate::schema::{Access, Mode};
+use crate::schema::Access;
 use sandboxd_plan::{HostPath, Identity, JailPath, Kind};
 use std::collections::BTreeMap;
 
@@ -29,6 +29,8 @@ pub(super) struct Tree {
     pub(super) searched: bool,
     pub(super) cut_short: bool,
     pub(super) origin: Origin,
+    /// Every entry that says so, for whoever asks why.
+    pub(super) entries: Vec<(Access, Origin)>,
 }
 
 impl Tree {
@@ -204,6 +206,7 @@ impl Deciding<'_> {
             searched: found.searched,
             cut_short: found.cut_short,
             origin: origin.clone(),
+            entries: vec![(entry.access, origin.clone())],
         };
         self.add(tree, shown);
     }
@@ -223,6 +226,7 @@ impl Deciding<'_> {
         old.execute |= tree.execute;
         old.searched &= tree.searched;
         old.cut_short |= tree.cut_short;
+        old.entries.extend(tree.entries);
         if old.protected.is_empty() {
             old.protected = tree.protected;
         }
@@ -322,52 +326,6 @@ impl Deciding<'_> {
         jail(&path)
     }
 
-    /// Where the network is the host's, so is the way to resolve names.
-    fn show_resolver(&mut self, shown: &mut Shown) {
-        if self.mode() != Mode::Host {
-            return;
-        }
-        let Some(origin) = self.profile.network.mode.as_ref().map(|mode| mode.origin.clone())
-        else {
-            return;
-        };
-        if self.profile.network.reason.is_none() {
-            self.refuse(
-                &origin,
-                "the host's network reaches everything the host reaches",
-                "write reason = \"…\" beside it, or mode = \"none\"",
-            );
-        }
-        for path in masks::RESOLVER.iter().filter_map(|path| HostPath::try_from(*path).ok()) {
-            let Some(PathFact::Found(found)) = self.host.paths.get(&path) else {
-                continue;
-            };
-            let regular = found.kind == FileKind::Regular;
-            let (true, Some(to)) =
-                (regular && found.links.iter().all(|link| link.trusted), jail(&found.real))
-            else {
-                continue;
-            };
-            if shown.covers(&to) {
-                continue;
-            }
-            shown.links.extend(links(&found.links));
-            shown.trees.push(Tree {
-                from: found.real.clone(),
-                to,
-                kind: Kind::File,
-                write: false,
-                execute: false,
-                socket: false,
-                owner: (found.uid, found.gid),
-                protected: Vec::new(),
-                searched: true,
-                cut_short: false,
-                origin: origin.clone(),
-            });
-        }
-    }
-
     /// The host's links in `/` whose target is shown, or holds something that is.
     fn top_links(&self, shown: &mut Shown) {
         for (path, target) in &self.host.top_links {
@@ -393,6 +351,6 @@ impl Deciding<'_> {
     }
 }
 
-fn links(links: &[Link]) -> impl Iterator<Item = (JailPath, String)> {
+pub(super) fn links(links: &[Link]) -> impl Iterator<Item = (JailPath, String)> {
     links.iter().filter_map(|link| Some((jail(&link.path)?, link.target.clone())))
 }

@@ -22,7 +22,7 @@ pub(super) struct Granted {
     pub(super) name: String,
     pub(super) files: Files,
     /// What is there, for areas of its own.
-    trees: Vec<Tree>,
+    pub(super) trees: Vec<Tree>,
     holes: Vec<Punched>,
     /// Whether what is written may be executed, in private folders.
     pub(super) programs: bool,
@@ -87,14 +87,7 @@ impl Deciding<'_> {
     }
 
     fn given(&mut self, profile: &Profile, identity: Identity) -> Option<Granted> {
-        let mut giving = Deciding {
-            profile,
-            under: &[],
-            host: self.host,
-            lease: self.lease,
-            problems: Vec::new(),
-            waived: Vec::new(),
-        };
+        let mut giving = Deciding::new(profile, &[], (self.host, self.lease));
         let bare =
             [self.profile, profile].into_iter().find(|one| one.isolation() == Isolation::Landlock);
         if let Some(bare) = bare {
@@ -220,6 +213,7 @@ fn part_of(tree: &Tree, part: &Tree, inside: &Files, granted: &Files) -> Option<
         execute: tree.execute && granted.execute,
         socket,
         origin: tree.origin.clone(),
+        entries: tree.entries.clone(),
         ..part.clone()
     })
 }

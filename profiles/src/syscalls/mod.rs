@@ -15,6 +15,7 @@ mod compose;
 pub mod data;
 mod disassemble;
 mod emit;
+mod evaluate;
 mod nearest;
 mod shared;
 mod table;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use data::{Base, Check, Condition, Group, Sharing, Sockets, Test};
 pub use disassemble::disassemble;
+pub use evaluate::{Action, evaluate};
 
 use compose::Cell;
 use data::ENOSYS;

@@ -26,7 +26,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
     let (cwd, home) = host::folders();
     let named = grants.profile.is_some();
-    let name = grants.profile.clone().unwrap_or_else(|| DEFAULT.to_owned());
+    let name = profile_name(grants);
     let mut profile = profile(&name)?;
     let folders = Overrides { cwd: cwd.clone(), home: home.clone(), ..Overrides::default() };
     let mut under = Vec::new();
@@ -74,14 +74,19 @@ fn profile(name: &str) -> Result<Profile, StartError> {
     Ok(sandboxd_profiles::load(first, &mut document)?)
 }
 
-fn document(path: &HostPath) -> Result<Document, String> {
+pub(crate) fn document(path: &HostPath) -> Result<Document, String> {
     profile_file::read(path.as_str()).map_err(|problem| problem.what)
 }
 
 /// The name a run goes by before its profile is known.
 pub(crate) fn name(grants: &Grants) -> String {
     let command = grants.command.first().map(|name| name.to_string_lossy().into_owned());
-    command.or_else(|| grants.profile.clone()).unwrap_or_else(|| DEFAULT.to_owned())
+    command.unwrap_or_else(|| profile_name(grants))
+}
+
+/// The profile, as it was named.
+pub(crate) fn profile_name(grants: &Grants) -> String {
+    grants.profile.clone().unwrap_or_else(|| DEFAULT.to_owned())
 }
 
 fn texts(list: Vec<std::ffi::OsString>) -> Result<Vec<Text>, StartError> {

@@ -20,6 +20,7 @@ mod receipt;
 mod run;
 pub mod service;
 mod went_out;
+mod why;
 
 use crate::explain;
 use clap::Parser;
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Deny(arguments) => approvals::deny(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Why(arguments) => why::why(&arguments),
         Command::Profile(arguments) => profile::profile(arguments.command),
         Command::Receipt(arguments) => receipt::receipt(&arguments.command),
         Command::Graph(arguments) => graph::graph(&arguments),

@@ -7,6 +7,7 @@ use super::{NOT_SET_UP, load};
 use crate::sandbox::{self, StartError};
 use crate::{audit_folder, privilege};
 use sandboxd_plan::{Confinement, Layer, Probe, Resource, Rlimit, Root, RootOp};
+use sandboxd_profiles::why::rights;
 use sandboxd_profiles::{Resolved, syscalls};
 
 pub(crate) fn plan(arguments: &Plan) -> u8 {
@@ -118,32 +119,6 @@ fn probe_words(probe: &Probe) -> String {
         return format!("system call {name}");
     }
     probe.name()
-}
-
-/// `LANDLOCK_ACCESS_FS_*`, lowest bit first, landlock(7).
-const RIGHTS: [&str; 17] = [
-    "execute",
-    "write-file",
-    "read-file",
-    "read-dir",
-    "remove-dir",
-    "remove-file",
-    "make-char",
-    "make-dir",
-    "make-reg",
-    "make-sock",
-    "make-fifo",
-    "make-block",
-    "make-sym",
-    "refer",
-    "truncate",
-    "ioctl-dev",
-    "resolve-unix",
-];
-
-fn rights(bits: u64) -> String {
-    let names = RIGHTS.iter().enumerate().filter(|(bit, _)| bits & (1 << bit) != 0);
-    names.map(|(_, name)| *name).collect::<Vec<_>>().join(" ")
 }
 
 fn root_op(op: &RootOp) -> Option<String> {

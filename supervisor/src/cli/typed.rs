@@ -3,9 +3,11 @@
 
 mod approvals;
 mod audit;
+mod why;
 
 pub use approvals::{Approvals, Approve, Deny};
 pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditVerify};
+pub use why::Why;
 
 use super::service::Service;
 use clap::{Args, Parser, Subcommand};
@@ -47,6 +49,8 @@ pub enum Command {
     Check(Check),
     /// Print what a run would do: every mount, rule, limit and system call.
     Plan(Plan),
+    /// Say whether the command may, which line says so, and what to write where it may not.
+    Why(Why),
     /// List, show, begin and describe profiles.
     Profile(Profile),
     /// Compare what a run was enforced with to what it may lack.

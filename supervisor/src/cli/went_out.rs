@@ -1,6 +1,7 @@
 //! What a person is told of a run's way out: what it was kept from.
 
 use crate::sandbox::Used;
+use sandboxd_egress_plan::Verdict;
 
 /// So many refusals are said one by one.
 const SAID: usize = 5;
@@ -18,6 +19,11 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
     let more = more.saturating_add(used.refused_others);
     if more > 0 {
         text += &format!("sandboxd: {sandbox}: not let out: {more} more (see --json)\n");
+    }
+    if used.refused.iter().any(|refused| refused.why == Verdict::NoRule.text()) {
+        text += &format!(
+            "sandboxd: {sandbox}: to let one out: --egress HOST:PORT, or network.egress in the profile\n"
+        );
     }
     if used.lost > 0 {
         text += &format!(
@@ -38,7 +44,7 @@ mod tests {
         assert_eq!(words("x-1", &Used::default()), "");
         let refused = |times: u64| Refused {
             to: format!("h{times}.example:443"),
-            why: "no rule names it",
+            why: Verdict::NoRule.text(),
             times,
         };
         let used = Used {
@@ -48,11 +54,12 @@ mod tests {
         };
         let text = words("x-1", &used);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines.len(), 6);
+        assert_eq!(lines.len(), 7);
         assert_eq!(
             lines[0],
             "sandboxd: x-1: not let out: h7.example:443: no rule names it, 7 times"
         );
         assert_eq!(lines[5], "sandboxd: x-1: not let out: 7 more (see --json)");
+        assert!(lines[6].contains("--egress HOST:PORT"));
     }
 }

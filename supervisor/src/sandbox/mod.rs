@@ -115,6 +115,8 @@ pub struct Prepared {
     pub resolved: Resolved,
     /// The host it was decided for.
     pub host: HostFacts,
+    /// What it was decided with.
+    pub lease: Lease,
     tree: Arc<Tree>,
     held: Option<Held>,
 }
@@ -137,7 +139,7 @@ pub fn prepare(
     host.cgroup_gaps = tree.gaps();
     let lease = lease(profile, held.as_ref())?;
     match resolve(profile, under, &host, &lease, invocation) {
-        Ok(resolved) => Ok(Prepared { resolved, host, tree, held }),
+        Ok(resolved) => Ok(Prepared { resolved, host, lease, tree, held }),
         Err(problems) => {
             give_back(held)?;
             Err(StartError::Problems(problems))
@@ -210,7 +212,7 @@ pub fn run(
     let privilege = request.ahead.privilege()?;
     let asked =
         Asked { profile: request.profile, under: request.under, invocation: request.invocation };
-    let Prepared { resolved, host, tree, held } =
+    let Prepared { resolved, host, tree, held, .. } =
         prepare(&asked, privilege, request.within.clone(), request.audit.fact())?;
     doing("making the cgroup");
     let room = if request.profile.calls.is_empty() { Room::None } else { Room::Below };

@@ -1,0 +1,140 @@
+//! What is asked about: a profile, what it is run under, and this host.
+
+use crate::cli::load::{self, Loaded};
+use crate::cli::typed::Grants;
+
+use crate::sandbox::{self, StartError};
+use crate::{audit_folder, paths, privilege, resolver};
+use sandboxd_plan::{HostPath, Text};
+use sandboxd_profiles::host::PathFact;
+use sandboxd_profiles::why::{Access, Answer, Asked};
+use sandboxd_profiles::{
+    Explained, HostFacts, Invocation, Lease, Overrides, Problem, Profile, Wanted, explain, wanted,
+};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// A question about a plan.
+pub(super) enum Question {
+    Path(String, Access),
+    Syscall(String),
+    Host(String, u16),
+}
+
+impl Question {
+    pub(super) fn ask(&self, asked: &Asked<'_>) -> Option<Answer> {
+        match self {
+            Self::Path(path, access) => Some(asked.path(path, *access)),
+            Self::Syscall(name) => asked.syscall(name),
+            Self::Host(host, port) => Some(asked.host(host, *port)),
+        }
+    }
+}
+
+/// Everything a plan is made of.
+pub(super) struct Subject {
+    pub(super) profile: Profile,
+    pub(super) under: Vec<Profile>,
+    /// As they were typed.
+    named: String,
+    under_named: Vec<String>,
+    invocation: Invocation,
+    host: HostFacts,
+    lease: Lease,
+    /// What was found on the host so far, and whether it was searched.
+    seen: RefCell<BTreeMap<(HostPath, bool), PathFact>>,
+}
+
+impl Subject {
+    pub(super) fn load(grants: &Grants) -> Result<Self, StartError> {
+        let Loaded { mut profile, under, invocation, .. } = load::load(grants)?;
+        if profile.command.exec.is_none() {
+            // Which command it is changes no answer, and a profile need not name one.
+            let command = Text::try_from(b"sh".to_vec()).into_iter().collect();
+            profile.apply(&Overrides { command, ..folders(&profile) })?;
+        }
+        let asked = sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
+        let prepared = sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())?;
+        let lease = prepared.lease.clone();
+        // A profile with lines more may want to know.
+        let host = HostFacts { resolver: resolver::look(), ..prepared.host.clone() };
+        prepared.release()?;
+        let (named, under_named) = (load::profile_name(grants), grants.under.clone());
+        let seen = RefCell::new(BTreeMap::new());
+        Ok(Self { seen, profile, under, named, under_named, invocation, host, lease })
+    }
+
+    /// The plan for a profile on this host, and where it is written.
+    pub(super) fn explained(
+        &self,
+        profile: &Profile,
+        under: &[Profile],
+    ) -> Result<Explained, Vec<Problem>> {
+        let host = HostFacts { paths: self.seen(&wanted(profile, under)), ..self.host.clone() };
+        explain(profile, under, &host, &self.lease, &self.invocation)
+    }
+
+    /// What is at these paths. Nothing is looked at twice: a folder that may be written is searched.
+    fn seen(&self, wanted: &Wanted) -> BTreeMap<HostPath, PathFact> {
+        let mut seen = self.seen.borrow_mut();
+        let key = |path: &HostPath| (path.clone(), wanted.writable.contains(path));
+        let new = |path: &&HostPath| !seen.contains_key(&key(path));
+        let missing = Wanted {
+            paths: wanted.paths.iter().filter(new).cloned().collect(),
+            writable: wanted.writable.clone(),
+            ..Wanted::default()
+        };
+        seen.extend(paths::look(&missing).into_iter().map(|(path, fact)| (key(&path), fact)));
+        let found = wanted.paths.iter();
+        found.filter_map(|path| Some((path.clone(), seen.get(&key(path))?.clone()))).collect()
+    }
+
+    pub(super) fn asked<'a>(&'a self, explained: &'a Explained) -> Asked<'a> {
+        let guarded = std::fs::read_to_string("/proc/sys/fs/protected_symlinks");
+        // Where that cannot be read, it is as kernels are configured.
+        let guarded = guarded.map_or(true, |value| value.trim() != "0");
+        Asked { explained, groups: &self.host.groups, guarded, look: &paths::see }
+    }
+
+    pub(super) fn ask(&self, question: &Question) -> Result<Answer, StartError> {
+        let explained = self.explained(&self.profile, &self.under)?;
+        let answer = question.ask(&self.asked(&explained));
+        answer.ok_or_else(|| StartError::found("why", "there is no such call"))
+    }
+
+    /// The profiles that a line belongs into, as they were named.
+    pub(super) fn names(&self, also_under: bool) -> Vec<String> {
+        let under = self.under_named.iter().filter(|_| also_under).cloned();
+        std::iter::once(self.named.clone()).chain(under).collect()
+    }
+
+    /// Where a path leads on the host: by what is shown inside, or as it is written.
+    pub(super) fn host_path(&self, path: &str, access: Access) -> Led {
+        let written = |cwd: &str| {
+            if path.starts_with('/') { path.to_owned() } else { format!("{cwd}/{path}") }
+        };
+        let Ok(explained) = self.explained(&self.profile, &self.under) else {
+            return Led { host: written("/"), inside: written("/") };
+        };
+        let written = written(explained.resolved.plan.exec.cwd.as_str());
+        let led = self.asked(&explained).leads(path, access);
+        let (inside, host) = led.map_or((None, None), |(inside, host)| (Some(inside), host));
+        let inside = inside.map_or_else(|| written.clone(), String::from);
+        Led { host: host.map_or(written, String::from), inside }
+    }
+}
+
+/// Where a path leads.
+pub(super) struct Led {
+    /// On the host.
+    pub(super) host: String,
+    /// Inside.
+    pub(super) inside: String,
+}
+
+/// The folders that a profile has already, so that they are not lost.
+fn folders(profile: &Profile) -> Overrides {
+    let (cwd, home): (Option<HostPath>, Option<HostPath>) =
+        (profile.folders.cwd.clone(), profile.folders.home.clone());
+    Overrides { cwd, home, ..Overrides::default() }
+}
