@@ -456,7 +456,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__mcp)
-            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --tool --receipt --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --tool --ask --receipt --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -523,6 +523,10 @@ _sandboxd() {
                     return 0
                     ;;
                 --tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ask)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

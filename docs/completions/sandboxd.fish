@@ -69,6 +69,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l bind -d 'Show 
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l tool -d 'Let the client call this tool: a name, \\"read_*\\", or \\"*\\". Added to [serve].tools' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l ask -d 'Hold each call of this tool until somebody approves it (sandboxd approve): a name, "write_*", or "*". Added to [serve].ask' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l receipt -d 'Write what was enforced to FILE, before the server starts (JSON)' -r -F
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s q -l quiet -d 'Say nothing but why the server was not started'

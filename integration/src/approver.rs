@@ -72,6 +72,22 @@ impl Outside {
         calls.collect()
     }
 
+    /// The calls that wait, once so many do.
+    ///
+    /// # Errors
+    /// Where so many do not come.
+    pub fn waits_many(&self, count: usize) -> Result<Vec<Value>> {
+        let until = Instant::now() + patience(Duration::from_secs(20));
+        loop {
+            let calls = self.waiting()?;
+            if calls.len() == count {
+                return Ok(calls);
+            }
+            ensure!(Instant::now() < until, "not {count} calls wait: {calls:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// The one call that waits, once one does whose parameters hold these words: its ID, and what is told
     /// of it.
     ///

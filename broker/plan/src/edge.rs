@@ -80,13 +80,20 @@ pub struct Queue {
 }
 
 /// Whether a person is asked before a call goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Approval {
     /// Nobody is asked.
     Never,
     /// Each call is held until it is approved; no answer in this time is a denial.
     Ask {
+        /// How long a call is held.
+        expires: Millis,
+    },
+    /// The same, but for calls of these tools alone.
+    AskFor {
+        /// Their names.
+        tools: Vec<Pattern>,
         /// How long a call is held.
         expires: Millis,
     },

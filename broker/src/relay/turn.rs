@@ -16,7 +16,7 @@ use crate::{
     refusal::Refusal,
 };
 use sandboxd_broker_plan::record::{Event, Outcome};
-use sandboxd_broker_plan::{Approval, Durability, Instances};
+use sandboxd_broker_plan::{Approval, Durability, Instances, Millis};
 use sha2::{Digest as _, Sha256};
 
 impl Relay {
@@ -146,10 +146,7 @@ impl Relay {
         }
         let Some(call) = self.calls.get(&id) else { return };
         let Some((edge, _, callee)) = self.rules(call.edge) else { return };
-        let Approval::Ask { expires } = edge.approval else { return self.enqueue(id) };
-        if !call.asks.is_call() {
-            return self.enqueue(id);
-        }
+        let Some(expires) = held_for(&edge.approval, call) else { return self.enqueue(id) };
         let mut parameters = call.body.get("params").cloned().unwrap_or(Value::Null);
         if let Value::Object(parameters) = &mut parameters {
             parameters.remove("_meta");
@@ -307,5 +304,18 @@ impl Relay {
             return self.finished(id, Outcome::Answered, 0, true);
         }
         self.set_timer(id, deadline);
+    }
+}
+
+/// How long a call is held until it is approved; nothing where nobody is asked about it.
+fn held_for(approval: &Approval, call: &Call) -> Option<Millis> {
+    match (approval, &call.target) {
+        (Approval::Ask { expires }, _) if call.asks.is_call() => Some(*expires),
+        (Approval::AskFor { tools, expires }, Target::Tool(name))
+            if tools.iter().any(|tool| tool.matches(name)) =>
+        {
+            Some(*expires)
+        }
+        (Approval::Never | Approval::Ask { .. } | Approval::AskFor { .. }, _) => None,
     }
 }

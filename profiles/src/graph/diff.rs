@@ -202,6 +202,19 @@ impl Told {
         };
         let (before, after) = (asks(old), asks(new));
         self.ordered("approval", (&before.0, before.1), (&after.0, after.1));
+        let asks = |graph: &Graph, edge: &Edge| {
+            let serve = graph.node(edge.callee).profile.serve.as_ref();
+            serve.map(|serve| serve.ask.clone()).unwrap_or_default()
+        };
+        let (before, after) = (asks(was, old), asks(is, new));
+        for (direction, here, there) in [(Narrowed, &after, &before), (Widened, &before, &after)] {
+            for one in here {
+                if !there.iter().any(|other| other.value == one.value) {
+                    let word = if direction == Narrowed { "asked" } else { "not asked" };
+                    self.tell(direction, format!("{word} about tools: {}", one.value.as_str()));
+                }
+            }
+        }
         let word = |written: Option<&crate::Written<bool>>| written.is_some_and(|word| word.value);
         let durable = |edge: &Edge| word(edge.call.durable.as_ref());
         let (before, after) = (durable(old), durable(new));

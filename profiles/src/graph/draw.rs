@@ -48,6 +48,11 @@ impl Graph {
         }
         if edge.call.approval.as_ref().is_some_and(|word| word.value == Approval::Ask) {
             text += "           a person is asked each time\n";
+        } else if let Some(serve) = self.node(edge.callee).profile.serve.as_ref()
+            && !serve.ask.is_empty()
+        {
+            let tools: Vec<&str> = serve.ask.iter().map(|one| one.value.as_str()).collect();
+            text += &format!("           a person is asked about {}\n", tools.join(", "));
         }
         if let Some(why) = &edge.call.cycle {
             text += &format!("           may lead back: {}\n", why.value);
@@ -162,7 +167,8 @@ fn node_json(node: &Node) -> Value {
             Instances::Own(reason) => Some(reason),
             Instances::PerCaller | Instances::Serial | Instances::Attenuate => None,
         };
-        json!({ "reach": lists, "instances": node.instances().name(), "reason": reason })
+        let ask: Vec<&str> = serve.ask.iter().map(|one| one.value.as_str()).collect();
+        json!({ "reach": lists, "ask": ask, "instances": node.instances().name(), "reason": reason })
     });
     json!({
         "name": node.name,

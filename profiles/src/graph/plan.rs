@@ -6,7 +6,7 @@ use crate::Problem;
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
 use crate::schema::reach;
-use crate::schema::{Access, Approval, Call, Instances, Profile, Reverse, Speaks};
+use crate::schema::{Access, Approval, Call, Instances, Profile, Reverse, Serve, Speaks};
 use sandboxd_broker_plan::{
     self as broker, Bound, Breaker, BrokerPlan, Bytes, Callee, Caller, Durability, Instructions,
     Millis, Name, Pinning, Quarantine, Queue, Rate, Repeats, Root, VERSION,
@@ -43,7 +43,8 @@ impl Graph {
             caller: &self.node(edge.caller).name,
             callee: &self.node(edge.callee).name,
         };
-        broker::Edge { roots: self.roots(edge), ..edge_plan(&ends, &edge.call) }
+        let serve = self.node(edge.callee).profile.serve.as_ref();
+        broker::Edge { roots: self.roots(edge), ..edge_plan(&ends, &edge.call, serve) }
     }
 
     /// The folders of the grant that hold data; none where no grant is written.
@@ -94,7 +95,7 @@ pub fn client(profile: &Profile) -> Result<BrokerPlan, Vec<Problem>> {
         limits: limits(),
         callers: vec![caller(&client, profile)],
         callees: vec![callee(&server, profile, &Instances::PerCaller)],
-        edges: vec![edge_plan(&ends, &call)],
+        edges: vec![edge_plan(&ends, &call, Some(serve))],
     };
     checked(plan, profile.name())
 }
@@ -126,9 +127,8 @@ struct Ends<'a> {
     callee: &'a Name,
 }
 
-fn edge_plan(ends: &Ends<'_>, call: &Call) -> broker::Edge {
+fn edge_plan(ends: &Ends<'_>, call: &Call, serve: Option<&Serve>) -> broker::Edge {
     let limits = Limits::of(call);
-    let asks = call.approval.as_ref().is_some_and(|word| word.value == Approval::Ask);
     let says = |word: &Option<Written<bool>>| word.as_ref().is_some_and(|word| word.value);
     let mut asked: Vec<Reverse> = call.reverse.iter().map(|one| one.value).collect();
     asked.sort_unstable();
@@ -152,11 +152,7 @@ fn edge_plan(ends: &Ends<'_>, call: &Call) -> broker::Edge {
         deadline: Millis(limits.deadline),
         max_request: Bytes(limits.max_request),
         max_result: Bytes(limits.max_result),
-        approval: if asks {
-            broker::Approval::Ask { expires: Millis(limits.approval_within) }
-        } else {
-            broker::Approval::Never
-        },
+        approval: approval(call, serve, Millis(limits.approval_within)),
         durability: if says(&call.durable) { Durability::Durable } else { Durability::Grouped },
         reverse: asked
             .into_iter()
@@ -172,6 +168,16 @@ fn edge_plan(ends: &Ends<'_>, call: &Call) -> broker::Edge {
             Instructions::Dropped
         },
         repeats: Repeats { most: Bound::AtMost(20), window: MINUTE },
+    }
+}
+
+/// Whom the edge asks about, and whom the callee does: both do.
+fn approval(call: &Call, serve: Option<&Serve>, expires: Millis) -> broker::Approval {
+    let tools = serve.map(|serve| serve.ask.as_slice()).unwrap_or_default();
+    match call.approval.as_ref().map_or(Approval::Never, |word| word.value) {
+        Approval::Ask => broker::Approval::Ask { expires },
+        Approval::Never if tools.is_empty() => broker::Approval::Never,
+        Approval::Never => broker::Approval::AskFor { tools: patterns(tools), expires },
     }
 }
 
@@ -226,14 +232,16 @@ fn bound(amount: Amount) -> Bound {
 }
 
 fn reach_plan(reach: &reach::Reach) -> broker::Reach {
-    let list =
-        |list: &[Written<broker::Pattern>]| list.iter().map(|one| one.value.clone()).collect();
     broker::Reach {
-        tools: list(&reach.tools),
-        resources: list(&reach.resources),
-        prompts: list(&reach.prompts),
-        methods: list(&reach.methods),
+        tools: patterns(&reach.tools),
+        resources: patterns(&reach.resources),
+        prompts: patterns(&reach.prompts),
+        methods: patterns(&reach.methods),
     }
+}
+
+fn patterns(list: &[Written<broker::Pattern>]) -> Vec<broker::Pattern> {
+    list.iter().map(|one| one.value.clone()).collect()
 }
 
 /// `file:` with all but plain letters escaped, RFC 8089.

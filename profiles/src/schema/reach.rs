@@ -49,7 +49,7 @@ impl Reach {
     }
 }
 
-fn pattern<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Pattern>> {
+pub(crate) fn pattern<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Pattern>> {
     let text = reader.text(node)?;
     match Pattern::try_from(text.value.as_str()) {
         Ok(pattern) => Some(text.map(|_| pattern)),

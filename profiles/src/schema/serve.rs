@@ -1,11 +1,11 @@
 //! `[serve]`: what others may call here. Without it nobody calls.
 
-use super::reach::Reach;
+use super::reach::{Reach, pattern};
 use super::{Key, Shape};
 use crate::origin::{Origin, Written, replace};
 use crate::quantity::{self, Amount};
 use crate::reader::{Node, Reader};
-use sandboxd_broker_plan::Rate;
+use sandboxd_broker_plan::{Pattern, Rate};
 use toml::de::DeValue;
 
 const INSTANCES: &[&str] = &["per-caller", "serial", "attenuate"];
@@ -25,6 +25,11 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "resources", doc: "URIs that are read, likewise", shape: Shape::Texts },
     Key { name: "prompts", doc: "likewise", shape: Shape::Texts },
     Key { name: "methods", doc: "of JSON-RPC, beyond those of MCP; likewise", shape: Shape::Texts },
+    Key {
+        name: "ask",
+        doc: "tools that a person allows each call of, whatever an edge says, likewise; default none",
+        shape: Shape::Texts,
+    },
     Key {
         name: "instances",
         doc: "whose calls a process sees: per-caller (the default), serial, attenuate, or own with \
@@ -58,6 +63,8 @@ pub struct Serve {
     pub speaks: Option<Written<Speaks>>,
     /// What may be called.
     pub reach: Reach,
+    /// Tools that a person allows each call of.
+    pub ask: Vec<Written<Pattern>>,
     /// Whose calls a process sees.
     pub instances: Option<Written<Instances>>,
     /// Calls of everybody.
@@ -117,6 +124,7 @@ impl Serve {
         self.origin = over.origin;
         replace(&mut self.speaks, over.speaks);
         self.reach.lay(over.reach);
+        self.ask.extend(over.ask);
         replace(&mut self.instances, over.instances);
         replace(&mut self.rate, over.rate);
         replace(&mut self.in_flight, over.in_flight);
@@ -129,6 +137,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Serve
         origin: reader.origin_of_key(node),
         speaks: None,
         reach: Reach::default(),
+        ask: Vec::new(),
         instances: None,
         rate: None,
         in_flight: None,
@@ -139,6 +148,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Serve
                 let words = [Speaks::Mcp, Speaks::JsonRpc].map(|word| (word.name(), word));
                 serve.speaks = reader.word(node, &words);
             }
+            "ask" => serve.ask = reader.list(node, pattern),
             "instances" => serve.instances = instances(reader, node),
             "rate" => serve.rate = reader.quantity(node, quantity::calls),
             "in_flight" => serve.in_flight = reader.quantity(node, quantity::count),

@@ -169,6 +169,7 @@ deadline = "5m"
 reverse = ["elicitation"]
 grant = {}
 [serve]
+ask = ["a*"]
 instances = { own = "keeps a cache" }
 [budget]
 calls = "unlimited"
@@ -207,10 +208,13 @@ grant = {}  # p.toml:17
 tools = [
     "ask",  # base.toml:9
 ]
-instances = { own = "keeps a cache" }  # p.toml:19
+ask = [
+    "a*",  # p.toml:19
+]
+instances = { own = "keeps a cache" }  # p.toml:20
 
 [budget]
-calls = "unlimited"  # p.toml:21
+calls = "unlimited"  # p.toml:22
 "#;
 
 #[test]

@@ -289,7 +289,7 @@ impl Exchange {
             .caller(first, 0)
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
-        let control = asks.then(|| Control::open(id, &shared.line)).transpose()?;
+        let control = asks.then(|| Control::open(id, &shared.line, None)).transpose()?;
         let desk = Desk::open(shared, records, news)?;
         Ok((Self { service, desk, control }, caller))
     }

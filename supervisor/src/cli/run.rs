@@ -50,10 +50,13 @@ pub(crate) fn run(arguments: Run, since: Instant) -> u8 {
 
 /// `sandboxd mcp`.
 pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
-    let Mcp { mut grants, tools, receipt, quiet } = arguments;
+    let Mcp { mut grants, tools, ask, receipt, quiet } = arguments;
     grants.profile.get_or_insert_with(|| String::from("builtin:mcp-server"));
     if !tools.is_empty() {
         grants.set.push(format!("serve.tools={}", json!(tools)));
+    }
+    if !ask.is_empty() {
+        grants.set.push(format!("serve.ask={}", json!(ask)));
     }
     let run = Run { grants, receipt, result_fd: None, json: false, quiet };
     told(run, Who::Client, since)
@@ -188,7 +191,8 @@ fn around(who: Who, loaded: &mut Loaded, says: Says) -> Result<Around, StartErro
             // One client and one server are all that its broker knows.
             invocation.program = None;
             let plan = sandboxd_profiles::graph::client(profile)?;
-            Ok(Around::Client { plan: Box::new(plan) })
+            let waits = notice::waiting(profile.name().to_owned(), says);
+            Ok(Around::Client { plan: Box::new(plan), waits })
         }
     }
 }

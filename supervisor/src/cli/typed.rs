@@ -163,6 +163,10 @@ pub struct Mcp {
     /// Let the client call this tool: a name, \"read_*\", or \"*\". Added to [serve].tools.
     #[arg(long = "tool", value_name = "NAME")]
     pub tools: Vec<String>,
+    /// Hold each call of this tool until somebody approves it (sandboxd approve): a name, "write_*", or
+    /// "*". Added to [serve].ask.
+    #[arg(long, value_name = "NAME")]
+    pub ask: Vec<String>,
     /// Write what was enforced to FILE, before the server starts (JSON).
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,

@@ -6,7 +6,7 @@ use super::egress::Egress;
 use super::error::StartError;
 use super::signals::Signals;
 use super::stdio::Stdio;
-use crate::calls::{Caller, Calls, Exchange, Streams};
+use crate::calls::{Caller, Calls, Exchange, Streams, Waits};
 use crate::cgroup::Tree;
 use rustix::fd::OwnedFd;
 use sandboxd_broker_plan::BrokerPlan;
@@ -24,6 +24,8 @@ pub enum Around {
     Client {
         /// What the client may call.
         plan: Box<BrokerPlan>,
+        /// Told whenever another number of calls waits for approval.
+        waits: Waits,
     },
     /// Sandboxd itself, one of whose services this is.
     Service {
@@ -83,8 +85,9 @@ impl Around {
                 }
                 (Signals::listen(hangup)?, Stdio::prepare(user, wires)?)
             }
-            Self::Client { plan } => {
-                let (brokered, server) = Brokered::begin(&plan, profile, audit)?;
+            Self::Client { plan, waits } => {
+                let id = &resolved.plan.id;
+                let (brokered, server) = Brokered::begin(&plan, profile, id, waits, audit)?;
                 between.brokered = Some(brokered);
                 (Signals::listen(hangup)?, Stdio::served(user, wires, server)?)
             }

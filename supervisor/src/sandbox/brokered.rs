@@ -4,11 +4,14 @@
 use super::audit::Audit;
 use super::error::StartError;
 use super::state::GRACE;
-use crate::service::broker::NAME;
+use crate::calls::Waits;
+use crate::control::Control;
+use crate::service::broker::{FIRST, NAME};
+use crate::service::channel::Told;
 use crate::service::{Service, Wanted};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd as _, OwnedFd};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_broker_plan::{BrokerPlan, wire};
+use sandboxd_broker_plan::{Approval, BrokerPlan, wire};
 use sandboxd_profiles::Profile;
 use std::time::{Duration, Instant};
 
@@ -18,18 +21,26 @@ const DRAIN: Duration = Duration::from_secs(12);
 /// The broker of a run.
 pub(crate) struct Brokered {
     service: Service,
+    /// Its end is the broker's.
+    _line: OwnedFd,
+    /// Where calls are approved; nothing where none is asked about.
+    control: Option<Control>,
     /// Once it is over: until when the server may end by itself.
     until: Option<Instant>,
 }
 
 impl Brokered {
-    /// Begins to start the broker, and gives the server's end of the stream between the two.
+    /// Begins to start the broker of the run of this id, and gives the server's end of the stream between the
+    /// two.
     ///
     /// # Errors
-    /// Where its streams cannot be made, or the plan is more than a broker is told.
+    /// Where its streams cannot be made, or the plan is more than a broker is told; where it asks, and
+    /// there is no place for whoever answers.
     pub(crate) fn begin(
         plan: &BrokerPlan,
         run: &Profile,
+        id: &str,
+        waits: Waits,
         audit: &Audit,
     ) -> Result<(Self, OwnedFd), StartError> {
         let failed = |errno| StartError::call("dup", "the client's streams", errno);
@@ -40,6 +51,13 @@ impl Brokered {
         let (ours, server) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .map_err(|errno| StartError::call("socketpair", "the server's stream", errno))?;
+        let (line, brokers) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))?;
+        // What it finds there when it starts.
+        Told::Started(FIRST)
+            .say(line.as_fd(), Some(ours.as_fd()))
+            .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))?;
         let told = wire::encode(plan)
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
@@ -49,9 +67,11 @@ impl Brokered {
             arguments: vec![told],
             run: run.clone(),
             audit: audit.clone(),
-            streams: [client(0)?, client(1)?, ours],
+            streams: [client(0)?, client(1)?, brokers],
         })?;
-        Ok((Self { service, until: None }, server))
+        let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
+        let control = asks.then(|| Control::open(id, &line, Some(waits))).transpose()?;
+        Ok((Self { service, until: None, _line: line, control }, server))
     }
 
     /// Waits until it runs.
@@ -78,6 +98,7 @@ impl Brokered {
 
     /// Lets the client read what it was answered, and tells what could not be cleaned up.
     pub(crate) fn finish(&mut self) -> Vec<String> {
+        self.control = None;
         self.service.finish(DRAIN)
     }
 }

@@ -1,7 +1,6 @@
-//! The service `broker`. As `sandboxd mcp` starts it, the client is at standard input and output, the
-//! server at a socket that is standard error, and what it may carry stands on its command line. For a
-//! command that calls, its plan is standard input, and the supervisor, who gives it streams, is at
-//! standard error.
+//! The service `broker`. The supervisor, who gives it streams, is at standard error. As `sandboxd mcp`
+//! starts it, the client is at standard input and output, and what it may carry stands on its command
+//! line. For a command that calls, its plan is standard input.
 
 use super::channel::{Told, Wish, receive, say_record};
 use rustix::event::{EventfdFlags, eventfd};
@@ -19,6 +18,9 @@ use std::io::{self, Read as _};
 
 pub(crate) const NAME: &str = "broker";
 
+/// The number under which a broker for one client and one server finds the server's stream.
+pub(crate) const FIRST: u64 = 0;
+
 /// Carries until the client or the server is gone; without a plan, until the supervisor is.
 ///
 /// # Errors
@@ -34,9 +36,11 @@ fn decode(plan: &[u8]) -> io::Result<BrokerPlan> {
     wire::decode(plan).map_err(|error| io::Error::other(error.to_string()))
 }
 
-fn carry(plan: BrokerPlan, approvals: Approvals, owner: &mut impl Owner) -> io::Result<()> {
+fn carry(plan: BrokerPlan, owner: &mut impl Owner) -> io::Result<()> {
     let relay = Relay::new(plan, now()?).map_err(|error| io::Error::other(format!("{error:?}")))?;
-    Carrier::new(relay, approvals).run(owner)
+    let mut secret = [0; 32];
+    rustix::rand::getrandom(&mut secret, GetRandomFlags::empty())?;
+    Carrier::new(relay, Approvals::somebody(secret)).run(owner)
 }
 
 /// One client and one server.
@@ -45,7 +49,7 @@ fn between(plan: BrokerPlan) -> io::Result<()> {
         return Err(io::Error::other("a client has one edge"));
     };
     let (caller, edge) = (edge.caller.clone(), edge.name.clone());
-    carry(plan, Approvals::nobody(), &mut Outside::new(caller, edge)?)
+    carry(plan, &mut Outside::new(caller, edge)?)
 }
 
 /// All that the supervisor lets in.
@@ -54,12 +58,7 @@ fn among() -> io::Result<()> {
     File::from(take(0)?).read_to_end(&mut plan)?;
     let plan = decode(&plan)?;
     let callers = plan.callers.iter().map(|caller| caller.name.clone()).collect();
-    let ready = eventfd(1, EventfdFlags::CLOEXEC)?;
-    let channel = take(2)?;
-    let mut secret = [0; 32];
-    rustix::rand::getrandom(&mut secret, GetRandomFlags::empty())?;
-    let mut owner = Supervisor { channel, callers, denied: VecDeque::new(), ready };
-    carry(plan, Approvals::somebody(secret), &mut owner)
+    carry(plan, &mut Supervisor { channel: take(2)?, callers })
 }
 
 /// One client and one server, both there from the start.
@@ -68,47 +67,52 @@ struct Outside {
     /// The server's stream, until the relay wants it.
     server: Option<OwnedFd>,
     said: VecDeque<Said>,
-    /// Readable while there is something in `said`.
-    wake: OwnedFd,
+    /// Readable at any time.
+    ready: OwnedFd,
+    channel: OwnedFd,
 }
 
 impl Outside {
     fn new(caller: Name, edge: Name) -> io::Result<Self> {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let (input, output, server) = (take(0)?, take(1)?, take(2)?);
-        let mut outside =
-            Self { caller: caller.clone(), server: Some(server), said: VecDeque::new(), wake };
-        outside.say(Said::Opened {
+        let ready = eventfd(1, EventfdFlags::CLOEXEC)?;
+        let (input, output, channel) = (take(0)?, take(1)?, take(2)?);
+        let server = match receive(&channel)?.and_then(Told::heard) {
+            Some((Told::Started(FIRST), Some(server))) => Some(server),
+            Some(_) | None => return Err(io::Error::other("the supervisor gave no server")),
+        };
+        let opened = Said::Opened {
             connection: ConnectionId(0),
-            caller,
+            caller: caller.clone(),
             edge: Some(edge),
             behalf: None,
             pair: Pair::Two { input, output },
-        })?;
-        Ok(outside)
+        };
+        Ok(Self { caller, server, said: VecDeque::from([opened]), ready, channel })
     }
 
-    fn say(&mut self, said: Said) -> io::Result<()> {
+    fn say(&mut self, said: Said) {
         self.said.push_back(said);
-        rustix::io::write(&self.wake, &1_u64.to_ne_bytes())?;
-        Ok(())
     }
 }
 
 impl Owner for Outside {
     fn descriptor(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+        if self.said.is_empty() { self.channel.as_fd() } else { self.ready.as_fd() }
     }
 
     fn hear(&mut self) -> io::Result<Option<Said>> {
-        let said = self.said.pop_front();
-        if said.is_none() {
-            match rustix::io::read(&self.wake, &mut [0; 8]) {
-                Ok(_) | Err(Errno::AGAIN) => {}
-                Err(errno) => return Err(errno.into()),
-            }
+        if let Some(said) = self.said.pop_front() {
+            return Ok(Some(said));
         }
-        Ok(said)
+        match receive(&self.channel) {
+            Ok(Some(packet)) => match Told::heard(packet) {
+                Some((Told::Approver, Some(stream))) => Ok(Some(Said::Approver(stream))),
+                Some(_) | None => Err(io::Error::other("the supervisor said what is no message")),
+            },
+            Ok(None) | Err(Errno::CONNRESET) => Ok(Some(Said::Gone)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn tell(&mut self, output: Output) -> io::Result<()> {
@@ -119,25 +123,27 @@ impl Owner for Outside {
                     // There is one server, and it is gone.
                     None => Said::Ended(instance),
                 };
-                self.say(said)
+                self.say(said);
             }
             // Without its server a client has nobody to talk to.
             Output::Stop(_) => self.say(Said::CallerGone(self.caller.clone())),
             Output::Close(_) => self.say(Said::Gone),
             // Nobody writes records down here: a call that waits for one is not made.
             Output::Durable(record) => {
-                self.say(Said::Recorded { call: CallId(record.call), written: false })
+                self.say(Said::Recorded { call: CallId(record.call), written: false });
             }
             Output::Record(_)
             | Output::Ask(_)
             | Output::Withdraw(_)
             | Output::ToCaller(..)
-            | Output::ToCallee(..) => Ok(()),
+            | Output::ToCallee(..) => {}
         }
+        Ok(())
     }
 
-    fn waits(&mut self, _: usize) -> io::Result<()> {
-        Ok(())
+    fn waits(&mut self, calls: usize) -> io::Result<()> {
+        let calls = u64::try_from(calls).map_err(io::Error::other)?;
+        told(Wish::Waits(calls).say(self.channel.as_fd()))
     }
 }
 
@@ -146,21 +152,14 @@ struct Supervisor {
     channel: OwnedFd,
     /// Their names, by the places that the supervisor uses.
     callers: Vec<Name>,
-    /// What is answered here.
-    denied: VecDeque<Said>,
-    /// Readable at any time.
-    ready: OwnedFd,
 }
 
 impl Owner for Supervisor {
     fn descriptor(&self) -> BorrowedFd<'_> {
-        if self.denied.is_empty() { self.channel.as_fd() } else { self.ready.as_fd() }
+        self.channel.as_fd()
     }
 
     fn hear(&mut self) -> io::Result<Option<Said>> {
-        if let Some(said) = self.denied.pop_front() {
-            return Ok(Some(said));
-        }
         let packet = match receive(&self.channel) {
             Ok(Some(packet)) => packet,
             // With something of ours unread, its end is told so.
@@ -213,12 +212,12 @@ impl Owner for Supervisor {
     }
 
     fn waits(&mut self, calls: usize) -> io::Result<()> {
-        let wish = Wish::Waits(u64::try_from(calls).map_err(io::Error::other)?);
-        told(wish.say(self.channel.as_fd()))
+        let calls = u64::try_from(calls).map_err(io::Error::other)?;
+        told(Wish::Waits(calls).say(self.channel.as_fd()))
     }
 }
 
-/// That the supervisor is gone is heard next.
+/// Said, but to nobody where it is gone: that is heard next.
 fn told(said: rustix::io::Result<()>) -> io::Result<()> {
     match said {
         Ok(()) | Err(Errno::PIPE | Errno::CONNRESET) => Ok(()),
