@@ -7,7 +7,7 @@
 
 use super::{Edge, Graph};
 use crate::meet::words::limits;
-use crate::schema::{EdgeGrant, Instances, Profile};
+use crate::schema::{EdgeGrant, Instances, Mode, Profile};
 use std::collections::BTreeSet;
 
 /// Who a process is in the graph, and under which edges what it calls is started.
@@ -44,6 +44,12 @@ impl Graph {
     #[must_use]
     pub const fn first(&self) -> Standing {
         Standing { place: 0, edges: BTreeSet::new(), hops: 0 }
+    }
+
+    /// Whether anybody in it is let out to chosen hosts, which takes a process more.
+    #[must_use]
+    pub fn goes_out(&self) -> bool {
+        self.nodes.iter().any(|node| node.profile.network.mode() == Mode::Egress)
     }
 
     /// The name that a process goes by.

@@ -89,16 +89,18 @@ struct Most {
 
 /// Descriptors that an instance takes at most, while it is started; it keeps 25.
 const EACH: u64 = 40;
+/// Likewise for its egress process, where it has one; that keeps 30.
+const EGRESS: u64 = 40;
 /// Those of the broker that are no connection's and no instance's.
 const BROKERS: u64 = 24;
 
 impl Most {
     /// What fits, where this process may open so many files, and the broker not more than is usual.
-    fn of(files: u64) -> Result<Self, StartError> {
-        let instances = (files.saturating_sub(sandbox::DESCRIPTORS) / EACH).min(256);
+    fn of(files: u64, each: u64) -> Result<Self, StartError> {
+        let instances = (files.saturating_sub(sandbox::DESCRIPTORS) / each).min(256);
         if instances == 0 {
             return Err(StartError::found("getrlimit", "RLIMIT_NOFILE").with_remedy(
-                "a command that calls takes 200 open files, and 40 more for each of what it has called at once: ulimit -n 1024",
+                "a command that calls takes 200 open files, and 40 more for each of what it has called at once, or 80 where something of that goes out (network.mode = \"egress\"): ulimit -n 1024",
             ));
         }
         let connections = files.min(1024) - BROKERS - instances;
@@ -250,7 +252,8 @@ impl Exchange {
         room: Option<Arc<Tree>>,
         audit: &Audit,
     ) -> Result<(Self, Caller), StartError> {
-        let most = Most::of(sandbox::descriptors())?;
+        let each = if calls.graph.goes_out() { EACH + EGRESS } else { EACH };
+        let most = Most::of(sandbox::descriptors(), each)?;
         let plan = calls.graph.plan(run.name())?;
         let records = Records::new(audit.clone(), &plan);
         waits_for_nothing(&plan, audit)?;
@@ -337,15 +340,16 @@ mod tests {
 
     #[test]
     fn what_there_may_be_at_once_fits_into_the_open_files() {
-        assert!(Most::of(sandbox::DESCRIPTORS + EACH - 1).is_err());
+        assert!(Most::of(sandbox::DESCRIPTORS + EACH - 1, EACH).is_err());
         for files in [sandbox::DESCRIPTORS + EACH, 256, 1024, 4096, u64::MAX] {
-            let Most { instances, connections } = Most::of(files).unwrap();
+            let Most { instances, connections } = Most::of(files, EACH).unwrap();
             let [instances, connections] =
                 [instances, connections].map(|count| u64::try_from(count).unwrap());
             assert!((1..=256).contains(&instances), "{files}");
             assert!(sandbox::DESCRIPTORS + instances * EACH <= files, "{files}");
             assert_eq!(instances + connections + BROKERS, files.min(1024), "{files}");
         }
-        assert_eq!(Most::of(1024).unwrap().instances, 21);
+        assert_eq!(Most::of(1024, EACH).unwrap().instances, 21);
+        assert_eq!(Most::of(1024, EACH + EGRESS).unwrap().instances, 10);
     }
 }
