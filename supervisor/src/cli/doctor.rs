@@ -37,8 +37,9 @@ pub(crate) fn doctor(arguments: &Doctor) -> u8 {
     }
     // Where it cannot be looked for, the findings say why.
     let left = clean::find(false).unwrap_or_default();
-    let findings = mechanisms();
-    let profiles = try_profiles();
+    let mut findings = mechanisms();
+    let (profiles, egress) = try_all();
+    findings.extend(egress);
     let all = profiles.iter().all(|one| one.runs);
     let said = if arguments.json {
         say_json(&serde_json::json!({
@@ -190,21 +191,40 @@ fn hierarchies(facts: &CgroupFacts) -> String {
     format!("{kind}; {}", names.join(", "))
 }
 
-/// Runs `true` under each builtin profile: every stage, every probe of the self-test, every record.
-fn try_profiles() -> Vec<Builtin> {
+/// Runs `true` under each builtin profile: every stage, every probe of the self-test, every record; and once
+/// with a way out.
+fn try_all() -> (Vec<Builtin>, Option<Finding>) {
     let log = match AuditLog::begin(audit_folder::open, |_| {}) {
         Ok(log) => log,
-        Err(error) => return vec![fails("every one", &error)],
+        Err(error) => return (vec![fails("every one", &error)], None),
     };
     let mut tried: Vec<Builtin> =
         builtin::list().iter().map(|one| try_profile(one.name, &log)).collect();
+    let egress = try_egress(&log);
     tried.extend(log.end().err().map(|error| fails("the audit log of all", &error)));
-    tried
+    (tried, Some(egress))
+}
+
+/// Whether chosen hosts can be reached, and no others.
+fn try_egress(log: &AuditLog) -> Finding {
+    let (works, evidence) = match run_true("untrusted", &["host.internal:443"], log) {
+        Ok((0, _)) => {
+            (true, String::from("nf_tables leads every connection to the egress process"))
+        }
+        Ok((status, _)) => (false, format!("`true` ended with {status}")),
+        Err(error) => {
+            log.refused("egress", &error);
+            (false, fails("egress", &error).evidence)
+        }
+    };
+    let remedy =
+        String::from("load the module nft_redir; without it, network.mode = \"egress\" is refused");
+    Finding { mechanism: "egress", works, evidence, remedy }
 }
 
 fn try_profile(name: &str, log: &AuditLog) -> Builtin {
     let profile = format!("builtin:{name}");
-    match run_true(name, log) {
+    match run_true(name, &[], log) {
         Ok((status, waived)) => Builtin {
             profile,
             runs: status == 0,
@@ -227,7 +247,7 @@ fn fails(profile: &str, error: &StartError) -> Builtin {
     Builtin { profile: profile.to_owned(), runs: false, evidence: reason.join("; ") }
 }
 
-fn run_true(name: &str, log: &AuditLog) -> Result<(u8, Vec<String>), StartError> {
+fn run_true(name: &str, egress: &[&str], log: &AuditLog) -> Result<(u8, Vec<String>), StartError> {
     let (_, home) = host::folders();
     let folder = Folder::make()?;
     let cwd = folder.0.to_str().and_then(|path| sandboxd_plan::HostPath::try_from(path).ok());
@@ -237,9 +257,14 @@ fn run_true(name: &str, log: &AuditLog) -> Result<(u8, Vec<String>), StartError>
     let command = sandboxd_plan::Text::try_from("true")
         .map_err(|error| StartError::found("command", error.to_string()))?;
     // It shows nothing, and whoever types meanwhile types for what comes next.
-    let set = vec![String::from("command.tty=\"never\"")];
+    let mut set = vec![String::from("command.tty=\"never\"")];
+    // The others tell of everything else that is lacking.
+    let others = ["audit", "cgroup", "landlock", "memfd_noexec", "uid"].into_iter();
+    let waived = others.filter(|_| !egress.is_empty());
+    set.extend(waived.map(|key| format!("require.{key}=\"if-available\"")));
     let command = vec![command];
-    profile.apply(&Overrides { command, cwd, home, set, ..Overrides::default() })?;
+    let egress = egress.iter().map(|to| (*to).to_owned()).collect();
+    profile.apply(&Overrides { command, cwd, home, set, egress, ..Overrides::default() })?;
     let invocation = Invocation { streams: stdio::callers(), ..Invocation::default() };
     let since = Instant::now();
     let tried = format!("builtin:{name}");

@@ -50,6 +50,9 @@ fn words(resolved: &Resolved) -> String {
     let mut line = |head: &str, rest: String| text.push_str(&format!("  {head:<11}{rest}\n"));
     let own: Vec<&str> = plan.namespaces.own.iter().map(|one| one.name()).collect();
     line("namespaces", own.join(" "));
+    for rule in resolved.outside.egress.iter().flat_map(|egress| &egress.rules) {
+        line("egress", rule.written.clone());
+    }
     match &plan.root {
         Root::Host => line("root", String::from("the host's own, as it is")),
         Root::Own { ops, .. } => {
