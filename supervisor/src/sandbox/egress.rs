@@ -207,7 +207,8 @@ impl Used {
         self.down_bytes = self.down_bytes.saturating_add(record.down);
         self.lost = self.lost.saturating_add(record.lost.into());
         if !record.verdict.is_refusal() {
-            self.connections = self.connections.saturating_add(1);
+            // One that was given up before it said whom it was for was not carried.
+            self.connections = self.connections.saturating_add(u64::from(record.rule.is_some()));
             return;
         }
         let key = (to(record), record.verdict);
