@@ -15,7 +15,7 @@ use sandboxd_profiles::why::Access;
 #[derive(Debug, Args)]
 #[command(
     group = clap::ArgGroup::new("question").required(true).args(["path", "syscall", "host", "call"]),
-    after_help = "Examples:\n  sandboxd why -p agent.toml --path /srv/data --access write\n  sandboxd why -p agent.toml --path .git/hooks/pre-commit --access write\n  sandboxd why -p builtin:untrusted --path /usr/bin/python3 --access execute\n  sandboxd why -p agent.toml --syscall io_uring_setup\n  sandboxd why -p agent.toml --host pypi.org:443\n  sandboxd why -p agent.toml --call fs write_file\n  sandboxd why -p agent.toml --under site.toml --path /srv --json"
+    after_help = "Examples:\n  sandboxd why -p agent.toml --path /srv/data --access write\n  sandboxd why -p agent.toml --path .git/hooks/pre-commit --access write\n  sandboxd why -p builtin:untrusted --path /usr/bin/python3 --access execute\n  sandboxd why -p agent.toml --syscall io_uring_setup\n  sandboxd why -p agent.toml --host api.example.com:443\n  sandboxd why -p agent.toml --call fs write_file\n  sandboxd why -p agent.toml --under site.toml --path /srv --json"
 )]
 pub struct Why {
     /// The profile and what is laid over it.
