@@ -1,9 +1,11 @@
 //! What the broker may ask, and who sees to it: a thread that holds each wish against the graph, starts
 //! instances and ends them. A broker that asks for what no edge allows is not the one that we started.
 
+mod told;
+
 use super::durable::Durable;
 use super::instance::{Instance, Wanted};
-use super::records::{Knock, Known, Records, Written};
+use super::records::{Knock, Records};
 use super::{Connection, Shared};
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
@@ -11,11 +13,9 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use sandboxd_audit::AuditError;
-use sandboxd_broker_plan::record::Record;
 use sandboxd_profiles::graph::{HOPS, Launch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
@@ -160,6 +160,7 @@ impl Clerk {
                 self.left.push(format!("not ended: the broker: {errno}"));
             }
         }
+        self.hear_the_rest();
         for instance in self.instances.values_mut() {
             instance.end();
         }
@@ -230,60 +231,6 @@ impl Clerk {
                 Heard::Record(record) => self.record(&record).map_err(Closed::Violated)?,
             }
         }
-    }
-
-    /// Writes down what the broker tells; a call that waits for it goes on once it is on the disk.
-    fn record(&mut self, record: &Record) -> Result<(), String> {
-        let known = self.known(record)?;
-        match self.records.told(record, known)? {
-            Written::Yes => {}
-            Written::Not(call) => self.recorded(call, false),
-            Written::Waits(call, commit) => {
-                if self.durable.is_none() {
-                    self.durable = Durable::begin(Arc::clone(&self.shared)).ok();
-                }
-                let Some(durable) = &self.durable else {
-                    self.recorded(call, false);
-                    return Ok(());
-                };
-                if !durable.waits(call, commit) {
-                    return Err(String::from("lets more calls wait than there may be"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What is known here of whom a record is about.
-    fn known(&self, record: &Record) -> Result<Known, String> {
-        let number = record.connection;
-        let connection = self.shared.connections().get(&number).cloned();
-        // One that is closed may still be told of.
-        if connection.is_none() && number > self.shared.last.load(Ordering::Relaxed) {
-            return Err(format!("tells of connection {number}, which never was"));
-        }
-        let graph = &self.shared.calls.graph;
-        let mut chain = Vec::new();
-        if let Some(connection) = &connection {
-            chain.push(graph.name(&connection.standing).to_owned());
-            let mut behalf = connection.behalf;
-            while let Some(instance) = self.instances.get(&behalf) {
-                chain.push(instance.caller.clone());
-                behalf = instance.behalf;
-            }
-            chain.reverse();
-        }
-        let instance = self.instances.get(&record.instance);
-        Ok(Known {
-            sandbox: connection.map(|connection| connection.sandbox),
-            chain,
-            callee: instance.map(|instance| instance.callee.clone()),
-        })
-    }
-
-    fn recorded(&self, call: u64, written: bool) {
-        // A broker that is gone or does not read refuses the call by itself.
-        Told::Recorded { call, written }.say(self.shared.line.as_fd(), None).ok();
     }
 
     /// Starts an instance, where the edge is one of whoever is at the connection.
@@ -403,7 +350,7 @@ mod tests {
     use crate::sandbox::{Audit, AuditLog};
     use crate::service::channel::{receive, say_record};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    use sandboxd_broker_plan::record::{Event, Method, Outcome, What};
+    use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, What};
     use sandboxd_plan::HostPath;
     use sandboxd_profiles::{Document, Folders, Graph, graph};
     use std::sync::atomic::AtomicU64;

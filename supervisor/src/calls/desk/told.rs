@@ -1,0 +1,88 @@
+//! What the broker tells of calls: held against what is known here, and written down.
+
+use super::Clerk;
+use crate::calls::durable::Durable;
+use crate::calls::records::{Known, Written};
+use crate::service::channel::{Heard, Told};
+use rustix::fd::AsFd as _;
+use sandboxd_broker_plan::record::Record;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// As many messages as fit into a channel of the kernel's usual size, and more.
+const UNHEARD: usize = 4096;
+
+impl Clerk {
+    /// What the broker told before the run was over, and nobody has heard yet: it tells of a call before it
+    /// answers whoever called, and the last answer is often the end. No more than it can have told by then.
+    pub(super) fn hear_the_rest(&mut self) {
+        for _ in 0..UNHEARD {
+            match Heard::next(&self.shared.line) {
+                Ok(Some(Heard::Record(record))) => {
+                    if let Err(what) = self.record(&record) {
+                        self.left
+                            .push(format!("the broker {what}, which the graph does not allow"));
+                        return;
+                    }
+                }
+                // Nothing is started any more.
+                Ok(Some(Heard::Wish(_))) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Writes down what the broker tells; a call that waits for it goes on once it is on the disk.
+    pub(super) fn record(&mut self, record: &Record) -> Result<(), String> {
+        let known = self.known(record)?;
+        match self.records.told(record, known)? {
+            Written::Yes => {}
+            Written::Not(call) => self.recorded(call, false),
+            Written::Waits(call, commit) => {
+                if self.durable.is_none() {
+                    self.durable = Durable::begin(Arc::clone(&self.shared)).ok();
+                }
+                let Some(durable) = &self.durable else {
+                    self.recorded(call, false);
+                    return Ok(());
+                };
+                if !durable.waits(call, commit) {
+                    return Err(String::from("lets more calls wait than there may be"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is known here of whom a record is about.
+    fn known(&self, record: &Record) -> Result<Known, String> {
+        let number = record.connection;
+        let connection = self.shared.connections().get(&number).cloned();
+        // One that is closed may still be told of.
+        if connection.is_none() && number > self.shared.last.load(Ordering::Relaxed) {
+            return Err(format!("tells of connection {number}, which never was"));
+        }
+        let graph = &self.shared.calls.graph;
+        let mut chain = Vec::new();
+        if let Some(connection) = &connection {
+            chain.push(graph.name(&connection.standing).to_owned());
+            let mut behalf = connection.behalf;
+            while let Some(instance) = self.instances.get(&behalf) {
+                chain.push(instance.caller.clone());
+                behalf = instance.behalf;
+            }
+            chain.reverse();
+        }
+        let instance = self.instances.get(&record.instance);
+        Ok(Known {
+            sandbox: connection.map(|connection| connection.sandbox),
+            chain,
+            callee: instance.map(|instance| instance.callee.clone()),
+        })
+    }
+
+    fn recorded(&self, call: u64, written: bool) {
+        // A broker that is gone or does not read refuses the call by itself.
+        Told::Recorded { call, written }.say(self.shared.line.as_fd(), None).ok();
+    }
+}
