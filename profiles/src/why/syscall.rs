@@ -125,7 +125,8 @@ pub(super) fn answer(filters: &Layers<Filter>, sources: &Sources, name: &str) ->
         .filter(|action| *action != Action::Allow)
         .collect();
     let refused = conditional.is_empty() && !refusing.is_empty();
-    let errno = refusing.iter().copied().find_map(errno);
+    // Of two that refuse alike the kernel takes the answer of the one put on last, seccomp(2).
+    let errno = refusing.iter().rev().copied().find_map(errno);
     for judged in reasons(sources, number, false) {
         answer.say(judged, errno);
     }
