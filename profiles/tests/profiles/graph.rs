@@ -384,3 +384,28 @@ fn the_example_is_drawn_as_it_was() {
     let as_it_was = std::fs::read_to_string(&golden).unwrap();
     assert!(drawn == as_it_was, "tests/golden/graph.txt changed; SANDBOXD_BLESS=1 accepts it");
 }
+
+#[test]
+fn what_a_callee_asks_about_is_asked_about_on_every_edge() {
+    let ask = |ask: &str, edge: &str| {
+        let agent = format!("name = \"a\"\nfiles.execute = [\"/usr\"]\n{EDGE}{edge}");
+        let fs = format!("{FS}\nserve.ask = {ask}");
+        graph(&[("a.toml", &agent), ("fs.toml", &fs)]).unwrap()
+    };
+    let told = |graph: &Graph| {
+        serde_json::to_value(&graph.plan("test-1").unwrap().edges[0].approval).unwrap()
+    };
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(told(&ask("[]", "")), json("\"never\""));
+    let some = ask("[\"wr*\"]", "approval_within = \"1s\"");
+    assert_eq!(told(&some), json(r#"{"ask-for":{"tools":["wr*"],"expires":1000}}"#));
+    let all = ask("[\"wr*\"]", "approval = \"ask\"");
+    assert_eq!(told(&all), json(r#"{"ask":{"expires":210000}}"#));
+    let said = |old: &Graph, new: &Graph| -> Vec<(bool, String)> {
+        let told = |it: &graph::Change| (it.direction == Direction::Widened, it.what.clone());
+        old.changes(new).iter().map(told).collect()
+    };
+    let (less, more) = (ask("[\"a\"]", ""), ask("[\"a\", \"b\"]", ""));
+    assert_eq!(said(&more, &less), [(true, "not asked about tools: b".to_owned())]);
+    assert_eq!(said(&less, &more), [(false, "asked about tools: b".to_owned())]);
+}

@@ -302,3 +302,14 @@ fn zero_in_flight_lets_nothing_through() {
     world.serve = serve;
     assert!(world.call("list", "{}").contains("Too many calls"));
 }
+
+#[test]
+fn only_calls_of_the_named_tools_are_asked_about() {
+    let mut plan = plan();
+    plan.edges[0].approval = Approval::AskFor { tools: patterns(&["li*"]), expires: Millis(1000) };
+    let mut world = World::open(plan);
+    assert!(world.call("list", "{}").is_empty());
+    let heard = world.call_as(1, "2", "read", r#"{"path":"x"}"#).concat();
+    assert!(heard.contains("result") && !heard.contains("isError"), "{heard}");
+    assert_eq!((world.asks.len(), world.got("tools/call").len()), (1, 1));
+}
