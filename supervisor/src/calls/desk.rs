@@ -93,15 +93,7 @@ impl Desk {
         let failed = |call| move |errno| StartError::call(call, "calls", errno);
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
-        let clerk = Clerk {
-            shared,
-            instances: BTreeMap::new(),
-            news,
-            records,
-            durable: None,
-            told: BTreeSet::new(),
-            left: Vec::new(),
-        };
+        let clerk = Clerk::new(shared, records, news);
         let thread = std::thread::Builder::new()
             .name(String::from("calls"))
             .spawn(move || clerk.work(&closed))
@@ -149,18 +141,16 @@ enum Closed {
 }
 
 impl Clerk {
+    fn new(shared: Arc<Shared>, records: Records, news: Receiver<News>) -> Self {
+        let (instances, told, left) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        Self { shared, instances, news, records, durable: None, told, left }
+    }
+
     fn work(mut self, closed: &OwnedFd) -> Vec<String> {
-        let why = self.serve(closed);
-        if let Closed::Violated(what) = why {
-            self.left.push(format!("the broker {what}, which the graph does not allow"));
-            // The end of its channel is the broker's end.
-            if let Err(errno) =
-                rustix::net::shutdown(&self.shared.line, rustix::net::Shutdown::Both)
-            {
-                self.left.push(format!("not ended: the broker: {errno}"));
-            }
+        match self.serve(closed) {
+            Closed::Over => self.hear_the_rest(),
+            Closed::Violated(what) => self.cut_off(&what),
         }
-        self.hear_the_rest();
         for instance in self.instances.values_mut() {
             instance.end();
         }
@@ -180,6 +170,15 @@ impl Clerk {
         }
         self.left.extend(self.records.close());
         self.left
+    }
+
+    /// Ends a broker that is not the one that was started; nothing more that it says counts.
+    fn cut_off(&mut self, what: &str) {
+        self.left.push(format!("the broker {what}, which the graph does not allow"));
+        // The end of its channel is the broker's end.
+        if let Err(errno) = rustix::net::shutdown(&self.shared.line, rustix::net::Shutdown::Both) {
+            self.left.push(format!("not ended: the broker: {errno}"));
+        }
     }
 
     fn serve(&mut self, closed: &OwnedFd) -> Closed {
@@ -344,156 +343,4 @@ impl Clerk {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Calls, Most};
-    use super::*;
-    use crate::sandbox::{Audit, AuditLog};
-    use crate::service::channel::{receive, say_record};
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, What};
-    use sandboxd_plan::HostPath;
-    use sandboxd_profiles::{Document, Folders, Graph, graph};
-    use std::sync::atomic::AtomicU64;
-    use std::sync::{Condvar, Mutex};
-
-    const AGENT: &str = "name = \"agent\"\ncommand.exec = [\"/bin/true\"]\nfiles.execute = [\"/usr\"]\n\
-        [call.hub]\nprofile = \"hub.toml\"\ntools = [\"ask\"]";
-    const HUB: &str = "name = \"hub\"\ncommand.exec = [\"/bin/true\"]\nfiles.execute = [\"/usr\"]\n\
-        serve.tools = [\"ask\"]\n[call.tool]\nprofile = \"tool.toml\"\ntools = [\"do\"]";
-    const TOOL: &str = "name = \"tool\"\ncommand.exec = [\"/bin/true\"]\nfiles.execute = [\"/usr\"]\n\
-        serve.tools = [\"do\"]";
-
-    fn document(path: &str) -> Result<Document, String> {
-        let files = [("agent.toml", AGENT), ("hub.toml", HUB), ("tool.toml", TOOL)];
-        let found = files.into_iter().find(|(name, _)| path.ends_with(name));
-        let (name, text) = found.ok_or_else(|| String::from("there is none"))?;
-        let folder = Some(HostPath::try_from("/p").unwrap());
-        Ok(Document { name: name.into(), folder, text: text.into() })
-    }
-
-    fn graph() -> Graph {
-        let mut read = |path: &HostPath| document(path.as_str());
-        let first = vec![document("agent.toml").unwrap()];
-        graph::load(first, &Folders::default(), &mut read).unwrap()
-    }
-
-    /// What is written down nowhere.
-    fn audit(graph: &Graph) -> Audit {
-        let nowhere = AuditError::found("open", "an audit log", "none");
-        let log = AuditLog::begin(|| Err(nowhere), |_| {}).unwrap();
-        log.of(&graph.launch(&graph.first(), 0).unwrap().profile)
-    }
-
-    /// A desk, and the broker's end of its line; connection 5 is the agent's.
-    fn desk() -> (Desk, OwnedFd) {
-        let flags = SocketFlags::CLOEXEC;
-        let (line, broker) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
-        let (bell, news) = Bell::new().unwrap();
-        let calls = Calls {
-            graph: graph(),
-            under: Vec::new(),
-            refused: Box::new(|_, _| unreachable!()),
-            waits: Box::new(|_| {}),
-        };
-        let agent = Connection {
-            standing: calls.graph.first(),
-            behalf: 0,
-            room: None,
-            sandbox: String::from("agent-1"),
-        };
-        let shared = Shared {
-            line,
-            calls,
-            room: None,
-            audit: audit(&graph()),
-            most: Most { instances: 1, connections: 1 },
-            callers: vec![String::from("agent"), String::from("hub")],
-            last: AtomicU64::new(5),
-            connections: Mutex::new(BTreeMap::from([(5, agent)])),
-            called: Mutex::default(),
-            fewer: Condvar::new(),
-            bell,
-        };
-        let records = Records::new(shared.audit.clone(), &graph().plan("case").unwrap());
-        (Desk::open(Arc::new(shared), records, news).unwrap(), broker)
-    }
-
-    /// Waits for the end of the line.
-    fn is_cut(broker: &OwnedFd) -> bool {
-        let mut fds = [PollFd::new(broker, PollFlags::IN)];
-        let within = rustix::fs::Timespec { tv_sec: 10, tv_nsec: 0 };
-        poll(&mut fds, Some(&within)).unwrap() == 1
-            && matches!(receive(broker), Ok(None) | Err(Errno::CONNRESET))
-    }
-
-    #[test]
-    fn a_broker_that_asks_for_what_no_edge_allows_is_ended() {
-        let edges = graph().plan("case").unwrap().edges;
-        let of = |name: &str| {
-            let place = edges.iter().position(|edge| edge.caller.as_str() == name).unwrap();
-            u64::try_from(place).unwrap()
-        };
-        let start = |instance, edge, connection| Wish::Start { instance, edge, connection };
-        for (what, wish) in [
-            ("an edge of somebody else's", start(1, of("hub"), 5)),
-            ("an edge that is not there", start(1, 2, 5)),
-            ("a number of no instance", start(0, of("agent"), 5)),
-            ("a connection that is not there", start(1, of("agent"), 6)),
-        ] {
-            let (mut desk, broker) = desk();
-            wish.say(broker.as_fd()).unwrap();
-            assert!(is_cut(&broker), "{what}");
-            let left = desk.close();
-            assert!(left.iter().any(|left| left.contains("does not allow")), "{what}: {left:?}");
-        }
-    }
-
-    #[test]
-    fn a_broker_that_tells_of_what_cannot_be_is_ended() {
-        let edges = graph().plan("case").unwrap().edges;
-        let of = |name: &str| {
-            let place = edges.iter().position(|edge| edge.caller.as_str() == name).unwrap();
-            u32::try_from(place).ok()
-        };
-        let what = What { method: Method::ToolsCall, name: None, digest: [0; 32], bytes: 1 };
-        let allowed = Event::Allowed(what);
-        let ended = Event::Finished { outcome: Outcome::Answered, bytes: 1, millis: 1 };
-        let named = |name| Event::Allowed(What { name: Some(name), ..what });
-        for (what, edge, connection, event) in [
-            ("an edge that is not there", Some(2), 5, allowed),
-            ("an edge of somebody else's", of("hub"), 5, allowed),
-            ("a connection that never was", of("agent"), 6, allowed),
-            ("no edge", None, 5, allowed),
-            ("a name that is not there", of("agent"), 5, named(1)),
-            ("the end of no call", of("agent"), 5, ended),
-        ] {
-            let (mut desk, broker) = desk();
-            let record = Record { edge, connection, instance: 0, call: 1, event };
-            say_record(&record, broker.as_fd()).unwrap();
-            assert!(is_cut(&broker), "{what}");
-            let left = desk.close();
-            assert!(left.iter().any(|left| left.contains("does not allow")), "{what}: {left:?}");
-        }
-        let (mut desk, broker) = self::desk();
-        let (edge, event) = (of("agent"), named(0));
-        let record = Record { edge, connection: 5, instance: 0, call: 1, event };
-        // Until it is ended for it.
-        while say_record(&record, broker.as_fd()).is_ok() {}
-        assert!(desk.close().iter().any(|left| left.contains("more calls than there may be")));
-    }
-
-    #[test]
-    fn what_is_no_message_ends_the_broker_and_its_own_end_ends_nothing_else() {
-        let (mut desk, broker) = desk();
-        rustix::io::write(&broker, b"thread 'main' panicked").unwrap();
-        assert!(is_cut(&broker));
-        assert_eq!(desk.close().len(), 1);
-        let (mut desk, broker) = self::desk();
-        // What is not there need not be stopped or closed.
-        Wish::Stop(9).say(broker.as_fd()).unwrap();
-        Wish::Closed(9).say(broker.as_fd()).unwrap();
-        drop(broker);
-        assert_eq!(desk.close(), [""; 0]);
-    }
-}
+mod tests;

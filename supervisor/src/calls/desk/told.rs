@@ -20,9 +20,7 @@ impl Clerk {
             match Heard::next(&self.shared.line) {
                 Ok(Some(Heard::Record(record))) => {
                     if let Err(what) = self.record(&record) {
-                        self.left
-                            .push(format!("the broker {what}, which the graph does not allow"));
-                        return;
+                        return self.cut_off(&what);
                     }
                 }
                 // Nothing is started any more.
