@@ -243,6 +243,41 @@ impl Verdict {
         !matches!(self, Self::Carried | Self::Broke | Self::Ended)
     }
 
+    /// What to write where it shall be let out, in a profile or on a command line; nothing where nothing
+    /// that is written there would help.
+    #[must_use]
+    pub const fn remedy(self) -> Option<&'static str> {
+        Some(match self {
+            Self::NoRule => "--egress HOST:PORT, or network.egress in the profile",
+            Self::UnknownAddress => "connect by the name, or name the address",
+            Self::NotTls => "http://HOST:PORT for HTTP in plain text, tcp://HOST:PORT for anything",
+            Self::NotHttp => "HOST:PORT without a scheme for TLS, tcp://HOST:PORT for anything",
+            Self::NoServerName => "tcp://HOST:PORT for anything that is said there",
+            Self::ServerName | Self::HostHeader => {
+                "ask for the host by the name that was looked up"
+            }
+            Self::EncryptedHello => "switch Encrypted Client Hello off in the client",
+            Self::Request => "METHOD http://HOST:PORT/PATH, or http://HOST:PORT for all of them",
+            Self::Unresolved => "see /etc/resolv.conf and /etc/hosts of the host",
+            Self::PrivateAddress => {
+                "{ to = \"HOST:PORT\", within = [\"NETWORK\"] } where that is meant"
+            }
+            Self::Connections => "network.connections, or that of the entry",
+            Self::Rate => "network.rate, or that of the entry",
+            Self::Spent => "network.up and network.down, or those of the entry",
+            Self::Idle => "idle of the entry",
+            Self::Total => "total of the entry",
+            Self::Carried
+            | Self::Malformed
+            | Self::Unreachable
+            | Self::Broken
+            | Self::Slow
+            | Self::Broke
+            | Self::Pending
+            | Self::Ended => return None,
+        })
+    }
+
     fn from_number(number: u8) -> Result<Self, RecordError> {
         let found = Self::ALL.iter().find(|(_, other)| *other == number);
         found.map(|(verdict, _)| *verdict).ok_or(RecordError("its verdict is none"))

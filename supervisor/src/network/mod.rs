@@ -2,14 +2,15 @@
 //!
 //! It has a loopback interface and nothing else. Every address is local ([`route`]), so that a
 //! connection to anywhere is made, and leaves nothing; every TCP connection but those for the loopback
-//! interface is led to one listener ([`redirect`]); names are asked for at port 53. Who holds the sockets
-//! decides what becomes of what arrives. The kernel is told in its own words ([`message`]): no program of
-//! the host's is started.
+//! interface is led to one listener ([`redirect`]), which is tried once ([`tried`]); names are asked for at
+//! port 53. Who holds the sockets decides what becomes of what arrives. The kernel is told in its own words
+//! ([`message`]): no program of the host's is started.
 
 mod message;
 pub(crate) mod passed;
 mod redirect;
 mod route;
+mod tried;
 pub(crate) mod user;
 
 use crate::sandbox::StartError;
@@ -25,6 +26,9 @@ const V6: u8 = 10;
 
 /// Where names are asked for.
 const NAMES: u16 = 53;
+
+/// What to do where connections are not led.
+const NOT_LED: &str = "the kernel needs nf_tables with nat and redirect for IPv4 and IPv6 (CONFIG_NFT_REDIR, CONFIG_NF_TABLES_INET): load the module nft_redir";
 
 /// As many as the kernel lets wait.
 const BACKLOG: i32 = 4096;
@@ -82,10 +86,9 @@ fn inside() -> Result<Inside, StartError> {
         inside.dns_stream.push(listener((Ipv6Addr::LOCALHOST, NAMES).into()).map_err(opened)?);
     }
     redirect::all_to(port).map_err(|errno| {
-        StartError::call("nf_tables", "a redirect of TCP", errno).with_remedy(
-            "the kernel needs nf_tables with nat and redirect for IPv4 and IPv6 (CONFIG_NFT_REDIR, CONFIG_NF_TABLES_INET): load the module nft_redir",
-        )
+        StartError::call("nf_tables", "a redirect of TCP", errno).with_remedy(NOT_LED)
     })?;
+    tried::arrives(&inside.transparent)?;
     Ok(inside)
 }
 

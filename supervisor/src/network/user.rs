@@ -1,7 +1,7 @@
 //! The same in the namespace of an ordinary user's sandbox. Who administers that is in its user namespace,
 //! which only a process with one thread can enter: this program again, for a moment.
 
-use super::{Inside, enter, inside, passed};
+use super::{Inside, NOT_LED, enter, inside, passed};
 use crate::sandbox::StartError;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -43,9 +43,7 @@ pub(crate) fn lead(init: Pid) -> Result<Inside, StartError> {
         .map_err(|error| StartError::io("waitid", "service network", &error))?;
     received.map_err(|errno| match String::from_utf8_lossy(&said.stderr).trim() {
         "" => StartError::call("recvmsg", "service network", errno),
-        said => StartError::found("service network", said).with_remedy(
-            "the kernel needs nf_tables with nat and redirect for IPv4 and IPv6, for users too: load the module nft_redir",
-        ),
+        said => StartError::found("service network", said).with_remedy(NOT_LED),
     })
 }
 

@@ -63,6 +63,8 @@ pub struct Refused {
     pub to: String,
     /// Why, in words.
     pub why: &'static str,
+    /// What lets it out; nothing where that is not for the profile to say.
+    pub remedy: Option<&'static str>,
     /// How often.
     pub times: u64,
 }
@@ -176,7 +178,12 @@ impl Egress {
         let mut used = std::mem::take(&mut self.used);
         used.refused = std::mem::take(&mut self.refused)
             .into_iter()
-            .map(|((to, why), times)| Refused { to, why: why.text(), times })
+            .map(|((to, verdict), times)| Refused {
+                to,
+                why: verdict.text(),
+                remedy: verdict.remedy(),
+                times,
+            })
             .collect();
         used.refused.sort_by_key(|refused| std::cmp::Reverse(refused.times));
         (used, left)
