@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{By, Case, Inside, Outside, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, Random, raw};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -41,7 +41,7 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     let seed = u64::from(std::process::id());
     outside.note(&format!("the seed is {seed}"));
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed | 1);
     for pair in 0..outside.times(PAIRS) {
         let (one, other) = (profile(&ws, "one", &mut random), profile(&ws, "other", &mut random));
         let alone = [answers(outside, &one, None, 0)?, answers(outside, &other, None, 0)?];
@@ -70,18 +70,7 @@ fn answers(
 ) -> Result<BTreeMap<String, bool>> {
     let mut sandbox = outside.sandbox(profile);
     if let Some(under) = under {
-        // What tries has to be there, and a user's sandbox lacks what only root can give.
-        let own = std::env::current_exe()?;
-        let probe = format!("bind = [{{ from = {own:?}, to = \"/probe\", access = \"execute\" }}, ");
-        let mut text = under.replace("bind = [", &probe);
-        if outside.is_user() {
-            text.push_str("[require]\n");
-            for key in ["uid", "memfd_noexec", "cgroup"] {
-                text.push_str(&format!("{key} = \"if-available\"\n"));
-            }
-        }
-        let file = outside.dir().join("site.toml");
-        fs::write(&file, text)?;
+        let file = outside.site(under)?;
         for _ in 0..often {
             sandbox = sandbox.option("--under").option(&file);
         }
@@ -161,22 +150,4 @@ fn try_all(inside: &Inside) -> Result<()> {
     inside.attempt("internet", std::net::UdpSocket::bind("127.0.0.1:0"));
     inside.attempt("listen", std::net::TcpListener::bind("127.0.0.1:0"));
     Ok(())
-}
-
-/// Numbers that a seed decides, xorshift64.
-struct Random(u64);
-
-impl Random {
-    /// One of a list, which is not empty.
-    fn pick<'a>(&mut self, list: &[&'a str]) -> &'a str {
-        let at = self.below(list.len());
-        list.get(at).copied().unwrap_or_default()
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or(0) % end
-    }
 }

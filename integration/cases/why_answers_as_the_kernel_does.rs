@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, mkdirat, mknod};
 use nix::unistd::{Gid, Uid};
-use sandboxd_integration::{By, Case, Inside, Outside, Run, raw};
+use sandboxd_integration::{By, Case, Inside, Outside, Random, Run, raw};
 use serde_json::Value;
 use std::ffi::CString;
 use std::fs::{self, OpenOptions};
@@ -93,14 +93,14 @@ impl Question {
 fn outside(outside: &Outside) -> Result<()> {
     let seed = if outside.soaks() { u64::from(std::process::id()) } else { 19 };
     outside.note(&format!("the seed is {seed}"));
-    let mut random = Random(seed | 1);
+    let mut random = Random::new(seed | 1);
     let (mut ran, mut refused, mut allowed) = (0, 0, 0);
     for round in 0..outside.times(PROFILES) {
         let ws = outside.workspace()?.join(format!("round-{round}"));
         plant(&ws, outside, &mut random)?;
         let (profile, shown) = profile(&ws, &mut random);
         let under = (random.below(4) == 0).then(|| self::profile(&ws, &mut random));
-        let under = under.map(|(text, _)| site(outside, &text)).transpose()?;
+        let under = under.map(|(text, _)| outside.site(&text)).transpose()?;
         let always = ALWAYS.map(|(word, subject)| Question::new(word, subject));
         let asked = (0..QUESTIONS).map(|_| question(&shown, &mut random));
         let questions: Vec<Question> = always.into_iter().chain(asked).collect();
@@ -233,12 +233,12 @@ fn plant(ws: &Path, outside: &Outside, random: &mut Random) -> Result<()> {
     // A user gives nothing away.
     let owners = if outside.is_user() { [own; 4] } else { [own, own, 0, 4242] };
     for file in &all {
-        let mode = random.of(&[0o644, 0o600, 0o444, 0o755, 0o755, 0o666, 0o777, 0]);
-        owned(file, random.of(&owners), mode)?;
+        let mode = random.pick(&[0o644, 0o600, 0o444, 0o755, 0o755, 0o666, 0o777, 0]);
+        owned(file, random.pick(&owners), mode)?;
     }
     for folder in FOLDERS.iter().rev() {
-        let mode = random.of(&[0o755, 0o755, 0o777, 0o777, 0o700, 0o711, 0o555, 0o1777]);
-        owned(&ws.join(folder), random.of(&owners), mode)?;
+        let mode = random.pick(&[0o755, 0o755, 0o777, 0o777, 0o700, 0o711, 0o555, 0o1777]);
+        owned(&ws.join(folder), random.pick(&owners), mode)?;
     }
     Ok(())
 }
@@ -274,23 +274,6 @@ fn profile(ws: &Path, random: &mut Random) -> (String, Vec<&'static str>) {
         CALLS.iter().filter(|_| random.below(6) == 0).map(|(name, _)| format!("{name:?}")).collect();
     text.push_str(&format!("[syscalls]\nbase = \"{base}\"\ndeny = [{}]\n", denied.join(", ")));
     (text, shown)
-}
-
-/// A profile for others to be run under: what tries has to be there, and a user's sandbox lacks what only
-/// root can give.
-fn site(outside: &Outside, text: &str) -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    let probe = format!("bind = [{{ from = {own:?}, to = \"/probe\", access = \"execute\" }}, ");
-    let mut text = text.replace("bind = [", &probe);
-    if outside.is_user() {
-        text.push_str("[require]\n");
-        for key in ["uid", "memfd_noexec", "cgroup"] {
-            text.push_str(&format!("{key} = \"if-available\"\n"));
-        }
-    }
-    let file = outside.dir().join("site.toml");
-    fs::write(&file, text)?;
-    Ok(file)
 }
 
 fn question(shown: &[&'static str], random: &mut Random) -> Question {
@@ -375,26 +358,4 @@ fn attempted(access: &str, path: &Path) -> io::Result<()> {
 fn created(path: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     fs::remove_file(path.canonicalize()?)
-}
-
-/// Numbers that a seed decides, xorshift64.
-struct Random(u64);
-
-impl Random {
-    fn pick<'a>(&mut self, list: &[&'a str]) -> &'a str {
-        let at = self.below(list.len());
-        list.get(at).copied().unwrap_or_default()
-    }
-
-    fn of(&mut self, list: &[u32]) -> u32 {
-        let at = self.below(list.len());
-        list.get(at).copied().unwrap_or_default()
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 33).unwrap_or(0) % end
-    }
 }

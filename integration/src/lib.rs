@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
-//! [`approver`], [`world`], [`steps`], [`injected`], [`kills`], [`trial`], [`raw`], `left`,
+//! [`approver`], [`world`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
 //! [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
@@ -29,6 +29,7 @@ pub mod notify_socket;
 pub mod observers;
 pub mod outside;
 pub mod patience;
+pub mod random;
 pub mod raw;
 mod records;
 pub mod run;
@@ -50,6 +51,7 @@ pub use notify_socket::NotifySocket;
 pub use observers::{Canary, Listener, Victim};
 pub use outside::Outside;
 pub use patience::patience;
+pub use random::Random;
 pub use run::Run;
 pub use sandbox::{Running, Sandbox};
 pub use service::Service;
