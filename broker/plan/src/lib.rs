@@ -17,6 +17,7 @@ pub mod bytes;
 pub mod callee;
 pub mod caller;
 pub mod edge;
+pub mod fixed;
 pub mod pattern;
 pub mod quantity;
 pub mod record;

@@ -7,9 +7,9 @@
 mod numbers;
 mod words;
 
-use core::fmt;
 use numbers::Numbers;
 
+pub use crate::fixed::RecordError;
 pub use words::{Method, Rule};
 
 /// The bytes of a record.
@@ -105,18 +105,6 @@ pub enum Outcome {
     /// This ended it.
     By(Rule),
 }
-
-/// Why bytes are no record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordError(&'static str);
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(self.0)
-    }
-}
-
-impl core::error::Error for RecordError {}
 
 impl Record {
     /// The record as bytes.

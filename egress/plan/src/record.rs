@@ -6,10 +6,10 @@
 
 use crate::HostName;
 use alloc::string::String;
-use core::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use sandboxd_broker_plan::fixed::Reader;
+
+pub use sandboxd_broker_plan::fixed::RecordError;
 
 /// The bytes of a record.
 pub const SIZE: usize = 320;
@@ -130,18 +130,6 @@ verdicts! {
     Ended = 24, "the run ended";
 }
 
-/// Why bytes are no record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordError(&'static str);
-
-impl fmt::Display for RecordError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(self.0)
-    }
-}
-
-impl core::error::Error for RecordError {}
-
 /// Fills a record from its beginning.
 struct Writer {
     bytes: [u8; SIZE],
@@ -155,21 +143,6 @@ impl Writer {
             place.copy_from_slice(bytes);
         }
         self.at = end;
-    }
-}
-
-/// Takes a record from its beginning.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(RecordError("it is too short"))?;
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    fn byte(&mut self) -> Result<u8, RecordError> {
-        Ok(u8::from_le_bytes(self.take()?))
     }
 }
 
@@ -203,8 +176,8 @@ impl Record {
     /// Where they are none.
     pub fn decode(bytes: &[u8; SIZE]) -> Result<Self, RecordError> {
         let mut from = Reader(bytes);
-        let verdict = Verdict::from_number(from.byte()?)?;
-        let way = Way::from_number(from.byte()?)?;
+        let [verdict, way] = from.take()?;
+        let (verdict, way) = (Verdict::from_number(verdict)?, Way::from_number(way)?);
         let port = u16::from_le_bytes(from.take()?);
         let rule = Some(u32::from_le_bytes(from.take()?)).filter(|rule| *rule != NO_RULE);
         let lost = u32::from_le_bytes(from.take()?);
@@ -215,7 +188,7 @@ impl Record {
             (false, Some(address)) => Some(IpAddr::V4(address)),
             (false, None) => Some(IpAddr::V6(address)),
         };
-        let length = usize::from(from.byte()?);
+        let [length] = from.take()?.map(usize::from);
         let (name, rest) =
             from.0.split_at_checked(length).ok_or(RecordError("its name is too long"))?;
         if rest.iter().any(|byte| *byte != 0) {

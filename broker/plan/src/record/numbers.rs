@@ -1,6 +1,7 @@
 //! A record as bytes.
 
-use super::{RecordError, SIZE};
+use super::SIZE;
+use crate::fixed::{Reader, RecordError};
 
 /// A record, number by number; what is not meant is 0.
 #[derive(Debug, Default)]
@@ -58,16 +59,5 @@ impl Numbers {
             millis,
             digest,
         })
-    }
-}
-
-/// Takes a record from its beginning.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
-        let (head, rest) = self.0.split_first_chunk::<N>().ok_or(RecordError("it is too short"))?;
-        self.0 = rest;
-        Ok(*head)
     }
 }
