@@ -34,8 +34,20 @@ pub fn is_secret_name(name: &str) -> bool {
 /// What takes secrets out of a text.
 #[derive(Default)]
 pub struct Redactor {
-    forms: Option<AhoCorasick>,
+    forms: Forms,
     names: Vec<String>,
+}
+
+/// What is looked for.
+#[derive(Default)]
+enum Forms {
+    /// Nothing: there is no secret.
+    #[default]
+    None,
+    /// Any of these.
+    These(AhoCorasick),
+    /// More than can be looked for, so that any text may hold one.
+    TooMany,
 }
 
 impl fmt::Debug for Redactor {
@@ -59,16 +71,19 @@ impl Redactor {
         if forms.is_empty() {
             return Self::default();
         }
-        // The longest first, so that no form hides a longer one that begins alike. What cannot be
-        // built from so few and short patterns is nothing that a caller could mend.
-        let forms = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms).ok();
-        Self { forms, names }
+        // The longest first, so that no form hides a longer one that begins alike.
+        let forms = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms);
+        Self { forms: forms.map_or(Forms::TooMany, Forms::These), names }
     }
 
     /// The text, with each secret replaced by its name.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
-        let Some(forms) = &self.forms else { return text.to_owned() };
+        let forms = match &self.forms {
+            Forms::None => return text.to_owned(),
+            Forms::These(forms) => forms,
+            Forms::TooMany => return String::from("«secret»"),
+        };
         let mut clean = String::with_capacity(text.len());
         forms.replace_all_with(text, &mut clean, |found, _, to| {
             let name = self.names.get(found.pattern().as_usize()).map_or("", String::as_str);
@@ -158,5 +173,11 @@ mod tests {
         for name in ["PATH", "HOME", "KEYBOARD", "MONKEY", "LANG"] {
             assert!(!is_secret_name(name), "{name}");
         }
+    }
+
+    #[test]
+    fn where_not_all_can_be_looked_for_no_text_is_kept() {
+        let redactor = Redactor { forms: Forms::TooMany, names: Vec::new() };
+        assert_eq!(redactor.clean("anything"), "«secret»");
     }
 }

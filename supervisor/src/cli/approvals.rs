@@ -96,7 +96,10 @@ fn each() -> u8 {
         };
         idle = false;
         // What was typed before it was shown is no answer to it.
-        tcflush(io::stdin(), QueueSelector::IFlush).ok();
+        if let Err(errno) = tcflush(io::stdin(), QueueSelector::IFlush) {
+            warn(&format!("sandboxd approve: what was typed before cannot be dropped: {errno}\n"));
+            return NOT_SET_UP;
+        }
         if !say(&format!("\n{text}approve? [y]es, [n]o, [l]ater: ")) {
             return NOT_SET_UP;
         }
