@@ -140,6 +140,8 @@ fn shell(desk: &Desk<'_>) -> Result<()> {
         terminal.shows("job\r\njob\r\n")?;
         terminal.types("\u{1a}")?;
         terminal.shows("Stopped")?;
+        // What is typed before the shell asks is shown before it asks, and its prompt between.
+        terminal.shows("inner> ")?;
         terminal.types("fg\n")?;
         terminal.shows("fg\r\ncat -u\r\n")?;
         terminal.types("again\n")?;
