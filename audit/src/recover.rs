@@ -11,36 +11,46 @@ use crate::record::Kind;
 use crate::segment::{self, telling};
 use crate::time::Stamp;
 use rustix::fs::OFlags;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Logs that one supervisor closes for others, so that nobody waits long for the index.
 const AT_ONCE: usize = 16;
 
-/// Closes the logs of supervisors that are dead, and gives their names.
+/// Logs that one supervisor looks at. Where more live, each looks at others, so that a start does not take
+/// longer the more of them there are.
+const LOOKED_AT: usize = 64;
+
+/// Closes logs of supervisors that are dead, and gives their names.
 ///
 /// # Errors
 /// Where a log cannot be read or written.
 pub fn recover(folder: &Folder) -> Result<Vec<String>, AuditError> {
     let Some(live) = folder.existing(LIVE)? else { return Ok(Vec::new()) };
-    let mut names: Vec<String> = live
-        .names()?
-        .iter()
-        .filter_map(|name| segment::of_file(name).map(|(log, _)| log.to_owned()))
-        .collect();
-    names.dedup();
+    let mut logs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in live.names()? {
+        if let Some((log, _)) = segment::of_file(&name) {
+            logs.entry(log.to_owned()).or_default().push(name);
+        }
+    }
+    let first = usize::try_from(std::process::id()).unwrap_or(0) % logs.len().max(1);
     let mut recovered = Vec::new();
-    for log in names {
-        if recovered.len() < AT_ONCE && recover_one(folder, &live, &log)? {
-            recovered.push(log);
+    for (log, files) in logs.iter().cycle().skip(first).take(logs.len().min(LOOKED_AT)) {
+        if recovered.len() < AT_ONCE && recover_one(folder, &live, (log, files))? {
+            recovered.push(log.clone());
         }
     }
     Ok(recovered)
 }
 
 /// Closes a log, where nobody writes it.
-fn recover_one(folder: &Folder, live: &Folder, log: &str) -> Result<bool, AuditError> {
+fn recover_one(
+    folder: &Folder,
+    live: &Folder,
+    (log, files): (&str, &[String]),
+) -> Result<bool, AuditError> {
     // Looked at before the index is taken, so that the living cost nobody anything.
-    if lives(live, log)? {
+    if lives(live, files)? {
         return Ok(false);
     }
     let mut index = Index::lock(folder)?;
@@ -91,11 +101,11 @@ fn of_log(live: &Folder, log: &str) -> Result<Vec<String>, AuditError> {
 }
 
 /// Whether a process has it open that writes it, or it is gone from here.
-fn lives(live: &Folder, log: &str) -> Result<bool, AuditError> {
-    for name in of_log(live, log)? {
+fn lives(live: &Folder, files: &[String]) -> Result<bool, AuditError> {
+    for name in files {
         // Put away since it was listed.
-        let Ok(file) = live.file(&name, OFlags::RDONLY) else { return Ok(true) };
-        let file = Appended::new(file, live.path(&name))?;
+        let Ok(file) = live.file(name, OFlags::RDONLY) else { return Ok(true) };
+        let file = Appended::new(file, live.path(name))?;
         if !file.try_lock()? {
             return Ok(true);
         }

@@ -100,8 +100,7 @@ impl Dir {
     pub(crate) fn identity(&self) -> Result<String, CgroupError> {
         let stat = rustix::fs::fstat(&self.fd)
             .map_err(|errno| CgroupError::refused("fstat", &self.label, errno))?;
-        let (major, minor) = (rustix::fs::major(stat.st_dev), rustix::fs::minor(stat.st_dev));
-        Ok(format!("{major:02x}:{minor:02x}:{}", stat.st_ino))
+        Ok(identity(stat.st_dev, stat.st_ino))
     }
 
     /// The directory `name`, made where it is not there yet.
@@ -169,8 +168,19 @@ impl Dir {
 
     /// The names of the directories in it.
     pub(crate) fn children(&self) -> Result<Vec<String>, CgroupError> {
+        self.each(|name, _| name.to_owned())
+    }
+
+    /// The names of the directories in it, each with its [identity](Self::identity). None is opened.
+    pub(crate) fn identified(&self) -> Result<Vec<(String, String)>, CgroupError> {
+        let stat = rustix::fs::fstat(&self.fd)
+            .map_err(|errno| CgroupError::refused("fstat", &self.label, errno))?;
+        self.each(|name, inode| (name.to_owned(), identity(stat.st_dev, inode)))
+    }
+
+    fn each<T>(&self, take: impl Fn(&str, u64) -> T) -> Result<Vec<T>, CgroupError> {
         let failed = |errno| CgroupError::refused("getdents64", &self.label, errno);
-        let mut names = Vec::new();
+        let mut all = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if entry.file_type() != rustix::fs::FileType::Directory {
@@ -181,10 +191,10 @@ impl Dir {
                 && name != "."
                 && name != ".."
             {
-                names.push(name.to_owned());
+                all.push(take(name, entry.ino()));
             }
         }
-        Ok(names)
+        Ok(all)
     }
 
     /// A file of it, opened with these flags.
@@ -242,6 +252,11 @@ impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+fn identity(device: u64, inode: u64) -> String {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    format!("{major:02x}:{minor:02x}:{inode}")
 }
 
 fn beneath(dir: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {

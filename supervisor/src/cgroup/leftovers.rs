@@ -6,12 +6,13 @@
 //! nothing that anybody owns.
 
 use super::dir::Dir;
+use super::locks::Locks;
 use super::mounts::{Hierarchy, hierarchies};
 use super::sweep::{Swept, reclaim, sandbox_of};
 use super::tree::proc;
 use super::{CgroupError, Placement, Tree, v2};
 use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::test_kill_process;
 use std::time::{Duration, Instant};
 
 /// How long the end of one group may take.
@@ -103,41 +104,6 @@ fn is_left(container: &Dir, name: &str) -> Result<bool, CgroupError> {
 /// proc(5) tells who took a lock; one whose taker is of another PID namespace is not listed, and counts
 /// as owned.
 fn is_orphaned(dir: &Dir) -> Result<bool, CgroupError> {
-    let file = dir.identity()?;
-    let locks = proc_locks()?;
-    let taker = locks.lines().find_map(|line| taker_of(line, &file));
-    let gone = |pid: Pid| test_kill_process(pid) == Err(Errno::SRCH);
-    Ok(taker.and_then(Pid::from_raw).is_some_and(gone))
-}
-
-/// Who took the lock of this file, in a line such as `7: FLOCK  ADVISORY  WRITE 311 00:1e:42 0 EOF`.
-fn taker_of(line: &str, file: &str) -> Option<i32> {
-    let words: Vec<&str> = line.split_whitespace().collect();
-    match words.as_slice() {
-        [_, "FLOCK", _, _, pid, found, ..] if *found == file => {
-            pid.parse().ok().filter(|pid| *pid > 0)
-        }
-        _ => None,
-    }
-}
-
-fn proc_locks() -> Result<String, CgroupError> {
-    std::fs::read_to_string("/proc/locks").map_err(|error| {
-        let errno = Errno::from_io_error(&error).unwrap_or(Errno::ILSEQ);
-        CgroupError::refused("read", "/proc/locks", errno)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::taker_of;
-
-    #[test]
-    fn the_taker_of_a_lock_is_found_by_its_file() {
-        let line = "7: FLOCK  ADVISORY  WRITE 311 00:1e:42 0 EOF";
-        assert_eq!(taker_of(line, "00:1e:42"), Some(311));
-        assert_eq!(taker_of(line, "00:1e:4"), None);
-        assert_eq!(taker_of("7: POSIX  ADVISORY  WRITE 311 00:1e:42 0 EOF", "00:1e:42"), None);
-        assert_eq!(taker_of("7: FLOCK  ADVISORY  WRITE -1 00:1e:42 0 EOF", "00:1e:42"), None);
-    }
+    let taker = Locks::read()?.taker(&dir.identity()?);
+    Ok(taker.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH)))
 }

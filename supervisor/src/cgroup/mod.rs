@@ -6,7 +6,7 @@
 //! Read in this order: [`mounts`] (what `/proc` says about hierarchies), [`tree`] (where groups can
 //! be made, the host facts), `node` (whose that is on v2), [`dir`](mod@dir) (one directory of one
 //! hierarchy, held by descriptor), [`v1`] and [`v2`] (limits as files), [`group`] (one sandbox's
-//! group), [`usage`], [`sweep`], [`leftovers`].
+//! group), [`usage`], `locks` (who owns what), [`sweep`], [`leftovers`].
 //!
 //! # Where groups lie
 //! `<own>/sandboxd.<id>` in each hierarchy, `<own>` being the cgroup that the supervisor itself is
@@ -25,6 +25,7 @@ pub mod dir;
 mod error;
 pub mod group;
 pub mod leftovers;
+mod locks;
 pub mod mounts;
 mod node;
 pub mod sweep;

@@ -4,6 +4,7 @@
 
 use super::dir::Dir;
 use super::group::remove_tree;
+use super::locks::Locks;
 use super::tree::{Layout, PREFIX, Tree};
 use super::{CgroupError, v1, v2};
 use rustix::io::Errno;
@@ -36,25 +37,31 @@ pub fn sweep(tree: &Tree) -> Swept {
         Layout::None => Vec::new(),
     };
     let mut swept = Swept::default();
+    // Where it cannot be had, each lock is tried.
+    let locks = Locks::read().unwrap_or_default();
     for base in bases {
-        if let Err(error) = sweep_one(tree, base, &mut swept) {
+        if let Err(error) = sweep_one(tree, base, &locks, &mut swept) {
             swept.failed.push(error);
         }
     }
     swept
 }
 
-fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupError> {
+fn sweep_one(tree: &Tree, base: &Dir, locks: &Locks, swept: &mut Swept) -> Result<(), CgroupError> {
     let container = match tree.open_container(base) {
         Ok(container) => container,
         Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(()),
         Err(error) => return Err(error),
     };
-    for name in container.children()? {
+    for (name, identity) in container.identified()? {
         let Some(id) = sandbox_of(&name).map(str::to_owned) else { continue };
-        // Owned in one hierarchy, owned in all: the look costs every start an open and a lock for each
-        // living sandbox, so it is made once.
+        // Owned in one hierarchy, owned in all. Every start looks at each living sandbox, so that one is
+        // not opened where it shows from outside.
         if swept.living.contains(&id) {
+            continue;
+        }
+        if locks.taker(&identity).is_some() {
+            swept.living.insert(id);
             continue;
         }
         let below = container.open(&name).map(|group| sandboxes_below(&group)).unwrap_or_default();
