@@ -57,7 +57,8 @@ pub(crate) fn base64_bare(bytes: &[u8], alphabet: Alphabet) -> String {
 }
 
 /// With the padding, as notes have it.
-pub(crate) fn base64(bytes: &[u8]) -> String {
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
     let mut text = base64_bare(bytes, Alphabet::Standard);
     while !text.len().is_multiple_of(4) {
         text.push('=');

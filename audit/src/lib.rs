@@ -13,7 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chain;
-mod encode;
+pub mod encode;
 pub mod error;
 mod files;
 mod folder;

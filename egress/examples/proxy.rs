@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_egress::{Sockets, serve};
+use sandboxd_egress::{Handed, Sockets, secret::Secrets, serve};
 use sandboxd_egress_plan::{
     Bound, Breaker, Carries, Deadlines, EgressPlan, Fakes, Limits, Millis, Rate, Resolver, Rule,
     Target, VERSION, Waits,
@@ -33,6 +33,8 @@ fn plan(port: u16) -> EgressPlan {
             accounts: vec![0],
             deadlines: Deadlines { idle: Bound::AtMost(60_000), total: Bound::Unlimited },
         }],
+        secrets: vec![],
+        injects: vec![],
         accounts: vec![UNLIMITED],
         waits: Waits { head: Millis(10_000), connect: Millis(10_000) },
         pending: 1024,
@@ -70,5 +72,6 @@ fn main() -> Result<()> {
             dns_stream: vec![],
             control,
         },
+        Handed { secrets: Secrets::default(), ends: None },
     )
 }

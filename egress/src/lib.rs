@@ -8,10 +8,12 @@
 //! [`names`] (the address that a name has inside), then on a connection [`socks`] or [`http`] (whom it
 //! is for, where it comes by the proxy), [`hello`] or [`http`] again (what is said on it), [`rule`]
 //! (whether a rule has that), [`limit`] (whether it is its turn), [`address`] (whether what the name
-//! leads to may be connected to). [`io`] joins them.
+//! leads to may be connected to). Where TLS is ended, [`authority`] has the certificates that stand for the
+//! upstreams', and [`secret`] what is put into requests. [`io`] joins them.
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod authority;
 pub mod dns;
 pub mod hello;
 pub mod http;
@@ -19,9 +21,10 @@ pub mod io;
 pub mod limit;
 pub mod names;
 pub mod rule;
+pub mod secret;
 pub mod socks;
 
-pub use io::{Sockets, serve};
+pub use io::{Ends, Handed, Sockets, serve};
 
 /// What a reader makes of the bytes that are there so far.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use crate::{
     hello::Hello,
     http::{self, Authority, Head},
 };
-use sandboxd_egress_plan::{Carries, HOST_INTERNAL, HostName, Requests, Rule, Target, Verdict};
+use sandboxd_egress_plan::{Carries, HostName, Requests, Rule, Target, Verdict};
 use std::net::IpAddr;
 
 /// Whom a client asks for: a name, or an address where it named none.
@@ -55,23 +55,16 @@ impl std::fmt::Display for Place {
 
 fn has(target: &Target, whom: &Whom) -> bool {
     match (target, whom) {
-        (Target::Name(target), Whom::Name(name)) => target == name,
-        // What is called so is the host's loopback, whatever else a rule has.
-        (Target::Below(above), Whom::Name(name)) => {
-            name.is_below(above) && name.as_str() != HOST_INTERNAL
-        }
-        (Target::Host, Whom::Name(name)) => name.as_str() == HOST_INTERNAL,
+        (target, Whom::Name(name)) => target.has_name(name),
         (Target::Network(network), Whom::Address(address)) => network.has(*address),
-        (Target::Network(_), Whom::Name(_))
-        | (Target::Name(_) | Target::Below(_) | Target::Host, Whom::Address(_)) => false,
+        (Target::Name(_) | Target::Below(_) | Target::Host, Whom::Address(_)) => false,
     }
 }
 
 /// Whether any rule has this name, on whatever port: whether it has an address inside.
 #[must_use]
 pub fn is_named(rules: &[Rule], name: &HostName) -> bool {
-    let whom = Whom::Name(name.clone());
-    rules.iter().any(|rule| has(&rule.target, &whom))
+    rules.iter().any(|rule| rule.target.has_name(name))
 }
 
 /// What may be said to somebody on a port: the rules that have it, by their numbers.
@@ -81,8 +74,28 @@ pub struct Fitting {
     pub tcp: Option<usize>,
     /// TLS.
     pub tls: Option<usize>,
-    /// Requests.
+    /// Requests in TLS, which is ended where there is one of these.
+    pub https: Vec<usize>,
+    /// Requests in plain text.
     pub http: Vec<usize>,
+}
+
+/// How requests come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cover {
+    /// In plain text.
+    Plain,
+    /// In TLS that was ended.
+    Tls,
+}
+
+/// What becomes of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// It is carried as it is, under this rule.
+    Carried(usize),
+    /// It is ended, and each request in it judged.
+    Ended,
 }
 
 impl Fitting {
@@ -97,6 +110,7 @@ impl Fitting {
             match rule.carries {
                 Carries::Tcp => found.tcp = found.tcp.or(Some(number)),
                 Carries::Tls => found.tls = found.tls.or(Some(number)),
+                Carries::Https(_) => found.https.push(number),
                 Carries::Http(_) => found.http.push(number),
             }
         }
@@ -105,24 +119,36 @@ impl Fitting {
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = usize> + '_ {
-        self.tcp.into_iter().chain(self.tls).chain(self.http.iter().copied())
+        let seen = self.https.iter().chain(&self.http).copied();
+        self.tcp.into_iter().chain(self.tls).chain(seen)
     }
 
-    /// The rule for TLS that begins so.
+    /// Whether any rule has TLS.
+    #[must_use]
+    pub const fn has_tls(&self) -> bool {
+        self.tls.is_some() || !self.https.is_empty()
+    }
+
+    /// What becomes of TLS that begins so.
     ///
     /// # Errors
     /// Where none has it: TLS for another name, or for one that is not seen.
-    pub fn tls(&self, hello: &Hello, whom: &Whom) -> Result<usize, Verdict> {
-        let rule = self.tls.ok_or(Verdict::NotHttp)?;
+    pub fn tls(&self, hello: &Hello, whom: &Whom) -> Result<Tls, Verdict> {
+        let become_of = match (self.https.is_empty(), self.tls) {
+            (false, _) => Tls::Ended,
+            (true, Some(rule)) => Tls::Carried(rule),
+            (true, None) => return Err(Verdict::NotHttp),
+        };
         if hello.encrypted {
             return Err(Verdict::EncryptedHello);
         }
         match (whom, &hello.server_name) {
-            (Whom::Name(name), Some(said)) if name == said => Ok(rule),
+            (Whom::Name(name), Some(said)) if name == said => Ok(become_of),
             (Whom::Name(_), Some(_)) => Err(Verdict::ServerName),
             (Whom::Name(_), None) => Err(Verdict::NoServerName),
-            // Whoever allows addresses allows all that answer there.
-            (Whom::Address(_), _) => Ok(rule),
+            // Whoever allows addresses allows all that answer there. No address has a rule for which TLS
+            // would be ended.
+            (Whom::Address(_), _) => Ok(become_of),
         }
     }
 
@@ -130,9 +156,23 @@ impl Fitting {
     ///
     /// # Errors
     /// Where none has it: one to another host, or with another method or path.
-    pub fn request(&self, rules: &[Rule], head: &Head, place: &Place) -> Result<usize, Verdict> {
-        if self.http.is_empty() && self.tcp.is_none() {
+    pub fn request(
+        &self,
+        rules: &[Rule],
+        head: &Head,
+        (place, cover): (&Place, Cover),
+    ) -> Result<usize, Verdict> {
+        // Where anything may be said, a request may be made.
+        let (seen, unseen) = match cover {
+            Cover::Plain => (&self.http, self.tcp),
+            Cover::Tls => (&self.https, self.tls),
+        };
+        if seen.is_empty() && unseen.is_none() {
             return Err(Verdict::NotTls);
+        }
+        // A request in TLS is to whom that is with, and not to a proxy.
+        if cover == Cover::Tls && head.absolute {
+            return Err(Verdict::Malformed);
         }
         // What is said in a tunnel is no request.
         if head.target == http::Target::Tunnel {
@@ -141,16 +181,16 @@ impl Fitting {
         if head.authority.as_ref().is_some_and(|authority| !is_at(authority, place)) {
             return Err(Verdict::HostHeader);
         }
-        let allows = |number: &&usize| match rules.get(**number).map(|rule| &rule.carries) {
-            Some(Carries::Http(Requests::All)) => true,
-            Some(Carries::Http(Requests::Only { method, path })) => {
-                method.as_str() == head.method
-                    && head.plain_path().is_some_and(|asked| path.matches(asked))
+        let allows = |number: &&usize| match rules.get(**number)?.carries.requests()? {
+            Requests::All => Some(()),
+            Requests::Only { method, path } => {
+                let fits = method.as_str() == head.method
+                    && head.plain_path().is_some_and(|asked| path.matches(asked));
+                fits.then_some(())
             }
-            Some(Carries::Tls | Carries::Tcp) | None => false,
         };
-        // Where anything may be said, a request may be made.
-        self.http.iter().find(allows).copied().or(self.tcp).ok_or(Verdict::Request)
+        let found = seen.iter().find(|number| allows(number).is_some()).copied();
+        found.or(unseen).ok_or(Verdict::Request)
     }
 }
 
@@ -165,7 +205,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::Read;
     use sandboxd_broker_plan::Pattern;
-    use sandboxd_egress_plan::{Bound, Deadlines, Limits, Network, Rate, rule::Method};
+    use sandboxd_egress_plan::{
+        Bound, Deadlines, HOST_INTERNAL, Limits, Network, Rate, rule::Method,
+    };
 
     pub(crate) const UNLIMITED: Limits = Limits {
         connections: Bound::Unlimited,
@@ -260,7 +302,7 @@ pub(crate) mod tests {
         let fitting = Fitting::find(&rules, &at).unwrap();
         let hello =
             |name: Option<&str>, encrypted| Hello { server_name: name.map(host), encrypted };
-        assert_eq!(fitting.tls(&hello(Some("a.example"), false), &at.whom), Ok(0));
+        assert_eq!(fitting.tls(&hello(Some("a.example"), false), &at.whom), Ok(Tls::Carried(0)));
         for (hello, why) in [
             (hello(Some("b.example"), false), Verdict::ServerName),
             (hello(None, false), Verdict::NoServerName),
@@ -280,7 +322,7 @@ pub(crate) mod tests {
         let fitting = Fitting::find(&rules, &at).unwrap();
         let judge = |line: &str, to: &str| {
             let text = format!("{line} HTTP/1.1\r\nHost: {to}\r\n\r\n");
-            fitting.request(&rules, &head(&text), &at)
+            fitting.request(&rules, &head(&text), (&at, Cover::Plain))
         };
         assert_eq!(judge("POST /v1/messages?x=1", "a.example"), Ok(0));
         assert_eq!(judge("GET /health", "A.example:80"), Ok(1));

@@ -5,7 +5,7 @@
 //! obeys it. An empty list allows nothing and `0` allows nothing; what has no limit says
 //! `"unlimited"`.
 //!
-//! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`limits`], then [`wire`] (how a
+//! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`inject`], [`limits`], then [`wire`] (how a
 //! plan becomes bytes, and what must fit together in it) and [`record`] (what comes back).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
 extern crate alloc;
 
 pub mod host;
+pub mod inject;
 pub mod limits;
 pub mod network;
 pub mod record;
@@ -24,6 +25,7 @@ use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 pub use host::{HOST_INTERNAL, HostError, HostName};
+pub use inject::{FieldName, Inject, Spot};
 pub use limits::{Deadlines, Limits, Waits};
 pub use network::{Network, NetworkError};
 pub use record::{Record, Verdict};
@@ -43,6 +45,12 @@ pub struct EgressPlan {
     pub id: String,
     /// Where to, and what. What no rule names does not leave. A rule's number is its place here.
     pub rules: Vec<Rule>,
+    /// What the secrets are called, for messages. A secret's number is its place here; what it is
+    /// comes another way, and is in no plan.
+    pub secrets: Vec<String>,
+    /// What is put into requests. Where several put something into the same spot of a request, the
+    /// first does.
+    pub injects: Vec<Inject>,
     /// How much and how often: limits that rules share, and those that one has alone.
     pub accounts: Vec<Limits>,
     /// How long a client and an upstream may take for each step.

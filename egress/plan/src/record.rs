@@ -128,6 +128,14 @@ verdicts! {
     Pending = 23, "too many connections have not said what they want";
     /// The run ended while it was open.
     Ended = 24, "the run ended";
+    /// The upstream's certificate is not one to trust.
+    Untrusted = 25, "this host does not trust its certificate, or not for that name";
+    /// The client would not go on with the certificate that it was shown.
+    Distrusted = 26, "the client does not trust the certificate that stands for the server's here";
+    /// The client wants to speak something else than HTTP/1 in TLS that is ended here.
+    NotHttp1 = 27, "the client speaks no HTTP/1.1 there, and its requests have to be seen";
+    /// The answer to a request with a secret is in a form in which the secret would not be seen.
+    Encoded = 28, "the answer to a request with a secret is encoded, so it cannot be looked through";
 }
 
 /// Fills a record from its beginning.
@@ -238,6 +246,9 @@ impl Verdict {
             Self::Connections => "network.connections, or that of the entry",
             Self::Rate => "network.rate, or that of the entry",
             Self::Spent => "network.up and network.down, or those of the entry",
+            Self::Untrusted => "its authority among those that the host trusts, or the right name",
+            Self::Distrusted => "the bundle in $SSL_CERT_FILE, in the client's own settings too",
+            Self::NotHttp1 => "HTTP/1.1 in the client's settings",
             Self::Idle => "idle of the entry",
             Self::Total => "total of the entry",
             Self::Carried
@@ -247,6 +258,7 @@ impl Verdict {
             | Self::Slow
             | Self::Broke
             | Self::Pending
+            | Self::Encoded
             | Self::Ended => return None,
         })
     }

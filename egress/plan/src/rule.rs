@@ -1,6 +1,6 @@
 //! Where to, and what.
 
-use crate::{Deadlines, HostName, Network};
+use crate::{Deadlines, HOST_INTERNAL, HostName, Network};
 use alloc::{string::String, vec::Vec};
 use sandboxd_broker_plan::Pattern;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,20 @@ pub enum Target {
     Host,
 }
 
+impl Target {
+    /// Whether a client that names this host is led there.
+    #[must_use]
+    pub fn has_name(&self, name: &HostName) -> bool {
+        match self {
+            Self::Name(own) => own == name,
+            // What is called so is the host's loopback, whatever else a rule has.
+            Self::Below(above) => name.is_below(above) && name.as_str() != HOST_INTERNAL,
+            Self::Host => name.as_str() == HOST_INTERNAL,
+            Self::Network(_) => false,
+        }
+    }
+}
+
 /// What may be said on a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,6 +63,9 @@ pub enum Carries {
     /// TLS with the name that the rule allowed, and no other behind it. What is said in it is not
     /// seen.
     Tls,
+    /// TLS that is ended here: HTTP/1 in it, each request to that name, and on in TLS of its own. Where
+    /// a rule has a place so, all TLS to that place is ended, also what other rules let out.
+    Https(Requests),
     /// HTTP/1 in plain text, each request to that name.
     Http(Requests),
     /// Any bytes.
@@ -68,6 +85,17 @@ pub enum Requests {
         /// The path without the query; it begins with `/`, or is `*`.
         path: Pattern,
     },
+}
+
+impl Carries {
+    /// Which requests it lets out, where they are seen.
+    #[must_use]
+    pub const fn requests(&self) -> Option<&Requests> {
+        match self {
+            Self::Https(requests) | Self::Http(requests) => Some(requests),
+            Self::Tls | Self::Tcp => None,
+        }
+    }
 }
 
 /// The method of a request: capital letters.

@@ -1,6 +1,6 @@
 //! How a plan becomes bytes, and what must fit together in it.
 
-use crate::{Carries, EgressPlan, Network, Requests, Rule, Target, VERSION};
+use crate::{Carries, EgressPlan, HOST_INTERNAL, Inject, Network, Requests, Rule, Target, VERSION};
 use alloc::format;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sandboxd_broker_plan::bytes::{self, Versioned};
@@ -23,6 +23,7 @@ impl Versioned for EgressPlan {
 pub fn decode(bytes: &[u8]) -> Result<EgressPlan, WireError> {
     let plan: EgressPlan = bytes::decode(bytes)?;
     plan.rules.iter().try_for_each(|rule| fits(rule).and_then(|()| borne(&plan, rule)))?;
+    plan.injects.iter().try_for_each(|inject| injected(&plan, inject))?;
     fakes(&plan)?;
     Ok(plan)
 }
@@ -32,11 +33,11 @@ fn fits(rule: &Rule) -> Result<(), WireError> {
     if rule.port == 0 {
         return wrong("there is no port 0");
     }
-    if let Carries::Http(Requests::Only { path, .. }) = &rule.carries
-        && !path.as_str().starts_with('/')
-        && path.as_str() != "*"
-    {
+    if rule.carries.requests().is_some_and(|requests| !is_path(requests)) {
         return wrong("a path begins with /, or is *");
+    }
+    if matches!((&rule.carries, &rule.target), (Carries::Https(_), Target::Network(_))) {
+        return wrong("where TLS is ended, a name is what the server's certificate is for");
     }
     let networks = rule.within.iter().copied().chain(match &rule.target {
         Target::Network(network) => Some(*network),
@@ -54,6 +55,49 @@ fn fits(rule: &Rule) -> Result<(), WireError> {
         }
         Target::Name(_) | Target::Below(_) | Target::Network(_) | Target::Host => Ok(()),
     }
+}
+
+fn is_path(requests: &Requests) -> bool {
+    match requests {
+        Requests::All => true,
+        Requests::Only { path, .. } => path.as_str().starts_with('/') || path.as_str() == "*",
+    }
+}
+
+/// Whether what is put in is there, and goes where nobody but the one that it is for can read it.
+fn injected(plan: &EgressPlan, inject: &Inject) -> Result<(), WireError> {
+    let Inject { secret, host, port, requests, spot } = inject;
+    let wrong = |what: &str| Err(WireError(format!("secret {secret} for {host}:{port}: {what}")));
+    if !usize::try_from(*secret).is_ok_and(|secret| secret < plan.secrets.len()) {
+        return wrong("there is none of that number");
+    }
+    if !is_path(requests) {
+        return wrong("a path begins with /, or is *");
+    }
+    if let Err(what) = spot.check() {
+        return wrong(what);
+    }
+    let same = |other: &&Inject| {
+        (&other.host, other.port, &other.requests) == (host, *port, requests)
+            && other.spot.is_at(spot)
+    };
+    if plan.injects.iter().filter(same).count() > 1 {
+        return wrong("something else is put there too");
+    }
+    let leads = |rule: &&Rule| rule.port == *port && rule.target.has_name(host);
+    let mut seen = false;
+    for rule in plan.rules.iter().filter(leads) {
+        match &rule.carries {
+            Carries::Https(_) => seen = true,
+            // In plain text it goes nowhere but to this host.
+            Carries::Http(_) if host.as_str() == HOST_INTERNAL => seen = true,
+            Carries::Http(_) => return wrong("a rule has it in plain text"),
+            Carries::Tcp => return wrong("a rule has it for what nobody sees"),
+            // All of it is ended where another rule has it so.
+            Carries::Tls => {}
+        }
+    }
+    if seen { Ok(()) } else { wrong("no rule has requests there that are seen") }
 }
 
 /// Whether there is an account that bears it.
@@ -90,9 +134,10 @@ mod tests {
     use super::*;
     use crate::{
         Bound, Breaker, Deadlines, Fakes, HostName, Known, Limits, Millis, Rate, Resolver, Waits,
+        inject::{FieldName, Spot},
         rule::Method,
     };
-    use alloc::{string::String, vec};
+    use alloc::{string::String, vec, vec::Vec};
     use sandboxd_broker_plan::Pattern;
 
     fn network(text: &str) -> Network {
@@ -123,11 +168,34 @@ mod tests {
         }
     }
 
+    /// A rule for which TLS is ended.
+    fn ended() -> Rule {
+        let mut rule = rule();
+        (rule.port, rule.carries) = (443, Carries::Https(Requests::All));
+        rule
+    }
+
+    fn inject(host: &str, port: u16) -> Inject {
+        Inject {
+            secret: 0,
+            host: HostName::try_from(host).unwrap(),
+            port,
+            requests: Requests::All,
+            spot: Spot::Header {
+                name: FieldName::try_from(String::from("authorization")).unwrap(),
+                before: "Bearer ".into(),
+                after: String::new(),
+            },
+        }
+    }
+
     fn plan() -> EgressPlan {
         EgressPlan {
             version: VERSION,
             id: "health-1".into(),
-            rules: vec![rule()],
+            rules: vec![rule(), ended()],
+            secrets: vec!["model".into()],
+            injects: vec![inject("api.example.com", 443)],
             accounts: vec![limits(), limits()],
             waits: Waits { head: Millis(10_000), connect: Millis(10_000) },
             pending: 128,
@@ -159,6 +227,70 @@ mod tests {
     #[test]
     fn what_is_encoded_decodes_to_the_same() {
         assert_eq!(decode(&encode(&plan()).unwrap()).unwrap(), plan());
+    }
+
+    #[test]
+    fn a_secret_goes_only_where_it_can_be_put_in_and_read_by_one() {
+        type Change = fn(&mut EgressPlan);
+        let with = |change: Change| {
+            let mut plan = plan();
+            change(&mut plan);
+            decode(&encode(&plan).unwrap())
+        };
+        let changes: [(Change, &str); 10] = [
+            (|plan| plan.secrets.clear(), "none of that number"),
+            (|plan| plan.injects.push(inject("api.example.com", 443)), "something else"),
+            (|plan| plan.injects.push(inject("api.example.com", 80)), "plain text"),
+            (|plan| plan.injects.push(inject("example.com", 443)), "no rule"),
+            (|plan| plan.rules[1].carries = Carries::Tls, "no rule"),
+            (
+                |plan| {
+                    plan.rules.push(ended());
+                    plan.rules[2].carries = Carries::Tcp;
+                },
+                "nobody sees",
+            ),
+            (
+                |plan| {
+                    plan.rules[1].target = Target::Network(network("192.0.2.0/24"));
+                    plan.rules[1].within.clear();
+                },
+                "a name",
+            ),
+            (|plan| plan.injects[0].spot = Spot::Basic { user: "a:b".into() }, "a user"),
+            (|plan| plan.injects[0].spot = Spot::Query { name: "a=b".into() }, "a parameter"),
+            (
+                |plan| {
+                    let name = FieldName::try_from(String::from("authorization")).unwrap();
+                    let (before, after) = ("x\r\n".into(), String::new());
+                    plan.injects[0].spot = Spot::Header { name, before, after };
+                },
+                "a field",
+            ),
+        ];
+        for (change, what) in changes {
+            let error = with(change).unwrap_err();
+            assert!(error.0.contains(what), "{what}: {error}");
+        }
+        let fine: [Change; 3] = [
+            |plan| {
+                plan.rules.push(ended());
+                plan.rules[2].carries = Carries::Tls;
+            },
+            |plan| {
+                plan.injects.push(Inject {
+                    spot: Spot::Query { name: "key".into() },
+                    ..inject("api.example.com", 443)
+                })
+            },
+            |plan| {
+                plan.rules.push(Rule { target: Target::Host, within: Vec::new(), ..rule() });
+                plan.injects.push(inject(HOST_INTERNAL, 80));
+            },
+        ];
+        for change in fine {
+            with(change).unwrap();
+        }
     }
 
     #[test]

@@ -165,7 +165,7 @@ fn beginning(bytes: &[u8], fitting: &Fitting) -> Result<Read<Begins>, Verdict> {
     if bytes.is_empty() {
         return Ok(Read::More);
     }
-    if hello::begins(bytes) && fitting.tls.is_some() {
+    if hello::begins(bytes) && fitting.has_tls() {
         return Ok(match hello::hello(bytes)? {
             Read::More => Read::More,
             Read::Done(hello, length) => Read::Done(Begins::Tls(hello), length),

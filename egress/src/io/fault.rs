@@ -17,11 +17,19 @@ enum Fault {
 
 const fn fault(verdict: Verdict) -> Fault {
     match verdict {
-        Verdict::Malformed | Verdict::NotHttp | Verdict::NotTls | Verdict::Slow => Fault::Words,
+        Verdict::Malformed
+        | Verdict::NotHttp
+        | Verdict::NotTls
+        | Verdict::Slow
+        | Verdict::Distrusted
+        | Verdict::NotHttp1 => Fault::Words,
         Verdict::Rate | Verdict::Connections | Verdict::Pending | Verdict::Spent => Fault::Much,
-        Verdict::Unresolved | Verdict::Unreachable | Verdict::Broken | Verdict::Broke => {
-            Fault::Upstream
-        }
+        Verdict::Unresolved
+        | Verdict::Unreachable
+        | Verdict::Broken
+        | Verdict::Broke
+        | Verdict::Untrusted
+        | Verdict::Encoded => Fault::Upstream,
         Verdict::Carried
         | Verdict::NoRule
         | Verdict::UnknownAddress

@@ -21,8 +21,9 @@ mod tell;
 mod tunnel;
 mod world;
 
+use crate::{authority::Authority, secret::Secrets};
 use connection::connections;
-use sandboxd_egress_plan::{EgressPlan, record::Way};
+use sandboxd_egress_plan::{Carries, EgressPlan, record::Way};
 use std::{
     io,
     net::{TcpListener, UdpSocket},
@@ -49,11 +50,36 @@ pub struct Sockets {
     pub control: OwnedFd,
 }
 
+/// What the supervisor hands over besides, and no plan has.
+#[derive(Debug)]
+pub struct Handed {
+    /// What is put into requests.
+    pub secrets: Secrets,
+    /// What TLS is ended with, where a rule wants that.
+    pub ends: Option<Ends>,
+}
+
+/// What TLS is ended with.
+#[derive(Debug)]
+pub struct Ends {
+    /// Whose certificates the programs in the sandbox are shown.
+    pub authority: Authority,
+    /// Whose certificates upstreams may show: those that the host trusts, PEM. The authority is none of
+    /// them.
+    pub roots: Vec<u8>,
+}
+
 /// Serves until the other end of `control` is closed.
 ///
 /// # Errors
-/// Where a socket is none of its kind, or can be served no more; where there is no runtime to be had.
-pub fn serve(plan: EgressPlan, sockets: Sockets) -> io::Result<()> {
+/// Where a socket is none of its kind, or can be served no more; where there is no runtime to be had;
+/// where what is handed over is not what the plan wants.
+pub fn serve(plan: EgressPlan, sockets: Sockets, handed: Handed) -> io::Result<()> {
+    handed.secrets.check(&plan).map_err(io::Error::other)?;
+    let ended = plan.rules.iter().any(|rule| matches!(rule.carries, Carries::Https(_)));
+    if ended || handed.ends.is_some() || !plan.injects.is_empty() {
+        return Err(io::Error::other("this egress process ends no TLS and has no use for secrets"));
+    }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     LocalSet::new().block_on(&runtime, async move {

@@ -15,7 +15,7 @@ use crate::{
     Read, address,
     http::{self, Body, Head},
     limit::Direction,
-    rule::{Fitting, Place},
+    rule::{Cover, Fitting, Place},
 };
 use sandboxd_egress_plan::Verdict;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ pub(super) async fn carry(
     made: Option<(Open, Upstream)>,
 ) -> Result<(), Verdict> {
     let place = story.place.clone().ok_or(Verdict::Broke)?;
-    let begun = match fitting.request(&world.plan.rules, &head, &place) {
+    let begun = match fitting.request(&world.plan.rules, &head, (&place, Cover::Plain)) {
         Ok(rule) => tunnel::begin(world, story, rule, made).await,
         Err(verdict) => Err(verdict),
     };
@@ -145,7 +145,8 @@ impl Way<'_> {
 
     /// The rule of a request that is not the first. It may be another one, and then bears what follows.
     fn judge(&self, head: &Head) -> Result<usize, Verdict> {
-        let rule = self.fitting.request(&self.world.plan.rules, head, self.place)?;
+        let rule =
+            self.fitting.request(&self.world.plan.rules, head, (self.place, Cover::Plain))?;
         if !address::allows(self.world.rule(rule)?, self.upstream.address) {
             return Err(Verdict::PrivateAddress);
         }

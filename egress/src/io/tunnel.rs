@@ -9,7 +9,11 @@ use super::{
     story::Story,
     world::{Open, World},
 };
-use crate::{address, http, limit::Direction, rule::Fitting};
+use crate::{
+    address, http,
+    limit::Direction,
+    rule::{Fitting, Tls},
+};
 use sandboxd_egress_plan::Verdict;
 use std::rc::Rc;
 
@@ -42,7 +46,9 @@ pub(super) async fn judged(
         }
     };
     let begun = match fitting.tls(&hello, &place.whom) {
-        Ok(rule) => begin(world, story, rule, made).await,
+        Ok(Tls::Carried(rule)) => begin(world, story, rule, made).await,
+        // No plan with a rule for that is served.
+        Ok(Tls::Ended) => Err(Verdict::NoRule),
         Err(verdict) => Err(verdict),
     };
     match begun {

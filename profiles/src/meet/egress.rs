@@ -162,9 +162,13 @@ fn holds(wide: &Target, narrow: &Target) -> bool {
 fn carries(one: &Carries, other: &Carries) -> Option<Carries> {
     match (one, other) {
         (Carries::Tcp, both) | (both, Carries::Tcp) => Some(both.clone()),
-        (Carries::Tls, Carries::Tls) => Some(Carries::Tls),
+        // Requests that are seen are some of what is said in TLS.
+        (Carries::Tls, both @ (Carries::Tls | Carries::Https(_)))
+        | (both @ Carries::Https(_), Carries::Tls) => Some(both.clone()),
+        (Carries::Https(one), Carries::Https(other)) => requests(one, other).map(Carries::Https),
         (Carries::Http(one), Carries::Http(other)) => requests(one, other).map(Carries::Http),
-        (Carries::Tls, Carries::Http(_)) | (Carries::Http(_), Carries::Tls) => None,
+        (Carries::Tls | Carries::Https(_), Carries::Http(_))
+        | (Carries::Http(_), Carries::Tls | Carries::Https(_)) => None,
     }
 }
 
@@ -240,7 +244,8 @@ mod tests {
     ];
     const WHOM: [&str; 6] =
         ["a.x.example", "x.example", "b.example", "10.1.2.3", "10.2.2.3", "host.internal"];
-    const SAYS: [&str; 5] = ["bytes", "tls", "GET /v1/y", "GET /v1/z", "POST /v1/y"];
+    const SAYS: [&str; 7] =
+        ["bytes", "tls", "GET /v1/y", "GET /v1/z", "POST /v1/y", "tls GET /v1/y", "tls POST /v1/y"];
 
     fn network(texts: &[&str]) -> Network {
         let entry = |text: &&str| Written {
@@ -262,14 +267,18 @@ mod tests {
             }
             Target::Host => tried.whom == HOST_INTERNAL,
         };
-        let said = match &rule.carries {
-            Carries::Tcp => true,
-            Carries::Tls => tried.says == "tls",
-            Carries::Http(Requests::All) => tried.says.contains('/'),
-            Carries::Http(Requests::Only { method, path }) => tried
-                .says
+        let requested = |requests: &Requests, said: &str| match requests {
+            Requests::All => said.contains('/'),
+            Requests::Only { method, path } => said
                 .split_once(' ')
                 .is_some_and(|(said, asked)| said == method.as_str() && path.matches(asked)),
+        };
+        let in_tls = tried.says.strip_prefix("tls ");
+        let said = match &rule.carries {
+            Carries::Tcp => true,
+            Carries::Tls => tried.says.starts_with("tls"),
+            Carries::Https(requests) => in_tls.is_some_and(|said| requested(requests, said)),
+            Carries::Http(requests) => in_tls.is_none() && requested(requests, tried.says),
         };
         whom && said && rule.port == tried.port
     }

@@ -44,6 +44,8 @@ impl Deciding<'_> {
             version: VERSION,
             id: self.lease.id.clone(),
             rules: way.rules,
+            secrets: Vec::new(),
+            injects: Vec::new(),
             accounts: way.accounts,
             waits: Waits { head: Millis(30_000), connect: Millis(10_000) },
             pending: 128,

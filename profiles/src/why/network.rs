@@ -112,9 +112,14 @@ fn said(carries: &Carries) -> String {
     match carries {
         Carries::Tcp => String::from("whatever is said"),
         Carries::Tls => String::from("TLS that names it"),
-        Carries::Http(Requests::All) => String::from("HTTP in plain text"),
-        Carries::Http(Requests::Only { method, path }) => {
-            format!("HTTP in plain text, {} {path}", method.as_str())
-        }
+        Carries::Http(requests) => format!("HTTP in plain text{}", which(requests)),
+        Carries::Https(requests) => format!("HTTP in TLS that is ended here{}", which(requests)),
+    }
+}
+
+fn which(requests: &Requests) -> String {
+    match requests {
+        Requests::All => String::new(),
+        Requests::Only { method, path } => format!(", {} {path}", method.as_str()),
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::network::Inside;
 use crate::network::passed;
-use sandboxd_egress::Sockets;
+use sandboxd_egress::secret::Secrets;
+use sandboxd_egress::{Handed, Sockets};
 use sandboxd_egress_plan::wire;
 use sandboxd_kernel::fds::take;
 use std::fs::File;
@@ -22,5 +23,6 @@ pub(crate) fn serve() -> io::Result<()> {
     let control = take(2)?;
     let Inside { transparent, dns_datagram, dns_stream } = passed::receive(&control)?;
     let proxy = Vec::new();
-    sandboxd_egress::serve(plan, Sockets { transparent, proxy, dns_datagram, dns_stream, control })
+    let sockets = Sockets { transparent, proxy, dns_datagram, dns_stream, control };
+    sandboxd_egress::serve(plan, sockets, Handed { secrets: Secrets::default(), ends: None })
 }

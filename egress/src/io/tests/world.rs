@@ -31,6 +31,8 @@ pub(super) fn plan(mut rules: Vec<Rule>) -> EgressPlan {
         version: VERSION,
         id: "test-1".into(),
         rules,
+        secrets: vec![],
+        injects: vec![],
         accounts,
         waits: Waits { head: Millis(30_000), connect: Millis(30_000) },
         pending: 64,
@@ -101,7 +103,8 @@ pub(super) fn start(plan: EgressPlan, port: u16) -> Running {
         dns_stream: vec![dns_stream.into()],
         control: theirs,
     };
-    running.thread = Some(thread::spawn(move || serve(plan, sockets)));
+    let handed = Handed { secrets: Secrets::default(), ends: None };
+    running.thread = Some(thread::spawn(move || serve(plan, sockets, handed)));
     running
 }
 
