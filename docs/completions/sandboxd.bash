@@ -874,7 +874,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__why)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --path --access --syscall --host --call --json --help"
+            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --path --access --syscall --host --call --last --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

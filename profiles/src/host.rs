@@ -30,6 +30,9 @@ pub struct HostFacts {
     pub keyrings: bool,
     /// Whether clone3(2) is answered, which alone starts a process in a v2 cgroup.
     pub clone3: bool,
+    /// Whether a filter can ask the supervisor, seccomp_unotify(2) (kernel 5.19), and the answer is what a
+    /// program gets: the supervisor is under no filter itself.
+    pub listeners: bool,
     /// Whether `vm.memfd_noexec` exists (kernel 6.3) and so a sandbox can forbid fileless execution.
     pub memfd_noexec: bool,
     /// The highest system call number this kernel implements.

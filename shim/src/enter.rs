@@ -25,7 +25,7 @@ use crate::stages::{
 use crate::{init, report};
 use core::convert::Infallible;
 use core::ffi::CStr;
-use sandboxd_plan::{Call, Confinement, Failure, Stage};
+use sandboxd_plan::{Call, Confinement, Failure, Refusals, Stage};
 
 /// Reads the plan and executes it; returns only where that failed.
 pub(crate) fn enter() -> Result<Infallible, Failure> {
@@ -43,11 +43,11 @@ pub(crate) fn enter() -> Result<Infallible, Failure> {
     named(Stage::Split, c"split")?;
     match split::split(wired, &plan)? {
         Side::Init(half, command) => {
-            let sealed = confine(half, &plan.init, c"sandboxd-init")?;
+            let sealed = confine(half, &plan.init, &Refusals::Kernel, c"sandboxd-init")?;
             init::ready(sealed, command)
         }
         Side::Command(half) => {
-            let sealed = confine(half, &plan.command, c"seccomp")?;
+            let sealed = confine(half, &plan.command, &plan.refusals, c"seccomp")?;
             let tested = self_test::run(sealed, &plan)?;
             report::enforced(tested.answers())
                 .map_err(At(Stage::SelfTest).errno(Call::Write, "report"))?;
@@ -58,13 +58,18 @@ pub(crate) fn enter() -> Result<Infallible, Failure> {
 
 /// The three stages that init and the command both go through. The filter of init allows no name
 /// after it, so what init is called in the last of them it is called for good.
-fn confine(half: Half, to: &Confinement, last: &CStr) -> Result<Sealed, Failure> {
+fn confine(
+    half: Half,
+    to: &Confinement,
+    refusals: &Refusals,
+    last: &CStr,
+) -> Result<Sealed, Failure> {
     named(Stage::Identity, c"identity")?;
     let demoted = identity::demote(half, to.identity)?;
     named(Stage::Landlock, c"landlock")?;
     let confined = landlock::confine(demoted, &to.landlock)?;
     named(Stage::Seccomp, last)?;
-    seccomp::seal(confined, &to.syscalls)
+    seccomp::seal(confined, &to.syscalls, refusals)
 }
 
 /// Calls this process by the stage it is in, so that whoever looks from outside sees where a start

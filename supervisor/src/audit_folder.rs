@@ -27,7 +27,7 @@ fn remedy() -> String {
 ///
 /// # Errors
 /// Where a user has neither `XDG_STATE_HOME` nor `HOME`.
-fn state() -> Result<PathBuf, AuditError> {
+pub(crate) fn state() -> Result<PathBuf, AuditError> {
     if geteuid().is_root() {
         return Ok(PathBuf::from(ROOTS));
     }

@@ -59,7 +59,6 @@ pub fn probe(
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     HostFacts {
         last_syscall: last_syscall(&kernel),
-        kernel,
         landlock: landlock::abi()
             .ok()
             .map(|abi| LandlockFacts { abi, errata: landlock::errata().unwrap_or(0) }),
@@ -70,6 +69,8 @@ pub fn probe(
         own: own(),
         keyrings: keyring::is_answered(),
         clone3: clone3_is_answered(),
+        listeners: listeners(&kernel),
+        kernel,
         // Where the kernel does not answer it counts as there, and the stage that needs it finds out.
         memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec")
             .try_exists()
@@ -84,6 +85,15 @@ pub fn probe(
         disks: paths::disks(wanted),
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
     }
+}
+
+/// Whether refusals can be asked about. What an outer filter refuses with an errno, no inner one is asked
+/// about, and its errno would be the answer: `EPERM` for clone3(2), around containers.
+fn listeners(kernel: &str) -> bool {
+    use rustix::thread::{SecureComputingMode, secure_computing_mode};
+    let unfiltered =
+        secure_computing_mode().is_ok_and(|mode| mode == SecureComputingMode::Disabled);
+    unfiltered && version(kernel) >= (5, 19)
 }
 
 /// This process.
@@ -136,10 +146,14 @@ fn in_initial_user_namespace() -> bool {
         .is_ok_and(|map| map.split_whitespace().eq(["0", "0", "4294967295"]))
 }
 
-fn last_syscall(kernel: &str) -> u32 {
+fn version(kernel: &str) -> (u32, u32) {
     let mut numbers = kernel.split(|letter: char| !letter.is_ascii_digit());
     let mut next = || numbers.next().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0);
-    let version = (next(), next());
+    (next(), next())
+}
+
+fn last_syscall(kernel: &str) -> u32 {
+    let version = version(kernel);
     LAST_SYSCALLS.iter().find(|(since, _)| version >= *since).map_or(441, |(_, last)| *last)
 }
 

@@ -11,6 +11,7 @@ pub mod cli;
 mod control;
 pub mod explain;
 pub mod host;
+mod kept;
 pub mod lease;
 pub mod network;
 pub mod paths;

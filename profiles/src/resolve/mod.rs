@@ -66,6 +66,8 @@ pub struct Invocation {
     pub listening: Listening,
     /// What a service manager passes for the command to read.
     pub credentials: Credentials,
+    /// Whether it is to be known afterwards which system calls were refused.
+    pub told: bool,
     /// Sandboxd's own executable, where somebody carries what the command calls.
     pub program: Option<HostPath>,
 }
@@ -141,6 +143,7 @@ fn decide(
     else {
         return Err(deciding.into_problems());
     };
+    let refusals = deciding.refusals(invocation.told, &filters.layers);
     let probes = deciding.probes(shown, &filters.met, identity);
     let private = deciding.private(&view, identity);
     let absent = deciding.absent(shown, identity);
@@ -162,6 +165,7 @@ fn decide(
         init: deciding.init_half(identity, &landlock, &ending),
         ending,
         command: Confinement { identity, landlock, syscalls: filters.layers },
+        refusals,
         probes,
         exec: exec.plan,
     };

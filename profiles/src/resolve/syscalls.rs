@@ -4,7 +4,11 @@ use super::Deciding;
 use super::trees::Shown;
 use crate::origin::Written;
 use crate::schema::Mode;
-use crate::syscalls::{Rules, Sharing, Sockets, Verdict, verdicts};
+use crate::syscalls::{Action, Rules, Sharing, Sockets, Verdict, evaluate, number, told, verdicts};
+use sandboxd_plan::{Filter, Layers, Refusals};
+
+/// `MSG_NOSIGNAL`.
+const NOSIGNAL: u64 = 0x4000;
 
 /// What a profile wants of the filter, owned.
 #[derive(Debug, Clone)]
@@ -47,6 +51,18 @@ impl Deciding<'_> {
             sharing: self.sharing(shown),
             last_syscall: self.host.last_syscall,
         }
+    }
+
+    /// Who answers what is refused. Where there is more than one filter, the kernel does: what an outer one
+    /// refuses, no inner one is asked about. And so it does where what asks cannot be handed over.
+    pub(super) fn refusals(&self, wanted: bool, filters: &Layers<Filter>) -> Refusals {
+        let own = &filters.last().rules;
+        let sends = number("sendmsg").is_some_and(|number| {
+            evaluate(own, number, [0, 0, NOSIGNAL, 0, 0, 0]) == Action::Allow
+        });
+        let one = filters.iter().count() == 1;
+        let asking = (wanted && self.host.listeners && one && sends).then(|| told(own)).flatten();
+        asking.map_or(Refusals::Kernel, Refusals::Supervisor)
     }
 
     /// What becomes of every call; nothing where a name is not known, which is a problem then.

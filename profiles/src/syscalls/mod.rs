@@ -19,6 +19,7 @@ mod evaluate;
 mod nearest;
 mod shared;
 mod table;
+mod told;
 
 #[cfg(test)]
 mod generate;
@@ -28,6 +29,8 @@ mod tests;
 pub use data::{Base, Check, Condition, Group, Sharing, Sockets, Test};
 pub use disassemble::disassemble;
 pub use evaluate::{Action, evaluate};
+
+pub(crate) use told::told;
 
 use compose::Cell;
 use data::ENOSYS;

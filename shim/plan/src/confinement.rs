@@ -122,6 +122,17 @@ impl Filter {
     }
 }
 
+/// Who answers a call that the command's own filter refuses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Refusals {
+    /// The kernel, at once, and nobody is told.
+    Kernel,
+    /// The supervisor, which is asked by this program. It is put on in the place of the innermost filter and
+    /// refuses whatever that refuses; where nobody answers any more, the kernel refuses with `ENOSYS`.
+    Supervisor(Filter),
+}
+
 /// The program has no instruction, or more than the kernel takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilterLength(pub usize);

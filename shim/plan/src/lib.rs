@@ -30,7 +30,7 @@ use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 pub use confinement::{
-    Bounding, Confinement, Filter, Groups, Identity, Landlock, PathRule, PortRule,
+    Bounding, Confinement, Filter, Groups, Identity, Landlock, PathRule, PortRule, Refusals,
 };
 pub use ending::Ending;
 pub use exec::Exec;
@@ -73,6 +73,8 @@ pub struct Plan {
     pub init: Confinement,
     /// Stages `identity`, `landlock` and `seccomp` of the command.
     pub command: Confinement,
+    /// Stage `seccomp`: who answers what the innermost filter of the command refuses.
+    pub refusals: Refusals,
     /// Stage `self-test`: what is tried, and the answer that lets the run go on.
     pub probes: Vec<Probe>,
     /// Stage `exec`.

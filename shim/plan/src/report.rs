@@ -19,6 +19,8 @@ pub enum Report {
     Terminal,
     /// Where the command's calls arrive, a listening socket that comes with this packet.
     Endpoint,
+    /// Where the supervisor is asked about calls that are refused, a descriptor that comes with this packet.
+    Refusals,
     /// The command does not run, and why.
     Failed(Failure),
 }

@@ -8,6 +8,7 @@ mod call;
 mod check;
 mod clean;
 mod connect;
+mod denied;
 mod doctor;
 mod graph;
 mod load;

@@ -3,7 +3,7 @@
 use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
-use super::{NOT_SET_UP, load, notice, went_out};
+use super::{NOT_SET_UP, denied, load, notice, went_out};
 use crate::audit_folder;
 use crate::calls::Calls;
 use crate::explain::printable;
@@ -143,6 +143,10 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
         )),
         (false, true) => {}
         (false, false) => warn(&words(&result, &waived, &absent)),
+    }
+    let kept = denied::keep(&result, &grants);
+    if !json && !quiet {
+        warn(&denied::words(&result, &grants, kept.as_ref()));
     }
     // With --json the object has said them.
     for what in left.iter().filter(|_| !json) {

@@ -107,7 +107,8 @@ fn make(root: bool) -> Result<Made, StartError> {
 
 fn network() -> Result<OwnedFd, StartError> {
     sandboxd_kernel::process::network_namespace().map_err(|errno| {
-        StartError::call("unshare", "CLONE_NEWNET", errno).with_remedy(super::no_namespaces())
+        StartError::call("unshare", "CLONE_NEWNET", errno)
+            .with_remedy(super::spawn::no_namespaces())
     })
 }
 

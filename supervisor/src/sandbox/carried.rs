@@ -5,6 +5,7 @@ use super::around::Between;
 use super::audit::Audit;
 use super::brokered::Brokered;
 use super::channel::Handed;
+use super::denials::{Denials, Refusing};
 use super::egress::{Egress, Used};
 use super::error::StartError;
 use super::relay::Relays;
@@ -14,7 +15,9 @@ use super::stdio::Stdio;
 use crate::calls::{Endpoint, Exchange};
 use crate::cgroup::Group;
 use crate::terminal::console::Console;
+use rustix::fd::OwnedFd;
 use rustix::process::Pid;
+use sandboxd_plan::Plan;
 use sandboxd_profiles::{Profile, Resolved};
 
 /// Everything that is carried.
@@ -28,6 +31,8 @@ pub(crate) struct Carried {
     uid: u32,
     /// What went out, once the run is over.
     used: Option<Used>,
+    /// Answers what the command's filter refuses, once the shim has sent through what.
+    refusing: Option<Refusing>,
 }
 
 impl Carried {
@@ -52,7 +57,22 @@ impl Carried {
             endpoint: None,
             uid: resolved.plan.command.identity.uid,
             used: None,
+            refusing: None,
         })
+    }
+
+    /// Takes over what is answered through where the filter refuses.
+    ///
+    /// # Errors
+    /// Where it cannot be waited on.
+    pub(crate) fn refuse(&mut self, listener: OwnedFd, plan: &Plan) -> Result<(), StartError> {
+        self.refusing = Some(Refusing::new(listener, plan)?);
+        Ok(())
+    }
+
+    /// What the command was refused; nothing where nobody was asked.
+    pub(crate) fn denials(&self) -> Option<Denials> {
+        self.refusing.as_ref().map(Refusing::denials)
     }
 
     /// The sandbox is as it must be, and nothing in it has run yet: its network is led out, where it goes
@@ -71,6 +91,7 @@ impl Carried {
     /// Where it should have one and there is none, a terminal refuses its settings, or a service does
     /// not run.
     pub(crate) fn begin(&mut self, handed: Handed) -> Result<(), StartError> {
+        self.refusing.iter_mut().for_each(Refusing::begin);
         let Between { brokered, exchange, caller, egress } = &mut self.between;
         egress.as_mut().map_or(Ok(()), Egress::started)?;
         brokered.as_mut().map_or(Ok(()), Brokered::started)?;
@@ -101,7 +122,7 @@ impl Carried {
     /// # Errors
     /// Where what the command shows can no longer be filtered.
     pub(crate) async fn event(&mut self, group: Option<&Group>) -> Result<Event, StartError> {
-        let Self { relays, console, between, endpoint, .. } = self;
+        let Self { relays, console, between, endpoint, refusing, .. } = self;
         let Between { brokered, exchange, egress, .. } = between;
         let over = async {
             match (brokered, exchange) {
@@ -128,7 +149,14 @@ impl Carried {
                 None => std::future::pending().await,
             }
         };
+        let refused = async {
+            match refusing {
+                Some(refusing) => refusing.answer().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
+            () = refused => Ok(Event::Tick),
             () = relays.full() => Ok(Event::Limit(Limit::Output)),
             // As the kernel tells the leader of the session whose terminal it was.
             () = over => Ok(Event::Stop(SIGTERM)),

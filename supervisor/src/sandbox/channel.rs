@@ -25,6 +25,8 @@ pub(crate) struct Handed {
     pub(crate) terminal: Option<OwnedFd>,
     /// Where the command's calls arrive.
     pub(crate) endpoint: Option<OwnedFd>,
+    /// Where it is asked about system calls that are refused.
+    pub(crate) refusals: Option<OwnedFd>,
 }
 
 /// Where the shim reports.
@@ -52,6 +54,8 @@ impl Reports {
             handed.terminal = fd;
         } else if event == Event::Endpoint {
             handed.endpoint = fd;
+        } else if event == Event::Refusals {
+            handed.refusals = fd;
         }
         Ok(event)
     }
@@ -95,6 +99,7 @@ fn reported(packet: &[u8]) -> Result<Event, StartError> {
         Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
         Ok(Report::Terminal) => Ok(Event::Terminal),
         Ok(Report::Endpoint) => Ok(Event::Endpoint),
+        Ok(Report::Refusals) => Ok(Event::Refusals),
         Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
         Err(error) => Err(StartError::found("report", error.to_string())),
     }

@@ -4,6 +4,7 @@
 use super::carried::Carried;
 use super::channel::{Handed, Lifeline, Reports, watched};
 use super::deadline::{self, doing};
+use super::denials::Denials;
 use super::egress::Used;
 use super::error::StartError;
 use super::inspect::{Inspected, inspect, pid_of};
@@ -167,9 +168,9 @@ impl<'a> Driver<'a> {
         std::mem::take(&mut self.left)
     }
 
-    /// What went out, where anything could.
-    pub(crate) fn used(&mut self) -> Option<Used> {
-        self.carried.used()
+    /// What went out, where anything could; and what was refused, where anybody was asked.
+    pub(crate) fn told(&mut self) -> (Option<Used>, Option<Denials>) {
+        (self.carried.used(), self.carried.denials())
     }
 
     /// Whether the command was let go.
@@ -182,6 +183,9 @@ impl<'a> Driver<'a> {
             let event = self.wait().await?;
             if let Event::Enforced(enforced) = &event {
                 self.enforced = Some(enforced.clone());
+            }
+            if let Some(listener) = self.handed.refusals.take() {
+                self.carried.refuse(listener, &self.resolved.plan)?;
             }
             if event == Event::Notice(Notice::Ready) && self.command.is_none() {
                 return Err(StartError::found("recvmsg", "init sent no pidfd"));

@@ -31,6 +31,7 @@ pub(crate) fn invocation(profile: &Profile) -> Result<Invocation, StartError> {
         streams: stdio::callers(),
         listening: Listening::AsNamed,
         credentials: Credentials::AsNamed,
+        told: true,
         program,
     })
 }

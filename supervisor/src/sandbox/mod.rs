@@ -10,6 +10,7 @@ mod brokered;
 mod carried;
 pub(crate) mod channel;
 mod deadline;
+mod denials;
 mod descriptors;
 mod driver;
 mod egress;
@@ -34,6 +35,7 @@ pub use ahead::{Ahead, Late, Then};
 pub use around::Around;
 pub use audit::{Audit, AuditLog};
 pub(crate) use deadline::{REMEDY as LATE, doing};
+pub use denials::{Denials, DeniedCall};
 pub use descriptors::check_descriptors;
 pub(crate) use descriptors::{DESCRIPTORS, descriptors};
 pub use egress::{Refused, Used};
@@ -59,9 +61,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_plan::{Enforced, wire};
 use sandboxd_profiles::host::{AuditFact, Privilege};
 use sandboxd_profiles::schema::Isolation;
-use sandboxd_profiles::{
-    HostFacts, IN_A_CONTAINER, Invocation, Lease, Profile, Resolved, resolve, wanted,
-};
+use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved, resolve, wanted};
 use state::End;
 use std::sync::Arc;
 use std::time::Instant;
@@ -181,13 +181,6 @@ fn give_back(held: Option<Held>) -> Result<(), StartError> {
     held.map_or(Ok(()), |held| held.release().map_err(StartError::from))
 }
 
-/// What to do where namespaces are refused.
-pub(crate) fn no_namespaces() -> String {
-    format!(
-        "namespaces are refused here (see `sandboxd doctor`): run as root, outside a container that forbids them; {IN_A_CONTAINER}"
-    )
-}
-
 impl Prepared {
     /// Gives back what was leased, where nothing was started.
     ///
@@ -260,6 +253,7 @@ pub fn run(
     let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
     result.receipt_sha256 = ran.receipt_sha256;
     result.egress = ran.egress;
+    result.denials = ran.denials.unwrap_or_else(|| denials::unseen(&resolved.plan, host.listeners));
     result.may_execute = watch::appeared(&resolved.outside.watched, &before);
     left.extend(audit.ended(name, &result, &left));
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
@@ -302,6 +296,8 @@ struct Ran {
     left: Vec<String>,
     /// What went out.
     egress: Option<Used>,
+    /// What was refused; nothing where nobody was asked.
+    denials: Option<Denials>,
 }
 
 /// Everything a run needs once its uid and its cgroup are there.
@@ -389,7 +385,7 @@ impl Running<'_> {
         ran.dead = driver.is_dead();
         ran.went = driver.went();
         ran.left = driver.left();
-        ran.egress = driver.used();
+        (ran.egress, ran.denials) = driver.told();
         // Where nobody reads it before the start, the command need not wait for it to be made.
         if let Some((enforced, inspected)) = held.filter(|_| digest) {
             ran.receipt_sha256 = sha256(facts(&enforced, &inspected).text()?.as_bytes());

@@ -1,6 +1,7 @@
 //! What is told about a run: the receipt, before the command runs, of what was enforced; the result,
 //! after it, of what became of it.
 
+use super::denials::Denials;
 use super::egress::Used;
 use super::error::StartError;
 use super::inspect::Inspected;
@@ -255,6 +256,8 @@ pub struct RunResult {
     pub may_execute: Vec<String>,
     /// What went out; nothing where the network is empty, or the host's.
     pub egress: Option<Used>,
+    /// What it was refused, as far as that is known.
+    pub denials: Denials,
     /// SHA-256 of the receipt, as it stands in the file of `--receipt`.
     pub receipt_sha256: String,
 }
@@ -286,6 +289,7 @@ impl RunResult {
             wall_time_ms: u64::try_from(wall_time.as_millis()).unwrap_or(u64::MAX),
             may_execute: Vec::new(),
             egress: None,
+            denials: Denials::default(),
             receipt_sha256: String::new(),
         }
     }

@@ -12,6 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_kernel::process::{NewNamespaces, Spawn, Started, spawn};
 use sandboxd_kernel::userns::{Mapping, Refused, Step};
 use sandboxd_plan::{Ending, Identity, Namespace, Namespaces, Plan};
+use sandboxd_profiles::IN_A_CONTAINER;
 use std::collections::BTreeSet;
 
 /// A shim on its way through its stages.
@@ -81,9 +82,16 @@ fn refused(errno: Errno, rootless: bool) -> StartError {
             privilege::explained(Refused { step: Step::Clone, errno }, &Clues::read());
         remedy
     } else {
-        super::no_namespaces()
+        no_namespaces()
     };
     StartError::call("clone", "sandboxd-shim", errno).with_remedy(remedy)
+}
+
+/// What to do where namespaces are refused.
+pub(super) fn no_namespaces() -> String {
+    format!(
+        "namespaces are refused here (see `sandboxd doctor`): run as root, outside a container that forbids them; {IN_A_CONTAINER}"
+    )
 }
 
 fn pair() -> Result<(OwnedFd, OwnedFd), StartError> {

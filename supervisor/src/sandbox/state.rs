@@ -90,6 +90,8 @@ pub enum Event {
     Terminal,
     /// The shim sent where the command's calls arrive.
     Endpoint,
+    /// The shim sent where it is asked about system calls that are refused.
+    Refusals,
     /// The report socket is closed.
     ReportClosed,
     /// Init said something.
@@ -161,6 +163,7 @@ fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Ve
         Event::Notice(_)
         | Event::Terminal
         | Event::Endpoint
+        | Event::Refusals
         | Event::Stopped { .. }
         | Event::Suspend(_)
         | Event::Forward(_)
@@ -220,6 +223,7 @@ fn running(suspending: bool, event: Event, now: Instant) -> (State, Vec<Action>)
         | Event::Enforced(_)
         | Event::Terminal
         | Event::Endpoint
+        | Event::Refusals
         | Event::Failed(_)
         | Event::ReportClosed
         | Event::Tick => (same, Vec::new()),
@@ -248,6 +252,7 @@ fn stopping(
         Event::Enforced(_)
         | Event::Terminal
         | Event::Endpoint
+        | Event::Refusals
         | Event::Stopped { .. }
         | Event::Suspend(_)
         | Event::ReportClosed
@@ -296,6 +301,7 @@ mod tests {
             Event::Limit(Limit::WallTime),
             Event::Terminal,
             Event::Endpoint,
+            Event::Refusals,
             Event::Stopped { terminal: true },
             Event::Stopped { terminal: false },
             Event::Suspend(20),

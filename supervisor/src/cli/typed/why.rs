@@ -14,8 +14,8 @@ use sandboxd_profiles::why::Access;
 /// Exit status: 0 where the command may, 1 where it may not, 125 where the profile cannot be run here.
 #[derive(Debug, Args)]
 #[command(
-    group = clap::ArgGroup::new("question").required(true).args(["path", "syscall", "host", "call"]),
-    after_help = "Examples:\n  sandboxd why -p agent.toml --path /srv/data --access write\n  sandboxd why -p agent.toml --path .git/hooks/pre-commit --access write\n  sandboxd why -p builtin:untrusted --path /usr/bin/python3 --access execute\n  sandboxd why -p agent.toml --syscall io_uring_setup\n  sandboxd why -p agent.toml --host api.example.com:443\n  sandboxd why -p agent.toml --call fs write_file\n  sandboxd why -p agent.toml --under site.toml --path /srv --json"
+    group = clap::ArgGroup::new("question").required(true).args(["path", "syscall", "host", "call", "last"]),
+    after_help = "Examples:\n  sandboxd why -p agent.toml --path /srv/data --access write\n  sandboxd why -p agent.toml --path .git/hooks/pre-commit --access write\n  sandboxd why -p builtin:untrusted --path /usr/bin/python3 --access execute\n  sandboxd why -p agent.toml --syscall io_uring_setup\n  sandboxd why -p agent.toml --host api.example.com:443\n  sandboxd why -p agent.toml --call fs write_file\n  sandboxd why --last\n  sandboxd why -p agent.toml --under site.toml --path /srv --json"
 )]
 pub struct Why {
     /// The profile and what is laid over it.
@@ -38,6 +38,10 @@ pub struct Why {
     /// May it call what its profile calls EDGE, and this tool there?
     #[arg(long, value_names = ["EDGE", "TOOL"], num_args = 1..=2)]
     pub call: Option<Vec<String>>,
+    /// What was your last run that failed refused, and what would allow it? Of system calls and of what did
+    /// not go out it is known; of files, that is said.
+    #[arg(long)]
+    pub last: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! `sandboxd why`: [`subject`] is what is asked about, [`advice`] what to write where the answer is no.
 
 mod advice;
+pub(super) mod last;
 mod subject;
 mod words;
 
@@ -19,6 +20,9 @@ use subject::{Question, Subject};
 const NO: u8 = 1;
 
 pub(crate) fn why(arguments: &Why) -> u8 {
+    if arguments.last {
+        return last::last(arguments.json);
+    }
     let answered = match answer(arguments) {
         Ok(answered) => answered,
         Err(error) => {

@@ -25,7 +25,7 @@ pub(super) fn words(answer: &Answer, advice: Option<&Advice>) -> String {
     text
 }
 
-fn advised(advice: &Advice) -> String {
+pub(super) fn advised(advice: &Advice) -> String {
     let mut text = String::new();
     match advice {
         Advice::Add { toml, to, once, beware } => {

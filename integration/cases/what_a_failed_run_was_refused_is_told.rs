@@ -1,0 +1,97 @@
+//! What a run that failed was refused is told afterwards, with what would allow it: a line each on standard
+//! error, all of it in the result, and by `sandboxd why --last` for whoever ran it. No name that the command
+//! chose makes a terminal act, and neither is what it set in its environment kept.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use sandboxd_integration::raw::{self, Argument};
+use sandboxd_integration::{By, Case, Inside, Outside, Run};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+pub(crate) const CASE: Case = Case {
+    rows: &["X03", "T04"],
+    seconds: 120,
+    outside,
+    probes: &[("fail", fail)],
+    by: By::Anybody,
+    ..Case::NEW
+};
+
+const PROFILE: &str = "name = \"refused\"\nextends = [\"builtin:base\"]\n";
+fn outside(outside: &Outside) -> Result<()> {
+    // Nothing is known before.
+    outside.bare().verb("why").option("--last").run()?.exited(125)?;
+    let secret = "--env=TOKEN=s3cr3t-s3cr3t";
+    let first = outside.sandbox(PROFILE).option(secret).probe("fail", &[]).run()?;
+    ensure!(first.exit() != Some(0), "it did not fail");
+    let denials = first.result.as_ref().and_then(|result| result.get("denials"));
+    let denials = denials.context("no denials in the result")?;
+    if denials.get("unseen").and_then(Value::as_str) != Some("") {
+        // Under a filter of whoever runs the cases.
+        ensure!(denials.get("calls") == Some(&Value::Array(Vec::new())), "{denials}");
+        outside.note("sandboxd is not asked here");
+        return Ok(());
+    }
+    told(&first, denials)?;
+    asked_later(outside, &first)
+}
+
+fn told(run: &Run, denials: &Value) -> Result<()> {
+    let calls = denials.get("calls").and_then(Value::as_array).context("no calls")?;
+    for (call, times) in [("umount2", 3), ("ptrace", 1)] {
+        let found = calls.iter().find(|one| one.get("call").and_then(Value::as_str) == Some(call));
+        let counted = found.and_then(|one| one.get("times")).and_then(Value::as_u64);
+        ensure!(counted == Some(times), "{call}: {counted:?} in {denials}");
+    }
+    let line = |call: &str| {
+        let begins = format!("refused: {call}: ");
+        let line = run.stderr.lines().find(|line| line.contains(&begins));
+        line.with_context(|| format!("no line for {call}: {}", run.stderr))
+    };
+    ensure!(line("umount2")?.contains("3 times; no profile allows it"), "{}", line("umount2")?);
+    ensure!(line("ptrace")?.contains("[syscalls] allow = [\"ptrace\"]"), "{}", line("ptrace")?);
+    ensure!(run.stderr.contains("sandboxd why --last"), "{}", run.stderr);
+    ensure!(!run.stderr.contains('\u{1b}'), "a name makes the terminal act: {:?}", run.stderr);
+    Ok(())
+}
+
+fn asked_later(outside: &Outside, failed: &Run) -> Result<()> {
+    let sandbox = failed.result.as_ref().and_then(|result| result.get("sandbox"));
+    let last = outside.bare().verb("why").option("--last").option("--json").run()?;
+    last.exited(0)?;
+    let told: Value = serde_json::from_str(&last.stdout)?;
+    ensure!(told.get("sandbox") == sandbox, "{sandbox:?} was the last: {told}");
+    let advice = told.pointer("/calls/0/advice").map(Value::to_string).unwrap_or_default();
+    ensure!(advice.contains("never allowed"), "{told}");
+    let unseen = told.get("unseen").map(Value::to_string).unwrap_or_default();
+    ensure!(unseen.contains("files"), "it does not say that files are not known: {told}");
+    let words = outside.bare().verb("why").option("--last").run()?;
+    words.exited(0)?;
+    ensure!(words.stdout.contains("refused: "), "{}", words.stdout);
+    ensure!(!words.stdout.contains('\u{1b}'), "a name makes the terminal act");
+    kept_for_one_alone(outside)
+}
+
+fn kept_for_one_alone(outside: &Outside) -> Result<()> {
+    let folder = outside.audit().with_file_name("last");
+    let file = folder.join("run.json");
+    ensure!(!fs::read_to_string(&file)?.contains("s3cr3t"), "a variable is kept");
+    let (kept, folder) = (fs::metadata(&file)?, fs::metadata(folder)?);
+    let modes = (kept.permissions().mode() & 0o777, folder.permissions().mode() & 0o777);
+    ensure!(modes == (0o600, 0o700), "modes {:o}, {:o}", modes.0, modes.1);
+    ensure!(kept.uid() == folder.uid() && kept.len() < 1 << 20, "{kept:?}");
+    Ok(())
+}
+
+fn fail(inside: &Inside) -> Result<()> {
+    inside.fact("here", "yes");
+    const SET_NAME: u64 = 15;
+    let name = c"\x1b]0;owned\x07";
+    raw::call(libc::SYS_prctl, &mut [Argument::Number(SET_NAME), Argument::Text(name)])?;
+    for _ in 0..3 {
+        raw::call_numbers(libc::SYS_umount2, &[0, 0]).ok();
+    }
+    raw::call_numbers(libc::SYS_ptrace, &[0, 0, 0, 0]).ok();
+    bail!("it fails")
+}
