@@ -31,8 +31,8 @@ pub(crate) enum Alphabet {
 }
 
 /// One character of base64.
-fn character(six: u8, alphabet: Alphabet) -> char {
-    char::from(match (six, alphabet) {
+pub(crate) const fn character(six: u8, alphabet: Alphabet) -> u8 {
+    match (six, alphabet) {
         (0..=25, _) => b'A' + six,
         (26..=51, _) => b'a' + (six - 26),
         (52..=61, _) => b'0' + (six - 52),
@@ -40,7 +40,7 @@ fn character(six: u8, alphabet: Alphabet) -> char {
         (62, Alphabet::UrlSafe) => b'-',
         (_, Alphabet::Standard) => b'/',
         (_, Alphabet::UrlSafe) => b'_',
-    })
+    }
 }
 
 /// Without the padding at the end.
@@ -51,7 +51,9 @@ pub(crate) fn base64_bare(bytes: &[u8], alphabet: Alphabet) -> String {
         group.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
         let [a, b, c] = group;
         let sixes = [a >> 2, (a & 3) << 4 | b >> 4, (b & 15) << 2 | c >> 6, c & 63];
-        text.extend(sixes.iter().take(chunk.len() + 1).map(|six| character(*six, alphabet)));
+        text.extend(
+            sixes.iter().take(chunk.len() + 1).map(|six| char::from(character(*six, alphabet))),
+        );
     }
     text
 }

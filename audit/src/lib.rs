@@ -17,6 +17,7 @@ pub mod encode;
 pub mod error;
 mod files;
 mod folder;
+pub mod hide;
 pub mod index;
 pub mod line;
 pub mod log;
@@ -33,6 +34,7 @@ pub mod writer;
 
 pub use error::AuditError;
 pub use folder::Folder;
+pub use hide::Hidden;
 pub use record::{Kind, Record};
 pub use redact::Redactor;
 pub use writer::{Commit, Durability, Writer};

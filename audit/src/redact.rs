@@ -2,8 +2,10 @@
 //! are, in base64 wherever they begin in it, percent-encoded, escaped as in JSON.
 
 use crate::encode::{Alphabet, base64_bare};
+use crate::hide::Hidden;
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::fmt;
+use std::sync::Arc;
 
 /// A shorter value is no secret, and would be found everywhere.
 const SHORTEST: usize = 6;
@@ -36,6 +38,7 @@ pub fn is_secret_name(name: &str) -> bool {
 pub struct Redactor {
     forms: Forms,
     names: Vec<String>,
+    hidden: Vec<Arc<Hidden>>,
 }
 
 /// What is looked for.
@@ -73,12 +76,29 @@ impl Redactor {
         }
         // The longest first, so that no form hides a longer one that begins alike.
         let forms = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms);
-        Self { forms: forms.map_or(Forms::TooMany, Forms::These), names }
+        let forms = forms.map_or(Forms::TooMany, Forms::These);
+        Self { forms, names, hidden: Vec::new() }
+    }
+
+    /// The same, and for these.
+    #[must_use]
+    pub fn and(self, hidden: Vec<Arc<Hidden>>) -> Self {
+        Self { hidden, ..self }
     }
 
     /// The text, with each secret replaced by its name.
     #[must_use]
     pub fn clean(&self, text: &str) -> String {
+        let mut text = std::borrow::Cow::Borrowed(text);
+        for hidden in &self.hidden {
+            if let Some(clean) = hidden.clean(&text) {
+                text = clean.into();
+            }
+        }
+        self.variables(&text)
+    }
+
+    fn variables(&self, text: &str) -> String {
         let forms = match &self.forms {
             Forms::None => return text.to_owned(),
             Forms::These(forms) => forms,
@@ -177,7 +197,7 @@ mod tests {
 
     #[test]
     fn where_not_all_can_be_looked_for_no_text_is_kept() {
-        let redactor = Redactor { forms: Forms::TooMany, names: Vec::new() };
+        let redactor = Redactor { forms: Forms::TooMany, ..Redactor::default() };
         assert_eq!(redactor.clean("anything"), "«secret»");
     }
 }

@@ -39,6 +39,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "why" -d 'Say whet
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "receipt" -d 'Compare what a run was enforced with to what it may lack'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "graph" -d 'Draw who may call whom, say who can reach what, and what widened'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "secret" -d 'List the secrets of a profile, and see that each can be read'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "doctor" -d 'Say what this host can enforce, what each builtin profile gets, and what to change'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "audit" -d 'Show, verify and export the audit log: what was run here, and what became of it'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "service" -d 'Be a service of sandboxd\'s own, inside a sandbox that it made for it'
@@ -169,6 +170,33 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -a "diff" -d 'Say what may be done with NEW that might not be with OLD, and the other way round'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and __fish_seen_subcommand_from diff" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check" -f -a "list" -d 'Print where each is read, and who uses it. Nothing is read'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check" -f -a "check" -d 'Read each as a run would, and say which cannot be, and why'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -l json -d 'Print them as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -l json -d 'Print them as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'

@@ -262,7 +262,7 @@ impl<'a> Sandbox<'a> {
     }
 
     fn words(&self, folder: &Path) -> Result<Vec<OsString>> {
-        let mut words: Vec<OsString> = vec![self.verb.into()];
+        let mut words: Vec<OsString> = self.verb.split(' ').map(OsString::from).collect();
         if let Some(profile) = &self.profile {
             let path = folder.join("profile.toml");
             fs::write(&path, profile)?;

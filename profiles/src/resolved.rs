@@ -46,10 +46,11 @@ pub struct Outside {
     pub escapes: Vec<Escape>,
     /// What SIGHUP to the supervisor means.
     pub hangup: Hangup,
-    /// Files of a service manager's that hold the command's credentials, to be read and granted after the
-    /// `tasks` files, in this order.
-    pub credentials: Vec<HostPath>,
-    /// User namespaces to make for idmapped mounts; they are granted after the credentials, in this
+    /// What is read before the start, and used by its place here; never told in a plan.
+    pub secrets: Vec<Held>,
+    /// What the sandbox's own root has copies of, to be granted after the `tasks` files, in this order.
+    pub copies: Vec<Copied>,
+    /// User namespaces to make for idmapped mounts; they are granted after the copies, in this
     /// order.
     pub idmaps: Vec<Idmap>,
     /// The program to open and digest; granted last.
@@ -59,6 +60,54 @@ pub struct Outside {
     /// The folder to make for the command's temporary files, with what lies in it; nothing where they
     /// lie in a view of its own.
     pub private: Option<Private>,
+}
+
+/// A secret that the supervisor holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Its name in the profile.
+    pub name: String,
+    /// Where it is read.
+    pub from: From,
+}
+
+/// Where a secret is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum From {
+    /// A file that only its owner may read.
+    File(HostPath),
+    /// A credential that the service manager passes.
+    Systemd(String),
+    /// A variable of the supervisor's.
+    Env(String),
+    /// What a program prints.
+    Exec {
+        /// The program.
+        program: HostPath,
+        /// Its arguments.
+        arguments: Vec<String>,
+    },
+    /// An encrypted file.
+    Age {
+        /// The file.
+        file: HostPath,
+        /// The file with the key.
+        identity: HostPath,
+    },
+}
+
+/// Something that the sandbox's root has a copy of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Copied {
+    /// A file of a service manager's.
+    File {
+        /// Which file.
+        path: HostPath,
+    },
+    /// A secret, by its place.
+    Secret(u32),
 }
 
 /// What one of the command's standard streams is.

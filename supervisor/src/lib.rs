@@ -19,6 +19,7 @@ pub mod privilege;
 pub mod profile_file;
 mod resolver;
 pub mod sandbox;
+mod secret;
 mod service;
 pub mod systemd;
 pub mod terminal;

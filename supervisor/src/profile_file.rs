@@ -101,6 +101,6 @@ fn problem(name: &str, what: impl Into<String>, remedy: &str) -> Problem {
     }
 }
 
-fn is_invoker(uid: u32) -> bool {
+pub(crate) fn is_invoker(uid: u32) -> bool {
     std::env::var("SUDO_UID").ok().and_then(|text| text.parse().ok()) == Some(uid)
 }

@@ -7,8 +7,9 @@
 
 use super::trees::Shown;
 use super::view::{View, fixed};
-use super::{Deciding, Grants, jail};
+use super::{Deciding, Grants, jail, secrets};
 use crate::origin::Origin;
+use crate::resolved::Copied;
 use sandboxd_plan::{HostPath, Identity, JailPath, Owner};
 use std::collections::BTreeSet;
 
@@ -37,8 +38,8 @@ pub enum Credentials {
 /// The credentials of the command, decided.
 #[derive(Debug, Default)]
 pub(super) struct Decided {
-    /// Their files outside.
-    files: Vec<HostPath>,
+    /// By their names.
+    files: Vec<(String, Copied)>,
     /// Whether the command gets copies, and not these files themselves.
     copied: bool,
     /// The folder that the command is told of; nothing where it gets none.
@@ -46,29 +47,59 @@ pub(super) struct Decided {
 }
 
 impl Decided {
-    /// The files to copy, in the order in which they are granted.
-    pub(super) fn copies(&self) -> &[HostPath] {
-        if self.copied { &self.files } else { &[] }
+    /// What is copied, in the order in which it is granted.
+    pub(super) fn copies(&self) -> Vec<Copied> {
+        let copied = self.files.iter().filter(|_| self.copied);
+        copied.map(|(_, copied)| copied.clone()).collect()
     }
 
     /// Each, where the command finds it.
     fn inside(&self) -> impl Iterator<Item = JailPath> {
-        self.files.iter().filter_map(|file| {
-            let name = file.as_str().rsplit('/').next()?;
-            self.folder.as_ref()?.join(name).ok()
-        })
+        self.files.iter().filter_map(|(name, _)| self.folder.as_ref()?.join(name).ok())
     }
 }
 
 impl Deciding<'_> {
-    /// Which the command gets: those that the profile names, each of which was passed.
-    pub(super) fn credentials(&mut self, passed: &Credentials, shown: &Shown) -> Decided {
+    /// Which the command gets: those that the profile names, each of which was passed, and the secrets that
+    /// are its own to read.
+    pub(super) fn credentials(
+        &mut self,
+        passed: &Credentials,
+        secrets: &secrets::Decided,
+        shown: &Shown,
+    ) -> Decided {
+        let mut decided = self.passed(passed);
+        decided.copied = !self.is_bare();
+        if decided.copied {
+            decided.files.extend(secrets.files());
+            decided.folder = fixed(FOLDER);
+        }
+        let named = self.profile.command.credentials.iter().map(|name| &name.origin);
+        let first = named.chain(secrets::origins(&self.profile.secrets)).next().cloned();
+        let Some(first) = first.filter(|_| !decided.files.is_empty()) else {
+            return Decided::default();
+        };
+        self.nobody_else_says(
+            &[VARIABLE],
+            "command.credentials, or a secret that is one,",
+            "where its credentials are",
+        );
+        if let Some(folder) = decided.folder.as_ref().filter(|_| decided.copied)
+            && shown.covers(folder)
+        {
+            let what = format!("the profile shows a folder of the host's where {folder} is to be");
+            self.refuse(&first, what, "grant less than /run");
+        }
+        decided
+    }
+
+    /// Those that a service manager passed.
+    fn passed(&mut self, passed: &Credentials) -> Decided {
         let mut decided = Decided::default();
         let mut names = self.profile.command.credentials.clone();
         let mut known = BTreeSet::new();
         names.retain(|name| known.insert(name.value.clone()));
         let Some(first) = names.first().map(|name| name.origin.clone()) else { return decided };
-        self.nobody_else_says(&[VARIABLE], "credentials", "where its credentials are");
         let folder = match passed {
             Credentials::In { folder, .. } => folder.clone(),
             Credentials::AsNamed => match HostPath::try_from(FOLDER) {
@@ -94,16 +125,10 @@ impl Deciding<'_> {
                     format!("write LoadCredential={}:/path in the unit", name.value),
                 );
             }
-            decided.files.extend(folder.join(&name.value).ok());
+            let file = folder.join(&name.value).ok();
+            decided.files.extend(file.map(|path| (name.value.clone(), Copied::File { path })));
         }
-        decided.copied = !self.is_bare();
-        decided.folder = if decided.copied { fixed(FOLDER) } else { jail(&folder) };
-        if let Some(folder) = decided.folder.as_ref().filter(|_| decided.copied)
-            && shown.covers(folder)
-        {
-            let what = format!("the profile shows a folder of the host's where {folder} is to be");
-            self.refuse(&first, what, "grant less than /run");
-        }
+        decided.folder = jail(&folder);
         decided
     }
 
@@ -133,7 +158,7 @@ impl Deciding<'_> {
             .map(|(_, origin)| origin.clone())
             .collect();
         for origin in wrong {
-            let what = format!("with command.{key} it is sandboxd that tells the command {what}");
+            let what = format!("with {key} it is sandboxd that tells the command {what}");
             self.refuse(&origin, what, "remove it");
         }
     }

@@ -4,7 +4,7 @@
 //! (what of that is left under other profiles),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
 //! [`calls`] (what it calls through), [`network`] (what goes out), [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
-//! and [`credentials`], [`probes`]. What is different where the profile chose
+//! and [`credentials`], [`secrets`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
 mod bare;
@@ -22,6 +22,7 @@ pub(crate) mod masks;
 mod network;
 mod probes;
 mod resolver;
+mod secrets;
 mod sockets;
 mod sources;
 mod syscalls;
@@ -120,9 +121,11 @@ fn decide(
     let egress = deciding.egress(invocation.streams);
     let filters = deciding.filters(&left);
     let limits = deciding.limits(identity, shown);
-    let credentials = deciding.credentials(&invocation.credentials, shown);
+    let secrets = deciding.secrets(&left);
+    let credentials = deciding.credentials(&invocation.credentials, &secrets, shown);
+    let copies = credentials.copies();
     let mut grants = Grants::new(&limits, deciding.enters_network());
-    grants.copies = count(credentials.copies().len());
+    grants.copies = count(copies.len());
     let view = match deciding.profile.isolation() {
         Isolation::Namespaces => deciding.view(shown, &holds, identity, &mut grants),
         Isolation::Landlock => deciding.bare_view(shown),
@@ -177,7 +180,8 @@ fn decide(
         egress,
         streams: terminal.streams,
         escapes: deciding.escapes(),
-        credentials: credentials.copies().to_vec(),
+        secrets: secrets.held,
+        copies,
         hangup: profile.command.hangup.as_ref().map_or(Hangup::Stop, |written| written.value),
         idmaps: grants.idmaps,
         pinned: exec.pinned,

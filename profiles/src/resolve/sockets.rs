@@ -81,7 +81,7 @@ impl Deciding<'_> {
             self.refuse(&name.origin, what, remedy);
         }
         if !named.is_empty() {
-            self.nobody_else_says(&VARIABLES, "sockets", "of its sockets");
+            self.nobody_else_says(&VARIABLES, "command.sockets", "of its sockets");
         }
         passed
     }

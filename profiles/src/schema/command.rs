@@ -185,11 +185,11 @@ fn socket<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String
 }
 
 /// Whether this can be the name of a credential, which is a file, systemd.exec(5).
-fn names_a_credential(name: &str) -> bool {
+pub(crate) fn names_a_credential(name: &str) -> bool {
     names_a_socket(name) && !name.contains('/') && name != "." && name != ".."
 }
 
-fn credential<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {
+pub(crate) fn credential<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {
     let name = reader.text(node)?;
     if !names_a_credential(&name.value) {
         let what = format!("{:?} is not the name of a credential", name.value);

@@ -63,7 +63,8 @@ fn shape(shape: Shape) -> Value {
             "type": "object",
             "additionalProperties": { "type": ["object", "boolean"] },
         }),
-        Shape::Calls(keys) => json!({
+        Shape::OrText => json!({ "type": ["boolean", "string"] }),
+        Shape::Named(keys) => json!({
             "type": "object",
             "propertyNames": { "pattern": "^[a-z0-9][a-z0-9-]{0,63}$" },
             "additionalProperties": table(keys),

@@ -15,6 +15,7 @@ pub(crate) mod limits;
 pub(crate) mod network;
 pub(crate) mod reach;
 pub(crate) mod require;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod show;
 pub(crate) mod syscalls;
@@ -36,6 +37,7 @@ pub use limits::Limits;
 pub use network::{Mode, Network};
 pub use reach::Reach;
 pub use require::{Must, Require};
+pub use secrets::{Secret, Secrets, Source};
 pub use serve::{Instances, Serve, Speaks};
 pub use syscalls::Syscalls;
 
@@ -65,6 +67,8 @@ pub struct Profile {
     pub serve: Option<Serve>,
     /// `[budget]`.
     pub budget: Budget,
+    /// `[secrets.NAME]`.
+    pub secrets: Secrets,
     /// `[require]`.
     pub require: Require,
     /// What `{cwd}` and `{home}` stand for.
@@ -90,6 +94,7 @@ impl Profile {
             (serve, over) => replace(serve, over),
         }
         self.budget.lay(over.budget);
+        secrets::lay(&mut self.secrets, over.secrets);
         self.require.lay(over.require);
         replace(&mut self.folders.cwd, over.folders.cwd);
         replace(&mut self.folders.home, over.folders.home);
@@ -152,8 +157,10 @@ pub(crate) enum Shape {
     OrReason(&'static [&'static str], &'static [Key]),
     /// JSON Schemas by names of tools.
     Schemas,
-    /// A table like this for each name that a caller has for what it calls.
-    Calls(&'static [Key]),
+    /// A table like this for each name.
+    Named(&'static [Key]),
+    /// `true`, `false` or a text.
+    OrText,
     Variables,
     Grants,
     /// Where to: texts, or tables.
@@ -206,7 +213,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "call",
         doc: "whom it may call, and how: a table for each name that it calls somebody by",
-        shape: Shape::Calls(call::KEYS),
+        shape: Shape::Named(call::KEYS),
     },
     Key {
         name: "serve",
@@ -218,7 +225,11 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "how much it may use up as a caller",
         shape: Shape::Table(budget::KEYS),
     },
-    Key { name: "secrets", doc: "", shape: Shape::Unbuilt },
+    Key {
+        name: "secrets",
+        doc: "what is used on its behalf and is not inside: a table for each",
+        shape: Shape::Named(secrets::KEYS),
+    },
     Key { name: "spawn", doc: "", shape: Shape::Unbuilt },
 ];
 
@@ -244,6 +255,7 @@ pub(crate) fn read<'d>(
             "call" => profile.calls = call::read_all(reader, node),
             "serve" => profile.serve = serve::read(reader, node),
             "budget" => profile.budget = budget::read(reader, node),
+            "secrets" => profile.secrets = secrets::read_all(reader, node),
             _ => profile.require = require::read(reader, node),
         }
     }

@@ -3,6 +3,7 @@
 
 mod calls;
 mod network;
+mod secrets;
 
 use super::command::ESCAPES;
 use super::{Access, Must, Profile, Protect, Tty, User};
@@ -32,6 +33,7 @@ impl Profile {
         text.table("network");
         network::keys(&self.network, "", &mut text);
         self.call_tables(&mut text);
+        self.secret_tables(&mut text);
         text.table("require");
         for (key, must) in &self.require.0 {
             text.value(key, Some(must), |must| match must {

@@ -212,7 +212,7 @@ impl<'a> View<'a> {
         let Resolved { plan, outside, .. } = self.resolved;
         let before = usize::from(plan.namespaces.network.is_some())
             + plan.namespaces.tasks.len()
-            + outside.credentials.len();
+            + outside.copies.len();
         let first = usize::try_from(fds::FIRST_GRANTED).ok()? + before;
         outside.idmaps.get(usize::try_from(number).ok()?.checked_sub(first)?).copied()
     }

@@ -18,4 +18,6 @@ mod problems;
 #[cfg(test)]
 mod resolving;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod support;

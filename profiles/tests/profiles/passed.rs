@@ -3,7 +3,8 @@
 use crate::support::*;
 use sandboxd_plan::{Root, RootOp, Text};
 use sandboxd_profiles::{
-    Accepts, Credentials, HostFacts, Invocation, Listening, Passed, Problem, Resolved, resolve,
+    Accepts, Copied, Credentials, HostFacts, Invocation, Listening, Passed, Problem, Resolved,
+    resolve,
 };
 
 fn passed(listening: &[(&str, Accepts)]) -> Listening {
@@ -121,7 +122,7 @@ fn a_credential_is_granted_before_the_maps_and_is_for_the_command_alone() {
     assert_eq!((path.as_str(), *from), ("/run/credentials/token", 7));
     assert_eq!(owner.uid, resolved.plan.command.identity.uid);
     assert_eq!(copies(&resolved).len(), 1);
-    assert_eq!(resolved.outside.credentials, [path_of("token")]);
+    assert_eq!(resolved.outside.copies, [Copied::File { path: path_of("token") }]);
     let told = Text::try_from("CREDENTIALS_DIRECTORY=/run/credentials").unwrap();
     assert!(resolved.plan.exec.env.contains(&told));
     assert!(copies(&given("", &[], &["token"]).unwrap()).is_empty());

@@ -11,7 +11,7 @@ const WRONG: &[(&str, &str)] = &[
         "colour = 1",
         "p.toml:1:1: colour: unknown key\n  remedy  the keys here are name, extends, isolation, command, env, \
          files, syscalls, limits, network, require, call, serve, \
-         budget",
+         budget, secrets",
     ),
     (
         "[files]\nread = []\nread = []",

@@ -15,6 +15,7 @@ pub mod fds;
 pub mod guard;
 pub mod keyring;
 pub mod landlock;
+pub mod locked;
 pub mod mount;
 pub mod peer;
 pub mod process;

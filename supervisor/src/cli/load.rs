@@ -4,7 +4,7 @@ use super::typed::Grants;
 use crate::sandbox::{StartError, invocation};
 use crate::{host, profile_file};
 use sandboxd_plan::{HostPath, Text};
-use sandboxd_profiles::{Document, Graph, Invocation, Overrides, Problem, Profile, graph};
+use sandboxd_profiles::{Document, Folders, Graph, Invocation, Overrides, Problem, Profile, graph};
 use std::os::unix::ffi::OsStringExt;
 
 /// What is run where no profile is named: nothing but the system's programs, and the current folder
@@ -58,6 +58,16 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
     let invocation = invocation(&profile)?;
     let graph = called(&profile)?;
     Ok(Loaded { profile, under, graph, invocation })
+}
+
+/// A command for a profile that names none, where it changes no answer which one it is.
+pub(crate) fn name_a_command(profile: &mut Profile) -> Result<(), StartError> {
+    if profile.command.exec.is_none() {
+        let command = Text::try_from("sh").into_iter().collect();
+        let Folders { cwd, home } = profile.folders.clone();
+        profile.apply(&Overrides { command, cwd, home, ..Overrides::default() })?;
+    }
+    Ok(())
 }
 
 /// What this profile calls, and what that calls, checked as a whole; nothing where it calls nobody.

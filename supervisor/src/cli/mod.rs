@@ -19,6 +19,7 @@ mod plan;
 mod profile;
 mod receipt;
 mod run;
+mod secret;
 pub mod service;
 mod went_out;
 mod why;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Command::Profile(arguments) => profile::profile(arguments.command),
         Command::Receipt(arguments) => receipt::receipt(&arguments.command),
         Command::Graph(arguments) => graph::graph(&arguments),
+        Command::Secret(arguments) => secret::secret(&arguments.command),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Audit(arguments) => audit::audit(arguments.command),
         Command::Service(service) => service::service(&service),

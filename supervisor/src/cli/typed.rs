@@ -3,10 +3,12 @@
 
 mod approvals;
 mod audit;
+mod secret;
 mod why;
 
 pub use approvals::{Approvals, Approve, Deny};
 pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditVerify};
+pub use secret::{Secret, SecretCommand, SecretsOf};
 pub use why::Why;
 
 use super::service::Service;
@@ -57,6 +59,8 @@ pub enum Command {
     Receipt(Receipt),
     /// Draw who may call whom, say who can reach what, and what widened.
     Graph(Graph),
+    /// List the secrets of a profile, and see that each can be read.
+    Secret(Secret),
     /// Say what this host can enforce, what each builtin profile gets, and what to change.
     Doctor(Doctor),
     /// Show, verify and export the audit log: what was run here, and what became of it.

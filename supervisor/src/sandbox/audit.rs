@@ -6,26 +6,45 @@ use super::deadline::doing;
 use super::error::StartError;
 use super::receipt::{Receipt, RunResult};
 use crate::audit_folder::fact_of;
+use crate::secret::Secrets;
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::redact::{Redactor, is_secret_name};
-use sandboxd_audit::{AuditError, Commit, Durability, Folder, Kind, Record, Writer, chain::digest};
+use sandboxd_audit::{
+    AuditError, Commit, Durability, Folder, Hidden, Kind, Record, Writer, chain::digest,
+};
 use sandboxd_plan::{Plan, Text};
 use sandboxd_profiles::Profile;
 use sandboxd_profiles::host::AuditFact;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// The audit log of this process, for all that it runs. Whoever begins it ends it.
 pub struct AuditLog(Arc<Log>);
 
 struct Log {
     writer: Writer,
-    /// Names and values of what must not be written down.
-    secrets: Mutex<BTreeSet<(String, String)>>,
+    /// What must not be written down.
+    secrets: Mutex<Known>,
     /// Whether what is run lets it be lacking: what the first profile says.
     waived: OnceLock<bool>,
     alarm: Alarm,
+}
+
+/// What must not be written down.
+#[derive(Default)]
+struct Known {
+    /// Names and values of variables.
+    variables: BTreeSet<(String, String)>,
+    /// Secrets that runs hold.
+    held: Vec<Arc<Hidden>>,
+}
+
+impl Known {
+    fn redactor(&self) -> Redactor {
+        let all = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        Redactor::of(all).and(self.held.clone())
+    }
 }
 
 /// Says that something was not written down, while what it is about goes on.
@@ -93,14 +112,17 @@ impl Log {
 
     /// Takes out what these variables call a secret by their names, from now on.
     fn redact(&self, variables: impl Iterator<Item = (String, String)>) {
-        // A thread that panicked ends the process.
-        let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = secrets.len();
-        secrets.extend(variables.filter(|(name, _)| is_secret_name(name)));
-        if secrets.len() > known {
-            let all = secrets.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            self.writer.redact(Redactor::of(all));
+        let mut known = self.known();
+        let before = known.variables.len();
+        known.variables.extend(variables.filter(|(name, _)| is_secret_name(name)));
+        if known.variables.len() > before {
+            self.writer.redact(known.redactor());
         }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // A thread that panicked ends the process.
+        self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn append(&self, record: Record) -> Result<(), AuditError> {
@@ -173,6 +195,27 @@ impl Audit {
         self.log
             .append(record)
             .or_else(|error| if self.waived { Ok(()) } else { Err(error.into()) })
+    }
+
+    /// Takes these secrets out of every record from now on.
+    ///
+    /// # Errors
+    /// Where there is no memory to hold what is looked for.
+    pub(crate) fn hide(&self, secrets: &Secrets) -> Result<(), StartError> {
+        let hidden = secrets.all().iter().map(|one| Ok(Arc::new(one.hidden()?)));
+        let hidden = hidden.collect::<Result<Vec<_>, StartError>>()?;
+        if !hidden.is_empty() {
+            let mut known = self.log.known();
+            known.held.extend(hidden);
+            self.log.writer.redact(known.redactor());
+        }
+        Ok(())
+    }
+
+    /// A text that others had a hand in, without the secrets that runs hold.
+    pub(crate) fn clean(&self, text: &str) -> String {
+        let held = self.log.known().held.clone();
+        Redactor::default().and(held).clean(text)
     }
 
     /// Whether records are written.

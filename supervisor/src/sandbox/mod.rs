@@ -9,6 +9,7 @@ mod audit;
 mod brokered;
 mod carried;
 pub(crate) mod channel;
+mod copies;
 mod deadline;
 mod denials;
 mod descriptors;
@@ -48,7 +49,6 @@ pub use receipt::{Receipt, RunResult, sha256};
 use crate::cgroup::{Group, Placement, Room, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
-use crate::systemd::credentials;
 use crate::systemd::notify::ServiceManager;
 use ahead::Made;
 use carried::Carried;
@@ -255,6 +255,7 @@ pub fn run(
     result.egress = ran.egress;
     result.denials = ran.denials.unwrap_or_else(|| denials::unseen(&resolved.plan, host.listeners));
     result.may_execute = watch::appeared(&resolved.outside.watched, &before);
+    result.tell_no_secret(|text| *text = audit.clean(text));
     left.extend(audit.ended(name, &result, &left));
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
     let absent = resolved.absent.iter().map(|one| one.layer.clone()).collect();
@@ -326,7 +327,7 @@ impl Running<'_> {
             wire::encode(plan).map_err(|error| StartError::found("encode", error.to_string()))?;
         doing("opening what the sandbox is given");
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
-        let credentials = credentials::copied(&outside.credentials)?;
+        let (secrets, copies) = copies::made(outside, &audit)?;
         let idmaps = outside.idmaps.iter().map(|map| idmap::namespace(*map));
         let idmaps = idmaps.collect::<Result<Vec<OwnedFd>, _>>()?;
         let Made { network, shim } = ahead.made()?;
@@ -335,7 +336,7 @@ impl Running<'_> {
         let granted = network
             .iter()
             .chain(tasks)
-            .chain(&credentials)
+            .chain(&copies)
             .chain(&idmaps)
             .chain(&pinned)
             .chain(&sockets);
@@ -352,7 +353,7 @@ impl Running<'_> {
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;
         // The command's ends, so that their end is seen; and what is a secret from here on.
-        drop((stdio, credentials));
+        drop((stdio, copies, secrets));
         ran.dead = false;
         let mut driver = Driver::new(self.resolved, self.group, entering, carried, signals)?;
         driver.awaited(since + START_WITHIN, manager);

@@ -294,6 +294,13 @@ impl RunResult {
         }
     }
 
+    /// Changes every text in it that the command had a hand in.
+    pub(super) fn tell_no_secret(&mut self, change: impl Fn(&mut String)) {
+        self.may_execute.iter_mut().for_each(&change);
+        let used = self.egress.iter_mut();
+        used.flat_map(|used| &mut used.refused).for_each(|refused| change(&mut refused.to));
+    }
+
     /// The exit status of `sandboxd run`.
     #[must_use]
     pub fn exit_status(&self) -> u8 {

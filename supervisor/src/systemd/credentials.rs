@@ -15,7 +15,7 @@ use std::io::Read as _;
 
 const VARIABLE: &str = "CREDENTIALS_DIRECTORY";
 /// What all of a unit's hold together at most, systemd.exec(5); and what a sandbox's root has room for.
-const MOST: u64 = 1 << 20;
+pub(crate) const MOST: u64 = 1 << 20;
 
 /// Which were passed.
 ///
@@ -38,16 +38,11 @@ pub(crate) fn passed() -> Result<Credentials, StartError> {
     Ok(Credentials::In { folder, names })
 }
 
-/// What they hold, each in sealed memory.
+/// What one holds, in sealed memory; `room` is what all of them may still take.
 ///
 /// # Errors
-/// Where one cannot be read, is no regular file, or all together are too large.
-pub(crate) fn copied(files: &[HostPath]) -> Result<Vec<OwnedFd>, StartError> {
-    let mut room = MOST;
-    files.iter().map(|file| copy(file, &mut room)).collect()
-}
-
-fn copy(path: &HostPath, room: &mut u64) -> Result<OwnedFd, StartError> {
+/// Where it cannot be read, is no regular file, or there is no room for it.
+pub(crate) fn copied(path: &HostPath, room: &mut u64) -> Result<OwnedFd, StartError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let file = openat2(CWD, path.as_str(), flags, Mode::empty(), resolve)

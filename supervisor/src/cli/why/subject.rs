@@ -5,11 +5,11 @@ use crate::cli::typed::Grants;
 
 use crate::sandbox::{self, StartError};
 use crate::{audit_folder, paths, privilege, resolver};
-use sandboxd_plan::{HostPath, Text};
+use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::PathFact;
 use sandboxd_profiles::why::{Access, Answer, Asked};
 use sandboxd_profiles::{
-    Explained, HostFacts, Invocation, Lease, Overrides, Problem, Profile, Wanted, explain, wanted,
+    Explained, HostFacts, Invocation, Lease, Problem, Profile, Wanted, explain, wanted,
 };
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -48,11 +48,7 @@ pub(super) struct Subject {
 impl Subject {
     pub(super) fn load(grants: &Grants) -> Result<Self, StartError> {
         let Loaded { mut profile, under, invocation, .. } = load::load(grants)?;
-        if profile.command.exec.is_none() {
-            // Which command it is changes no answer, and a profile need not name one.
-            let command = Text::try_from(b"sh".to_vec()).into_iter().collect();
-            profile.apply(&Overrides { command, ..folders(&profile) })?;
-        }
+        load::name_a_command(&mut profile)?;
         let asked = sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
         let prepared = sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())?;
         let lease = prepared.lease.clone();
@@ -130,11 +126,4 @@ pub(super) struct Led {
     pub(super) host: String,
     /// Inside.
     pub(super) inside: String,
-}
-
-/// The folders that a profile has already, so that they are not lost.
-fn folders(profile: &Profile) -> Overrides {
-    let (cwd, home): (Option<HostPath>, Option<HostPath>) =
-        (profile.folders.cwd.clone(), profile.folders.home.clone());
-    Overrides { cwd, home, ..Overrides::default() }
 }

@@ -1,0 +1,203 @@
+//! A secret that is held by sandboxd, looked for in a text in every form in which it is likely to stand
+//! there. All that is known of it lies in memory that is never on a disk, and nothing here tells it.
+
+use crate::encode::{Alphabet, character};
+use rustix::io::Result;
+use sandboxd_kernel::locked::Locked;
+use std::fmt;
+
+/// A shorter value would be found everywhere.
+const SHORTEST: usize = 6;
+/// A longer one is a file of many lines, each of which is looked for by itself.
+const LONGEST: usize = 4096;
+/// So many lines of one are looked for.
+const MOST_LINES: usize = 64;
+
+/// One secret.
+pub struct Hidden {
+    name: String,
+    /// One form after the other.
+    forms: Locked,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "Hidden({})", self.name)
+    }
+}
+
+impl Hidden {
+    /// For this value, by the name that stands for it afterwards.
+    ///
+    /// # Errors
+    /// Where no memory can be locked.
+    pub fn of(name: &str, value: &[u8]) -> Result<Self> {
+        let values = looked_for(value);
+        let bytes: usize = values.iter().flat_map(|value| forms(value)).map(Iterator::count).sum();
+        let mut hidden =
+            Self { name: name.to_owned(), forms: Locked::with_room(bytes)?, ends: Vec::new() };
+        for form in values.iter().flat_map(|value| forms(value)) {
+            hidden.forms.extend(|room| {
+                let mut length = 0;
+                for (to, from) in room.iter_mut().zip(form) {
+                    *to = from;
+                    length += 1;
+                }
+                Ok::<_, rustix::io::Errno>(length)
+            })?;
+            hidden.ends.push(hidden.forms.bytes().len());
+        }
+        Ok(hidden)
+    }
+
+    /// The text with its name in the place of each form; nothing where there is none of them.
+    pub(crate) fn clean(&self, text: &str) -> Option<String> {
+        let mut clean = Vec::new();
+        let (mut rest, mut found) = (text.as_bytes(), false);
+        while let Some((first, after)) = rest.split_first() {
+            let Some(length) = self.longest_at(rest) else {
+                clean.push(*first);
+                rest = after;
+                continue;
+            };
+            clean.extend_from_slice(format!("«secret:{}»", self.name).as_bytes());
+            rest = rest.get(length..).unwrap_or_default();
+            found = true;
+        }
+        found.then(|| String::from_utf8_lossy(&clean).into_owned())
+    }
+
+    /// How long the longest form is that begins here. Names of hosts come in small letters, and so case
+    /// is no difference.
+    fn longest_at(&self, text: &[u8]) -> Option<usize> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let forms =
+            starts.zip(&self.ends).filter_map(|(from, to)| self.forms.bytes().get(from..*to));
+        let here = forms.filter(|form| {
+            text.get(..form.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(form))
+        });
+        here.map(<[u8]>::len).max()
+    }
+}
+
+/// The whole of it, and where it has several lines, each.
+fn looked_for(value: &[u8]) -> Vec<&[u8]> {
+    let mut values: Vec<&[u8]> = Vec::new();
+    let lines = value.split(|byte| *byte == b'\n').take(MOST_LINES);
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let whole = value.strip_suffix(b"\n").unwrap_or(value);
+    for one in std::iter::once(whole).chain(lines) {
+        if (SHORTEST..=LONGEST).contains(&one.len()) && !values.contains(&one) {
+            values.push(one);
+        }
+    }
+    values
+}
+
+/// A form, byte by byte, so that it is never whole anywhere else.
+type Form<'v> = Box<dyn Iterator<Item = u8> + 'v>;
+
+fn forms(value: &[u8]) -> Vec<Form<'_>> {
+    let mut forms: Vec<Form<'_>> = vec![Box::new(value.iter().copied())];
+    for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
+        // What stands before it in the encoded text shifts it by none, one or two bytes.
+        forms.extend((0..3).map(|shift| shifted(value, shift, alphabet)));
+    }
+    forms.push(Box::new(value.iter().flat_map(move |byte| [digit(byte >> 4), digit(byte & 15)])));
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    if !value.iter().all(|byte| plain(*byte)) {
+        forms.push(Box::new(value.iter().flat_map(move |byte| {
+            let escaped = [b'%', digit(byte >> 4), digit(byte & 15)];
+            let one = if plain(*byte) { [*byte, 0, 0] } else { escaped };
+            one.into_iter().take(if plain(*byte) { 1 } else { 3 })
+        })));
+    }
+    if value.iter().any(|byte| in_json(*byte).1 != 1) {
+        forms.push(Box::new(value.iter().flat_map(|byte| {
+            let (escaped, length) = in_json(*byte);
+            escaped.into_iter().take(length)
+        })));
+    }
+    forms
+}
+
+/// A byte of a string of JSON, RFC 8259, section 7, as serde_json writes it.
+fn in_json(byte: u8) -> ([u8; 6], usize) {
+    let short = |letter: u8| ([b'\\', letter, 0, 0, 0, 0], 2);
+    match byte {
+        b'"' | b'\\' => short(byte),
+        b'\n' => short(b'n'),
+        b'\r' => short(b'r'),
+        b'\t' => short(b't'),
+        0..=31 => ([b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)], 6),
+        _ => ([byte, 0, 0, 0, 0, 0], 1),
+    }
+}
+
+const fn digit(four: u8) -> u8 {
+    if four < 10 { b'0' + four } else { b'a' + (four - 10) }
+}
+
+/// The characters of base64 that the value alone decides, where it begins `shift` bytes into a group.
+fn shifted(value: &[u8], shift: usize, alphabet: Alphabet) -> Form<'_> {
+    let (from, to) = ((shift * 8).div_ceil(6), (value.len() + shift) * 8 / 6);
+    let byte = move |place: usize| {
+        place.checked_sub(shift).and_then(|place| value.get(place)).copied().unwrap_or(0)
+    };
+    Box::new((from..to).map(move |place| {
+        let (first, bit) = (place * 6 / 8, place * 6 % 8);
+        let two = u16::from_be_bytes([byte(first), byte(first + 1)]);
+        let six = (two >> (10 - bit)) & 63;
+        character(six.to_le_bytes()[0], alphabet)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::base64;
+
+    const SECRET: &str = "s3cr3t/\"va?lue+";
+
+    #[test]
+    fn a_secret_is_found_in_every_encoding() {
+        let hidden = Hidden::of("model", SECRET.as_bytes()).unwrap();
+        let json = serde_json::Value::from(SECRET).to_string();
+        let hex: String = SECRET.bytes().map(|byte| format!("{byte:02X}")).collect();
+        let mut texts = vec![
+            format!("before {SECRET} after"),
+            format!("{{\"key\":{json}}}"),
+            format!("https://{hex}.example"),
+            SECRET.to_uppercase(),
+            String::from("https://host/?key=s3cr3t%2F%22va%3Flue%2B&x=1"),
+            String::from("https://host/?key=s3cr3t%2f%22va%3flue%2b&x=1"),
+        ];
+        for before in ["", "a", "ab", "user:"] {
+            for after in ["", "z", "zz"] {
+                let text = base64(format!("{before}{SECRET}{after}").as_bytes());
+                texts.push(text.replace('+', "-").replace('/', "_"));
+                texts.push(text);
+            }
+        }
+        for text in texts {
+            let clean = hidden.clean(&text).unwrap();
+            assert!(clean.contains("«secret:model»"), "{text} -> {clean}");
+            assert!(!clean.contains("s3cr3t"), "{clean}");
+        }
+    }
+
+    #[test]
+    fn each_line_of_a_file_is_looked_for_and_what_is_none_stays() {
+        let hidden = Hidden::of("key", b"BEGIN KEY\r\nabcdefgh\n\nend\n").unwrap();
+        assert_eq!(hidden.clean("x abcdefgh y").unwrap(), "x «secret:key» y");
+        for text in ["end", "", "begin", "ü"] {
+            assert_eq!(hidden.clean(text), None, "{text}");
+        }
+        assert_eq!(Hidden::of("short", b"abc\n").unwrap().clean("abc"), None);
+        let text = "ä«BEGIN KEY»ß";
+        assert_eq!(hidden.clean(text).unwrap(), "ä««secret:key»»ß");
+        assert!(!format!("{hidden:?}").contains("BEGIN"));
+    }
+}

@@ -1,0 +1,155 @@
+//! Secrets: where each is read, and that nobody inside could read it there too.
+
+use super::under::Left;
+use super::{Deciding, count};
+use crate::origin::{Origin, Written};
+use crate::place::Place;
+use crate::resolved::{Copied, From, Held};
+use crate::schema::{Secret, Secrets, Source};
+use sandboxd_broker_plan::Name;
+use sandboxd_plan::{HostPath, JailPath};
+use std::collections::BTreeMap;
+
+/// So many can be held: each takes a page that is never written to a disk.
+const MOST: usize = 64;
+
+/// The secrets of a run, decided.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    /// By their places.
+    pub(super) held: Vec<Held>,
+    /// The names of files that the command reads, and which they hold.
+    files: BTreeMap<String, u32>,
+}
+
+impl Decided {
+    /// The files that the command reads.
+    pub(super) fn files(&self) -> impl Iterator<Item = (String, Copied)> {
+        self.files.iter().map(|(name, place)| (name.clone(), Copied::Secret(*place)))
+    }
+}
+
+/// Where the profile says that the command may read one.
+pub(super) fn origins(secrets: &Secrets) -> impl Iterator<Item = &Origin> {
+    secrets.values().filter_map(|secret| Some(&secret.value.credential.as_ref()?.origin))
+}
+
+impl Deciding<'_> {
+    /// Which are held, and for whom.
+    pub(super) fn secrets(&mut self, left: &Left) -> Decided {
+        let mut decided = Decided::default();
+        let secrets = &self.profile.secrets;
+        if let Some(secret) = secrets.values().nth(MOST) {
+            let what = format!("more than {MOST} secrets");
+            self.refuse(&secret.origin, what, "give a command only what it needs");
+        }
+        for (name, secret) in secrets {
+            self.is_used(name, secret);
+            let place = count(decided.held.len());
+            if let Some(file) = &secret.value.credential {
+                self.is_a_file(file);
+                if decided.files.insert(file.value.clone(), place).is_some() {
+                    let what = format!("another secret is the file {:?} too", file.value);
+                    self.refuse(&file.origin, what, "write another name");
+                }
+            }
+            let Some(from) = self.source(secret, left) else { continue };
+            decided.held.push(Held { name: name.to_string(), from });
+        }
+        decided
+    }
+
+    fn is_used(&mut self, name: &Name, secret: &Written<Secret>) {
+        if secret.value.credential.is_none() {
+            let remedy = "write credential = true for a file that the command reads, or remove it";
+            self.refuse(&secret.origin, format!("nobody uses {name}"), remedy);
+        }
+    }
+
+    /// A file of the command's own.
+    fn is_a_file(&mut self, file: &Written<String>) {
+        if self.is_bare() {
+            let what =
+                "without a view of its own there is no file that nobody but the command finds";
+            let remedy = "run it with isolation = \"namespaces\", or let systemd pass it ([command].credentials)";
+            self.refuse(&file.origin, what, remedy);
+        }
+        let passed = &self.profile.command.credentials;
+        if passed.iter().any(|passed| passed.value == file.value) {
+            let what = format!("[command].credentials has {:?} too", file.value);
+            self.refuse(&file.origin, what, "write another name, or remove it there");
+        }
+    }
+
+    /// Where it is read. Nothing of it may be in reach of the command, who would else read it there, or
+    /// say what it is.
+    fn source(&mut self, secret: &Written<Secret>, left: &Left) -> Option<From> {
+        let Some(written) = &secret.value.from else {
+            let remedy = "write from = \"file:/etc/sandboxd/secrets/NAME\", or systemd:, env:, exec: or age:";
+            self.refuse(&secret.origin, "nothing says where it is read", remedy);
+            return None;
+        };
+        let origin = &written.origin;
+        Some(match &written.value {
+            Source::File(place) => From::File(self.unseen(place, origin, left)?),
+            Source::Passed(name) => From::Systemd(name.clone()),
+            Source::Variable(name) => {
+                self.is_not_passed(name, origin);
+                From::Env(name.clone())
+            }
+            Source::Program(place, arguments) => From::Exec {
+                program: self.unwritten(place, origin, left)?,
+                arguments: arguments.clone(),
+            },
+            Source::Age { file, identity } => From::Age {
+                file: self.unwritten(file, origin, left)?,
+                identity: self.unseen(identity, origin, left)?,
+            },
+        })
+    }
+
+    /// A variable that a secret is read from is not one that the command gets.
+    fn is_not_passed(&mut self, name: &str, origin: &Origin) {
+        if self.profile.env.pass.iter().any(|passed| passed.value == name) {
+            let what = format!("[env].pass gives {name} to the command too");
+            self.refuse(origin, what, "remove it there: the command is not to have it");
+        }
+    }
+
+    fn unseen(&mut self, place: &Place, origin: &Origin, left: &Left) -> Option<HostPath> {
+        let path = self.path_of(place, origin)?;
+        if let Some(tree) = shows(left, &path, |_| true) {
+            let what =
+                format!("[files] shows {tree}, so that the command could read {path} itself");
+            self.refuse(origin, what, "put it elsewhere, or name it in files.hide");
+        }
+        Some(path)
+    }
+
+    fn unwritten(&mut self, place: &Place, origin: &Origin, left: &Left) -> Option<HostPath> {
+        let path = self.path_of(place, origin)?;
+        if let Some(tree) = shows(left, &path, |write| write) {
+            let what = format!("the command may write {tree}, and so say what is in {path}");
+            self.refuse(origin, what, "put it where the command cannot write");
+        }
+        Some(path)
+    }
+
+    fn path_of(&mut self, place: &Place, origin: &Origin) -> Option<HostPath> {
+        self.folder(&Written { value: place.clone(), origin: origin.clone() })
+    }
+}
+
+/// The tree that the command finds this file in, where there is one and nothing hides it.
+fn shows(left: &Left, path: &HostPath, counts: impl Fn(bool) -> bool) -> Option<HostPath> {
+    let shown = &left.shown;
+    let found = shown.trees.iter().find(|tree| {
+        let inside = path.below(&tree.from).and_then(|rest| {
+            if rest.is_empty() { Some(tree.to.clone()) } else { tree.to.join(rest).ok() }
+        });
+        let hidden =
+            |inside: &JailPath| left.holes.iter().any(|hole| inside.is_within(&hole.place));
+        counts(tree.write) && inside.is_some_and(|inside| !hidden(&inside))
+    });
+    found.map(|tree| tree.from.clone())
+}

@@ -1,0 +1,221 @@
+//! `[secrets.NAME]`: where a secret is read, and who uses it how.
+
+use super::{Key, Shape};
+use crate::origin::{Written, replace};
+use crate::place::{Place, Relative};
+use crate::reader::{Node, Reader};
+use sandboxd_broker_plan::Name;
+use std::collections::BTreeMap;
+use toml::de::DeValue;
+
+/// The keys of `[secrets.NAME]`.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "from",
+        doc: "where sandboxd reads it before the start: file:PATH, systemd:NAME (a credential that systemd \
+              passes), env:NAME (a variable of sandboxd's own), exec:PROGRAM (what it prints), or age:FILE \
+              (an encrypted file)",
+        shape: Shape::Text,
+    },
+    Key { name: "arguments", doc: "of the program of exec:", shape: Shape::Texts },
+    Key {
+        name: "identity",
+        doc: "of age: the file with the key that opens it, which nobody else may read",
+        shape: Shape::Text,
+    },
+    Key {
+        name: "credential",
+        doc: "true, or another name: the command reads it as a file in $CREDENTIALS_DIRECTORY",
+        shape: Shape::OrText,
+    },
+];
+
+/// `[secrets.NAME]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Secret {
+    /// Where it is read.
+    pub from: Option<Written<Source>>,
+    /// The name of the file that the command reads it in.
+    pub credential: Option<Written<String>>,
+}
+
+/// Where a secret is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file that only its owner may read.
+    File(Place),
+    /// A credential that the service manager passes, by its name.
+    Passed(String),
+    /// A variable of sandboxd's own environment.
+    Variable(String),
+    /// What a program prints, and its arguments.
+    Program(Place, Vec<String>),
+    /// A file that is encrypted, and the file with the key.
+    Age {
+        /// The file.
+        file: Place,
+        /// The file with the key.
+        identity: Place,
+    },
+}
+
+/// All the secrets of a profile, by their names.
+pub type Secrets = BTreeMap<Name, Written<Secret>>;
+
+pub(crate) fn lay(secrets: &mut Secrets, over: Secrets) {
+    for (name, over) in over {
+        match secrets.get_mut(&name) {
+            Some(secret) => {
+                replace(&mut secret.value.from, over.value.from);
+                replace(&mut secret.value.credential, over.value.credential);
+                secret.origin = over.origin;
+            }
+            None => {
+                secrets.insert(name, over);
+            }
+        }
+    }
+}
+
+pub(crate) fn read_all<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secrets {
+    let mut secrets = Secrets::new();
+    let Some(entries) = reader.entries(node, "write [secrets.NAME] and where it is read") else {
+        return secrets;
+    };
+    for node in entries.all() {
+        let secret = read(reader, node);
+        match Name::try_from(node.name()) {
+            Ok(name) => {
+                let origin = reader.origin_of_key(node);
+                secrets.insert(name, Written { value: secret, origin });
+            }
+            Err(error) => {
+                let remedy = "call it as in [secrets.model]";
+                reader.refuse_key(node, &error.to_string(), remedy);
+            }
+        }
+    }
+    secrets
+}
+
+fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
+    let mut secret = Secret::default();
+    let own = node.name();
+    let Some(fields) = reader.fields(node, KEYS) else {
+        return secret;
+    };
+    let beside = Beside {
+        arguments: fields.get("arguments").map(|node| reader.list(node, Reader::text)),
+        identity: fields.get("identity").and_then(|node| path(reader, node)),
+    };
+    secret.from = fields.get("from").and_then(|node| from(reader, node, &beside));
+    let kind = secret.from.as_ref().map(|from| &from.value);
+    for (name, wrong, of) in [
+        ("arguments", !matches!(kind, None | Some(Source::Program(..))), "exec:"),
+        ("identity", !matches!(kind, None | Some(Source::Age { .. })), "age:"),
+    ] {
+        if let (Some(node), true) = (fields.get(name), wrong) {
+            reader.refuse(node, format!("only {of} has it"), "remove it");
+        }
+    }
+    secret.credential = fields.get("credential").and_then(|node| credential(reader, node, own));
+    secret
+}
+
+/// What is written beside `from`.
+struct Beside {
+    arguments: Option<Vec<Written<String>>>,
+    identity: Option<Written<Place>>,
+}
+
+const FROM: &str = "write file:/etc/sandboxd/secrets/model, systemd:NAME, env:NAME, exec:/usr/bin/PROGRAM \
+                    or age:/etc/sandboxd/secrets/model.age";
+
+fn from<'d>(reader: &mut Reader<'d>, node: &Node<'d>, beside: &Beside) -> Option<Written<Source>> {
+    let text = reader.text(node)?;
+    let Some((kind, rest)) = text.value.split_once(':') else {
+        reader.refuse(node, "does not say what it is", FROM);
+        return None;
+    };
+    let source = match kind {
+        "file" => Source::File(at(reader, node, rest)?),
+        "systemd" if super::command::names_a_credential(rest) => Source::Passed(rest.to_owned()),
+        "systemd" => {
+            let what = format!("{rest:?} is not the name of a credential");
+            reader.refuse(node, what, "write what LoadCredential= has before the colon");
+            return None;
+        }
+        "env" if names_a_variable(rest) => Source::Variable(rest.to_owned()),
+        "env" => {
+            let what = format!("{rest:?} is not the name of a variable");
+            reader.refuse(node, what, "write its name alone, as in env:MODEL_KEY");
+            return None;
+        }
+        "exec" => {
+            let arguments = beside.arguments.iter().flatten().map(|one| one.value.clone());
+            Source::Program(program(reader, node, rest)?, arguments.collect())
+        }
+        "age" => {
+            let file = at(reader, node, rest)?;
+            let Some(identity) = &beside.identity else {
+                let remedy =
+                    "write identity = \"/path/of/the/key\" beside it, as age-keygen makes one";
+                reader.refuse(node, "nothing says who can open it", remedy);
+                return None;
+            };
+            Source::Age { file, identity: identity.value.clone() }
+        }
+        _ => {
+            reader.refuse(node, format!("{kind:?} is nothing that it can be read from"), FROM);
+            return None;
+        }
+    };
+    Some(text.map(|_| source))
+}
+
+fn names_a_variable(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'=')
+}
+
+/// A program is executed with the rights of whoever runs sandboxd: nothing is looked up for it.
+fn program<'d>(reader: &mut Reader<'d>, node: &Node<'d>, text: &str) -> Option<Place> {
+    if text.contains(char::is_whitespace) {
+        let remedy = "write the program here and arguments = [\"…\"] beside it: there is no shell";
+        reader.refuse(node, "has a space", remedy);
+        return None;
+    }
+    match Place::read(text, Relative::Refused) {
+        Ok(place) => Some(place),
+        Err((what, remedy)) => {
+            reader.refuse(node, what, remedy);
+            None
+        }
+    }
+}
+
+fn at<'d>(reader: &mut Reader<'d>, node: &Node<'d>, text: &str) -> Option<Place> {
+    let folder = reader.source.folder.clone();
+    let relative = folder.as_ref().map_or(Relative::FromCwd, Relative::From);
+    match Place::read(text, relative) {
+        Ok(place) => Some(place),
+        Err((what, remedy)) => {
+            reader.refuse(node, what, remedy);
+            None
+        }
+    }
+}
+
+fn path<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Place>> {
+    let text = reader.text(node)?;
+    let place = at(reader, node, &text.value)?;
+    Some(text.map(|_| place))
+}
+
+/// `true` for a file of the secret's own name.
+fn credential<'d>(reader: &mut Reader<'d>, node: &Node<'d>, own: &str) -> Option<Written<String>> {
+    if let DeValue::Boolean(wanted) = node.value {
+        let origin = reader.origin(node);
+        return wanted.then(|| Written { value: own.to_owned(), origin });
+    }
+    super::command::credential(reader, node)
+}

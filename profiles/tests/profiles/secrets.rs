@@ -1,0 +1,124 @@
+//! Secrets: where each is read, and who uses it.
+
+use crate::support::*;
+use sandboxd_plan::{Root, RootOp, Text};
+use sandboxd_profiles::{Copied, From, Held, Resolved};
+
+fn run(text: &str) -> Resolved {
+    on(text, typical()).unwrap()
+}
+
+fn wrong(text: &str) -> String {
+    shown(&on(text, typical()).unwrap_err())
+}
+
+const TOKEN: &str = "[secrets.token]\nfrom = \"file:keys/token\"\ncredential = true\n";
+
+#[test]
+fn a_credential_is_read_once_and_is_the_commands_alone() {
+    let resolved = run(TOKEN);
+    let held = Held { name: "token".into(), from: From::File(path("/p/keys/token")) };
+    assert_eq!(resolved.outside.secrets, [held]);
+    assert_eq!(resolved.outside.copies, [Copied::Secret(0)]);
+    let Root::Own { ops, .. } = &resolved.plan.root else { panic!("no view") };
+    let own = resolved.plan.command.identity.uid;
+    assert!(ops.iter().any(|op| matches!(op, RootOp::Copy { path, owner, .. }
+        if path.as_str() == "/run/credentials/token" && owner.uid == own)));
+    let told = Text::try_from("CREDENTIALS_DIRECTORY=/run/credentials").unwrap();
+    assert!(resolved.plan.exec.env.contains(&told));
+    let other = run(&TOKEN.replace("true", "\"key.pem\""));
+    let Root::Own { ops, .. } = &other.plan.root else { panic!("no view") };
+    assert!(ops.iter().any(|op| matches!(op, RootOp::Copy { path, .. }
+        if path.as_str() == "/run/credentials/key.pem")));
+}
+
+#[test]
+fn it_is_read_from_anywhere_that_only_the_operator_has() {
+    for (from, held) in [
+        ("systemd:model", From::Systemd("model".into())),
+        ("env:MODEL_KEY", From::Env("MODEL_KEY".into())),
+        ("file:/etc/keys/model", From::File(path("/etc/keys/model"))),
+        ("file:{home}/.keys/model", From::File(path("/home/alice/.keys/model"))),
+    ] {
+        let text = TOKEN.replace("file:keys/token", from);
+        assert_eq!(run(&text).outside.secrets[0].from, held, "{from}");
+    }
+    let text = TOKEN.replace(
+        "file:keys/token\"",
+        "exec:/usr/bin/pass\"\narguments = [\"show\", \"the model\"]",
+    );
+    let arguments = ["show", "the model"].map(str::to_owned).into();
+    let program = From::Exec { program: path("/usr/bin/pass"), arguments };
+    assert_eq!(run(&text).outside.secrets[0].from, program);
+    let text = TOKEN.replace("file:keys/token\"", "age:keys/token.age\"\nidentity = \"keys/age\"");
+    let age = From::Age { file: path("/p/keys/token.age"), identity: path("/p/keys/age") };
+    assert_eq!(run(&text).outside.secrets[0].from, age);
+}
+
+#[test]
+fn what_is_wrong_with_one_says_what_to_write() {
+    for (text, says) in [
+        ("[secrets.token]\ncredential = true\n", "nothing says where it is read"),
+        ("[secrets.token]\nfrom = \"file:/x\"\n", "nobody uses token"),
+        ("[secrets.token]\nfrom = \"file:/x\"\ncredential = false\n", "nobody uses token"),
+        ("[secrets.Token]\nfrom = \"file:/x\"\n", "call it as in [secrets.model]"),
+        ("[secrets.t]\nfrom = \"/x\"\n", "does not say what it is"),
+        ("[secrets.t]\nfrom = \"vault:x\"\n", "nothing that it can be read from"),
+        ("[secrets.t]\nfrom = \"file:../x\"\n", "no `..`"),
+        ("[secrets.t]\nfrom = \"env:A=B\"\n", "not the name of a variable"),
+        ("[secrets.t]\nfrom = \"systemd:../x\"\n", "not the name of a credential"),
+        ("[secrets.t]\nfrom = \"exec:pass\"\n", "is not absolute"),
+        ("[secrets.t]\nfrom = \"exec:/usr/bin/pass show\"\n", "arguments = "),
+        ("[secrets.t]\nfrom = \"file:/x\"\narguments = [\"a\"]\n", "only exec: has it"),
+        ("[secrets.t]\nfrom = \"age:/x\"\n", "nothing says who can open it"),
+        ("[secrets.t]\nfrom = \"file:/x\"\nidentity = \"/y\"\n", "only age: has it"),
+        (
+            "[secrets.t]\nfrom = \"file:/x\"\ncredential = \"a/b\"\n",
+            "is not the name of a credential",
+        ),
+    ] {
+        let found = wrong(text);
+        assert!(found.contains(says), "{text}: {found}");
+    }
+}
+
+#[test]
+fn nobody_inside_can_read_it_where_it_is_read() {
+    let text = TOKEN.replace("keys/token", "/srv/token");
+    let found = wrong(&format!("{text}[files]\nread = [\"/srv\"]\n"));
+    assert!(found.contains("the command could read /srv/token itself"), "{found}");
+    let bound =
+        format!("{text}[files]\nbind = [{{ from = \"/srv\", to = \"/x\", access = \"read\" }}]\n");
+    assert!(wrong(&bound).contains("could read"), "{bound}");
+    let program = TOKEN.replace("file:keys/token", "exec:/w/give");
+    let found = wrong(&format!("{program}[files]\nwrite = [\"/w\"]\n"));
+    assert!(found.contains("may write /w, and so say"), "{found}");
+    run(&format!("{program}[files]\nread = [\"/w\"]\n"));
+    let hidden = TOKEN.replace("keys/token", "/w/.env");
+    run(&format!("{hidden}[files]\nread = [\"/w\"]\nhide = [\"/w/.env\"]\n"));
+    let passed = TOKEN.replace("file:keys/token", "env:LANG");
+    assert!(wrong(&format!("{passed}[env]\npass = [\"LANG\"]\n")).contains("[env].pass gives"));
+}
+
+#[test]
+fn a_file_of_the_commands_own_needs_a_place_of_its_own() {
+    let found = wrong(&format!("{TOKEN}[command]\ncredentials = [\"token\"]\n"));
+    assert!(found.contains("[command].credentials has"), "{found}");
+    let found = wrong(&format!("{TOKEN}[secrets.b]\nfrom = \"file:/x\"\ncredential = \"token\"\n"));
+    assert!(found.contains("another secret is the file"), "{found}");
+    let found = wrong(&format!("{TOKEN}[env]\npass = [\"CREDENTIALS_DIRECTORY\"]\n"));
+    assert!(found.contains("it is sandboxd that tells"), "{found}");
+    let found = shown(&on(&format!("isolation = \"landlock\"\n{TOKEN}"), typical()).unwrap_err());
+    assert!(found.contains("no file that nobody but the command finds"), "{found}");
+}
+
+#[test]
+fn a_profile_that_is_laid_over_another_reads_it_elsewhere() {
+    let mut profile = read(TOKEN).unwrap();
+    let mut typed = overrides("/usr/bin/true");
+    typed.set = vec!["secrets.token.from=\"file:/elsewhere\"".into()];
+    profile.apply(&typed).unwrap();
+    let text = profile.to_toml();
+    assert!(text.contains("[secrets.token]\nfrom = \"file:/elsewhere\""), "{text}");
+    assert!(text.contains("credential = \"token\""), "{text}");
+}

@@ -1,0 +1,117 @@
+//! `sandboxd secret`.
+
+use super::NOT_SET_UP;
+use super::load::{self, Loaded};
+use super::output::{say, say_json, warn};
+use super::typed::{SecretCommand, SecretsOf};
+use crate::explain::printable;
+use crate::sandbox::{self, StartError};
+use crate::secret;
+use crate::{audit_folder, privilege};
+use sandboxd_profiles::{Copied, From, Held, Outside};
+use serde_json::{Value, json};
+
+/// The status that says that one cannot be read.
+const UNREAD: u8 = 1;
+
+pub(crate) fn secret(command: &SecretCommand) -> u8 {
+    match command {
+        SecretCommand::List(of) => told(of, |outside| list(outside, of.json)),
+        SecretCommand::Check(of) => told(of, |outside| check(outside, of.json)),
+    }
+}
+
+/// Tells of the secrets that a run would hold.
+fn told(of: &SecretsOf, tell: impl Fn(&Outside) -> u8) -> u8 {
+    match outside(of) {
+        Ok(outside) => tell(&outside),
+        Err(error) => {
+            let name = load::name(&of.grants);
+            if of.json {
+                say_json(&error.json(&name));
+            } else {
+                warn(&error.text(&name));
+            }
+            NOT_SET_UP
+        }
+    }
+}
+
+fn outside(of: &SecretsOf) -> Result<Outside, StartError> {
+    let Loaded { mut profile, under, invocation, .. } = load::load(&of.grants)?;
+    load::name_a_command(&mut profile)?;
+    let asked = sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
+    let prepared = sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())?;
+    let outside = prepared.resolved.outside.clone();
+    prepared.release()?;
+    Ok(outside)
+}
+
+/// Where one is read, as profiles have it.
+fn from(held: &Held) -> String {
+    match &held.from {
+        From::File(path) => format!("file:{path}"),
+        From::Systemd(name) => format!("systemd:{name}"),
+        From::Env(name) => format!("env:{name}"),
+        From::Exec { program, .. } => format!("exec:{program}"),
+        From::Age { file, .. } => format!("age:{file}"),
+    }
+}
+
+/// Who uses the secret of this place, in words.
+fn uses(outside: &Outside, place: usize) -> Vec<String> {
+    let is_it = |copied: &&Copied| matches!(copied, Copied::Secret(one) if usize::try_from(*one) == Ok(place));
+    let files = outside.copies.iter().filter(is_it);
+    files.map(|_| String::from("the command reads it in $CREDENTIALS_DIRECTORY")).collect()
+}
+
+fn list(outside: &Outside, json: bool) -> u8 {
+    let all = outside.secrets.iter().enumerate();
+    if json {
+        let all = all.map(|(place, held)| {
+            json!({ "name": held.name, "from": from(held), "uses": uses(outside, place) })
+        });
+        return status(say_json(&Value::Array(all.collect())), 0);
+    }
+    let mut text = String::new();
+    for (place, held) in all {
+        text.push_str(&format!("{}\n  from  {}\n", held.name, printable(&from(held))));
+        for uses in uses(outside, place) {
+            text.push_str(&format!("  use   {}\n", printable(&uses)));
+        }
+    }
+    if text.is_empty() {
+        text.push_str("no secrets: the profile has no [secrets.NAME]\n");
+    }
+    status(say(&text), 0)
+}
+
+fn check(outside: &Outside, json: bool) -> u8 {
+    let mut unread = 0;
+    let (mut text, mut objects) = (String::new(), Vec::new());
+    for held in &outside.secrets {
+        let read = secret::Secret::read(held);
+        if json {
+            let ok = read.is_ok();
+            let why = read.as_ref().err().map(|error| error.json(&held.name));
+            objects.push(json!({ "name": held.name, "ok": ok, "why": why }));
+        } else if read.is_ok() {
+            text.push_str(&format!("{}: can be read\n", held.name));
+        }
+        if let Err(error) = read {
+            unread += 1;
+            if !json {
+                warn(&error.text(&held.name).replacen("not started", "cannot be read", 1));
+            }
+        }
+    }
+    if text.is_empty() && outside.secrets.is_empty() {
+        text.push_str("no secrets: the profile has no [secrets.NAME]\n");
+    }
+    let said = if json { say_json(&Value::Array(objects)) } else { say(&text) };
+    status(said, if unread == 0 { 0 } else { UNREAD })
+}
+
+const fn status(said: bool, status: u8) -> u8 {
+    if said { status } else { NOT_SET_UP }
+}

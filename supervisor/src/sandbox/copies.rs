@@ -1,0 +1,28 @@
+//! The secrets of a run, and what the sandbox's own root has copies of: each goes in by a memfd, and so is
+//! never on a disk as a file.
+
+use super::audit::Audit;
+use super::error::StartError;
+use crate::secret::Secrets;
+use crate::systemd::credentials;
+use rustix::fd::OwnedFd;
+use sandboxd_profiles::{Copied, Outside};
+
+/// The secrets, which no record has from here on, and what is copied, in this order.
+///
+/// # Errors
+/// Where one cannot be read, or memory is short.
+pub(super) fn made(
+    outside: &Outside,
+    audit: &Audit,
+) -> Result<(Secrets, Vec<OwnedFd>), StartError> {
+    let secrets = Secrets::read(&outside.secrets)?;
+    audit.hide(&secrets)?;
+    let mut room = credentials::MOST;
+    let copies = outside.copies.iter().map(|copied| match copied {
+        Copied::File { path } => credentials::copied(path, &mut room),
+        Copied::Secret(place) => secrets.file(*place),
+    });
+    let copies = copies.collect::<Result<_, _>>()?;
+    Ok((secrets, copies))
+}

@@ -1,0 +1,100 @@
+//! Secrets that the supervisor holds for a run: read once, before the start, into memory that is never on a
+//! disk, and handed to the one process that uses each. [`source`] says how one is read.
+
+mod program;
+mod source;
+
+use crate::sandbox::StartError;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use sandboxd_audit::Hidden;
+use sandboxd_kernel::locked::Locked;
+use sandboxd_profiles::Held;
+
+/// One that was read.
+pub(crate) struct Secret {
+    /// Its name in the profile.
+    pub(crate) name: String,
+    bytes: Locked,
+}
+
+/// Those of one run, by the places that its plan has for them.
+#[derive(Default)]
+pub(crate) struct Secrets(Vec<Secret>);
+
+impl Secrets {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Where one cannot be read, or others could read it.
+    pub(crate) fn read(held: &[Held]) -> Result<Self, StartError> {
+        held.iter().map(Secret::read).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> &[Secret] {
+        &self.0
+    }
+
+    /// A file for the command with what one of them is, in memory that goes when nobody has it open.
+    ///
+    /// # Errors
+    /// Where memory is short.
+    pub(crate) fn file(&self, place: u32) -> Result<OwnedFd, StartError> {
+        let secret = usize::try_from(place).ok().and_then(|place| self.0.get(place));
+        let secret = secret.ok_or_else(|| StartError::found("secret", place.to_string()))?;
+        crate::sandbox::sealed_copy(secret.bytes())
+    }
+}
+
+impl Secret {
+    /// Reads one.
+    ///
+    /// # Errors
+    /// Where it cannot be read, others could read it, or it is empty.
+    pub(crate) fn read(held: &Held) -> Result<Self, StartError> {
+        crate::sandbox::doing(format!("reading the secret {}", held.name));
+        let bytes = source::read(held)?;
+        let secret = Self { name: held.name.clone(), bytes };
+        if secret.line().is_empty() {
+            let remedy = "see that it is written where [secrets] says";
+            return Err(secret.wrong("is empty").with_remedy(remedy));
+        }
+        Ok(secret)
+    }
+
+    /// What was read, as it was.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.bytes.bytes()
+    }
+
+    /// The same without the end of its line, which editors and programs write after it.
+    pub(crate) fn line(&self) -> &[u8] {
+        let bytes = self.bytes();
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        bytes.strip_suffix(b"\r").unwrap_or(bytes)
+    }
+
+    /// What takes it out of texts.
+    ///
+    /// # Errors
+    /// Where no memory can be locked.
+    pub(crate) fn hidden(&self) -> Result<Hidden, StartError> {
+        Hidden::of(&self.name, self.bytes()).map_err(|errno| unlocked(&self.name, errno))
+    }
+
+    fn wrong(&self, what: &str) -> StartError {
+        StartError::found("secret", format!("{} {what}", self.name))
+    }
+}
+
+/// Room for a secret.
+fn room(name: &str, bytes: usize) -> Result<Locked, StartError> {
+    Locked::with_room(bytes).map_err(|errno| unlocked(name, errno))
+}
+
+fn unlocked(name: &str, errno: Errno) -> StartError {
+    StartError::call("mlock", name, errno).with_remedy(
+        "a secret is kept in memory that is never written to a disk: raise the limit (ulimit -l, or LimitMEMLOCK= in the unit)",
+    )
+}

@@ -1,0 +1,172 @@
+//! Where a secret is read: a file, a credential of systemd's, a variable, what a program prints, an encrypted
+//! file.
+
+use super::{program, room, unlocked};
+use crate::explain::printable;
+use crate::sandbox::StartError;
+use rustix::fd::OwnedFd;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::{read as read_some, retry_on_intr};
+use rustix::process::getuid;
+use sandboxd_kernel::locked::Locked;
+use sandboxd_plan::HostPath;
+use sandboxd_profiles::{From, Held};
+use std::os::unix::ffi::OsStringExt as _;
+
+/// The most bytes of a secret.
+pub(super) const MOST: usize = 64 << 10;
+
+/// Where systemd puts what it passes, systemd.exec(5).
+const PASSED: &str = "CREDENTIALS_DIRECTORY";
+
+/// Where Debian and others have age(1).
+const AGE: [&str; 2] = ["/usr/bin/age", "/usr/local/bin/age"];
+
+/// What it is now.
+///
+/// # Errors
+/// Where it cannot be read, or others could read it.
+pub(super) fn read(Held { name, from }: &Held) -> Result<Locked, StartError> {
+    let bytes = match from {
+        From::File(path) => whole(name, &own(path)?)?,
+        From::Systemd(passed) => whole(name, &open(&credential(passed)?)?)?,
+        From::Env(variable) => self::variable(name, variable)?,
+        From::Exec { program, arguments } => {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            program::printed(name, (program.as_str(), &arguments), None)?
+        }
+        From::Age { file, identity } => {
+            let found = AGE.into_iter().find(|path| std::path::Path::new(path).exists());
+            let age = found.ok_or_else(|| {
+                StartError::found("secret", format!("{name}: there is no /usr/bin/age"))
+                    .with_remedy("install age (Debian: apt install age)")
+            })?;
+            // The key is read from the very file that was looked at.
+            let arguments = ["--decrypt", "--identity", "-", file.as_str()];
+            program::printed(name, (age, &arguments), Some(own(identity)?))?
+        }
+    };
+    if bytes.bytes().len() > MOST {
+        let what = format!("{name}: more than {} KiB", MOST >> 10);
+        return Err(StartError::found("secret", what).with_remedy("see that it is the secret"));
+    }
+    Ok(bytes)
+}
+
+/// A file that nobody but its owner may read, who is root or whoever runs this.
+fn own(path: &HostPath) -> Result<OwnedFd, StartError> {
+    let file = open(path)?;
+    let found = fstat(&file).map_err(|errno| StartError::call("fstat", path.as_str(), errno))?;
+    let (mode, owner) = (found.st_mode & 0o7777, found.st_uid);
+    if mode & 0o077 != 0 {
+        return Err(StartError::found(
+            "secret",
+            format!("{path}: its mode {mode:04o} lets others at it"),
+        )
+        .with_remedy("a secret is its owner's alone: chmod go= it"));
+    }
+    if owner != 0 && owner != getuid().as_raw() && !crate::profile_file::is_invoker(owner) {
+        return Err(StartError::found("secret", format!("{path} belongs to uid {owner}"))
+            .with_remedy("a secret belongs to root or to whoever runs sandboxd: chown it"));
+    }
+    Ok(file)
+}
+
+fn open(path: &HostPath) -> Result<OwnedFd, StartError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let file = openat2(CWD, path.as_str(), flags, Mode::empty(), resolve).map_err(|errno| {
+        StartError::call("open", path.as_str(), errno).with_remedy(
+            "write the secret there, the path without links (realpath), or correct [secrets]",
+        )
+    })?;
+    let found = fstat(&file).map_err(|errno| StartError::call("fstat", path.as_str(), errno))?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+        return Err(StartError::found("secret", format!("{path} is no regular file"))
+            .with_remedy("give the path of a file that holds the secret and nothing else"));
+    }
+    Ok(file)
+}
+
+fn credential(passed: &str) -> Result<HostPath, StartError> {
+    let remedy = format!(
+        "write LoadCredential={passed}:/path in the unit, or try it with systemd-run -p LoadCredential={passed}:/path --wait --pipe sandboxd run …"
+    );
+    let none = |what: String| StartError::found("secret", what).with_remedy(remedy.as_str());
+    let folder = std::env::var_os(PASSED)
+        .ok_or_else(|| none(format!("{passed}: systemd passed no credentials")))?;
+    let folder = folder.to_str().and_then(|folder| HostPath::try_from(folder).ok());
+    folder
+        .and_then(|folder| folder.join(passed).ok())
+        .ok_or_else(|| none(format!("{passed}: {PASSED} is no folder")))
+}
+
+fn variable(name: &str, variable: &str) -> Result<Locked, StartError> {
+    let value = std::env::var_os(variable).ok_or_else(|| {
+        StartError::found("secret", format!("{name}: {} is not set", printable(variable)))
+            .with_remedy("set it where sandboxd is started")
+    })?;
+    let mut value = value.into_vec();
+    let copy = Locked::copy(&value).map_err(|errno| unlocked(name, errno));
+    // The environment itself has it all the same: whoever may read that need not look here.
+    value.fill(0);
+    copy
+}
+
+/// All of a file, and one byte more than there may be.
+fn whole(name: &str, file: &OwnedFd) -> Result<Locked, StartError> {
+    let mut bytes = room(name, MOST + 1)?;
+    loop {
+        let more = bytes.extend(|room| match room.is_empty() {
+            true => Ok(0),
+            false => retry_on_intr(|| read_some(file, &mut *room)),
+        });
+        match more {
+            Ok(0) => return fitted(name, &bytes),
+            Ok(_) => {}
+            Err(errno) => return Err(StartError::call("read", name, errno)),
+        }
+    }
+}
+
+/// Pages for what there is alone.
+pub(super) fn fitted(name: &str, bytes: &Locked) -> Result<Locked, StartError> {
+    Locked::copy(bytes.bytes()).map_err(|errno| unlocked(name, errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    fn held(path: &std::path::Path) -> Held {
+        let path = HostPath::try_from(path.to_str().unwrap()).unwrap();
+        Held { name: "model".into(), from: From::File(path) }
+    }
+
+    #[test]
+    fn a_file_is_read_where_nobody_else_could() {
+        let folder = std::env::temp_dir().join(format!("sandboxd-secret-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.canonicalize().unwrap().join("key");
+        fs::write(&file, "hunter2\n").unwrap();
+        let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        for open in [0o644, 0o640, 0o604, 0o620] {
+            mode(open);
+            assert!(read(&held(&file)).unwrap_err().line().contains("lets others at it"));
+        }
+        mode(0o400);
+        assert_eq!(read(&held(&file)).unwrap().bytes(), b"hunter2\n");
+        let link = file.with_file_name("link");
+        symlink(&file, &link).unwrap();
+        assert!(read(&held(&link)).is_err());
+        assert!(read(&held(&folder.canonicalize().unwrap())).is_err());
+        mode(0o600);
+        fs::write(&file, vec![b'x'; MOST]).unwrap();
+        assert_eq!(read(&held(&file)).unwrap().bytes().len(), MOST);
+        fs::write(&file, vec![b'x'; MOST + 1]).unwrap();
+        assert!(read(&held(&file)).unwrap_err().line().contains("more than 64 KiB"));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
