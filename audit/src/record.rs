@@ -50,6 +50,8 @@ pub enum Kind {
     Connected,
     /// A call from one sandbox to another was decided.
     Call,
+    /// A person approved or denied a call that was held.
+    Approval,
     /// A call that was passed on has ended.
     Answered,
     /// Something about calls that somebody should know: of a callee, or of a caller.
@@ -78,6 +80,7 @@ impl Kind {
             Self::Ended => "ended",
             Self::Connected => "connected",
             Self::Call => "call",
+            Self::Approval => "approval",
             Self::Answered => "answered",
             Self::Noticed => "noticed",
             Self::LeftOut => "left_out",
@@ -113,6 +116,9 @@ pub struct CallOf {
     /// The profile that is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callee: Option<String>,
+    /// The sandbox of the instance, where that is the only one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
     /// The connection.
     pub connection: u64,
     /// The instance of the callee.

@@ -162,6 +162,13 @@ impl Writer {
         self.shared.lock().failed.clone().map_or(Ok(()), Err)
     }
 
+    /// How long the oldest record waits that is not on the disk, and the oldest that no checkpoint is about.
+    #[must_use]
+    pub fn waits(&self) -> [Duration; 2] {
+        let state = self.shared.lock();
+        [state.since, state.unsigned].map(|since| since.map_or(Duration::ZERO, |at| at.elapsed()))
+    }
+
     /// Ends the log: signed, and its end in the index. It is on the disk when the kernel next writes
     /// what it holds, or when a commit that is waited for was made before.
     ///

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod host;
 mod kept;
 pub mod lease;
+pub mod metrics;
 pub mod network;
 pub mod paths;
 pub mod privilege;

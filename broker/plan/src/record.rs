@@ -40,6 +40,10 @@ pub enum Event {
     Allowed(What),
     /// A call was refused.
     Refused(What, Rule),
+    /// A person approved a call that was held: the supervisor's number of whoever it was.
+    Approved(What, u32),
+    /// A person denied it.
+    Denied(What, u32),
     /// A call that was passed on has ended.
     Finished {
         /// How.
@@ -169,6 +173,8 @@ impl Event {
             Self::AskedInVain => of(12),
             Self::Stray(count) => Numbers { count: *count, ..of(13) },
             Self::NoEdge => of(14),
+            Self::Approved(it, by) => Numbers { count: *by, ..what(15, it) },
+            Self::Denied(it, by) => Numbers { count: *by, ..what(16, it) },
         }
     }
 
@@ -199,6 +205,8 @@ impl Event {
             12 => Self::AskedInVain,
             13 => Self::Stray(count),
             14 => Self::NoEdge,
+            15 => Self::Approved(what()?, count),
+            16 => Self::Denied(what()?, count),
             _ => return Err(RecordError("its event is none")),
         })
     }
@@ -215,6 +223,8 @@ mod tests {
         let tool = Tool { name: None, digest: [9; 32] };
         let mut events = Vec::from([
             Event::Allowed(what),
+            Event::Approved(what, 7),
+            Event::Denied(what, u32::MAX),
             Event::Malformed,
             Event::NoEdge,
             Event::Struck,
@@ -254,7 +264,7 @@ mod tests {
             let record = Record { edge: Some(1), connection: 5, instance: 6, call: 7, event };
             let bytes = record.encode();
             for place in 0..SIZE {
-                for value in [0, 1, 2, 13, 19, 64, 255] {
+                for value in [0, 1, 2, 13, 15, 19, 64, 255] {
                     let mut bytes = bytes;
                     bytes[place] = value;
                     if let Ok(read) = Record::decode(&bytes) {

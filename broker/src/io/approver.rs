@@ -12,11 +12,10 @@ const MOST: usize = 8;
 
 impl Carrier {
     /// Somebody is there. One too many is closed, and asks again.
-    pub(super) fn approver(&mut self, stream: OwnedFd) -> io::Result<()> {
+    pub(super) fn approver(&mut self, number: u32, stream: OwnedFd) -> io::Result<()> {
         if self.lines.len() < MOST {
-            self.last += 1;
-            self.lines.insert(self.last, Vec::new());
-            self.streams.insert(Whose::Approver(self.last), Stream::new(Pair::One(stream))?);
+            self.lines.insert(number, Vec::new());
+            self.streams.insert(Whose::Approver(number), Stream::new(Pair::One(stream))?);
         }
         Ok(())
     }
@@ -28,7 +27,7 @@ impl Carrier {
             Ok(()) => Ok(()),
             Err(why) => {
                 let verdict = Verdict::Denied(why.to_owned());
-                self.step(Input::Decided { call, digest, verdict: &verdict }, owner)
+                self.step(Input::Decided { call, digest, verdict: &verdict, by: None }, owner)
             }
         }
     }
@@ -36,7 +35,7 @@ impl Carrier {
     /// An approver wrote. It says one thing, and hears one answer.
     pub(super) fn approver_wrote(
         &mut self,
-        id: u64,
+        id: u32,
         bytes: &[u8],
         owner: &mut impl Owner,
     ) -> io::Result<()> {
@@ -50,7 +49,8 @@ impl Carrier {
         let line = line.get(..end.min(LINE)).unwrap_or_default().to_vec();
         let answer = self.approvals.hear(&line, now()?);
         if let Some(Decided { call, digest, verdict }) = answer.decided {
-            self.step(Input::Decided { call, digest, verdict: &verdict }, owner)?;
+            let by = Some(id);
+            self.step(Input::Decided { call, digest, verdict: &verdict, by }, owner)?;
         }
         self.write(Whose::Approver(id), answer.text.as_bytes());
         if let Some(stream) = self.streams.get_mut(&Whose::Approver(id)) {

@@ -63,8 +63,13 @@ pub enum Said {
     Ended(InstanceId),
     /// A caller is gone.
     CallerGone(Name),
-    /// Somebody is there who may approve calls, at this stream.
-    Approver(OwnedFd),
+    /// Somebody is there who may approve calls.
+    Approver {
+        /// By which number, which no other ever has.
+        number: u32,
+        /// Its stream.
+        stream: OwnedFd,
+    },
     /// A record that a call waits for.
     Recorded {
         /// The call.
@@ -105,7 +110,7 @@ pub trait Owner {
 enum Whose {
     Caller(ConnectionId),
     Callee(InstanceId),
-    Approver(u64),
+    Approver(u32),
 }
 
 /// The streams of a relay.
@@ -115,9 +120,7 @@ pub struct Carrier {
     streams: BTreeMap<Whose, Stream>,
     approvals: Approvals,
     /// What an approver has written of its line.
-    lines: BTreeMap<u64, Vec<u8>>,
-    /// The last approver's number.
-    last: u64,
+    lines: BTreeMap<u32, Vec<u8>>,
     /// How many calls waited when the owner was told.
     told: usize,
 }
@@ -138,7 +141,7 @@ impl Carrier {
     #[must_use]
     pub const fn new(relay: Relay, approvals: Approvals) -> Self {
         let streams = BTreeMap::new();
-        Self { relay, streams, approvals, lines: BTreeMap::new(), last: 0, told: 0 }
+        Self { relay, streams, approvals, lines: BTreeMap::new(), told: 0 }
     }
 
     /// The relay.
@@ -243,7 +246,7 @@ impl Carrier {
             }
             Said::Ended(instance) => self.ended(instance, owner),
             Said::CallerGone(caller) => self.step(Input::CallerGone(&caller), owner),
-            Said::Approver(stream) => self.approver(stream),
+            Said::Approver { number, stream } => self.approver(number, stream),
             Said::Recorded { call, written } => self.step(Input::Recorded { call, written }, owner),
             // Seen before it came here.
             Said::Gone => Ok(()),

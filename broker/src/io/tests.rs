@@ -257,7 +257,7 @@ fn a_caller_that_reads_nothing_holds_up_itself_and_takes_no_memory_without_end()
 /// Says a line to the broker as an approver, and gives what is heard.
 fn approve(owner: &mut Threads, line: &str) -> JoinHandle<String> {
     let (ours, theirs) = pair();
-    owner.say(Said::Approver(theirs));
+    owner.say(Said::Approver { number: 1, stream: theirs });
     let line = format!("{line}\n");
     thread::spawn(move || {
         let mut stream = UnixStream::from(ours);

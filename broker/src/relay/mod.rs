@@ -88,6 +88,8 @@ pub enum Input<'i> {
         digest: [u8; 32],
         /// What was decided.
         verdict: &'i Verdict,
+        /// The owner's number of whoever decided; nothing where nobody could be asked.
+        by: Option<u32>,
     },
     /// The record that a durable call waits for is on the disk, or could not be written.
     Recorded {
@@ -299,7 +301,9 @@ impl Relay {
             Input::Started(instance) => self.started(instance),
             Input::FromCallee(instance, bytes) => self.callee_wrote(instance, bytes),
             Input::Ended(instance) => self.ended(instance),
-            Input::Decided { call, digest, verdict } => self.decided(call, digest, verdict),
+            Input::Decided { call, digest, verdict, by } => {
+                self.decided(call, digest, verdict, by);
+            }
             Input::Recorded { call, written } => self.recorded(call, written),
             Input::Clock => {}
         }

@@ -183,9 +183,23 @@ impl Relay {
     }
 
     /// An approval is for the exact call and for once: the stage is left by it.
-    pub(super) fn decided(&mut self, id: CallId, digest: [u8; 32], verdict: &Verdict) {
+    pub(super) fn decided(
+        &mut self,
+        id: CallId,
+        digest: [u8; 32],
+        verdict: &Verdict,
+        by: Option<u32>,
+    ) {
         if self.calls.get(&id).is_none_or(|call| call.stage != Stage::Held(digest)) {
             return;
+        }
+        if let (Some(by), Some(what)) = (by, self.what(id)) {
+            let event = match verdict {
+                Verdict::Approved => Event::Approved(what, by),
+                Verdict::Denied(_) => Event::Denied(what, by),
+            };
+            let record = self.call_record(id, event);
+            self.out.push(Output::Record(record));
         }
         match verdict {
             Verdict::Approved => {

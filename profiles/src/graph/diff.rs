@@ -216,8 +216,7 @@ impl Told {
             }
         }
         let word = |written: Option<&crate::Written<bool>>| written.is_some_and(|word| word.value);
-        let durable = |edge: &Edge| word(edge.call.durable.as_ref());
-        let (before, after) = (durable(old), durable(new));
+        let (before, after) = (was.is_durable(old), is.is_durable(new));
         self.ordered("durable", (&!before, before.to_string()), (&!after, after.to_string()));
         let passed = |edge: &Edge| word(edge.call.instructions.as_ref());
         let (before, after) = (passed(old), passed(new));

@@ -141,7 +141,7 @@ impl Graph {
             },
             "approval": edge.call.approval.as_ref().map_or(Approval::Never, |word| word.value).name(),
             "approval_within_ms": limits.approval_within,
-            "durable": edge.call.durable.as_ref().is_some_and(|word| word.value),
+            "durable": self.is_durable(edge),
             "reverse": edge.call.reverse.iter().map(|one| one.value.name()).collect::<Vec<_>>(),
             "instructions": edge.call.instructions.as_ref().is_some_and(|word| word.value),
             "cycle": edge.call.cycle.as_ref().map(|why| &why.value),

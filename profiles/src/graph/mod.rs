@@ -78,6 +78,13 @@ impl Graph {
         &self.nodes[place]
     }
 
+    /// Whether no call over an edge goes on before its record is on the disk: both may want that.
+    fn is_durable(&self, edge: &Edge) -> bool {
+        let serve = self.node(edge.callee).profile.serve.as_ref();
+        let words = [edge.call.durable.as_ref(), serve.and_then(|serve| serve.durable.as_ref())];
+        words.into_iter().flatten().any(|word| word.value)
+    }
+
     fn from(&self, caller: usize) -> impl Iterator<Item = &Edge> {
         self.edges.iter().filter(move |edge| edge.caller == caller)
     }

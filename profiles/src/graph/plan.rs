@@ -153,7 +153,11 @@ fn edge_plan(ends: &Ends<'_>, call: &Call, serve: Option<&Serve>) -> broker::Edg
         max_request: Bytes(limits.max_request),
         max_result: Bytes(limits.max_result),
         approval: approval(call, serve, Millis(limits.approval_within)),
-        durability: if says(&call.durable) { Durability::Durable } else { Durability::Grouped },
+        durability: if says(&call.durable) || serve.is_some_and(|it| says(&it.durable)) {
+            Durability::Durable
+        } else {
+            Durability::Grouped
+        },
         reverse: asked
             .into_iter()
             .map(|one| match one {

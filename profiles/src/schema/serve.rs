@@ -31,6 +31,11 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Texts,
     },
     Key {
+        name: "durable",
+        doc: "no call goes on before its record is on the disk, whatever an edge says; default false",
+        shape: Shape::Boolean,
+    },
+    Key {
         name: "instances",
         doc: "whose calls a process sees: per-caller (the default), serial, attenuate, or own with \
               a reason",
@@ -65,6 +70,8 @@ pub struct Serve {
     pub reach: Reach,
     /// Tools that a person allows each call of.
     pub ask: Vec<Written<Pattern>>,
+    /// Whether no call goes on before its record is on the disk.
+    pub durable: Option<Written<bool>>,
     /// Whose calls a process sees.
     pub instances: Option<Written<Instances>>,
     /// Calls of everybody.
@@ -125,6 +132,7 @@ impl Serve {
         replace(&mut self.speaks, over.speaks);
         self.reach.lay(over.reach);
         self.ask.extend(over.ask);
+        replace(&mut self.durable, over.durable);
         replace(&mut self.instances, over.instances);
         replace(&mut self.rate, over.rate);
         replace(&mut self.in_flight, over.in_flight);
@@ -138,6 +146,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Serve
         speaks: None,
         reach: Reach::default(),
         ask: Vec::new(),
+        durable: None,
         instances: None,
         rate: None,
         in_flight: None,
@@ -149,6 +158,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Serve
                 serve.speaks = reader.word(node, &words);
             }
             "ask" => serve.ask = reader.list(node, pattern),
+            "durable" => serve.durable = reader.boolean(node),
             "instances" => serve.instances = instances(reader, node),
             "rate" => serve.rate = reader.quantity(node, quantity::calls),
             "in_flight" => serve.in_flight = reader.quantity(node, quantity::count),

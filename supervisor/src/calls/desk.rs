@@ -3,6 +3,8 @@
 
 mod told;
 
+pub(super) use told::UNHEARD;
+
 use super::durable::Durable;
 use super::instance::{Instance, Wanted};
 use super::records::{Knock, Records};

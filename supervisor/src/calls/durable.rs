@@ -1,18 +1,18 @@
 //! Waits until records are on the disk, and tells the broker, whose calls go on by it. In a thread of
 //! its own: a disk takes milliseconds, and whoever does not wait for it goes on meanwhile.
 
-use super::Shared;
-use super::desk::News;
 use crate::sandbox::StartError;
 use crate::service::channel::Told;
-use rustix::fd::AsFd;
-use sandboxd_audit::Commit;
-use std::sync::Arc;
+use rustix::fd::{AsFd, OwnedFd};
+use sandboxd_audit::{AuditError, Commit};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// How many calls wait at once: more than a plan lets be in flight.
 const MOST: usize = 1024;
+
+/// Told of a record that is not on the disk.
+pub(super) type Unwritten = Box<dyn Fn(AuditError) + Send>;
 
 /// The thread.
 pub(super) struct Durable {
@@ -21,15 +21,17 @@ pub(super) struct Durable {
 }
 
 impl Durable {
-    /// Begins to wait.
+    /// Begins to wait, for the broker at this line.
     ///
     /// # Errors
-    /// Where there is no thread to be had.
-    pub(super) fn begin(shared: Arc<Shared>) -> Result<Self, StartError> {
+    /// Where there is no thread or descriptor to be had.
+    pub(super) fn begin(line: &OwnedFd, unwritten: Unwritten) -> Result<Self, StartError> {
         let (commits, waiting) = sync_channel(MOST);
+        let line = rustix::io::fcntl_dupfd_cloexec(line, 3)
+            .map_err(|errno| StartError::call("fcntl", "the broker's channel", errno))?;
         let thread = std::thread::Builder::new()
             .name(String::from("durable"))
-            .spawn(move || wait(&shared, &waiting))
+            .spawn(move || wait(&line, &unwritten, &waiting))
             .map_err(|error| StartError::io("clone3", "durable", &error))?;
         Ok(Self { commits: Some(commits), thread: Some(thread) })
     }
@@ -49,14 +51,14 @@ impl Drop for Durable {
 }
 
 /// In the order in which they were written, which is the order in which they get to the disk.
-fn wait(shared: &Shared, waiting: &Receiver<(u64, Commit)>) {
+fn wait(line: &OwnedFd, unwritten: &Unwritten, waiting: &Receiver<(u64, Commit)>) {
     for (call, commit) in waiting {
         let written = commit.wait();
         let told = Told::Recorded { call, written: written.is_ok() };
         // To a broker that is gone or does not read, it is not told, and the call is refused.
-        told.say(shared.line.as_fd(), None).ok();
+        told.say(line.as_fd(), None).ok();
         if let Err(error) = written {
-            shared.bell.ring(News::Unwritten(error));
+            unwritten(error);
         }
     }
 }

@@ -8,9 +8,11 @@
 //! ```
 //!
 //! Read in this order: [`endpoint`] (who connects), [`desk`] (what the broker may ask), [`instance`]
-//! (what is started), [`records`] and [`durable`] (what is written down), then `service::channel` (what is
+//! (what is started), [`records`] and [`durable`] (what is written down), [`client`] (the same for `sandboxd
+//! mcp`, whose caller is no sandbox), then `service::channel` (what is
 //! said between the two).
 
+mod client;
 mod desk;
 mod durable;
 mod endpoint;
@@ -19,13 +21,13 @@ mod pace;
 mod records;
 
 use crate::cgroup::Tree;
-use crate::control::Control;
+use crate::control::{Approvers, Control};
 use crate::sandbox::{self, Audit, StartError, image};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted, broker};
 use desk::{Bell, Desk, News};
 use endpoint::Peer;
-use records::{Knock, Records};
+use records::Knock;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -38,8 +40,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub(crate) use client::Client;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use instance::Streams;
+pub(crate) use records::Records;
 
 /// How long the broker may take to end once nobody is there.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -255,7 +259,8 @@ impl Exchange {
         let each = if calls.graph.goes_out() { EACH + EGRESS } else { EACH };
         let most = Most::of(sandbox::descriptors(), each)?;
         let plan = calls.graph.plan(run.name())?;
-        let records = Records::new(audit.clone(), &plan);
+        let approvers = Approvers::default();
+        let records = Records::new(audit.clone(), &plan, approvers.clone());
         waits_for_nothing(&plan, audit)?;
         let told = wire::encode(&plan)
             .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
@@ -292,7 +297,7 @@ impl Exchange {
             .caller(first, 0)
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
-        let control = asks.then(|| Control::open(id, &shared.line, None)).transpose()?;
+        let control = asks.then(|| Control::open(id, &shared.line, approvers)).transpose()?;
         let desk = Desk::open(shared, records, news)?;
         Ok((Self { service, desk, control }, caller))
     }
@@ -320,7 +325,7 @@ impl Exchange {
 }
 
 /// Whether no edge waits for records of which there will be none.
-fn waits_for_nothing(plan: &BrokerPlan, audit: &Audit) -> Result<(), StartError> {
+pub(crate) fn waits_for_nothing(plan: &BrokerPlan, audit: &Audit) -> Result<(), StartError> {
     let mut durable = plan.edges.iter().filter(|edge| edge.durability == Durability::Durable);
     match durable.next().filter(|_| !audit.is_kept()) {
         None => Ok(()),

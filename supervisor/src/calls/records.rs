@@ -8,6 +8,7 @@
 
 use super::endpoint::Peer;
 use super::pace::Pace;
+use crate::control::Approvers;
 use crate::sandbox::Audit;
 use sandboxd_audit::chain::digits;
 use sandboxd_audit::record::{Actor, CallOf};
@@ -26,6 +27,8 @@ pub(crate) struct Known {
     pub(crate) chain: Vec<String>,
     /// The profile that the instance is of, where it lives.
     pub(crate) callee: Option<String>,
+    /// The sandbox of that instance, by its id, where it is the only one.
+    pub(crate) called: Option<String>,
 }
 
 /// A connection, let in or not.
@@ -55,6 +58,7 @@ pub(crate) enum Written {
 /// Writes records of one broker.
 pub(crate) struct Records {
     audit: Audit,
+    approvers: Approvers,
     edges: Vec<Edge>,
     /// Calls that were passed on, and may not be more than the plan lets be.
     calls: Pace,
@@ -75,10 +79,11 @@ enum Weight {
 }
 
 impl Records {
-    pub(crate) fn new(audit: Audit, plan: &BrokerPlan) -> Self {
+    pub(crate) fn new(audit: Audit, plan: &BrokerPlan, approvers: Approvers) -> Self {
         let callers = u32::try_from(plan.callers.len()).unwrap_or(u32::MAX);
         Self {
             audit,
+            approvers,
             edges: plan.edges.clone(),
             calls: Pace::of_calls(callers),
             open: 0,
@@ -113,11 +118,23 @@ impl Records {
         record.edge = edge.map(|edge| edge.name.to_string());
         record.call = Some(CallOf {
             callee: edge.map(|edge| edge.callee.to_string()),
+            sandbox: known.called,
             connection: told.connection,
             instance: told.instance,
             number: told.call,
         });
         describe(&mut record, &told.event, edge)?;
+        if let Event::Approved(_, by) | Event::Denied(_, by) = told.event {
+            let who = self.approvers.get(by)?;
+            record.result = json!({
+                "by": who.map(|who| json!({ "uid": who.uid, "pid": who.pid })),
+                "channel": "control",
+            });
+            self.audit.count(&record);
+            self.write(record);
+            return Ok(Written::Yes);
+        }
+        self.audit.count(&record);
         let durable = edge.is_some_and(|edge| edge.durability == Wanted::Durable);
         match weight(&told.event) {
             Some(weight) => self.now_and_then(caller, weight, record),
@@ -163,7 +180,9 @@ impl Records {
             uid: peer.as_ref().map(|peer| peer.uid),
             ..Actor::default()
         });
-        record.call = Some(CallOf { callee: None, connection, instance: 0, number: 0 });
+        record.call =
+            Some(CallOf { callee: None, sandbox: None, connection, instance: 0, number: 0 });
+        self.audit.count(&record);
         self.now_and_then(caller, Weight::Refused, record);
     }
 
@@ -217,6 +236,7 @@ impl Records {
     /// A record is lost. Said at once, the first time, and counted.
     pub(crate) fn failed(&mut self, error: AuditError) {
         self.lost += 1;
+        self.audit.lost();
         if self.why.is_none() {
             self.audit.alarm(&error);
             self.why = Some(error);
@@ -227,6 +247,7 @@ impl Records {
 const fn kind(event: &Event) -> Kind {
     match event {
         Event::Allowed(_) | Event::Refused(..) => Kind::Call,
+        Event::Approved(..) | Event::Denied(..) => Kind::Approval,
         Event::Finished { .. } => Kind::Answered,
         Event::Malformed
         | Event::NoEdge
@@ -245,7 +266,9 @@ const fn kind(event: &Event) -> Kind {
 /// Nothing for what the plan itself bounds.
 const fn weight(event: &Event) -> Option<Weight> {
     Some(match event {
-        Event::Allowed(_) | Event::Finished { .. } => return None,
+        Event::Allowed(_) | Event::Finished { .. } | Event::Approved(..) | Event::Denied(..) => {
+            return None;
+        }
         Event::Refused(..)
         | Event::Malformed
         | Event::NoEdge
@@ -264,8 +287,12 @@ const fn weight(event: &Event) -> Option<Weight> {
 /// Puts into a record what happened.
 fn describe(record: &mut Record, event: &Event, edge: Option<&Edge>) -> Result<(), String> {
     let rule = match event {
-        Event::Allowed(what) => {
+        Event::Allowed(what) | Event::Approved(what, _) => {
             record.decision = Some("allowed");
+            return called(record, what, edge);
+        }
+        Event::Denied(what, _) => {
+            record.decision = Some("refused");
             return called(record, what, edge);
         }
         Event::Refused(what, rule) => {

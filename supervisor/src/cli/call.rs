@@ -44,7 +44,10 @@ fn outside(typed: Call, since: Instant) -> u8 {
         command: command.into_iter().map(OsString::from).collect(),
         ..Grants::default()
     };
-    run::run(Run { grants, receipt: None, result_fd: None, json: false, quiet: false }, since)
+    run::run(
+        Run { grants, receipt: None, result_fd: None, metrics: None, json: false, quiet: false },
+        since,
+    )
 }
 
 fn inside(typed: &Call) -> u8 {

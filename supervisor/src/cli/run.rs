@@ -7,6 +7,7 @@ use super::{NOT_SET_UP, denied, load, notice, went_out};
 use crate::audit_folder;
 use crate::calls::Calls;
 use crate::explain::printable;
+use crate::metrics::Scraped;
 use crate::sandbox::{
     self, Ahead, Around, AuditLog, Finished, Late, MakeReceipt, Request, RunResult, StartError,
     Then,
@@ -50,7 +51,7 @@ pub(crate) fn run(arguments: Run, since: Instant) -> u8 {
 
 /// `sandboxd mcp`.
 pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
-    let Mcp { mut grants, tools, ask, receipt, quiet } = arguments;
+    let Mcp { mut grants, tools, ask, receipt, metrics, quiet } = arguments;
     grants.profile.get_or_insert_with(|| String::from("builtin:mcp-server"));
     if !tools.is_empty() {
         grants.set.push(format!("serve.tools={}", json!(tools)));
@@ -58,7 +59,7 @@ pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
     if !ask.is_empty() {
         grants.set.push(format!("serve.ask={}", json!(ask)));
     }
-    let run = Run { grants, receipt, result_fd: None, json: false, quiet };
+    let run = Run { grants, receipt, result_fd: None, metrics, json: false, quiet };
     told(run, Who::Client, since)
 }
 
@@ -110,16 +111,18 @@ fn late(grants: &Grants, json: bool) -> Late {
 }
 
 fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8, StartError> {
-    let Run { grants, receipt, result_fd, json, quiet } = arguments;
+    let Run { grants, receipt, result_fd, metrics, json, quiet } = arguments;
     let Sockets { passed, fds: sockets } = sockets::take(result_fd)?;
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_descriptors()?;
+    // Until the run is over.
+    let _scraped = metrics.map(|to| Scraped::begin(&to, log.metrics())).transpose()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
     let mut loaded = load::load(&grants)?;
     loaded.invocation.listening = Listening::Passed(passed);
     loaded.invocation.credentials = credentials::passed()?;
-    let around = around(who, &mut loaded, Says { json, quiet })?;
+    let around = around(who, &mut loaded, log, Says { json, quiet })?;
     let Loaded { profile, under, invocation, .. } = loaded;
     let mut write_receipt = receipt.map(|path| move |made: MakeReceipt<'_>| write(&path, &made()?));
     let request = Request {
@@ -176,8 +179,13 @@ fn clients([input, output, complained]: [Stream; 3]) -> Result<[Stream; 3], Star
 }
 
 /// Whose run it is, and whom the command calls.
-fn around(who: Who, loaded: &mut Loaded, says: Says) -> Result<Around, StartError> {
+fn around(who: Who, loaded: &mut Loaded, log: &AuditLog, says: Says) -> Result<Around, StartError> {
     let Loaded { profile, under, graph, invocation } = loaded;
+    let (count, tell) = (log.waiting(), notice::waiting(profile.name().to_owned(), says));
+    let waits = Box::new(move |calls| {
+        count(calls);
+        tell(calls);
+    });
     match who {
         Who::Caller => {
             let calls = graph.take().map(|graph| Calls {
@@ -186,7 +194,7 @@ fn around(who: Who, loaded: &mut Loaded, says: Says) -> Result<Around, StartErro
                 refused: Box::new(move |name, error| {
                     not_started(error, name, says.json);
                 }),
-                waits: notice::waiting(profile.name().to_owned(), says),
+                waits,
             });
             Ok(Around::Caller { calls: calls.map(Box::new) })
         }
@@ -195,7 +203,6 @@ fn around(who: Who, loaded: &mut Loaded, says: Says) -> Result<Around, StartErro
             // One client and one server are all that its broker knows.
             invocation.program = None;
             let plan = sandboxd_profiles::graph::client(profile)?;
-            let waits = notice::waiting(profile.name().to_owned(), says);
             Ok(Around::Client { plan: Box::new(plan), waits })
         }
     }

@@ -12,6 +12,7 @@ pub use secret::{Secret, SecretCommand, SecretsOf};
 pub use why::Why;
 
 use super::service::Service;
+use crate::metrics::To;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -141,6 +142,10 @@ pub struct Run {
     /// Write what became of the command to descriptor N (JSON).
     #[arg(long, value_name = "N")]
     pub result_fd: Option<i32>,
+    /// Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine:
+    /// unix:PATH, or 127.0.0.1:PORT.
+    #[arg(long, value_name = "TO")]
+    pub metrics: Option<To>,
     /// Say everything as JSON, one object a line, on standard error.
     #[arg(long)]
     pub json: bool,
@@ -174,6 +179,10 @@ pub struct Mcp {
     /// Write what was enforced to FILE, before the server starts (JSON).
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+    /// Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine:
+    /// unix:PATH, or 127.0.0.1:PORT.
+    #[arg(long, value_name = "TO")]
+    pub metrics: Option<To>,
     /// Say nothing but why the server was not started.
     #[arg(short, long)]
     pub quiet: bool,

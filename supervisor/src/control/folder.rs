@@ -4,7 +4,7 @@
 //! none, in `/tmp`. A socket gets its name once somebody listens; so one where nobody answers is what a
 //! killed supervisor left behind, and is removed by whoever finds it.
 
-use super::is_trusted;
+use super::trusted;
 use crate::lease::RunDir;
 use crate::sandbox::StartError;
 use rustix::fd::{AsFd, AsRawFd as _, OwnedFd};
@@ -121,7 +121,7 @@ fn answering(folder: &RunDir) -> Vec<(String, UnixStream)> {
     for name in names {
         match UnixStream::connect(path(folder, &name)) {
             // What listens there must be a supervisor, and nothing that a sandbox put in its place.
-            Ok(stream) if is_trusted(stream.as_fd()).is_ok() => {
+            Ok(stream) if trusted(stream.as_fd()).is_ok() => {
                 let run = name.rsplit_once('.').map_or(name.as_str(), |(run, _)| run);
                 found.push((run.to_owned(), stream));
             }

@@ -10,16 +10,18 @@ mod folder;
 mod trusted;
 
 pub(crate) use folder::found;
-use trusted::is_trusted;
+pub(crate) use trusted::Approver;
+use trusted::trusted;
 
-use crate::calls::Waits;
 use crate::sandbox::StartError;
-use crate::service::channel::{Heard, Told, Wish};
+use crate::service::channel::Told;
 use folder::Name;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -36,16 +38,12 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Listens for whoever may approve the calls of this run, and gives them to the broker at this line;
-    /// hears there how many calls wait, where nobody else does.
+    /// Listens for whoever may approve the calls of this run, gives them to the broker at this line, and
+    /// says who they are to whoever writes down what they decide.
     ///
     /// # Errors
     /// Where there is no folder for it that is the user's alone.
-    pub(crate) fn open(
-        run: &str,
-        line: &OwnedFd,
-        waits: Option<Waits>,
-    ) -> Result<Self, StartError> {
+    pub(crate) fn open(run: &str, line: &OwnedFd, came: Approvers) -> Result<Self, StartError> {
         let failed = |call| move |errno| StartError::call(call, "the control socket", errno);
         let line = rustix::io::fcntl_dupfd_cloexec(line, 3).map_err(failed("fcntl"))?;
         let (socket, name) = folder::listen_for(run)?;
@@ -53,7 +51,7 @@ impl Control {
         let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
         let thread = std::thread::Builder::new()
             .name(String::from("approvals"))
-            .spawn(move || serve(&closed, &socket, &Line { fd: line, waits }))
+            .spawn(move || serve(&closed, &socket, &line, &came))
             .map_err(|error| StartError::io("clone3", "approvals", &error))?;
         Ok(Self { closes: Some(closes), thread: Some(thread), _name: name })
     }
@@ -67,53 +65,77 @@ impl Drop for Control {
     }
 }
 
-/// To the broker.
-struct Line {
-    fd: OwnedFd,
-    waits: Option<Waits>,
+/// How many of those who came are known: far more than a broker listens to at once.
+const KNOWN: usize = 1024;
+
+/// Those who came to approve, by the numbers that the broker knows them by.
+#[derive(Clone, Default)]
+pub(crate) struct Approvers(Arc<Mutex<Came>>);
+
+#[derive(Default)]
+struct Came {
+    last: u32,
+    known: BTreeMap<u32, Approver>,
 }
 
-impl Line {
-    /// Hears what the broker says of calls that wait, which is all that it may say here; false once it is
-    /// gone, or says something else.
-    fn hear(&self) -> bool {
-        let Some(waits) = &self.waits else { return false };
-        match Heard::next(&self.fd) {
-            Ok(Some(Heard::Wish(Wish::Waits(calls)))) => {
-                waits(calls);
-                true
-            }
-            Err(errno) => errno == Errno::AGAIN,
-            Ok(Some(_) | None) => false,
+impl Approvers {
+    fn came(&self) -> MutexGuard<'_, Came> {
+        // Whoever panics ends this process.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more, and its number; nothing once there are no more numbers.
+    fn add(&self, approver: Approver) -> Option<u32> {
+        let mut came = self.came();
+        came.last = came.last.checked_add(1)?;
+        let number = came.last;
+        came.known.insert(number, approver);
+        if came.known.len() > KNOWN {
+            came.known.pop_first();
         }
+        Some(number)
+    }
+
+    /// Who has this number, where that is still known.
+    ///
+    /// # Errors
+    /// Where nobody ever had it.
+    pub(crate) fn get(&self, number: u32) -> Result<Option<Approver>, String> {
+        let came = self.came();
+        if number == 0 || number > came.last {
+            return Err(format!("tells of approver {number}, who never came"));
+        }
+        Ok(came.known.get(&number).copied())
     }
 }
 
-fn serve(closed: &OwnedFd, socket: &OwnedFd, line: &Line) {
-    let heard = if line.waits.is_some() { PollFlags::IN } else { PollFlags::empty() };
+fn serve(closed: &OwnedFd, socket: &OwnedFd, line: &OwnedFd, came: &Approvers) {
     loop {
         let mut fds = [
             PollFd::new(closed, PollFlags::IN),
             PollFd::new(socket, PollFlags::IN),
-            PollFd::new(&line.fd, heard),
+            // Nothing is heard there; its end is told without being asked for.
+            PollFd::new(line, PollFlags::empty()),
         ];
         match poll(&mut fds, None) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return,
         }
-        let [over, connected, said] = fds.map(|fd| !fd.revents().is_empty());
-        if over || (said && !line.hear()) {
+        let [over, connected, gone] = fds.map(|fd| !fd.revents().is_empty());
+        if over || gone {
             return;
         }
         if !connected {
             continue;
         }
         match accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(stream) if is_trusted(stream.as_fd()).is_ok() => {
-                // One that the broker does not take is closed, and asks again.
-                Told::Approver.say(line.fd.as_fd(), Some(stream.as_fd())).ok();
+            Ok(stream) => {
+                if let Some(number) = trusted(stream.as_fd()).ok().and_then(|one| came.add(one)) {
+                    // One that the broker does not take is closed, and asks again.
+                    Told::Approver(number).say(line.as_fd(), Some(stream.as_fd())).ok();
+                }
             }
-            Ok(_) | Err(Errno::INTR | Errno::AGAIN | Errno::CONNABORTED) => {}
+            Err(Errno::INTR | Errno::AGAIN | Errno::CONNABORTED) => {}
             // Without a descriptor left, as a rule. Whoever waits goes on waiting.
             Err(_) => std::thread::sleep(PAUSE),
         }

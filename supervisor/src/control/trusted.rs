@@ -28,8 +28,15 @@ struct Confinement {
     filters: u32,
 }
 
-/// Whether this peer may approve, or be asked what there is to approve.
-pub(crate) fn is_trusted(stream: BorrowedFd<'_>) -> Result<(), Stranger> {
+/// Whoever may approve, as the kernel tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Approver {
+    pub(crate) uid: u32,
+    pub(crate) pid: i32,
+}
+
+/// Who this peer is, where it may approve, or be asked what there is to approve.
+pub(crate) fn trusted(stream: BorrowedFd<'_>) -> Result<Approver, Stranger> {
     let peer = socket_peercred(stream).map_err(|_| Stranger::Unknown)?;
     let own = rustix::process::geteuid();
     if !peer.uid.is_root() && peer.uid != own {
@@ -48,7 +55,10 @@ pub(crate) fn is_trusted(stream: BorrowedFd<'_>) -> Result<(), Stranger> {
     let (Some(theirs), Some(ours)) = (theirs, Confinement::of("self")) else {
         return Err(Stranger::Unknown);
     };
-    if theirs.exceeds(ours) { Err(Stranger::Confined) } else { Ok(()) }
+    if theirs.exceeds(ours) {
+        return Err(Stranger::Confined);
+    }
+    Ok(Approver { uid: peer.uid.as_raw(), pid: peer.pid.as_raw_pid() })
 }
 
 fn is_gone(pidfd: &OwnedFd) -> bool {
@@ -106,6 +116,8 @@ mod tests {
         let flags = SocketFlags::CLOEXEC;
         let (one, _other) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
-        assert_eq!(is_trusted(one.as_fd()), Ok(()));
+        let (uid, pid) = (rustix::process::geteuid().as_raw(), std::process::id());
+        let own = Approver { uid, pid: i32::try_from(pid).unwrap() };
+        assert_eq!(trusted(one.as_fd()), Ok(own));
     }
 }

@@ -7,6 +7,7 @@ use super::error::StartError;
 use super::receipt::{Receipt, RunResult};
 use crate::audit_folder::fact_of;
 use crate::secret::Secrets;
+use crate::metrics::{Audited, Meter};
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::redact::{Redactor, is_secret_name};
 use sandboxd_audit::{
@@ -29,6 +30,8 @@ struct Log {
     /// Whether what is run lets it be lacking: what the first profile says.
     waived: OnceLock<bool>,
     alarm: Alarm,
+    /// Counts what is told, whatever becomes of it.
+    meter: Meter,
 }
 
 /// What must not be written down.
@@ -69,7 +72,13 @@ impl AuditLog {
         alarm: fn(&AuditError),
     ) -> Result<Self, StartError> {
         let writer = Writer::begin(open)?;
-        let log = Log { writer, secrets: Mutex::default(), waived: OnceLock::new(), alarm };
+        let log = Log {
+            writer,
+            secrets: Mutex::default(),
+            waived: OnceLock::new(),
+            alarm,
+            meter: Meter::default(),
+        };
         let own = std::env::vars_os();
         log.redact(own.map(|(name, value)| {
             (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
@@ -88,6 +97,23 @@ impl AuditLog {
     /// A command was not run.
     pub fn refused(&self, name: &str, error: &StartError) {
         self.0.refused(name, error);
+    }
+
+    /// Tells that so many calls wait for somebody to approve them.
+    #[must_use]
+    pub fn waiting(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let log = Arc::clone(&self.0);
+        move |calls| log.meter.waiting(calls)
+    }
+
+    /// Writes what was counted so far, as Prometheus reads it.
+    #[must_use]
+    pub fn metrics(&self) -> impl Fn() -> String + Send + 'static {
+        let log = Arc::clone(&self.0);
+        move || {
+            let [lag, unsigned] = log.writer.waits();
+            log.meter.text(Audited { up: log.writer.held().is_ok(), lag, unsigned })
+        }
     }
 
     /// Ends it. Whatever is told to it from here on is not written.
@@ -125,7 +151,12 @@ impl Log {
         self.secrets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts a record, and writes it where records are written.
     fn append(&self, record: Record) -> Result<(), AuditError> {
+        self.meter.count(&record);
+        if !self.is_kept() {
+            return Ok(());
+        }
         // Nobody waits for the disk; the kernel has it.
         self.writer.append(record, Durability::Grouped).map(drop)
     }
@@ -168,9 +199,6 @@ impl Audit {
         plan: &Plan,
         receipt: &dyn Fn() -> Receipt,
     ) -> Result<(), StartError> {
-        if !self.log.is_kept() {
-            return Ok(());
-        }
         let env = plan.exec.env.iter().map(lossy);
         self.log.redact(env.filter_map(|one| {
             one.split_once('=').map(|(name, value)| (name.into(), value.into()))
@@ -248,6 +276,16 @@ impl Audit {
         self.log.writer.held()
     }
 
+    /// Counts a record that is written by [`append`](Self::append), or is not written.
+    pub(crate) fn count(&self, record: &Record) {
+        self.log.meter.count(record);
+    }
+
+    /// Counts a record that was lost.
+    pub(crate) fn lost(&self) {
+        self.log.meter.lost();
+    }
+
     /// Says that something was not written down.
     pub(crate) fn alarm(&self, error: &AuditError) {
         (self.log.alarm)(error);
@@ -260,9 +298,6 @@ impl Audit {
 
     /// The command ended; gives what went wrong with the log.
     pub(crate) fn ended(&self, name: &str, result: &RunResult, left: &[String]) -> Option<String> {
-        if !self.log.is_kept() {
-            return None;
-        }
         let error = self.end_of(name, result, left).err().filter(|_| !self.waived)?;
         Some(format!("its end was not written to the audit log: {}", error.line()))
     }

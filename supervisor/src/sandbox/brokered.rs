@@ -4,8 +4,8 @@
 use super::audit::Audit;
 use super::error::StartError;
 use super::state::GRACE;
-use crate::calls::Waits;
-use crate::control::Control;
+use crate::calls::{Client, Records, Waits, waits_for_nothing};
+use crate::control::{Approvers, Control};
 use crate::service::broker::{FIRST, NAME};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted};
@@ -21,8 +21,8 @@ const DRAIN: Duration = Duration::from_secs(12);
 /// The broker of a run.
 pub(crate) struct Brokered {
     service: Service,
-    /// Its end is the broker's.
-    _line: OwnedFd,
+    /// Hears what the broker tells.
+    client: Client,
     /// Where calls are approved; nothing where none is asked about.
     control: Option<Control>,
     /// Once it is over: until when the server may end by itself.
@@ -62,6 +62,7 @@ impl Brokered {
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| StartError::found("encode", "the broker's plan"))?;
+        waits_for_nothing(plan, audit)?;
         let service = Service::begin(Wanted {
             name: NAME,
             arguments: vec![told],
@@ -70,8 +71,11 @@ impl Brokered {
             streams: [client(0)?, client(1)?, brokers],
         })?;
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
-        let control = asks.then(|| Control::open(id, &line, Some(waits))).transpose()?;
-        Ok((Self { service, until: None, _line: line, control }, server))
+        let approvers = Approvers::default();
+        let control = asks.then(|| Control::open(id, &line, approvers.clone())).transpose()?;
+        let records = Records::new(audit.clone(), plan, approvers);
+        let client = Client::hear(line, (id, plan), records, waits)?;
+        Ok((Self { service, until: None, client, control }, server))
     }
 
     /// Waits until it runs.
@@ -99,6 +103,8 @@ impl Brokered {
     /// Lets the client read what it was answered, and tells what could not be cleaned up.
     pub(crate) fn finish(&mut self) -> Vec<String> {
         self.control = None;
-        self.service.finish(DRAIN)
+        let mut left = self.service.finish(DRAIN);
+        left.extend(self.client.finish());
+        left
     }
 }

@@ -106,7 +106,12 @@ impl Owner for Outside {
         }
         match receive(&self.channel) {
             Ok(Some(packet)) => match Told::heard(packet) {
-                Some((Told::Approver, Some(stream))) => Ok(Some(Said::Approver(stream))),
+                Some((Told::Approver(number), Some(stream))) => {
+                    Ok(Some(Said::Approver { number, stream }))
+                }
+                Some((Told::Recorded { call, written }, _)) => {
+                    Ok(Some(Said::Recorded { call: CallId(call), written }))
+                }
                 Some(_) | None => Err(io::Error::other("the supervisor said what is no message")),
             },
             Ok(None) | Err(Errno::CONNRESET) => Ok(Some(Said::Gone)),
@@ -128,15 +133,10 @@ impl Owner for Outside {
             // Without its server a client has nobody to talk to.
             Output::Stop(_) => self.say(Said::CallerGone(self.caller.clone())),
             Output::Close(_) => self.say(Said::Gone),
-            // Nobody writes records down here: a call that waits for one is not made.
-            Output::Durable(record) => {
-                self.say(Said::Recorded { call: CallId(record.call), written: false });
+            Output::Record(record) | Output::Durable(record) => {
+                return told(say_record(&record, self.channel.as_fd()));
             }
-            Output::Record(_)
-            | Output::Ask(_)
-            | Output::Withdraw(_)
-            | Output::ToCaller(..)
-            | Output::ToCallee(..) => {}
+            Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {}
         }
         Ok(())
     }
@@ -183,9 +183,9 @@ impl Owner for Supervisor {
                 Said::Started { instance: InstanceId(instance), pair: Pair::One(stream) }
             }
             (Told::Ended(instance), _) => Said::Ended(InstanceId(instance)),
-            (Told::Approver, Some(stream)) => Said::Approver(stream),
+            (Told::Approver(number), Some(stream)) => Said::Approver { number, stream },
             (Told::Recorded { call, written }, _) => Said::Recorded { call: CallId(call), written },
-            (Told::Opened { .. } | Told::Started(_) | Told::Approver, None) => {
+            (Told::Opened { .. } | Told::Started(_) | Told::Approver(_), None) => {
                 return Err(unknown());
             }
         };

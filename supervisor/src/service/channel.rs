@@ -30,8 +30,8 @@ pub(crate) enum Told {
     Started(u64),
     /// An instance ended, or cannot be started.
     Ended(u64),
-    /// Somebody who may approve calls is at the stream that comes with this.
-    Approver,
+    /// Somebody who may approve calls, of this number, is at the stream that comes with this.
+    Approver(u32),
     /// The record that a call waits for.
     Recorded {
         /// The call.
@@ -74,7 +74,7 @@ impl Told {
             Self::Opened { connection, caller, behalf } => [1, connection, caller, behalf, 0],
             Self::Started(instance) => [2, instance, 0, 0, 0],
             Self::Ended(instance) => [3, instance, 0, 0, 0],
-            Self::Approver => [4, 0, 0, 0, 0],
+            Self::Approver(number) => [4, u64::from(number), 0, 0, 0],
             Self::Recorded { call, written } => [5, call, u64::from(written), 0, 0],
         };
         send(to, &packet(numbers), with, SendFlags::DONTWAIT)
@@ -86,11 +86,11 @@ impl Told {
             [1, connection, caller, behalf, 0] => Self::Opened { connection, caller, behalf },
             [2, instance, 0, 0, 0] => Self::Started(instance),
             [3, instance, 0, 0, 0] => Self::Ended(instance),
-            [4, 0, 0, 0, 0] => Self::Approver,
+            [4, number, 0, 0, 0] => Self::Approver(number.try_into().ok()?),
             [5, call, written @ (0 | 1), 0, 0] => Self::Recorded { call, written: written == 1 },
             _ => return None,
         };
-        let needed = matches!(told, Self::Opened { .. } | Self::Started(_) | Self::Approver);
+        let needed = matches!(told, Self::Opened { .. } | Self::Started(_) | Self::Approver(_));
         (needed == with.is_some()).then_some((told, with))
     }
 }

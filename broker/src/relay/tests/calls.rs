@@ -148,10 +148,19 @@ fn a_held_call_goes_on_once_for_the_exact_digest() {
     assert!(world.call("list", r#"{"b":1,"a":2}"#).is_empty());
     let ask = world.asks.remove(0);
     assert_eq!(ask.parameters, r#"{"arguments":{"a":2,"b":1},"name":"list"}"#);
-    world.step(Input::Decided { call: ask.call, digest: [0; 32], verdict: &Verdict::Approved });
+    world.step(Input::Decided {
+        call: ask.call,
+        digest: [0; 32],
+        verdict: &Verdict::Approved,
+        by: Some(3),
+    });
     assert!(world.got("tools/call").is_empty(), "another digest approves nothing");
-    let decided =
-        Input::Decided { call: ask.call, digest: ask.digest, verdict: &Verdict::Approved };
+    let decided = Input::Decided {
+        call: ask.call,
+        digest: ask.digest,
+        verdict: &Verdict::Approved,
+        by: Some(3),
+    };
     world.step(decided);
     assert_eq!(world.hear(1).len(), 1);
     world.step(decided);
@@ -161,7 +170,12 @@ fn a_held_call_goes_on_once_for_the_exact_digest() {
     let other = world.asks.remove(0);
     assert_ne!(other.digest, ask.digest);
     let no = Verdict::Denied(String::from("the answer was no"));
-    world.step(Input::Decided { call: other.call, digest: other.digest, verdict: &no });
+    world.step(Input::Decided {
+        call: other.call,
+        digest: other.digest,
+        verdict: &no,
+        by: Some(4),
+    });
     assert!(world.hear(1).concat().contains("not approved: the answer was no."));
 
     world.call("list", "{}");

@@ -19,6 +19,7 @@ impl Profile {
             text.value("speaks", serve.speaks.as_ref(), |speaks| string(speaks.name()));
             reach(&serve.reach, text);
             text.list("ask", serve.ask.iter().map(|one| (string(one.value.as_str()), &one.origin)));
+            text.value("durable", serve.durable.as_ref(), bool::to_string);
             text.value("instances", serve.instances.as_ref(), |instances| match instances {
                 Instances::Own(reason) => format!("{{ own = {} }}", string(reason)),
                 Instances::PerCaller | Instances::Serial | Instances::Attenuate => {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::calls::{Calls, Most};
+use crate::control::Approvers;
 use crate::sandbox::{Audit, AuditLog};
 use crate::service::channel::{receive, say_record};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -76,7 +77,8 @@ fn parts() -> (Arc<Shared>, Records, Receiver<News>, OwnedFd) {
         fewer: Condvar::new(),
         bell,
     };
-    let records = Records::new(shared.audit.clone(), &graph().plan("case").unwrap());
+    let records =
+        Records::new(shared.audit.clone(), &graph().plan("case").unwrap(), Approvers::default());
     (Arc::new(shared), records, news, broker)
 }
 
@@ -128,6 +130,7 @@ fn a_broker_that_tells_of_what_cannot_be_is_ended() {
         ("no edge", None, 5, allowed),
         ("a name that is not there", of("agent"), 5, named(1)),
         ("the end of no call", of("agent"), 5, ended),
+        ("an approver who never came", of("agent"), 5, Event::Approved(what, 1)),
     ] {
         let (mut desk, broker) = desk();
         let record = Record { edge, connection, instance: 0, call: 1, event };

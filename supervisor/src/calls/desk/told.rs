@@ -1,16 +1,15 @@
 //! What the broker tells of calls: held against what is known here, and written down.
 
-use super::Clerk;
+use super::{Clerk, News};
 use crate::calls::durable::Durable;
 use crate::calls::records::{Known, Written};
 use crate::service::channel::{Heard, Told};
 use rustix::fd::AsFd as _;
 use sandboxd_broker_plan::record::Record;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// As many messages as fit into a channel of the kernel's usual size, and more.
-const UNHEARD: usize = 4096;
+pub(in crate::calls) const UNHEARD: usize = 4096;
 
 impl Clerk {
     /// What the broker told before the run was over, and nobody has heard yet: it tells of a call before it
@@ -38,7 +37,9 @@ impl Clerk {
             Written::Not(call) => self.recorded(call, false),
             Written::Waits(call, commit) => {
                 if self.durable.is_none() {
-                    self.durable = Durable::begin(Arc::clone(&self.shared)).ok();
+                    let bell = self.shared.bell.clone();
+                    let unwritten = Box::new(move |error| bell.ring(News::Unwritten(error)));
+                    self.durable = Durable::begin(&self.shared.line, unwritten).ok();
                 }
                 let Some(durable) = &self.durable else {
                     self.recorded(call, false);
@@ -76,6 +77,7 @@ impl Clerk {
             sandbox: connection.map(|connection| connection.sandbox),
             chain,
             callee: instance.map(|instance| instance.callee.clone()),
+            called: None,
         })
     }
 

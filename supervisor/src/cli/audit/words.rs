@@ -14,6 +14,7 @@ pub(super) fn words(line: &Line) -> String {
         "ended" => ended(line),
         "connected" => connected(line),
         "call" => called(line),
+        "approval" => approval(line),
         "answered" => answered(line),
         "noticed" => noticed(line),
         "left_out" => number(line, "/result/records").map_or_else(String::new, |records| {
@@ -83,6 +84,14 @@ fn called(line: &Line) -> String {
     match line.text_at("/rule") {
         Some(rule) => format!("refused ({rule}) {}", call(line)),
         None => format!("allowed {}", call(line)),
+    }
+}
+
+fn approval(line: &Line) -> String {
+    let did = if line.text_at("/decision") == Some("allowed") { "approved" } else { "denied" };
+    match (number(line, "/result/by/uid"), number(line, "/result/by/pid")) {
+        (Some(uid), Some(pid)) => format!("{did} by uid {uid}, pid {pid}: {}", call(line)),
+        (_, _) => format!("{did} by somebody who came long before: {}", call(line)),
     }
 }
 

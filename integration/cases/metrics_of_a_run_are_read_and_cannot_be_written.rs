@@ -1,0 +1,107 @@
+//! While a run lasts, whoever may open its metrics socket reads what it has done, in a form that Prometheus
+//! takes; what is asked there, and how, changes nothing; and an agent makes no series by what it writes.
+
+#![expect(clippy::indexing_slicing, reason = "a member that is not there is null")]
+
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{By, Case, Need, Outside};
+use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Where `.ci/run` installs Prometheus's own parser.
+const PARSER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients/prometheus");
+
+pub(crate) const CASE: Case = Case {
+    rows: &["X06", "B11"],
+    needs: &[Need::Program("/usr/bin/python3"), Need::Path(PARSER)],
+    outside,
+    by: By::Anybody,
+    ..Case::NEW
+};
+
+/// Takes what was read apart, and prints each sample with its labels as JSON.
+const PARSE: &str = "import sys, json\n\
+    from prometheus_client.parser import text_string_to_metric_families as families\n\
+    for family in families(sys.stdin.read()):\n\
+    \x20   assert family.documentation and family.type in ('counter', 'gauge', 'histogram'), family\n\
+    \x20   for one in family.samples:\n\
+    \x20       print(json.dumps([one.name, one.labels, one.value]))\n";
+
+fn outside(outside: &Outside) -> Result<()> {
+    let tool = outside.tool("tool", &[], "")?;
+    let profile = format!(
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n{}",
+        outside.call("tool", &tool, &[])?
+    );
+    let call = |name: &str, line: &str| {
+        let arguments = json!({ "line": line });
+        format!("/run/sandboxd/sandboxd call tool {name} '{arguments}'; ")
+    };
+    let many: String = (0..5).map(|number| call(&format!("made-up-{number}"), "x")).collect();
+    let script = call("sh", "true") + &call("sh", "true") + &many + "echo \"done\"; read line";
+    let socket = outside.workspace()?.join("numbers");
+    let (held, end) = std::io::pipe()?;
+    let mut running = outside
+        .sandbox(&profile)
+        .option(format!("--metrics=unix:{}", socket.display()))
+        .client(held.into())
+        .command(&["/bin/sh", "-c", &script])
+        .start()?;
+    running.says("done")?;
+    let mut text = String::new();
+    for asked in [&[0xff; 100_000][..], b"\n", b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"] {
+        text = read(&socket, asked)?;
+    }
+    let samples = parsed(&text)?;
+    let has = |name: &str, labels: Value, value: f64| {
+        let is = |sample: &&Value| sample[0] == name && sample[1] == labels;
+        let found = samples.iter().find(is).and_then(|sample| sample[2].as_f64());
+        ensure!(found == Some(value), "{name}{labels} is {found:?} in\n{text}");
+        Ok(())
+    };
+    let edge = |decision: &str, tool: &str| {
+        json!({ "caller": "agent", "callee": "tool", "method": "tools/call", "tool": tool, "decision": decision })
+    };
+    has("sandboxd_calls_total", edge("allowed", "sh"), 2.0)?;
+    has("sandboxd_calls_total", edge("refused", ""), 5.0)?;
+    has("sandboxd_denials_total", json!({ "caller": "agent", "callee": "tool", "rule": "reach" }), 5.0)?;
+    has("sandboxd_calls_in_flight", json!({ "caller": "agent", "callee": "tool" }), 0.0)?;
+    has("sandboxd_sandboxes", json!({ "profile": "agent" }), 1.0)?;
+    has("sandboxd_audit_up", json!({}), 1.0)?;
+    has("sandboxd_kernel_feature", json!({ "name": "landlock" }), 1.0)?;
+    has("gateway_active_connections", json!({}), 0.0)?;
+    ensure!(!text.contains("made-up"), "an agent's words are in it: {text}");
+    drop(end);
+    running.wait()?.exited(1)?;
+    ensure!(!socket.exists(), "the socket outlives the run");
+    let far = outside.sandbox(&profile).option("--metrics=0.0.0.0:9464").command(&["/bin/true"]);
+    let far = far.run()?;
+    ensure!(far.status.code() == Some(125) && far.stderr.contains("loopback"), "{}", far.stderr);
+    Ok(())
+}
+
+/// What is answered where this is asked.
+fn read(socket: &Path, asked: &[u8]) -> Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.write_all(asked)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, text) = answer.split_once("\r\n\r\n").context("no answer")?;
+    ensure!(head.contains("200 OK") && head.contains("version=0.0.4"), "{head}");
+    Ok(text.to_owned())
+}
+
+fn parsed(text: &str) -> Result<Vec<Value>> {
+    let mut python = Command::new("/usr/bin/python3");
+    python.env("PYTHONPATH", PARSER);
+    python.args(["-c", PARSE]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut python = python.spawn()?;
+    python.stdin.take().context("no pipe")?.write_all(text.as_bytes())?;
+    let output = python.wait_with_output()?;
+    ensure!(output.status.success(), "Prometheus's parser does not take it:\n{text}");
+    let lines = String::from_utf8(output.stdout)?;
+    lines.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}

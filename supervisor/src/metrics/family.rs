@@ -1,0 +1,167 @@
+//! What is counted: each family with its name, its labels and what it means.
+
+/// A family of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Of {
+    Started,
+    NotStarted,
+    Ended,
+    Running,
+    KernelFeature,
+    Connections,
+    Calls,
+    Answers,
+    InFlight,
+    Denials,
+    LimiterDenied,
+    BreakerOpened,
+    Notices,
+    PinChanges,
+    Approvals,
+    ApprovalsPending,
+    Egress,
+    AuditLost,
+}
+
+/// What Prometheus is told of a family.
+pub(super) struct Family {
+    pub(super) of: Of,
+    pub(super) name: &'static str,
+    /// `counter` or `gauge`.
+    pub(super) kind: &'static str,
+    pub(super) labels: &'static [&'static str],
+    pub(super) help: &'static str,
+}
+
+const COUNTER: &str = "counter";
+const GAUGE: &str = "gauge";
+
+/// All of them, in the order in which they are written.
+pub(super) const ALL: &[Family] = &[
+    Family {
+        of: Of::Started,
+        name: "sandboxd_sandboxes_started_total",
+        kind: COUNTER,
+        labels: &["profile"],
+        help: "Sandboxes whose command was let go, what was called and own services among them.",
+    },
+    Family {
+        of: Of::NotStarted,
+        name: "sandboxd_sandboxes_refused_total",
+        kind: COUNTER,
+        labels: &["profile", "stage"],
+        help: "Commands that were not run, by the stage that failed.",
+    },
+    Family {
+        of: Of::Ended,
+        name: "sandboxd_sandboxes_ended_total",
+        kind: COUNTER,
+        labels: &["profile", "outcome"],
+        help: "Commands that ended: success, failure, signal, timeout, cpu_limit or oom.",
+    },
+    Family {
+        of: Of::Running,
+        name: "sandboxd_sandboxes",
+        kind: GAUGE,
+        labels: &["profile"],
+        help: "Sandboxes whose command runs.",
+    },
+    Family {
+        of: Of::KernelFeature,
+        name: "sandboxd_kernel_feature",
+        kind: GAUGE,
+        labels: &["name"],
+        help: "1 where the layer was enforced in the sandbox that was started last.",
+    },
+    Family {
+        of: Of::Connections,
+        name: "sandboxd_connections_total",
+        kind: COUNTER,
+        labels: &["caller", "decision"],
+        help: "Connections to the broker, let in or not.",
+    },
+    Family {
+        of: Of::Calls,
+        name: "sandboxd_calls_total",
+        kind: COUNTER,
+        labels: &["caller", "callee", "method", "tool", "decision"],
+        help: "Calls that were decided; the tool as it stands in the profile.",
+    },
+    Family {
+        of: Of::Answers,
+        name: "sandboxd_calls_ended_total",
+        kind: COUNTER,
+        labels: &["caller", "callee", "status"],
+        help: "Calls that were passed on and ended: answered, error, or the rule that ended them.",
+    },
+    Family {
+        of: Of::InFlight,
+        name: "sandboxd_calls_in_flight",
+        kind: GAUGE,
+        labels: &["caller", "callee"],
+        help: "Calls that were passed on and have not ended.",
+    },
+    Family {
+        of: Of::Denials,
+        name: "sandboxd_denials_total",
+        kind: COUNTER,
+        labels: &["caller", "callee", "rule"],
+        help: "Calls that were refused, by the rule.",
+    },
+    Family {
+        of: Of::LimiterDenied,
+        name: "sandboxd_limiter_denied_total",
+        kind: COUNTER,
+        labels: &["caller", "bucket"],
+        help: "Calls that a limit refused: rate, busy, breaker, quarantine, repeats or budget.",
+    },
+    Family {
+        of: Of::BreakerOpened,
+        name: "sandboxd_breaker_opened_total",
+        kind: COUNTER,
+        labels: &["callee"],
+        help: "How often a callee that failed was left alone for a while.",
+    },
+    Family {
+        of: Of::Notices,
+        name: "sandboxd_notices_total",
+        kind: COUNTER,
+        labels: &["caller", "what"],
+        help: "What somebody should know of calls: malformed, struck, no_edge, tool_changed and so on.",
+    },
+    Family {
+        of: Of::PinChanges,
+        name: "sandboxd_tool_pin_changes_total",
+        kind: COUNTER,
+        labels: &["callee"],
+        help: "Tools whose definition changed, so that they were hidden.",
+    },
+    Family {
+        of: Of::Approvals,
+        name: "sandboxd_approvals_total",
+        kind: COUNTER,
+        labels: &["caller", "callee", "decision"],
+        help: "Calls that a person decided about.",
+    },
+    Family {
+        of: Of::ApprovalsPending,
+        name: "sandboxd_approvals_pending",
+        kind: GAUGE,
+        labels: &[],
+        help: "Calls that wait for somebody to approve them.",
+    },
+    Family {
+        of: Of::Egress,
+        name: "sandboxd_egress_connections_total",
+        kind: COUNTER,
+        labels: &["profile", "decision"],
+        help: "Connections to outside of commands that ended, let out or not.",
+    },
+    Family {
+        of: Of::AuditLost,
+        name: "sandboxd_audit_lost_total",
+        kind: COUNTER,
+        labels: &[],
+        help: "Records that could not be written to the audit log.",
+    },
+];
