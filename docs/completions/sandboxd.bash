@@ -52,6 +52,9 @@ _sandboxd() {
             sandboxd,mcp)
                 cmd="sandboxd__subcmd__mcp"
                 ;;
+            sandboxd,pins)
+                cmd="sandboxd__subcmd__pins"
+                ;;
             sandboxd,plan)
                 cmd="sandboxd__subcmd__plan"
                 ;;
@@ -84,6 +87,12 @@ _sandboxd() {
                 ;;
             sandboxd__subcmd__graph,diff)
                 cmd="sandboxd__subcmd__graph__subcmd__diff"
+                ;;
+            sandboxd__subcmd__pins,accept)
+                cmd="sandboxd__subcmd__pins__subcmd__accept"
+                ;;
+            sandboxd__subcmd__pins,forget)
+                cmd="sandboxd__subcmd__pins__subcmd__forget"
                 ;;
             sandboxd__subcmd__profile,init)
                 cmd="sandboxd__subcmd__profile__subcmd__init"
@@ -125,7 +134,7 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run mcp connect call approvals approve deny check plan why profile receipt graph secret doctor audit service completions man"
+            opts="-h -V --help --version run mcp connect call approvals approve deny pins check plan why profile receipt graph secret doctor audit service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -247,7 +256,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__call)
-            opts="-p -h --profile --json --help"
+            opts="-p -h --profile --json --method --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -465,7 +474,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__mcp)
-            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --tool --ask --receipt --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --tool --ask --receipt --metrics --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -543,6 +552,52 @@ _sandboxd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --metrics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__pins)
+            opts="-h --all --json --help accept forget"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__pins__subcmd__accept)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__pins__subcmd__forget)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;
@@ -731,7 +786,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__run)
-            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --receipt --result-fd --json --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --receipt --result-fd --metrics --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -802,6 +857,10 @@ _sandboxd() {
                     return 0
                     ;;
                 --result-fd)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -33,6 +33,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "call" -d 'Call on
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "approvals" -d 'Show the calls that wait for somebody to approve them'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "approve" -d 'Approve a call that waits; without an ID, be asked about each as it comes'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "deny" -d 'Deny a call that waits'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "pins" -d 'Show, accept and forget what the tools of servers were when they were first seen'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "why" -d 'Say whether the command may, which line says so, and what to write where it may not'
@@ -56,6 +57,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s e -l env -d 'S
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l receipt -d 'Write what was enforced to FILE, before the command starts (JSON)' -r -F
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l result-fd -d 'Write what became of the command to descriptor N (JSON)' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l metrics -d 'Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine: unix:PATH, or 127.0.0.1:PORT' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l json -d 'Say everything as JSON, one object a line, on standard error'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s q -l quiet -d 'Say nothing but why a command was not started'
@@ -72,12 +74,14 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s s -l set -d 'S
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l tool -d 'Let the client call this tool: a name, \\"read_*\\", or \\"*\\". Added to [serve].tools' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l ask -d 'Hold each call of this tool until somebody approves it (sandboxd approve): a name, "write_*", or "*". Added to [serve].ask' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l receipt -d 'Write what was enforced to FILE, before the server starts (JSON)' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l metrics -d 'Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine: unix:PATH, or 127.0.0.1:PORT' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s q -l quiet -d 'Say nothing but why the server was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand connect" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -s p -l profile -d 'Outside of a sandbox: the profile of whose agent\'s right it is called' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -l json -d 'Print the answer as it came, JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -l method -d 'Call a method of JSON-RPC, of what serves without MCP ([serve] speaks = "json-rpc")'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand approvals" -s w -l watch -d 'Go on: print each call once, as it comes'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand approvals" -l json -d 'Print each call as a JSON object on a line of its own'
@@ -85,6 +89,13 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand approvals" -s h -l hel
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand approve" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand deny" -s r -l reason -d 'What whoever called is told, on one line' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand deny" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -l all -d 'Show every tool, not only those that changed'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -l json -d 'Print it as JSON, an object for each server'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -f -a "accept" -d 'Take tools as they are now, from the next run on: first ask the server, outside, what they say'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -f -a "forget" -d 'Forget what is known of a server: its tools are pinned anew when they are seen next'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and __fish_seen_subcommand_from accept" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand check" -s r -l read -d 'Let the command read PATH and what lies below it' -r

@@ -50,6 +50,7 @@ fn reach(inside: &Inside) -> Result<()> {
     inside.attempt("forge the index", fs::write(own.join("index-2026-01-01.jsonl"), "x"));
     inside.attempt("move it away", fs::rename(own, own.with_file_name("gone")));
     if let Some(parent) = own.parent() {
+        inside.attempt("forge a pin", fs::write(parent.join("pins/forged"), "x"));
         inside.attempt("move its parent away", fs::rename(parent, parent.with_file_name("gone")));
     }
     Ok(())

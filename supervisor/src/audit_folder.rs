@@ -66,6 +66,16 @@ pub fn open() -> Result<Folder, AuditError> {
     Ok(Folder::new(dir.into_fd(), label))
 }
 
+/// Another folder of the supervisor's own beside the log, made where it is not there yet.
+///
+/// # Errors
+/// As [`open`].
+pub fn beside(name: &str) -> Result<RunDir, AuditError> {
+    let state = state()?;
+    make(&state)?;
+    RunDir::at(&state, name).map_err(refused)
+}
+
 /// What a profile is resolved with: where the log is, or why it cannot be written.
 #[must_use]
 pub fn fact() -> AuditFact {
@@ -80,8 +90,12 @@ pub(crate) fn fact_of(opened: Result<String, AuditError>) -> AuditFact {
         errno: 0,
         remedy: String::from("give the folder a plain name"),
     };
-    let folder =
-        opened.and_then(|label| HostPath::try_from(label.as_str()).map_err(|_| unnamed(label)));
+    // What lies beside the log is nobody's inside either.
+    let state = |label: String| {
+        let above = Path::new(&label).parent().and_then(Path::to_str).unwrap_or(&label);
+        HostPath::try_from(above).map_err(|_| unnamed(label))
+    };
+    let folder = opened.and_then(state);
     folder.map_or_else(
         |error| AuditFact::Lacking(Gap { why: line(&error), remedy: error.remedy }),
         AuditFact::Folder,

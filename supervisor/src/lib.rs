@@ -12,6 +12,7 @@ mod control;
 pub mod explain;
 pub mod host;
 mod kept;
+mod lasting;
 pub mod lease;
 pub mod metrics;
 pub mod network;

@@ -14,6 +14,7 @@ const CASES: &[&str] = &[
     "killed_at_any_step_it_leaves_nothing",
     "a_killed_supervisor_takes_its_sandbox_along",
     "two_hundred_starts_at_once_are_all_right",
+    "many_callers_over_many_edges_get_each_its_own_answers",
 ];
 
 #[derive(Args)]

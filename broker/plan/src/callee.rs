@@ -91,7 +91,7 @@ pub enum Pinning {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pin {
-    /// The tool's name.
+    /// The tool's name, as [`ToolName`](crate::seen::ToolName) has it.
     pub tool: String,
     /// SHA-256 over the canonical JSON of its definition, in hexadecimal.
     pub digest: String,

@@ -8,7 +8,7 @@ mod stream;
 
 use crate::{
     approve::Approvals,
-    limit::Moment,
+    limit::{Moment, Saved},
     relay::{CallId, ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
 };
 use rustix::{
@@ -77,6 +77,8 @@ pub enum Said {
         /// Whether it is on the disk.
         written: bool,
     },
+    /// What was left of buckets when a broker before this one kept them.
+    Kept(Vec<Saved>),
     /// Nothing more will be said: the broker ends.
     Gone,
 }
@@ -98,6 +100,13 @@ pub trait Owner {
     /// # Errors
     /// Where it cannot be told. The broker ends by it.
     fn tell(&mut self, output: Output) -> io::Result<()>;
+
+    /// Has it keep what is left of these buckets, by their places, before anything goes on that they were
+    /// charged for.
+    ///
+    /// # Errors
+    /// Where it cannot be kept. The broker ends by it.
+    fn keep(&mut self, charged: &[(usize, Moment)]) -> io::Result<()>;
 
     /// Tells it how many calls wait for somebody to approve them, whenever that is another number.
     ///
@@ -248,6 +257,10 @@ impl Carrier {
             Said::CallerGone(caller) => self.step(Input::CallerGone(&caller), owner),
             Said::Approver { number, stream } => self.approver(number, stream),
             Said::Recorded { call, written } => self.step(Input::Recorded { call, written }, owner),
+            Said::Kept(saved) => {
+                self.relay.restore(&saved);
+                Ok(())
+            }
             // Seen before it came here.
             Said::Gone => Ok(()),
         }
@@ -328,7 +341,12 @@ impl Carrier {
     }
 
     fn step(&mut self, input: Input<'_>, owner: &mut impl Owner) -> io::Result<()> {
-        for output in self.relay.step(now()?, input) {
+        let outputs = self.relay.step(now()?, input);
+        let charged = self.relay.charged();
+        if !charged.is_empty() {
+            owner.keep(&charged)?;
+        }
+        for output in outputs {
             match output {
                 Output::ToCaller(id, line) => self.write(Whose::Caller(id), &line),
                 Output::ToCallee(id, line) => self.write(Whose::Callee(id), &line),
@@ -345,7 +363,7 @@ impl Carrier {
                 }
                 Output::Ask(ask) => self.ask(ask, owner)?,
                 Output::Withdraw(call) => self.approvals.withdraw(call),
-                Output::Start { .. } | Output::Record(_) | Output::Durable(_) => {
+                Output::Start { .. } | Output::Record(_) | Output::Durable(_) | Output::Seen(_) => {
                     owner.tell(output)?;
                 }
             }

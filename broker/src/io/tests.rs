@@ -91,12 +91,19 @@ impl Owner for Threads {
             Output::Record(record) => {
                 self.finished += usize::from(matches!(record.event, Event::Finished { .. }));
             }
+            // Nothing is kept here.
+            Output::Seen(_) => {}
             Output::ToCaller(..)
             | Output::ToCallee(..)
             | Output::Durable(_)
             | Output::Ask(_)
             | Output::Withdraw(_) => panic!("{output:?}"),
         }
+        Ok(())
+    }
+
+    fn keep(&mut self, charged: &[(usize, crate::limit::Moment)]) -> io::Result<()> {
+        assert!(!charged.is_empty());
         Ok(())
     }
 

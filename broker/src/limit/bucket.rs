@@ -101,6 +101,8 @@ struct Bucket {
     key: String,
     rate: Gcra,
     full: Moment,
+    /// It was charged since that was last asked.
+    charged: bool,
 }
 
 impl Buckets {
@@ -124,7 +126,7 @@ impl Buckets {
     }
 
     fn add(&mut self, slot: Slot, key: String, rate: Rate) {
-        self.0.push(Bucket { slot, key, rate: rate.into(), full: Moment(0) });
+        self.0.push(Bucket { slot, key, rate: rate.into(), full: Moment(0), charged: false });
     }
 
     /// Takes one out of each of these, or out of none.
@@ -149,10 +151,27 @@ impl Buckets {
         }
         for (place, full) in taken {
             if let Some(bucket) = self.0.get_mut(place) {
-                bucket.full = full;
+                (bucket.full, bucket.charged) = (full, true);
             }
         }
         Ok(())
+    }
+
+    /// The names of all buckets, in the order of their places.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.0.iter().map(|bucket| bucket.key.clone()).collect()
+    }
+
+    /// The buckets that were charged since this was last asked, by their places, and when each is as good
+    /// as new.
+    pub fn charged(&mut self) -> Vec<(usize, Moment)> {
+        let buckets = self.0.iter_mut().enumerate();
+        buckets
+            .filter_map(|(place, bucket)| {
+                std::mem::take(&mut bucket.charged).then_some((place, bucket.full))
+            })
+            .collect()
     }
 
     /// What is to be kept over a restart: every bucket that is not as good as new.
@@ -194,8 +213,10 @@ mod tests {
     }
 
     fn two(first: Gcra, second: Gcra) -> Buckets {
-        let bucket =
-            |slot, key: &str, rate| Bucket { slot, key: key.into(), rate, full: Moment(0) };
+        let bucket = |slot, key: &str, rate| {
+            let (key, full) = (key.into(), Moment(0));
+            Bucket { slot, key, rate, full, charged: false }
+        };
         Buckets(vec![bucket(Slot::All, "all", first), bucket(Slot::Edge(0), "edge", second)])
     }
 

@@ -5,6 +5,7 @@
 mod breaker;
 mod bucket;
 mod fair;
+pub mod kept;
 mod moment;
 mod quarantine;
 mod repeats;

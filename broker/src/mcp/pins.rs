@@ -3,12 +3,13 @@
 //! held to.
 
 use crate::json::{Object, Value, canonical};
+use sandboxd_broker_plan::seen::ToolName;
 use sandboxd_broker_plan::{Pin, Pinning};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many tools are pinned by being seen, of one callee.
-const MOST: usize = 4096;
+const MOST: usize = 512;
 
 /// The pins of one callee.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ impl Pins {
     /// Looks at a definition.
     pub fn see(&mut self, tool: &str, definition: &Object) -> Seen {
         let digest = digest(definition);
+        let name = name(tool);
+        let tool = name.as_str();
         match self.pinned.get(tool) {
             Some(pinned) if *pinned == hex(&digest) => {
                 self.changed.remove(tool);
@@ -64,8 +67,16 @@ impl Pins {
     /// Whether the tool was last seen as it was accepted.
     #[must_use]
     pub fn holds(&self, tool: &str) -> bool {
-        self.pinned.contains_key(tool) && !self.changed.contains(tool)
+        let name = name(tool);
+        self.pinned.contains_key(name.as_str()) && !self.changed.contains(name.as_str())
     }
+}
+
+/// By which name a tool is kept.
+#[must_use]
+pub fn name(tool: &str) -> ToolName {
+    ToolName::try_from(tool)
+        .unwrap_or_else(|_| ToolName::of_digest(&Sha256::digest(tool.as_bytes()).into()))
 }
 
 /// What a definition is known by: all of it but `_meta`, which says nothing to a model.

@@ -24,7 +24,7 @@ use crate::{
     mcp::pins::Pins,
     schema::{Schema, SchemaError},
 };
-use sandboxd_broker_plan::{BrokerPlan, Name, record::Record};
+use sandboxd_broker_plan::{BrokerPlan, Name, record::Record, seen::Seen};
 use state::{Call, Connection, Instance, Question, Timer};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -124,6 +124,8 @@ pub enum Output {
     Record(Record),
     /// To be written down, and [`Input::Recorded`] said when it is on the disk.
     Durable(Record),
+    /// What a tool was seen as, to be kept.
+    Seen(Seen),
     /// Somebody is to be asked.
     Ask(Ask),
     /// The answer is not needed any more.
@@ -339,6 +341,12 @@ impl Relay {
     /// Takes up the buckets of the broker before this one.
     pub fn restore(&mut self, saved: &[Saved]) {
         self.buckets.restore(saved, self.now);
+    }
+
+    /// The buckets that were charged since this was last asked, by their places in the order of
+    /// [`Buckets::keys`].
+    pub fn charged(&mut self) -> Vec<(usize, Moment)> {
+        self.buckets.charged()
     }
 
     /// The buckets of the broker before this one are lost: nothing is left in any.

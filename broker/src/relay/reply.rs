@@ -19,6 +19,7 @@ use crate::{
     schema::Schema,
 };
 use sandboxd_broker_plan::record::{Event, Outcome};
+use sandboxd_broker_plan::seen as kept;
 use sandboxd_broker_plan::{Instructions, Speaks};
 
 impl Relay {
@@ -250,11 +251,16 @@ impl Relay {
             return;
         };
         let Some(state) = self.callees.get_mut(callee) else { return };
-        let event = match state.pins.see(tool, entry) {
+        let (changed, digest) = match state.pins.see(tool, entry) {
             Seen::Same | Seen::Hidden => return,
-            Seen::New(digest) => Event::ToolPinned(self.tool(id, tool, digest)),
-            Seen::Changed(digest) => Event::ToolChanged(self.tool(id, tool, digest)),
+            Seen::New(digest) => (false, digest),
+            Seen::Changed(digest) => (true, digest),
         };
+        let of = u32::try_from(callee).unwrap_or(u32::MAX);
+        let seen = kept::Seen { callee: of, changed, digest, tool: pins::name(tool) };
+        self.out.push(Output::Seen(seen));
+        let tool = self.tool(id, tool, digest);
+        let event = if changed { Event::ToolChanged(tool) } else { Event::ToolPinned(tool) };
         let record = self.call_record(id, event);
         self.out.push(Output::Record(record));
     }

@@ -78,6 +78,13 @@ impl Graph {
         &self.nodes[place]
     }
 
+    /// The profile that is called by this name; nothing where nobody is.
+    #[must_use]
+    pub fn serving(&self, name: &str) -> Option<&Profile> {
+        let node = self.nodes.iter().find(|node| node.name.as_str() == name)?;
+        Some(&node.profile)
+    }
+
     /// Whether no call over an edge goes on before its record is on the disk: both may want that.
     fn is_durable(&self, edge: &Edge) -> bool {
         let serve = self.node(edge.callee).profile.serve.as_ref();

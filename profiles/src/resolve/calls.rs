@@ -4,6 +4,8 @@
 use super::Deciding;
 use super::trees::Shown;
 use super::view::{View, fixed};
+use crate::schema::Call;
+use crate::schema::reach::Reach;
 use sandboxd_plan::{HostPath, JailPath, Kind, Mount, RootOp};
 
 /// The folder of all of it.
@@ -75,12 +77,16 @@ impl Deciding<'_> {
         Some(Carried { endpoint, program: inside, servers: fixed(SERVERS)? })
     }
 
-    /// What `mcp.json` of a client looks like.
+    /// What `mcp.json` of a client looks like. Where only methods may be called there is no server of MCP.
     fn servers(&self) -> String {
         let server =
             |name: &str| serde_json::json!({ "command": PROGRAM, "args": ["connect", name] });
-        let servers =
-            self.profile.calls.keys().map(|name| (name.to_string(), server(name.as_str())));
+        let speaks = |call: &Call| {
+            let Reach { tools, resources, prompts, .. } = &call.reach;
+            [tools, resources, prompts].into_iter().any(|names| !names.is_empty())
+        };
+        let calls = self.profile.calls.iter().filter(|(_, call)| speaks(&call.value));
+        let servers = calls.map(|(name, _)| (name.to_string(), server(name.as_str())));
         let servers: serde_json::Map<String, serde_json::Value> = servers.collect();
         format!("{:#}\n", serde_json::json!({ "mcpServers": servers }))
     }

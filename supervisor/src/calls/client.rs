@@ -5,7 +5,9 @@
 use super::Waits;
 use super::desk::UNHEARD;
 use super::durable::Durable;
+use super::keeper::Keeper;
 use super::records::{Known, Records, Written};
+use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -32,6 +34,7 @@ struct Ear {
     server: String,
     client: String,
     records: Arc<Mutex<Records>>,
+    pins: Keeper,
     waits: Waits,
     /// Waits for the disk, once a call does.
     durable: Option<Durable>,
@@ -45,7 +48,7 @@ impl Client {
     pub(crate) fn hear(
         line: OwnedFd,
         (run, plan): (&str, &BrokerPlan),
-        records: Records,
+        (records, pins): (Records, Option<Pins>),
         waits: Waits,
     ) -> Result<Self, StartError> {
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
@@ -60,6 +63,7 @@ impl Client {
             server: name(plan.callees.first().map(|callee| &callee.name)),
             client: name(plan.callers.first().map(|caller| &caller.name)),
             records: Arc::new(Mutex::new(records)),
+            pins: Keeper::new(pins),
             waits,
             durable: None,
         };
@@ -100,6 +104,7 @@ impl Ear {
         }
         // It waits for what is on its way to the disk.
         self.durable = None;
+        left.extend(self.pins.close());
         left.extend(self.records().close());
         left
     }
@@ -125,10 +130,14 @@ impl Ear {
         for _ in 0..most {
             match Heard::next(&self.line) {
                 Ok(Some(Heard::Record(record))) => self.record(&record)?,
+                Ok(Some(Heard::Seen(seen))) => self.pins.seen(&seen)?,
                 Ok(Some(Heard::Wish(Wish::Waits(calls)))) => (self.waits)(calls),
                 Ok(Some(Heard::Wish(_))) => return Err(String::from("asked for what is there")),
                 Ok(None) | Err(Errno::CONNRESET) => return Ok(false),
-                Err(Errno::AGAIN) => return Ok(true),
+                Err(Errno::AGAIN) => {
+                    self.pins.save();
+                    return Ok(true);
+                }
                 Err(errno) => return Err(format!("said what is none: {errno}")),
             }
         }

@@ -7,8 +7,10 @@ pub(super) use told::UNHEARD;
 
 use super::durable::Durable;
 use super::instance::{Instance, Wanted};
+use super::keeper::Keeper;
 use super::records::{Knock, Records};
 use super::{Connection, Shared};
+use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
@@ -90,12 +92,13 @@ impl Desk {
     pub(super) fn open(
         shared: Arc<Shared>,
         records: Records,
+        pins: Option<Pins>,
         news: Receiver<News>,
     ) -> Result<Self, StartError> {
         let failed = |call| move |errno| StartError::call(call, "calls", errno);
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
-        let clerk = Clerk::new(shared, records, news);
+        let clerk = Clerk::new(shared, records, pins, news);
         let thread = std::thread::Builder::new()
             .name(String::from("calls"))
             .spawn(move || clerk.work(&closed))
@@ -127,6 +130,8 @@ struct Clerk {
     instances: BTreeMap<u64, Instance>,
     news: Receiver<News>,
     records: Records,
+    /// What is known of tools, where that is kept.
+    pins: Keeper,
     /// Waits for the disk, once a call does.
     durable: Option<Durable>,
     /// What was said of those that do not run.
@@ -143,9 +148,15 @@ enum Closed {
 }
 
 impl Clerk {
-    fn new(shared: Arc<Shared>, records: Records, news: Receiver<News>) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        records: Records,
+        pins: Option<Pins>,
+        news: Receiver<News>,
+    ) -> Self {
         let (instances, told, left) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        Self { shared, instances, news, records, durable: None, told, left }
+        let pins = Keeper::new(pins);
+        Self { shared, instances, news, records, pins, durable: None, told, left }
     }
 
     fn work(mut self, closed: &OwnedFd) -> Vec<String> {
@@ -170,6 +181,7 @@ impl Clerk {
                 News::Started { .. } | News::Over { refused: None, .. } | News::Left(_) => {}
             }
         }
+        self.left.extend(self.pins.close());
         self.left.extend(self.records.close());
         self.left
     }
@@ -213,7 +225,10 @@ impl Clerk {
             let heard = match Heard::next(&self.shared.line) {
                 Ok(Some(heard)) => heard,
                 Ok(None) | Err(Errno::CONNRESET) => return Err(Closed::Over),
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => {
+                    self.pins.save();
+                    return Ok(());
+                }
                 Err(errno) => return Err(Closed::Violated(format!("said what is none: {errno}"))),
             };
             match heard {
@@ -230,6 +245,7 @@ impl Clerk {
                 }
                 Heard::Wish(Wish::Waits(calls)) => (self.shared.calls.waits)(calls),
                 Heard::Record(record) => self.record(&record).map_err(Closed::Violated)?,
+                Heard::Seen(seen) => self.pins.seen(&seen).map_err(Closed::Violated)?,
             }
         }
     }

@@ -17,11 +17,13 @@ mod desk;
 mod durable;
 mod endpoint;
 mod instance;
+mod keeper;
 mod pace;
 mod records;
 
 use crate::cgroup::Tree;
 use crate::control::{Approvers, Control};
+use crate::lasting::{Limits, Pins};
 use crate::sandbox::{self, Audit, StartError, image};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted, broker};
@@ -240,6 +242,8 @@ pub(crate) struct Exchange {
     desk: Desk,
     /// Where calls are approved; nothing where no edge asks.
     control: Option<Control>,
+    /// Closed once the broker has ended.
+    _limits: Option<Limits>,
 }
 
 impl Exchange {
@@ -258,15 +262,18 @@ impl Exchange {
     ) -> Result<(Self, Caller), StartError> {
         let each = if calls.graph.goes_out() { EACH + EGRESS } else { EACH };
         let most = Most::of(sandbox::descriptors(), each)?;
-        let plan = calls.graph.plan(run.name())?;
+        let mut plan = calls.graph.plan(run.name())?;
+        let pins = kept(audit, &mut plan, |name| calls.graph.serving(name))?;
         let approvers = Approvers::default();
         let records = Records::new(audit.clone(), &plan, approvers.clone());
         waits_for_nothing(&plan, audit)?;
+        let limits = audit.is_kept().then(|| Limits::open(run.name(), &plan)).transpose()?;
         let told = wire::encode(&plan)
             .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
         let (line, brokers) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))?;
+        told_limits(limits.as_ref(), &line)?;
         let nothing = File::options()
             .write(true)
             .open("/dev/null")
@@ -298,8 +305,8 @@ impl Exchange {
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
         let control = asks.then(|| Control::open(id, &shared.line, approvers)).transpose()?;
-        let desk = Desk::open(shared, records, news)?;
-        Ok((Self { service, desk, control }, caller))
+        let desk = Desk::open(shared, records, pins, news)?;
+        Ok((Self { service, desk, control, _limits: limits }, caller))
     }
 
     /// Waits until the broker runs.
@@ -322,6 +329,30 @@ impl Exchange {
         left.extend(self.service.finish(DRAIN));
         left
     }
+}
+
+/// Gives a broker the file in which it keeps what is left of its buckets, before anything else is said to it.
+///
+/// # Errors
+/// Where that cannot be said.
+pub(crate) fn told_limits(limits: Option<&Limits>, line: &OwnedFd) -> Result<(), StartError> {
+    let told = |limits: &Limits| Told::Limits.say(line.as_fd(), Some(limits.as_fd()));
+    limits
+        .map_or(Ok(()), told)
+        .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))
+}
+
+/// What is known of the tools that a plan calls, which is laid over it. Nothing where nothing is kept, by leave
+/// of the profile, which the run says.
+///
+/// # Errors
+/// Where what is kept cannot be read, or is not whole.
+pub(crate) fn kept<'p>(
+    audit: &Audit,
+    plan: &mut BrokerPlan,
+    serving: impl Fn(&str) -> Option<&'p Profile>,
+) -> Result<Option<Pins>, StartError> {
+    audit.is_kept().then(|| Pins::lay(plan, serving)).transpose()
 }
 
 /// Whether no edge waits for records of which there will be none.

@@ -32,9 +32,10 @@ pub(crate) fn call(typed: Call, since: Instant) -> u8 {
 
 /// The same call from inside a sandbox as the agent's, whose command it takes the place of.
 fn outside(typed: Call, since: Instant) -> u8 {
-    let Call { profile, json, name, tool, arguments } = typed;
+    let Call { profile, json, method, name, tool, arguments } = typed;
     let mut command = vec![String::from(PROGRAM), String::from("call")];
     command.extend(json.then(|| String::from("--json")));
+    command.extend(method.then(|| String::from("--method")));
     command.extend([String::from("--"), name]);
     if let Some(tool) = tool {
         command.extend([tool, arguments]);
@@ -55,7 +56,7 @@ fn inside(typed: &Call) -> u8 {
         Ok(broker) => broker,
         Err(status) => return status,
     };
-    match Conversation::begin(broker).and_then(|mut talk| talk.ask(typed)) {
+    match Conversation::over(broker).and_then(|mut talk| talk.ask(typed)) {
         Ok(answer) => told(typed, &answer),
         Err(error) => {
             warn(&format!("sandboxd call: {}: {error}\n", typed.name));
@@ -72,27 +73,34 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn begin(broker: UnixStream) -> Result<Self> {
+    fn over(broker: UnixStream) -> Result<Self> {
         let reader = BufReader::new(broker.try_clone()?);
-        let mut talk = Self { writer: broker, reader, last: 0 };
+        Ok(Self { writer: broker, reader, last: 0 })
+    }
+
+    /// The handshake of MCP.
+    fn begin(&mut self) -> Result<()> {
         let params = json!({
             "protocolVersion": VERSION,
             "capabilities": {},
             "clientInfo": { "name": "sandboxd", "version": env!("CARGO_PKG_VERSION") },
         });
-        let answer = talk.request("initialize", &params)?;
+        let answer = self.request("initialize", &params)?;
         if let Some(error) = answer.get("error") {
             return Err(Error::other(words(error)));
         }
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
-        writeln!(talk.writer, "{initialized}").map_err(told_closed)?;
-        Ok(talk)
+        writeln!(self.writer, "{initialized}").map_err(told_closed)
     }
 
     fn ask(&mut self, typed: &Call) -> Result<Value> {
+        let arguments: Value = serde_json::from_str(&typed.arguments)?;
+        match &typed.tool {
+            Some(method) if typed.method => return self.request(method, &arguments),
+            Some(_) | None => self.begin()?,
+        }
         match &typed.tool {
             Some(tool) => {
-                let arguments: Value = serde_json::from_str(&typed.arguments)?;
                 self.request("tools/call", &json!({ "name": tool, "arguments": arguments }))
             }
             None => self.request("tools/list", &json!({})),
@@ -144,6 +152,7 @@ fn told(typed: &Call, answer: &Value) -> u8 {
         return status;
     }
     let text = match &typed.tool {
+        Some(_) if typed.method => result(answer),
         Some(_) => content(answer),
         None => listed(answer),
     };
@@ -153,6 +162,11 @@ fn told(typed: &Call, answer: &Value) -> u8 {
 fn words(error: &Value) -> String {
     let message = error.get("message").and_then(Value::as_str);
     printable(message.unwrap_or("an error that is not told"))
+}
+
+/// What a method answered with, on one line.
+fn result(answer: &Value) -> String {
+    format!("{}\n", printable(&answer.get("result").unwrap_or(&Value::Null).to_string()))
 }
 
 /// The text of an answer; what is no text is named.

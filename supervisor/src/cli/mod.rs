@@ -15,6 +15,7 @@ mod load;
 mod man;
 mod notice;
 mod output;
+mod pins;
 mod plan;
 mod profile;
 mod receipt;
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Approvals(arguments) => approvals::approvals(&arguments),
         Command::Approve(arguments) => approvals::approve(&arguments),
         Command::Deny(arguments) => approvals::deny(&arguments),
+        Command::Pins(arguments) => pins::pins(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Why(arguments) => why::why(&arguments),

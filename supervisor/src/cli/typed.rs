@@ -3,11 +3,15 @@
 
 mod approvals;
 mod audit;
+mod call;
+mod pins;
 mod secret;
 mod why;
 
 pub use approvals::{Approvals, Approve, Deny};
 pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditVerify};
+pub use call::Call;
+pub use pins::{Pins, PinsCommand};
 pub use secret::{Secret, SecretCommand, SecretsOf};
 pub use why::Why;
 
@@ -48,6 +52,8 @@ pub enum Command {
     Approve(Approve),
     /// Deny a call that waits.
     Deny(Deny),
+    /// Show, accept and forget what the tools of servers were when they were first seen.
+    Pins(Pins),
     /// Say whether a profile can be run here, and what is wrong with it where not.
     Check(Check),
     /// Print what a run would do: every mount, rule, limit and system call.
@@ -200,30 +206,6 @@ pub struct Mcp {
 pub struct Connect {
     /// What the profile calls it: [call.NAME].
     pub name: String,
-}
-
-/// Call one tool, and print its answer.
-///
-/// Inside a sandbox that is what its profile lets it call. Outside, with -p, it is what the agent of that
-/// profile may call: a sandbox is made as for the agent, and the call comes from there.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "Exit status: 0 where the tool answered; 1 where it answered with an error, or the call was refused; 125\nwhere there is no broker, or the sandbox could not be set up.\n\nExamples:\n  sandboxd call -p agent.toml fs read_text_file '{\"path\": \"/srv/notes/today.md\"}'\n  sandboxd call -p agent.toml fs                what there is to call"
-)]
-pub struct Call {
-    /// Outside of a sandbox: the profile of whose agent's right it is called.
-    #[arg(short, long, value_name = "PROFILE")]
-    pub profile: Option<String>,
-    /// Print the answer as it came, JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// What the profile calls it: [call.NAME].
-    pub name: String,
-    /// The tool; without one, what there is to call is listed.
-    pub tool: Option<String>,
-    /// Its arguments, a JSON object.
-    #[arg(default_value = "{}")]
-    pub arguments: String,
 }
 
 /// Say whether a profile can be run here, and what is wrong with it where not.

@@ -101,7 +101,7 @@ fn aliases(text: &mut String, counts: &Counts) {
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     // A string takes whatever is written to it.
-    write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n").ok();
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}").ok();
 }
 
 fn line(text: &mut String, name: &str, labels: &[(&str, &str)], value: &str) {
@@ -113,7 +113,7 @@ fn line(text: &mut String, name: &str, labels: &[(&str, &str)], value: &str) {
     if !labels.is_empty() {
         text.push('}');
     }
-    write!(text, " {value}\n").ok();
+    writeln!(text, " {value}").ok();
 }
 
 /// As the format has it: these three, and nothing else.

@@ -87,7 +87,7 @@ impl Around {
             }
             Self::Client { plan, waits } => {
                 let id = &resolved.plan.id;
-                let (brokered, server) = Brokered::begin(&plan, profile, id, waits, audit)?;
+                let (brokered, server) = Brokered::begin(*plan, profile, id, waits, audit)?;
                 between.brokered = Some(brokered);
                 (Signals::listen(hangup)?, Stdio::served(user, wires, server)?)
             }

@@ -6,8 +6,8 @@ use super::deadline::doing;
 use super::error::StartError;
 use super::receipt::{Receipt, RunResult};
 use crate::audit_folder::fact_of;
-use crate::secret::Secrets;
 use crate::metrics::{Audited, Meter};
+use crate::secret::Secrets;
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::redact::{Redactor, is_secret_name};
 use sandboxd_audit::{
@@ -100,14 +100,12 @@ impl AuditLog {
     }
 
     /// Tells that so many calls wait for somebody to approve them.
-    #[must_use]
     pub fn waiting(&self) -> impl Fn(u64) + Send + Sync + 'static {
         let log = Arc::clone(&self.0);
         move |calls| log.meter.waiting(calls)
     }
 
     /// Writes what was counted so far, as Prometheus reads it.
-    #[must_use]
     pub fn metrics(&self) -> impl Fn() -> String + Send + 'static {
         let log = Arc::clone(&self.0);
         move || {

@@ -4,8 +4,9 @@
 use super::audit::Audit;
 use super::error::StartError;
 use super::state::GRACE;
-use crate::calls::{Client, Records, Waits, waits_for_nothing};
+use crate::calls::{Client, Records, Waits, kept, told_limits, waits_for_nothing};
 use crate::control::{Approvers, Control};
+use crate::lasting::{Limits, server_key};
 use crate::service::broker::{FIRST, NAME};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted};
@@ -27,6 +28,8 @@ pub(crate) struct Brokered {
     control: Option<Control>,
     /// Once it is over: until when the server may end by itself.
     until: Option<Instant>,
+    /// Closed once the broker has ended.
+    _limits: Option<Limits>,
 }
 
 impl Brokered {
@@ -37,7 +40,7 @@ impl Brokered {
     /// Where its streams cannot be made, or the plan is more than a broker is told; where it asks, and
     /// there is no place for whoever answers.
     pub(crate) fn begin(
-        plan: &BrokerPlan,
+        mut plan: BrokerPlan,
         run: &Profile,
         id: &str,
         waits: Waits,
@@ -54,15 +57,19 @@ impl Brokered {
         let (line, brokers) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))?;
+        let name = server_key(run);
+        let limits = audit.is_kept().then(|| Limits::open(&name, &plan)).transpose()?;
+        told_limits(limits.as_ref(), &line)?;
         // What it finds there when it starts.
         Told::Started(FIRST)
             .say(line.as_fd(), Some(ours.as_fd()))
             .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))?;
-        let told = wire::encode(plan)
+        let pins = kept(audit, &mut plan, |_| Some(run))?;
+        let told = wire::encode(&plan)
             .ok()
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .ok_or_else(|| StartError::found("encode", "the broker's plan"))?;
-        waits_for_nothing(plan, audit)?;
+        waits_for_nothing(&plan, audit)?;
         let service = Service::begin(Wanted {
             name: NAME,
             arguments: vec![told],
@@ -73,9 +80,9 @@ impl Brokered {
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
         let approvers = Approvers::default();
         let control = asks.then(|| Control::open(id, &line, approvers.clone())).transpose()?;
-        let records = Records::new(audit.clone(), plan, approvers);
-        let client = Client::hear(line, (id, plan), records, waits)?;
-        Ok((Self { service, until: None, client, control }, server))
+        let records = Records::new(audit.clone(), &plan, approvers);
+        let client = Client::hear(line, (id, &plan), (records, pins), waits)?;
+        Ok((Self { service, until: None, client, control, _limits: limits }, server))
     }
 
     /// Waits until it runs.

@@ -2,19 +2,22 @@
 //! starts it, the client is at standard input and output, and what it may carry stands on its command
 //! line. For a command that calls, its plan is standard input.
 
-use super::channel::{Told, Wish, receive, say_record};
+use super::channel::{Told, Wish, receive, say_record, say_seen};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
 use sandboxd_broker::approve::Approvals;
 use sandboxd_broker::io::{Carrier, Owner, Pair, Said, now};
+use sandboxd_broker::limit::kept::{self, HEADER, SLOT, Slot};
+use sandboxd_broker::limit::{Buckets, Moment, Saved};
 use sandboxd_broker::relay::{CallId, ConnectionId, InstanceId, Output, Relay};
 use sandboxd_broker_plan::{BrokerPlan, Name, wire};
 use sandboxd_kernel::fds::take;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
 
 pub(crate) const NAME: &str = "broker";
 
@@ -49,7 +52,8 @@ fn between(plan: BrokerPlan) -> io::Result<()> {
         return Err(io::Error::other("a client has one edge"));
     };
     let (caller, edge) = (edge.caller.clone(), edge.name.clone());
-    carry(plan, &mut Outside::new(caller, edge)?)
+    let keeper = Keeper::new(&plan);
+    carry(plan, &mut Outside::new(caller, edge, keeper)?)
 }
 
 /// All that the supervisor lets in.
@@ -58,7 +62,8 @@ fn among() -> io::Result<()> {
     File::from(take(0)?).read_to_end(&mut plan)?;
     let plan = decode(&plan)?;
     let callers = plan.callers.iter().map(|caller| caller.name.clone()).collect();
-    carry(plan, &mut Supervisor { channel: take(2)?, callers })
+    let keeper = Keeper::new(&plan);
+    carry(plan, &mut Supervisor { channel: take(2)?, callers, keeper })
 }
 
 /// One client and one server, both there from the start.
@@ -70,13 +75,20 @@ struct Outside {
     /// Readable at any time.
     ready: OwnedFd,
     channel: OwnedFd,
+    keeper: Keeper,
 }
 
 impl Outside {
-    fn new(caller: Name, edge: Name) -> io::Result<Self> {
+    fn new(caller: Name, edge: Name, mut keeper: Keeper) -> io::Result<Self> {
         let ready = eventfd(1, EventfdFlags::CLOEXEC)?;
         let (input, output, channel) = (take(0)?, take(1)?, take(2)?);
-        let server = match receive(&channel)?.and_then(Told::heard) {
+        let mut said = VecDeque::new();
+        let mut told = receive(&channel)?.and_then(Told::heard);
+        if let Some((Told::Limits, Some(file))) = told {
+            said.push_back(Said::Kept(keeper.take(file)?));
+            told = receive(&channel)?.and_then(Told::heard);
+        }
+        let server = match told {
             Some((Told::Started(FIRST), Some(server))) => Some(server),
             Some(_) | None => return Err(io::Error::other("the supervisor gave no server")),
         };
@@ -87,7 +99,8 @@ impl Outside {
             behalf: None,
             pair: Pair::Two { input, output },
         };
-        Ok(Self { caller, server, said: VecDeque::from([opened]), ready, channel })
+        said.push_back(opened);
+        Ok(Self { caller, server, said, ready, channel, keeper })
     }
 
     fn say(&mut self, said: Said) {
@@ -136,9 +149,14 @@ impl Owner for Outside {
             Output::Record(record) | Output::Durable(record) => {
                 return told(say_record(&record, self.channel.as_fd()));
             }
+            Output::Seen(seen) => return told(say_seen(&seen, self.channel.as_fd())),
             Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {}
         }
         Ok(())
+    }
+
+    fn keep(&mut self, charged: &[(usize, Moment)]) -> io::Result<()> {
+        self.keeper.keep(charged)
     }
 
     fn waits(&mut self, calls: usize) -> io::Result<()> {
@@ -152,6 +170,7 @@ struct Supervisor {
     channel: OwnedFd,
     /// Their names, by the places that the supervisor uses.
     callers: Vec<Name>,
+    keeper: Keeper,
 }
 
 impl Owner for Supervisor {
@@ -185,7 +204,8 @@ impl Owner for Supervisor {
             (Told::Ended(instance), _) => Said::Ended(InstanceId(instance)),
             (Told::Approver(number), Some(stream)) => Said::Approver { number, stream },
             (Told::Recorded { call, written }, _) => Said::Recorded { call: CallId(call), written },
-            (Told::Opened { .. } | Told::Started(_) | Told::Approver(_), None) => {
+            (Told::Limits, Some(file)) => Said::Kept(self.keeper.take(file)?),
+            (Told::Opened { .. } | Told::Started(_) | Told::Approver(_) | Told::Limits, None) => {
                 return Err(unknown());
             }
         };
@@ -204,6 +224,7 @@ impl Owner for Supervisor {
             Output::Record(record) | Output::Durable(record) => {
                 return told(say_record(&record, self.channel.as_fd()));
             }
+            Output::Seen(seen) => return told(say_seen(&seen, self.channel.as_fd())),
             Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {
                 return Ok(());
             }
@@ -211,10 +232,56 @@ impl Owner for Supervisor {
         told(wish.say(self.channel.as_fd()))
     }
 
+    fn keep(&mut self, charged: &[(usize, Moment)]) -> io::Result<()> {
+        self.keeper.keep(charged)
+    }
+
     fn waits(&mut self, calls: usize) -> io::Result<()> {
         let calls = u64::try_from(calls).map_err(io::Error::other)?;
         told(Wish::Waits(calls).say(self.channel.as_fd()))
     }
+}
+
+/// What is left of buckets, where that is kept.
+struct Keeper {
+    keys: Vec<String>,
+    file: Option<File>,
+}
+
+impl Keeper {
+    fn new(plan: &BrokerPlan) -> Self {
+        Self { keys: Buckets::new(plan).keys(), file: None }
+    }
+
+    /// What is in a file of the supervisor's, which has a slot for each bucket, in their order.
+    fn take(&mut self, file: OwnedFd) -> io::Result<Vec<Saved>> {
+        let file = File::from(file);
+        let mut saved = Vec::new();
+        for (place, name) in self.keys.iter().enumerate() {
+            let mut bytes = [0; SLOT];
+            file.read_exact_at(&mut bytes, at(place)?)?;
+            let slot = Slot::decode(&bytes).filter(|slot| slot.key == kept::key(name));
+            let slot = slot.ok_or_else(|| io::Error::other("the supervisor's limits are none"))?;
+            saved.push(Saved { key: name.clone(), full: slot.full });
+        }
+        self.file = Some(file);
+        Ok(saved)
+    }
+
+    fn keep(&self, charged: &[(usize, Moment)]) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        for (place, full) in charged {
+            let name = self.keys.get(*place).ok_or_else(|| io::Error::other("no such bucket"))?;
+            let slot = Slot { key: kept::key(name), full: *full };
+            file.write_all_at(&slot.encode(), at(*place)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a slot is.
+fn at(place: usize) -> io::Result<u64> {
+    u64::try_from(HEADER + SLOT * place).map_err(io::Error::other)
 }
 
 /// Said, but to nobody where it is gone: that is heard next.

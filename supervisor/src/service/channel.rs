@@ -8,7 +8,8 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
-use sandboxd_broker_plan::record::{self, Record};
+use sandboxd_broker_plan::record::Record;
+use sandboxd_broker_plan::seen::{self, Seen};
 use std::mem::MaybeUninit;
 
 /// Bytes of every message: what it is, and four numbers.
@@ -17,6 +18,8 @@ const SIZE: usize = 40;
 /// A message of the supervisor's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Told {
+    /// What is left of buckets is kept in the file that comes with this; said first of all.
+    Limits,
     /// Somebody connected, by the stream that comes with this.
     Opened {
         /// The connection's number, which no other ever has.
@@ -75,6 +78,7 @@ impl Told {
             Self::Started(instance) => [2, instance, 0, 0, 0],
             Self::Ended(instance) => [3, instance, 0, 0, 0],
             Self::Approver(number) => [4, u64::from(number), 0, 0, 0],
+            Self::Limits => [6, 0, 0, 0, 0],
             Self::Recorded { call, written } => [5, call, u64::from(written), 0, 0],
         };
         send(to, &packet(numbers), with, SendFlags::DONTWAIT)
@@ -87,10 +91,14 @@ impl Told {
             [2, instance, 0, 0, 0] => Self::Started(instance),
             [3, instance, 0, 0, 0] => Self::Ended(instance),
             [4, number, 0, 0, 0] => Self::Approver(number.try_into().ok()?),
+            [6, 0, 0, 0, 0] => Self::Limits,
             [5, call, written @ (0 | 1), 0, 0] => Self::Recorded { call, written: written == 1 },
             _ => return None,
         };
-        let needed = matches!(told, Self::Opened { .. } | Self::Started(_) | Self::Approver(_));
+        let needed = matches!(
+            told,
+            Self::Opened { .. } | Self::Started(_) | Self::Approver(_) | Self::Limits
+        );
         (needed == with.is_some()).then_some((told, with))
     }
 }
@@ -124,12 +132,14 @@ impl Wish {
 }
 
 /// What the broker says in a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Heard {
     /// Something is wanted.
     Wish(Wish),
     /// Something happened.
     Record(Record),
+    /// A tool is to be kept.
+    Seen(Seen),
 }
 
 impl Heard {
@@ -139,13 +149,19 @@ impl Heard {
     /// `EAGAIN` where nothing is said now, `EBADMSG` where it is nothing of the broker's.
     pub(crate) fn next(from: impl AsFd) -> Result<Option<Self>> {
         // One byte more, to tell one that is too long.
-        let mut bytes = [0_u8; record::SIZE + 1];
+        let mut bytes = [0_u8; seen::SIZE + 1];
         let Some((length, with)) = take(from, &mut bytes)? else { return Ok(None) };
         let said = bytes.get(..length).unwrap_or_default();
-        let heard = match (numbers(said), said.try_into()) {
-            (Some(numbers), _) => Wish::heard((numbers, with)).map(Self::Wish),
-            (None, Ok(record)) if with.is_none() => Record::decode(record).ok().map(Self::Record),
-            (None, Ok(_) | Err(_)) => None,
+        let heard = if let Some(numbers) = numbers(said) {
+            Wish::heard((numbers, with)).map(Self::Wish)
+        } else if with.is_some() {
+            None
+        } else if let Ok(record) = said.try_into() {
+            Record::decode(record).ok().map(Self::Record)
+        } else if let Ok(seen) = said.try_into() {
+            Seen::decode(seen).ok().map(Self::Seen)
+        } else {
+            None
         };
         heard.map(Some).ok_or(Errno::BADMSG)
     }
@@ -157,6 +173,14 @@ impl Heard {
 /// Where the supervisor is gone (`EPIPE`).
 pub(crate) fn say_record(record: &Record, to: BorrowedFd<'_>) -> Result<()> {
     send(to, &record.encode(), None, SendFlags::empty())
+}
+
+/// Says what a tool was seen as, and waits for room.
+///
+/// # Errors
+/// Where the supervisor is gone (`EPIPE`).
+pub(crate) fn say_seen(seen: &Seen, to: BorrowedFd<'_>) -> Result<()> {
+    send(to, &seen.encode(), None, SendFlags::empty())
 }
 
 fn packet(numbers: [u64; 5]) -> [u8; SIZE] {
@@ -233,6 +257,7 @@ fn take(from: impl AsFd, packet: &mut [u8]) -> Result<Option<(usize, Option<Owne
 mod tests {
     use super::*;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use sandboxd_broker_plan::record;
     use sandboxd_broker_plan::record::Event;
 
     fn pair() -> (OwnedFd, OwnedFd) {
@@ -275,7 +300,7 @@ mod tests {
         let stop = packet([17, 1, 0, 0, 0]);
         send(ours.as_fd(), &stop, Some(ours.as_fd()), SendFlags::DONTWAIT).unwrap();
         assert_eq!(Heard::next(&theirs), Err(Errno::BADMSG));
-        for length in [1, SIZE - 1, SIZE + 1, record::SIZE, record::SIZE + 1, 4096] {
+        for length in [1, SIZE + 1, record::SIZE, record::SIZE + 1, seen::SIZE, seen::SIZE + 1] {
             for _ in 0..2 {
                 rustix::io::write(&ours, &vec![16; length]).unwrap();
             }

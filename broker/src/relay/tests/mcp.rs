@@ -117,6 +117,9 @@ fn a_tool_that_changes_is_hidden_and_cannot_be_called() {
         .iter()
         .filter(|record| matches!(&record.event, Event::ToolChanged(tool) if tool.name == Some(0)));
     assert_eq!(changed.count(), 1);
+    let told: Vec<_> = world.seen.iter().map(|seen| (seen.tool.as_str(), seen.changed)).collect();
+    assert_eq!(told.last(), Some(&("read", true)), "{told:?}");
+    assert_eq!(told.iter().filter(|(_, changed)| *changed).count(), 1, "{told:?}");
     // Another connection sees the same.
     world.connect(2, "a", "fs");
     assert!(world.call_as(2, "1", "read", r#"{"path":"/"}"#).concat().contains("Unknown tool"));

@@ -6,6 +6,7 @@ use crate::{
     relay::{Ask, CallId, ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
 };
 use sandboxd_broker_plan::record::Record;
+use sandboxd_broker_plan::seen::Seen;
 use sandboxd_broker_plan::{
     Approval, Bound, Breaker, BrokerPlan, Bytes, Callee, Caller, Durability, Edge, Instances,
     Instructions, Limits, Millis, Name, Pattern, Pinning, Quarantine, Queue, Rate, Reach, Repeats,
@@ -137,6 +138,7 @@ pub(super) struct World {
     /// Whether an instance that is wanted runs at once.
     pub(super) starts: bool,
     pub(super) records: Vec<Record>,
+    pub(super) seen: Vec<Seen>,
     pub(super) asks: Vec<Ask>,
     pub(super) durable: Vec<CallId>,
     pub(super) withdrawn: Vec<CallId>,
@@ -160,6 +162,7 @@ impl World {
             serve,
             starts: true,
             records: vec![],
+            seen: vec![],
             asks: vec![],
             durable: vec![],
             withdrawn: vec![],
@@ -212,6 +215,7 @@ impl World {
                 }
                 Output::Stop(instance) => self.stopped.push(instance),
                 Output::Record(record) => self.records.push(record),
+                Output::Seen(seen) => self.seen.push(seen),
                 Output::Durable(record) => {
                     self.durable.push(CallId(record.call));
                     self.records.push(record);

@@ -43,7 +43,7 @@ fn audit(graph: &Graph) -> Audit {
 /// A desk, and the broker's end of its line.
 fn desk() -> (Desk, OwnedFd) {
     let (shared, records, news, broker) = parts();
-    (Desk::open(shared, records, news).unwrap(), broker)
+    (Desk::open(shared, records, None, news).unwrap(), broker)
 }
 
 /// What a desk has; connection 5 is the agent's.
@@ -155,7 +155,7 @@ fn what_was_told_before_the_end_is_heard() {
     say_record(&record, broker.as_fd()).unwrap();
     // Over before it begins.
     let (closed, _) = rustix::pipe::pipe().unwrap();
-    let left = Clerk::new(shared, records, news).work(&closed);
+    let left = Clerk::new(shared, records, None, news).work(&closed);
     assert!(left.iter().any(|left| left.contains("tells of edge 2")), "{left:?}");
     assert!(is_cut(&broker));
 }

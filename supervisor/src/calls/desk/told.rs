@@ -22,6 +22,11 @@ impl Clerk {
                         return self.cut_off(&what);
                     }
                 }
+                Ok(Some(Heard::Seen(seen))) => {
+                    if let Err(what) = self.pins.seen(&seen) {
+                        return self.cut_off(&what);
+                    }
+                }
                 // Nothing is started any more.
                 Ok(Some(Heard::Wish(_))) => {}
                 Ok(None) | Err(_) => return,

@@ -1,0 +1,39 @@
+//! Keeps what the broker tells of tools, as it comes; and what could not be kept, until the end.
+
+use crate::lasting::Pins;
+use sandboxd_broker_plan::seen::Seen;
+
+/// What is known of tools, where that is kept.
+pub(super) struct Keeper {
+    pins: Option<Pins>,
+    /// Why something was not kept, the first time.
+    failed: Option<String>,
+}
+
+impl Keeper {
+    pub(super) const fn new(pins: Option<Pins>) -> Self {
+        Self { pins, failed: None }
+    }
+
+    /// Takes in what the broker tells.
+    ///
+    /// # Errors
+    /// Where that cannot be.
+    pub(super) fn seen(&mut self, seen: &Seen) -> Result<(), String> {
+        self.pins.as_mut().map_or(Ok(()), |pins| pins.seen(seen))
+    }
+
+    /// Writes down what is new.
+    pub(super) fn save(&mut self) {
+        if let Some(Err(error)) = self.pins.as_mut().map(Pins::save) {
+            self.failed
+                .get_or_insert_with(|| format!("pins of tools were not kept: {}", error.line()));
+        }
+    }
+
+    /// Writes down the rest, and tells what could not be kept.
+    pub(super) fn close(&mut self) -> Option<String> {
+        self.save();
+        self.failed.take()
+    }
+}

@@ -1,0 +1,115 @@
+//! `sandboxd pins`.
+
+use super::NOT_SET_UP;
+use super::output::{say, warn};
+use super::typed::{Pins, PinsCommand};
+use crate::explain::printable;
+use crate::lasting::{Pinned, Server, Servers};
+use crate::sandbox::StartError;
+use serde_json::json;
+
+/// A tool is hidden, or is not there.
+const NO: u8 = 1;
+
+pub(crate) fn pins(typed: &Pins) -> u8 {
+    let done = match &typed.command {
+        None => list(typed),
+        Some(PinsCommand::Accept { server, tools }) => accept(server, tools),
+        Some(PinsCommand::Forget { server }) => forget(server),
+    };
+    done.unwrap_or_else(|error| {
+        warn(&error.text("pins"));
+        NOT_SET_UP
+    })
+}
+
+fn list(typed: &Pins) -> Result<u8, StartError> {
+    let servers = Servers::open()?;
+    let (mut text, mut changed) = (String::new(), 0);
+    for name in servers.names()? {
+        let Some(server) = servers.get(&name)? else { continue };
+        changed += server.tools.values().filter(|tool| is_hidden(tool)).count();
+        text.push_str(&if typed.json {
+            format!(
+                "{}\n",
+                json!({ "server": name, "program": server.program, "tools": server.tools })
+            )
+        } else {
+            words(&name, &server, typed.all)
+        });
+    }
+    if text.is_empty() && !typed.json {
+        text = String::from("no tool was seen yet\n");
+    }
+    let said = say(&text);
+    Ok(if !said { NOT_SET_UP } else { u8::from(changed > 0) })
+}
+
+const fn is_hidden(tool: &Pinned) -> bool {
+    tool.offered.is_some()
+}
+
+fn words(name: &str, server: &Server, all: bool) -> String {
+    let count = server.tools.len();
+    let mut text = format!("{name}  {}, {count} tools\n", printable(&server.program));
+    for (tool, pinned) in &server.tools {
+        let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+        match &pinned.offered {
+            Some(offered) => text.push_str(&format!(
+                "  {tool}  changed from {} to {}, and is hidden\n    ask the server what it says now; then: sandboxd pins accept {name} {tool}\n",
+                short(&pinned.accepted),
+                short(offered)
+            )),
+            None if all => text.push_str(&format!("  {tool}  {}\n", short(&pinned.accepted))),
+            None => {}
+        }
+    }
+    text
+}
+
+fn accept(name: &str, tools: &[String]) -> Result<u8, StartError> {
+    let servers = Servers::open()?;
+    let Some(mut server) = known(&servers, name)? else { return Ok(no_server(name)) };
+    let wanted = |tool: &str| tools.is_empty() || tools.iter().any(|one| one == tool);
+    if let Some(absent) = tools.iter().find(|tool| !server.tools.contains_key(*tool)) {
+        warn(&format!("sandboxd pins: {name} has no tool {}\n", printable(absent)));
+        return Ok(NO);
+    }
+    let mut text = String::new();
+    for (tool, pinned) in server.tools.iter_mut().filter(|(tool, _)| wanted(tool)) {
+        if let Some(offered) = pinned.offered.take() {
+            text.push_str(&format!("accepted: {tool} of {name}, as {offered}\n"));
+            pinned.accepted = offered;
+        }
+    }
+    if text.is_empty() {
+        text = String::from("nothing changed that could be accepted\n");
+    } else {
+        servers.put(name, server)?;
+        text.push_str("it is there from the next run on\n");
+    }
+    Ok(if say(&text) { 0 } else { NOT_SET_UP })
+}
+
+fn forget(name: &str) -> Result<u8, StartError> {
+    let servers = Servers::open()?;
+    // Not whether it is whole: this is the way out where it is not.
+    if !servers.names()?.iter().any(|one| one == name) {
+        return Ok(no_server(name));
+    }
+    servers.forget(name)?;
+    let text = format!("forgotten: {name}; its tools are pinned anew when they are seen next\n");
+    Ok(if say(&text) { 0 } else { NOT_SET_UP })
+}
+
+fn known(servers: &Servers, name: &str) -> Result<Option<Server>, StartError> {
+    if servers.names()?.iter().any(|one| one == name) { servers.get(name) } else { Ok(None) }
+}
+
+fn no_server(name: &str) -> u8 {
+    warn(&format!(
+        "sandboxd pins: nothing is known of {}\n  remedy  name it as sandboxd pins lists it\n",
+        printable(name)
+    ));
+    NO
+}

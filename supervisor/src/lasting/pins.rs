@@ -1,0 +1,311 @@
+//! Pins of tools that outlive their server: a tool is what it was when it was first seen, or accepted by a
+//! person since, in every run of the same server; one whose definition changed is not there until somebody
+//! accepts it.
+//!
+//! A file for each server: its profile's name, and what it executes. So the same profile with another command
+//! is another server, and a command that is not written anew is the same one, whatever it has become.
+
+use super::Held;
+use crate::sandbox::StartError;
+use sandboxd_audit::chain::{digest, digits};
+use sandboxd_broker_plan::seen::{Seen, ToolName};
+use sandboxd_broker_plan::{BrokerPlan, Pin, Pinning};
+use sandboxd_plan::Text;
+use sandboxd_profiles::Profile;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The folder.
+const FOLDER: &str = "pins";
+/// The version of its files.
+const VERSION: u32 = 1;
+/// How many tools are kept of a server.
+const MOST: usize = 512;
+
+/// A tool that is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pinned {
+    /// The digest of the definition that was accepted.
+    pub(crate) accepted: String,
+    /// That of another that was seen since; nothing where none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) offered: Option<String>,
+}
+
+/// What is known of a server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Server {
+    /// What it executes, for people.
+    pub(crate) program: String,
+    pub(crate) tools: BTreeMap<String, Pinned>,
+}
+
+/// A file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: u32,
+    server: Server,
+    /// Over version and server, so that one of which a part is missing is told from a whole one.
+    sha256: String,
+}
+
+/// The servers of a plan, and what is to be kept of them.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    /// By their places in the plan.
+    servers: Vec<(String, Server)>,
+    /// Those of which something new is known.
+    changed: BTreeSet<usize>,
+}
+
+/// All servers of which something is kept, which nobody else changes meanwhile.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    held: Held,
+}
+
+impl Pins {
+    /// Lays over a plan what is known of those that it calls. `serving` gives the profile of each.
+    ///
+    /// # Errors
+    /// Where that cannot be read, or is not whole.
+    pub(crate) fn lay<'p>(
+        plan: &mut BrokerPlan,
+        serving: impl Fn(&str) -> Option<&'p Profile>,
+    ) -> Result<Self, StartError> {
+        let all = Servers::open()?;
+        let mut servers = Vec::new();
+        for callee in &mut plan.callees {
+            let name = callee.name.as_str();
+            let words = serving(name).map(words).unwrap_or_default();
+            let key = key(name, words);
+            let program = words.first().map(lossy).unwrap_or_default();
+            let server = all.get(&key)?.unwrap_or_else(|| Server { program, ..Server::default() });
+            let pins = server.tools.iter();
+            callee.pinning = Pinning::FirstUse(
+                pins.map(|(tool, it)| Pin { tool: tool.clone(), digest: it.accepted.clone() })
+                    .collect(),
+            );
+            servers.push((key, server));
+        }
+        Ok(Self { servers, changed: BTreeSet::new() })
+    }
+
+    /// Takes in what the broker tells.
+    ///
+    /// # Errors
+    /// Where that cannot be.
+    pub(crate) fn seen(&mut self, seen: &Seen) -> Result<(), String> {
+        let place = usize::try_from(seen.callee).unwrap_or(usize::MAX);
+        let Some((_, server)) = self.servers.get_mut(place) else {
+            return Err(format!("tells of callee {}, which is none", seen.callee));
+        };
+        let digest = digits(&seen.digest);
+        let full = server.tools.len() >= MOST;
+        match server.tools.get_mut(seen.tool.as_str()) {
+            Some(_) if !seen.changed => return Err(String::from("pins what is pinned")),
+            None if seen.changed || full => {
+                return Err(String::from("tells of a pin that is none"));
+            }
+            Some(known) if known.offered.as_ref() == Some(&digest) => return Ok(()),
+            Some(known) => known.offered = Some(digest),
+            None => {
+                let pin = Pinned { accepted: digest, offered: None };
+                server.tools.insert(seen.tool.to_string(), pin);
+            }
+        }
+        self.changed.insert(place);
+        Ok(())
+    }
+
+    /// Writes down what is new, beside what other runs have written meanwhile.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn save(&mut self) -> Result<(), StartError> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let all = Servers::open()?;
+        for place in std::mem::take(&mut self.changed) {
+            let Some((key, ours)) = self.servers.get(place) else { continue };
+            let mut server = all.get(key)?.unwrap_or_else(|| ours.clone());
+            for (tool, our) in &ours.tools {
+                merge(&mut server.tools, tool, our);
+            }
+            all.put(key, server)?;
+        }
+        Ok(())
+    }
+}
+
+/// What was accepted first stays accepted; another that a run accepted at the same time is offered.
+fn merge(tools: &mut BTreeMap<String, Pinned>, tool: &str, our: &Pinned) {
+    let room = tools.len() < MOST;
+    match tools.get_mut(tool) {
+        None if room => drop(tools.insert(tool.to_owned(), our.clone())),
+        None => {}
+        Some(known) => {
+            let other = Some(&our.accepted).filter(|accepted| **accepted != known.accepted);
+            let offered = our.offered.as_ref().filter(|offered| **offered != known.accepted);
+            if let Some(digest) = offered.or(other) {
+                known.offered = Some(digest.clone());
+            }
+        }
+    }
+}
+
+impl Servers {
+    /// All of them.
+    ///
+    /// # Errors
+    /// Where there is no folder for them that is the user's alone.
+    pub(crate) fn open() -> Result<Self, StartError> {
+        Held::open(FOLDER).map(|held| Self { held })
+    }
+
+    /// By which names they are kept.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub(crate) fn names(&self) -> Result<Vec<String>, StartError> {
+        self.held.names()
+    }
+
+    /// What is known of one; nothing where that is nothing.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is not whole.
+    pub(crate) fn get(&self, name: &str) -> Result<Option<Server>, StartError> {
+        let Some(bytes) = self.held.read(name)? else { return Ok(None) };
+        let damaged = |what: String| {
+            StartError::found("pins", format!("{}: {what}", self.held.path(name))).with_remedy(
+                "it is damaged, or somebody changed it, and what the tools of this server were is lost: find out why, then begin anew with sandboxd pins forget and the name of this file",
+            )
+        };
+        let written: Written =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+        if written.version != VERSION {
+            return Err(damaged(format!("its version is {}", written.version)));
+        }
+        if check(&written.server)? != written.sha256 {
+            return Err(damaged(String::from("it is not what was written")));
+        }
+        if written.server.tools.keys().any(|tool| ToolName::try_from(tool.as_str()).is_err()) {
+            return Err(damaged(String::from("a tool has no such name")));
+        }
+        Ok(Some(written.server))
+    }
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub(crate) fn put(&self, name: &str, server: Server) -> Result<(), StartError> {
+        let sha256 = check(&server)?;
+        let text = serde_json::to_string_pretty(&Written { version: VERSION, server, sha256 })
+            .map_err(|error| StartError::found("encode", error.to_string()))?;
+        self.held.replace(name, format!("{text}\n").as_bytes())
+    }
+
+    /// Forgets it.
+    ///
+    /// # Errors
+    /// Where it is not there, or cannot be removed.
+    pub(crate) fn forget(&self, name: &str) -> Result<(), StartError> {
+        self.held.remove(name)
+    }
+}
+
+fn check(server: &Server) -> Result<String, StartError> {
+    let text = serde_json::to_vec(&(VERSION, server))
+        .map_err(|error| StartError::found("encode", error.to_string()))?;
+    Ok(digest(&text))
+}
+
+/// By which name a server of this profile is kept.
+pub(crate) fn server_key(profile: &Profile) -> String {
+    key(profile.name(), words(profile))
+}
+
+fn words(profile: &Profile) -> &[Text] {
+    profile.command.exec.as_ref().map(|exec| exec.value.as_slice()).unwrap_or_default()
+}
+
+/// By which name a server is kept that executes this.
+fn key(profile: &str, words: &[Text]) -> String {
+    let words: Vec<&[u8]> = words.iter().map(Text::as_bytes).collect();
+    let digest = digest(&words.join(&0));
+    format!("{profile}-{}", digest.get(..8).unwrap_or_default())
+}
+
+fn lossy(text: &Text) -> String {
+    String::from_utf8_lossy(text.as_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pins(tools: &[(&str, &str)]) -> Pins {
+        let tools = tools.iter().map(|(tool, accepted)| {
+            let pin = Pinned { accepted: (*accepted).to_owned(), offered: None };
+            ((*tool).to_owned(), pin)
+        });
+        let server = Server { program: String::from("server"), tools: tools.collect() };
+        Pins { servers: vec![(String::from("server-1"), server)], changed: BTreeSet::new() }
+    }
+
+    fn seen(tool: &str, changed: bool) -> Seen {
+        let tool = ToolName::try_from(tool).unwrap();
+        Seen { callee: 0, changed, digest: [7; 32], tool }
+    }
+
+    #[test]
+    fn a_broker_accepts_nothing_anew() {
+        let mut pins = pins(&[("old", "aa")]);
+        assert!(pins.seen(&seen("old", false)).is_err(), "it is pinned otherwise");
+        assert!(pins.seen(&seen("new", true)).is_err(), "it was never pinned");
+        assert!(pins.seen(&Seen { callee: 1, ..seen("new", false) }).is_err());
+        pins.seen(&seen("new", false)).unwrap();
+        pins.seen(&seen("old", true)).unwrap();
+        let tools = &pins.servers[0].1.tools;
+        assert_eq!(tools["old"].accepted, "aa");
+        assert_eq!(tools["old"].offered, Some(digits(&[7; 32])));
+        assert_eq!(tools["new"].accepted, digits(&[7; 32]));
+        for number in 0..MOST {
+            pins.seen(&seen(&format!("tool-{number}"), false)).ok();
+        }
+        assert_eq!(pins.servers[0].1.tools.len(), MOST);
+    }
+
+    #[test]
+    fn what_was_accepted_first_stays_accepted() {
+        let mut tools = pins(&[("a", "aa")]).servers.remove(0).1.tools;
+        merge(&mut tools, "a", &Pinned { accepted: String::from("bb"), offered: None });
+        assert_eq!(
+            (tools["a"].accepted.as_str(), tools["a"].offered.as_deref()),
+            ("aa", Some("bb"))
+        );
+        let ours = Pinned { accepted: String::from("aa"), offered: Some(String::from("cc")) };
+        merge(&mut tools, "a", &ours);
+        assert_eq!(
+            (tools["a"].accepted.as_str(), tools["a"].offered.as_deref()),
+            ("aa", Some("cc"))
+        );
+    }
+
+    #[test]
+    fn another_command_is_another_server() {
+        let words = |words: &[&str]| -> Vec<Text> {
+            words.iter().map(|word| Text::try_from(*word).unwrap()).collect()
+        };
+        let one = key("s", &words(&["node", "a.js"]));
+        assert_eq!(one, key("s", &words(&["node", "a.js"])));
+        assert_ne!(one, key("s", &words(&["node", "b.js"])));
+        assert_ne!(one, key("s", &words(&["node a.js"])));
+    }
+}
