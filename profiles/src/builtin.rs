@@ -73,6 +73,11 @@ const SERVICES: &[Builtin] = &[
         description: "who lets out what a profile names",
         text: include_str!("../builtin/egress.toml"),
     },
+    Builtin {
+        name: "notify",
+        description: "who reads what a command says to systemd",
+        text: include_str!("../builtin/notify.toml"),
+    },
 ];
 
 /// All that are for programs.

@@ -35,8 +35,8 @@ pub use place::{Base, Folders, Place};
 pub use problem::Problem;
 pub use quantity::Amount;
 pub use resolve::{
-    Accepts, Area, Calls, Credentials, Explained, IN_A_CONTAINER, Invocation, Listening, Passed,
-    Sources, Stream, Whose, explain, resolve,
+    Accepts, Area, Calls, Credentials, Explained, IN_A_CONTAINER, Invocation, Listening, Manager,
+    Passed, Sources, Stream, Whose, explain, resolve,
 };
 pub use resolved::{Copied, Escape, From, Hangup, Held, Outside, Resolved, Wire};
 pub use schema::Profile;

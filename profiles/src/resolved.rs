@@ -46,6 +46,8 @@ pub struct Outside {
     pub escapes: Vec<Escape>,
     /// What SIGHUP to the supervisor means.
     pub hangup: Hangup,
+    /// Whether the service manager hears from the command what it would hear from us.
+    pub notify: bool,
     /// What is read before the start, and used by its place here; never told in a plan.
     pub secrets: Vec<Held>,
     /// What the sandbox's own root has copies of, to be granted after the `tasks` files, in this order.

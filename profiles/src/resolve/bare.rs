@@ -148,10 +148,19 @@ impl Deciding<'_> {
         let scratch = if size > 0 { vec![tmp.clone(), home.clone()] } else { Vec::new() };
         let programs = shown.programs;
         let made = BTreeSet::from([tmp.clone(), home.clone()]);
-        let ops = Vec::new();
-        let (secrets, credentials, carried) = (Vec::new(), None, None);
-        let bare = true;
-        Some(View { ops, scratch, programs, home, tmp, bare, secrets, credentials, made, carried })
+        Some(View {
+            ops: Vec::new(),
+            scratch,
+            programs,
+            home,
+            tmp,
+            bare: true,
+            secrets: Vec::new(),
+            credentials: None,
+            made,
+            carried: None,
+            notified: None,
+        })
     }
 
     /// What the supervisor makes of it.

@@ -6,10 +6,10 @@ use super::trees::Shown;
 use super::view::{View, fixed};
 use crate::schema::Call;
 use crate::schema::reach::Reach;
-use sandboxd_plan::{HostPath, JailPath, Kind, Mount, RootOp};
+use sandboxd_plan::{Arrives, HostPath, JailPath, Kind, Mount, RootOp};
 
 /// The folder of all of it.
-const FOLDER: &str = "/run/sandboxd";
+pub(super) const FOLDER: &str = "/run/sandboxd";
 /// The socket of the broker: who connects to it is the command, whatever it says.
 const ENDPOINT: &str = "/run/sandboxd/broker.sock";
 /// Sandboxd's own executable, for `sandboxd connect` and `sandboxd call`.
@@ -73,7 +73,7 @@ impl Deciding<'_> {
             mount: Mount { read_only: true, no_exec: false, no_dev: true },
             idmap: None,
         });
-        view.ops.push(RootOp::Endpoint { path: endpoint.clone() });
+        view.ops.push(RootOp::Endpoint { path: endpoint.clone(), arrives: Arrives::Calls });
         Some(Carried { endpoint, program: inside, servers: fixed(SERVERS)? })
     }
 

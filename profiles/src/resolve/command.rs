@@ -1,5 +1,6 @@
 //! What is executed, where, and with which environment.
 
+use super::notify::Notified;
 use super::trees::Shown;
 use super::view::View;
 use super::{Deciding, Grants, Invocation, credentials, sockets};
@@ -164,6 +165,8 @@ impl Deciding<'_> {
         for (name, value) in &env.set {
             variables.insert(name.clone().into_bytes(), value.value.clone().into_bytes());
         }
+        let notified = view.notified.iter().flat_map(Notified::variables);
+        variables.extend(notified.map(|(name, value)| (name.into(), value.into())));
         if let Some(folder) = &view.credentials {
             variables.insert(credentials::VARIABLE.into(), folder.as_str().into());
         }

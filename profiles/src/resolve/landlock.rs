@@ -203,9 +203,12 @@ impl Rules {
         if let Some(folder) = view.credentials.as_ref().filter(|_| !view.bare) {
             self.add(folder, Kind::Directory, AccessFs::ReadDir.into());
         }
+        // Made by the shim, which is not inside.
+        let endpoints = view.carried.iter().map(|carried| &carried.endpoint);
+        for path in endpoints.chain(view.notified.iter().map(|notified| &notified.socket)) {
+            self.add(path, Kind::File, AccessFs::ResolveUnix.into());
+        }
         if let Some(carried) = &view.carried {
-            // Made by the shim, which is not inside.
-            self.add(&carried.endpoint, Kind::File, AccessFs::ResolveUnix.into());
             self.add(&carried.program, Kind::File, READ | AccessFs::Execute);
             self.add(&carried.servers, Kind::File, READ);
         }

@@ -20,6 +20,7 @@ mod landlock;
 pub(crate) mod limits;
 pub(crate) mod masks;
 mod network;
+mod notify;
 mod probes;
 mod resolver;
 mod secrets;
@@ -41,6 +42,7 @@ use grants::Grants;
 pub(crate) use grants::count;
 
 pub use credentials::Credentials;
+pub use notify::Manager;
 pub use sockets::{Accepts, Listening, Passed};
 pub use sources::{Area, Calls, Explained, Sources, Whose};
 pub use terminal::Stream;
@@ -69,6 +71,8 @@ pub struct Invocation {
     pub credentials: Credentials,
     /// Whether it is to be known afterwards which system calls were refused.
     pub told: bool,
+    /// Whether a service manager waits for a word, and how soon.
+    pub manager: Manager,
     /// Sandboxd's own executable, where somebody carries what the command calls.
     pub program: Option<HostPath>,
 }
@@ -135,6 +139,7 @@ fn decide(
     };
     deciding.show_credentials(&credentials, &mut view, identity, &grants);
     view.carried = deciding.carried(&mut view, shown, invocation.program.as_ref());
+    view.notified = deciding.notified(&mut view, shown, invocation.manager);
     let exec = deciding.exec(shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&left, &view);
     if let (Some(filters), Some(landlock)) = (&filters, &landlock) {
@@ -182,6 +187,7 @@ fn decide(
         escapes: deciding.escapes(),
         secrets: secrets.held,
         copies,
+        notify: deciding.profile.command.notifies() && invocation.manager.waits(),
         hangup: profile.command.hangup.as_ref().map_or(Hangup::Stop, |written| written.value),
         idmaps: grants.idmaps,
         pinned: exec.pinned,

@@ -2,6 +2,7 @@
 
 use super::calls::Carried;
 use super::holds::Holds;
+use super::notify::Notified;
 use super::trees::{Shown, Tree};
 use super::{Deciding, Grants, depth, jail, masks};
 use crate::host::{FileKind, PathFact};
@@ -32,6 +33,8 @@ pub(super) struct View {
     pub(super) made: BTreeSet<JailPath>,
     /// What the command calls through.
     pub(super) carried: Option<Carried>,
+    /// What it is told of the service manager.
+    pub(super) notified: Option<Notified>,
 }
 
 /// The file at the root that nothing grants: the self-test must fail to open it. Its mode allows
@@ -91,6 +94,7 @@ impl Deciding<'_> {
             credentials: None,
             made: BTreeSet::new(),
             carried: None,
+            notified: None,
         };
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
         self.proc(&mut view);

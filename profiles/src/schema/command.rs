@@ -52,6 +52,12 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "names of credentials that systemd passes (LoadCredential=), which it may read; default: none",
         shape: Shape::Texts,
     },
+    Key {
+        name: "notify",
+        doc: "whether what it says by sd_notify(3) is passed on to systemd (READY, STOPPING, STATUS, WATCHDOG); \
+              default: false, sandboxd says itself that it runs",
+        shape: Shape::Boolean,
+    },
 ];
 
 /// The words of `escapes`.
@@ -85,6 +91,8 @@ pub struct Command {
     pub sockets: Vec<Written<String>>,
     /// Names of the credentials that it may read, systemd.exec(5).
     pub credentials: Vec<Written<String>>,
+    /// Whether it speaks to the service manager, sd_notify(3).
+    pub notify: Option<Written<bool>>,
 }
 
 /// When a command has a terminal of its own.
@@ -121,6 +129,13 @@ impl Command {
         replace(&mut self.hangup, over.hangup);
         self.sockets.extend(over.sockets);
         self.credentials.extend(over.credentials);
+        replace(&mut self.notify, over.notify);
+    }
+
+    /// Whether what it says is passed on to the service manager.
+    #[must_use]
+    pub fn notifies(&self) -> bool {
+        self.notify.as_ref().is_some_and(|written| written.value)
     }
 }
 
@@ -144,6 +159,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Command {
                 command.hangup = reader.word(node, &words);
             }
             "sockets" => command.sockets = reader.list(node, socket),
+            "notify" => command.notify = reader.boolean(node),
             "credentials" => command.credentials = reader.list(node, credential),
             "escapes" => {
                 command.escapes = reader.list(node, |reader, item| reader.word(item, ESCAPES));

@@ -75,6 +75,7 @@ impl Profile {
             "credentials",
             credentials.iter().map(|name| (string(&name.value), &name.origin)),
         );
+        text.value("notify", command.notify.as_ref(), bool::to_string);
         let word = |escape| ESCAPES.iter().find(|(_, known)| *known == escape);
         text.list(
             "escapes",

@@ -144,7 +144,7 @@ impl<'a> View<'a> {
                 self.make(path, Thing::Link(target.clone()), (0o777, owner));
             }
             RootOp::Device { path, .. } => self.make(path, Thing::Device, (0o666, owner)),
-            RootOp::Endpoint { path } => self.make(path, Thing::Socket, (0o666, owner)),
+            RootOp::Endpoint { path, .. } => self.make(path, Thing::Socket, (0o666, owner)),
             RootOp::Bind { from, to, mount, idmap, .. } => {
                 let idmap = idmap.and_then(|number| self.idmap(number));
                 self.mount(to, What::Host { from: from.clone(), idmap }, *mount, By::Shown);

@@ -1,10 +1,10 @@
-//! What a command gets of a service manager's: sockets, and credentials.
+//! What a command gets of a service manager's: sockets, credentials, and its ear.
 
 use crate::support::*;
 use sandboxd_plan::{Root, RootOp, Text};
 use sandboxd_profiles::{
-    Accepts, Copied, Credentials, HostFacts, Invocation, Listening, Passed, Problem, Resolved,
-    resolve,
+    Accepts, Copied, Credentials, HostFacts, Invocation, Listening, Manager, Passed, Problem,
+    Resolved, resolve,
 };
 
 fn passed(listening: &[(&str, Accepts)]) -> Listening {
@@ -149,4 +149,48 @@ fn a_credential_that_cannot_be_given_is_a_problem() {
     assert!(text.contains("where /run/credentials is to be"), "{text}");
     let text = wrong(TOKEN, typical(), passed(&[]));
     assert!(text.contains("passed no credentials"), "{text}");
+}
+
+const SPEAKS: &str = "[command]\nnotify = true\n";
+
+fn spoken(text: &str, under: &[&str], manager: Manager) -> Result<Resolved, Vec<Problem>> {
+    let invocation = Invocation { manager, ..Invocation::default() };
+    invoked((text, under), typical(), &invocation)
+}
+
+#[test]
+fn a_command_speaks_to_a_manager_that_waits_and_to_no_other() {
+    let waits = Manager::Waits { watchdog_us: 7 };
+    let told = |text: &str, manager| {
+        let resolved = spoken(text, &[], manager).unwrap();
+        let env = resolved.plan.exec.env.iter().map(ToString::to_string);
+        let known =
+            |entry: &String| entry.starts_with("NOTIFY_SOCKET=") || entry.starts_with("WATCHDOG_");
+        (env.filter(known).collect::<Vec<_>>(), resolved.outside.notify)
+    };
+    let socket = "NOTIFY_SOCKET=/run/sandboxd/notify.sock".to_owned();
+    assert_eq!(told(SPEAKS, waits), (vec![socket.clone(), "WATCHDOG_USEC=7".to_owned()], true));
+    assert_eq!(told(SPEAKS, Manager::Waits { watchdog_us: 0 }), (vec![socket], true));
+    assert_eq!(told(SPEAKS, Manager::Silent), (vec![], false));
+    assert_eq!(told("", waits), (vec![], false));
+}
+
+#[test]
+fn a_command_that_may_not_speak_or_not_alone_is_a_problem() {
+    let waits = Manager::Waits { watchdog_us: 0 };
+    spoken(SPEAKS, &[SPEAKS], waits).unwrap();
+    let text = shown(&spoken(SPEAKS, &["name = \"outer\""], waits).unwrap_err());
+    assert!(text.contains("does not let it speak to the service manager"), "{text}");
+    for (more, words) in [
+        ("isolation = \"landlock\"\n", "without a view everybody can"),
+        ("[files]\nread = [\"/run\"]\n", "leaves no place for /run/sandboxd"),
+    ] {
+        let text = if more.starts_with('[') {
+            format!("{SPEAKS}{more}")
+        } else {
+            format!("{more}{SPEAKS}")
+        };
+        let text = shown(&spoken(&text, &[], waits).unwrap_err());
+        assert!(text.contains(words), "{text}");
+    }
 }

@@ -41,7 +41,7 @@ fn place(op: &RootOp) -> &JailPath {
         | RootOp::Sysctl { path, .. }
         | RootOp::Hide { path, .. }
         | RootOp::Hold { path, .. }
-        | RootOp::Endpoint { path }
+        | RootOp::Endpoint { path, .. }
         | RootOp::Remount { path, .. } => path,
         RootOp::Bind { to, .. }
         | RootOp::Tmpfs { to, .. }

@@ -5,7 +5,7 @@
 //! should need no parser. The supervisor says [`GO`] once, and nothing else: it signals the command
 //! itself, through its pidfd, because init has neither the command's uid nor a capability.
 
-use crate::{Answer, Failure};
+use crate::{Answer, Arrives, Failure};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +17,10 @@ pub enum Report {
     Enforced(Enforced),
     /// The other end of the command's terminal, a descriptor that comes with this packet.
     Terminal,
-    /// Where the command's calls arrive, a listening socket that comes with this packet.
-    Endpoint,
     /// Where the supervisor is asked about calls that are refused, a descriptor that comes with this packet.
     Refusals,
+    /// Where what the command says arrives, a socket that comes with this packet.
+    Endpoint(Arrives),
     /// The command does not run, and why.
     Failed(Failure),
 }

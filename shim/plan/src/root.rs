@@ -52,6 +52,16 @@ pub struct Mount {
     pub no_dev: bool,
 }
 
+/// What the command says at a socket of the sandbox's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrives {
+    /// What it calls, a stream for each client.
+    Calls,
+    /// What it tells the service manager, sd_notify(3), a datagram for each.
+    Words,
+}
+
 /// One step in building the root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -161,11 +171,13 @@ pub enum RootOp {
         /// With which flags.
         mount: Mount,
     },
-    /// Make a listening socket in a tmpfs of the sandbox, which everybody in it may connect to, and hand
-    /// it to the supervisor. Never used below a bind.
+    /// Make a socket in a tmpfs of the sandbox, which everybody in it may connect to, and hand it to the
+    /// supervisor. Never used below a bind.
     Endpoint {
         /// Where.
         path: JailPath,
+        /// What arrives there.
+        arrives: Arrives,
     },
     /// Change the flags of the mount at a path, for that mount alone.
     Remount {

@@ -93,7 +93,7 @@ impl Building<'_> {
             RootOp::Sysctl { path, value } => self.write(path, value),
             RootOp::Hide { path, kind } => self.hide(path, *kind),
             RootOp::Hold { path, kind, mount } => self.hold(path, *kind, *mount),
-            RootOp::Endpoint { path } => self.make_endpoint(path),
+            RootOp::Endpoint { path, arrives } => self.make_endpoint(path, *arrives),
             RootOp::Remount { path, mount } => {
                 let there = self.inside(path)?;
                 mount::restrict(there.as_fd(), Reach::Alone, attributes(*mount), None)

@@ -10,7 +10,7 @@ use crate::sandbox::{
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_profiles::graph::Launch;
-use sandboxd_profiles::{Credentials, Invocation, Listening, Stream};
+use sandboxd_profiles::{Credentials, Invocation, Listening, Manager, Stream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -133,6 +133,7 @@ fn run(
         streams: [Stream::Pipe; 3],
         listening: Listening::default(),
         credentials: Credentials::default(),
+        manager: Manager::default(),
         ..sandbox::invocation(&launch.profile)?
     };
     let request = Request {

@@ -6,7 +6,7 @@ use super::typed::Plan;
 use super::{NOT_SET_UP, load};
 use crate::sandbox::{self, StartError};
 use crate::{audit_folder, privilege};
-use sandboxd_plan::{Confinement, Layer, Probe, Resource, Rlimit, Root, RootOp};
+use sandboxd_plan::{Arrives, Confinement, Layer, Probe, Resource, Rlimit, Root, RootOp};
 use sandboxd_profiles::why::rights;
 use sandboxd_profiles::{Resolved, syscalls};
 
@@ -140,7 +140,12 @@ fn root_op(op: &RootOp) -> Option<String> {
         RootOp::Hold { path, mount, .. } => {
             format!("hold {path}{}", if mount.read_only { " read-only" } else { "" })
         }
-        RootOp::Endpoint { path } => format!("listen on {path}, where calls go to the broker"),
+        RootOp::Endpoint { path, arrives: Arrives::Calls } => {
+            format!("listen on {path}, where calls go to the broker")
+        }
+        RootOp::Endpoint { path, arrives: Arrives::Words } => {
+            format!("listen on {path}, where what the service manager is told arrives")
+        }
         RootOp::Remount { path, .. } => format!("remount {path}"),
         RootOp::Copy { path, .. } => format!("copy a credential to {path}, for the command alone"),
         RootOp::Symlink { path, target } => format!("link {path} to {target}"),

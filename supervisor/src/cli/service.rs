@@ -4,7 +4,7 @@ use super::NOT_SET_UP;
 use super::output::warn;
 use crate::network::user;
 use crate::sandbox::StartError;
-use crate::service::{broker, egress, terminal};
+use crate::service::{broker, egress, notify, terminal};
 use clap::Subcommand;
 use sandboxd_profiles::Escape;
 
@@ -25,6 +25,8 @@ pub enum Service {
     },
     /// Let out what a plan names: it is standard input, and the supervisor gives the sockets.
     Egress,
+    /// Pass on what a command says to its service manager: standard input to standard error.
+    Notify,
     /// Lead everything in a user's network namespace to sockets, and hand those over.
     Network,
 }
@@ -39,6 +41,7 @@ pub(crate) fn service(service: &Service) -> u8 {
         }
         Service::Broker { plan } => broker::serve(plan.as_deref()).is_ok(),
         Service::Egress => egress::serve().is_ok(),
+        Service::Notify => notify::serve().is_ok(),
         Service::Network => led(),
     };
     // Whoever reads the streams sees their end, and nobody reads more of it.

@@ -8,6 +8,7 @@ use super::signals::Signals;
 use super::stdio::Stdio;
 use crate::calls::{Caller, Calls, Exchange, Streams, Waits};
 use crate::cgroup::Tree;
+use crate::systemd::words::Words;
 use rustix::fd::OwnedFd;
 use sandboxd_broker_plan::BrokerPlan;
 use sandboxd_profiles::{Profile, Resolved};
@@ -56,6 +57,8 @@ pub(super) struct Between {
     pub(super) caller: Option<Caller>,
     /// Where its network leads, where that is anywhere.
     pub(super) egress: Option<Egress>,
+    /// What it says to the service manager, where that is anything.
+    pub(super) words: Option<Words>,
 }
 
 impl Around {

@@ -92,18 +92,33 @@ impl Carried {
     /// not run.
     pub(crate) fn begin(&mut self, handed: Handed) -> Result<(), StartError> {
         self.refusing.iter_mut().for_each(Refusing::begin);
-        let Between { brokered, exchange, caller, egress } = &mut self.between;
+        let Between { brokered, exchange, caller, egress, words } = &mut self.between;
         egress.as_mut().map_or(Ok(()), Egress::started)?;
         brokered.as_mut().map_or(Ok(()), Brokered::started)?;
         exchange.as_mut().map_or(Ok(()), Exchange::started)?;
-        self.endpoint = match (caller.take(), handed.endpoint) {
+        self.endpoint = match (caller.take(), handed.calls) {
             (Some(caller), Some(socket)) => Some(Endpoint::new(socket, caller, self.uid)?),
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => {
                 return Err(StartError::found("recvmsg", "where calls arrive"));
             }
         };
+        match (words, handed.words) {
+            (Some(words), Some(socket)) => words.begin(socket)?,
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(StartError::found("recvmsg", "where its word to systemd arrives"));
+            }
+        }
         self.console.as_mut().map_or(Ok(()), |console| console.begin(handed.terminal))
+    }
+
+    /// The command has ended: what it said to the service manager is passed on before anything else is
+    /// said there.
+    pub(crate) async fn hear_out(&mut self) {
+        if let Some(words) = &mut self.between.words {
+            words.hear_out().await;
+        }
     }
 
     /// What went out, once the run is over.
@@ -123,7 +138,7 @@ impl Carried {
     /// Where what the command shows can no longer be filtered.
     pub(crate) async fn event(&mut self, group: Option<&Group>) -> Result<Event, StartError> {
         let Self { relays, console, between, endpoint, refusing, .. } = self;
-        let Between { brokered, exchange, egress, .. } = between;
+        let Between { brokered, exchange, egress, words, .. } = between;
         let over = async {
             match (brokered, exchange) {
                 (Some(brokered), _) => brokered.over().await,
@@ -134,6 +149,12 @@ impl Carried {
         let shut = async {
             match egress {
                 Some(egress) => egress.over().await,
+                None => std::future::pending().await,
+            }
+        };
+        let unheard = async {
+            match words {
+                Some(words) => words.over().await,
                 None => std::future::pending().await,
             }
         };
@@ -161,6 +182,7 @@ impl Carried {
             // As the kernel tells the leader of the session whose terminal it was.
             () = over => Ok(Event::Stop(SIGTERM)),
             () = shut => Ok(Event::Stop(SIGTERM)),
+            () = unheard => Ok(Event::Stop(SIGTERM)),
             failed = served => failed.map(|()| Event::Tick),
             gone = hung_up => gone.map(|()| Event::Stop(SIGHUP)),
         }
@@ -213,6 +235,9 @@ impl Carried {
         }
         left.extend(self.between.exchange.iter_mut().flat_map(Exchange::finish));
         left.extend(self.between.brokered.iter_mut().flat_map(Brokered::finish));
+        if let Some(words) = &mut self.between.words {
+            left.extend(words.finish());
+        }
         if let Some(egress) = &mut self.between.egress {
             let (used, more) = egress.finish().await;
             self.used = Some(used);

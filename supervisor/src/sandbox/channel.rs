@@ -6,7 +6,7 @@ use super::state::Event;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags};
-use sandboxd_plan::{Notice, Report, report};
+use sandboxd_plan::{Arrives, Notice, Report, report};
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use tokio::io::unix::AsyncFd;
@@ -23,10 +23,12 @@ const PEER_GONE: Errno = Errno::CONNRESET;
 pub(crate) struct Handed {
     /// The other end of the command's terminal.
     pub(crate) terminal: Option<OwnedFd>,
-    /// Where the command's calls arrive.
-    pub(crate) endpoint: Option<OwnedFd>,
     /// Where it is asked about system calls that are refused.
     pub(crate) refusals: Option<OwnedFd>,
+    /// Where the command's calls arrive.
+    pub(crate) calls: Option<OwnedFd>,
+    /// Where what it tells the service manager arrives.
+    pub(crate) words: Option<OwnedFd>,
 }
 
 /// Where the shim reports.
@@ -52,10 +54,12 @@ impl Reports {
         let event = reported(packet.get(..read).unwrap_or_default())?;
         if event == Event::Terminal {
             handed.terminal = fd;
-        } else if event == Event::Endpoint {
-            handed.endpoint = fd;
         } else if event == Event::Refusals {
             handed.refusals = fd;
+        } else if event == Event::Endpoint(Arrives::Calls) {
+            handed.calls = fd;
+        } else if event == Event::Endpoint(Arrives::Words) {
+            handed.words = fd;
         }
         Ok(event)
     }
@@ -98,8 +102,8 @@ fn reported(packet: &[u8]) -> Result<Event, StartError> {
     match serde_json::from_slice(packet) {
         Ok(Report::Enforced(enforced)) => Ok(Event::Enforced(enforced)),
         Ok(Report::Terminal) => Ok(Event::Terminal),
-        Ok(Report::Endpoint) => Ok(Event::Endpoint),
         Ok(Report::Refusals) => Ok(Event::Refusals),
+        Ok(Report::Endpoint(arrives)) => Ok(Event::Endpoint(arrives)),
         Ok(Report::Failed(failure)) => Ok(Event::Failed(failure)),
         Err(error) => Err(StartError::found("report", error.to_string())),
     }

@@ -195,6 +195,9 @@ impl<'a> Driver<'a> {
             for action in actions {
                 self.perform(action, on_go)?;
             }
+            if matches!(self.state, State::Ended(_)) {
+                self.carried.hear_out().await;
+            }
             if let Some(manager) = &self.manager {
                 manager.went(&before, &self.state)?;
             }

@@ -3,8 +3,9 @@
 use super::error::StartError;
 use super::stdio;
 use crate::host;
+use crate::systemd::notify::manager;
 use sandboxd_plan::{HostPath, Text};
-use sandboxd_profiles::{Credentials, Invocation, Listening, Profile};
+use sandboxd_profiles::{Credentials, Invocation, Listening, Manager, Profile};
 use std::os::unix::ffi::OsStringExt;
 
 /// A profile, what it is run under, and what belongs to this invocation.
@@ -32,6 +33,7 @@ pub(crate) fn invocation(profile: &Profile) -> Result<Invocation, StartError> {
         listening: Listening::AsNamed,
         credentials: Credentials::AsNamed,
         told: true,
+        manager: if profile.command.notifies() { manager()? } else { Manager::Silent },
         program,
     })
 }

@@ -50,6 +50,7 @@ use crate::cgroup::{Group, Placement, Room, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
 use crate::systemd::notify::ServiceManager;
+use crate::systemd::words::Words;
 use ahead::Made;
 use carried::Carried;
 use deadline::START_WITHIN;
@@ -344,11 +345,14 @@ impl Running<'_> {
         let runtime = runtime()?;
         let _entered = runtime.enter();
         // A service of ours says nothing to the service manager, whose service we are.
-        let manager = if around.is_callers() { ServiceManager::find(plan)? } else { None };
+        let manager =
+            if around.is_callers() { ServiceManager::find(plan, outside.notify)? } else { None };
         let around::Prepared { signals, mut stdio, mut between } =
             around.prepare(self.resolved, profile, below, &audit)?;
         let begin = |plan| Egress::begin(plan, network.as_ref(), profile, &audit);
         between.egress = outside.egress.as_ref().map(begin).transpose()?;
+        let heard = manager.as_ref().filter(|_| outside.notify);
+        between.words = Words::to(heard, profile, &audit)?;
         let carried = Carried::start(&mut stdio, between, self.resolved, profile, &audit)?;
         doing("starting the shim");
         let entering = spawn::start(plan, &encoded, shim.as_fd(), self.group, &granted, &stdio)?;

@@ -11,7 +11,7 @@
 //!
 //! [`next`] decides and does nothing; `driver` does and decides nothing.
 
-use sandboxd_plan::{Enforced, Failure, Notice};
+use sandboxd_plan::{Arrives, Enforced, Failure, Notice};
 use std::time::{Duration, Instant};
 
 /// How long a sandbox that was asked to end may take before everything in it is killed.
@@ -88,10 +88,10 @@ pub enum Event {
     Failed(Failure),
     /// The shim sent the other end of the command's terminal.
     Terminal,
-    /// The shim sent where the command's calls arrive.
-    Endpoint,
     /// The shim sent where it is asked about system calls that are refused.
     Refusals,
+    /// The shim sent where this arrives of the command's.
+    Endpoint(Arrives),
     /// The report socket is closed.
     ReportClosed,
     /// Init said something.
@@ -162,8 +162,8 @@ fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Ve
         // A command that does not run yet is neither stopped nor told anything.
         Event::Notice(_)
         | Event::Terminal
-        | Event::Endpoint
         | Event::Refusals
+        | Event::Endpoint(_)
         | Event::Stopped { .. }
         | Event::Suspend(_)
         | Event::Forward(_)
@@ -222,8 +222,8 @@ fn running(suspending: bool, event: Event, now: Instant) -> (State, Vec<Action>)
         Event::Stopped { .. }
         | Event::Enforced(_)
         | Event::Terminal
-        | Event::Endpoint
         | Event::Refusals
+        | Event::Endpoint(_)
         | Event::Failed(_)
         | Event::ReportClosed
         | Event::Tick => (same, Vec::new()),
@@ -251,8 +251,8 @@ fn stopping(
         Event::Limit(limit) => (State::Stopping { why: why.or(Some(limit)), kill_at }, Vec::new()),
         Event::Enforced(_)
         | Event::Terminal
-        | Event::Endpoint
         | Event::Refusals
+        | Event::Endpoint(_)
         | Event::Stopped { .. }
         | Event::Suspend(_)
         | Event::ReportClosed
@@ -300,8 +300,8 @@ mod tests {
             Event::Stop(2),
             Event::Limit(Limit::WallTime),
             Event::Terminal,
-            Event::Endpoint,
             Event::Refusals,
+            Event::Endpoint(Arrives::Calls),
             Event::Stopped { terminal: true },
             Event::Stopped { terminal: false },
             Event::Suspend(20),

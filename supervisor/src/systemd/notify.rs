@@ -1,19 +1,35 @@
 //! What the service manager is told of a run, sd_notify(3): that the command runs, how it goes, that it
 //! comes to its end, and that the supervisor still looks after it.
 //!
-//! It is sandboxd's own word. The command has neither the socket nor the variables that name it.
+//! It is sandboxd's own word. The command has neither the socket nor the variables that name it. Where its
+//! profile lets it speak for itself ([`super::words`]), it is the command that says that it is ready and not
+//! hung, and sandboxd the rest.
 
 use crate::explain::printable;
 use crate::sandbox::StartError;
 use crate::sandbox::state::{End, Limit, State};
 use rustix::io::Errno;
 use sandboxd_plan::Plan;
+use sandboxd_profiles::Manager;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+
+/// What a service manager waits for that started this process, for the command to be told.
+///
+/// # Errors
+/// Where what it wants to be told cannot be read.
+pub(crate) fn manager() -> Result<Manager, StartError> {
+    let wants = Wants::read(&|name| std::env::var_os(name), std::process::id())?;
+    let microseconds = |within: Duration| u64::try_from(within.as_micros()).unwrap_or(u64::MAX);
+    Ok(wants.map_or(Manager::Silent, |wants| Manager::Waits {
+        watchdog_us: wants.watchdog.map_or(0, microseconds),
+    }))
+}
 
 /// How long a manager that is busy may take to make room for a word.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,6 +40,8 @@ pub(crate) struct ServiceManager {
     watchdog: Option<Duration>,
     /// The sandbox's id and its program, for people.
     name: String,
+    /// Whether the command itself says that it is ready, and answers the watchdog.
+    spoken_for: bool,
 }
 
 impl ServiceManager {
@@ -32,7 +50,7 @@ impl ServiceManager {
     ///
     /// # Errors
     /// Where it cannot be told, or what it wants to be told cannot be read.
-    pub(crate) fn find(plan: &Plan) -> Result<Option<Self>, StartError> {
+    pub(crate) fn find(plan: &Plan, spoken_for: bool) -> Result<Option<Self>, StartError> {
         let Some(wants) = Wants::read(&|name| std::env::var_os(name), std::process::id())? else {
             return Ok(None);
         };
@@ -45,14 +63,14 @@ impl ServiceManager {
             )
         };
         let socket = connected(&wants.address).map_err(|error| failed(&error))?;
-        let manager = Self { socket, watchdog: wants.watchdog, name };
+        let manager = Self { socket, watchdog: wants.watchdog, name, spoken_for };
         manager.tell("STATUS=Setting up the sandbox").map_err(|error| failed(&error))?;
         Ok(Some(manager))
     }
 
     /// How often it wants to hear that we still look: twice as often as it must, sd_watchdog_enabled(3).
     pub(crate) fn alive_every(&self) -> Option<Duration> {
-        self.watchdog.map(|within| within / 2)
+        self.watchdog.filter(|_| !self.spoken_for).map(|within| within / 2)
     }
 
     /// Says that we still look. A manager that does not hear it acts by itself.
@@ -66,11 +84,21 @@ impl ServiceManager {
     /// Where it cannot be told that the command runs: it would wait for that in vain. Without the
     /// rest a manager knows less and does the same.
     pub(crate) fn went(&self, before: &State, after: &State) -> Result<(), StartError> {
-        let Some(News { ready, text }) = news(before, after, &self.name) else { return Ok(()) };
+        let news = news(before, after, &self.name, self.spoken_for);
+        let Some(News { ready, text }) = news else { return Ok(()) };
         match self.tell(&text) {
             Err(error) if ready => Err(StartError::io("sendto", "NOTIFY_SOCKET", &error)),
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Its socket, for whoever passes on what the command says.
+    ///
+    /// # Errors
+    /// Where there is no descriptor to be had.
+    pub(super) fn socket(&self) -> Result<OwnedFd, StartError> {
+        let socket = self.socket.try_clone().map(OwnedFd::from);
+        socket.map_err(|error| StartError::io("fcntl", "NOTIFY_SOCKET", &error))
     }
 
     fn tell(&self, text: &str) -> io::Result<()> {
@@ -139,7 +167,7 @@ struct News {
 
 /// Decides; tells nothing. That the command runs is said once its `execve` is seen, or it has ended
 /// before that could be.
-fn news(before: &State, after: &State, name: &str) -> Option<News> {
+fn news(before: &State, after: &State, name: &str, spoken_for: bool) -> Option<News> {
     let (ready, words) = match (before, after) {
         (State::Entered, State::Running { .. }) => (true, format!("Running {name}")),
         (State::Running { .. } | State::Entered, State::Stopping { why, .. }) => {
@@ -152,6 +180,7 @@ fn news(before: &State, after: &State, name: &str) -> Option<News> {
         }
         _ => return None,
     };
+    let ready = ready && !spoken_for;
     let ready_line = if ready { "READY=1\n" } else { "" };
     let stopping = if matches!(after, State::Running { .. }) { "" } else { "STOPPING=1\n" };
     Some(News { ready, text: format!("{ready_line}{stopping}STATUS={words}") })
@@ -230,7 +259,7 @@ mod tests {
         let exited = State::Ended(End::Exited { status: 0, why: None });
         let silent = State::Ended(End::Silent);
         let ready = |before: &State, after: &State| {
-            news(before, after, "a").is_some_and(|News { ready, text }| {
+            news(before, after, "a", false).is_some_and(|News { ready, text }| {
                 assert_eq!(ready, text.starts_with("READY=1\n"));
                 ready
             })
@@ -253,17 +282,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_command_that_speaks_for_itself_it_is_not_said_that_it_is_ready() {
+        let running = State::Running { suspending: false };
+        let told = news(&State::Entered, &running, "a-1: sleep", true).unwrap();
+        assert_eq!((told.ready, told.text.as_str()), (false, "STATUS=Running a-1: sleep"));
+    }
+
+    #[test]
     fn every_end_is_told_and_why() {
         let running = State::Running { suspending: false };
         let why = Some(Limit::WallTime);
         let end = State::Ended(End::Signaled { signal: 15, why });
         assert_eq!(
-            news(&running, &end, "a-1: sleep").unwrap().text,
+            news(&running, &end, "a-1: sleep", false).unwrap().text,
             "STOPPING=1\nSTATUS=Ended by signal 15, its wall time was used up: a-1: sleep"
         );
         let stopping = State::Stopping { why: None, kill_at: Instant::now() };
         assert_eq!(
-            news(&running, &stopping, "a-1: sleep").unwrap().text,
+            news(&running, &stopping, "a-1: sleep", false).unwrap().text,
             "STOPPING=1\nSTATUS=Stopping a-1: sleep: it was asked to end"
         );
     }

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Gid, Uid};
-use sandboxd_plan::{Call, Failure, JailPath, Owner, Report};
+use sandboxd_plan::{Arrives, Call, Failure, JailPath, Owner, Report};
 
 /// Connections that wait to be accepted; who comes when it is full waits too.
 const BACKLOG: i32 = 16;
@@ -79,18 +79,24 @@ impl Building<'_> {
 
     /// A socket has no name but by a path, so this process goes to where it lies; `enter` sets the
     /// working directory for good.
-    pub(super) fn make_endpoint(&self, path: &JailPath) -> Result<(), Failure> {
+    pub(super) fn make_endpoint(&self, path: &JailPath, arrives: Arrives) -> Result<(), Failure> {
         let (parent, name) = self.place(path)?;
-        let kind = (AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC);
-        let endpoint = rustix::net::socket_with(kind.0, kind.1, kind.2, None)
-            .map_err(AT.errno(Call::Socket, path))?;
+        let kind = match arrives {
+            Arrives::Calls => SocketType::STREAM,
+            Arrives::Words => SocketType::DGRAM,
+        };
+        let endpoint =
+            rustix::net::socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+                .map_err(AT.errno(Call::Socket, path))?;
         rustix::process::fchdir(&parent).map_err(AT.errno(Call::Chdir, path))?;
         let address = SocketAddrUnix::new(name).map_err(AT.errno(Call::Bind, path))?;
         rustix::net::bind(&endpoint, &address).map_err(AT.errno(Call::Bind, path))?;
         rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(0o666), AtFlags::empty())
             .map_err(AT.errno(Call::Chmod, path))?;
-        rustix::net::listen(&endpoint, BACKLOG).map_err(AT.errno(Call::Listen, path))?;
-        report::hand_over(&Report::Endpoint, endpoint.as_fd())
+        if arrives == Arrives::Calls {
+            rustix::net::listen(&endpoint, BACKLOG).map_err(AT.errno(Call::Listen, path))?;
+        }
+        report::hand_over(&Report::Endpoint(arrives), endpoint.as_fd())
             .map_err(AT.errno(Call::Sendmsg, "report"))
     }
 
