@@ -9,7 +9,8 @@
 //! is for, where it comes by the proxy), [`hello`] or [`http`] again (what is said on it), [`rule`]
 //! (whether a rule has that), [`limit`] (whether it is its turn), [`address`] (whether what the name
 //! leads to may be connected to). Where TLS is ended, [`authority`] has the certificates that stand for the
-//! upstreams', and [`secret`] what is put into requests. [`io`] joins them.
+//! upstreams', and [`secret`] what is put into requests. What a model API
+//! answers is counted by [`model`], and [`purse`] knows whether there is more. [`io`] joins them.
 #![forbid(unsafe_code)]
 
 pub mod address;
@@ -19,7 +20,9 @@ pub mod hello;
 pub mod http;
 pub mod io;
 pub mod limit;
+pub mod model;
 pub mod names;
+pub mod purse;
 pub mod rule;
 pub mod secret;
 pub mod socks;

@@ -4,6 +4,7 @@
 use crate::{
     hello::Hello,
     http::{self, Authority, Head},
+    model::api,
 };
 use sandboxd_egress_plan::{Carries, HostName, Requests, Rule, Target, Verdict};
 use std::net::IpAddr;
@@ -189,8 +190,22 @@ impl Fitting {
                 fits.then_some(())
             }
         };
-        let found = seen.iter().find(|number| allows(number).is_some()).copied();
-        found.or(unseen).ok_or(Verdict::Request)
+        let allowed = seen.iter().filter(|number| allows(number).is_some());
+        let allowed: Vec<&usize> = allowed.collect();
+        let is_model = |number: &&usize| rules.get(**number).is_some_and(|rule| rule.model);
+        // What can be counted is, where one rule counts and another does not.
+        let fits = |number: &&&usize| is_model(number) == api::is_model(head);
+        let first = allowed.iter().find(fits).or(allowed.first());
+        first.map(|number| **number).or(unseen).ok_or(Verdict::Request)
+    }
+
+    /// Whether a rule for requests leads to a model API.
+    #[must_use]
+    pub fn has_model(&self, rules: &[Rule]) -> bool {
+        self.http
+            .iter()
+            .chain(&self.https)
+            .any(|number| rules.get(*number).is_some_and(|rule| rule.model))
     }
 }
 
@@ -225,6 +240,7 @@ pub(crate) mod tests {
             within: vec![],
             accounts: vec![0],
             deadlines: Deadlines { idle: Bound::Unlimited, total: Bound::Unlimited },
+            model: false,
         }
     }
 

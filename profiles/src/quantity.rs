@@ -93,6 +93,7 @@ const SIZE: &str = "write bytes as an integer, or \"64K\", \"512M\", \"1G\", \"2
 const TIME: &str = "write \"500ms\", \"90s\", \"10m\" or \"2h\"";
 const RATE: &str = "write bytes per second: \"500K/s\", \"50M/s\" or \"1G/s\"";
 const CALLS: &str = "write how often and how many at once: \"120/min burst 20\", \"2/s burst 2\"";
+const MONEY: &str = "write 2.50, without a currency: the one that the prices are in";
 const COUNT: &str = "write an integer";
 const CPUS: &str = "write a number of CPUs such as 0.5 or 2";
 /// Nothing that is measured here exceeds this: 2^50 bytes, a quadrillion of anything.
@@ -149,6 +150,26 @@ pub(crate) fn cpus(raw: Raw<'_>) -> Result<Amount, Refusal> {
     match milli.filter(|milli| *milli <= 4_096_000) {
         Some(milli) => Ok(Amount::Limited(milli)),
         None => refused(format!("{text} is more CPUs than any machine has"), CPUS),
+    }
+}
+
+/// Money, in billionths of whatever it is counted in.
+pub(crate) fn money(raw: Raw<'_>) -> Result<Amount, Refusal> {
+    let text = match raw {
+        Raw::Text("unlimited") => return Ok(Amount::Unlimited),
+        Raw::Text(text) | Raw::Float(text) | Raw::Integer(text, 10) => text.replace('_', ""),
+        Raw::Integer(..) | Raw::Other => return refused("not an amount of money", MONEY),
+    };
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 9 {
+        return refused(format!("{text:?} is not an amount of money"), MONEY);
+    }
+    match format!("{whole}{part:0<9}").parse().ok().filter(|billionths| *billionths <= MOST) {
+        Some(billionths) => Ok(Amount::Limited(billionths)),
+        None => {
+            refused(format!("{text} is too large"), "write less than a million, or \"unlimited\"")
+        }
     }
 }
 
@@ -211,6 +232,15 @@ mod tests {
         assert!(rate(Raw::Integer("50", 10)).is_err());
         assert_eq!(cpus(Raw::Float("1.5")), Ok(Amount::Limited(1500)));
         assert_eq!(cpus(Raw::Integer("2", 10)), Ok(Amount::Limited(2000)));
+        for (text, billionths) in
+            [("2.50", 2_500_000_000), ("0", 0), ("3", 3_000_000_000), ("0.000_000_001", 1)]
+        {
+            assert_eq!(money(Raw::Text(text)), Ok(Amount::Limited(billionths)), "{text}");
+            assert_eq!(money(Raw::Float(text)), Ok(Amount::Limited(billionths)), "{text}");
+        }
+        for text in ["", ".5", "-1", "+1", "1e3", "1.0000000001", "2,50", "$2", "99999999", "inf"] {
+            assert!(money(Raw::Text(text)).is_err(), "{text}");
+        }
         assert_eq!(size(Raw::Text("unlimited")), Ok(Amount::Unlimited));
     }
 

@@ -5,13 +5,14 @@
 //! obeys it. An empty list allows nothing and `0` allows nothing; what has no limit says
 //! `"unlimited"`.
 //!
-//! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`inject`], [`limits`], then [`wire`] (how a
-//! plan becomes bytes, and what must fit together in it) and [`record`] (what comes back).
+//! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`inject`], [`limits`],
+//! [`budget`], then [`wire`] (how a plan becomes bytes, and what must fit together in it) and [`record`] (what comes back).
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod budget;
 pub mod host;
 pub mod inject;
 pub mod limits;
@@ -24,6 +25,7 @@ use alloc::{string::String, vec::Vec};
 use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
+pub use budget::{Budget, Level, Price, Spent, Tokens, Told, Use};
 pub use host::{HOST_INTERNAL, HostError, HostName};
 pub use inject::{FieldName, Inject, Spot};
 pub use limits::{Deadlines, Limits, Waits};
@@ -53,6 +55,8 @@ pub struct EgressPlan {
     pub injects: Vec<Inject>,
     /// How much and how often: limits that rules share, and those that one has alone.
     pub accounts: Vec<Limits>,
+    /// What may be used up: each of them bears all that goes out.
+    pub budgets: Vec<Budget>,
     /// How long a client and an upstream may take for each step.
     pub waits: Waits,
     /// Connections that are open and have not said yet what they want.

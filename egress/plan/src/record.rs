@@ -136,6 +136,12 @@ verdicts! {
     NotHttp1 = 27, "the client speaks no HTTP/1.1 there, and its requests have to be seen";
     /// The answer to a request with a secret is in a form in which the secret would not be seen.
     Encoded = 28, "the answer to a request with a secret is encoded, so it cannot be looked through";
+    /// A budget is used up.
+    Budget = 40, "the budget is used up";
+    /// What is asked of a model API is nothing that can be counted.
+    Uncounted = 41, "what is asked of the model API cannot be counted";
+    /// What an upstream answered has no meaning, or two.
+    Reply = 42, "what it answered is malformed";
 }
 
 /// Fills a record from its beginning.
@@ -249,6 +255,10 @@ impl Verdict {
             Self::Untrusted => "its authority among those that the host trusts, or the right name",
             Self::Distrusted => "the bundle in $SSL_CERT_FILE, in the client's own settings too",
             Self::NotHttp1 => "HTTP/1.1 in the client's settings",
+            Self::Budget => "budget.tokens, budget.cost and budget.bytes",
+            Self::Uncounted => {
+                "ask for chat completions, responses, messages or embeddings, none in the background; an entry without model = true counts nothing"
+            }
             Self::Idle => "idle of the entry",
             Self::Total => "total of the entry",
             Self::Carried
@@ -259,7 +269,8 @@ impl Verdict {
             | Self::Broke
             | Self::Pending
             | Self::Encoded
-            | Self::Ended => return None,
+            | Self::Ended
+            | Self::Reply => return None,
         })
     }
 

@@ -25,6 +25,9 @@ pub struct Rule {
     pub accounts: Vec<u32>,
     /// How long.
     pub deadlines: Deadlines,
+    /// Whether it leads to a model API: then only what such an API is asked for goes there, and what it
+    /// says that it used is counted.
+    pub model: bool,
 }
 
 /// Whom a rule leads to.

@@ -39,6 +39,9 @@ fn fits(rule: &Rule) -> Result<(), WireError> {
     if matches!((&rule.carries, &rule.target), (Carries::Https(_), Target::Network(_))) {
         return wrong("where TLS is ended, a name is what the server's certificate is for");
     }
+    if rule.model && rule.carries.requests().is_none() {
+        return wrong("what a model API answers is counted where it is seen");
+    }
     let networks = rule.within.iter().copied().chain(match &rule.target {
         Target::Network(network) => Some(*network),
         Target::Name(_) | Target::Below(_) | Target::Host => None,
@@ -133,7 +136,8 @@ fn fakes(plan: &EgressPlan) -> Result<(), WireError> {
 mod tests {
     use super::*;
     use crate::{
-        Bound, Breaker, Deadlines, Fakes, HostName, Known, Limits, Millis, Rate, Resolver, Waits,
+        Bound, Breaker, Budget, Deadlines, Fakes, HostName, Known, Limits, Millis, Price, Rate,
+        Resolver, Waits,
         inject::{FieldName, Spot},
         rule::Method,
     };
@@ -165,6 +169,7 @@ mod tests {
             within: vec![network("10.0.0.0/8")],
             accounts: vec![0, 1],
             deadlines: Deadlines { idle: Bound::AtMost(300_000), total: Bound::Unlimited },
+            model: true,
         }
     }
 
@@ -172,6 +177,7 @@ mod tests {
     fn ended() -> Rule {
         let mut rule = rule();
         (rule.port, rule.carries) = (443, Carries::Https(Requests::All));
+        rule.model = false;
         rule
     }
 
@@ -197,6 +203,19 @@ mod tests {
             secrets: vec!["model".into()],
             injects: vec![inject("api.example.com", 443)],
             accounts: vec![limits(), limits()],
+            budgets: vec![Budget {
+                of: "agent".into(),
+                tokens: Bound::AtMost(50_000),
+                cost: Bound::AtMost(2_500_000_000),
+                bytes: Bound::Unlimited,
+                prices: vec![Price {
+                    model: Pattern::try_from("small-*").unwrap(),
+                    input: 1_000_000_000,
+                    cached: 100_000_000,
+                    written: 1_250_000_000,
+                    output: 4_000_000_000,
+                }],
+            }],
             waits: Waits { head: Millis(10_000), connect: Millis(10_000) },
             pending: 128,
             breaker: Breaker {
@@ -307,10 +326,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused() {
         type Change = fn(&mut EgressPlan);
-        let changes: [(Change, &str); 10] = [
+        let changes: [(Change, &str); 11] = [
             (|plan| plan.rules[0].accounts.clear(), "no account"),
             (|plan| plan.rules[0].accounts.push(2), "no account"),
             (|plan| plan.rules[0].port = 0, "no port 0"),
+            (|plan| plan.rules[0].carries = Carries::Tls, "counted where it is seen"),
             (|plan| plan.rules[0].within.push(network("127.0.0.0/16")), "loopback"),
             (|plan| plan.rules[0].target = Target::Network(network("::1/128")), "loopback"),
             (|plan| plan.rules[0].target = Target::Host, "only what has a name"),

@@ -1,4 +1,4 @@
-//! The body of a request: where it ends, and its chunks written anew.
+//! The body of a request or an answer: where it ends, and its chunks written anew.
 
 use super::Framing;
 use sandboxd_egress_plan::Verdict;
@@ -42,6 +42,12 @@ impl Body {
         Self { state, line: Vec::new() }
     }
 
+    /// The body that ends with the connection.
+    #[must_use]
+    pub const fn until_the_end() -> Self {
+        Self { state: State::Rest(u64::MAX), line: Vec::new() }
+    }
+
     /// Whether there is no more of it.
     #[must_use]
     pub fn is_over(&self) -> bool {
@@ -54,16 +60,37 @@ impl Body {
     /// # Errors
     /// Where it is malformed.
     pub fn take(&mut self, bytes: &[u8], to: &mut Vec<u8>) -> Result<usize, Verdict> {
+        self.parted(bytes, (to, &mut Nothing))
+    }
+
+    /// The same, and writes what is in it to `heard`, without what the chunks add.
+    ///
+    /// # Errors
+    /// Where it is malformed.
+    pub fn take_and_hear(
+        &mut self,
+        bytes: &[u8],
+        to: &mut Vec<u8>,
+        heard: &mut Vec<u8>,
+    ) -> Result<usize, Verdict> {
+        self.parted(bytes, (to, heard))
+    }
+
+    fn parted(
+        &mut self,
+        bytes: &[u8],
+        (to, heard): (&mut Vec<u8>, &mut impl Heard),
+    ) -> Result<usize, Verdict> {
         let mut rest = bytes;
         while !rest.is_empty() && self.state != State::Over {
             rest = match self.state {
                 State::Rest(left) => {
-                    let (rest, left) = copy(rest, left, to);
+                    let (rest, left) = copy(rest, left, (to, heard));
                     self.state = if left == 0 { State::Over } else { State::Rest(left) };
                     rest
                 }
                 State::Chunk(left) => {
-                    let (rest, left) = copy(rest, left, to);
+                    let (rest, left) = copy(rest, left, (to, heard));
                     self.state = if left == 0 { State::After } else { State::Chunk(left) };
                     rest
                 }
@@ -113,10 +140,33 @@ impl Body {
     }
 }
 
-fn copy<'a>(bytes: &'a [u8], left: u64, to: &mut Vec<u8>) -> (&'a [u8], u64) {
+/// Who hears what is in a body.
+trait Heard {
+    fn hear(&mut self, bytes: &[u8]);
+}
+
+impl Heard for Vec<u8> {
+    fn hear(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// Nobody.
+struct Nothing;
+
+impl Heard for Nothing {
+    fn hear(&mut self, _: &[u8]) {}
+}
+
+fn copy<'a>(
+    bytes: &'a [u8],
+    left: u64,
+    (to, heard): (&mut Vec<u8>, &mut impl Heard),
+) -> (&'a [u8], u64) {
     let most = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
     let (taken, rest) = bytes.split_at_checked(most).unwrap_or((bytes, &[]));
     to.extend_from_slice(taken);
+    heard.hear(taken);
     (rest, left - u64::try_from(taken.len()).unwrap_or(left))
 }
 
@@ -148,6 +198,17 @@ mod tests {
         let written = b"3\r\nabc\r\na\r\n0123456789\r\n0\r\n\r\n";
         let whole = take(Framing::Chunked, &[chunked]).unwrap();
         assert_eq!(whole, (written.to_vec(), chunked.len() - 3, true));
+    }
+
+    #[test]
+    fn what_is_in_it_is_heard_without_its_chunks() {
+        let (mut to, mut heard) = (Vec::new(), Vec::new());
+        let mut body = Body::new(Framing::Chunked);
+        body.take_and_hear(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", &mut to, &mut heard).unwrap();
+        assert_eq!((heard.as_slice(), body.is_over()), (&b"abcde"[..], true));
+        let mut body = Body::until_the_end();
+        assert_eq!(body.take_and_hear(b"0\r\n\r\n", &mut to, &mut heard), Ok(5));
+        assert!(heard.ends_with(b"0\r\n\r\n") && !body.is_over());
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn parse(text: &str) -> Option<Head> {
 }
 
 /// A field; not the end of one that began on the line before.
-fn field(line: &str) -> Option<(String, String)> {
+pub(super) fn field(line: &str) -> Option<(String, String)> {
     let (name, value) = line.split_once(':')?;
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     let value = value.trim_matches([' ', '\t']);
@@ -119,8 +119,8 @@ const HOP: &[&str] = &[
     "transfer-encoding",
 ];
 
-/// Fields that are written anew: `Host`, how the body ends, and `Connection`.
-const WRITTEN: usize = 3;
+/// Fields that are written anew: `Host`, how the body ends, `Connection` and `Accept-Encoding`.
+const WRITTEN: usize = 4;
 
 impl Meaning {
     fn of(fields: &[(String, String)], old: bool) -> Option<Self> {
@@ -186,7 +186,7 @@ impl Meaning {
 }
 
 /// A length: digits, no sign, and no list of the same twice.
-fn digits(text: &str) -> Option<u64> {
+pub(super) fn digits(text: &str) -> Option<u64> {
     let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| plain)
 }
@@ -205,6 +205,18 @@ impl Head {
         }
         let dots = path.split('/').any(|part| part == "." || part == "..");
         (!dots).then_some(path)
+    }
+
+    /// The values of a field.
+    pub fn values<'h>(&'h self, name: &'h str) -> impl Iterator<Item = &'h str> {
+        let same = self.fields.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name));
+        same.map(|(_, value)| value.as_str())
+    }
+
+    /// Asks for an answer whose body is written as it is: in no coding in which it could not be seen.
+    pub fn ask_plain(&mut self) {
+        self.fields.retain(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"));
+        self.fields.push(("Accept-Encoding".to_owned(), "identity".to_owned()));
     }
 
     /// The head as the upstream gets it: of this place, and with nothing in it that was not understood.

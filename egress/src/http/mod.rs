@@ -1,12 +1,14 @@
 //! HTTP/1: requests of a client, read strictly and written anew. What an upstream answers goes back as
-//! it is: it is for the client, who is trusted with nothing.
+//! it is, since it is for the client, who is trusted with nothing; where it is counted, it is read.
 
 mod body;
 mod head;
+mod reply;
 mod target;
 
 pub use body::Body;
 pub use head::{Framing, Head, head};
+pub use reply::{Ends, Reply, reply};
 pub use target::{Authority, Target};
 
 /// The most bytes of a request's head.

@@ -23,13 +23,18 @@ const fn fault(verdict: Verdict) -> Fault {
         | Verdict::Slow
         | Verdict::Distrusted
         | Verdict::NotHttp1 => Fault::Words,
-        Verdict::Rate | Verdict::Connections | Verdict::Pending | Verdict::Spent => Fault::Much,
+        Verdict::Rate
+        | Verdict::Connections
+        | Verdict::Pending
+        | Verdict::Spent
+        | Verdict::Budget => Fault::Much,
         Verdict::Unresolved
         | Verdict::Unreachable
         | Verdict::Broken
         | Verdict::Broke
         | Verdict::Untrusted
-        | Verdict::Encoded => Fault::Upstream,
+        | Verdict::Encoded
+        | Verdict::Reply => Fault::Upstream,
         Verdict::Carried
         | Verdict::NoRule
         | Verdict::UnknownAddress
@@ -38,6 +43,7 @@ const fn fault(verdict: Verdict) -> Fault {
         | Verdict::EncryptedHello
         | Verdict::HostHeader
         | Verdict::Request
+        | Verdict::Uncounted
         | Verdict::PrivateAddress
         | Verdict::Idle
         | Verdict::Total
@@ -45,14 +51,19 @@ const fn fault(verdict: Verdict) -> Fault {
     }
 }
 
-/// In HTTP.
-pub(super) fn refusal(verdict: Verdict, place: Option<&Place>) -> Vec<u8> {
-    let status = match fault(verdict) {
+/// As a status of HTTP.
+pub(super) const fn status(verdict: Verdict) -> &'static str {
+    match fault(verdict) {
         Fault::Words => "400 Bad Request",
         Fault::Rules => "403 Forbidden",
         Fault::Much => "429 Too Many Requests",
         Fault::Upstream => "502 Bad Gateway",
-    };
+    }
+}
+
+/// In HTTP.
+pub(super) fn refusal(verdict: Verdict, place: Option<&Place>) -> Vec<u8> {
+    let status = status(verdict);
     let whom = place.map(|place| format!("{place}: ")).unwrap_or_default();
     http::answer(status, &format!("sandboxd: {whom}{}", verdict.text()))
 }

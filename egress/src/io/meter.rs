@@ -30,7 +30,14 @@ impl<'a> Meter<'a> {
     /// How many bytes may still go this way.
     pub(super) fn left(&self, direction: Direction) -> u64 {
         let rule = self.story.rule.get();
-        rule.map_or(0, |rule| self.world.ledger().left(rule, direction))
+        let left = rule.map_or(0, |rule| self.world.ledger().left(rule, direction));
+        left.min(self.world.purses().bytes_left())
+    }
+
+    /// Why nothing more may go, where that is so.
+    pub(super) fn spent(&self) -> Verdict {
+        let over = self.world.purses().bytes_left() == 0;
+        if over { Verdict::Budget } else { Verdict::Spent }
     }
 
     /// So many bytes go.
@@ -45,6 +52,10 @@ impl<'a> Meter<'a> {
         if let Some(rule) = self.story.rule.get() {
             self.world.ledger().count(rule, direction, bytes);
         }
+        let soon = self.world.purses().count(bytes);
+        if soon {
+            self.world.tell_levels();
+        }
     }
 
     /// So many bytes that were read already go, or none of them.
@@ -53,7 +64,7 @@ impl<'a> Meter<'a> {
             self.count(direction, bytes);
             Ok(())
         } else {
-            Err(Verdict::Spent)
+            Err(self.spent())
         }
     }
 

@@ -7,8 +7,10 @@
 mod accept;
 mod client;
 mod connection;
+mod counted;
 mod dial;
 mod dns;
+mod exchange;
 mod fault;
 mod meter;
 mod original;

@@ -4,6 +4,7 @@
 use super::{
     client::{Client, cut, read, write},
     dial::Upstream,
+    exchange,
     fault::refusal,
     meter::Meter,
     splice,
@@ -29,6 +30,9 @@ pub(super) async fn carry(
     (fitting, head): (&Fitting, Head),
     made: Option<(Open, Upstream)>,
 ) -> Result<(), Verdict> {
+    if fitting.has_model(&world.plan.rules) {
+        return exchange::carry(world, story, client, (fitting, head), made).await;
+    }
     let place = story.place.clone().ok_or(Verdict::Broke)?;
     let begun = match fitting.request(&world.plan.rules, &head, (&place, Cover::Plain)) {
         Ok(rule) => tunnel::begin(world, story, rule, made).await,
@@ -186,7 +190,10 @@ impl Way<'_> {
 }
 
 /// The next head; nothing where the client says no more.
-async fn next(stream: &TcpStream, buffer: &mut Vec<u8>) -> Result<Option<Head>, Verdict> {
+pub(super) async fn next(
+    stream: &TcpStream,
+    buffer: &mut Vec<u8>,
+) -> Result<Option<Head>, Verdict> {
     loop {
         if let Read::Done(head, length) = http::head(buffer)? {
             buffer.drain(..length);

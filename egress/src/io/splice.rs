@@ -75,7 +75,7 @@ pub(super) async fn all(
             // It may have been the last byte.
             return match from.peek(&mut [0]).await {
                 Ok(0) => Ok(()),
-                Ok(_) => Err(Verdict::Spent),
+                Ok(_) => Err(meter.spent()),
                 Err(_) => Err(Verdict::Broke),
             };
         }

@@ -1,7 +1,7 @@
 //! Records, to the supervisor. Nobody waits for it: what it does not take in time is lost, and the next
 //! record says how many were.
 
-use sandboxd_egress_plan::Record;
+use sandboxd_egress_plan::{Level, Record, Use};
 use std::{cell::Cell, io, os::fd::OwnedFd};
 use tokio::net::UnixDatagram;
 
@@ -26,14 +26,31 @@ impl Teller {
         self.lost.set(if told.is_ok() { 0 } else { self.lost.get().saturating_add(1) });
     }
 
-    /// Returns when the supervisor is gone. It says nothing, so whatever is read is dropped.
-    pub(super) async fn gone(&self) -> io::Result<()> {
+    /// What an answer used. Where nobody takes that in time, it is in no list; what it costs is in what
+    /// follows.
+    pub(super) fn tell_use(&self, used: &Use) {
+        if self.control.try_send(&used.encode()).is_err() {
+            self.lost.set(self.lost.get().saturating_add(1));
+        }
+    }
+
+    /// How far a budget is used up. Where nobody takes that in time, the next says it too.
+    pub(super) fn tell_level(&self, level: &Level) {
+        self.control.try_send(&level.encode()).ok();
+    }
+
+    /// What the supervisor says: what others have used of a budget. Nothing where it is gone.
+    pub(super) async fn hear(&self) -> io::Result<Option<Level>> {
         loop {
-            match self.control.recv(&mut [0; 64]).await {
-                Ok(0) => return Ok(()),
+            let mut bytes = [0; Level::SIZE + 1];
+            match self.control.recv(&mut bytes).await {
+                Ok(0) => return Ok(None),
+                Ok(length) if length == Level::SIZE => {
+                    return Ok(bytes.first_chunk().map(Level::decode));
+                }
                 Ok(_) => {}
                 // It may be gone with something of ours unread.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(error),
             }
         }

@@ -4,9 +4,10 @@ use super::{splice::Pipes, tell::Teller};
 use crate::{
     limit::{Fuses, Ledger},
     names::Names,
+    purse::Purses,
 };
 use sandboxd_broker::limit::Moment;
-use sandboxd_egress_plan::{EgressPlan, Record, Rule, Verdict};
+use sandboxd_egress_plan::{EgressPlan, Record, Rule, Use, Verdict};
 use std::{
     cell::{Cell, RefCell, RefMut},
     io,
@@ -22,6 +23,7 @@ pub(super) struct World {
     names: RefCell<Names>,
     ledger: RefCell<Ledger>,
     fuses: RefCell<Fuses>,
+    purses: RefCell<Purses>,
     pending: Cell<u32>,
     teller: Teller,
 }
@@ -33,6 +35,7 @@ impl World {
             names: RefCell::new(Names::new(&plan.fakes)),
             ledger: RefCell::new(Ledger::new(&plan)),
             fuses: RefCell::new(Fuses::new(plan.breaker)),
+            purses: RefCell::new(Purses::new(&plan.budgets)),
             pending: Cell::new(0),
             teller: Teller::new(control)?,
             plan,
@@ -51,16 +54,36 @@ impl World {
         self.fuses.borrow_mut()
     }
 
+    pub(super) fn purses(&self) -> RefMut<'_, Purses> {
+        self.purses.borrow_mut()
+    }
+
     pub(super) fn rule(&self, number: usize) -> Result<&Rule, Verdict> {
         self.plan.rules.get(number).ok_or(Verdict::NoRule)
     }
 
     pub(super) fn tell(&self, record: Record) {
+        self.tell_levels();
         self.teller.tell(record);
     }
 
+    pub(super) fn tell_use(&self, used: &Use) {
+        self.teller.tell_use(used);
+        self.tell_levels();
+    }
+
+    /// Tells what was used of the budgets, where that is more than before.
+    pub(super) fn tell_levels(&self) {
+        let untold = self.purses().untold();
+        untold.iter().for_each(|level| self.teller.tell_level(level));
+    }
+
+    /// Hears what others use, and returns when the supervisor is gone.
     pub(super) async fn gone(&self) -> io::Result<()> {
-        self.teller.gone().await
+        while let Some(level) = self.teller.hear().await? {
+            self.purses().hear(level);
+        }
+        Ok(())
     }
 
     /// One more that has not said yet what it wants.
@@ -74,6 +97,9 @@ impl World {
 
     /// A connection under this rule, until it is let go of.
     pub(super) fn open(self: &Rc<Self>, rule: usize) -> Result<Open, Verdict> {
+        if self.purses().bytes_left() == 0 {
+            return Err(Verdict::Budget);
+        }
         self.ledger().open(rule, now()?)?;
         Ok(Open { world: Rc::clone(self), rule })
     }

@@ -124,6 +124,9 @@ impl Graph {
         profile.files.bind.clear();
         profile.files.hide.clear();
         profile.network = grant.network.clone();
+        // What is used on its caller's behalf, its caller uses.
+        profile.budget = caller.profile.budget.clone();
+        profile.budget.of = Some(caller.name.as_str().to_owned());
         // It lies in its caller's cgroup, and could not use more.
         profile.limits = caller.profile.limits.clone();
         profile.calls.clear();

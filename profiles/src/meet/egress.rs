@@ -45,6 +45,11 @@ impl WayOut {
         self.rules.iter().filter(|rule| !other.rules.iter().any(|wide| covers_all(wide, rule)))
     }
 
+    /// Whether there is somebody whom both rules lead to.
+    pub(crate) fn share_somebody(one: &Rule, other: &Rule) -> bool {
+        target(&one.target, &other.target).is_some()
+    }
+
     /// What both let out.
     pub(crate) fn meet(&self, over: &Self) -> Self {
         let first = crate::resolve::count(self.accounts.len());
@@ -95,6 +100,7 @@ fn rule(entry: &Egress, accounts: Vec<u32>) -> Rule {
             idle: entry.idle.map_or(IDLE, bound),
             total: entry.total.map_or(Bound::Unlimited, bound),
         },
+        model: entry.model,
     }
 }
 
@@ -118,6 +124,8 @@ fn both(one: &Rule, other: &Rule, accounts: impl Iterator<Item = u32>) -> Option
             idle: smaller(one.deadlines.idle, other.deadlines.idle),
             total: smaller(one.deadlines.total, other.deadlines.total),
         },
+        // What one of them counts is counted: with it, only what is seen is let out.
+        model: one.model || other.model,
     })
 }
 

@@ -8,6 +8,7 @@
 //! to have no namespaces is in [`bare`].
 
 mod bare;
+mod budget;
 mod calls;
 mod cgroup;
 mod command;
@@ -41,6 +42,7 @@ use crate::schema::{Isolation, Profile};
 use grants::Grants;
 pub(crate) use grants::count;
 
+pub use budget::budget;
 pub use credentials::Credentials;
 pub use notify::Manager;
 pub use sockets::{Accepts, Listening, Passed};

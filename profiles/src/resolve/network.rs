@@ -34,12 +34,14 @@ impl Deciding<'_> {
     /// What goes out, where the profile lets something.
     pub(super) fn egress(&mut self, streams: [Stream; 3]) -> Option<EgressPlan> {
         self.entries_hold();
+        self.budget_holds();
         if self.mode() != Mode::Egress {
             return None;
         }
         self.is_led(streams);
         let way = self.way_out();
         let resolver = self.resolver(&way);
+        let budgets = self.budgets(&way);
         let plan = EgressPlan {
             version: VERSION,
             id: self.lease.id.clone(),
@@ -47,6 +49,7 @@ impl Deciding<'_> {
             secrets: Vec::new(),
             injects: Vec::new(),
             accounts: way.accounts,
+            budgets,
             waits: Waits { head: Millis(30_000), connect: Millis(10_000) },
             pending: 128,
             breaker: Breaker {

@@ -1,9 +1,10 @@
-//! `[budget]`: how much a caller may use up in its life, its tools' calls for it among that.
+//! `[budget]`: how much a caller may use up in its life, what its tools use for it among that.
 
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::quantity::{self, Amount};
 use crate::reader::{Node, Reader};
+use sandboxd_broker_plan::Pattern;
 
 /// The keys of `[budget]`.
 pub(crate) const KEYS: &[Key] = &[
@@ -12,7 +13,44 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "calls in its life, those of its tools for it among them; default 10000",
         shape: Shape::Count,
     },
-    Key { name: "tokens", doc: "", shape: Shape::Unbuilt },
+    Key {
+        name: "tokens",
+        doc: "tokens that go into models and come out of them, at entries of network.egress with \
+              model = true, its tools' for it among them; default unlimited",
+        shape: Shape::Count,
+    },
+    Key {
+        name: "cost",
+        doc: "what those cost by the prices below: 2.50; default unlimited",
+        shape: Shape::Money,
+    },
+    Key {
+        name: "bytes",
+        doc: "bytes that go out and come back, its tools' for it among them; default unlimited",
+        shape: Shape::Size,
+    },
+    Key {
+        name: "prices",
+        doc: "what a million tokens cost, for each model, or those whose names begin so (\"small-*\"); \
+              a model with none costs what the dearest does",
+        shape: Shape::Prices(PRICE),
+    },
+];
+
+/// The keys of a price.
+pub(crate) const PRICE: &[Key] = &[
+    Key { name: "input", doc: "a million tokens that go in", shape: Shape::Money },
+    Key { name: "output", doc: "a million tokens that come out", shape: Shape::Money },
+    Key {
+        name: "cached",
+        doc: "a million that go in and were in a cache of the API; default as input",
+        shape: Shape::Money,
+    },
+    Key {
+        name: "cache_write",
+        doc: "a million that go in and into such a cache; default as input",
+        shape: Shape::Money,
+    },
 ];
 
 /// `[budget]`.
@@ -20,16 +58,104 @@ pub(crate) const KEYS: &[Key] = &[
 pub struct Budget {
     /// Calls.
     pub calls: Option<Written<Amount>>,
+    /// Tokens.
+    pub tokens: Option<Written<Amount>>,
+    /// Money, in billionths.
+    pub cost: Option<Written<Amount>>,
+    /// Bytes.
+    pub bytes: Option<Written<Amount>>,
+    /// What tokens cost, by the names of models.
+    pub prices: Vec<(Pattern, Written<Price>)>,
+    /// Whose it is, where that is not the profile that has it: an edge gives what is its caller's.
+    pub of: Option<String>,
+}
+
+/// What a million tokens cost, in billionths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Price {
+    /// That go in.
+    pub input: u64,
+    /// That come out.
+    pub output: u64,
+    /// That go in from a cache.
+    pub cached: Option<u64>,
+    /// That go in and into one.
+    pub cache_write: Option<u64>,
 }
 
 impl Budget {
     pub(crate) fn lay(&mut self, over: Self) {
         replace(&mut self.calls, over.calls);
+        replace(&mut self.tokens, over.tokens);
+        replace(&mut self.cost, over.cost);
+        replace(&mut self.bytes, over.bytes);
+        for (model, price) in over.prices {
+            match self.prices.iter_mut().find(|(known, _)| *known == model) {
+                Some((_, place)) => *place = price,
+                None => self.prices.push((model, price)),
+            }
+        }
+    }
+
+    /// Whether it limits what models use.
+    pub(crate) fn limits_models(&self) -> Option<&Written<Amount>> {
+        let limited = |amount: &&Written<Amount>| amount.value != Amount::Unlimited;
+        self.tokens.as_ref().filter(limited).or(self.cost.as_ref().filter(limited))
     }
 }
 
 pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Budget {
-    let fields = reader.fields(node, KEYS);
-    let calls = fields.as_ref().and_then(|fields| fields.get("calls"));
-    Budget { calls: calls.and_then(|node| reader.quantity(node, quantity::count)) }
+    let mut budget = Budget::default();
+    let Some(fields) = reader.fields(node, KEYS) else { return budget };
+    for node in fields.all() {
+        match node.name() {
+            "calls" => budget.calls = reader.quantity(node, quantity::count),
+            "tokens" => budget.tokens = reader.quantity(node, quantity::count),
+            "cost" => budget.cost = reader.quantity(node, quantity::money),
+            "bytes" => budget.bytes = reader.quantity(node, quantity::size),
+            _ => budget.prices = prices(reader, node),
+        }
+    }
+    budget
+}
+
+const REMEDY: &str =
+    "write prices.\"small-*\" = { input = 0.25, output = 1.25 }: what a million tokens cost";
+
+fn prices<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<(Pattern, Written<Price>)> {
+    let Some(entries) = reader.entries(node, REMEDY) else { return Vec::new() };
+    let mut prices = Vec::new();
+    for node in entries.all() {
+        match Pattern::try_from(node.name()) {
+            Ok(model) => prices.extend(price(reader, node).map(|price| (model, price))),
+            Err(error) => reader.refuse_key(node, &error.to_string(), REMEDY),
+        }
+    }
+    prices
+}
+
+fn price<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Price>> {
+    let fields = reader.fields(node, PRICE)?;
+    let (mut all, mut whole) = ([None; 4], true);
+    for (place, key) in all.iter_mut().zip(PRICE) {
+        let Some(node) = fields.get(key.name) else { continue };
+        let read = reader.quantity(node, quantity::money);
+        match read.map(|amount| amount.value) {
+            Some(Amount::Limited(amount)) => *place = Some(amount),
+            Some(Amount::Unlimited) => {
+                reader.refuse(node, "is no price", "write what a million tokens cost: 2.50");
+                whole = false;
+            }
+            None => whole = false,
+        }
+    }
+    let [input, output, cached, cache_write] = all;
+    let (Some(input), Some(output), true) = (input, output, whole) else {
+        if whole {
+            reader.refuse(node, "has no price for input or none for output", REMEDY);
+        }
+        return None;
+    };
+    let origin = reader.origin(node);
+    Some(Written { value: Price { input, output, cached, cache_write }, origin })
 }

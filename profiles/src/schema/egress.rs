@@ -18,6 +18,12 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "networks that are not public and in which its name may lie all the same: [\"10.0.0.0/8\"]",
         shape: Shape::Texts,
     },
+    Key {
+        name: "model",
+        doc: "true where it is the API of a model: only what uses tokens or none goes there, and what it \
+              says that it used is counted ([budget])",
+        shape: Shape::Boolean,
+    },
     LIMITS[0],
     LIMITS[1],
     LIMITS[2],
@@ -55,6 +61,8 @@ pub struct Egress {
     pub place: Place,
     /// Networks that are not public and in which its name may lie.
     pub within: Vec<Network>,
+    /// Whether it is the API of a model, where what is used is counted.
+    pub model: bool,
     /// How much and how often.
     pub limits: EgressLimits,
     /// Milliseconds with no byte.
@@ -121,10 +129,11 @@ pub(crate) fn entry<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
     };
     let written = to(reader, named);
     let mut limits = EgressLimits::default();
-    let (mut within, mut idle, mut total) = (Vec::new(), None, None);
+    let (mut within, mut idle, mut total, mut model) = (Vec::new(), None, None, false);
     for node in fields.all() {
         match node.name() {
             "within" => within = reader.list(node, network),
+            "model" => model = reader.boolean(node).is_some_and(|model| model.value),
             "idle" => idle = reader.quantity(node, quantity::time).map(|time| time.value),
             "total" => total = reader.quantity(node, quantity::time).map(|time| time.value),
             _ => {
@@ -139,7 +148,18 @@ pub(crate) fn entry<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
         reader.refuse(node, "only a name lies within a network", remedy);
         return None;
     }
-    Some(written.map(|entry| Egress { within, limits, idle, total, ..entry }))
+    if let (Some(node), true, Carries::Tls | Carries::Tcp) =
+        (fields.get("model"), model, &written.value.place.carries)
+    {
+        let remedy = "write http:// before it where the API is in plain text, or remove model";
+        reader.refuse(
+            node,
+            "what is answered there is not seen, so nothing would be counted",
+            remedy,
+        );
+        return None;
+    }
+    Some(written.map(|entry| Egress { within, model, limits, idle, total, ..entry }))
 }
 
 fn to<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Egress>> {
@@ -186,6 +206,7 @@ impl Egress {
             text: text.to_owned(),
             place: Place::read(text)?,
             within: Vec::new(),
+            model: false,
             limits: EgressLimits::default(),
             idle: None,
             total: None,

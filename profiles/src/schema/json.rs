@@ -50,6 +50,14 @@ fn shape(shape: Shape) -> Value {
             { "type": "number", "exclusiveMinimum": 0 },
             { "const": "unlimited" },
         ] }),
+        Shape::Money => json!({ "anyOf": [
+            { "type": "number", "minimum": 0 },
+            { "type": "string", "pattern": "^([0-9]+([.][0-9]{1,9})?|unlimited)$" },
+        ] }),
+        Shape::Prices(keys) => json!({
+            "type": "object",
+            "additionalProperties": required(table(keys), &["input", "output"]),
+        }),
         Shape::CallRate => json!({
             "type": "string",
             "pattern": "^([0-9]+/([0-9]*(s|m|h)|min) burst [0-9]+|0|unlimited)$",

@@ -26,7 +26,7 @@ use crate::reader::{Node, Reader};
 use sandboxd_plan::HostPath;
 use toml::de::DeTable;
 
-pub use budget::Budget;
+pub use budget::{Budget, Price};
 pub use call::{Approval, Call, Calls, EdgeGrant, Reverse};
 pub use command::{Command, Tty, User};
 pub use egress::{Egress, EgressLimits};
@@ -147,6 +147,10 @@ pub(crate) enum Shape {
     Time,
     Count,
     Rate,
+    /// An amount of it.
+    Money,
+    /// A table like this for each name of a model.
+    Prices(&'static [Key]),
     Weight,
     Cpus,
     /// Times in a period.

@@ -86,8 +86,22 @@ const WRONG: &[(&str, &str)] = &[
          or serial or attenuate",
     ),
     (
-        "[budget]\ntokens = 5",
-        "p.toml:2:1: budget.tokens: not built yet in this version\n  remedy  remove it",
+        "[budget]\ntokens = -5",
+        "p.toml:2:10: budget.tokens: -5 is negative\n  remedy  write an integer",
+    ),
+    (
+        "[budget]\ncost = \"2 EUR\"",
+        "p.toml:2:8: budget.cost: \"2 EUR\" is not an amount of money\n  remedy  write 2.50, without a \
+         currency: the one that the prices are in",
+    ),
+    (
+        "[budget.prices]\n\"a*b\" = { input = 1, output = 2 }\nb = { input = 1 }\nc = { input = 1, output = \"unlimited\" }",
+        "p.toml:2:1: budget.prices.a*b: a * stands at the end of a pattern and nowhere else\n  \
+         remedy  write prices.\"small-*\" = { input = 0.25, output = 1.25 }: what a million tokens cost\n\
+         p.toml:3:5: budget.prices.b: has no price for input or none for output\n  \
+         remedy  write prices.\"small-*\" = { input = 0.25, output = 1.25 }: what a million tokens cost\n\
+         p.toml:4:27: budget.prices.c.output: is no price\n  \
+         remedy  write what a million tokens cost: 2.50",
     ),
     // A schema in which a word is misspelled would allow everything.
     (

@@ -141,3 +141,68 @@ fn the_command_line_names_hosts_too() {
     let found = shown(&read("").unwrap().apply(&typed).unwrap_err());
     assert!(found.contains("--egress") && found.contains("api.example.com:443"), "{found}");
 }
+
+const MODEL: &str = "[network]\nmode = \"egress\"\negress = [{ to = \"http://host.internal:8080\", model = true }]\n";
+
+#[test]
+fn what_is_used_up_is_borne_by_all_that_it_is_run_under() {
+    let priced = "[budget]\ntokens = 1000\ncost = 2.5\n[budget.prices]\n\"*\" = { input = 3, output = 15 }\n\
+                  \"small-*\" = { input = \"0.25\", output = 1.25, cached = 0.025, cache_write = 0.3125 }\n\
+                  small-1 = { input = 0, output = 0.5 }\n";
+    let plan = way_out(&[
+        &format!("name = \"site\"\n{MODEL}[budget]\nbytes = \"1M\""),
+        &format!("{MODEL}{priced}"),
+    ]);
+    assert!(plan.rules[0].model);
+    let [site, own] = &plan.budgets[..] else { panic!("{:?}", plan.budgets) };
+    assert_eq!(
+        (site.of.as_str(), site.bytes, site.tokens),
+        ("site", Bound::AtMost(1 << 20), Bound::Unlimited)
+    );
+    assert_eq!((own.tokens, own.cost), (Bound::AtMost(1000), Bound::AtMost(2_500_000_000)));
+    let models: Vec<&str> = own.prices.iter().map(|price| price.model.as_str()).collect();
+    assert_eq!(models, ["small-1", "small-*", "*"], "the narrower comes first");
+    let small = &own.prices[1];
+    assert_eq!((small.input, small.cached, small.written), (250_000_000, 25_000_000, 312_500_000));
+    assert_eq!((own.prices[2].cached, own.prices[2].written), (3_000_000_000, 3_000_000_000));
+    // As it is shown, it is read again.
+    let shown = read(&format!("{MODEL}{priced}")).unwrap().to_toml();
+    assert_eq!(read(&shown).unwrap().to_toml().lines().count(), shown.lines().count());
+    assert!(shown.contains("prices.small-1 = { input = 0.0, output = 0.5 }"), "{shown}");
+    assert!(shown.contains("cached = 0.025, cache_write = 0.3125 }"), "{shown}");
+    // The same budget twice is one, and what is let out by another entry alone is not counted.
+    assert_eq!(way_out(&[MODEL, MODEL]).budgets.len(), 1);
+    let unseen = MODEL.replace(", model = true", "");
+    assert!(way_out(&[MODEL, &unseen]).rules[0].model && !way_out(&[&unseen]).rules[0].model);
+}
+
+#[test]
+fn a_budget_that_nobody_counts_is_refused() {
+    let tcp = MODEL.replace("[{", "[\"tcp://host.internal:8080\", {");
+    for (text, says) in [
+        (format!("{ONE}[budget]\ntokens = 5"), "no entry is a model's API"),
+        (
+            format!("{ONE}[budget]\ncost = 5\nprices.x = {{ input = 1, output = 1 }}"),
+            "no entry is a model's API",
+        ),
+        (format!("{MODEL}[budget]\ncost = 5"), "there are no prices"),
+        (MODEL.replace("http://", "tcp://"), "nothing would be counted"),
+        (tcp, "lets out past it what nobody counts"),
+    ] {
+        let found = wrong_or_unread(&text);
+        assert!(found.contains(says), "{text}: {found}");
+    }
+    for text in [
+        format!("{ONE}[budget]\ntokens = \"unlimited\"\nbytes = 5"),
+        "[budget]\ntokens = 5".to_owned(),
+    ] {
+        assert!(run(&[&text], asked()).is_ok(), "{text}");
+    }
+}
+
+fn wrong_or_unread(text: &str) -> String {
+    match run(&[text], asked()) {
+        Ok(_) => String::new(),
+        Err(problems) => shown(&problems),
+    }
+}

@@ -316,5 +316,6 @@ fn the_json_schema_is_json_and_knows_every_table() {
     assert_eq!(call["additionalProperties"], false);
     assert!(call["properties"]["grant"]["properties"]["files"].is_object());
     assert!(!properties.contains_key("spawn"));
-    assert!(!properties["budget"]["properties"].as_object().unwrap().contains_key("tokens"));
+    let prices = &properties["budget"]["properties"]["prices"]["additionalProperties"];
+    assert_eq!(prices["required"], serde_json::json!(["input", "output"]));
 }

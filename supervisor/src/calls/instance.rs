@@ -5,7 +5,7 @@ use super::desk::News;
 use super::{Caller, Shared};
 use crate::cgroup::Tree;
 use crate::sandbox::{
-    self, Ahead, Around, Audit, Finished, Late, MakeReceipt, Request, StartError, Then,
+    self, Ahead, Around, Audit, Finished, Late, MakeReceipt, Purses, Request, StartError, Then,
 };
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -105,12 +105,14 @@ fn live(wanted: Wanted, socket: OwnedFd, orders: OwnedFd, brokers: OwnedFd) -> V
     let name = launch.profile.name().to_owned();
     let streams = Streams { socket, orders, caller };
     let audit = shared.audit.of(&launch.profile);
+    let purses = shared.calls.purses.clone();
     let told = Arc::clone(&shared);
     let late = Box::new(move |error: &StartError| {
         (told.calls.refused)("what was called", error);
         error.exit_status()
     });
-    let (refused, left) = match run(&launch, streams, within, audit, (late, &mut started)) {
+    let (refused, left) = match run(&launch, streams, within, (audit, purses), (late, &mut started))
+    {
         Ok(left) => (None, left),
         Err(error) => (Some((name, error)), Vec::new()),
     };
@@ -123,7 +125,7 @@ fn run(
     launch: &Launch,
     streams: Streams,
     within: Option<Arc<Tree>>,
-    audit: Audit,
+    (audit, purses): (Audit, Purses),
     (late, started): (Late, &mut dyn FnMut()),
 ) -> Result<Vec<String>, StartError> {
     let since = Instant::now();
@@ -147,6 +149,7 @@ fn run(
         around: Around::Instance(streams),
         within,
         sockets: Vec::new(),
+        purses,
     };
     let Finished { left, .. } = sandbox::run(
         request,

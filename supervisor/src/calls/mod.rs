@@ -24,7 +24,7 @@ mod records;
 use crate::cgroup::Tree;
 use crate::control::{Approvers, Control};
 use crate::lasting::{Limits, Pins};
-use crate::sandbox::{self, Audit, StartError, image};
+use crate::sandbox::{self, Audit, Purses, StartError, image};
 use crate::service::channel::Told;
 use crate::service::{Service, Wanted, broker};
 use desk::{Bell, Desk, News};
@@ -80,6 +80,8 @@ pub struct Calls {
     pub graph: Graph,
     /// What the run is under, the outermost first: nothing that it calls goes beyond that either.
     pub under: Vec<Profile>,
+    /// What all of them use up together.
+    pub purses: Purses,
     /// Told of what was called and could not be started: whoever called only sees that it does not answer.
     pub refused: Refused,
     /// Told whenever another number of calls waits for approval.

@@ -275,6 +275,7 @@ fn run_true(name: &str, egress: &[&str], log: &AuditLog) -> Result<(u8, Vec<Stri
     let request = sandbox::Request {
         within: None,
         sockets: Vec::new(),
+        purses: sandbox::Purses::default(),
         profile: &profile,
         under: &[],
         invocation: &invocation,

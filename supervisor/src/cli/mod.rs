@@ -22,6 +22,7 @@ mod receipt;
 mod run;
 mod secret;
 pub mod service;
+mod used_up;
 mod went_out;
 mod why;
 

@@ -3,14 +3,14 @@
 use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
-use super::{NOT_SET_UP, denied, load, notice, went_out};
+use super::{NOT_SET_UP, denied, load, notice, used_up, went_out};
 use crate::audit_folder;
 use crate::calls::Calls;
 use crate::explain::printable;
 use crate::metrics::Scraped;
 use crate::sandbox::{
-    self, Ahead, Around, AuditLog, Finished, Late, MakeReceipt, Request, RunResult, StartError,
-    Then,
+    self, Ahead, Around, AuditLog, Finished, Late, MakeReceipt, Purses, Request, RunResult,
+    StartError, Then,
 };
 use crate::systemd::credentials;
 use crate::systemd::sockets::{self, Sockets};
@@ -122,7 +122,8 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
     let mut loaded = load::load(&grants)?;
     loaded.invocation.listening = Listening::Passed(passed);
     loaded.invocation.credentials = credentials::passed()?;
-    let around = around(who, &mut loaded, log, Says { json, quiet })?;
+    let purses = Purses::default();
+    let around = around(who, &mut loaded, (log, &purses), Says { json, quiet })?;
     let Loaded { profile, under, invocation, .. } = loaded;
     let mut write_receipt = receipt.map(|path| move |made: MakeReceipt<'_>| write(&path, &made()?));
     let request = Request {
@@ -136,6 +137,7 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
         around,
         within: None,
         sockets,
+        purses,
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, absent, left } = sandbox::run(request, receipt)?;
@@ -179,7 +181,12 @@ fn clients([input, output, complained]: [Stream; 3]) -> Result<[Stream; 3], Star
 }
 
 /// Whose run it is, and whom the command calls.
-fn around(who: Who, loaded: &mut Loaded, log: &AuditLog, says: Says) -> Result<Around, StartError> {
+fn around(
+    who: Who,
+    loaded: &mut Loaded,
+    (log, purses): (&AuditLog, &Purses),
+    says: Says,
+) -> Result<Around, StartError> {
     let Loaded { profile, under, graph, invocation } = loaded;
     let (count, tell) = (log.waiting(), notice::waiting(profile.name().to_owned(), says));
     let waits = Box::new(move |calls| {
@@ -191,6 +198,7 @@ fn around(who: Who, loaded: &mut Loaded, log: &AuditLog, says: Says) -> Result<A
             let calls = graph.take().map(|graph| Calls {
                 graph,
                 under: under.clone(),
+                purses: purses.clone(),
                 refused: Box::new(move |name, error| {
                     not_started(error, name, says.json);
                 }),
@@ -255,6 +263,9 @@ fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
     }
     if let Some(used) = &result.egress {
         text.push_str(&went_out::words(&result.sandbox, used));
+    }
+    if let Some(used) = &result.budget {
+        text.push_str(&used_up::words(&result.sandbox, used));
     }
     if !result.may_execute.is_empty() {
         text.push_str(

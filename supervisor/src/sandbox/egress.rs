@@ -5,6 +5,7 @@ use super::audit::Audit;
 use super::channel::watched;
 use super::error::StartError;
 use super::image;
+use super::purse::{Membership, Purses};
 use crate::network::{self, Inside, passed};
 use crate::service::egress::NAME;
 use crate::service::{Service, Wanted};
@@ -14,7 +15,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, recv, shutdown, socketpair,
 };
 use rustix::process::Pid;
-use sandboxd_egress_plan::{EgressPlan, Record, Verdict, record, wire};
+use sandboxd_egress_plan::{EgressPlan, Record, Told, Verdict, wire};
 use sandboxd_profiles::Profile;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -33,10 +34,17 @@ pub(crate) struct Egress {
     control: AsyncFd<OwnedFd>,
     /// It has the sockets.
     led: bool,
-    used: Used,
-    refused: BTreeMap<(String, Verdict), u64>,
+    heard: Heard,
     /// It said something that is no record: what it says now is not read.
     confused: bool,
+}
+
+/// What it has told.
+struct Heard {
+    used: Used,
+    refused: BTreeMap<(String, Verdict), u64>,
+    /// What it uses up is used up for others too.
+    budgets: Membership,
 }
 
 /// What went out of a run.
@@ -78,8 +86,8 @@ impl Egress {
     pub(crate) fn begin(
         plan: &EgressPlan,
         namespace: Option<&OwnedFd>,
-        run: &Profile,
-        audit: &Audit,
+        (run, audit): (&Profile, &Audit),
+        purses: &Purses,
     ) -> Result<Self, StartError> {
         let inside = namespace.map(network::lead).transpose()?;
         let told = wire::encode(plan)
@@ -99,12 +107,15 @@ impl Egress {
             audit: audit.clone(),
             streams: [image::plan(&told)?, nothing.into(), theirs],
         })?;
+        let told = control
+            .try_clone()
+            .map_err(|error| StartError::io("fcntl", "the egress process", &error))?;
+        let budgets = purses.join(&plan.budgets, told);
         let mut egress = Self {
             service,
             control: watched(control)?,
             led: false,
-            used: Used::default(),
-            refused: BTreeMap::new(),
+            heard: Heard { used: Used::default(), refused: BTreeMap::new(), budgets },
             confused: false,
         };
         inside.map_or(Ok(()), |inside| egress.hand_over(&inside))?;
@@ -139,11 +150,11 @@ impl Egress {
 
     /// Counts what it tells, and returns once, when it has ended: the command does not go on without it.
     pub(crate) async fn over(&mut self) {
-        let Self { service, control, used, refused, confused, .. } = self;
+        let Self { service, control, heard, confused, .. } = self;
         let counted = async {
             while !*confused {
                 let Ok(mut ready) = control.readable().await else { break };
-                *confused = match take(control.get_ref(), used, refused) {
+                *confused = match heard.take(control.get_ref()) {
                     Some(more) => !more,
                     None => {
                         ready.clear_ready();
@@ -166,7 +177,7 @@ impl Egress {
         let drained = async {
             while !self.confused {
                 let Ok(mut ready) = self.control.readable().await else { break };
-                match take(self.control.get_ref(), &mut self.used, &mut self.refused) {
+                match self.heard.take(self.control.get_ref()) {
                     Some(true) => {}
                     Some(false) => break,
                     None => ready.clear_ready(),
@@ -175,8 +186,8 @@ impl Egress {
         };
         tokio::time::timeout(DRAIN, drained).await.ok();
         let left = self.service.finish(DRAIN);
-        let mut used = std::mem::take(&mut self.used);
-        used.refused = std::mem::take(&mut self.refused)
+        let mut used = std::mem::take(&mut self.heard.used);
+        used.refused = std::mem::take(&mut self.heard.refused)
             .into_iter()
             .map(|((to, verdict), times)| Refused {
                 to,
@@ -190,22 +201,23 @@ impl Egress {
     }
 }
 
-/// Takes one record in; nothing where there is none now, false where there will be none.
-fn take(
-    control: &OwnedFd,
-    used: &mut Used,
-    refused: &mut BTreeMap<(String, Verdict), u64>,
-) -> Option<bool> {
-    let mut bytes = [0_u8; record::SIZE + 1];
-    let length = match recv(control, bytes.as_mut_slice(), RecvFlags::DONTWAIT) {
-        Ok((length, _)) => length,
-        Err(Errno::AGAIN | Errno::INTR) => return None,
-        Err(_) => return Some(false),
-    };
-    let whole = bytes.first_chunk().filter(|_| length == record::SIZE);
-    let Some(Ok(record)) = whole.map(Record::decode) else { return Some(false) };
-    used.count(&record, refused);
-    Some(true)
+impl Heard {
+    /// Takes one message in; nothing where there is none now, false where there will be none.
+    fn take(&mut self, control: &OwnedFd) -> Option<bool> {
+        let mut bytes = [0_u8; Told::MOST + 1];
+        let length = match recv(control, bytes.as_mut_slice(), RecvFlags::DONTWAIT) {
+            Ok((length, _)) => length,
+            Err(Errno::AGAIN | Errno::INTR) => return None,
+            Err(_) => return Some(false),
+        };
+        match bytes.get(..length).map(Told::decode) {
+            Some(Ok(Told::Record(record))) => self.used.count(&record, &mut self.refused),
+            Some(Ok(Told::Use(used))) => self.budgets.used(&used),
+            Some(Ok(Told::Level(level))) => self.budgets.level(level),
+            Some(Err(_)) | None => return Some(false),
+        }
+        Some(true)
+    }
 }
 
 impl Used {

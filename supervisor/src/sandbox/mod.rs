@@ -23,6 +23,7 @@ mod invocation;
 mod orphans;
 mod pinned;
 pub(crate) mod private;
+mod purse;
 mod receipt;
 mod relay;
 mod signals;
@@ -44,6 +45,7 @@ pub use error::StartError;
 pub(crate) use image::copy as sealed_copy;
 pub use invocation::Asked;
 pub(crate) use invocation::invocation;
+pub use purse::{Model, Purses, UsedUp};
 pub use receipt::{Receipt, RunResult, sha256};
 
 use crate::cgroup::{Group, Placement, Room, Tree};
@@ -94,6 +96,8 @@ pub struct Request<'a> {
     pub around: Around,
     /// Where its cgroup is made; nothing where that is looked for.
     pub within: Option<Arc<Tree>>,
+    /// What it uses up, together with whoever it calls or is called by.
+    pub purses: Purses,
     /// The sockets that the command gets, as the invocation tells of them.
     pub sockets: Vec<OwnedFd>,
 }
@@ -229,8 +233,8 @@ pub fn run(
         }
     };
     let before = watch::before(&resolved.outside);
-    let (since, name) = (request.since, request.profile.name());
-    let audit = request.audit.clone();
+    let (since, profile) = (request.since, request.profile);
+    let (audit, purses) = (request.audit.clone(), request.purses.clone());
     let mut ran = Ran { dead: true, ..Ran::default() };
     let running =
         Running { request, resolved: &resolved, host: &host, group: group.as_ref(), tree: &tree };
@@ -255,9 +259,10 @@ pub fn run(
     result.receipt_sha256 = ran.receipt_sha256;
     result.egress = ran.egress;
     result.denials = ran.denials.unwrap_or_else(|| denials::unseen(&resolved.plan, host.listeners));
+    result.budget = purses.used(&sandboxd_profiles::budget(profile));
     result.may_execute = watch::appeared(&resolved.outside.watched, &before);
     result.tell_no_secret(|text| *text = audit.clean(text));
-    left.extend(audit.ended(name, &result, &left));
+    left.extend(audit.ended(profile.name(), &result, &left));
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
     let absent = resolved.absent.iter().map(|one| one.layer.clone()).collect();
     Ok(Finished { result, waived, absent, left })
@@ -320,8 +325,9 @@ impl Running<'_> {
 
     fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
         let below = self.below(self.request.profile)?;
-        let Request { profile, under, since, ahead, digest, audit, around, sockets, .. } =
-            self.request;
+        let Request {
+            profile, under, since, ahead, digest, audit, around, sockets, purses, ..
+        } = self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
         let encoded =
@@ -349,7 +355,7 @@ impl Running<'_> {
             if around.is_callers() { ServiceManager::find(plan, outside.notify)? } else { None };
         let around::Prepared { signals, mut stdio, mut between } =
             around.prepare(self.resolved, profile, below, &audit)?;
-        let begin = |plan| Egress::begin(plan, network.as_ref(), profile, &audit);
+        let begin = |plan| Egress::begin(plan, network.as_ref(), (profile, &audit), &purses);
         between.egress = outside.egress.as_ref().map(begin).transpose()?;
         let heard = manager.as_ref().filter(|_| outside.notify);
         between.words = Words::to(heard, profile, &audit)?;

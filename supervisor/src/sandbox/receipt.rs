@@ -5,9 +5,10 @@ use super::denials::Denials;
 use super::egress::Used;
 use super::error::StartError;
 use super::inspect::Inspected;
+use super::purse::{UsedUp, money};
 use super::state::{End, Limit};
 use crate::cgroup::{Pressures, Usage};
-use sandboxd_egress_plan::EgressPlan;
+use sandboxd_egress_plan::{Bound, Budget, EgressPlan};
 use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
 use sandboxd_profiles::resolved::{Absent, Waived};
 use sandboxd_profiles::{HostFacts, Profile, Resolved};
@@ -90,12 +91,40 @@ pub struct WayOut {
     pub by: &'static str,
     /// What is let out, as the profiles have it.
     pub rules: Vec<String>,
+    /// What may be used up, by whose budget.
+    pub budgets: Vec<Bears>,
+}
+
+/// A budget that bears what goes out.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bears {
+    /// Whose it is.
+    pub of: String,
+    /// Tokens; nothing where they have no limit.
+    pub tokens: Option<u64>,
+    /// What they may cost; nothing where that has no limit.
+    pub cost: Option<String>,
+    /// Bytes; nothing where they have no limit.
+    pub bytes: Option<u64>,
+}
+
+impl Bears {
+    fn new(budget: &Budget) -> Self {
+        let limit = |bound| match bound {
+            Bound::AtMost(most) => Some(most),
+            Bound::Unlimited => None,
+        };
+        let Budget { of, tokens, cost, bytes, prices: _ } = budget;
+        let cost = limit(*cost).map(money);
+        Self { of: of.clone(), tokens: limit(*tokens), cost, bytes: limit(*bytes) }
+    }
 }
 
 impl WayOut {
     fn new(plan: &EgressPlan) -> Self {
         let rules = plan.rules.iter().map(|rule| rule.written.clone()).collect();
-        Self { by: "redirect", rules }
+        let budgets = plan.budgets.iter().map(Bears::new).collect();
+        Self { by: "redirect", rules, budgets }
     }
 }
 
@@ -258,6 +287,8 @@ pub struct RunResult {
     pub egress: Option<Used>,
     /// What it was refused, as far as that is known.
     pub denials: Denials,
+    /// What was used of its budget, by itself and whatever acted for it; nothing where nobody could.
+    pub budget: Option<UsedUp>,
     /// SHA-256 of the receipt, as it stands in the file of `--receipt`.
     pub receipt_sha256: String,
 }
@@ -290,6 +321,7 @@ impl RunResult {
             may_execute: Vec::new(),
             egress: None,
             denials: Denials::default(),
+            budget: None,
             receipt_sha256: String::new(),
         }
     }

@@ -15,7 +15,7 @@ pub(crate) mod terminal;
 use crate::host;
 use crate::sandbox::channel::watched;
 use crate::sandbox::{
-    self, Ahead, Around, Audit, Finished, MakeReceipt, Request, StartError, Then,
+    self, Ahead, Around, Audit, Finished, MakeReceipt, Purses, Request, StartError, Then,
 };
 use rustix::fd::OwnedFd;
 use sandboxd_plan::Text;
@@ -200,6 +200,7 @@ fn serve(wanted: Wanted, orders: OwnedFd, teller: &Sender<News>) -> Result<Finis
         around: Around::Service { streams, orders },
         within: None,
         sockets: Vec::new(),
+        purses: Purses::default(),
     };
     sandbox::run(
         request,

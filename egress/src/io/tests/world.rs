@@ -33,6 +33,7 @@ pub(super) fn plan(mut rules: Vec<Rule>) -> EgressPlan {
         rules,
         secrets: vec![],
         injects: vec![],
+        budgets: vec![],
         accounts,
         waits: Waits { head: Millis(30_000), connect: Millis(30_000) },
         pending: 64,

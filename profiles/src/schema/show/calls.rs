@@ -4,7 +4,7 @@ use super::{Text, entry, string};
 use crate::origin::Written;
 use crate::quantity::Amount;
 use crate::schema::reach::Reach;
-use crate::schema::{Access, Call, EdgeGrant, Instances, Network, Profile};
+use crate::schema::{Access, Budget, Call, EdgeGrant, Instances, Network, Price, Profile};
 use sandboxd_broker_plan::Rate;
 use serde_json::Value;
 
@@ -30,7 +30,14 @@ impl Profile {
             text.value("in_flight", serve.in_flight.as_ref(), amount);
         }
         text.table("budget");
-        text.value("calls", self.budget.calls.as_ref(), amount);
+        let Budget { calls, tokens, cost, bytes, prices, of: _ } = &self.budget;
+        text.value("calls", calls.as_ref(), amount);
+        text.value("tokens", tokens.as_ref(), amount);
+        text.value("cost", cost.as_ref(), money);
+        text.value("bytes", bytes.as_ref(), amount);
+        for (model, written) in prices {
+            text.value(&format!("prices.{}", name(model.as_str())), Some(written), price);
+        }
     }
 }
 
@@ -97,6 +104,28 @@ fn grant(written: &Written<EdgeGrant>, text: &mut Text) {
         );
     }
     super::network::keys(network, "grant.network.", text);
+}
+
+fn money(amount: &Amount) -> String {
+    amount.limit().map_or_else(|| string("unlimited"), decimal)
+}
+
+/// Billionths as a number.
+fn decimal(billionths: u64) -> String {
+    let text = format!("{}.{:09}", billionths / 1_000_000_000, billionths % 1_000_000_000);
+    let text = text.trim_end_matches('0');
+    if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }
+}
+
+fn price(price: &Price) -> String {
+    let Price { input, output, cached, cache_write } = price;
+    let mut text = format!("{{ input = {}, output = {}", decimal(*input), decimal(*output));
+    for (key, price) in [("cached", cached), ("cache_write", cache_write)] {
+        if let Some(price) = price {
+            text.push_str(&format!(", {key} = {}", decimal(*price)));
+        }
+    }
+    text + " }"
 }
 
 pub(super) fn amount(amount: &Amount) -> String {

@@ -32,6 +32,7 @@ fn shown(entry: &Egress) -> String {
     more.extend(often.as_ref().map(|one| format!("rate = {}", rate(&one.value))));
     more.extend(up.as_ref().map(|one| format!("up = {}", amount(&one.value))));
     more.extend(down.as_ref().map(|one| format!("down = {}", amount(&one.value))));
+    more.extend(entry.model.then(|| "model = true".to_owned()));
     more.extend(entry.idle.as_ref().map(|time| format!("idle = {}", milliseconds(time))));
     more.extend(entry.total.as_ref().map(|time| format!("total = {}", milliseconds(time))));
     let text = string(&entry.text);

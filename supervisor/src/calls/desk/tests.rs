@@ -55,6 +55,7 @@ fn parts() -> (Arc<Shared>, Records, Receiver<News>, OwnedFd) {
     let calls = Calls {
         graph: graph(),
         under: Vec::new(),
+        purses: crate::sandbox::Purses::default(),
         refused: Box::new(|_, _| unreachable!()),
         waits: Box::new(|_| {}),
     };

@@ -1,0 +1,379 @@
+//! Requests where some are asked of a model API: one after the other, each with its answer, which is
+//! read as it passes by.
+
+use super::{
+    client::{Client, cut, read, write},
+    counted::Counted,
+    dial::Upstream,
+    fault::{refusal, status},
+    meter::Meter,
+    requests::next,
+    story::Story,
+    tunnel,
+    world::{Open, World, now},
+};
+use crate::{
+    Read, address,
+    http::{self, Body, Ends, Framing, Head, Reply},
+    limit::Direction,
+    model::api::{self, Asked, Format},
+    rule::{Cover, Fitting, Place},
+};
+use sandboxd_egress_plan::Verdict;
+use std::rc::Rc;
+use tokio::net::TcpStream;
+
+/// The most bytes of an event that wait for its end.
+const EVENT: usize = 256 << 10;
+
+/// Why a request or an answer goes no further, and what the client is told of that.
+struct Refused {
+    verdict: Verdict,
+    words: Vec<u8>,
+}
+
+impl Refused {
+    fn plain(verdict: Verdict, place: &Place) -> Self {
+        Self { verdict, words: refusal(verdict, Some(place)) }
+    }
+
+    /// In the words of a model API.
+    fn of(format: Format, verdict: Verdict, why: &str) -> Self {
+        Self { verdict, words: format.refusal(status(verdict), &format!("sandboxd: {why}")) }
+    }
+}
+
+/// Which rule has a request, and the format of its answer where that is counted.
+fn judge(
+    world: &World,
+    fitting: &Fitting,
+    head: &Head,
+    place: &Place,
+) -> Result<(usize, Option<Format>), Refused> {
+    let plain = |verdict| Refused::plain(verdict, place);
+    let rule = fitting.request(&world.plan.rules, head, (place, Cover::Plain)).map_err(plain)?;
+    if !world.rule(rule).map_err(plain)?.model {
+        return Ok((rule, None));
+    }
+    let Asked::Call(format) = api::asked(head).map_err(plain)? else { return Ok((rule, None)) };
+    match world.purses().over() {
+        Some(why) => Err(Refused::of(format, Verdict::Budget, &why)),
+        None => Ok((rule, Some(format))),
+    }
+}
+
+/// Carries requests that begin with this one; on the connection that was made already, where one was.
+pub(super) async fn carry(
+    world: &Rc<World>,
+    story: &mut Story,
+    client: &mut Client,
+    (fitting, head): (&Fitting, Head),
+    made: Option<(Open, Upstream)>,
+) -> Result<(), Verdict> {
+    let place = story.place.clone().ok_or(Verdict::Broke)?;
+    let begun = match judge(world, fitting, &head, &place) {
+        Ok((rule, format)) => match tunnel::begin(world, story, rule, made).await {
+            Ok(begun) => Ok((begun, format)),
+            Err(verdict) => Err(Refused::plain(verdict, &place)),
+        },
+        Err(refused) => Err(refused),
+    };
+    let ((open, upstream), format) = match begun {
+        Ok(begun) => begun,
+        Err(Refused { verdict, words }) => {
+            client.answer(&words).await?;
+            return Err(verdict);
+        }
+    };
+    let meter = Meter::new(world, story, world.rule(open.rule)?.deadlines);
+    let talk = Talk { world, story, meter: &meter, fitting, place: &place, upstream: &upstream };
+    let ended = meter.within(talk.all(client, head, format)).await;
+    match ended {
+        Ok(None) => Ok(()),
+        Ok(Some(Refused { verdict, words })) => {
+            // Whoever still works on an answer need not.
+            cut(&upstream.stream);
+            client.answer(&words).await?;
+            Err(verdict)
+        }
+        Err(verdict) => {
+            // Neither may take what it has for the whole.
+            cut(&upstream.stream);
+            client.answered = false;
+            Err(verdict)
+        }
+    }
+}
+
+/// What the exchanges of a connection share.
+struct Talk<'a> {
+    world: &'a World,
+    story: &'a Story,
+    meter: &'a Meter<'a>,
+    fitting: &'a Fitting,
+    place: &'a Place,
+    upstream: &'a Upstream,
+}
+
+/// How an exchange ended.
+enum Ended {
+    /// Another may follow.
+    Kept,
+    /// None may.
+    Over,
+    /// In this way.
+    Refused(Refused),
+}
+
+impl Talk<'_> {
+    /// All exchanges. Why the last one went no further, where that is so.
+    async fn all(
+        &self,
+        client: &mut Client,
+        mut head: Head,
+        mut format: Option<Format>,
+    ) -> Result<Option<Refused>, Verdict> {
+        client.answered = true;
+        let mut inbound = Vec::new();
+        loop {
+            // One connection of the proxy may ask for many hosts; each gets one of its own.
+            let last = head.close || head.absolute;
+            match self.one(client, &mut inbound, (head, format)).await? {
+                Ended::Kept if !last => {}
+                Ended::Kept | Ended::Over => return Ok(None),
+                Ended::Refused(refused) => return Ok(Some(refused)),
+            }
+            let (stream, buffer) = (&client.stream, &mut client.buffer);
+            let following = tokio::select! {
+                following = next(stream, buffer) => following,
+                // It has ended, or says what nobody asked for.
+                _ = read(&self.upstream.stream, &mut inbound) => return Ok(None),
+            };
+            head = match following {
+                Ok(Some(head)) => head,
+                Ok(None) => return Ok(None),
+                Err(verdict) => return Ok(Some(Refused::plain(verdict, self.place))),
+            };
+            format = match self.judge(&head) {
+                Ok(format) => format,
+                Err(refused) => return Ok(Some(refused)),
+            };
+        }
+    }
+
+    /// Whether a request that is not the first may go, and how its answer is counted.
+    fn judge(&self, head: &Head) -> Result<Option<Format>, Refused> {
+        let plain = |verdict| Refused::plain(verdict, self.place);
+        let (rule, format) = judge(self.world, self.fitting, head, self.place)?;
+        if !address::allows(self.world.rule(rule).map_err(plain)?, self.upstream.address) {
+            return Err(plain(Verdict::PrivateAddress));
+        }
+        self.world.ledger().request(rule, now().map_err(plain)?).map_err(plain)?;
+        self.story.rule.set(Some(rule));
+        Ok(format)
+    }
+
+    /// One request and its answer.
+    async fn one(
+        &self,
+        client: &mut Client,
+        inbound: &mut Vec<u8>,
+        (mut head, format): (Head, Option<Format>),
+    ) -> Result<Ended, Verdict> {
+        let counted = format.map(|format| Counted::begin(self.world, self.story, format));
+        if counted.is_some() {
+            head.ask_plain();
+        }
+        let (stream, buffer) = (&client.stream, &mut client.buffer);
+        let up = self.up(stream, buffer, &head, counted.as_ref());
+        let down = self.down(stream, inbound, &head.method, counted.as_ref());
+        tokio::pin!(up, down);
+        let up = tokio::select! {
+            // It was answered before all of it was heard, so that nothing can follow.
+            down = &mut down => return down.map(|ended| match ended {
+                Ended::Kept => Ended::Over,
+                ended => ended,
+            }),
+            up = &mut up => up,
+        };
+        match (up, format) {
+            (Ok(()), _) => down.await,
+            (Err(Verdict::Uncounted), Some(format)) => {
+                let why = Verdict::Uncounted.text();
+                Ok(Ended::Refused(Refused::of(format, Verdict::Uncounted, why)))
+            }
+            (Err(verdict), _) => Err(verdict),
+        }
+    }
+
+    /// The request, with its body. Where the upstream takes no more of it, it may answer why.
+    async fn up(
+        &self,
+        stream: &TcpStream,
+        buffer: &mut Vec<u8>,
+        head: &Head,
+        counted: Option<&Counted<'_>>,
+    ) -> Result<(), Verdict> {
+        let written = head.written(self.place, head.close || head.absolute);
+        if !self.send(written.as_bytes()).await? {
+            return Ok(());
+        }
+        let mut body = Body::new(head.framing);
+        while !body.is_over() {
+            let (mut bytes, mut heard) = (Vec::new(), Vec::new());
+            let taken = body.take_and_hear(buffer, &mut bytes, &mut heard)?;
+            buffer.drain(..taken);
+            counted.map_or(Ok(()), |counted| counted.ask(&heard))?;
+            if !self.send(&bytes).await? {
+                return Ok(());
+            }
+            // A body that is cut off is not one for the upstream to take for the whole.
+            if !body.is_over() && !read(stream, buffer).await? {
+                return Err(Verdict::Broke);
+            }
+        }
+        if let Some(counted) = counted {
+            counted.asked();
+        }
+        Ok(())
+    }
+
+    /// The answer, with its body.
+    async fn down(
+        &self,
+        to: &TcpStream,
+        inbound: &mut Vec<u8>,
+        method: &str,
+        counted: Option<&Counted<'_>>,
+    ) -> Result<Ended, Verdict> {
+        let reply = loop {
+            match http::reply(inbound, method)? {
+                Read::Done(reply, length) => {
+                    let head: Vec<u8> = inbound.drain(..length).collect();
+                    self.give(to, &head).await?;
+                    if !reply.is_interim() {
+                        break reply;
+                    }
+                }
+                Read::More if read(&self.upstream.stream, inbound).await? => {}
+                Read::More => return Err(Verdict::Broke),
+            }
+        };
+        let ended = match counted {
+            Some(counted) if counted.answered(&reply) => {
+                self.events(to, inbound, &reply, counted).await?
+            }
+            _ => self.rest(to, inbound, &reply, counted).await?,
+        };
+        Ok(match ended {
+            Ended::Kept if reply.close => Ended::Over,
+            ended => ended,
+        })
+    }
+
+    /// A body that goes to its end whatever it uses: it has been paid for.
+    async fn rest(
+        &self,
+        to: &TcpStream,
+        inbound: &mut Vec<u8>,
+        reply: &Reply,
+        counted: Option<&Counted<'_>>,
+    ) -> Result<Ended, Verdict> {
+        let mut body = reply.body();
+        while !body.is_over() {
+            let (mut bytes, mut heard) = (Vec::new(), Vec::new());
+            let taken = body.take_and_hear(inbound, &mut bytes, &mut heard);
+            inbound.drain(..taken.map_err(|_| Verdict::Reply)?);
+            counted.and_then(|counted| counted.hear(&heard));
+            self.give(to, &bytes).await?;
+            if !body.is_over() && !read(&self.upstream.stream, inbound).await? {
+                return if reply.ends == Ends::AtClose {
+                    Ok(Ended::Over)
+                } else {
+                    Err(Verdict::Broke)
+                };
+            }
+        }
+        Ok(Ended::Kept)
+    }
+
+    /// A stream of events, which ends where there is no more: after a whole event, with one of ours.
+    async fn events(
+        &self,
+        to: &TcpStream,
+        inbound: &mut Vec<u8>,
+        reply: &Reply,
+        counted: &Counted<'_>,
+    ) -> Result<Ended, Verdict> {
+        let (mut body, mut held) = (reply.body(), Vec::new());
+        let chunked = reply.ends == Ends::With(Framing::Chunked);
+        loop {
+            let mut heard = Vec::new();
+            let taken = body.take_and_hear(inbound, &mut Vec::new(), &mut heard);
+            inbound.drain(..taken.map_err(|_| Verdict::Reply)?);
+            let whole = body.is_over();
+            let mut last = 0;
+            for line in heard.split_inclusive(|byte| *byte == b'\n') {
+                let before = held.len();
+                held.extend_from_slice(line);
+                let Some(at) = counted.hear(line) else { continue };
+                last = before + at;
+                if let (Some(why), false) = (counted.over(), whole) {
+                    held.truncate(last);
+                    held.extend(counted.format.event(&format!("sandboxd: {why}")));
+                    self.give_events(to, &held, chunked, true).await?;
+                    let words = Vec::new();
+                    return Ok(Ended::Refused(Refused { verdict: Verdict::Budget, words }));
+                }
+            }
+            // One that is longer goes on before it is whole, and is none that can be the last.
+            let ready = if whole || held.len() > EVENT { held.len() } else { last };
+            let ready: Vec<u8> = held.drain(..ready).collect();
+            self.give_events(to, &ready, chunked, whole).await?;
+            if whole {
+                return Ok(Ended::Kept);
+            }
+            if !read(&self.upstream.stream, inbound).await? {
+                if reply.ends != Ends::AtClose {
+                    return Err(Verdict::Broke);
+                }
+                self.give_events(to, &held, chunked, true).await?;
+                return Ok(Ended::Over);
+            }
+        }
+    }
+
+    /// Gives events, framed as the answer is, and its end where these are the last.
+    async fn give_events(
+        &self,
+        to: &TcpStream,
+        events: &[u8],
+        chunked: bool,
+        last: bool,
+    ) -> Result<(), Verdict> {
+        let mut bytes = Vec::new();
+        if chunked && !events.is_empty() {
+            bytes.extend(format!("{:x}\r\n", events.len()).into_bytes());
+        }
+        bytes.extend_from_slice(events);
+        if chunked && !events.is_empty() {
+            bytes.extend_from_slice(b"\r\n");
+        }
+        if chunked && last {
+            bytes.extend_from_slice(b"0\r\n\r\n");
+        }
+        self.give(to, &bytes).await
+    }
+
+    /// Sends to the upstream; false where it takes no more.
+    async fn send(&self, bytes: &[u8]) -> Result<bool, Verdict> {
+        self.meter.spend(Direction::Up, bytes.len())?;
+        Ok(write(&self.upstream.stream, bytes).await.is_ok())
+    }
+
+    /// Gives to the client.
+    async fn give(&self, to: &TcpStream, bytes: &[u8]) -> Result<(), Verdict> {
+        self.meter.spend(Direction::Down, bytes.len())?;
+        write(to, bytes).await
+    }
+}
