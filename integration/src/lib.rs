@@ -25,6 +25,7 @@ pub mod inside;
 pub mod kills;
 mod launch;
 mod left;
+pub mod models;
 pub mod notify_socket;
 pub mod observers;
 pub mod outside;

@@ -25,6 +25,7 @@ const TARGETS: &[Target] = &[
     Target { name: "hello", seeds: |file| is_in(file, FOLDER, ".hello") },
     Target { name: "http", seeds: |file| is_in(file, FOLDER, ".http") },
     Target { name: "lists", seeds: |file| is_in(file, FOLDER, ".list") },
+    Target { name: "model", seeds: |file| is_in(file, FOLDER, ".model") },
     Target {
         name: "plan",
         seeds: |file| is_in(file, FOLDER, ".json") || is_in(file, "profiles/tests", ".json"),
@@ -33,6 +34,7 @@ const TARGETS: &[Target] = &[
         name: "profile",
         seeds: |file| is_in(file, "profiles", ".toml") || is_in(file, "examples", ".toml"),
     },
+    Target { name: "reply", seeds: |file| is_in(file, FOLDER, ".reply") },
     Target { name: "socks", seeds: |file| is_in(file, FOLDER, ".socks") },
     Target { name: "terminal", seeds: |file| is_in(file, FOLDER, ".txt") },
 ];

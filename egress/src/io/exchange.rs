@@ -125,6 +125,13 @@ enum Ended {
     Refused(Refused),
 }
 
+impl Ended {
+    /// Where nothing can follow.
+    fn last(self) -> Self {
+        if matches!(self, Self::Kept) { Self::Over } else { self }
+    }
+}
+
 impl Talk<'_> {
     /// All exchanges. Why the last one went no further, where that is so.
     async fn all(
@@ -190,10 +197,7 @@ impl Talk<'_> {
         tokio::pin!(up, down);
         let up = tokio::select! {
             // It was answered before all of it was heard, so that nothing can follow.
-            down = &mut down => return down.map(|ended| match ended {
-                Ended::Kept => Ended::Over,
-                ended => ended,
-            }),
+            down = &mut down => return down.map(Ended::last),
             up = &mut up => up,
         };
         match (up, format) {
@@ -265,10 +269,7 @@ impl Talk<'_> {
             }
             _ => self.rest(to, inbound, &reply, counted).await?,
         };
-        Ok(match ended {
-            Ended::Kept if reply.close => Ended::Over,
-            ended => ended,
-        })
+        Ok(if reply.close { ended.last() } else { ended })
     }
 
     /// A body that goes to its end whatever it uses: it has been paid for.

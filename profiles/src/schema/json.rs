@@ -35,10 +35,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Shape::Boolean => json!({ "type": "boolean" }),
         Shape::Words(words) => json!({ "enum": words }),
-        Shape::Size => json!({ "anyOf": [
-            { "type": "integer", "minimum": 0 },
-            { "type": "string", "pattern": "^([0-9]+[KMGT]?|unlimited)$" },
-        ] }),
+        Shape::Size => size(),
         Shape::Time => json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h)|0|unlimited)$" }),
         Shape::Rate => json!({ "type": "string", "pattern": "^([0-9]+[KMG]?/s|unlimited)$" }),
         Shape::Weight => json!({ "type": "integer", "minimum": 1, "maximum": 10_000 }),
@@ -50,14 +47,11 @@ fn shape(shape: Shape) -> Value {
             { "type": "number", "exclusiveMinimum": 0 },
             { "const": "unlimited" },
         ] }),
-        Shape::Money => json!({ "anyOf": [
-            { "type": "number", "minimum": 0 },
-            { "type": "string", "pattern": "^([0-9]+([.][0-9]{1,9})?|unlimited)$" },
-        ] }),
-        Shape::Prices(keys) => json!({
-            "type": "object",
-            "additionalProperties": required(table(keys), &["input", "output"]),
-        }),
+        Shape::Money => money(),
+        Shape::Prices(keys) => {
+            let each = required(table(keys), &["input", "output"]);
+            json!({ "type": "object", "additionalProperties": each })
+        }
         Shape::CallRate => json!({
             "type": "string",
             "pattern": "^([0-9]+/([0-9]*(s|m|h)|min) burst [0-9]+|0|unlimited)$",
@@ -95,6 +89,20 @@ fn shape(shape: Shape) -> Value {
         // Never reached through `table`; nothing is valid here.
         Shape::Unbuilt => json!(false),
     }
+}
+
+fn size() -> Value {
+    json!({ "anyOf": [
+        { "type": "integer", "minimum": 0 },
+        { "type": "string", "pattern": "^([0-9]+[KMGT]?|unlimited)$" },
+    ] })
+}
+
+fn money() -> Value {
+    json!({ "anyOf": [
+        { "type": "number", "minimum": 0 },
+        { "type": "string", "pattern": "^([0-9]+([.][0-9]{1,9})?|unlimited)$" },
+    ] })
 }
 
 /// A list of texts, and of tables in which that text has this key.

@@ -14,7 +14,7 @@ pub(super) fn words(sandbox: &str, used: &UsedUp) -> String {
             if name.is_empty() { "a model without a name" } else { name },
             model.input_tokens,
             model.output_tokens,
-            count(model.answers, "answer"),
+            count(model.calls, "call"),
         );
         if model.cached_tokens > 0 {
             line.push_str(&format!(" ({} from a cache)", model.cached_tokens));
@@ -26,7 +26,7 @@ pub(super) fn words(sandbox: &str, used: &UsedUp) -> String {
         if model.estimated > 0 {
             line.push_str(&format!(
                 "; estimated for {}: the API did not say",
-                count(model.estimated, "answer")
+                count(model.estimated, "call")
             ));
         }
         lines.push(line);
@@ -73,7 +73,7 @@ mod tests {
         };
         assert_eq!(words("x-1", &used), "");
         let model = Model {
-            answers: 3,
+            calls: 3,
             estimated: 1,
             input_tokens: 90,
             cached_tokens: 10,
@@ -86,8 +86,8 @@ mod tests {
             (Some(100), Some("0.02".to_owned()), Some("1".to_owned()));
         assert_eq!(
             words("x-1", &used),
-            "sandboxd: x-1: used: small-1: 90 tokens in, 36 out, 3 answers (10 from a cache), cost 0.02, \
-             by the dearest price: none names it; estimated for 1 answer: the API did not say\n\
+            "sandboxd: x-1: used: small-1: 90 tokens in, 36 out, 3 calls (10 from a cache), cost 0.02, \
+             by the dearest price: none names it; estimated for 1 call: the API did not say\n\
              sandboxd: x-1: used of the budget: 126 of 100 tokens, a cost of 0.02 of 1\n"
         );
         for number in 0..SAID {

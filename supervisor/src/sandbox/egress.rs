@@ -126,6 +126,7 @@ impl Egress {
         passed::send(inside, self.control.get_ref())
             .map_err(|errno| StartError::call("sendmsg", "the egress process's sockets", errno))?;
         self.led = true;
+        self.heard.budgets.listens();
         Ok(())
     }
 

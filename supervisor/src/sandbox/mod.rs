@@ -42,6 +42,7 @@ pub use descriptors::check_descriptors;
 pub(crate) use descriptors::{DESCRIPTORS, descriptors};
 pub use egress::{Refused, Used};
 pub use error::StartError;
+pub(crate) use error::no_namespaces;
 pub(crate) use image::copy as sealed_copy;
 pub use invocation::Asked;
 pub(crate) use invocation::invocation;

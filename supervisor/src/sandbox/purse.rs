@@ -38,14 +38,16 @@ struct Member {
     /// The budget's place in its plan.
     place: u32,
     spent: Spent,
+    /// It has what it is told first, and takes in what others use.
+    listens: bool,
 }
 
 /// What was used of a model.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Model {
-    /// Answers.
-    pub answers: u64,
-    /// Answers whose tokens are estimated, because the API did not say.
+    /// Calls.
+    pub calls: u64,
+    /// Calls whose tokens are estimated, because the API did not say.
     pub estimated: u64,
     /// Tokens that went in, those of a cache among them.
     pub input_tokens: u64,
@@ -105,15 +107,12 @@ impl Purses {
         all.last += 1;
         let (number, control) = (all.last, Arc::new(control));
         for (place, budget) in (0..).zip(budgets) {
-            let member =
-                Member { number, control: Arc::clone(&control), place, spent: Spent::default() };
+            let (control, spent) = (Arc::clone(&control), Spent::default());
+            let member = Member { number, control, place, spent, listens: false };
             let known = all.purses.iter().position(|purse| purse.budget == *budget);
             let purse = known.and_then(|at| all.purses.get_mut(at));
             match purse {
-                Some(purse) => {
-                    purse.members.push(member);
-                    purse.tell_but(0);
-                }
+                Some(purse) => purse.members.push(member),
                 None => all.purses.push(Purse {
                     budget: budget.clone(),
                     members: vec![member],
@@ -150,7 +149,8 @@ impl Purse {
 
     /// Tells all but one what the others have used.
     fn tell_but(&self, number: u64) {
-        for member in self.members.iter().filter(|member| member.number != number) {
+        let told = |member: &&Member| member.listens && member.number != number;
+        for member in self.members.iter().filter(told) {
             let others = self.members.iter().filter(|other| other.number != member.number);
             let spent = others.map(|other| other.spent).fold(self.gone, Spent::and);
             let level = Level { budget: member.place, spent }.encode();
@@ -169,7 +169,7 @@ impl Purse {
         }
         let Tokens { cached, output, .. } = used.tokens;
         let model = self.models.entry(used.model.clone()).or_default();
-        model.answers += 1;
+        model.calls += 1;
         model.estimated += u64::from(used.estimated);
         model.input_tokens = model.input_tokens.saturating_add(used.tokens.into_model());
         model.cached_tokens = model.cached_tokens.saturating_add(cached);
@@ -190,6 +190,17 @@ pub(crate) struct Membership {
 }
 
 impl Membership {
+    /// It listens from now on, and is told what others have used until now.
+    pub(crate) fn listens(&self) {
+        for purse in &mut self.purses.all().purses {
+            let mut own = purse.members.iter_mut();
+            if let Some(member) = own.find(|member| member.number == self.number) {
+                member.listens = true;
+                purse.tell_but(0);
+            }
+        }
+    }
+
     /// So much it has used of one.
     pub(crate) fn level(&self, level: Level) {
         for purse in &mut self.purses.all().purses {
@@ -265,9 +276,15 @@ mod tests {
         let purses = Purses::default();
         let ((own, agents), (other, tools)) = (pair(), pair());
         let agent = purses.join(&[budget("agent")], own);
+        agent.listens();
         agent.level(tokens(0, 30));
         let tool = purses.join(&[budget("tool"), budget("agent")], other);
-        assert_eq!((heard(&agents), heard(&tools)), (Some((0, 0)), Some((1, 30))));
+        agent.level(tokens(0, 30));
+        assert_eq!((heard(&agents), heard(&tools)), (Some((0, 0)), None));
+        tool.listens();
+        let mut both = [heard(&tools), heard(&tools)];
+        both.sort();
+        assert_eq!((heard(&agents), both), (Some((0, 0)), [Some((0, 0)), Some((1, 30))]));
         tool.level(tokens(1, 20));
         tool.level(tokens(0, 20));
         assert_eq!((heard(&agents), heard(&agents), heard(&tools)), (Some((0, 20)), None, None));
@@ -285,7 +302,8 @@ mod tests {
         let purses = Purses::default();
         let ((own, _agents), (other, tools)) = (pair(), pair());
         let agent = purses.join(&[budget("agent")], own);
-        let _tool = purses.join(&[budget("agent")], other);
+        let tool = purses.join(&[budget("agent")], other);
+        tool.listens();
         for spent in 0..10_000 {
             agent.level(tokens(0, spent));
         }
@@ -303,7 +321,7 @@ mod tests {
         agent.used(&Use { estimated: false, ..used });
         let used = purses.used(&budget("agent")).unwrap();
         let model = &used.models["m"];
-        assert_eq!((model.answers, model.estimated), (2, 1));
+        assert_eq!((model.calls, model.estimated), (2, 1));
         assert_eq!((model.input_tokens, model.cached_tokens, model.output_tokens), (12, 4, 8));
         assert!(model.cost.is_none() && used.cost.is_none());
         assert_eq!(money(1_500_000_000), "1.5");
