@@ -5,7 +5,7 @@ use crate::explain;
 use crate::lease::LeaseError;
 use rustix::io::Errno;
 use sandboxd_plan::{Call, Failure, Stage};
-use sandboxd_profiles::{IN_A_CONTAINER, Problem};
+use sandboxd_profiles::Problem;
 use serde_json::{Value, json};
 
 /// Why a command was not started.
@@ -193,11 +193,4 @@ impl From<LeaseError> for StartError {
     fn from(LeaseError { call, subject, errno, remedy }: LeaseError) -> Self {
         Self::Call { call, subject, errno, remedy }
     }
-}
-
-/// What to do where namespaces are refused.
-pub(crate) fn no_namespaces() -> String {
-    format!(
-        "namespaces are refused here (see `sandboxd doctor`): run as root, outside a container that forbids them; {IN_A_CONTAINER}"
-    )
 }

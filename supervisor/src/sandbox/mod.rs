@@ -42,7 +42,6 @@ pub use descriptors::check_descriptors;
 pub(crate) use descriptors::{DESCRIPTORS, descriptors};
 pub use egress::{Refused, Used};
 pub use error::StartError;
-pub(crate) use error::no_namespaces;
 pub(crate) use image::copy as sealed_copy;
 pub use invocation::Asked;
 pub(crate) use invocation::invocation;
@@ -66,7 +65,7 @@ use sandboxd_plan::{Enforced, wire};
 use sandboxd_profiles::host::{AuditFact, Privilege};
 use sandboxd_profiles::schema::Isolation;
 use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved, resolve, wanted};
-use state::End;
+use state::{End, SIGKILL};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -268,8 +267,6 @@ pub fn run(
     let absent = resolved.absent.iter().map(|one| one.layer.clone()).collect();
     Ok(Finished { result, waived, absent, left })
 }
-
-const SIGKILL: u8 = 9;
 
 /// Removes the cgroup and gives the uid back, once nothing is left that could have it.
 fn clean_up(group: Option<Group>, held: Option<Held>, dead: bool, left: &mut Vec<String>) {

@@ -331,6 +331,16 @@ impl RunResult {
         self.may_execute.iter_mut().for_each(&change);
         let used = self.egress.iter_mut();
         used.flat_map(|used| &mut used.refused).for_each(|refused| change(&mut refused.to));
+        // What a model is called says its API.
+        if let Some(used) = &mut self.budget {
+            let models = std::mem::take(&mut used.models).into_iter();
+            used.models = models
+                .map(|(mut name, model)| {
+                    change(&mut name);
+                    (name, model)
+                })
+                .collect();
+        }
     }
 
     /// The exit status of `sandboxd run`.

@@ -133,7 +133,7 @@ pub enum Action {
 }
 
 const SIGHUP: u8 = 1;
-const SIGKILL: u8 = 9;
+pub(super) const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
 const SIGCONT: u8 = 18;
 
