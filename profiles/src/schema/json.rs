@@ -39,10 +39,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Time => json!({ "type": "string", "pattern": "^([0-9]+(ms|s|m|h)|0|unlimited)$" }),
         Shape::Rate => json!({ "type": "string", "pattern": "^([0-9]+[KMG]?/s|unlimited)$" }),
         Shape::Weight => json!({ "type": "integer", "minimum": 1, "maximum": 10_000 }),
-        Shape::Count => json!({ "anyOf": [
-            { "type": "integer", "minimum": 0 },
-            { "const": "unlimited" },
-        ] }),
+        Shape::Count => count(),
         Shape::Cpus => json!({ "anyOf": [
             { "type": "number", "exclusiveMinimum": 0 },
             { "const": "unlimited" },
@@ -96,6 +93,10 @@ fn size() -> Value {
         { "type": "integer", "minimum": 0 },
         { "type": "string", "pattern": "^([0-9]+[KMGT]?|unlimited)$" },
     ] })
+}
+
+fn count() -> Value {
+    json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "unlimited" }] })
 }
 
 fn money() -> Value {
