@@ -25,8 +25,10 @@ pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
 
 /// The last two characters of an alphabet are all that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alphabet {
+pub enum Alphabet {
+    /// `+` and `/`.
     Standard,
+    /// `-` and `_`.
     UrlSafe,
 }
 
@@ -44,7 +46,8 @@ pub(crate) const fn character(six: u8, alphabet: Alphabet) -> u8 {
 }
 
 /// Without the padding at the end.
-pub(crate) fn base64_bare(bytes: &[u8], alphabet: Alphabet) -> String {
+#[must_use]
+pub fn base64_bare(bytes: &[u8], alphabet: Alphabet) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let mut group = [0_u8; 3];

@@ -9,7 +9,7 @@
 //! is for, where it comes by the proxy), [`hello`] or [`http`] again (what is said on it), [`rule`]
 //! (whether a rule has that), [`limit`] (whether it is its turn), [`address`] (whether what the name
 //! leads to may be connected to). Where TLS is ended, [`authority`] has the certificates that stand for the
-//! upstreams', and [`secret`] what is put into requests. What a model API
+//! upstreams', [`secret`] and [`put`] what is put into requests, and [`mask`] what covers it in answers. What a model API
 //! answers is counted by [`model`], and [`purse`] knows whether there is more. [`io`] joins them.
 #![forbid(unsafe_code)]
 
@@ -20,9 +20,11 @@ pub mod hello;
 pub mod http;
 pub mod io;
 pub mod limit;
+pub mod mask;
 pub mod model;
 pub mod names;
 pub mod purse;
+pub mod put;
 pub mod rule;
 pub mod secret;
 pub mod socks;

@@ -182,15 +182,11 @@ impl Fitting {
         if head.authority.as_ref().is_some_and(|authority| !is_at(authority, place)) {
             return Err(Verdict::HostHeader);
         }
-        let allows = |number: &&usize| match rules.get(**number)?.carries.requests()? {
-            Requests::All => Some(()),
-            Requests::Only { method, path } => {
-                let fits = method.as_str() == head.method
-                    && head.plain_path().is_some_and(|asked| path.matches(asked));
-                fits.then_some(())
-            }
+        let allows = |number: &&usize| {
+            let requests = rules.get(**number).and_then(|rule| rule.carries.requests());
+            requests.is_some_and(|requests| has_request(requests, head))
         };
-        let allowed = seen.iter().filter(|number| allows(number).is_some());
+        let allowed = seen.iter().filter(allows);
         let allowed: Vec<&usize> = allowed.collect();
         let is_model = |number: &&usize| rules.get(**number).is_some_and(|rule| rule.model);
         // What can be counted is, where one rule counts and another does not.
@@ -206,6 +202,18 @@ impl Fitting {
             .iter()
             .chain(&self.https)
             .any(|number| rules.get(*number).is_some_and(|rule| rule.model))
+    }
+}
+
+/// Whether a request is one of these.
+#[must_use]
+pub fn has_request(requests: &Requests, head: &Head) -> bool {
+    match requests {
+        Requests::All => true,
+        Requests::Only { method, path } => {
+            method.as_str() == head.method
+                && head.plain_path().is_some_and(|asked| path.matches(asked))
+        }
     }
 }
 

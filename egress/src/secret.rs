@@ -12,6 +12,9 @@ pub const MOST: usize = 8 << 10;
 /// The most bytes of all that is handed over at once.
 pub const HANDED: usize = 96 << 10;
 
+/// What is handed over, as bytes.
+pub type Message = Zeroizing<Vec<u8>>;
+
 /// Secrets, in the order of the plan's names of them.
 #[derive(Default)]
 pub struct Secrets(Vec<Zeroizing<Vec<u8>>>);
@@ -50,6 +53,11 @@ impl Secrets {
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&[u8]> {
         self.0.get(usize::try_from(number).ok()?).map(|value| value.as_slice())
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(|value| value.as_slice())
     }
 
     /// Whether they are those that the plan names, and each can be put where it is to go.
@@ -97,10 +105,7 @@ fn fits(value: &[u8], spot: &Spot) -> bool {
 ///
 /// # Errors
 /// Where it would be too long.
-pub fn encode(
-    secrets: &Secrets,
-    authority: Option<&Authority>,
-) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+pub fn encode(secrets: &Secrets, authority: Option<&Authority>) -> Result<Message, SecretError> {
     let authority = authority.map(|authority| [authority.certificate(), authority.key()]);
     let count = u8::from(authority.is_some());
     let parts = authority.iter().flatten().copied();

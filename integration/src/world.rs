@@ -15,6 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// What a case needs for it, beside root.
 pub const IP: &str = "/usr/sbin/ip";
 
+/// Whom Debian's programs trust.
+const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// Where its DNS server listens.
 const SERVER: &str = "127.0.0.1:53";
 
@@ -47,18 +50,34 @@ impl World {
             ("/etc/hosts", "127.0.0.1 localhost\n"),
         ];
         for (path, content) in files {
-            let own = outside.file(&format!("world{path}"), content)?;
-            // A link of the machine's may lead to nothing.
-            let path = fs::canonicalize(path).with_context(|| path.to_owned())?;
-            mount(Some(&own), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-                .with_context(|| path.display().to_string())?;
-            world.covered.push(path);
+            world.cover(outside, path, content)?;
         }
         let hosts = hosts.iter().map(|(name, address)| ((*name).to_owned(), *address)).collect();
         let socket = UdpSocket::bind(SERVER).context(SERVER)?;
         let asked = Arc::clone(&world.asked);
         std::thread::spawn(move || serve(&socket, &hosts, &asked));
         Ok(world)
+    }
+
+    /// Has the machine trust this authority, too.
+    ///
+    /// # Errors
+    /// Where that cannot be made.
+    pub fn trust(&mut self, outside: &Outside, authority: &Path) -> Result<()> {
+        let own = fs::read_to_string(authority).context("the authority")?;
+        let all = format!("{}\n{own}", fs::read_to_string(TRUSTED).context(TRUSTED)?);
+        self.cover(outside, TRUSTED, &all)
+    }
+
+    /// Puts a file in the place of the machine's.
+    fn cover(&mut self, outside: &Outside, path: &str, content: &str) -> Result<()> {
+        let own = outside.file(&format!("world{path}"), content)?;
+        // A link of the machine's may lead to nothing.
+        let path = fs::canonicalize(path).with_context(|| path.to_owned())?;
+        mount(Some(&own), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .with_context(|| path.display().to_string())?;
+        self.covered.push(path);
+        Ok(())
     }
 
     /// Names that somebody asked for, in the order in which they did.

@@ -110,6 +110,8 @@ pub enum Copied {
     },
     /// A secret, by its place.
     Secret(u32),
+    /// The certificates that the command trusts: those that the host does, and the sandbox's own authority.
+    Authority,
 }
 
 /// What one of the command's standard streams is.

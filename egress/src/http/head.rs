@@ -1,9 +1,13 @@
 //! The head of a request.
 
 use super::{Authority, FIELDS, MOST, Target, target::target};
-use crate::{Read, rule::Place};
+use crate::{
+    Read,
+    put::Put,
+    rule::{Cover, Place},
+};
 use sandboxd_egress_plan::Verdict;
-use std::fmt::Write as _;
+use zeroize::Zeroizing;
 
 /// The head of a request, as it was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,38 +223,62 @@ impl Head {
         self.fields.push(("Accept-Encoding".to_owned(), "identity".to_owned()));
     }
 
-    /// The head as the upstream gets it: of this place, and with nothing in it that was not understood.
+    /// The head as the upstream gets it: of this place, with nothing in it that was not understood, and
+    /// with what is put into it.
     #[must_use]
-    pub fn written(&self, place: &Place, close: bool) -> String {
-        let path = match &self.target {
-            Target::Path(path) => path.as_str(),
-            Target::Server | Target::Tunnel => "*",
+    pub fn written(
+        &self,
+        (place, cover): (&Place, Cover),
+        close: bool,
+        puts: &[Put],
+    ) -> Zeroizing<Vec<u8>> {
+        let target = match &self.target {
+            Target::Path(path) => path.as_bytes(),
+            Target::Server | Target::Tunnel => b"*",
         };
+        let target = Zeroizing::new(target.to_vec());
+        let target = puts.iter().fold(target, |target, put| put.in_target(target));
+        // Room for all of it at once, so that no part is left behind where it would grow.
+        let fields = self.fields.iter().map(|(name, value)| name.len() + value.len() + 4);
+        let room: usize =
+            fields.sum::<usize>() + target.len() + puts.iter().map(Put::room).sum::<usize>();
+        let mut text = Zeroizing::new(Vec::with_capacity(room + 512));
         let version = if self.old { "HTTP/1.0" } else { "HTTP/1.1" };
-        let mut text = format!("{} {path} {version}\r\nHost: {}", self.method, place.whom);
-        if place.port != 80 {
-            push(&mut text, format_args!(":{}", place.port));
+        push(&mut text, &[self.method.as_bytes(), b" ", &target, b" ", version.as_bytes()]);
+        push(&mut text, &[b"\r\nHost: ", place.whom.to_string().as_bytes()]);
+        let usual = match cover {
+            Cover::Plain => 80,
+            Cover::Tls => 443,
+        };
+        if place.port != usual {
+            push(&mut text, &[b":", place.port.to_string().as_bytes()]);
         }
-        text.push_str("\r\n");
+        push(&mut text, &[b"\r\n"]);
         for (name, value) in &self.fields {
-            push(&mut text, format_args!("{name}: {value}\r\n"));
+            if !puts.iter().any(|put| put.replaces(name)) {
+                push(&mut text, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            }
+        }
+        for put in puts {
+            if let Put::Field(name, value) = put {
+                push(&mut text, &[name.as_bytes(), b": ", value, b"\r\n"]);
+            }
         }
         match self.framing {
-            Framing::Chunked => text.push_str("Transfer-Encoding: chunked\r\n"),
+            Framing::Chunked => push(&mut text, &[b"Transfer-Encoding: chunked\r\n"]),
             // Whoever sends no body says so, where a body would be expected.
             Framing::Length(0) if matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS") => {}
             Framing::Length(length) => {
-                push(&mut text, format_args!("Content-Length: {length}\r\n"))
+                push(&mut text, &[b"Content-Length: ", length.to_string().as_bytes(), b"\r\n"]);
             }
         }
-        text.push_str(if close { "Connection: close\r\n\r\n" } else { "\r\n" });
+        push(&mut text, &[if close { b"Connection: close\r\n\r\n" } else { b"\r\n" }]);
         text
     }
 }
 
-/// Writing to a text cannot fail.
-fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
-    text.write_fmt(more).ok();
+fn push(text: &mut Vec<u8>, parts: &[&[u8]]) {
+    parts.iter().for_each(|part| text.extend_from_slice(part));
 }
 
 #[cfg(test)]
@@ -285,7 +313,7 @@ mod tests {
         let head = done(text);
         assert!(head.absolute && !head.close && head.framing == Framing::Length(3));
         assert_eq!(
-            head.written(&place(), true),
+            std::str::from_utf8(&head.written((&place(), Cover::Plain), true, &[])).unwrap(),
             "POST /v1?x=1 HTTP/1.1\r\nHost: a.example:8080\r\nX-Mine: 1\r\nContent-Length: 3\r\n\
              Connection: close\r\n\r\n"
         );
@@ -346,7 +374,10 @@ mod tests {
             read(&format!("POST / HTTP/1.0\r\n{fields}Content-Length: 1\r\n\r\n"))
         };
         let Ok(Read::Done(most, _)) = fields(FIELDS - WRITTEN) else { panic!("too many") };
-        assert!(matches!(read(&most.written(&place(), true)), Ok(Read::Done(..))));
+        assert!(matches!(
+            head(&most.written((&place(), Cover::Plain), true, &[])),
+            Ok(Read::Done(..))
+        ));
         assert_eq!(fields(FIELDS - WRITTEN + 1), Err(Verdict::Malformed));
     }
 
@@ -360,12 +391,12 @@ mod tests {
                 fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let text = format!("{method} {path} HTTP/1.1\r\nHost: a.example:8080\r\n{lines}\r\n");
             if let Ok(Read::Done(first, _)) = read(&text) {
-                let written = first.written(&place(), false);
-                let Ok(Read::Done(again, length)) = read(&written) else { panic!("{written:?}") };
+                let written = first.written((&place(), Cover::Plain), false, &[]);
+                let Ok(Read::Done(again, length)) = head(&written) else { panic!("{written:?}") };
                 prop_assert_eq!(length, written.len());
                 prop_assert_eq!(&again.fields, &first.fields);
                 prop_assert_eq!((again.framing, &again.target), (first.framing, &first.target));
-                prop_assert_eq!(again.written(&place(), false), written);
+                prop_assert_eq!(again.written((&place(), Cover::Plain), false, &[]), written);
             }
         }
     }

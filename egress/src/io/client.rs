@@ -1,5 +1,6 @@
 //! A connection of a program in the sandbox, and what it wrote that is not understood yet.
 
+use super::stream::{Stream, Tcp, cut};
 use crate::{
     Read,
     hello::{self, Hello},
@@ -8,19 +9,15 @@ use crate::{
 };
 use sandboxd_egress_plan::{Millis, Verdict};
 use std::time::Duration;
-use tokio::{
-    net::TcpStream,
-    task::coop::consume_budget,
-    time::{Instant, timeout, timeout_at},
-};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a client that was answered may take to read that.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// A client.
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) stream: TcpStream,
+pub(super) struct Client<S = Tcp> {
+    pub(super) stream: S,
     /// What was read and not yet taken.
     pub(super) buffer: Vec<u8>,
     /// Whether it was answered in its own words, and so is not cut off.
@@ -36,39 +33,6 @@ pub(super) enum Begins {
     Request(Head),
 }
 
-/// Reads what is there; false where there will be no more.
-pub(super) async fn read(stream: &TcpStream, to: &mut Vec<u8>) -> Result<bool, Verdict> {
-    loop {
-        // However fast this one is, it is somebody else's turn now and then.
-        consume_budget().await;
-        stream.readable().await.map_err(|_| Verdict::Broke)?;
-        // Here and not before, so that whoever waits holds no room for it.
-        let mut bytes = [0; 16 << 10];
-        match stream.try_read(&mut bytes) {
-            Ok(count) => {
-                to.extend_from_slice(bytes.get(..count).unwrap_or_default());
-                return Ok(count > 0);
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return Err(Verdict::Broke),
-        }
-    }
-}
-
-/// Writes all of it.
-pub(super) async fn write(stream: &TcpStream, mut bytes: &[u8]) -> Result<(), Verdict> {
-    while !bytes.is_empty() {
-        consume_budget().await;
-        stream.writable().await.map_err(|_| Verdict::Broke)?;
-        match stream.try_write(bytes) {
-            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return Err(Verdict::Broke),
-        }
-    }
-    Ok(())
-}
-
 /// The moment after which a client is too slow: never later than in a day, since whoever takes longer
 /// has not begun.
 pub(super) fn until(wait: Millis) -> Instant {
@@ -76,8 +40,8 @@ pub(super) fn until(wait: Millis) -> Instant {
     Instant::now() + Duration::from_millis(wait.0.min(DAY))
 }
 
-impl Client {
-    pub(super) const fn new(stream: TcpStream) -> Self {
+impl<S: Stream> Client<S> {
+    pub(super) const fn new(stream: S) -> Self {
         Self { stream, buffer: Vec::new(), answered: false }
     }
 
@@ -92,7 +56,7 @@ impl Client {
             if let Read::Done(found, length) = reader(&self.buffer)? {
                 return Ok((found, length));
             }
-            match timeout_at(until, read(&self.stream, &mut self.buffer)).await {
+            match timeout_at(until, self.stream.read(&mut self.buffer)).await {
                 Err(_) => return Err(Unheard(Verdict::Slow).into()),
                 Ok(Err(verdict)) => return Err(Unheard(verdict).into()),
                 Ok(Ok(false)) => return Err(Unheard(Verdict::Broke).into()),
@@ -122,7 +86,7 @@ impl Client {
     /// Answers in the client's own words.
     pub(super) async fn answer(&mut self, bytes: &[u8]) -> Result<(), Verdict> {
         self.answered = true;
-        timeout(FAREWELL, write(&self.stream, bytes)).await.map_err(|_| Verdict::Slow)?
+        timeout(FAREWELL, self.stream.write(bytes)).await.map_err(|_| Verdict::Slow)?
     }
 
     /// Lets go of a client that is not carried on: after it had time to read what it was answered, or
@@ -131,24 +95,19 @@ impl Client {
         if self.answered {
             // Bytes that are not read would have the answer thrown away.
             let rest = async {
-                rustix::net::shutdown(&self.stream, rustix::net::Shutdown::Write).ok();
+                rustix::net::shutdown(self.stream.tcp(), rustix::net::Shutdown::Write).ok();
                 loop {
                     self.buffer.clear();
-                    if !matches!(read(&self.stream, &mut self.buffer).await, Ok(true)) {
+                    if !matches!(self.stream.read(&mut self.buffer).await, Ok(true)) {
                         break;
                     }
                 }
             };
             timeout(FAREWELL, rest).await.ok();
         } else {
-            cut(&self.stream);
+            cut(self.stream.tcp());
         }
     }
-}
-
-/// Whoever is at the other end sees that the connection failed, and not that it ended.
-pub(super) fn cut(stream: &TcpStream) {
-    rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO)).ok();
 }
 
 /// Nothing that could be understood came.

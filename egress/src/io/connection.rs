@@ -1,6 +1,8 @@
 //! A connection from its acceptance to its record.
 
-use super::{accept, client::Client, original, proxy, story::Story, tunnel, world::World};
+use super::{
+    accept, client::Client, original, proxy, story::Story, stream::Tcp, tunnel, world::World,
+};
 use crate::rule::Fitting;
 use sandboxd_egress_plan::{Verdict, record::Way};
 use std::{convert::Infallible, io, rc::Rc};
@@ -39,7 +41,7 @@ async fn connection(world: Rc<World>, stream: TcpStream, way: Way) {
     let Told { world, story, .. } = &mut told;
     // Without it, what is carried in small pieces waits for each of them to be acknowledged.
     stream.set_nodelay(true).ok();
-    let mut client = Client::new(stream);
+    let mut client = Client::new(Tcp::new(stream));
     let ended = match way {
         Way::Proxy => proxy::serve(world, story, &mut client).await,
         Way::Transparent | Way::Dns => transparent(world, story, &mut client).await,

@@ -3,6 +3,7 @@
 use super::{
     resolve::resolve,
     story::Story,
+    stream::Tcp,
     world::{World, now},
 };
 use crate::{
@@ -22,7 +23,7 @@ const TRIES: usize = 4;
 /// A connection outside.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Tcp,
     pub(super) address: IpAddr,
 }
 
@@ -89,7 +90,7 @@ async fn connect(world: &World, port: u16, addresses: &[IpAddr]) -> Option<Upstr
         let connecting = TcpStream::connect(SocketAddr::new(*address, port));
         if let Ok(Ok(stream)) = timeout(wait, connecting).await {
             stream.set_nodelay(true).ok();
-            return Some(Upstream { stream, address: *address });
+            return Some(Upstream { stream: Tcp::new(stream), address: *address });
         }
     }
     None

@@ -2,7 +2,8 @@
 
 use super::{
     accept,
-    client::{Client, Unheard, until, write},
+    client::{Client, Unheard, until},
+    stream::{Stream as _, Tcp},
     world::World,
 };
 use crate::{
@@ -71,7 +72,7 @@ pub(super) async fn streams(listener: TcpListener, world: Rc<World>) -> io::Resu
 
 async fn stream_of(stream: TcpStream, world: Rc<World>) {
     let Ok(_pending) = world.pend() else { return };
-    let mut client = Client::new(stream);
+    let mut client = Client::new(Tcp::new(stream));
     loop {
         let until = until(world.plan.waits.head);
         let asked = client.find(until, |bytes| whole(bytes).map_err(Unheard)).await;
@@ -81,7 +82,7 @@ async fn stream_of(stream: TcpStream, world: Rc<World>) {
         let Ok(long) = u16::try_from(message.len()) else { return };
         let bytes = [&long.to_be_bytes(), &message[..]].concat();
         if message.is_empty()
-            || !matches!(timeout_at(until, write(&client.stream, &bytes)).await, Ok(Ok(())))
+            || !matches!(timeout_at(until, client.stream.write(&bytes)).await, Ok(Ok(())))
         {
             return;
         }

@@ -1,14 +1,16 @@
-//! Requests where some are asked of a model API: one after the other, each with its answer, which is
-//! read as it passes by.
+//! Requests where answers are looked at, since some are asked of a model API or have a secret put in: one
+//! after the other, each with its answer, which is read as it passes by.
 
 use super::{
-    client::{Client, cut, read, write},
+    beyond::Beyond,
+    client::Client,
     counted::Counted,
     dial::Upstream,
     fault::{refusal, status},
     meter::Meter,
     requests::next,
     story::Story,
+    stream::{Stream, cut},
     tunnel,
     world::{Open, World, now},
 };
@@ -21,7 +23,6 @@ use crate::{
 };
 use sandboxd_egress_plan::Verdict;
 use std::rc::Rc;
-use tokio::net::TcpStream;
 
 /// The most bytes of an event that wait for its end.
 const EVENT: usize = 256 << 10;
@@ -48,10 +49,10 @@ fn judge(
     world: &World,
     fitting: &Fitting,
     head: &Head,
-    place: &Place,
+    (place, cover): (&Place, Cover),
 ) -> Result<(usize, Option<Format>), Refused> {
     let plain = |verdict| Refused::plain(verdict, place);
-    let rule = fitting.request(&world.plan.rules, head, (place, Cover::Plain)).map_err(plain)?;
+    let rule = fitting.request(&world.plan.rules, head, (place, cover)).map_err(plain)?;
     if !world.rule(rule).map_err(plain)?.model {
         return Ok((rule, None));
     }
@@ -63,19 +64,28 @@ fn judge(
 }
 
 /// Carries requests that begin with this one; on the connection that was made already, where one was.
-pub(super) async fn carry(
+pub(super) async fn carry<S: Stream>(
     world: &Rc<World>,
     story: &mut Story,
-    client: &mut Client,
+    client: &mut Client<S>,
     (fitting, head): (&Fitting, Head),
     made: Option<(Open, Upstream)>,
 ) -> Result<(), Verdict> {
     let place = story.place.clone().ok_or(Verdict::Broke)?;
-    let begun = match judge(world, fitting, &head, &place) {
+    let begun = match judge(world, fitting, &head, (&place, S::COVER)) {
         Ok((rule, format)) => match tunnel::begin(world, story, rule, made).await {
             Ok(begun) => Ok((begun, format)),
             Err(verdict) => Err(Refused::plain(verdict, &place)),
         },
+        Err(refused) => Err(refused),
+    };
+    let begun = match begun {
+        Ok(((open, upstream), format)) => {
+            match Beyond::<S>::begin(world, &place, &upstream).await {
+                Ok(beyond) => Ok(((open, beyond), format)),
+                Err(verdict) => Err(Refused::plain(verdict, &place)),
+            }
+        }
         Err(refused) => Err(refused),
     };
     let ((open, upstream), format) = match begun {
@@ -89,16 +99,19 @@ pub(super) async fn carry(
     let talk = Talk { world, story, meter: &meter, fitting, place: &place, upstream: &upstream };
     let ended = meter.within(talk.all(client, head, format)).await;
     match ended {
-        Ok(None) => Ok(()),
+        Ok(None) => {
+            upstream.farewell(client).await;
+            Ok(())
+        }
         Ok(Some(Refused { verdict, words })) => {
             // Whoever still works on an answer need not.
-            cut(&upstream.stream);
+            cut(upstream.stream.tcp());
             client.answer(&words).await?;
             Err(verdict)
         }
         Err(verdict) => {
             // Neither may take what it has for the whole.
-            cut(&upstream.stream);
+            cut(upstream.stream.tcp());
             client.answered = false;
             Err(verdict)
         }
@@ -106,13 +119,13 @@ pub(super) async fn carry(
 }
 
 /// What the exchanges of a connection share.
-struct Talk<'a> {
+struct Talk<'a, S> {
     world: &'a World,
     story: &'a Story,
     meter: &'a Meter<'a>,
     fitting: &'a Fitting,
     place: &'a Place,
-    upstream: &'a Upstream,
+    upstream: &'a Beyond<'a, S>,
 }
 
 /// How an exchange ended.
@@ -132,11 +145,11 @@ impl Ended {
     }
 }
 
-impl Talk<'_> {
+impl<S: Stream> Talk<'_, S> {
     /// All exchanges. Why the last one went no further, where that is so.
     async fn all(
         &self,
-        client: &mut Client,
+        client: &mut Client<S>,
         mut head: Head,
         mut format: Option<Format>,
     ) -> Result<Option<Refused>, Verdict> {
@@ -154,7 +167,7 @@ impl Talk<'_> {
             let following = tokio::select! {
                 following = next(stream, buffer) => following,
                 // It has ended, or says what nobody asked for.
-                _ = read(&self.upstream.stream, &mut inbound) => return Ok(None),
+                _ = self.upstream.read(&mut inbound) => return Ok(None),
             };
             head = match following {
                 Ok(Some(head)) => head,
@@ -171,7 +184,7 @@ impl Talk<'_> {
     /// Whether a request that is not the first may go, and how its answer is counted.
     fn judge(&self, head: &Head) -> Result<Option<Format>, Refused> {
         let plain = |verdict| Refused::plain(verdict, self.place);
-        let (rule, format) = judge(self.world, self.fitting, head, self.place)?;
+        let (rule, format) = judge(self.world, self.fitting, head, (self.place, S::COVER))?;
         if !address::allows(self.world.rule(rule).map_err(plain)?, self.upstream.address) {
             return Err(plain(Verdict::PrivateAddress));
         }
@@ -183,7 +196,7 @@ impl Talk<'_> {
     /// One request and its answer.
     async fn one(
         &self,
-        client: &mut Client,
+        client: &mut Client<S>,
         inbound: &mut Vec<u8>,
         (mut head, format): (Head, Option<Format>),
     ) -> Result<Ended, Verdict> {
@@ -191,9 +204,10 @@ impl Talk<'_> {
         if counted.is_some() {
             head.ask_plain();
         }
+        let method = head.method.clone();
         let (stream, buffer) = (&client.stream, &mut client.buffer);
-        let up = self.up(stream, buffer, &head, counted.as_ref());
-        let down = self.down(stream, inbound, &head.method, counted.as_ref());
+        let up = self.up(stream, buffer, &mut head, counted.as_ref());
+        let down = self.down(stream, inbound, &method, counted.as_ref());
         tokio::pin!(up, down);
         let up = tokio::select! {
             // It was answered before all of it was heard, so that nothing can follow.
@@ -213,13 +227,13 @@ impl Talk<'_> {
     /// The request, with its body. Where the upstream takes no more of it, it may answer why.
     async fn up(
         &self,
-        stream: &TcpStream,
+        stream: &S,
         buffer: &mut Vec<u8>,
-        head: &Head,
+        head: &mut Head,
         counted: Option<&Counted<'_>>,
     ) -> Result<(), Verdict> {
-        let written = head.written(self.place, head.close || head.absolute);
-        if !self.send(written.as_bytes()).await? {
+        let last = head.close || head.absolute;
+        if !self.upstream.ask(self.meter, head, last).await? {
             return Ok(());
         }
         let mut body = Body::new(head.framing);
@@ -228,11 +242,11 @@ impl Talk<'_> {
             let taken = body.take_and_hear(buffer, &mut bytes, &mut heard)?;
             buffer.drain(..taken);
             counted.map_or(Ok(()), |counted| counted.ask(&heard))?;
-            if !self.send(&bytes).await? {
+            if !self.upstream.send(self.meter, &bytes).await? {
                 return Ok(());
             }
             // A body that is cut off is not one for the upstream to take for the whole.
-            if !body.is_over() && !read(stream, buffer).await? {
+            if !body.is_over() && !stream.read(buffer).await? {
                 return Err(Verdict::Broke);
             }
         }
@@ -245,13 +259,17 @@ impl Talk<'_> {
     /// The answer, with its body.
     async fn down(
         &self,
-        to: &TcpStream,
+        to: &S,
         inbound: &mut Vec<u8>,
         method: &str,
         counted: Option<&Counted<'_>>,
     ) -> Result<Ended, Verdict> {
         let reply = loop {
             match http::reply(inbound, method)? {
+                Read::Done(reply, _) if !self.upstream.may_answer(&reply) => {
+                    let refused = Refused::plain(Verdict::Encoded, self.place);
+                    return Ok(Ended::Refused(refused));
+                }
                 Read::Done(reply, length) => {
                     let head: Vec<u8> = inbound.drain(..length).collect();
                     self.give(to, &head).await?;
@@ -259,7 +277,7 @@ impl Talk<'_> {
                         break reply;
                     }
                 }
-                Read::More if read(&self.upstream.stream, inbound).await? => {}
+                Read::More if self.upstream.read(inbound).await? => {}
                 Read::More => return Err(Verdict::Broke),
             }
         };
@@ -275,7 +293,7 @@ impl Talk<'_> {
     /// A body that goes to its end whatever it uses: it has been paid for.
     async fn rest(
         &self,
-        to: &TcpStream,
+        to: &S,
         inbound: &mut Vec<u8>,
         reply: &Reply,
         counted: Option<&Counted<'_>>,
@@ -287,7 +305,7 @@ impl Talk<'_> {
             inbound.drain(..taken.map_err(|_| Verdict::Reply)?);
             counted.and_then(|counted| counted.hear(&heard));
             self.give(to, &bytes).await?;
-            if !body.is_over() && !read(&self.upstream.stream, inbound).await? {
+            if !body.is_over() && !self.upstream.read(inbound).await? {
                 return if reply.ends == Ends::AtClose {
                     Ok(Ended::Over)
                 } else {
@@ -301,7 +319,7 @@ impl Talk<'_> {
     /// A stream of events, which ends where there is no more: after a whole event, with one of ours.
     async fn events(
         &self,
-        to: &TcpStream,
+        to: &S,
         inbound: &mut Vec<u8>,
         reply: &Reply,
         counted: &Counted<'_>,
@@ -334,7 +352,7 @@ impl Talk<'_> {
             if whole {
                 return Ok(Ended::Kept);
             }
-            if !read(&self.upstream.stream, inbound).await? {
+            if !self.upstream.read(inbound).await? {
                 if reply.ends != Ends::AtClose {
                     return Err(Verdict::Broke);
                 }
@@ -347,7 +365,7 @@ impl Talk<'_> {
     /// Gives events, framed as the answer is, and its end where these are the last.
     async fn give_events(
         &self,
-        to: &TcpStream,
+        to: &S,
         events: &[u8],
         chunked: bool,
         last: bool,
@@ -366,15 +384,9 @@ impl Talk<'_> {
         self.give(to, &bytes).await
     }
 
-    /// Sends to the upstream; false where it takes no more.
-    async fn send(&self, bytes: &[u8]) -> Result<bool, Verdict> {
-        self.meter.spend(Direction::Up, bytes.len())?;
-        Ok(write(&self.upstream.stream, bytes).await.is_ok())
-    }
-
     /// Gives to the client.
-    async fn give(&self, to: &TcpStream, bytes: &[u8]) -> Result<(), Verdict> {
+    async fn give(&self, to: &S, bytes: &[u8]) -> Result<(), Verdict> {
         self.meter.spend(Direction::Down, bytes.len())?;
-        write(to, bytes).await
+        to.write(bytes).await
     }
 }

@@ -5,11 +5,13 @@
 //! Every wait has a deadline.
 
 mod accept;
+mod beyond;
 mod client;
 mod connection;
 mod counted;
 mod dial;
 mod dns;
+mod ended;
 mod exchange;
 mod fault;
 mod meter;
@@ -17,8 +19,10 @@ mod original;
 mod proxy;
 mod requests;
 mod resolve;
+mod secure;
 mod splice;
 mod story;
+mod stream;
 mod tell;
 mod tunnel;
 mod world;
@@ -79,13 +83,13 @@ pub struct Ends {
 pub fn serve(plan: EgressPlan, sockets: Sockets, handed: Handed) -> io::Result<()> {
     handed.secrets.check(&plan).map_err(io::Error::other)?;
     let ended = plan.rules.iter().any(|rule| matches!(rule.carries, Carries::Https(_)));
-    if ended || handed.ends.is_some() || !plan.injects.is_empty() {
-        return Err(io::Error::other("this egress process ends no TLS and has no use for secrets"));
+    if ended != handed.ends.is_some() {
+        return Err(io::Error::other("there is an authority where TLS is ended, and only there"));
     }
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     LocalSet::new().block_on(&runtime, async move {
-        let world = Rc::new(World::new(plan, sockets.control)?);
+        let world = Rc::new(World::new(plan, sockets.control, handed)?);
         let mut serving = JoinSet::new();
         for socket in sockets.dns_datagram {
             serving.spawn_local(dns::datagrams(datagram(socket)?, Rc::clone(&world)));

@@ -1,41 +1,47 @@
-//! Requests in plain text: each is read, held against the rules and written anew; the answers go back as
-//! they are.
+//! Requests, in plain text or in TLS that is ended here: each is read, held against the rules and written
+//! anew, the answers go back as they are. Where those are looked at, it is an [exchange].
 
 use super::{
-    client::{Client, cut, read, write},
+    beyond::Beyond,
+    client::Client,
     dial::Upstream,
     exchange,
     fault::refusal,
     meter::Meter,
-    splice,
     story::Story,
+    stream::{Stream, cut},
     tunnel,
     world::{Open, World, now},
 };
 use crate::{
     Read, address,
     http::{self, Body, Head},
-    limit::Direction,
-    rule::{Cover, Fitting, Place},
+    rule::{Fitting, Place},
 };
 use sandboxd_egress_plan::Verdict;
 use std::rc::Rc;
-use tokio::net::TcpStream;
 
 /// Carries requests that begin with this one; on the connection that was made already, where one was.
-pub(super) async fn carry(
+pub(super) async fn carry<S: Stream>(
     world: &Rc<World>,
     story: &mut Story,
-    client: &mut Client,
+    client: &mut Client<S>,
     (fitting, head): (&Fitting, Head),
     made: Option<(Open, Upstream)>,
 ) -> Result<(), Verdict> {
-    if fitting.has_model(&world.plan.rules) {
-        return exchange::carry(world, story, client, (fitting, head), made).await;
-    }
     let place = story.place.clone().ok_or(Verdict::Broke)?;
-    let begun = match fitting.request(&world.plan.rules, &head, (&place, Cover::Plain)) {
+    if fitting.has_model(&world.plan.rules) || world.mask(&place).is_some() {
+        let exchange = exchange::carry(world, story, client, (fitting, head), made);
+        return Box::pin(exchange).await;
+    }
+    let begun = match fitting.request(&world.plan.rules, &head, (&place, S::COVER)) {
         Ok(rule) => tunnel::begin(world, story, rule, made).await,
+        Err(verdict) => Err(verdict),
+    };
+    let begun = match begun {
+        Ok((open, upstream)) => {
+            Beyond::<S>::begin(world, &place, &upstream).await.map(|beyond| (open, beyond))
+        }
         Err(verdict) => Err(verdict),
     };
     let (open, upstream) = match begun {
@@ -49,7 +55,10 @@ pub(super) async fn carry(
     let way = Way { world, story, meter: &meter, fitting, place: &place, upstream: &upstream };
     let ended = meter.within(way.both(client, head)).await;
     match ended {
-        Ok(None) => Ok(()),
+        Ok(None) => {
+            upstream.farewell(client).await;
+            Ok(())
+        }
         // All that was allowed is answered; this is the answer to the one that was not.
         Ok(Some(verdict)) => {
             client.answer(&refusal(verdict, Some(&place))).await?;
@@ -57,7 +66,7 @@ pub(super) async fn carry(
         }
         Err(verdict) => {
             // Neither may take what it has for the whole.
-            cut(&upstream.stream);
+            cut(upstream.stream.tcp());
             client.answered = false;
             Err(verdict)
         }
@@ -65,13 +74,13 @@ pub(super) async fn carry(
 }
 
 /// What the requests of a connection share.
-struct Way<'a> {
+struct Way<'a, S> {
     world: &'a World,
     story: &'a Story,
     meter: &'a Meter<'a>,
     fitting: &'a Fitting,
     place: &'a Place,
-    upstream: &'a Upstream,
+    upstream: &'a Beyond<'a, S>,
 }
 
 /// How the requests of a connection ended.
@@ -86,14 +95,13 @@ enum Ended {
     Refused(Verdict),
 }
 
-impl Way<'_> {
+impl<S: Stream> Way<'_, S> {
     /// Requests one way, answers the other, until both are over. Why a request was refused, where one
     /// was.
-    async fn both(&self, client: &mut Client, head: Head) -> Result<Option<Verdict>, Verdict> {
+    async fn both(&self, client: &mut Client<S>, head: Head) -> Result<Option<Verdict>, Verdict> {
         client.answered = true;
         let (stream, buffer) = (&client.stream, &mut client.buffer);
-        let (upstream, meter) = (&self.upstream.stream, self.meter);
-        let down = splice::all(upstream, stream, meter, Direction::Down);
+        let down = self.upstream.stream.back(stream, self.meter);
         let up = self.up(stream, buffer, head);
         tokio::pin!(down, up);
         let ended = tokio::select! {
@@ -104,11 +112,11 @@ impl Way<'_> {
         let refused = match ended {
             Ended::Last | Ended::Upstream => None,
             Ended::Client => {
-                splice::end(upstream)?;
+                self.upstream.stream.end(None).await?;
                 None
             }
             Ended::Refused(verdict) => {
-                splice::end(upstream)?;
+                self.upstream.stream.end(None).await?;
                 Some(verdict)
             }
         };
@@ -117,17 +125,11 @@ impl Way<'_> {
     }
 
     /// The requests, each with its body.
-    async fn up(
-        &self,
-        stream: &TcpStream,
-        buffer: &mut Vec<u8>,
-        mut head: Head,
-    ) -> Result<Ended, Verdict> {
+    async fn up(&self, stream: &S, buffer: &mut Vec<u8>, mut head: Head) -> Result<Ended, Verdict> {
         loop {
             // One connection of the proxy may ask for many hosts; each gets one of its own.
             let last = head.close || head.absolute;
-            let written = head.written(self.place, last);
-            if !self.send(written.as_bytes()).await?
+            if !self.upstream.ask(self.meter, &mut head, last).await?
                 || !self.body(stream, buffer, Body::new(head.framing)).await?
             {
                 return Ok(Ended::Upstream);
@@ -149,8 +151,7 @@ impl Way<'_> {
 
     /// The rule of a request that is not the first. It may be another one, and then bears what follows.
     fn judge(&self, head: &Head) -> Result<usize, Verdict> {
-        let rule =
-            self.fitting.request(&self.world.plan.rules, head, (self.place, Cover::Plain))?;
+        let rule = self.fitting.request(&self.world.plan.rules, head, (self.place, S::COVER))?;
         if !address::allows(self.world.rule(rule)?, self.upstream.address) {
             return Err(Verdict::PrivateAddress);
         }
@@ -161,7 +162,7 @@ impl Way<'_> {
     /// The body, to its end; false where the upstream takes no more of it.
     async fn body(
         &self,
-        stream: &TcpStream,
+        stream: &S,
         buffer: &mut Vec<u8>,
         mut body: Body,
     ) -> Result<bool, Verdict> {
@@ -169,29 +170,23 @@ impl Way<'_> {
             let mut bytes = Vec::new();
             let taken = body.take(buffer, &mut bytes)?;
             buffer.drain(..taken);
-            if !self.send(&bytes).await? {
+            if !self.upstream.send(self.meter, &bytes).await? {
                 return Ok(false);
             }
             if body.is_over() {
                 return Ok(true);
             }
             // A body that is cut off is not one for the upstream to take for the whole.
-            if !read(stream, buffer).await? {
+            if !stream.read(buffer).await? {
                 return Err(Verdict::Broke);
             }
         }
     }
-
-    /// Sends to the upstream; false where it takes no more.
-    async fn send(&self, bytes: &[u8]) -> Result<bool, Verdict> {
-        self.meter.spend(Direction::Up, bytes.len())?;
-        Ok(write(&self.upstream.stream, bytes).await.is_ok())
-    }
 }
 
 /// The next head; nothing where the client says no more.
-pub(super) async fn next(
-    stream: &TcpStream,
+pub(super) async fn next<S: Stream>(
+    stream: &S,
     buffer: &mut Vec<u8>,
 ) -> Result<Option<Head>, Verdict> {
     loop {
@@ -199,7 +194,7 @@ pub(super) async fn next(
             buffer.drain(..length);
             return Ok(Some(head));
         }
-        if !read(stream, buffer).await? {
+        if !stream.read(buffer).await? {
             return if buffer.is_empty() { Ok(None) } else { Err(Verdict::Malformed) };
         }
     }

@@ -1,5 +1,6 @@
 //! Asks where a name leads: what the host's file has, or else its servers, one after the other.
 
+use super::stream::{Stream as _, Tcp};
 use crate::dns::ask::{Family, Found, found, question};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sandboxd_egress_plan::{HostName, Resolver, Verdict};
@@ -90,10 +91,10 @@ async fn ask_at_length(
     (id, name, family): (u16, &HostName, Family),
 ) -> io::Result<Found> {
     let broke = || io::Error::from(io::ErrorKind::InvalidData);
-    let stream = TcpStream::connect(server).await?;
+    let stream = Tcp::new(TcpStream::connect(server).await?);
     let length = u16::try_from(question.len()).map_err(|_| broke())?;
     let asked = [&length.to_be_bytes(), question].concat();
-    super::client::write(&stream, &asked).await.map_err(|_| broke())?;
+    stream.write(&asked).await.map_err(|_| broke())?;
     let mut bytes = Vec::new();
     loop {
         if let Some((length, rest)) = bytes.split_first_chunk::<2>() {
@@ -102,7 +103,7 @@ async fn ask_at_length(
                 return found(message, id, name, family).ok_or_else(broke);
             }
         }
-        if !super::client::read(&stream, &mut bytes).await.map_err(|_| broke())? {
+        if !stream.read(&mut bytes).await.map_err(|_| broke())? {
             return Err(broke());
         }
     }

@@ -1,12 +1,14 @@
 //! What happens to a connection once it is known whom it is for and how it begins.
 
 use super::{
-    client::{Begins, Client, cut, until},
+    client::{Begins, Client, until},
     dial::{Upstream, dial},
+    ended,
     fault::{alert, refusal},
     meter::Meter,
     requests, splice,
     story::Story,
+    stream::{Stream as _, cut},
     world::{Open, World},
 };
 use crate::{
@@ -46,9 +48,11 @@ pub(super) async fn judged(
         }
     };
     let begun = match fitting.tls(&hello, &place.whom) {
+        // Elsewhere, since all connections would have the room for it otherwise.
+        Ok(Tls::Ended) => {
+            return Box::pin(ended::carry(world, story, client, fitting, made)).await;
+        }
         Ok(Tls::Carried(rule)) => begin(world, story, rule, made).await,
-        // No plan with a rule for that is served.
-        Ok(Tls::Ended) => Err(Verdict::NoRule),
         Err(verdict) => Err(verdict),
     };
     match begun {
@@ -95,7 +99,7 @@ pub(super) async fn carry(
     let carried = async {
         meter.spend(Direction::Up, first.len())?;
         let up = async {
-            super::client::write(&upstream.stream, &first).await?;
+            upstream.stream.write(&first).await?;
             drop(first);
             splice::one_way(&client.stream, &upstream.stream, &meter, Direction::Up).await
         };

@@ -1,13 +1,16 @@
 //! What all connections share.
 
-use super::{splice::Pipes, tell::Teller};
+use super::{Handed, ended::Ending, splice::Pipes, tell::Teller};
 use crate::{
     limit::{Fuses, Ledger},
+    mask::Mask,
     names::Names,
     purse::Purses,
+    rule::Place,
+    secret::Secrets,
 };
 use sandboxd_broker::limit::Moment;
-use sandboxd_egress_plan::{EgressPlan, Record, Rule, Use, Verdict};
+use sandboxd_egress_plan::{EgressPlan, Inject, Record, Rule, Use, Verdict};
 use std::{
     cell::{Cell, RefCell, RefMut},
     io,
@@ -24,18 +27,24 @@ pub(super) struct World {
     ledger: RefCell<Ledger>,
     fuses: RefCell<Fuses>,
     purses: RefCell<Purses>,
+    secrets: Secrets,
+    mask: Rc<Mask>,
+    ending: Option<Ending>,
     pending: Cell<u32>,
     teller: Teller,
 }
 
 impl World {
-    pub(super) fn new(plan: EgressPlan, control: OwnedFd) -> io::Result<Self> {
+    pub(super) fn new(plan: EgressPlan, control: OwnedFd, handed: Handed) -> io::Result<Self> {
         Ok(Self {
             pipes: Pipes::default(),
             names: RefCell::new(Names::new(&plan.fakes)),
             ledger: RefCell::new(Ledger::new(&plan)),
             fuses: RefCell::new(Fuses::new(plan.breaker)),
             purses: RefCell::new(Purses::new(&plan.budgets)),
+            mask: Rc::new(Mask::of(&handed.secrets)),
+            secrets: handed.secrets,
+            ending: handed.ends.map(Ending::new).transpose()?,
             pending: Cell::new(0),
             teller: Teller::new(control)?,
             plan,
@@ -56,6 +65,22 @@ impl World {
 
     pub(super) fn purses(&self) -> RefMut<'_, Purses> {
         self.purses.borrow_mut()
+    }
+
+    pub(super) const fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// What covers secrets in what comes back from there, where any goes there.
+    pub(super) fn mask(&self, place: &Place) -> Option<Rc<Mask>> {
+        let name = place.whom.name()?;
+        let goes = |inject: &Inject| inject.host == *name && inject.port == place.port;
+        self.plan.injects.iter().any(goes).then(|| Rc::clone(&self.mask))
+    }
+
+    /// What TLS is ended with.
+    pub(super) fn ends(&self) -> Result<&Ending, Verdict> {
+        self.ending.as_ref().ok_or(Verdict::Broke)
     }
 
     pub(super) fn rule(&self, number: usize) -> Result<&Rule, Verdict> {

@@ -158,6 +158,7 @@ impl Deciding<'_> {
             secrets: Vec::new(),
             credentials: None,
             made,
+            authority: None,
             carried: None,
             notified: None,
         })

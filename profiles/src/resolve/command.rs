@@ -3,7 +3,7 @@
 use super::notify::Notified;
 use super::trees::Shown;
 use super::view::View;
-use super::{Deciding, Grants, Invocation, credentials, sockets};
+use super::{Deciding, Grants, Invocation, credentials, inject, sockets};
 use crate::host::PathFact;
 use crate::origin::{Origin, Written};
 use crate::resolved::Pinned;
@@ -169,6 +169,11 @@ impl Deciding<'_> {
         variables.extend(notified.map(|(name, value)| (name.into(), value.into())));
         if let Some(folder) = &view.credentials {
             variables.insert(credentials::VARIABLE.into(), folder.as_str().into());
+        }
+        if let Some(bundle) = &view.authority {
+            for name in inject::VARIABLES {
+                variables.insert(name.into(), bundle.as_str().into());
+            }
         }
         variables
     }

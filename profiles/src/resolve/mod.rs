@@ -4,7 +4,7 @@
 //! (what of that is left under other profiles),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
 //! [`calls`] (what it calls through), [`network`] (what goes out), [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
-//! and [`credentials`], [`secrets`], [`probes`]. What is different where the profile chose
+//! and [`credentials`], [`secrets`] and who [`inject`]s them, [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
 mod bare;
@@ -17,6 +17,7 @@ pub(crate) mod dangers;
 mod grants;
 mod holds;
 mod identity;
+mod inject;
 mod landlock;
 pub(crate) mod limits;
 pub(crate) mod masks;
@@ -129,7 +130,8 @@ fn decide(
     let limits = deciding.limits(identity, shown);
     let secrets = deciding.secrets(&left);
     let credentials = deciding.credentials(&invocation.credentials, &secrets, shown);
-    let copies = credentials.copies();
+    let mut copies = credentials.copies();
+    let trusts = deciding.authority(egress.as_ref(), shown, &mut copies);
     let mut grants = Grants::new(&limits, deciding.enters_network());
     grants.copies = count(copies.len());
     let view = match deciding.profile.isolation() {
@@ -140,6 +142,9 @@ fn decide(
         return Err(deciding.into_problems());
     };
     deciding.show_credentials(&credentials, &mut view, identity, &grants);
+    if trusts {
+        deciding.show_authority(&mut view, identity, &grants);
+    }
     view.carried = deciding.carried(&mut view, shown, invocation.program.as_ref());
     view.notified = deciding.notified(&mut view, shown, invocation.manager);
     let exec = deciding.exec(shown, &view, invocation, &mut grants);

@@ -39,15 +39,16 @@ impl Deciding<'_> {
             return None;
         }
         self.is_led(streams);
-        let way = self.way_out();
+        let mut way = self.way_out();
+        let (secrets, injects) = self.injects(&mut way);
         let resolver = self.resolver(&way);
         let budgets = self.budgets(&way);
         let plan = EgressPlan {
             version: VERSION,
             id: self.lease.id.clone(),
             rules: way.rules,
-            secrets: Vec::new(),
-            injects: Vec::new(),
+            secrets,
+            injects,
             accounts: way.accounts,
             budgets,
             waits: Waits { head: Millis(30_000), connect: Millis(10_000) },

@@ -29,6 +29,8 @@ pub(super) struct View {
     /// Files that nobody but the command may read, and the folder they are in, where there are some.
     pub(super) secrets: Vec<JailPath>,
     pub(super) credentials: Option<JailPath>,
+    /// Whom the command trusts, where the sandbox has an authority of its own.
+    pub(super) authority: Option<JailPath>,
     /// Directories and files that exist in the sandbox's own tmpfs.
     pub(super) made: BTreeSet<JailPath>,
     /// What the command calls through.
@@ -92,6 +94,7 @@ impl Deciding<'_> {
             bare: false,
             secrets: Vec::new(),
             credentials: None,
+            authority: None,
             made: BTreeSet::new(),
             carried: None,
             notified: None,

@@ -148,10 +148,14 @@ pub(crate) fn entry<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
         reader.refuse(node, "only a name lies within a network", remedy);
         return None;
     }
-    if let (Some(node), true, Carries::Tls | Carries::Tcp) =
-        (fields.get("model"), model, &written.value.place.carries)
-    {
-        let remedy = "write http:// before it where the API is in plain text, or remove model";
+    let seen = match written.value.place.carries {
+        // TLS is ended for it.
+        Carries::Tls => named || written.value.place.target == Target::Host,
+        Carries::Https(_) | Carries::Http(_) => true,
+        Carries::Tcp => false,
+    };
+    if let (Some(node), true, false) = (fields.get("model"), model, seen) {
+        let remedy = "write its name and port, or http:// before it where the API is in plain text";
         reader.refuse(
             node,
             "what is answered there is not seen, so nothing would be counted",
@@ -215,7 +219,8 @@ impl Egress {
 }
 
 impl Place {
-    /// `HOST:PORT`, `tcp://HOST:PORT`, `http://HOST[:PORT]` or `METHOD http://HOST[:PORT]/PATH`.
+    /// `HOST:PORT`, `tcp://HOST:PORT`, `http://HOST[:PORT]`, `METHOD HOST[:PORT]/PATH` or
+    /// `METHOD http://HOST[:PORT]/PATH`.
     pub(crate) fn read(text: &str) -> Result<Self, Wrong> {
         let (method, rest) = match text.split_once(' ') {
             Some((method, rest)) => (Some(method), rest),
@@ -226,10 +231,13 @@ impl Place {
             None => (None, rest),
         };
         match (method, scheme) {
-            (Some(method), Some("http")) => Self::requests(method, rest),
-            (Some(_), _) => Err(wrong(
-                "requests inside TLS are not seen, so that no method or path of them can be chosen",
-                "write HOST:443 to let out all of them; METHOD http://HOST/PATH is for those in plain text",
+            (Some(method), Some("http")) => Self::requests(method, rest, (80, Carries::Http)),
+            (Some(method), Some("https") | None) => {
+                Self::requests(method, rest, (443, Carries::Https))
+            }
+            (Some(_), Some(_)) => Err(wrong(
+                "requests are of HTTP, so that a method is of those alone",
+                "write METHOD HOST/PATH, or METHOD http://HOST/PATH for those in plain text",
             )),
             (None, Some("http")) => Self::at(rest, Some(80), Carries::Http(Requests::All)),
             (None, Some("tcp")) => Self::at(rest, None, Carries::Tcp),
@@ -247,14 +255,23 @@ impl Place {
         }
     }
 
-    fn requests(method: &str, rest: &str) -> Result<Self, Wrong> {
-        let remedy = "write it as in \"GET http://api.example.com/v1/*\"";
+    fn requests(
+        method: &str,
+        rest: &str,
+        (port, carries): (u16, fn(Requests) -> Carries),
+    ) -> Result<Self, Wrong> {
+        let remedy = "write it as in \"GET api.example.com/v1/*\"";
         let slash = rest.find('/').ok_or_else(|| wrong("has a method and no path", remedy))?;
         let (authority, path) = rest.split_at(slash);
         let method = Method::try_from(method.to_owned())
             .map_err(|error| wrong(error.to_string(), remedy))?;
         let path = Pattern::try_from(path).map_err(|error| wrong(error.to_string(), remedy))?;
-        Self::at(authority, Some(80), Carries::Http(Requests::Only { method, path }))
+        let place = Self::at(authority, Some(port), carries(Requests::Only { method, path }))?;
+        if let (Carries::Https(_), Target::Network(_)) = (&place.carries, &place.target) {
+            let what = "requests in TLS are seen where a name is what a certificate is for";
+            return Err(wrong(what, remedy));
+        }
+        Ok(place)
     }
 
     fn at(text: &str, usual: Option<u16>, carries: Carries) -> Result<Self, Wrong> {
@@ -364,10 +381,11 @@ mod tests {
 
     #[test]
     fn every_form_is_read() {
-        let only = Carries::Http(Requests::Only {
+        let only = Requests::Only {
             method: Method::try_from("POST".to_owned()).unwrap(),
             path: Pattern::try_from("/v1/*").unwrap(),
-        });
+        };
+        let (only, in_tls) = (Carries::Http(only.clone()), Carries::Https(only));
         let all = Carries::Http(Requests::All);
         for (text, target, port, carries) in [
             ("api.example.com:443", name("api.example.com"), 443, Carries::Tls),
@@ -386,6 +404,8 @@ mod tests {
             ("[2001:db8::1]:443", net("2001:db8::1/128"), 443, Carries::Tls),
             ("tcp://[fd00::/8]:22", net("fd00::/8"), 22, Carries::Tcp),
             ("POST http://a.example:81/v1/*", name("a.example"), 81, only),
+            ("POST a.example/v1/*", name("a.example"), 443, in_tls.clone()),
+            ("POST https://a.example:8443/v1/*", name("a.example"), 8443, in_tls),
         ] {
             assert_eq!(Place::read(text), Ok(Place { target, port, carries }), "{text}");
         }
@@ -412,10 +432,11 @@ mod tests {
             ("user@a.example:443", "api.example.com:443"),
             ("2130706433:443", "api.example.com:443"),
             ("10.1.0.0/8:443", "10.0.0.0/8"),
-            ("POST api.example.com/v1/*", "HOST:443"),
-            ("post http://a.example/x", "GET http://"),
-            ("GET http://a.example", "GET http://"),
-            ("GET http://a.example/*/x", "GET http://"),
+            ("POST tcp://api.example.com/v1/*", "METHOD HOST/PATH"),
+            ("POST 192.0.2.1/v1/*", "GET api"),
+            ("post http://a.example/x", "GET api.example.com/v1/*"),
+            ("GET http://a.example", "GET api.example.com/v1/*"),
+            ("GET a.example/*/x", "GET api.example.com/v1/*"),
             ("", "api.example.com:443"),
         ] {
             let wrong = Place::read(text).unwrap_err();

@@ -45,10 +45,7 @@ fn shape(shape: Shape) -> Value {
             { "const": "unlimited" },
         ] }),
         Shape::Money => money(),
-        Shape::Prices(keys) => {
-            let each = required(table(keys), &["input", "output"]);
-            json!({ "type": "object", "additionalProperties": each })
-        }
+        Shape::Prices(keys) => prices(keys),
         Shape::CallRate => json!({
             "type": "string",
             "pattern": "^([0-9]+/([0-9]*(s|m|h)|min) burst [0-9]+|0|unlimited)$",
@@ -97,6 +94,11 @@ fn size() -> Value {
 
 fn count() -> Value {
     json!({ "anyOf": [{ "type": "integer", "minimum": 0 }, { "const": "unlimited" }] })
+}
+
+fn prices(keys: &[Key]) -> Value {
+    let each = required(table(keys), &["input", "output"]);
+    json!({ "type": "object", "additionalProperties": each })
 }
 
 fn money() -> Value {

@@ -1,5 +1,6 @@
 //! `[secrets.NAME]`: where a secret is read, and who uses it how.
 
+use super::inject::{self, Injected};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::place::{Place, Relative};
@@ -28,6 +29,11 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "true, or another name: the command reads it as a file in $CREDENTIALS_DIRECTORY",
         shape: Shape::OrText,
     },
+    Key {
+        name: "inject",
+        doc: "the requests that sandboxd puts it into, so that the command uses it and never has it",
+        shape: Shape::Table(inject::KEYS),
+    },
 ];
 
 /// `[secrets.NAME]`.
@@ -37,6 +43,8 @@ pub struct Secret {
     pub from: Option<Written<Source>>,
     /// The name of the file that the command reads it in.
     pub credential: Option<Written<String>>,
+    /// The requests that it is put into.
+    pub inject: Option<Written<Injected>>,
 }
 
 /// Where a secret is read.
@@ -68,6 +76,7 @@ pub(crate) fn lay(secrets: &mut Secrets, over: Secrets) {
             Some(secret) => {
                 replace(&mut secret.value.from, over.value.from);
                 replace(&mut secret.value.credential, over.value.credential);
+                replace(&mut secret.value.inject, over.value.inject);
                 secret.origin = over.origin;
             }
             None => {
@@ -118,6 +127,7 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
             reader.refuse(node, format!("only {of} has it"), "remove it");
         }
     }
+    secret.inject = fields.get("inject").and_then(|node| inject::read(reader, node));
     secret.credential = fields.get("credential").and_then(|node| credential(reader, node, own));
     secret
 }

@@ -1,6 +1,7 @@
 //! Secrets: where each is read, and who uses it.
 
 use crate::support::*;
+use sandboxd_egress_plan::{Carries, Requests, Spot};
 use sandboxd_plan::{Root, RootOp, Text};
 use sandboxd_profiles::{Copied, From, Held, Resolved};
 
@@ -121,4 +122,55 @@ fn a_profile_that_is_laid_over_another_reads_it_elsewhere() {
     let text = profile.to_toml();
     assert!(text.contains("[secrets.token]\nfrom = \"file:/elsewhere\""), "{text}");
     assert!(text.contains("credential = \"token\""), "{text}");
+}
+
+const PUT: &str = "[network]\nmode = \"egress\"\negress = [\"api.example.com:443\", \"pypi.example:443\"]\n\
+    [secrets.model]\nfrom = \"file:keys/model\"\n\
+    inject = { host = \"api.example.com\", header = \"Authorization\", format = \"Bearer {}\" }\n";
+
+#[test]
+fn where_a_secret_is_put_into_requests_tls_is_ended_and_nowhere_else() {
+    let resolved = run(PUT);
+    let out = resolved.outside.egress.unwrap();
+    assert_eq!(out.rules[0].carries, Carries::Https(Requests::All));
+    assert_eq!(out.rules[1].carries, Carries::Tls);
+    assert_eq!(out.secrets, ["model"]);
+    let name = String::from("authorization").try_into().unwrap();
+    let spot = Spot::Header { name, before: "Bearer ".into(), after: String::new() };
+    assert_eq!((out.injects[0].secret, &out.injects[0].spot), (0, &spot));
+    // The command does not have it, and trusts who stands for its host.
+    assert_eq!(resolved.outside.copies, [Copied::Authority]);
+    let told = Text::try_from("SSL_CERT_FILE=/run/sandboxd/ca.pem").unwrap();
+    assert!(resolved.plan.exec.env.contains(&told));
+    let plain = run(&PUT.replace("[secrets", "[env]\nset = { X = \"1\" }\n[secrets").replace(
+        "host = \"api.example.com\"",
+        "host = \"api.example.com\", method = \"GET\", path = \"/v1/*\"",
+    ));
+    let out = plain.outside.egress.unwrap();
+    assert!(
+        matches!(&out.injects[0].requests, Requests::Only { path, .. } if path.as_str() == "/v1/*")
+    );
+}
+
+#[test]
+fn a_secret_that_could_be_read_on_its_way_is_put_nowhere() {
+    for (from, to, says) in [
+        ("\"api.example.com:443\"", "\"http://api.example.com:443\"", "another way than TLS"),
+        ("\"api.example.com:443\"", "\"tcp://api.example.com:443\"", "another way than TLS"),
+        ("\"api.example.com:443\"", "\"*.example.com:443\"", "is for many hosts"),
+        ("host = \"api.example.com\"", "host = \"other.example\"", "leads to other.example:443"),
+        ("host = \"api.example.com\"", "host = \"10.0.0.1\"", "its host"),
+        ("header = \"Authorization\"", "header = \"Host\"", "how a request is to be carried"),
+        ("Bearer {}", "Bearer", "{} once"),
+        ("header =", "query = \"x\", header =", "one place"),
+        ("host =", "method = \"GET\", host =", "together"),
+        (
+            "[secrets.model]",
+            "[env]\nset = { SSL_CERT_FILE = \"/x\" }\n[secrets.model]",
+            "whom to trust",
+        ),
+    ] {
+        let said = wrong(&PUT.replacen(from, to, 1));
+        assert!(said.contains(says), "{says}: {said}");
+    }
 }

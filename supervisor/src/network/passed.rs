@@ -25,10 +25,10 @@ pub(crate) fn send(inside: &Inside, to: impl AsFd) -> Result<()> {
 }
 
 /// Sends descriptors with these bytes.
-pub(super) fn send_all(all: Vec<BorrowedFd<'_>>, bytes: &[u8], to: impl AsFd) -> Result<()> {
+pub(crate) fn send_all(all: Vec<BorrowedFd<'_>>, bytes: &[u8], to: impl AsFd) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !ancillary.push(SendAncillaryMessage::ScmRights(&all)) {
+    if !all.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&all)) {
         return Err(Errno::MSGSIZE);
     }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
@@ -61,13 +61,19 @@ pub(super) fn receive_all<const BYTES: usize>(
     from: impl AsFd,
 ) -> Result<([u8; BYTES], Vec<OwnedFd>)> {
     let mut bytes = [0_u8; BYTES];
+    let (length, all) = receive_into(from, &mut bytes)?;
+    if length == BYTES { Ok((bytes, all)) } else { Err(Errno::BADMSG) }
+}
+
+/// Waits for descriptors, and for not more bytes than these.
+pub(crate) fn receive_into(from: impl AsFd, bytes: &mut [u8]) -> Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let from = from.as_fd();
     let received = retry_on_intr(|| {
         rustix::net::recvmsg(
             from,
-            &mut [IoSliceMut::new(&mut bytes)],
+            &mut [IoSliceMut::new(bytes)],
             &mut ancillary,
             RecvFlags::CMSG_CLOEXEC,
         )
@@ -78,9 +84,8 @@ pub(super) fn receive_all<const BYTES: usize>(
             all.extend(descriptors);
         }
     }
-    let whole = received.bytes == BYTES
-        && !received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
-    if whole { Ok((bytes, all)) } else { Err(Errno::BADMSG) }
+    let cut = received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+    if received.bytes == 0 || cut { Err(Errno::BADMSG) } else { Ok((received.bytes, all)) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! The secrets of a run, and what the sandbox's own root has copies of: each goes in by a memfd, and so is
+//! The secrets of a run, whom its command trusts, and what the sandbox's own root has copies of: each goes in by a memfd, and so is
 //! never on a disk as a file.
 
 use super::audit::Audit;
 use super::error::StartError;
+use super::keys::Trusted;
 use crate::secret::Secrets;
 use crate::systemd::credentials;
 use rustix::fd::OwnedFd;
@@ -14,15 +15,17 @@ use sandboxd_profiles::{Copied, Outside};
 /// Where one cannot be read, or memory is short.
 pub(super) fn made(
     outside: &Outside,
+    id: &str,
     audit: &Audit,
-) -> Result<(Secrets, Vec<OwnedFd>), StartError> {
+) -> Result<(Secrets, Option<Trusted>, Vec<OwnedFd>), StartError> {
     let secrets = Secrets::read(&outside.secrets)?;
     audit.hide(&secrets)?;
-    let mut room = credentials::MOST;
+    let (mut room, mut trusted) = (credentials::MOST, None);
     let copies = outside.copies.iter().map(|copied| match copied {
         Copied::File { path } => credentials::copied(path, &mut room),
         Copied::Secret(place) => secrets.file(*place),
+        Copied::Authority => trusted.insert(Trusted::made(id)?).bundle(),
     });
     let copies = copies.collect::<Result<_, _>>()?;
-    Ok((secrets, copies))
+    Ok((secrets, trusted, copies))
 }

@@ -5,6 +5,7 @@ use super::audit::Audit;
 use super::channel::watched;
 use super::error::StartError;
 use super::image;
+use super::keys::Keys;
 use super::purse::{Membership, Purses};
 use crate::network::{self, Inside, passed};
 use crate::service::egress::NAME;
@@ -34,6 +35,8 @@ pub(crate) struct Egress {
     control: AsyncFd<OwnedFd>,
     /// It has the sockets.
     led: bool,
+    /// What it is handed with them, and nobody keeps.
+    keys: Option<Keys>,
     heard: Heard,
     /// It said something that is no record: what it says now is not read.
     confused: bool,
@@ -88,6 +91,7 @@ impl Egress {
         namespace: Option<&OwnedFd>,
         (run, audit): (&Profile, &Audit),
         purses: &Purses,
+        keys: Keys,
     ) -> Result<Self, StartError> {
         let inside = namespace.map(network::lead).transpose()?;
         let told = wire::encode(plan)
@@ -115,6 +119,7 @@ impl Egress {
             service,
             control: watched(control)?,
             led: false,
+            keys: Some(keys),
             heard: Heard { used: Used::default(), refused: BTreeMap::new(), budgets },
             confused: false,
         };
@@ -125,6 +130,10 @@ impl Egress {
     fn hand_over(&mut self, inside: &Inside) -> Result<(), StartError> {
         passed::send(inside, self.control.get_ref())
             .map_err(|errno| StartError::call("sendmsg", "the egress process's sockets", errno))?;
+        if let Some(keys) = self.keys.take() {
+            keys.send(self.control.get_ref())
+                .map_err(|errno| StartError::call("sendmsg", "the egress process's keys", errno))?;
+        }
         self.led = true;
         self.heard.budgets.listens();
         Ok(())

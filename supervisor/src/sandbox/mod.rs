@@ -16,10 +16,12 @@ mod descriptors;
 mod driver;
 mod egress;
 mod error;
+mod given_back;
 mod idmap;
 pub(crate) mod image;
 mod inspect;
 mod invocation;
+mod keys;
 mod orphans;
 mod pinned;
 pub(crate) mod private;
@@ -45,6 +47,7 @@ pub use error::StartError;
 pub(crate) use image::copy as sealed_copy;
 pub use invocation::Asked;
 pub(crate) use invocation::invocation;
+pub(crate) use keys::receive as keys;
 pub use purse::{Model, Purses, UsedUp};
 pub use receipt::{Receipt, RunResult, sha256};
 
@@ -58,7 +61,9 @@ use carried::Carried;
 use deadline::START_WITHIN;
 use driver::{Driver, runtime};
 use egress::Egress;
+use given_back::{clean_up, give_back};
 use inspect::Inspected;
+use keys::Keys;
 use receipt::Facts;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_plan::{Enforced, wire};
@@ -182,10 +187,6 @@ fn lease(profile: &Profile, held: Option<&Held>) -> Result<Lease, StartError> {
     Ok(Lease { folder: private::name()?, id, uid, init_uid })
 }
 
-fn give_back(held: Option<Held>) -> Result<(), StartError> {
-    held.map_or(Ok(()), |held| held.release().map_err(StartError::from))
-}
-
 impl Prepared {
     /// Gives back what was leased, where nothing was started.
     ///
@@ -268,26 +269,6 @@ pub fn run(
     Ok(Finished { result, waived, absent, left })
 }
 
-/// Removes the cgroup and gives the uid back, once nothing is left that could have it.
-fn clean_up(group: Option<Group>, held: Option<Held>, dead: bool, left: &mut Vec<String>) {
-    let gone = match group.map(Group::remove) {
-        Some(Ok(())) => true,
-        Some(Err(error)) => {
-            left.push(format!("not cleaned up: {error}"));
-            false
-        }
-        // Without a cgroup, init's end, which was waited for, is the end of all of it.
-        None => dead,
-    };
-    if !gone {
-        // It stays busy, and is given out again only after a look at every process.
-        return drop(held);
-    }
-    if let Some(Err(error)) = held.map(Held::release) {
-        left.push(format!("not given back: {error}"));
-    }
-}
-
 /// What is known of a run, whichever way it ended.
 #[derive(Default)]
 struct Ran {
@@ -332,7 +313,7 @@ impl Running<'_> {
             wire::encode(plan).map_err(|error| StartError::found("encode", error.to_string()))?;
         doing("opening what the sandbox is given");
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
-        let (secrets, copies) = copies::made(outside, &audit)?;
+        let (secrets, trusted, copies) = copies::made(outside, &plan.id, &audit)?;
         let idmaps = outside.idmaps.iter().map(|map| idmap::namespace(*map));
         let idmaps = idmaps.collect::<Result<Vec<OwnedFd>, _>>()?;
         let Made { network, shim } = ahead.made()?;
@@ -353,7 +334,10 @@ impl Running<'_> {
             if around.is_callers() { ServiceManager::find(plan, outside.notify)? } else { None };
         let around::Prepared { signals, mut stdio, mut between } =
             around.prepare(self.resolved, profile, below, &audit)?;
-        let begin = |plan| Egress::begin(plan, network.as_ref(), (profile, &audit), &purses);
+        let begin = |plan| {
+            let keys = Keys::of(plan, &secrets, trusted)?;
+            Egress::begin(plan, network.as_ref(), (profile, &audit), &purses, keys)
+        };
         between.egress = outside.egress.as_ref().map(begin).transpose()?;
         let heard = manager.as_ref().filter(|_| outside.notify);
         between.words = Words::to(heard, profile, &audit)?;

@@ -3,9 +3,11 @@
 
 use crate::network::Inside;
 use crate::network::passed;
-use sandboxd_egress::secret::Secrets;
-use sandboxd_egress::{Handed, Sockets};
-use sandboxd_egress_plan::wire;
+use crate::sandbox;
+use rustix::fd::OwnedFd;
+use sandboxd_egress::secret;
+use sandboxd_egress::{Ends, Handed, Sockets};
+use sandboxd_egress_plan::{EgressPlan, wire};
 use sandboxd_kernel::fds::take;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -23,6 +25,25 @@ pub(crate) fn serve() -> io::Result<()> {
     let control = take(2)?;
     let Inside { transparent, dns_datagram, dns_stream } = passed::receive(&control)?;
     let proxy = Vec::new();
+    let handed = handed(&plan, &control)?;
     let sockets = Sockets { transparent, proxy, dns_datagram, dns_stream, control };
-    sandboxd_egress::serve(plan, sockets, Handed { secrets: Secrets::default(), ends: None })
+    sandboxd_egress::serve(plan, sockets, handed)
+}
+
+/// What no plan has.
+fn handed(plan: &EgressPlan, control: &OwnedFd) -> io::Result<Handed> {
+    let (message, roots) = sandbox::keys(control)?;
+    let (secrets, authority) = secret::decode(&message, &plan.id).map_err(io::Error::other)?;
+    let ends = match (authority, roots) {
+        (None, None) => None,
+        (Some(authority), Some(file)) => {
+            let mut roots = Vec::new();
+            File::from(file).read_to_end(&mut roots)?;
+            Some(Ends { authority, roots })
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(io::Error::other("an authority comes with those that the host trusts"));
+        }
+    };
+    Ok(Handed { secrets, ends })
 }

@@ -4,6 +4,7 @@
 //! address of 127.18.0.0/16, which is the range of names, with the same port.
 
 mod counted;
+mod ended;
 mod led;
 mod limited;
 mod proxied;

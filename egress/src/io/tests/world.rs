@@ -6,7 +6,7 @@ pub(super) use crate::{
     hello::tests::client_hello_for,
     rule::tests::{UNLIMITED, host, named, rule},
 };
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+pub(super) use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 pub(super) use sandboxd_egress_plan::{
     Bound, Breaker, Carries, Fakes, Known, Limits, Millis, Network, Record, Requests, Resolver,
     Rule, Target, VERSION, Verdict, Waits, record,
@@ -83,6 +83,11 @@ impl Drop for Running {
 
 /// What serves these rules; connections to this port are led to it.
 pub(super) fn start(plan: EgressPlan, port: u16) -> Running {
+    start_with(plan, port, Handed { secrets: Secrets::default(), ends: None })
+}
+
+/// The same, with what is handed over.
+pub(super) fn start_with(plan: EgressPlan, port: u16, handed: Handed) -> Running {
     let transparent = TcpListener::bind(("127.18.0.1", port)).unwrap();
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let dns = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -104,7 +109,6 @@ pub(super) fn start(plan: EgressPlan, port: u16) -> Running {
         dns_stream: vec![dns_stream.into()],
         control: theirs,
     };
-    let handed = Handed { secrets: Secrets::default(), ends: None };
     running.thread = Some(thread::spawn(move || serve(plan, sockets, handed)));
     running
 }

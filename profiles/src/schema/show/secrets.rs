@@ -1,7 +1,8 @@
 //! `[secrets.NAME]` as text again.
 
 use super::{Text, string};
-use crate::schema::{Profile, Secret, Source};
+use crate::schema::{Injected, Profile, Secret, Source};
+use sandboxd_egress_plan::{Requests, Spot};
 
 impl Profile {
     pub(super) fn secret_tables(&self, text: &mut Text) {
@@ -26,7 +27,26 @@ fn keys(secret: &Secret, text: &mut Text) {
             Source::File(_) | Source::Passed(_) | Source::Variable(_) | Source::Program(..) => {}
         }
     }
+    text.value("inject", secret.inject.as_ref(), injected);
     text.value("credential", secret.credential.as_ref(), |name| string(name));
+}
+
+fn injected(inject: &Injected) -> String {
+    let Injected { host, port, requests, spot } = inject;
+    let mut keys = vec![format!("host = {}", string(host.as_str())), format!("port = {port}")];
+    if let Requests::Only { method, path } = requests {
+        keys.push(format!("method = {}", string(method.as_str())));
+        keys.push(format!("path = {}", string(path.as_str())));
+    }
+    match spot {
+        Spot::Header { name, before, after } => {
+            keys.push(format!("header = {}", string(name.as_str())));
+            keys.push(format!("format = {}", string(&format!("{before}{{}}{after}"))));
+        }
+        Spot::Query { name } => keys.push(format!("query = {}", string(name))),
+        Spot::Basic { user } => keys.push(format!("basic = {}", string(user))),
+    }
+    format!("{{ {} }}", keys.join(", "))
 }
 
 fn shown(from: &Source) -> String {

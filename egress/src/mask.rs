@@ -1,0 +1,149 @@
+//! Covers secrets in what comes back: whoever has the key may say it back, and it is not for the sandbox.
+//! As many bytes as were there stay there, so that lengths stay what they are.
+
+use crate::secret::Secrets;
+use sandboxd_audit::encode::{Alphabet, base64_bare};
+use std::fmt;
+use zeroize::Zeroizing;
+
+/// A shorter value would be found everywhere.
+const SHORTEST: usize = 6;
+
+/// What a covered byte is.
+const COVER: u8 = b'*';
+
+/// What is looked for.
+#[derive(Default)]
+pub struct Mask {
+    forms: Vec<Zeroizing<Vec<u8>>>,
+}
+
+impl fmt::Debug for Mask {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(to, "Mask of {} forms", self.forms.len())
+    }
+}
+
+impl Mask {
+    /// For these: as they are, in base64 wherever they begin in it, and percent-encoded.
+    #[must_use]
+    pub fn of(secrets: &Secrets) -> Self {
+        let mut forms = Vec::new();
+        for value in secrets.all().filter(|value| value.len() >= SHORTEST) {
+            forms.push(Zeroizing::new(value.to_vec()));
+            for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
+                forms.extend((0..3).filter_map(|shift| shifted(value, shift, alphabet)));
+            }
+            forms.push(escaped(value));
+        }
+        forms.sort_by(|one: &Zeroizing<Vec<u8>>, other| one.as_slice().cmp(other.as_slice()));
+        forms.dedup_by(|one, other| one.as_slice() == other.as_slice());
+        Self { forms }
+    }
+
+    /// Covers what is found, and says how many bytes are what they stay: the rest may be the beginning of
+    /// something that is looked for.
+    pub fn cover(&self, bytes: &mut [u8]) -> usize {
+        let mut at = 0;
+        let mut covered = Vec::new();
+        let mut settled = bytes.len();
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            for form in &self.forms {
+                if rest.starts_with(form) {
+                    covered.push(at..at + form.len());
+                } else if rest.len() < form.len() && form.starts_with(rest) {
+                    settled = settled.min(at);
+                }
+            }
+            at += 1;
+        }
+        for place in covered {
+            if let Some(place) = bytes.get_mut(place) {
+                place.fill(COVER);
+            }
+        }
+        settled
+    }
+}
+
+/// The characters of base64 that the value alone decides, where it begins `shift` bytes into a group.
+fn shifted(value: &[u8], shift: usize, alphabet: Alphabet) -> Option<Zeroizing<Vec<u8>>> {
+    let before = [0; 3];
+    let bytes = Zeroizing::new([before.get(..shift)?, value].concat());
+    let text = Zeroizing::new(base64_bare(&bytes, alphabet));
+    let (from, to) = ((shift * 8).div_ceil(6), bytes.len() * 8 / 6);
+    text.get(from..to).map(|text| Zeroizing::new(text.as_bytes().to_vec()))
+}
+
+/// A value as it stands in a query.
+#[must_use]
+pub fn escaped(value: &[u8]) -> Zeroizing<Vec<u8>> {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let mut text = Zeroizing::new(Vec::with_capacity(value.len() * 3));
+    for byte in value {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            text.push(*byte);
+        } else {
+            let digit = |four: u8| DIGITS.get(usize::from(four)).copied().unwrap_or(b'0');
+            text.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use sandboxd_audit::encode::base64;
+
+    const SECRET: &str = "s3cr3t/\"va?lue+";
+
+    fn mask() -> Mask {
+        let mut secrets = Secrets::default();
+        secrets.push(SECRET.as_bytes());
+        secrets.push(b"short");
+        Mask::of(&secrets)
+    }
+
+    fn covered(text: &str) -> (String, usize) {
+        let mut bytes = text.as_bytes().to_vec();
+        let settled = mask().cover(&mut bytes);
+        (String::from_utf8(bytes).unwrap(), settled)
+    }
+
+    #[test]
+    fn it_is_covered_in_every_form_and_nothing_else_is() {
+        assert_eq!(covered("x s3cr3t/\"va?lue+ y short"), ("x *************** y short".into(), 25));
+        assert_eq!(covered("k=s3cr3t%2F%22va%3Flue%2B&").0, format!("k={}&", "*".repeat(23)));
+        for before in ["", "a", "ab", "user:"] {
+            let text = base64(format!("{before}{SECRET}z").as_bytes());
+            let (covered, _) = covered(&text);
+            assert!(covered.contains("*****************"), "{text} {covered}");
+        }
+        assert_eq!(covered("nothing of it"), ("nothing of it".into(), 13));
+    }
+
+    #[test]
+    fn what_may_go_on_is_not_settled() {
+        assert_eq!(covered("abc s3cr3t/"), ("abc s3cr3t/".into(), 4));
+        assert_eq!(covered("abc s3cr3t/ "), ("abc s3cr3t/ ".into(), 12));
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_covered_however_it_is_cut(before in "[s3c]{0,9}", after in "[ -~]{0,9}", at in 0_usize..40) {
+            let whole = format!("{before}{SECRET}{after}");
+            let (mask, mut held, mut out) = (mask(), Vec::new(), Vec::new());
+            let (first, second) = whole.as_bytes().split_at(at.min(whole.len()));
+            for piece in [first, second] {
+                held.extend_from_slice(piece);
+                let settled = mask.cover(&mut held);
+                out.extend(held.drain(..settled));
+            }
+            out.extend(held);
+            let out = String::from_utf8(out).unwrap();
+            prop_assert!(!out.contains(SECRET) && out.len() == whole.len());
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Secrets that are put into requests: where TLS is ended for that, and whom the command trusts instead.
+
+use super::trees::Shown;
+use super::view::{View, fixed};
+use super::{Deciding, Grants};
+use crate::meet::egress::WayOut;
+use crate::origin::Written;
+use crate::resolved::Copied;
+use crate::schema::inject::Injected;
+use sandboxd_egress_plan::{Carries, EgressPlan, HOST_INTERNAL, Inject, Requests, Rule, Target};
+use sandboxd_plan::{Identity, Owner};
+
+/// Where the certificates are that the command trusts: those that the host does, and the sandbox's own
+/// authority.
+const BUNDLE: &str = "/run/sandboxd/ca.pem";
+
+/// Who reads where they are: what is linked with OpenSSL, Python's requests and pip, curl, git, Node and
+/// npm, cargo, Deno, the clients of AWS.
+pub(super) const VARIABLES: [&str; 11] = [
+    "AWS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "CURL_CA_BUNDLE",
+    "DENO_CERT",
+    "GIT_SSL_CAINFO",
+    "NIX_SSL_CERT_FILE",
+    "NODE_EXTRA_CA_CERTS",
+    "NPM_CONFIG_CAFILE",
+    "PIP_CERT",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_FILE",
+];
+
+impl Deciding<'_> {
+    /// What is put into requests, and the names of those secrets. Where it is in TLS, that is ended.
+    pub(super) fn injects(&mut self, way: &mut WayOut) -> (Vec<String>, Vec<Inject>) {
+        for rule in way.rules.iter_mut().filter(|rule| rule.model) {
+            end(rule);
+        }
+        let (mut names, mut injects): (Vec<String>, Vec<Inject>) = (Vec::new(), Vec::new());
+        let secrets = &self.profile.secrets;
+        let injected = secrets
+            .iter()
+            .filter_map(|(name, secret)| secret.value.inject.as_ref().map(|inject| (name, inject)));
+        for (name, written) in injected {
+            let secret = super::count(names.len());
+            names.push(name.to_string());
+            let Some(inject) = self.injected(secret, written, way) else { continue };
+            let taken = |other: &Inject| {
+                let (one, two) = (&other.requests, &inject.requests);
+                let same = one == two || *one == Requests::All || *two == Requests::All;
+                (&other.host, other.port) == (&inject.host, inject.port)
+                    && same
+                    && other.spot.is_at(&inject.spot)
+            };
+            if injects.iter().any(taken) {
+                let what = "another secret is put into the same place of the same requests";
+                self.refuse(&written.origin, what, "write another place, or a path for each");
+            }
+            injects.push(inject);
+        }
+        (names, injects)
+    }
+
+    fn injected(
+        &mut self,
+        secret: u32,
+        written: &Written<Injected>,
+        way: &mut WayOut,
+    ) -> Option<Inject> {
+        let Injected { host, port, requests, spot } = written.value.clone();
+        let place = written.value.place();
+        let own = host.as_str() == HOST_INTERNAL;
+        let leads = |rule: &&mut Rule| rule.port == port && rule.target.has_name(&host);
+        let mut found = false;
+        for rule in way.rules.iter_mut().filter(leads) {
+            found = true;
+            end(rule);
+            let unfit = match (&rule.carries, &rule.target) {
+                (Carries::Https(_), Target::Below(_)) => Some((
+                    "is for many hosts, and all their requests would be seen for the sake of one",
+                    format!("write {place:?} in network.egress too, and narrow that"),
+                )),
+                (Carries::Https(_), _) => None,
+                (Carries::Http(_), _) if own => None,
+                (Carries::Http(_) | Carries::Tcp | Carries::Tls, _) => Some((
+                    "leads there in another way than TLS, so that anybody on it would read the secret",
+                    format!("write {place:?} in network.egress instead"),
+                )),
+            };
+            if let Some((what, remedy)) = unfit {
+                let what = format!("{:?} in network.egress {what}", rule.written);
+                self.refuse(&written.origin, what, remedy);
+                return None;
+            }
+        }
+        if !found {
+            let what = format!("nothing in network.egress leads to {place}");
+            self.refuse(&written.origin, what, format!("write egress = [{place:?}] in [network]"));
+            return None;
+        }
+        Some(Inject { secret, host, port, requests, spot })
+    }
+
+    /// Whether the command is to trust the sandbox's own authority, which is then copied last.
+    pub(super) fn authority(
+        &mut self,
+        egress: Option<&EgressPlan>,
+        shown: &Shown,
+        copies: &mut Vec<Copied>,
+    ) -> bool {
+        let ends = |rule: &Rule| matches!(rule.carries, Carries::Https(_));
+        let Some(rule) = egress.and_then(|plan| plan.rules.iter().find(|rule| ends(rule))) else {
+            return false;
+        };
+        copies.push(Copied::Authority);
+        let key = format!("{:?} in network.egress, whose requests are seen,", rule.written);
+        self.nobody_else_says(&VARIABLES, &key, "whom to trust");
+        if fixed(BUNDLE).is_some_and(|path| shown.covers(&path)) {
+            let origin = crate::Origin::named("this profile", "files");
+            let what = format!("shows a folder of the host's where {BUNDLE} is to be");
+            self.refuse(&origin, what, "grant less than /run");
+        }
+        true
+    }
+
+    /// Puts the bundle into the view.
+    pub(super) fn show_authority(&self, view: &mut View, identity: Identity, grants: &Grants) {
+        let owner = Owner { uid: identity.uid, gid: identity.gid };
+        if let (Some(path), Some(from)) = (fixed(BUNDLE), grants.copies().last()) {
+            view.copy(path.clone(), from, owner);
+            view.secrets.push(path.clone());
+            view.authority = Some(path);
+        }
+    }
+}
+
+/// Ends TLS there, where a rule has it.
+fn end(rule: &mut Rule) {
+    if rule.carries == Carries::Tls {
+        rule.carries = Carries::Https(Requests::All);
+    }
+}

@@ -1,0 +1,145 @@
+//! `[secrets.NAME].inject`: the requests that a secret is put into, and where in them.
+
+use super::{Key, Shape};
+use crate::origin::Written;
+use crate::quantity::{self, Amount};
+use crate::reader::{Node, Reader};
+use sandboxd_broker_plan::Pattern;
+use sandboxd_egress_plan::rule::Method;
+use sandboxd_egress_plan::{FieldName, HostName, Requests, Spot};
+
+/// The keys of `inject`.
+pub(crate) const KEYS: &[Key] = &[
+    Key {
+        name: "host",
+        doc: "the only host whose requests get it, by name; network.egress has to let them out",
+        shape: Shape::Text,
+    },
+    Key { name: "port", doc: "on which port; 443 where none is written", shape: Shape::Count },
+    Key { name: "method", doc: "only requests of this method; with path", shape: Shape::Text },
+    Key {
+        name: "path",
+        doc: "only requests to this path, as in /v1/*; with method",
+        shape: Shape::Text,
+    },
+    Key {
+        name: "header",
+        doc: "the field that it is put into, as in authorization; what the command wrote there goes",
+        shape: Shape::Text,
+    },
+    Key {
+        name: "format",
+        doc: "what the field says, with {} where the secret stands, as in \"Bearer {}\"",
+        shape: Shape::Text,
+    },
+    Key { name: "query", doc: "or the parameter of the query that it is", shape: Shape::Text },
+    Key {
+        name: "basic",
+        doc: "or the user whose password it is (Authorization: Basic)",
+        shape: Shape::Text,
+    },
+];
+
+/// Which requests a secret is put into, and where in them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Injected {
+    /// The only host.
+    pub host: HostName,
+    /// The port.
+    pub port: u16,
+    /// Which requests.
+    pub requests: Requests,
+    /// Where in them.
+    pub spot: Spot,
+}
+
+impl Injected {
+    /// The host and port.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+const EXAMPLE: &str =
+    "write { host = \"api.example.com\", header = \"authorization\", format = \"Bearer {}\" }";
+
+pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Injected>> {
+    let fields = reader.fields(node, KEYS)?;
+    let origin = reader.origin(node);
+    let mut text =
+        |name: &str| fields.get(name).and_then(|node| reader.text(node)).map(|text| text.value);
+    let (host, method, path) = (text("host"), text("method"), text("path"));
+    let spot = Wanted {
+        header: text("header"),
+        format: text("format"),
+        query: text("query"),
+        basic: text("basic"),
+    };
+    let port = match fields.get("port") {
+        Some(node) => match reader.quantity(node, quantity::count)?.value {
+            Amount::Limited(port) => u16::try_from(port).ok().filter(|port| *port != 0),
+            Amount::Unlimited => None,
+        },
+        None => Some(443),
+    };
+    let read = || -> Result<Injected, (String, String)> {
+        let plain = |what: &str| (what.to_owned(), EXAMPLE.to_owned());
+        let host = host.as_deref().ok_or_else(|| plain("names no host"))?;
+        let host = HostName::read(host.as_bytes())
+            .map_err(|error| plain(&format!("its host: {error}")))?;
+        let port = port.ok_or_else(|| plain("a port is a number from 1 to 65535"))?;
+        let requests = match (method, path) {
+            (None, None) => Requests::All,
+            (Some(method), Some(path)) => Requests::Only {
+                method: Method::try_from(method).map_err(|error| plain(&error.to_string()))?,
+                path: Pattern::try_from(path).map_err(|error| plain(&error.to_string()))?,
+            },
+            _ => return Err(plain("method and path are written together, or neither")),
+        };
+        let spot = spot.spot().map_err(|what| plain(&what))?;
+        spot.check().map_err(plain)?;
+        Ok(Injected { host, port, requests, spot })
+    };
+    match read() {
+        Ok(value) => Some(Written { value, origin }),
+        Err((what, remedy)) => {
+            reader.refuse(node, what, remedy);
+            None
+        }
+    }
+}
+
+/// Where in a request, as it is written.
+struct Wanted {
+    header: Option<String>,
+    format: Option<String>,
+    query: Option<String>,
+    basic: Option<String>,
+}
+
+impl Wanted {
+    fn spot(self) -> Result<Spot, String> {
+        match self {
+            Self { header: Some(name), format, query: None, basic: None } => {
+                let name = name.to_ascii_lowercase();
+                let name = FieldName::try_from(name).map_err(|error| error.to_string())?;
+                let format = format.unwrap_or_else(|| "{}".to_owned());
+                match format.split("{}").collect::<Vec<&str>>()[..] {
+                    [before, after] => {
+                        let (before, after) = (before.to_owned(), after.to_owned());
+                        Ok(Spot::Header { name, before, after })
+                    }
+                    _ => Err("format has {} once, where the secret stands".into()),
+                }
+            }
+            Self { header: None, format: None, query: Some(name), basic: None } => {
+                Ok(Spot::Query { name })
+            }
+            Self { header: None, format: None, query: None, basic: Some(user) } => {
+                Ok(Spot::Basic { user })
+            }
+            _ => Err("is put into one place: header (with format), query or basic".into()),
+        }
+    }
+}
