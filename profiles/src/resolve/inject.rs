@@ -6,6 +6,7 @@ use super::{Deciding, Grants};
 use crate::meet::egress::WayOut;
 use crate::origin::Written;
 use crate::resolved::Copied;
+use crate::schema::Mode;
 use crate::schema::inject::Injected;
 use sandboxd_egress_plan::{Carries, EgressPlan, HOST_INTERNAL, Inject, Requests, Rule, Target};
 use sandboxd_plan::{Identity, Owner};
@@ -38,25 +39,19 @@ impl Deciding<'_> {
         }
         let (mut names, mut injects): (Vec<String>, Vec<Inject>) = (Vec::new(), Vec::new());
         let secrets = &self.profile.secrets;
-        let injected = secrets
-            .iter()
-            .filter_map(|(name, secret)| secret.value.inject.as_ref().map(|inject| (name, inject)));
-        for (name, written) in injected {
+        let used = secrets.iter().filter(|(_, secret)| !secret.value.inject.is_empty());
+        let mut before: Vec<&Injected> = Vec::new();
+        for (name, written) in used {
             let secret = super::count(names.len());
             names.push(name.to_string());
-            let Some(inject) = self.injected(secret, written, way) else { continue };
-            let taken = |other: &Inject| {
-                let (one, two) = (&other.requests, &inject.requests);
-                let same = one == two || *one == Requests::All || *two == Requests::All;
-                (&other.host, other.port) == (&inject.host, inject.port)
-                    && same
-                    && other.spot.is_at(&inject.spot)
-            };
-            if injects.iter().any(taken) {
-                let what = "another secret is put into the same place of the same requests";
-                self.refuse(&written.origin, what, "write another place, or a path for each");
+            for written in &written.value.inject {
+                if before.iter().any(|other| other.meets(&written.value)) {
+                    let what = "another secret is put into the same place of the same requests";
+                    self.refuse(&written.origin, what, "write another place, or a path for each");
+                }
+                before.push(&written.value);
+                injects.extend(self.injected(secret, written, way));
             }
-            injects.push(inject);
         }
         (names, injects)
     }
@@ -66,8 +61,8 @@ impl Deciding<'_> {
         secret: u32,
         written: &Written<Injected>,
         way: &mut WayOut,
-    ) -> Option<Inject> {
-        let Injected { host, port, requests, spot } = written.value.clone();
+    ) -> Vec<Inject> {
+        let Injected { host, port, spot, .. } = written.value.clone();
         let place = written.value.place();
         let own = host.as_str() == HOST_INTERNAL;
         let leads = |rule: &&mut Rule| rule.port == port && rule.target.has_name(&host);
@@ -90,15 +85,30 @@ impl Deciding<'_> {
             if let Some((what, remedy)) = unfit {
                 let what = format!("{:?} in network.egress {what}", rule.written);
                 self.refuse(&written.origin, what, remedy);
-                return None;
+                return Vec::new();
             }
         }
         if !found {
             let what = format!("nothing in network.egress leads to {place}");
             self.refuse(&written.origin, what, format!("write egress = [{place:?}] in [network]"));
-            return None;
+            return Vec::new();
         }
-        Some(Inject { secret, host, port, requests, spot })
+        let put =
+            |requests| Inject { secret, host: host.clone(), port, requests, spot: spot.clone() };
+        written.value.requests().into_iter().map(put).collect()
+    }
+
+    /// Where nothing is let out, nothing is put into it, and whoever wrote that it is waits for it in vain.
+    pub(super) fn secrets_go_out(&mut self) {
+        let injected = self.profile.secrets.values().find_map(|one| one.value.inject.first());
+        let Some(origin) = injected.map(|written| written.origin.clone()) else { return };
+        // What it is run under may let nothing out, and so may whoever lays "none" over it.
+        let chosen = self.profile.network.mode.as_ref().map(|mode| mode.value);
+        if self.under.is_empty() && matches!(chosen, None | Some(Mode::Host)) {
+            let what = "only what the egress process lets out has it put in, and there is none";
+            let remedy = "write [network] mode = \"egress\", and the host in egress = [...]";
+            self.refuse(&origin, what, remedy);
+        }
     }
 
     /// Whether the command is to trust the sandbox's own authority, which is then copied last.

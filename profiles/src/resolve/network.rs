@@ -34,6 +34,7 @@ impl Deciding<'_> {
     /// What goes out, where the profile lets something.
     pub(super) fn egress(&mut self, streams: [Stream; 3]) -> Option<EgressPlan> {
         self.entries_hold();
+        self.secrets_go_out();
         self.budget_holds();
         if self.mode() != Mode::Egress {
             return None;

@@ -60,7 +60,7 @@ impl Deciding<'_> {
     }
 
     fn is_used(&mut self, name: &Name, secret: &Written<Secret>) {
-        if secret.value.credential.is_none() && secret.value.inject.is_none() {
+        if secret.value.credential.is_none() && secret.value.inject.is_empty() {
             let remedy = "write inject = { … } for requests that it is put into, credential = true for a file that the command reads, or remove it";
             self.refuse(&secret.origin, format!("nobody uses {name}"), remedy);
         }

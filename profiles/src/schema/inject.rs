@@ -1,6 +1,7 @@
 //! `[secrets.NAME].inject`: the requests that a secret is put into, and where in them.
 
 use super::{Key, Shape};
+use crate::graph::patterns::covers;
 use crate::origin::Written;
 use crate::quantity::{self, Amount};
 use crate::reader::{Node, Reader};
@@ -16,12 +17,8 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Text,
     },
     Key { name: "port", doc: "on which port; 443 where none is written", shape: Shape::Count },
-    Key { name: "method", doc: "only requests of this method; with path", shape: Shape::Text },
-    Key {
-        name: "path",
-        doc: "only requests to this path, as in /v1/*; with method",
-        shape: Shape::Text,
-    },
+    Key { name: "method", doc: "only requests of this method", shape: Shape::Text },
+    Key { name: "path", doc: "only requests to this path, as in /v1/*", shape: Shape::Text },
     Key {
         name: "header",
         doc: "the field that it is put into, as in authorization; what the command wrote there goes",
@@ -47,13 +44,48 @@ pub struct Injected {
     pub host: HostName,
     /// The port.
     pub port: u16,
-    /// Which requests.
-    pub requests: Requests,
+    /// Only requests of this method.
+    pub method: Option<Method>,
+    /// Only requests to this path.
+    pub path: Option<Pattern>,
     /// Where in them.
     pub spot: Spot,
 }
 
+/// The methods that there are, where a path is written and no method.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
 impl Injected {
+    /// Which requests.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Requests> {
+        let path = self.path.clone().or_else(|| Pattern::try_from("/*").ok());
+        let only = |method: Method| Some(Requests::Only { method, path: path.clone()? });
+        match (&self.method, &self.path) {
+            (None, None) => vec![Requests::All],
+            (Some(method), _) => only(method.clone()).into_iter().collect(),
+            (None, Some(_)) => {
+                let methods = METHODS.iter().map(|method| Method::try_from((*method).to_owned()));
+                methods.filter_map(|method| only(method.ok()?)).collect()
+            }
+        }
+    }
+
+    /// Whether both are put into the same place of some request.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let method = match (&self.method, &other.method) {
+            (Some(one), Some(other)) => one == other,
+            (None, _) | (_, None) => true,
+        };
+        let path = match (&self.path, &other.path) {
+            (Some(one), Some(other)) => covers(one, other) || covers(other, one),
+            (None, _) | (_, None) => true,
+        };
+        let same = (&self.host, self.port) == (&other.host, other.port);
+        same && method && path && self.spot.is_at(&other.spot)
+    }
+
     /// The host and port.
     #[must_use]
     pub fn place(&self) -> String {
@@ -89,17 +121,16 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writt
         let host = HostName::read(host.as_bytes())
             .map_err(|error| plain(&format!("its host: {error}")))?;
         let port = port.ok_or_else(|| plain("a port is a number from 1 to 65535"))?;
-        let requests = match (method, path) {
-            (None, None) => Requests::All,
-            (Some(method), Some(path)) => Requests::Only {
-                method: Method::try_from(method).map_err(|error| plain(&error.to_string()))?,
-                path: Pattern::try_from(path).map_err(|error| plain(&error.to_string()))?,
-            },
-            _ => return Err(plain("method and path are written together, or neither")),
-        };
+        let method = method.map(Method::try_from).transpose();
+        let method = method.map_err(|error| plain(&error.to_string()))?;
+        let path = path.map(Pattern::try_from).transpose();
+        let path = path.map_err(|error| plain(&error.to_string()))?;
+        if path.as_ref().is_some_and(|path| !path.as_str().starts_with('/')) {
+            return Err(plain("a path begins with /"));
+        }
         let spot = spot.spot().map_err(|what| plain(&what))?;
         spot.check().map_err(plain)?;
-        Ok(Injected { host, port, requests, spot })
+        Ok(Injected { host, port, method, path, spot })
     };
     match read() {
         Ok(value) => Some(Written { value, origin }),

@@ -59,12 +59,9 @@ fn shape(shape: Shape) -> Value {
             "type": "object",
             "additionalProperties": { "type": ["object", "boolean"] },
         }),
+        Shape::OneOrMore(keys) => one_or_more(table(keys)),
         Shape::OrText => json!({ "type": ["boolean", "string"] }),
-        Shape::Named(keys) => json!({
-            "type": "object",
-            "propertyNames": { "pattern": "^[a-z0-9][a-z0-9-]{0,63}$" },
-            "additionalProperties": table(keys),
-        }),
+        Shape::Named(keys) => named(table(keys)),
         Shape::Variables => {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
         }
@@ -106,6 +103,19 @@ fn money() -> Value {
         { "type": "number", "minimum": 0 },
         { "type": "string", "pattern": "^([0-9]+([.][0-9]{1,9})?|unlimited)$" },
     ] })
+}
+
+fn one_or_more(one: Value) -> Value {
+    json!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
+/// A table of these, by names.
+fn named(one: Value) -> Value {
+    json!({
+        "type": "object",
+        "propertyNames": { "pattern": "^[a-z0-9][a-z0-9-]{0,63}$" },
+        "additionalProperties": one,
+    })
 }
 
 /// A list of texts, and of tables in which that text has this key.

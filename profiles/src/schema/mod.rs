@@ -165,6 +165,8 @@ pub(crate) enum Shape {
     Schemas,
     /// A table like this for each name.
     Named(&'static [Key]),
+    /// A table like this, or a list of them.
+    OneOrMore(&'static [Key]),
     /// `true`, `false` or a text.
     OrText,
     Variables,

@@ -32,7 +32,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "inject",
         doc: "the requests that sandboxd puts it into, so that the command uses it and never has it",
-        shape: Shape::Table(inject::KEYS),
+        shape: Shape::OneOrMore(inject::KEYS),
     },
 ];
 
@@ -44,7 +44,7 @@ pub struct Secret {
     /// The name of the file that the command reads it in.
     pub credential: Option<Written<String>>,
     /// The requests that it is put into.
-    pub inject: Option<Written<Injected>>,
+    pub inject: Vec<Written<Injected>>,
 }
 
 /// Where a secret is read.
@@ -76,7 +76,7 @@ pub(crate) fn lay(secrets: &mut Secrets, over: Secrets) {
             Some(secret) => {
                 replace(&mut secret.value.from, over.value.from);
                 replace(&mut secret.value.credential, over.value.credential);
-                replace(&mut secret.value.inject, over.value.inject);
+                secret.value.inject.extend(over.value.inject);
                 secret.origin = over.origin;
             }
             None => {
@@ -127,7 +127,13 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
             reader.refuse(node, format!("only {of} has it"), "remove it");
         }
     }
-    secret.inject = fields.get("inject").and_then(|node| inject::read(reader, node));
+    if let Some(node) = fields.get("inject") {
+        secret.inject = if matches!(node.value, DeValue::Array(_)) {
+            reader.list(node, inject::read)
+        } else {
+            inject::read(reader, node).into_iter().collect()
+        };
+    }
     secret.credential = fields.get("credential").and_then(|node| credential(reader, node, own));
     secret
 }

@@ -3,14 +3,20 @@
 use crate::support::*;
 use sandboxd_egress_plan::{Carries, Requests, Spot};
 use sandboxd_plan::{Root, RootOp, Text};
-use sandboxd_profiles::{Copied, From, Held, Resolved};
+use sandboxd_profiles::host::ResolverFacts;
+use sandboxd_profiles::{Copied, From, Held, HostFacts, Resolved};
+
+fn asked() -> HostFacts {
+    let servers = vec!["192.0.2.53:53".parse().unwrap()];
+    HostFacts { resolver: ResolverFacts { hosts: Vec::new(), servers }, ..typical() }
+}
 
 fn run(text: &str) -> Resolved {
-    on(text, typical()).unwrap()
+    on(text, asked()).unwrap()
 }
 
 fn wrong(text: &str) -> String {
-    shown(&on(text, typical()).unwrap_err())
+    shown(&on(text, asked()).unwrap_err())
 }
 
 const TOKEN: &str = "[secrets.token]\nfrom = \"file:keys/token\"\ncredential = true\n";
@@ -163,7 +169,6 @@ fn a_secret_that_could_be_read_on_its_way_is_put_nowhere() {
         ("header = \"Authorization\"", "header = \"Host\"", "how a request is to be carried"),
         ("Bearer {}", "Bearer", "{} once"),
         ("header =", "query = \"x\", header =", "one place"),
-        ("host =", "method = \"GET\", host =", "together"),
         (
             "[secrets.model]",
             "[env]\nset = { SSL_CERT_FILE = \"/x\" }\n[secrets.model]",

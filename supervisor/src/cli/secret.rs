@@ -8,6 +8,7 @@ use crate::explain::printable;
 use crate::sandbox::{self, StartError};
 use crate::secret;
 use crate::{audit_folder, privilege};
+use sandboxd_egress_plan::{EgressPlan, Inject, Requests, Spot};
 use sandboxd_profiles::{Copied, From, Held, Outside};
 use serde_json::{Value, json};
 
@@ -62,7 +63,33 @@ fn from(held: &Held) -> String {
 fn uses(outside: &Outside, place: usize) -> Vec<String> {
     let is_it = |copied: &&Copied| matches!(copied, Copied::Secret(one) if usize::try_from(*one) == Ok(place));
     let files = outside.copies.iter().filter(is_it);
-    files.map(|_| String::from("the command reads it in $CREDENTIALS_DIRECTORY")).collect()
+    let mut uses: Vec<String> =
+        files.map(|_| String::from("the command reads it in $CREDENTIALS_DIRECTORY")).collect();
+    uses.extend(outside.egress.iter().flat_map(|plan| injected(plan, outside.secrets.get(place))));
+    uses.dedup();
+    uses
+}
+
+/// The requests that it is put into.
+fn injected(plan: &EgressPlan, held: Option<&Held>) -> Vec<String> {
+    let number = plan.secrets.iter().position(|name| held.is_some_and(|held| held.name == *name));
+    let is_it = |inject: &&Inject| usize::try_from(inject.secret).ok() == number;
+    let all = plan.injects.iter().filter(is_it);
+    all.map(|inject| {
+        let place = match &inject.spot {
+            Spot::Header { name, .. } => format!("the header {}", name.as_str()),
+            Spot::Query { name } => format!("the parameter {name}"),
+            Spot::Basic { user } => format!("the password of {user:?}"),
+        };
+        let Inject { host, port, .. } = inject;
+        match &inject.requests {
+            Requests::All => format!("put into {place} of requests to {host}:{port}"),
+            Requests::Only { method, path } => {
+                format!("put into {place} of {} {host}:{port}{path}", method.as_str())
+            }
+        }
+    })
+    .collect()
 }
 
 fn list(outside: &Outside, json: bool) -> u8 {

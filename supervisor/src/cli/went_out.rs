@@ -1,6 +1,6 @@
 //! What a person is told of a run's way out: what it was kept from.
 
-use crate::sandbox::Used;
+use crate::sandbox::{Ended, Used};
 use std::collections::BTreeSet;
 
 /// So many refusals are said one by one.
@@ -8,7 +8,7 @@ const SAID: usize = 5;
 
 /// A line for each thing that was not let out, most often first, and one for what would let each kind out.
 pub(super) fn words(sandbox: &str, used: &Used) -> String {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = used.ended.iter().map(ended).collect();
     let said = used.refused.iter().take(SAID);
     for refused in said.clone() {
         let times =
@@ -29,6 +29,17 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
     lines.iter().map(|line| format!("sandboxd: {sandbox}: {line}\n")).collect()
 }
 
+/// That somebody else was at the other end of TLS, and why.
+fn ended(Ended { to, secrets }: &Ended) -> String {
+    if secrets.is_empty() {
+        return format!("requests in TLS were seen by sandboxd: {to}");
+    }
+    format!(
+        "requests in TLS were seen by sandboxd, which puts {} into them: {to}",
+        secrets.join(", ")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +49,9 @@ mod tests {
     #[test]
     fn the_first_few_are_named_and_the_rest_counted() {
         assert_eq!(words("x-1", &Used::default()), "");
+        let ended = Ended { to: "api.example:443".into(), secrets: vec!["model".into()] };
+        let text = words("x-1", &Used { ended: vec![ended], ..Used::default() });
+        assert!(text.contains("which puts model into them: api.example:443"), "{text}");
         let refused = |times: u64| Refused {
             to: format!("h{times}.example:443"),
             why: Verdict::NoRule.text(),

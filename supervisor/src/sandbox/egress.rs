@@ -3,6 +3,7 @@
 
 use super::audit::Audit;
 use super::channel::watched;
+use super::ended::{Ended, ended};
 use super::error::StartError;
 use super::image;
 use super::keys::Keys;
@@ -59,6 +60,8 @@ pub struct Used {
     pub up_bytes: u64,
     /// Bytes that came back.
     pub down_bytes: u64,
+    /// Where TLS was ended, so that requests were seen.
+    pub ended: Vec<Ended>,
     /// What was refused, most often first.
     pub refused: Vec<Refused>,
     /// Refusals beyond those.
@@ -120,7 +123,11 @@ impl Egress {
             control: watched(control)?,
             led: false,
             keys: Some(keys),
-            heard: Heard { used: Used::default(), refused: BTreeMap::new(), budgets },
+            heard: Heard {
+                used: Used { ended: ended(plan), ..Used::default() },
+                refused: BTreeMap::new(),
+                budgets,
+            },
             confused: false,
         };
         inside.map_or(Ok(()), |inside| egress.hand_over(&inside))?;

@@ -3,6 +3,7 @@
 
 use super::denials::Denials;
 use super::egress::Used;
+use super::ended::{Ended, ended};
 use super::error::StartError;
 use super::inspect::Inspected;
 use super::purse::{UsedUp, money};
@@ -91,6 +92,8 @@ pub struct WayOut {
     pub by: &'static str,
     /// What is let out, as the profiles have it.
     pub rules: Vec<String>,
+    /// Those of them for which TLS is ended, and what is put into their requests.
+    pub ended: Vec<Ended>,
     /// What may be used up, by whose budget.
     pub budgets: Vec<Bears>,
 }
@@ -124,7 +127,7 @@ impl WayOut {
     fn new(plan: &EgressPlan) -> Self {
         let rules = plan.rules.iter().map(|rule| rule.written.clone()).collect();
         let budgets = plan.budgets.iter().map(Bears::new).collect();
-        Self { by: "redirect", rules, budgets }
+        Self { by: "redirect", rules, ended: ended(plan), budgets }
     }
 }
 
@@ -341,6 +344,7 @@ impl RunResult {
                 })
                 .collect();
         }
+        self.denials.calls.iter_mut().for_each(|denied| change(&mut denied.by));
     }
 
     /// The exit status of `sandboxd run`.

@@ -2,7 +2,7 @@
 
 use super::{Text, string};
 use crate::schema::{Injected, Profile, Secret, Source};
-use sandboxd_egress_plan::{Requests, Spot};
+use sandboxd_egress_plan::Spot;
 
 impl Profile {
     pub(super) fn secret_tables(&self, text: &mut Text) {
@@ -27,17 +27,16 @@ fn keys(secret: &Secret, text: &mut Text) {
             Source::File(_) | Source::Passed(_) | Source::Variable(_) | Source::Program(..) => {}
         }
     }
-    text.value("inject", secret.inject.as_ref(), injected);
+    let entries = secret.inject.iter();
+    text.list("inject", entries.map(|one| (injected(&one.value), &one.origin)));
     text.value("credential", secret.credential.as_ref(), |name| string(name));
 }
 
 fn injected(inject: &Injected) -> String {
-    let Injected { host, port, requests, spot } = inject;
+    let Injected { host, port, method, path, spot } = inject;
     let mut keys = vec![format!("host = {}", string(host.as_str())), format!("port = {port}")];
-    if let Requests::Only { method, path } = requests {
-        keys.push(format!("method = {}", string(method.as_str())));
-        keys.push(format!("path = {}", string(path.as_str())));
-    }
+    keys.extend(method.iter().map(|one| format!("method = {}", string(one.as_str()))));
+    keys.extend(path.iter().map(|one| format!("path = {}", string(one.as_str()))));
     match spot {
         Spot::Header { name, before, after } => {
             keys.push(format!("header = {}", string(name.as_str())));
