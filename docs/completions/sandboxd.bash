@@ -46,6 +46,9 @@ _sandboxd() {
             sandboxd,graph)
                 cmd="sandboxd__subcmd__graph"
                 ;;
+            sandboxd,learn)
+                cmd="sandboxd__subcmd__learn"
+                ;;
             sandboxd,man)
                 cmd="sandboxd__subcmd__man"
                 ;;
@@ -124,8 +127,8 @@ _sandboxd() {
             sandboxd__subcmd__service,network)
                 cmd="sandboxd__subcmd__service__subcmd__network"
                 ;;
-            sandboxd__subcmd__service,notify)
-                cmd="sandboxd__subcmd__service__subcmd__notify"
+            sandboxd__subcmd__service,observe)
+                cmd="sandboxd__subcmd__service__subcmd__observe"
                 ;;
             sandboxd__subcmd__service,terminal)
                 cmd="sandboxd__subcmd__service__subcmd__terminal"
@@ -137,7 +140,7 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run mcp connect call approvals approve deny pins check plan why profile receipt graph secret doctor audit service completions man"
+            opts="-h -V --help --version run mcp connect call approvals approve deny pins check plan why learn profile receipt graph secret doctor audit service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -455,6 +458,88 @@ _sandboxd() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__learn)
+            opts="-p -r -w -x -e -s -t -o -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --output --quiet --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --under)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --read)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -r)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --write)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -w)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --execute)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -x)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --egress)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --bind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -e)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1037,7 +1122,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service)
-            opts="-h --help terminal broker egress notify network"
+            opts="-h --help terminal broker egress observe network"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1092,13 +1177,21 @@ _sandboxd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        sandboxd__subcmd__service__subcmd__notify)
-            opts="-h --help"
+        sandboxd__subcmd__service__subcmd__observe)
+            opts="-h --record --calls --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --record)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --calls)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -37,6 +37,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "pins" -d 'Show, a
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "why" -d 'Say whether the command may, which line says so, and what to write where it may not'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "learn" -d 'Run a command, see what it uses, and write a profile under which it runs'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "receipt" -d 'Compare what a run was enforced with to what it may lack'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "graph" -d 'Draw who may call whom, say who can reach what, and what widened'
@@ -156,6 +157,19 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s t -l tty -d 'G
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l last -d 'What was your last run that failed refused, and what would allow it? Of system calls and of what did not go out it is known; of files, that is said'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l json -d 'Print the answer as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s o -l output -d 'Where the profile is written; must not exist, and not lie where the command may write' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s q -l quiet -d 'Say nothing of what is allowed meanwhile'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "list" -d 'List the profiles that ship'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "show" -d 'Print a profile with all it extends, and where each line comes from'
@@ -229,16 +243,18 @@ cef\t'Common Event Format'
 checkpoints\t'Only the signed checkpoints'"
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -l since -d 'Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC)' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify network" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify network" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify network" -f -a "broker" -d 'Carry calls, between a client and a server or among agents and tools'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify network" -f -a "egress" -d 'Let out what a plan names: it is standard input, and the supervisor gives the sockets'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify network" -f -a "notify" -d 'Pass on what a command says to its service manager: standard input to standard error'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify network" -f -a "network" -d 'Lead everything in a user\'s network namespace to sockets, and hand those over'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "broker" -d 'Carry calls, between a client and a server or among agents and tools'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "egress" -d 'Let out what a plan names: it is standard input, and the supervisor gives the sockets'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "observe" -d 'Start a command, and see what it names; see `sandboxd learn`'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "network" -d 'Lead everything in a user\'s network namespace to sockets, and hand those over'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from terminal" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from broker" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from egress" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from notify" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from observe" -l record -d 'Where that is told' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from observe" -l calls -d 'Numbers of system calls to tell of' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from observe" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from network" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand man" -s h -l help -d 'Print help'

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod host;
 mod kept;
 mod lasting;
+mod learn;
 pub mod lease;
 pub mod metrics;
 pub mod network;

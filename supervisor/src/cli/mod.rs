@@ -11,6 +11,7 @@ mod connect;
 mod denied;
 mod doctor;
 mod graph;
+mod learn;
 mod load;
 mod man;
 mod notice;
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::check(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Why(arguments) => why::why(&arguments),
+        Command::Learn(arguments) => learn::learn(&arguments, since),
         Command::Profile(arguments) => profile::profile(arguments.command),
         Command::Receipt(arguments) => receipt::receipt(&arguments.command),
         Command::Graph(arguments) => graph::graph(&arguments),

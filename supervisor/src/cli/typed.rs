@@ -4,6 +4,7 @@
 mod approvals;
 mod audit;
 mod call;
+mod learn;
 mod pins;
 mod secret;
 mod why;
@@ -11,6 +12,7 @@ mod why;
 pub use approvals::{Approvals, Approve, Deny};
 pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditVerify};
 pub use call::Call;
+pub use learn::Learn;
 pub use pins::{Pins, PinsCommand};
 pub use secret::{Secret, SecretCommand, SecretsOf};
 pub use why::Why;
@@ -60,6 +62,8 @@ pub enum Command {
     Plan(Plan),
     /// Say whether the command may, which line says so, and what to write where it may not.
     Why(Why),
+    /// Run a command, see what it uses, and write a profile under which it runs.
+    Learn(Learn),
     /// List, show, begin and describe profiles.
     Profile(Profile),
     /// Compare what a run was enforced with to what it may lack.

@@ -17,8 +17,8 @@ const AF_INET: u64 = 2;
 const AF_INET6: u64 = 10;
 
 /// What is known of files that were refused.
-const FILES: &str =
-    "files: the kernel tells nobody which were refused. Of one, sandboxd why --path FILE says it";
+const FILES: &str = "files: the kernel tells nobody which were refused. Of one, sandboxd why --path FILE says \
+     it; of all that a command needs, sandboxd learn";
 
 /// After each refused call, the line that lets it be made, or that there is none.
 pub(in crate::cli) fn advised(grants: &Grants, calls: &[DeniedCall], most: usize) -> Vec<String> {

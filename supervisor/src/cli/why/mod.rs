@@ -2,7 +2,7 @@
 
 mod advice;
 pub(super) mod last;
-mod subject;
+pub(super) mod subject;
 mod words;
 
 use super::output::{say, say_json, warn};

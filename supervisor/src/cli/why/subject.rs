@@ -15,14 +15,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// A question about a plan.
-pub(super) enum Question {
+pub(in crate::cli) enum Question {
     Path(String, Access),
     Syscall(String),
     Host(String, u16),
 }
 
 impl Question {
-    pub(super) fn ask(&self, asked: &Asked<'_>) -> Option<Answer> {
+    pub(in crate::cli) fn ask(&self, asked: &Asked<'_>) -> Option<Answer> {
         match self {
             Self::Path(path, access) => Some(asked.path(path, *access)),
             Self::Syscall(name) => asked.syscall(name),
@@ -32,9 +32,9 @@ impl Question {
 }
 
 /// Everything a plan is made of.
-pub(super) struct Subject {
-    pub(super) profile: Profile,
-    pub(super) under: Vec<Profile>,
+pub(in crate::cli) struct Subject {
+    pub(in crate::cli) profile: Profile,
+    pub(in crate::cli) under: Vec<Profile>,
     /// As they were typed.
     named: String,
     under_named: Vec<String>,
@@ -46,7 +46,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn load(grants: &Grants) -> Result<Self, StartError> {
+    pub(in crate::cli) fn load(grants: &Grants) -> Result<Self, StartError> {
         let Loaded { mut profile, under, invocation, .. } = load::load(grants)?;
         load::name_a_command(&mut profile)?;
         let asked = sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
@@ -61,7 +61,7 @@ impl Subject {
     }
 
     /// The plan for a profile on this host, and where it is written.
-    pub(super) fn explained(
+    pub(in crate::cli) fn explained(
         &self,
         profile: &Profile,
         under: &[Profile],
@@ -85,27 +85,27 @@ impl Subject {
         found.filter_map(|path| Some((path.clone(), seen.get(&key(path))?.clone()))).collect()
     }
 
-    pub(super) fn asked<'a>(&'a self, explained: &'a Explained) -> Asked<'a> {
+    pub(in crate::cli) fn asked<'a>(&'a self, explained: &'a Explained) -> Asked<'a> {
         let guarded = std::fs::read_to_string("/proc/sys/fs/protected_symlinks");
         // Where that cannot be read, it is as kernels are configured.
         let guarded = guarded.map_or(true, |value| value.trim() != "0");
         Asked { explained, groups: &self.host.groups, guarded, look: &paths::see }
     }
 
-    pub(super) fn ask(&self, question: &Question) -> Result<Answer, StartError> {
+    pub(in crate::cli) fn ask(&self, question: &Question) -> Result<Answer, StartError> {
         let explained = self.explained(&self.profile, &self.under)?;
         let answer = question.ask(&self.asked(&explained));
         answer.ok_or_else(|| StartError::found("why", "there is no such call"))
     }
 
     /// The profiles that a line belongs into, as they were named.
-    pub(super) fn names(&self, also_under: bool) -> Vec<String> {
+    pub(in crate::cli) fn names(&self, also_under: bool) -> Vec<String> {
         let under = self.under_named.iter().filter(|_| also_under).cloned();
         std::iter::once(self.named.clone()).chain(under).collect()
     }
 
     /// Where a path leads on the host: by what is shown inside, or as it is written.
-    pub(super) fn host_path(&self, path: &str, access: Access) -> Led {
+    pub(in crate::cli) fn host_path(&self, path: &str, access: Access) -> Led {
         let written = |cwd: &str| {
             if path.starts_with('/') { path.to_owned() } else { format!("{cwd}/{path}") }
         };
@@ -121,9 +121,9 @@ impl Subject {
 }
 
 /// Where a path leads.
-pub(super) struct Led {
+pub(in crate::cli) struct Led {
     /// On the host.
-    pub(super) host: String,
+    pub(in crate::cli) host: String,
     /// Inside.
-    pub(super) inside: String,
+    pub(in crate::cli) inside: String,
 }

@@ -1,0 +1,136 @@
+//! `sandboxd learn`: [`shown`] is the sandbox that the command is watched in, [`written`] the profile.
+
+mod shown;
+mod written;
+
+use super::output::warn;
+use super::typed::{Grants, Learn};
+use super::{NOT_SET_UP, load};
+use crate::audit_folder;
+use crate::explain::printable;
+use crate::learn::seen::{All, MOST_BYTES};
+use crate::sandbox::{
+    self, Ahead, Around, AuditLog, Finished, Purses, Request, RunResult, StartError, Then,
+};
+use sandboxd_profiles::{Listening, Profile};
+use shown::Shown;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::time::Instant;
+
+pub(crate) fn learn(arguments: &Learn, since: Instant) -> u8 {
+    match learnt(arguments, since) {
+        Ok(status) => status,
+        Err(error) => {
+            warn(&error.text(&load::name(&arguments.grants)));
+            NOT_SET_UP
+        }
+    }
+}
+
+fn learnt(arguments: &Learn, since: Instant) -> Result<u8, StartError> {
+    let Learn { grants, output, quiet } = arguments;
+    let grants = &extending(grants);
+    let mut file = begin(output)?;
+    let shown = Shown::new(grants).inspect_err(|_| forget(output))?;
+    if !quiet {
+        warn(&shown.words());
+    }
+    let seen = run(grants, &shown, since);
+    let (result, seen) = seen.inspect_err(|_| forget(output))?;
+    if seen.cut {
+        warn("sandboxd: it used more than is looked at: the profile lacks some\n");
+    }
+    let written = written::profile(grants, &seen, &result).inspect_err(|_| forget(output))?;
+    file.write_all(written.text.as_bytes())
+        .map_err(|error| StartError::io("write", output.display().to_string(), &error))?;
+    let place = printable(&output.display().to_string());
+    warn(&format!(
+        "sandboxd: written: {place}: {} grants, {} left out\n  next    read it, then sandboxd run -p {place}\n",
+        written.grants, written.left_out
+    ));
+    Ok(result.exit_status())
+}
+
+/// What is learnt upon, where nothing is said.
+fn extending(grants: &Grants) -> Grants {
+    let profile = grants.profile.clone().or_else(|| Some(String::from("builtin:base")));
+    let Grants { under, read, write, execute, egress, bind, env, set, tty, command, .. } = grants;
+    Grants {
+        profile,
+        under: under.clone(),
+        read: read.clone(),
+        write: write.clone(),
+        execute: execute.clone(),
+        egress: egress.clone(),
+        bind: bind.clone(),
+        env: env.clone(),
+        set: set.clone(),
+        tty: *tty,
+        command: command.clone(),
+    }
+}
+
+/// Makes the file before anything is run, so that what is learnt can be written.
+fn begin(output: &std::path::Path) -> Result<File, StartError> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let file = File::options().write(true).create_new(true).mode(0o644).open(output);
+    file.map_err(|error| {
+        StartError::io("open", output.display().to_string(), &error)
+            .with_remedy("name a file that is not there yet, in a folder of yours")
+    })
+}
+
+/// Nothing was learnt.
+fn forget(output: &std::path::Path) {
+    // An empty file that stays is no profile, and is said to be there the next time.
+    std::fs::remove_file(output).ok();
+}
+
+fn unwritten(_: &sandboxd_audit::AuditError) {}
+
+/// Runs it, and reads what the observer told.
+fn run(grants: &Grants, shown: &Shown, since: Instant) -> Result<(RunResult, All), StartError> {
+    let log = AuditLog::begin(audit_folder::open, unwritten)?;
+    let ran = watched(&shown.profile, since, &log);
+    if let Err(error) = &ran {
+        log.refused(&load::name(grants), error);
+    }
+    let closed = log.end();
+    let Finished { result, left, .. } = ran?;
+    closed?;
+    for what in left {
+        warn(&format!("sandboxd: {}: {}\n", result.sandbox, printable(&what)));
+    }
+    let mut bytes = Vec::new();
+    (&shown.record)
+        .take(MOST_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(|error| StartError::io("read", "what was seen", &error))?;
+    Ok((result, All::read(&bytes)))
+}
+
+fn watched(profile: &Profile, since: Instant, log: &AuditLog) -> Result<Finished, StartError> {
+    let late = Box::new(|error: &StartError| error.exit_status());
+    let ahead = Ahead::begin(since, Then::Sweep, late)?;
+    // Only one filter can ask, and it is the observer's.
+    let invocation = sandboxd_profiles::Invocation {
+        told: false,
+        listening: Listening::default(),
+        ..sandbox::invocation(profile)?
+    };
+    let request = Request {
+        profile,
+        under: &[],
+        invocation: &invocation,
+        since,
+        ahead,
+        audit: log.of(profile),
+        digest: false,
+        around: Around::Caller { calls: None },
+        within: None,
+        sockets: Vec::new(),
+        purses: Purses::default(),
+    };
+    sandbox::run(request, None)
+}

@@ -1,0 +1,197 @@
+//! What was seen becomes a profile: without what the profile gives that is extended, and without what must not
+//! be granted. Each grant is tried before it is written.
+
+use crate::cli::typed::Grants;
+use crate::cli::why::subject::Subject;
+use crate::host;
+use crate::learn::group::{self, LeftOut, List, SECRETS, Wanted, group};
+use crate::learn::seen::{All, Need};
+use crate::learn::text::{Learnt, is_plain, quoted};
+use crate::sandbox::{RunResult, StartError};
+use sandboxd_profiles::syscalls::name;
+use sandboxd_profiles::why::{Access, Answer, Asked};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// So many grants are written, those for most names first.
+const MOST: usize = 200;
+/// So much of what is left out is listed.
+const LISTED: usize = 100;
+
+/// A profile, and what is in it.
+pub(super) struct Written {
+    pub(super) text: String,
+    pub(super) grants: usize,
+    pub(super) left_out: usize,
+}
+
+pub(super) fn profile(
+    grants: &Grants,
+    seen: &All,
+    result: &RunResult,
+) -> Result<Written, StartError> {
+    let Grants { profile, env, set, .. } = grants;
+    let (env, set) = (env.clone(), set.clone());
+    let base = Grants { profile: profile.clone(), env, set, ..Grants::default() };
+    let subject = Subject::load(&base)?;
+    let explained = subject.explained(&subject.profile, &[])?;
+    let asked = subject.asked(&explained);
+    let mut left = Vec::new();
+    let wanted: Vec<Wanted> =
+        seen.paths.iter().filter_map(|one| wanted(&asked, one, &mut left)).collect();
+    let (cwd, home) = host::folders();
+    let path = |path: Option<sandboxd_plan::HostPath>| {
+        path.map_or_else(|| PathBuf::from("/nowhere"), |path| PathBuf::from(path.as_str()))
+    };
+    let (cwd, home) = (path(cwd), path(home));
+    let (mut files, more) = group(&wanted, &cwd, &home);
+    left.extend(more);
+    files.retain(|(list, path), what| {
+        let by = what.by.iter().next().cloned().unwrap_or_default();
+        tried(&subject, grants, *list, path)
+            .map_err(|why| {
+                let what = format!("{} {}", list.key(), path.display());
+                left.push(LeftOut { what, by, why });
+            })
+            .is_ok()
+    });
+    while files.len() > MOST {
+        let least = files.iter().min_by_key(|(_, what)| what.names).map(|(key, _)| key.clone());
+        let Some(least) = least else { break };
+        files.remove(&least);
+        let what = format!("{} {}", least.0.key(), least.1.display());
+        left.push(LeftOut { what, by: String::new(), why: "there is too much of it".into() });
+    }
+    let calls = calls(&asked, seen);
+    left.extend(not_let_out(result));
+    let left_out = left.len();
+    left.truncate(LISTED);
+    let exec = subject_command(grants, &subject);
+    let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
+    let shown = files.keys().any(|(_, path)| cwd.starts_with(path));
+    let cwd_text = cwd.to_str().filter(|text| shown && is_plain(text));
+    let learnt = Learnt {
+        extends: &extends,
+        exec: &exec,
+        cwd: cwd_text,
+        egress: &grants.egress,
+        grants: &files,
+        calls: &calls,
+        left_out: &left,
+    };
+    Ok(Written { text: learnt.text(), grants: files.len() + calls.len(), left_out })
+}
+
+/// The system calls that the profile refuses, and who made them.
+fn calls(asked: &Asked<'_>, seen: &All) -> Vec<(String, String)> {
+    let refused = seen.calls.iter().filter_map(|(number, by)| {
+        let call = name(*number)?;
+        let refused = asked.syscall(call).is_some_and(|answer| !answer.allowed);
+        refused.then(|| (call.to_owned(), String::from_utf8_lossy(by).into_owned()))
+    });
+    refused.collect()
+}
+
+/// What is wanted and not given by the profile that is extended.
+fn wanted(
+    asked: &Asked<'_>,
+    (path, (need, folder, by)): (&Vec<u8>, &(Need, bool, Vec<u8>)),
+    left: &mut Vec<LeftOut>,
+) -> Option<Wanted> {
+    let by = String::from_utf8_lossy(by).into_owned();
+    let path = Path::new(OsStr::from_bytes(path));
+    if need.has(Need::ABSENT) {
+        // That it was not there is no reason to show it from now on.
+        if path.symlink_metadata().is_ok() {
+            let why = "it was not shown meanwhile: learn with -r, -w or -x for it".to_owned();
+            left.push(LeftOut { what: path.to_string_lossy().into_owned(), by, why });
+        }
+        return None;
+    }
+    if let Some(text) = path.to_str().filter(|text| is_plain(text)) {
+        let missing = missing(asked, text, *need, *folder);
+        return missing.map(|need| Wanted { path: path.to_owned(), need, folder: *folder, by });
+    }
+    let why = "its name is no plain text".to_owned();
+    left.push(LeftOut { what: path.to_string_lossy().into_owned(), by, why });
+    None
+}
+
+/// What of a need is not met.
+fn missing(asked: &Asked<'_>, path: &str, need: Need, folder: bool) -> Option<Need> {
+    // What owner and mode of the file refuse, no line gives; and what is mapped need not be executable.
+    let given = |answer: &Answer| {
+        answer.layers.iter().all(|judged| judged.allows || judged.layer == "permissions")
+    };
+    let may = |access| given(&asked.path(path, access));
+    let makes = || match Path::new(path).parent().and_then(Path::to_str) {
+        Some(parent) => given(&asked.path(parent, Access::MakeReg)),
+        None => false,
+    };
+    // What is gone again is asked about by the folder that it was in.
+    let above = Path::new(path).ancestors().find(|above| above.symlink_metadata().is_ok());
+    let above = above.and_then(Path::to_str).unwrap_or(path);
+    let gone = above != path;
+    let read = if folder { Access::ReadDir } else { Access::ReadFile };
+    let in_it = |access| given(&asked.path(above, access));
+    let all = [
+        (Need::READ, if gone { in_it(Access::ReadDir) } else { may(read) }),
+        (Need::WRITE, if gone { in_it(Access::MakeReg) } else { may(Access::WriteFile) }),
+        (Need::EXECUTE, if gone { in_it(Access::Execute) } else { may(Access::Execute) }),
+        (Need::NAME, if gone { in_it(Access::MakeReg) } else { makes() }),
+    ];
+    let open = all.into_iter().filter(|(kind, given)| need.has(*kind) && !given);
+    let missing = open.fold(Need::default(), |all, (kind, _)| all.and(kind));
+    let made = need.has(Need::FOLDER) && missing.has(Need::NAME);
+    let missing = if made { missing.and(Need::FOLDER) } else { missing };
+    (!missing.is_nothing()).then_some(missing)
+}
+
+/// Whether a grant can be written, as a profile with it is resolved; why not, where not.
+fn tried(subject: &Subject, typed: &Grants, list: List, path: &Path) -> Result<(), String> {
+    let text = path.to_str().ok_or("its name is no plain text")?;
+    if group::is_secret(path) {
+        return Err("keys, tokens or histories lie there".into());
+    }
+    let named = typed.read.iter().chain(&typed.write).chain(&typed.execute);
+    let mut named = named.filter_map(|named| Path::new(named).canonicalize().ok());
+    let lies = |name: &&&str| path.join(name).symlink_metadata().is_ok();
+    if let Some(key) = SECRETS.iter().find(lies).filter(|_| !named.any(|named| named == path)) {
+        return Err(format!("{key} lies in it: name what is needed beside that"));
+    }
+    let line = format!("[files]\n{} = [{}]", list.key(), quoted(text));
+    let first = |problems: Vec<sandboxd_profiles::Problem>| {
+        problems.into_iter().next().map_or_else(String::new, |problem| problem.what)
+    };
+    let with = subject.profile.with(&line).map_err(first)?;
+    subject.explained(&with, &[]).map(drop).map_err(first)
+}
+
+/// The command as it was typed, or as the profile has it.
+fn subject_command(grants: &Grants, subject: &Subject) -> Vec<String> {
+    if !grants.command.is_empty() {
+        return grants.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    }
+    let exec = subject.profile.command.exec.iter().flat_map(|exec| &exec.value);
+    exec.map(|word| String::from_utf8_lossy(word.as_bytes()).into_owned()).collect()
+}
+
+/// The profile that is extended, as one in any folder names it.
+fn extends(profile: &str) -> String {
+    if profile.starts_with("builtin:") {
+        return profile.to_owned();
+    }
+    let real = Path::new(profile).canonicalize().ok();
+    real.and_then(|real| real.to_str().map(str::to_owned)).unwrap_or_else(|| profile.to_owned())
+}
+
+fn not_let_out(result: &RunResult) -> Vec<LeftOut> {
+    let refused = result.egress.iter().flat_map(|used| &used.refused);
+    let line = |to: &str| LeftOut {
+        what: format!("network: {to}"),
+        by: String::from("the way out"),
+        why: format!("not named: --egress {to}, where it should be reached"),
+    };
+    refused.map(|one| line(&one.to)).collect()
+}

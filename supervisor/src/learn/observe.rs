@@ -1,0 +1,312 @@
+//! Inside: starts the command and sees what it names.
+//!
+//! Runs as the command, behind every layer. A thread puts itself under a filter that asks about calls with
+//! paths in them, and starts the command; this thread is asked, looks, and lets the kernel go on. That decides
+//! nothing, see `sandboxd_kernel::seccomp::let_through`: a path that is swapped meanwhile is seen wrongly, and
+//! meets the same sandbox.
+
+use super::calls::{CALLS, MAPS, Named, OF_CREAT, OPENS, opening};
+use super::seen::{LONGEST, MOST, Need, Seen};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use sandboxd_kernel::seccomp::{self, Asked, Instruction};
+use sandboxd_profiles::syscalls::{name, number};
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Component, Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::mpsc::{Sender, channel};
+
+/// What each sandbox has its own of, and nobody grants.
+const OWN: &[&str] = &["/proc", "/dev"];
+/// Where the file systems lie that are the sandbox's own. In them lie trees of the host's, which are others.
+const PRIVATE: &[&str] = &["/", "/tmp", "/run", "/dev/shm", "/home", "/home/agent"];
+
+/// Runs the command and writes what it names to a file of this path, which is gone from there before the
+/// command begins; its exit status.
+///
+/// # Errors
+/// Where the file cannot be opened, or nothing can be asked.
+pub(crate) fn observe(record: &Path, extra: &[u32], command: &[OsString]) -> Result<u8, Errno> {
+    // Nobody else of this user gets at what is open here, or at this memory.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let told = rustix::fs::open(record, flags, Mode::empty())?;
+    rustix::fs::unlink(record)?;
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let (words, program) = (command.to_vec(), asking(extra));
+    let (hand, taken) = channel();
+    let starter = std::thread::spawn(move || start(&words, &program, &hand));
+    // Without a listener the thread has ended, and says why.
+    if let Ok(listener) = taken.recv() {
+        let devices = PRIVATE.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.dev()));
+        let private = devices.collect();
+        let (told, extra) = (File::from(told), extra.to_vec());
+        Observer { listener, told, known: HashSet::new(), extra, private }.look();
+    }
+    starter.join().map_err(|_| Errno::NOTRECOVERABLE)?
+}
+
+/// Puts this thread under the filter, and starts the command from it.
+fn start(words: &[OsString], program: &[Instruction], hand: &Sender<OwnedFd>) -> Result<u8, Errno> {
+    let (first, rest) = words.split_first().ok_or(Errno::INVAL)?;
+    let listener = seccomp::install_asking(program)?;
+    hand.send(listener).map_err(|_| Errno::PIPE)?;
+    let ended = Command::new(first).args(rest).status();
+    ended.map(status).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
+fn status(ended: ExitStatus) -> u8 {
+    let own = ended.code().or_else(|| ended.signal().map(|signal| 128 + signal));
+    own.and_then(|status| u8::try_from(status).ok()).unwrap_or(u8::MAX)
+}
+
+const LOAD: u16 = 0x20;
+const EQUAL: u16 = 0x15;
+const ANY_BIT: u16 = 0x45;
+const RETURN: u16 = 0x06;
+const ASK: u32 = 0x7fc0_0000;
+const LET: u32 = 0x7fff_0000;
+/// Where `struct seccomp_data` has the low half of an argument.
+const fn argument(place: u32) -> u32 {
+    16 + 8 * place
+}
+
+fn step(code: u16, k: u32, jt: u8, jf: u8) -> Instruction {
+    Instruction { code, jt, jf, k }
+}
+
+/// Asks about calls that name something, about mapping to execute, and about these.
+fn asking(extra: &[u32]) -> Vec<Instruction> {
+    /// `AT_EMPTY_PATH`: the file is a descriptor, and was named before.
+    const EMPTY_PATH: u32 = 0x1000;
+    /// `PROT_EXEC`.
+    const EXECUTED: u32 = 4;
+    let mut program = vec![step(LOAD, 0, 0, 0)];
+    let names = CALLS.iter().map(|(name, _)| *name).chain(OPENS.iter().map(|(name, ..)| *name));
+    for name in names {
+        let Some(number) = number(name) else { continue };
+        match name {
+            "newfstatat" | "statx" => {
+                let flags = if name == "statx" { 2 } else { 3 };
+                program.extend([
+                    step(EQUAL, number, 0, 4),
+                    step(LOAD, argument(flags), 0, 0),
+                    step(ANY_BIT, EMPTY_PATH, 0, 1),
+                    step(RETURN, LET, 0, 0),
+                    step(RETURN, ASK, 0, 0),
+                ]);
+            }
+            _ => program.extend([step(EQUAL, number, 0, 1), step(RETURN, ASK, 0, 0)]),
+        }
+    }
+    for number in extra {
+        program.extend([step(EQUAL, *number, 0, 1), step(RETURN, ASK, 0, 0)]);
+    }
+    if let Some(number) = number(MAPS) {
+        program.extend([
+            step(EQUAL, number, 0, 3),
+            step(LOAD, argument(2), 0, 0),
+            step(ANY_BIT, EXECUTED, 0, 1),
+            step(RETURN, ASK, 0, 0),
+        ]);
+    }
+    program.push(step(RETURN, LET, 0, 0));
+    program
+}
+
+struct Observer {
+    listener: OwnedFd,
+    told: File,
+    /// What was told already.
+    known: HashSet<(Need, Vec<u8>)>,
+    extra: Vec<u32>,
+    /// The devices of the sandbox's own file systems.
+    private: Vec<u64>,
+}
+
+impl Observer {
+    /// Until nobody is left who asks.
+    fn look(mut self) {
+        loop {
+            let mut polled = [PollFd::new(&self.listener, PollFlags::IN)];
+            match poll(&mut polled, None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+            let waits = polled.first().map_or(PollFlags::empty(), PollFd::revents);
+            if waits.contains(PollFlags::IN) {
+                let Ok(asked) = seccomp::receive(self.listener.as_fd()) else { continue };
+                self.see(&asked);
+                // Who took its call back is not waiting for it.
+                seccomp::let_through(self.listener.as_fd(), &asked).ok();
+            } else if !waits.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn see(&mut self, asked: &Asked) {
+        let Ok(number) = u32::try_from(asked.number) else { return };
+        if self.extra.contains(&number) {
+            self.tell(asked, Need::CALL, false, number.to_string().into_bytes());
+            return;
+        }
+        let Some(call) = name(number) else { return };
+        if call == MAPS {
+            // Which is in no file where there is no descriptor.
+            let [_, _, _, _, fd, _] = asked.arguments;
+            let link = format!("/proc/{}/fd/{}", asked.pid, low(fd));
+            if let Ok(file) = std::fs::read_link(link) {
+                self.found(asked, &file, true, |_, _| Need::EXECUTE);
+            }
+        } else if let Some((_, folder, path, flags)) = OPENS.iter().find(|(name, ..)| *name == call)
+        {
+            let flags = flags.map_or(OF_CREAT, |place| at(asked, place));
+            let named = Named { folder: *folder, path: *path, need: Need::READ, follows: true };
+            if let Some(file) = self.path(asked, &named) {
+                self.found(asked, &file, true, |exists, _| opening(flags, exists));
+            }
+        } else if let Some((_, all)) = CALLS.iter().find(|(name, _)| *name == call) {
+            for named in *all {
+                let Some(file) = self.path(asked, named) else { continue };
+                self.found(asked, &file, named.follows, |exists, folder| {
+                    // What is not there is not needed, but by whoever makes it; and a folder that is only
+                    // looked at is there where something in it is.
+                    match (named.need, exists) {
+                        (Need::READ, _) if folder || !exists => Need::default(),
+                        (need, false) if !need.has(Need::NAME) => need.and(Need::ABSENT),
+                        (need, _) => need,
+                    }
+                });
+                if named.need == Need::EXECUTE {
+                    self.interpreter(asked, &file);
+                }
+            }
+        }
+    }
+
+    /// What the kernel opens for a script, which is executed as well.
+    fn interpreter(&mut self, asked: &Asked, script: &Path) {
+        let mut head = [0; 256];
+        let read = File::open(script).and_then(|file| file.read_at(&mut head, 0)).unwrap_or(0);
+        let line = head.get(..read).unwrap_or_default().split(|byte| *byte == b'\n').next();
+        let words = line.and_then(|line| line.strip_prefix(b"#!")).unwrap_or_default();
+        let mut words =
+            words.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+        if let Some(program) = words.next() {
+            self.found(asked, Path::new(OsStr::from_bytes(program)), true, |_, _| Need::EXECUTE);
+        }
+    }
+
+    /// The path of a call, from the root on; nothing where it cannot be told.
+    fn path(&self, asked: &Asked, named: &Named) -> Option<PathBuf> {
+        let memory = File::open(format!("/proc/{}/mem", asked.pid)).ok()?;
+        let mut text = [0; LONGEST];
+        let read = memory.read_at(&mut text, at(asked, named.path)).ok()?;
+        if !seccomp::still_waits(self.listener.as_fd(), asked) {
+            return None;
+        }
+        let end = text.get(..read)?.iter().position(|byte| *byte == 0)?;
+        let path = Path::new(OsStr::from_bytes(text.get(..end)?));
+        let whole = if path.is_absolute() {
+            path.to_owned()
+        } else if path.as_os_str().is_empty() {
+            return None;
+        } else {
+            let folder = named.folder.map(|place| low(at(asked, place)));
+            let link = match folder {
+                Some(fd) if fd >= 0 => format!("/proc/{}/fd/{fd}", asked.pid),
+                Some(_) | None => format!("/proc/{}/cwd", asked.pid),
+            };
+            std::fs::read_link(link).ok()?.join(path)
+        };
+        if named.follows { Some(whole) } else { unfollowed(&whole) }
+    }
+
+    /// Tells of a file, where it really is.
+    fn found(
+        &mut self,
+        asked: &Asked,
+        file: &Path,
+        follows: bool,
+        need: impl Fn(bool, bool) -> Need,
+    ) {
+        if OWN.iter().any(|own| file.starts_with(own)) {
+            return;
+        }
+        let there = || (file.to_owned(), file.symlink_metadata().is_ok());
+        let (real, exists) = if follows { real(file) } else { there() };
+        let folder = exists && real.is_dir();
+        let need = need(exists, folder);
+        if need.is_nothing() || OWN.iter().any(|own| real.starts_with(own)) {
+            return;
+        }
+        let absent = need.has(Need::ABSENT);
+        if !absent && device(&real).is_some_and(|device| self.private.contains(&device)) {
+            return;
+        }
+        self.tell(asked, need, folder, real.into_os_string().into_vec());
+    }
+
+    fn tell(&mut self, asked: &Asked, need: Need, folder: bool, path: Vec<u8>) {
+        if self.known.len() >= MOST || !self.known.insert((need, path.clone())) {
+            return;
+        }
+        let by = std::fs::read(format!("/proc/{}/comm", asked.pid)).unwrap_or_default();
+        let by = by.strip_suffix(b"\n").unwrap_or(&by).to_vec();
+        // A disk that is full tells less, and the command goes on.
+        self.told.write_all(&Seen { need, folder, path, by }.encode()).ok();
+    }
+}
+
+fn at(asked: &Asked, place: usize) -> u64 {
+    asked.arguments.get(place).copied().unwrap_or(0)
+}
+
+/// Of what is there of a path, the device that it lies on.
+fn device(path: &Path) -> Option<u64> {
+    let mut there = path.ancestors().filter_map(|above| above.symlink_metadata().ok());
+    there.next().map(|found| found.dev())
+}
+
+/// The low half, as the kernel takes a descriptor.
+fn low(argument: u64) -> i32 {
+    let [a, b, c, d, ..] = argument.to_le_bytes();
+    i32::from_le_bytes([a, b, c, d])
+}
+
+/// The same name in the folder that its path really leads to.
+fn unfollowed(path: &Path) -> Option<PathBuf> {
+    let (folder, _) = real(path.parent()?);
+    Some(folder.join(path.file_name()?))
+}
+
+/// Where a path leads, as far as it is there, and whether it is.
+fn real(path: &Path) -> (PathBuf, bool) {
+    if let Ok(real) = path.canonicalize() {
+        return (real, true);
+    }
+    // A link that leads nowhere is there itself.
+    let exists = path.symlink_metadata().is_ok();
+    let mut rest: Vec<&OsStr> = Vec::new();
+    let mut at = path;
+    while let (Some(folder), Some(name)) = (at.parent(), at.components().next_back()) {
+        if let Component::Normal(name) = name {
+            rest.push(name);
+        }
+        if let Ok(real) = folder.canonicalize() {
+            return (rest.iter().rev().fold(real, |path, name| path.join(name)), exists);
+        }
+        at = folder;
+    }
+    (path.to_owned(), exists)
+}

@@ -1,0 +1,151 @@
+//! What the observer tells: one record after the other, of which only lengths are taken apart.
+
+use std::collections::BTreeMap;
+
+/// What a command needs of a path, a set of bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Need(u8);
+
+impl Need {
+    pub(crate) const READ: Self = Self(1);
+    pub(crate) const WRITE: Self = Self(1 << 1);
+    pub(crate) const EXECUTE: Self = Self(1 << 2);
+    /// A name is made or removed in its folder.
+    pub(crate) const NAME: Self = Self(1 << 3);
+    /// A folder is made.
+    pub(crate) const FOLDER: Self = Self(1 << 4);
+    /// A system call, by the number that stands for the path.
+    pub(crate) const CALL: Self = Self(1 << 5);
+
+    /// It was not there.
+    pub(crate) const ABSENT: Self = Self(1 << 6);
+
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(crate) const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    pub(crate) const fn is_nothing(self) -> bool {
+        self.0 == 0
+    }
+}
+
+/// One thing that was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) need: Need,
+    /// Whether it is a folder.
+    pub(crate) folder: bool,
+    /// Where it really is, no link on the way; or a number.
+    pub(crate) path: Vec<u8>,
+    /// What the thread called itself.
+    pub(crate) by: Vec<u8>,
+}
+
+/// `PATH_MAX`, and as long as a name of a thread gets.
+pub(crate) const LONGEST: usize = 4096;
+const LONGEST_NAME: usize = 16;
+/// So many records are read, and no more: what a command does can have no end.
+pub(crate) const MOST: usize = 200_000;
+/// And no more bytes than this.
+pub(crate) const MOST_BYTES: u64 = 64 << 20;
+
+/// Everything that was seen, once each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct All {
+    /// By path: what is needed of it, whether it is a folder, and who needed it first.
+    pub(crate) paths: BTreeMap<Vec<u8>, (Need, bool, Vec<u8>)>,
+    /// Numbers of system calls, and who made each first.
+    pub(crate) calls: BTreeMap<u32, Vec<u8>>,
+    /// There was more than is read.
+    pub(crate) cut: bool,
+}
+
+impl Seen {
+    /// The record.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let path = self.path.get(..LONGEST).unwrap_or(&self.path);
+        let by = self.by.get(..LONGEST_NAME).unwrap_or(&self.by);
+        let length = u16::try_from(path.len()).unwrap_or(0).to_le_bytes();
+        let name = u8::try_from(by.len()).unwrap_or(0);
+        let mut record = vec![self.need.0, u8::from(self.folder), name, length[0], length[1]];
+        record.extend(path);
+        record.extend(by);
+        record
+    }
+}
+
+impl All {
+    /// Reads records; what comes after one that is none is not read.
+    pub(crate) fn read(mut bytes: &[u8]) -> Self {
+        let mut all = Self::default();
+        for _ in 0..MOST {
+            let Some((seen, rest)) = record(bytes) else {
+                all.cut |= !bytes.is_empty();
+                return all;
+            };
+            all.add(seen);
+            bytes = rest;
+        }
+        all.cut = !bytes.is_empty();
+        all
+    }
+
+    fn add(&mut self, seen: Seen) {
+        if seen.need.has(Need::CALL) {
+            let number = std::str::from_utf8(&seen.path).ok().and_then(|text| text.parse().ok());
+            if let Some(number) = number {
+                self.calls.entry(number).or_insert(seen.by);
+            }
+            return;
+        }
+        let known = self.paths.entry(seen.path).or_insert((Need::default(), false, seen.by));
+        // What came into being meanwhile was there.
+        let (was, is) = (known.0.has(Need::ABSENT), seen.need.has(Need::ABSENT));
+        known.0 = match (was, is, known.0.is_nothing()) {
+            (true, false, _) => seen.need,
+            (false, true, false) => known.0,
+            _ => known.0.and(seen.need),
+        };
+        known.1 |= seen.folder;
+    }
+}
+
+fn record(bytes: &[u8]) -> Option<(Seen, &[u8])> {
+    let (&[need, folder, name, low, high], rest) = bytes.split_first_chunk::<5>()?;
+    let (path, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
+    let (by, rest) = rest.split_at_checked(usize::from(name))?;
+    if path.len() > LONGEST || by.len() > LONGEST_NAME || folder > 1 || need >= 1 << 7 {
+        return None;
+    }
+    let seen = Seen { need: Need(need), folder: folder == 1, path: path.to_vec(), by: by.to_vec() };
+    Some((seen, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_as_they_were_written_and_up_to_what_is_none() {
+        let one = Seen {
+            need: Need::READ.and(Need::EXECUTE),
+            folder: false,
+            path: b"/a\n\x1b/b".to_vec(),
+            by: b"sh".to_vec(),
+        };
+        let call =
+            Seen { need: Need::CALL, folder: false, path: b"206".to_vec(), by: b"db".to_vec() };
+        let mut bytes = [one.encode(), call.encode(), one.encode()].concat();
+        let all = All::read(&bytes);
+        assert_eq!(all.paths.get(one.path.as_slice()), Some(&(one.need, false, one.by.clone())));
+        assert_eq!((all.calls.len(), all.cut), (1, false));
+        bytes.extend([0xff; 9]);
+        let cut = All::read(&bytes);
+        assert_eq!((cut.paths, cut.calls, cut.cut), (all.paths, all.calls, true));
+        assert!(All::read(&bytes[..3]).cut);
+    }
+}

@@ -1,0 +1,145 @@
+//! The profile that is written. Whatever the command chose, names of files and of threads, is in it as quoted
+//! text or, escaped, in a comment: nothing of it can be a line.
+
+use super::group::{For, Grants, LeftOut, List};
+use crate::explain::printable;
+use std::fmt::Write;
+
+/// So many of those who needed something are named.
+const NAMED: usize = 3;
+
+/// What a profile is written from.
+pub(crate) struct Learnt<'a> {
+    pub(crate) extends: &'a str,
+    pub(crate) exec: &'a [String],
+    pub(crate) cwd: Option<&'a str>,
+    pub(crate) egress: &'a [String],
+    pub(crate) grants: &'a Grants,
+    /// System calls by name, and who made them.
+    pub(crate) calls: &'a [(String, String)],
+    pub(crate) left_out: &'a [LeftOut],
+}
+
+/// A text of TOML, on one line whatever is in it.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            letter if letter.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(letter)));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Whether a path can stand in a profile: text without anything that a terminal would act on.
+pub(crate) fn is_plain(path: &str) -> bool {
+    !path.chars().any(|letter| letter.is_control() || letter == '\u{fffd}')
+        && printable(path) == path
+}
+
+impl Learnt<'_> {
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::from(
+            "# What one run of this command used, as `sandboxd learn` saw it. Read it before you use it: the\n\
+             # command chose the names.\n",
+        );
+        text.push_str(&format!("extends = [{}]\n", quoted(self.extends)));
+        let exec: Vec<String> = self.exec.iter().map(|word| quoted(word)).collect();
+        text.push_str(&format!("\n[command]\nexec = [{}]\n", exec.join(", ")));
+        if let Some(cwd) = self.cwd {
+            text.push_str(&format!("cwd = {}\n", quoted(cwd)));
+        }
+        if !self.grants.is_empty() {
+            text.push_str("\n[files]\n");
+        }
+        for list in List::ALL {
+            text.push_str(&self.list(list));
+        }
+        if !self.calls.is_empty() {
+            text.push_str("\n[syscalls]\nallow = [\n");
+            for (call, by) in self.calls {
+                text.push_str(&format!("    {},  # {}\n", quoted(call), comment(by)));
+            }
+            text.push_str("]\n");
+        }
+        if !self.egress.is_empty() {
+            let to: Vec<String> = self.egress.iter().map(|to| quoted(to)).collect();
+            text.push_str(&format!(
+                "\n[network]\nmode = \"egress\"\negress = [{}]\n",
+                to.join(", ")
+            ));
+        }
+        if !self.left_out.is_empty() {
+            text.push_str("\n# Left out, though it was wanted:\n");
+        }
+        for LeftOut { what, by, why } in self.left_out {
+            text.push_str(&format!("#   {} ({}): {}\n", comment(what), comment(by), comment(why)));
+        }
+        text
+    }
+
+    fn list(&self, list: List) -> String {
+        let mut lines = String::new();
+        for ((_, path), what) in self.grants.iter().filter(|((of, _), _)| *of == list) {
+            // Only what is plain text is among them.
+            lines.push_str(&format!(
+                "    {},  # {}\n",
+                quoted(&path.to_string_lossy()),
+                whom(what)
+            ));
+        }
+        if lines.is_empty() { lines } else { format!("{} = [\n{lines}]\n", list.key()) }
+    }
+}
+
+fn whom(what: &For) -> String {
+    let named: Vec<String> = what.by.iter().take(NAMED).map(|by| comment(by)).collect();
+    let mut text = named.join(", ");
+    if what.by.len() > NAMED {
+        text.push_str(" and others");
+    }
+    if what.names > 1 && write!(text, "; {} names", what.names).is_err() {
+        return text;
+    }
+    text
+}
+
+/// Of a comment nothing gets out.
+fn comment(text: &str) -> String {
+    printable(text).chars().filter(|letter| !letter.is_control()).take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_of_the_commands_is_a_line() {
+        let evil = "x\n[files]\nwrite = [\"/\"]\n\u{1b}]0;a\u{7}\u{7f}\"'\\";
+        assert!(!is_plain(evil) && is_plain("/srv/a b/ü"));
+        let by = std::iter::once(evil.to_owned()).collect();
+        let grants = Grants::from([((List::Read, "/srv/a \"b\"".into()), For { by, names: 2 })]);
+        let left = LeftOut { what: evil.into(), by: evil.into(), why: "so".into() };
+        let learnt = Learnt {
+            extends: "builtin:base",
+            exec: &[evil.to_owned()],
+            cwd: None,
+            egress: &[],
+            grants: &grants,
+            calls: &[("shmget".into(), evil.into())],
+            left_out: &[left],
+        };
+        let text = learnt.text();
+        let table: toml::Table = toml::from_str(&text).unwrap();
+        let files = table.get("files").and_then(toml::Value::as_table).unwrap();
+        assert_eq!(files.len(), 1, "{text}");
+        assert_eq!(files.get("read").unwrap().as_array().unwrap().len(), 1);
+        assert!(text.lines().all(|line| !line.starts_with("write")), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{7f}'), "{text}");
+    }
+}
