@@ -80,6 +80,17 @@ fn outside(outside: &Outside) -> Result<()> {
     judged(&text, &data).with_context(|| text.clone())?;
     let checked = outside.bare().verb("check").option("--profile").option(file.as_path()).run()?;
     checked.exited(0).with_context(|| text)?;
+    its_own_folder(outside, &ws)
+}
+
+/// Where the command may write, its profile is not written.
+fn its_own_folder(outside: &Outside, ws: &Path) -> Result<()> {
+    let learn = outside.bare().verb("learn").option("--output").option("own.toml");
+    let run = learn.option("--write").option(".").cwd(ws).command(&["/bin/echo", "ran"]).run()?;
+    run.exited(125)?;
+    ensure!(run.stderr.contains("the profile own.toml lies in it"), "{}", run.stderr);
+    ensure!(!run.stdout.contains("ran"), "it ran");
+    ensure!(!ws.join("own.toml").exists(), "a file that is no profile stays");
     Ok(())
 }
 

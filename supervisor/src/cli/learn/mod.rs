@@ -12,6 +12,7 @@ use crate::learn::seen::{All, MOST_BYTES};
 use crate::sandbox::{
     self, Ahead, Around, AuditLog, Finished, Purses, Request, RunResult, StartError, Then,
 };
+use sandboxd_plan::HostPath;
 use sandboxd_profiles::{Listening, Profile};
 use shown::Shown;
 use std::fs::File;
@@ -32,7 +33,9 @@ fn learnt(arguments: &Learn, since: Instant) -> Result<u8, StartError> {
     let Learn { grants, output, quiet } = arguments;
     let grants = &extending(grants);
     let mut file = begin(output)?;
-    let shown = Shown::new(grants).inspect_err(|_| forget(output))?;
+    let mut shown = Shown::new(grants).inspect_err(|_| forget(output))?;
+    // Where the command could write, it would be the command's profile: refused as any profile is there.
+    shown.profile.documents.insert(0, document(output).inspect_err(|_| forget(output))?);
     if !quiet {
         warn(&shown.words());
     }
@@ -79,6 +82,19 @@ fn begin(output: &std::path::Path) -> Result<File, StartError> {
         StartError::io("open", output.display().to_string(), &error)
             .with_remedy("name a file that is not there yet, in a folder of yours")
     })
+}
+
+/// What messages call it, and the folder it lies in.
+fn document(output: &std::path::Path) -> Result<(String, HostPath), StartError> {
+    let subject = output.display().to_string();
+    let real = output
+        .canonicalize()
+        .map_err(|error| StartError::io("realpath", subject.as_str(), &error))?;
+    let folder = real.parent().and_then(|folder| HostPath::try_from(folder.to_str()?).ok());
+    let folder = folder.ok_or_else(|| {
+        StartError::found("realpath", format!("{subject}: its folder has no name in UTF-8"))
+    })?;
+    Ok((subject, folder))
 }
 
 /// Nothing was learnt.
