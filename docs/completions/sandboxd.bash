@@ -127,6 +127,9 @@ _sandboxd() {
             sandboxd__subcmd__service,network)
                 cmd="sandboxd__subcmd__service__subcmd__network"
                 ;;
+            sandboxd__subcmd__service,notify)
+                cmd="sandboxd__subcmd__service__subcmd__notify"
+                ;;
             sandboxd__subcmd__service,observe)
                 cmd="sandboxd__subcmd__service__subcmd__observe"
                 ;;
@@ -1122,7 +1125,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service)
-            opts="-h --help terminal broker egress observe network"
+            opts="-h --help terminal broker egress notify observe network"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1164,6 +1167,20 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service__subcmd__network)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__service__subcmd__notify)
             opts="-h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -243,15 +243,17 @@ cef\t'Common Event Format'
 checkpoints\t'Only the signed checkpoints'"
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -l since -d 'Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC)' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "broker" -d 'Carry calls, between a client and a server or among agents and tools'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "egress" -d 'Let out what a plan names: it is standard input, and the supervisor gives the sockets'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "observe" -d 'Start a command, and see what it names; see `sandboxd learn`'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress observe network" -f -a "network" -d 'Lead everything in a user\'s network namespace to sockets, and hand those over'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify observe network" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify observe network" -f -a "terminal" -d 'Filter what a terminal is shown: standard input to standard output'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify observe network" -f -a "broker" -d 'Carry calls, between a client and a server or among agents and tools'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify observe network" -f -a "egress" -d 'Let out what a plan names: it is standard input, and the supervisor gives the sockets'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify observe network" -f -a "notify" -d 'Pass on what a command says to its service manager: standard input to standard error'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify observe network" -f -a "observe" -d 'Start a command, and see what it names; see `sandboxd learn`'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and not __fish_seen_subcommand_from terminal broker egress notify observe network" -f -a "network" -d 'Lead everything in a user\'s network namespace to sockets, and hand those over'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from terminal" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from broker" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from egress" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from notify" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from observe" -l record -d 'Where that is told' -r -F
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from observe" -l calls -d 'Numbers of system calls to tell of' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand service; and __fish_seen_subcommand_from observe" -s h -l help -d 'Print help'
