@@ -5,7 +5,7 @@
 use sandboxd_egress::{
     Read,
     http::{Body, Head, head},
-    rule::{Place, Whom},
+    rule::{Cover, Place, Whom},
 };
 use sandboxd_egress_plan::HostName;
 
@@ -20,22 +20,23 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let Some((first, rest)) = read(bytes) else { return };
     let Ok(name) = HostName::read(b"a.example") else { return };
     let place = Place { whom: Whom::Name(name), port: 8080 };
-    let text = first.written(&place, first.close);
+    let at = (&place, Cover::Plain);
+    let text = first.written(at, first.close, &[]);
     if first.target == sandboxd_egress::http::Target::Tunnel {
         return;
     }
-    let mut written = text.clone().into_bytes();
+    let mut written = text.to_vec();
     let mut body = Body::new(first.framing);
     let mut plain = Vec::new();
     let Ok(taken) = body.take(rest, &mut plain) else { return };
     assert!(taken <= rest.len());
     written.extend_from_slice(&plain);
     let Some((second, rest)) = read(&written) else {
-        panic!("{text:?} is no request");
+        panic!("{:?} is no request", String::from_utf8_lossy(&text));
     };
     assert_eq!((&second.method, &second.target), (&first.method, &first.target));
     assert_eq!((second.framing, second.close), (first.framing, first.close));
-    assert_eq!(second.written(&place, second.close), text);
+    assert_eq!(second.written(at, second.close, &[]), text);
     let (mut again, mut same) = (Body::new(second.framing), Vec::new());
     assert_eq!(again.take(rest, &mut same), Ok(rest.len()));
     assert_eq!((same, again.is_over()), (plain, body.is_over()));
