@@ -13,7 +13,7 @@ use std::{fs, process::Command};
 const MOST_BYTES: u64 = 600_000;
 /// Lines of code over everything between clone and execve that is ours. Tests, comments and blank
 /// lines do not count: a ceiling must not be a reason to explain less.
-const MOST_LINES: usize = 3_400;
+const MOST_LINES: usize = 3_500;
 /// What runs between clone and execve.
 const FOLDER: &str = "shim/";
 
