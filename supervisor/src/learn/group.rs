@@ -126,6 +126,8 @@ pub(crate) fn group(wanted: &[Wanted], work: &Path, home: &Path) -> (Grants, Vec
             let why = if is_secret(&path) {
                 secrets.insert(path.clone());
                 Some("keys, tokens or histories lie there")
+            } else if holds_secret(&path, home) {
+                Some("keys, tokens or histories lie in it: name what is needed beside them")
             } else if is_broad(&path, home) && (one.folder || list == List::Write) {
                 Some("the folder holds far more than this command's")
             } else {
@@ -260,6 +262,20 @@ pub(crate) fn is_secret(path: &Path) -> bool {
         || SECRETS.iter().any(|secret| text.contains(&format!("/{secret}/")))
 }
 
+/// What of keys lies in this folder now.
+pub(crate) fn key_in(folder: &Path) -> Option<&'static str> {
+    let lies = |secret: &&&str| {
+        // Of `.config/gh` the first part may be what the folder is called.
+        let parts: Vec<&str> = secret.split('/').collect();
+        (0..parts.len()).any(|at| {
+            let (above, below) = parts.split_at(at);
+            let is_there = || folder.join(below.join("/")).symlink_metadata().is_ok();
+            folder.ends_with(above.join("/")) && is_there()
+        })
+    };
+    SECRETS.iter().find(lies).copied()
+}
+
 /// Whether keys would be granted with a folder.
 fn holds_secret(folder: &Path, home: &Path) -> bool {
     let of_the_home = SECRETS.iter().map(|secret| home.join(secret));
@@ -319,5 +335,23 @@ mod tests {
         let (grants, left) = grouped(&all);
         assert_eq!(left, ["read /etc/shadow", "read /home/u/.ssh/id"]);
         assert!(!grants.contains(&"read /home/u/.config".to_owned()), "{grants:?}");
+        // Nor with one that was looked through, or in which something was to be made.
+        let folder = wanted("/home/u/.config", Need::READ, true);
+        let made = wanted("/home/u/.config/tool", Need::NAME.and(Need::FOLDER), false);
+        let cache = wanted("/home/u/.cargo/.package-cache", Need::NAME, false);
+        let (grants, left) = grouped(&[folder, made, cache]);
+        assert_eq!(grants, Vec::<String>::new());
+        let named = ["read /home/u/.config", "write /home/u/.cargo", "write /home/u/.config"];
+        assert_eq!(left, named);
+    }
+
+    #[test]
+    fn a_key_is_seen_in_every_folder_above_it() {
+        let root = std::env::temp_dir().join(format!("sandboxd-keys-{}", std::process::id()));
+        std::fs::create_dir_all(root.join(".config/gh")).unwrap();
+        std::fs::create_dir_all(root.join("src")).unwrap();
+        let seen = [".config", ".", "src"].map(|folder| key_in(&root.join(folder)));
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!(seen, [Some(".config/gh"), Some(".config/gh"), None]);
     }
 }

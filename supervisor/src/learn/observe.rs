@@ -9,7 +9,7 @@ use super::calls::{CALLS, MAPS, Named, OF_CREAT, OPENS, opening};
 use super::seen::{LONGEST, MOST, Need, Seen};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sandboxd_kernel::seccomp::{self, Asked, Instruction};
@@ -50,7 +50,7 @@ pub(crate) fn observe(record: &Path, extra: &[u32], command: &[OsString]) -> Res
         let devices = PRIVATE.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.dev()));
         let private = devices.collect();
         let (told, extra) = (File::from(told), extra.to_vec());
-        Observer { listener, told, known: HashSet::new(), extra, private }.look();
+        Observer { listener, told, known: HashSet::new(), deaf: false, extra, private }.look();
     }
     starter.join().map_err(|_| Errno::NOTRECOVERABLE)?
 }
@@ -128,6 +128,8 @@ struct Observer {
     told: File,
     /// What was told already.
     known: HashSet<(Need, Vec<u8>)>,
+    /// What was seen can be told no more.
+    deaf: bool,
     extra: Vec<u32>,
     /// The devices of the sandbox's own file systems.
     private: Vec<u64>,
@@ -197,7 +199,7 @@ impl Observer {
     /// What the kernel opens for a script, which is executed as well.
     fn interpreter(&mut self, asked: &Asked, script: &Path) {
         let mut head = [0; 256];
-        let read = File::open(script).and_then(|file| file.read_at(&mut head, 0)).unwrap_or(0);
+        let read = regular(script).and_then(|file| file.read_at(&mut head, 0).ok()).unwrap_or(0);
         let line = head.get(..read).unwrap_or_default().split(|byte| *byte == b'\n').next();
         let words = line.and_then(|line| line.strip_prefix(b"#!")).unwrap_or_default();
         let mut words =
@@ -258,14 +260,24 @@ impl Observer {
     }
 
     fn tell(&mut self, asked: &Asked, need: Need, folder: bool, path: Vec<u8>) {
-        if self.known.len() >= MOST || !self.known.insert((need, path.clone())) {
+        // One more than is read, so that it shows that there was more.
+        if self.deaf || self.known.len() > MOST || !self.known.insert((need, path.clone())) {
             return;
         }
         let by = std::fs::read(format!("/proc/{}/comm", asked.pid)).unwrap_or_default();
         let by = by.strip_suffix(b"\n").unwrap_or(&by).to_vec();
-        // A disk that is full tells less, and the command goes on.
-        self.told.write_all(&Seen { need, folder, path, by }.encode()).ok();
+        // A disk that is full tells less, and the command goes on. What follows a piece of a record would
+        // be read as the rest of it.
+        self.deaf = self.told.write_all(&Seen { need, folder, path, by }.encode()).is_err();
     }
+}
+
+/// A file that can be read without waiting for anybody: whoever names it may have made a pipe of it.
+fn regular(path: &Path) -> Option<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty()).ok()?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&file).ok()?.st_mode);
+    (kind == FileType::RegularFile).then(|| File::from(file))
 }
 
 fn at(asked: &Asked, place: usize) -> u64 {

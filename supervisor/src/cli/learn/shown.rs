@@ -4,13 +4,13 @@ use crate::cli::load::{self, Loaded};
 use crate::cli::typed::Grants;
 use crate::host;
 use crate::learn::group::{SECRETS, SECRETS_OF_THE_HOST};
+use crate::learn::text::quoted;
 use crate::sandbox::StartError;
 use rustix::rand::{GetRandomFlags, getrandom};
 use sandboxd_plan::Text;
 use sandboxd_profiles::schema::Isolation;
 use sandboxd_profiles::syscalls::{groups, number};
 use sandboxd_profiles::{Overrides, Profile};
-use serde_json::json;
 use std::fs::{DirBuilder, File};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -59,23 +59,33 @@ impl Shown {
             return Err(StartError::found("learn", "--under, isolation = \"landlock\" or [call]")
                 .with_remedy("learn upon a profile without, such as builtin:base"));
         }
+        if !grants.bind.is_empty() {
+            return Err(StartError::found("learn", "--bind, whose names are other files' outside")
+                .with_remedy("write [files].bind into a profile, and learn upon that: -p"));
+        }
+        if grants.command.iter().any(|word| word.to_str().is_none()) {
+            return Err(StartError::found("learn", "a command that is no text")
+                .with_remedy("a profile is text: have a script start what is named otherwise"));
+        }
         let (folder, record) = record()?;
         let (cwd, home) = host::folders();
         let home = home.map(|home| PathBuf::from(home.as_str()));
         let trees = trees(cwd.as_ref().map(|cwd| Path::new(cwd.as_str())), home.as_deref());
         let hidden = hidden(&trees, home.as_deref());
         let reason = "shown while it is learnt from";
-        let entries =
-            trees.iter().map(|tree| json!({ "path": tree, "reason": reason }).to_string());
-        // Inline tables of TOML have = where JSON has :, and no quotes are needed around their keys.
-        let entries: Vec<String> = entries.map(|entry| entry.replace("\":\"", "\"=\"")).collect();
-        let quoted = |path: &PathBuf| json!(path).to_string();
-        let calls: Vec<String> =
-            CALLS.iter().map(|group| json!(format!("@{group}")).to_string()).collect();
+        let text = |path: &PathBuf| {
+            path.to_str().map(quoted).ok_or_else(|| {
+                StartError::found("learn", format!("{}: its name is no text", path.display()))
+            })
+        };
+        let entry = |tree| Ok(format!("{{ path = {}, reason = {} }}", text(tree)?, quoted(reason)));
+        let entries = trees.iter().map(entry).collect::<Result<Vec<String>, StartError>>()?;
+        let hides = hidden.iter().map(text).collect::<Result<Vec<String>, StartError>>()?;
+        let calls: Vec<String> = CALLS.iter().map(|group| quoted(&format!("@{group}"))).collect();
         let mut overrides = Overrides { cwd, ..Overrides::default() };
         overrides.set = vec![
             format!("files.execute=[{}]", entries.join(",")),
-            format!("files.hide=[{}]", hidden.iter().map(quoted).collect::<Vec<_>>().join(",")),
+            format!("files.hide=[{}]", hides.join(",")),
             format!("syscalls.allow=[{}]", calls.join(",")),
         ];
         let own = host::executable()?;

@@ -4,7 +4,7 @@
 use crate::cli::typed::Grants;
 use crate::cli::why::subject::Subject;
 use crate::host;
-use crate::learn::group::{self, LeftOut, List, SECRETS, Wanted, group};
+use crate::learn::group::{self, LeftOut, List, Wanted, group};
 use crate::learn::seen::{All, Need};
 use crate::learn::text::{Learnt, is_plain, quoted};
 use crate::sandbox::{RunResult, StartError};
@@ -32,12 +32,14 @@ pub(super) fn profile(
     result: &RunResult,
 ) -> Result<Written, StartError> {
     let Grants { profile, env, set, .. } = grants;
-    let (env, set) = (env.clone(), set.clone());
-    let base = Grants { profile: profile.clone(), env, set, ..Grants::default() };
+    // What the host cannot do stays waived; what was typed besides is not in the profile.
+    let waives = |set: &&String| set.trim_start().starts_with("require.");
+    let waived = set.iter().filter(waives).cloned().collect();
+    let base = Grants { profile: profile.clone(), set: waived, ..Grants::default() };
     let subject = Subject::load(&base)?;
     let explained = subject.explained(&subject.profile, &[])?;
     let asked = subject.asked(&explained);
-    let mut left = Vec::new();
+    let mut left = given_again(env, set);
     let wanted: Vec<Wanted> =
         seen.paths.iter().filter_map(|one| wanted(&asked, one, &mut left)).collect();
     let (cwd, home) = host::folders();
@@ -81,6 +83,16 @@ pub(super) fn profile(
         left_out: &left,
     };
     Ok(Written { text: learnt.text(), grants: files.len() + calls.len(), left_out })
+}
+
+/// What was typed and is not in the profile: of variables, which may be secrets, the names.
+fn given_again(env: &[String], set: &[String]) -> Vec<LeftOut> {
+    let name = |text: &str| text.split('=').next().unwrap_or_default().trim().to_owned();
+    let typed = env.iter().map(|text| format!("--env {}", name(text)));
+    let typed = typed.chain(set.iter().map(|text| format!("--set {}", name(text))));
+    let why = "it was typed: type it again, or write it down here";
+    let left = typed.map(|what| LeftOut { what, by: String::new(), why: why.to_owned() });
+    left.collect()
 }
 
 /// The system calls that the profile refuses, and who made them.
@@ -156,8 +168,7 @@ fn tried(subject: &Subject, typed: &Grants, list: List, path: &Path) -> Result<(
     }
     let named = typed.read.iter().chain(&typed.write).chain(&typed.execute);
     let mut named = named.filter_map(|named| Path::new(named).canonicalize().ok());
-    let lies = |name: &&&str| path.join(name).symlink_metadata().is_ok();
-    if let Some(key) = SECRETS.iter().find(lies).filter(|_| !named.any(|named| named == path)) {
+    if let Some(key) = group::key_in(path).filter(|_| !named.any(|named| named == path)) {
         return Err(format!("{key} lies in it: name what is needed beside that"));
     }
     let line = format!("[files]\n{} = [{}]", list.key(), quoted(text));
