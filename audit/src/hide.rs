@@ -8,10 +8,10 @@ use std::fmt;
 
 /// A shorter value would be found everywhere.
 const SHORTEST: usize = 6;
-/// A longer one is a file of many lines, each of which is looked for by itself.
+/// A longer line is looked for in pieces.
 const LONGEST: usize = 4096;
-/// So many lines of one are looked for.
-const MOST_LINES: usize = 64;
+/// More pieces are a file of data, and every record would be looked through for each.
+const MOST: usize = 512;
 
 /// One secret.
 pub struct Hidden {
@@ -32,9 +32,12 @@ impl Hidden {
     /// For this value, by the name that stands for it afterwards.
     ///
     /// # Errors
-    /// Where no memory can be locked.
+    /// Where no memory can be locked; `E2BIG` where it has so many lines that it cannot be looked for.
     pub fn of(name: &str, value: &[u8]) -> Result<Self> {
         let values = looked_for(value);
+        if values.len() > MOST {
+            return Err(rustix::io::Errno::TOOBIG);
+        }
         let bytes: usize = values.iter().flat_map(|value| forms(value)).map(Iterator::count).sum();
         let mut hidden =
             Self { name: name.to_owned(), forms: Locked::with_room(bytes)?, ends: Vec::new() };
@@ -50,6 +53,13 @@ impl Hidden {
             hidden.ends.push(hidden.forms.bytes().len());
         }
         Ok(hidden)
+    }
+
+    /// Whether it looks for the same under the same name.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let bytes = self.forms.bytes() == other.forms.bytes();
+        bytes && self.name == other.name && self.ends == other.ends
     }
 
     /// The text with its name in the place of each form; nothing where there is none of them.
@@ -82,14 +92,15 @@ impl Hidden {
     }
 }
 
-/// The whole of it, and where it has several lines, each.
+/// The whole of it, and where it has several lines, each; what is long, in pieces.
 fn looked_for(value: &[u8]) -> Vec<&[u8]> {
     let mut values: Vec<&[u8]> = Vec::new();
-    let lines = value.split(|byte| *byte == b'\n').take(MOST_LINES);
+    let lines = value.split(|byte| *byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let whole = value.strip_suffix(b"\n").unwrap_or(value);
-    for one in std::iter::once(whole).chain(lines) {
-        if (SHORTEST..=LONGEST).contains(&one.len()) && !values.contains(&one) {
+    let whole = Some(whole).filter(|whole| whole.len() <= LONGEST);
+    for one in whole.into_iter().chain(lines.flat_map(|line| line.chunks(LONGEST))) {
+        if one.len() >= SHORTEST && values.len() <= MOST && !values.contains(&one) {
             values.push(one);
         }
     }
@@ -199,5 +210,21 @@ mod tests {
         let text = "ä«BEGIN KEY»ß";
         assert_eq!(hidden.clean(text).unwrap(), "ä««secret:key»»ß");
         assert!(!format!("{hidden:?}").contains("BEGIN"));
+    }
+
+    #[test]
+    fn a_long_line_and_the_last_of_many_are_looked_for_and_a_file_of_data_is_none() {
+        let long: Vec<u8> =
+            (0..9000).map(|place| b'a' + u8::try_from(place % 23).unwrap()).collect();
+        let text = String::from_utf8(long.clone()).unwrap();
+        let clean = Hidden::of("long", &long).unwrap().clean(&text).unwrap();
+        assert_eq!(clean, "«secret:long»".repeat(3));
+        let lines: Vec<String> = (0..200).map(|line| format!("line-{line:04}")).collect();
+        let hidden = Hidden::of("lines", lines.join("\n").as_bytes()).unwrap();
+        assert_eq!(hidden.clean("x line-0199").unwrap(), "x «secret:lines»");
+        assert!(hidden.is_same(&Hidden::of("lines", lines.join("\n").as_bytes()).unwrap()));
+        assert!(!hidden.is_same(&Hidden::of("other", lines.join("\n").as_bytes()).unwrap()));
+        let data: Vec<String> = (0..600).map(|line| format!("line-{line:04}")).collect();
+        assert!(Hidden::of("data", data.join("\n").as_bytes()).is_err());
     }
 }

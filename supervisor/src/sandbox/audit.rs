@@ -228,11 +228,16 @@ impl Audit {
     /// # Errors
     /// Where there is no memory to hold what is looked for.
     pub(crate) fn hide(&self, secrets: &Secrets) -> Result<(), StartError> {
-        let hidden = secrets.all().iter().map(|one| Ok(Arc::new(one.hidden()?)));
-        let hidden = hidden.collect::<Result<Vec<_>, StartError>>()?;
-        if !hidden.is_empty() {
-            let mut known = self.log.known();
-            known.held.extend(hidden);
+        let mut known = self.log.known();
+        let before = known.held.len();
+        for secret in secrets.all() {
+            let hidden = secret.hidden()?;
+            // What is called reads the same at each of its starts.
+            if !known.held.iter().any(|held| held.is_same(&hidden)) {
+                known.held.push(Arc::new(hidden));
+            }
+        }
+        if known.held.len() > before {
             self.log.writer.redact(known.redactor());
         }
         Ok(())

@@ -78,9 +78,16 @@ impl Secret {
     /// What takes it out of texts.
     ///
     /// # Errors
-    /// Where no memory can be locked.
+    /// Where no memory can be locked, or it is more than can be looked for.
     pub(crate) fn hidden(&self) -> Result<Hidden, StartError> {
-        Hidden::of(&self.name, self.bytes()).map_err(|errno| unlocked(&self.name, errno))
+        Hidden::of(&self.name, self.bytes()).map_err(|errno| match errno {
+            Errno::TOOBIG => self
+                .wrong("has so many lines that no record could be looked through for them")
+                .with_remedy(
+                    "a secret is a key or a few: split the file, or take what is none out",
+                ),
+            errno => unlocked(&self.name, errno),
+        })
     }
 
     fn wrong(&self, what: &str) -> StartError {
