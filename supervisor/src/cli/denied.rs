@@ -53,9 +53,17 @@ pub(super) fn words(result: &RunResult, grants: &Grants, kept: Option<&Kept>) ->
     lines.iter().map(|line| format!("sandboxd: {}: {line}\n", result.sandbox)).collect()
 }
 
+/// Tables in whose values nobody writes a secret.
+const KEPT: &[&str] = &["files", "isolation", "limits", "network", "require", "syscalls"];
+
+/// Whether what is typed with --set is written down.
+fn is_kept(set: &str) -> bool {
+    let key = set.split('=').next().unwrap_or_default();
+    KEPT.contains(&key.split('.').next().unwrap_or_default().trim())
+}
+
 fn asked(grants: &Grants) -> Options {
     let Grants { profile, under, read, write, execute, egress, bind, set, .. } = grants;
-    let says_no_more = |set: &&String| !set.starts_with("env") && !set.starts_with("secrets");
     Options {
         profile: profile.clone(),
         under: under.clone(),
@@ -64,6 +72,29 @@ fn asked(grants: &Grants) -> Options {
         execute: execute.clone(),
         egress: egress.clone(),
         bind: bind.clone(),
-        set: set.iter().filter(says_no_more).cloned().collect(),
+        set: set.iter().filter(|set| is_kept(set)).cloned().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_kept;
+
+    #[test]
+    fn nothing_is_kept_that_may_hold_a_secret() {
+        for set in ["files.read=[\"/srv\"]", " limits.memory = \"1G\"", "isolation=\"landlock\""] {
+            assert!(is_kept(set), "{set}");
+        }
+        for set in [
+            "env.set.TOKEN=\"t\"",
+            " env.set.TOKEN=\"t\"",
+            "\"env\".set.TOKEN=\"t\"",
+            "command.exec=[\"curl\",\"-H\",\"Authorization: t\"]",
+            "secrets.k.from=\"file:/k\"",
+            "filesystem=1",
+            "",
+        ] {
+            assert!(!is_kept(set), "{set}");
+        }
     }
 }
