@@ -68,11 +68,6 @@ impl Locked {
         Ok(filled)
     }
 
-    /// Keeps the first bytes alone.
-    pub fn truncate(&mut self, length: usize) {
-        self.length = self.length.min(length);
-    }
-
     /// What is in it.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -7,6 +7,7 @@ use crate::sandbox::StartError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, read, retry_on_intr};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sandboxd_kernel::locked::Locked;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -34,13 +35,15 @@ pub(super) fn printed(
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| StartError::io("execve", program, &error).with_remedy(remedy))?;
-    let heard = heard(name, &mut child);
-    if !matches!(heard, Ok(Some(_))) {
+    let until = Instant::now() + WITHIN;
+    let heard = heard(name, &mut child, until);
+    let ended = matches!(heard, Ok(Some(_))) && ends(&child, until);
+    if !ended {
         // What it did is of no interest any more; that it ended is waited for below.
         child.kill().ok();
     }
     let status = child.wait().map_err(|error| StartError::io("waitpid", program, &error))?;
-    match heard? {
+    match heard?.filter(|_| ended) {
         None => Err(failed("took longer than 20 s, or does not stop printing")),
         Some(_) if !status.success() => Err(failed(&format!("failed ({status})"))),
         Some(printed) => Ok(printed),
@@ -48,9 +51,8 @@ pub(super) fn printed(
 }
 
 /// All that it prints; nothing where that does not end in time.
-fn heard(name: &str, child: &mut Child) -> Result<Option<Locked>, StartError> {
+fn heard(name: &str, child: &mut Child, until: Instant) -> Result<Option<Locked>, StartError> {
     let Some(output) = child.stdout.take().map(OwnedFd::from) else { return Ok(None) };
-    let until = Instant::now() + WITHIN;
     let mut bytes = room(name, MOST + 1)?;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -70,6 +72,19 @@ fn heard(name: &str, child: &mut Child) -> Result<Option<Locked>, StartError> {
     }
 }
 
+/// Whether it ends in time: it may have closed what it prints to, and go on.
+fn ends(child: &Child, until: Instant) -> bool {
+    let Ok(pidfd) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else { return false };
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let Ok(wait) = Timespec::try_from(left) else { return false };
+        match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&wait)) {
+            Err(Errno::INTR) => {}
+            found => return found == Ok(1),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,5 +100,15 @@ mod tests {
         let line = says("exec cat /dev/zero").unwrap_err().line();
         assert!(line.contains("does not stop printing"), "{line}");
         assert!(printed("model", ("/nowhere", &[]), None).is_err());
+    }
+
+    #[test]
+    fn one_that_closes_its_output_and_goes_on_is_not_waited_for() {
+        let mut child = Command::new("/bin/sh").args(["-c", "sleep 60"]).spawn().unwrap();
+        let within = |milliseconds| Instant::now() + Duration::from_millis(milliseconds);
+        assert!(!ends(&child, within(20)));
+        child.kill().unwrap();
+        assert!(ends(&child, within(60_000)));
+        child.wait().unwrap();
     }
 }
