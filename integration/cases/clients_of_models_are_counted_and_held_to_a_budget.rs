@@ -16,7 +16,7 @@ const MODELS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/models");
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 
 pub(crate) const CASE: Case = Case {
-    rows: &["N17", "S25"],
+    rows: &["N17"],
     needs: &[
         Need::Program("/usr/bin/node"),
         Need::Program("/usr/bin/python3"),

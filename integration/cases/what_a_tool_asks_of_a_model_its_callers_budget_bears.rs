@@ -8,7 +8,7 @@ use sandboxd_integration::{Case, Need, Outside};
 use serde_json::Value;
 
 pub(crate) const CASE: Case = Case {
-    rows: &["N17", "A22"],
+    rows: &["N17"],
     needs: &[Need::Program("/usr/bin/python3"), Need::Program("/usr/bin/curl")],
     outside,
     ..Case::NEW
