@@ -2,16 +2,14 @@
 //! none of them changed or told of a proxy; from another they fetch nothing, and it is said.
 
 use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::hosts::Serving;
 use sandboxd_integration::world::{IP, World};
 use sandboxd_integration::{Case, Need, Outside};
-use std::io::{BufRead as _, BufReader};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 /// Where `.ci/run` makes it.
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients/venv/bin/python3");
-const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/hosts/serve.py");
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
 pub(crate) const CASE: Case = Case {
@@ -76,10 +74,12 @@ fn outside(outside: &Outside) -> Result<()> {
     let hosts: Vec<(&str, Ipv4Addr)> =
         names.iter().map(|name| (name.as_str(), SOMEWHERE)).collect();
     let _world = World::enter(outside, &hosts)?;
-    let serving = Serving::begin(&outside.dir().join("hosts"))?;
+    let folder = outside.dir().join("hosts");
+    let address = SOMEWHERE.to_string();
+    let _serving = Serving::begin("serve.py", &[folder.as_os_str(), address.as_ref()])?.ready()?;
     let workspace = outside.workspace()?;
     outside.file("ws/Cargo.manifest", MANIFEST)?;
-    let authority = outside.file("authority/ca.pem", &std::fs::read_to_string(&serving.authority)?)?;
+    let authority = outside.file("authority/ca.pem", &std::fs::read_to_string(folder.join("ca.pem"))?)?;
     let clients = Path::new(PYTHON).ancestors().nth(3).context("no folder")?.canonicalize()?;
     let egress: Vec<String> = names
         .iter()
@@ -121,36 +121,4 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(run.stderr.contains(told), "{told:?} is not said: {}", run.stderr);
     }
     Ok(())
-}
-
-/// The hosts.
-struct Serving {
-    child: Child,
-    authority: std::path::PathBuf,
-}
-
-impl Serving {
-    fn begin(folder: &Path) -> Result<Self> {
-        let mut child = Command::new("/usr/bin/python3")
-            .arg(HOSTS)
-            .arg(folder)
-            .arg(SOMEWHERE.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the hosts")?;
-        let stdout = child.stdout.take().context("no output")?;
-        let serving = Self { child, authority: folder.join("ca.pem") };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        ensure!(line == "ready\n", "the hosts said {line:?}");
-        Ok(serving)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // One that is gone already is what is wanted.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }

@@ -7,18 +7,14 @@ import http.server
 import io
 import json
 import pathlib
-import ssl
-import subprocess
 import sys
 import tarfile
 import zipfile
 
+from tls import authority, run, serve
+
 folder, address = pathlib.Path(sys.argv[1]), sys.argv[2]
 HOSTS = ["api.example", "pypi.example", "npm.example", "git.example", "crates.example", "evil.example"]
-
-
-def run(*words, cwd=None):
-    subprocess.run(words, cwd=cwd, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def put(path, content):
@@ -35,17 +31,6 @@ def packed(files):
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text.encode()))
     return out.getvalue()
-
-
-def authority():
-    ca, key, asked, own, more = (folder / name for name in ("ca.pem", "ca.key", "host.csr", "host.pem", "more"))
-    put("more", "subjectAltName=" + ",".join(f"DNS:{host}" for host in HOSTS))
-    run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=case",
-        "-addext", "keyUsage=critical,keyCertSign", "-keyout", key, "-out", ca)
-    run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=host", "-keyout", folder / "host.key",
-        "-out", asked)
-    run("openssl", "x509", "-req", "-in", asked, "-CA", ca, "-CAkey", key, "-CAcreateserial", "-days", "2",
-        "-extfile", more, "-out", own)
 
 
 def pypi():
@@ -109,24 +94,9 @@ class Host(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-authority()
+authority(folder, HOSTS)
 put("api.example/tidings", "tidings from api\n")
 put("evil.example/tidings", "tidings from evil\n")
 for make in (pypi, npm, git, crates):
     make()
-context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-context.load_cert_chain(folder / "host.pem", folder / "host.key")
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def get_request(self):
-        stream, whence = super().get_request()
-        # The handshake is the thread's, so that one client does not hold up the others.
-        return context.wrap_socket(stream, server_side=True, do_handshake_on_connect=False), whence
-
-
-server = Server((address, 443), Host)
-print("ready", flush=True)
-server.serve_forever()
+serve(folder, address, Host)

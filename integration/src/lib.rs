@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
-//! [`approver`], [`world`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
+//! [`approver`], [`world`], [`hosts`], [`models`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
 //! [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
@@ -20,6 +20,7 @@ pub mod case;
 pub mod container;
 pub mod facts;
 pub mod faults;
+pub mod hosts;
 pub mod injected;
 pub mod inside;
 pub mod kills;
