@@ -3,19 +3,19 @@
 //! and no message, whatever the command does.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{By, Case, Inside, Outside, Sandbox};
+use sandboxd_integration::{By, Case, Inside, Need, Outside, Sandbox};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub(crate) const CASE: Case = Case {
-    rows: &["I01", "F08", "Z5", "Z6", "Z24", "R3"],
+    rows: &["I01", "F08"],
+    needs: &[Need::Program("/usr/bin/age"), Need::Program("/usr/bin/age-keygen")],
     by: By::Anybody,
     seconds: 180,
     outside,
     probes: &[("tell", tell)],
-    ..Case::NEW
 };
 
 const NAMES: [&str; 5] = ["file", "systemd", "env", "exec", "age"];
@@ -36,9 +36,32 @@ fn outside(outside: &Outside) -> Result<()> {
     plan.exited(0)?;
     world.told_in(&plan.stdout, "the plan")?;
     ensure!(plan.stdout.contains("file-key"), "the plan does not say where it is read");
+    is_not_told_to_what_it_calls(outside, &world)?;
     is_asked_about(outside, &world)?;
     is_not_written_down(outside, &world)?;
     what_others_could_read(outside, &world)
+}
+
+/// Who is called has neither the files nor the variables of who calls.
+fn is_not_told_to_what_it_calls(outside: &Outside, world: &World) -> Result<()> {
+    let tool = outside.tool("tool", &[], "")?;
+    let profile = format!("name = \"caller\"\n{}{}", world.profile, outside.call("tool", &tool, &[])?);
+    let lists = "echo \"at:$CREDENTIALS_DIRECTORY.\"; ls -A /run/sandboxd/credentials /run/credentials; \
+        tr \"\\0\" \"\\n\" < /proc/self/environ; echo over";
+    let asked = serde_json::json!({ "line": lists });
+    let script = format!(
+        "ls \"$CREDENTIALS_DIRECTORY\"; echo own; /run/sandboxd/sandboxd call tool sh '{asked}'"
+    );
+    let run = world.with(outside.sandbox(&profile)).command(&["/bin/sh", "-c", &script]).run()?;
+    run.exited(0)?;
+    let (own, its) = run.stdout.split_once("own\n").context("it did not list its own")?;
+    ensure!(NAMES.iter().all(|name| own.lines().any(|line| line == *name)), "it has {own}");
+    ensure!(its.contains("at:.") && its.contains("over"), "what is called said {its}");
+    for theirs in ["MODEL", "hunter2", "CREDENTIALS_DIRECTORY="] {
+        ensure!(!its.contains(theirs), "{theirs} is told to what is called: {its}");
+    }
+    ensure!(!its.lines().any(|line| NAMES.contains(&line)), "what is called has {its}");
+    Ok(())
 }
 
 struct World {
