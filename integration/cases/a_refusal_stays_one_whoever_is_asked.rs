@@ -2,9 +2,9 @@
 //! on a filter that asks somebody else, none has what the supervisor answers through, and many threads that are
 //! refused at once all get the errno of the plan.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::raw;
+use sandboxd_integration::{facts, raw};
 use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
 
@@ -28,7 +28,12 @@ fn outside(outside: &Outside) -> Result<()> {
     // A kernel that answers by itself lets it ask somebody, and has refused before that is looked at.
     let asked = run.errno("a filter that asks")?;
     let told = run.result.as_ref().and_then(|result| result.pointer("/denials/unseen"));
-    let is_asked = told.and_then(serde_json::Value::as_str) == Some("");
+    let unseen = told.and_then(serde_json::Value::as_str).context("it does not say what is unseen")?;
+    let is_asked = facts::refusals_can_be_asked_about()?;
+    ensure!(unseen.is_empty() == is_asked, "asked: {is_asked}, and yet {unseen:?}");
+    if !is_asked {
+        outside.note(&format!("sandboxd is not asked here: {unseen}"));
+    }
     ensure!(!is_asked || asked == libc::EBUSY, "errno {asked}");
     run.refused("mount", &[Errno::EPERM])?;
     ensure!(run.fact("wrong")? == "0", "{} refusals came with another errno", run.fact("wrong")?);

@@ -66,6 +66,17 @@ pub fn kernel_is_since(major: u32, minor: u32) -> Result<bool> {
     Ok((number()?, number()?) >= (major, minor))
 }
 
+/// Whether sandboxd can be asked about what its filters refuse, decided as it does itself: no filter is on
+/// around it, and the kernel is 5.19 or newer.
+///
+/// # Errors
+/// Where the kernel does not say.
+pub fn refusals_can_be_asked_about() -> Result<bool> {
+    let status = read("/proc/self/status")?;
+    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
+    Ok(mode.context("no mode of seccomp")?.trim() == "0" && kernel_is_since(5, 19)?)
+}
+
 fn read(path: &str) -> io::Result<String> {
     Ok(fs::read_to_string(path)?.trim().to_owned())
 }
