@@ -9,7 +9,7 @@ use std::fs;
 use std::path::PathBuf;
 
 pub(crate) const CASE: Case = Case {
-    rows: &["B02", "B11"],
+    rows: &["B02", "B11", "B12"],
     needs: &[Need::Program("/usr/bin/python3")],
     outside,
     by: By::Anybody,
@@ -41,6 +41,18 @@ for line in sys.stdin:
             held.clear()
     elif method == "fails":
         say({"id": asked["id"], "error": {"code": 7, "message": "it fails", "data": {"why": "asked"}}})
+"#;
+
+/// Says the lines that are its arguments, and tells the answers: there are three.
+const CLIENT: &str = r#"import subprocess, sys
+talk = subprocess.Popen(["/run/sandboxd/sandboxd", "connect", "hub"],
+                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+for line in sys.argv[1:]:
+    print(line, file=talk.stdin, flush=True)
+for _ in range(3):
+    print(talk.stdout.readline(), end="")
+talk.stdin.close()
+print(talk.stdout.read())
 "#;
 
 /// An agent that calls a hub, which calls the next.
@@ -84,14 +96,14 @@ fn outside(outside: &Outside) -> Result<()> {
         talk(&json!("1"), "pair", "other"),
         json!({ "jsonrpc": "2.0", "method": "note", "params": { "word": "heard" } }),
     ];
-    let lines: String = lines.iter().map(|line| format!("echo '{line}'; ")).collect();
+    let lines: String = lines.iter().map(|line| format!(" '{line}'")).collect();
     let script = [
         call("who", &forged),
         call("ask", &json!({})),
         call("fails", &json!({})),
         call("secret", &json!({})),
         call("absent", &json!({})),
-        format!("({lines} sleep 2) | /run/sandboxd/sandboxd connect hub; cat /run/sandboxd/mcp.json"),
+        format!("python3 -c '{CLIENT}'{lines}; cat /run/sandboxd/mcp.json"),
     ];
     let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script.concat()]).run()?;
     run.exited(0)?;
