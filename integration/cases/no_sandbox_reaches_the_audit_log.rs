@@ -5,6 +5,7 @@ use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 
 pub(crate) const CASE: Case = Case {
     rows: &["X04", "X07", "E21"],
@@ -21,8 +22,17 @@ fn outside(outside: &Outside) -> Result<()> {
     let before = fs::read_dir(&audit)?.count();
     ensure!(before > 2, "the log is not there");
     let own = audit.display().to_string();
-    for key in ["read", "write"] {
-        let profile = format!("extends = [\"builtin:base\"]\n[files]\n{key} = [{own:?}]\n");
+    let pins = audit.with_file_name("pins");
+    if !pins.exists() {
+        fs::create_dir(&pins)?;
+    }
+    fs::set_permissions(&pins, fs::Permissions::from_mode(0o700))?;
+    if outside.is_user() {
+        let (uid, gid) = outside.owner();
+        chown(&pins, Some(uid), Some(gid))?;
+    }
+    for (key, path) in [("read", &audit), ("write", &audit), ("read", &pins), ("write", &pins)] {
+        let profile = format!("extends = [\"builtin:base\"]\n[files]\n{key} = [{path:?}]\n");
         outside.sandbox(&profile).command(&["/bin/true"]).run()?.has_problem(&["sandboxd"])?;
     }
     let state = outside.state();
@@ -37,6 +47,9 @@ fn outside(outside: &Outside) -> Result<()> {
     for (what, errno) in run.attempts() {
         ensure!(kinds.contains(&Errno::from_raw(errno)), "{what}: {errno}");
     }
+    for forged in [audit.join("live/forged"), audit.join("index-2026-01-01.jsonl"), pins.join("forged")] {
+        ensure!(!forged.exists(), "{} was forged", forged.display());
+    }
     outside.bare().waiving_nothing().verb("audit").option("verify").run()?.exited(0)?;
     Ok(())
 }
@@ -50,6 +63,9 @@ fn reach(inside: &Inside) -> Result<()> {
     inside.attempt("forge the index", fs::write(own.join("index-2026-01-01.jsonl"), "x"));
     inside.attempt("move it away", fs::rename(own, own.with_file_name("gone")));
     if let Some(parent) = own.parent() {
+        let pins = fs::read_dir(parent.join("pins"));
+        let seen = pins.and_then(|mut found| found.next().ok_or(Errno::ENOENT.into()));
+        inside.attempt("list the pins", seen);
         inside.attempt("forge a pin", fs::write(parent.join("pins/forged"), "x"));
         inside.attempt("move its parent away", fs::rename(parent, parent.with_file_name("gone")));
     }
