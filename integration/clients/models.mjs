@@ -2,7 +2,7 @@
 
 import { createRequire } from "node:module";
 
-const [packages, BASE, KEY] = process.argv.slice(2);
+const [packages, OPENAI, ANTHROPIC, KEY] = process.argv.slice(2);
 const of = createRequire(`${packages}/`);
 const OpenAI = of("openai");
 const Anthropic = of("@anthropic-ai/sdk");
@@ -19,8 +19,8 @@ async function say(name, ask) {
   }
 }
 
-const ofOpenai = new OpenAI({ baseURL: `${BASE}/v1`, apiKey: KEY });
-const ofAnthropic = new Anthropic({ baseURL: BASE, apiKey: KEY });
+const ofOpenai = new OpenAI({ baseURL: `${OPENAI}/v1`, apiKey: KEY });
+const ofAnthropic = new Anthropic({ baseURL: ANTHROPIC, apiKey: KEY });
 
 const chat = (more) =>
   ofOpenai.chat.completions.create({ model: "small", messages: ASKED, max_tokens: 5, ...more });
@@ -53,11 +53,10 @@ async function last(events) {
   return kind;
 }
 
-const stranger = () =>
-  new OpenAI({ baseURL: `${BASE}/v1`, apiKey: "another" }).chat.completions.create({
-    model: "small",
-    messages: ASKED,
-  });
+async function stranger() {
+  const nobody = new OpenAI({ baseURL: `${OPENAI}/v1`, apiKey: "another" });
+  return (await nobody.chat.completions.create({ model: "small", messages: ASKED })).usage.total_tokens;
+}
 
 await say("stranger", stranger);
 await say("chat", async () => (await chat()).usage.total_tokens);

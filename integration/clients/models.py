@@ -5,7 +5,7 @@ import sys
 import anthropic
 import openai
 
-BASE, KEY = sys.argv[1:]
+OPENAI, ANTHROPIC, KEY = sys.argv[1:]
 ASKED = [{"role": "user", "content": "hi"}]
 
 
@@ -17,8 +17,8 @@ def say(name, ask):
         print(name, getattr(error, "status_code", None) or "broken off", why, flush=True)
 
 
-of_openai = openai.OpenAI(base_url=f"{BASE}/v1", api_key=KEY)
-of_anthropic = anthropic.Anthropic(base_url=BASE, api_key=KEY)
+of_openai = openai.OpenAI(base_url=f"{OPENAI}/v1", api_key=KEY)
+of_anthropic = anthropic.Anthropic(base_url=ANTHROPIC, api_key=KEY)
 
 
 def chat(**more):
@@ -51,8 +51,8 @@ def embedded():
 
 
 def stranger():
-    nobody = openai.OpenAI(base_url=f"{BASE}/v1", api_key="another")
-    return nobody.chat.completions.create(model="small", messages=ASKED)
+    nobody = openai.OpenAI(base_url=f"{OPENAI}/v1", api_key="another")
+    return nobody.chat.completions.create(model="small", messages=ASKED).usage.total_tokens
 
 
 say("stranger", stranger)

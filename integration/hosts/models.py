@@ -1,12 +1,16 @@
 """A model's API, for whoever has the key: the formats of OpenAI and of Anthropic, streams too.
 
-The key is the first argument; the port is the first line that is written. An answer has as many words as it
-may have tokens, and each word is one.
+models.py KEY listens on loopback, and the port is the first line that is written; models.py KEY FOLDER ADDRESS NAMES
+serves these names over TLS, see tls.py. The key has to be the only one that is shown. An answer has as many words as
+it may have tokens, and each word is one.
 """
 
 import json
+import pathlib
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from tls import authority, serve
 
 KEY = sys.argv[1]
 CACHED = {"prompt_tokens_details": {"cached_tokens": 8}}
@@ -117,8 +121,8 @@ class Api(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        shown = (self.headers.get("authorization") or "").removeprefix("Bearer ")
-        if KEY not in (self.headers.get("x-api-key"), shown):
+        shown = [value for name in ("x-api-key", "authorization") for value in self.headers.get_all(name, [])]
+        if [value.removeprefix("Bearer ") for value in shown] != [KEY]:
             return self.answer(401, NOBODY)
         made = PATHS[self.path.split("?")[0]](body, body.get("max_tokens") or 5)
         try:
@@ -128,6 +132,10 @@ class Api(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
+if sys.argv[2:]:
+    folder, address, names = pathlib.Path(sys.argv[2]), sys.argv[3], sys.argv[4:]
+    authority(folder, names)
+    serve(folder, address, Api)
 server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
 server.daemon_threads = True
 # Whoever is told that there is no more goes without a word.
