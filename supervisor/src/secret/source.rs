@@ -6,7 +6,7 @@ use crate::explain::printable;
 use crate::sandbox::StartError;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
-use rustix::io::{read as read_some, retry_on_intr};
+use rustix::io::{Errno, read as read_some, retry_on_intr};
 use rustix::process::getuid;
 use sandboxd_kernel::locked::Locked;
 use sandboxd_plan::HostPath;
@@ -32,10 +32,12 @@ pub(super) fn read(Held { name, from }: &Held) -> Result<Locked, StartError> {
         From::Systemd(passed) => whole(name, &open(&credential(passed)?)?)?,
         From::Env(variable) => self::variable(name, variable)?,
         From::Exec { program, arguments } => {
+            is_itself(program)?;
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             program::printed(name, (program.as_str(), &arguments), None)?
         }
         From::Age { file, identity } => {
+            is_itself(file)?;
             let found = AGE.into_iter().find(|path| std::path::Path::new(path).exists());
             let age = found.ok_or_else(|| {
                 StartError::found("secret", format!("{name}: there is no /usr/bin/age"))
@@ -70,6 +72,25 @@ fn own(path: &HostPath) -> Result<OwnedFd, StartError> {
             .with_remedy("a secret belongs to root or to whoever runs sandboxd: chown it"));
     }
     Ok(file)
+}
+
+/// Whether no link is in a path: the profile is held against this path, and a link in it could lead to what
+/// the command writes.
+fn is_itself(path: &HostPath) -> Result<(), StartError> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let opened = openat2(CWD, path.as_str(), flags, Mode::empty(), resolve);
+    opened.map(drop).map_err(|errno| {
+        let real = std::fs::canonicalize(path.as_str()).ok().filter(|_| errno == Errno::LOOP);
+        let remedy = match real {
+            Some(real) => {
+                let real = printable(&real.to_string_lossy());
+                format!("there is a link in it: write where that leads to, {real}, in [secrets]")
+            }
+            None => String::from("see that it is there, or correct [secrets]"),
+        };
+        StartError::call("open", path.as_str(), errno).with_remedy(remedy)
+    })
 }
 
 fn open(path: &HostPath) -> Result<OwnedFd, StartError> {
@@ -167,6 +188,33 @@ mod tests {
         assert_eq!(read(&held(&file)).unwrap().bytes().len(), MOST);
         fs::write(&file, vec![b'x'; MOST + 1]).unwrap();
         assert!(read(&held(&file)).unwrap_err().line().contains("more than 64 KiB"));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_executed_or_decrypted_is_no_link() {
+        let folder = std::env::temp_dir().join(format!("sandboxd-source-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let folder = folder.canonicalize().unwrap();
+        let shell = fs::canonicalize("/bin/sh").unwrap();
+        symlink(&shell, folder.join("get-key")).unwrap();
+        symlink(shell.parent().unwrap(), folder.join("tools")).unwrap();
+        let below = folder.join("tools").join(shell.file_name().unwrap());
+        let path = |path: &std::path::Path| HostPath::try_from(path.to_str().unwrap()).unwrap();
+        let told = |program| {
+            let arguments = ["-c", "echo hunter2"].map(str::to_owned).to_vec();
+            read(&Held { name: "model".into(), from: From::Exec { program, arguments } })
+        };
+        assert_eq!(told(path(&shell)).unwrap().bytes(), b"hunter2\n");
+        for linked in [folder.join("get-key"), below] {
+            let (file, identity) = (path(&linked), path(&shell));
+            let age = read(&Held { name: "model".into(), from: From::Age { file, identity } });
+            for refused in [told(path(&linked)), age] {
+                let text = refused.unwrap_err().text("case");
+                assert!(text.contains(&format!("leads to, {},", shell.display())), "{text}");
+            }
+        }
+        assert!(told(path(&folder.join("nothing"))).is_err());
         fs::remove_dir_all(&folder).unwrap();
     }
 }
