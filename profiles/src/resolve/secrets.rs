@@ -92,7 +92,10 @@ impl Deciding<'_> {
         let origin = &written.origin;
         Some(match &written.value {
             Source::File(place) => From::File(self.unseen(place, origin, left)?),
-            Source::Passed(name) => From::Systemd(name.clone()),
+            Source::Passed(name) => {
+                self.is_not_handed_on(name, secret);
+                From::Systemd(name.clone())
+            }
             Source::Variable(name) => {
                 self.is_not_passed(name, origin);
                 From::Env(name.clone())
@@ -113,6 +116,18 @@ impl Deciding<'_> {
         if self.profile.env.pass.iter().any(|passed| passed.value == name) {
             let what = format!("[env].pass gives {name} to the command too");
             self.refuse(origin, what, "remove it there: the command is not to have it");
+        }
+    }
+
+    /// A credential that a secret is read from is not one that the command gets, unless it has the secret
+    /// anyway.
+    fn is_not_handed_on(&mut self, name: &str, secret: &Written<Secret>) {
+        let passed = &self.profile.command.credentials;
+        let passed = passed.iter().find(|passed| passed.value == name);
+        if let (Some(passed), None) = (passed, &secret.value.credential) {
+            let what = format!("{name:?} is a secret that the command is not to have");
+            let remedy = "remove it here, or write credential = true for the secret instead";
+            self.refuse(&passed.origin, what, remedy);
         }
     }
 

@@ -105,6 +105,14 @@ fn nobody_inside_can_read_it_where_it_is_read() {
     run(&format!("{hidden}[files]\nread = [\"/w\"]\nhide = [\"/w/.env\"]\n"));
     let passed = TOKEN.replace("file:keys/token", "env:LANG");
     assert!(wrong(&format!("{passed}[env]\npass = [\"LANG\"]\n")).contains("[env].pass gives"));
+    let handed = TOKEN.replace("file:keys/token", "systemd:key")
+        + "inject = { host = \"api.example.com\", basic = \"me\" }\n\
+           [command]\ncredentials = [\"key\"]\n\
+           [network]\nmode = \"egress\"\negress = [\"api.example.com:443\"]\n";
+    let known = "is a secret that the command is not to have";
+    assert!(!wrong(&handed).contains(known));
+    let found = wrong(&handed.replace("credential = true\n", ""));
+    assert!(found.contains(&format!("command.credentials[0]: \"key\" {known}")), "{found}");
 }
 
 #[test]
