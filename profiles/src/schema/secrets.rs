@@ -118,13 +118,18 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
         identity: fields.get("identity").and_then(|node| path(reader, node)),
     };
     secret.from = fields.get("from").and_then(|node| from(reader, node, &beside));
-    let kind = secret.from.as_ref().map(|from| &from.value);
-    for (name, wrong, of) in [
-        ("arguments", !matches!(kind, None | Some(Source::Program(..))), "exec:"),
-        ("identity", !matches!(kind, None | Some(Source::Age { .. })), "age:"),
+    // Of one that is wrong it is not known what it has.
+    let is = |fits: fn(&Source) -> bool| match (&secret.from, fields.get("from")) {
+        (Some(from), _) => fits(&from.value),
+        (None, written) => written.is_some(),
+    };
+    for (name, fits, of) in [
+        ("arguments", is(|from| matches!(from, Source::Program(..))), "exec:"),
+        ("identity", is(|from| matches!(from, Source::Age { .. })), "age:"),
     ] {
-        if let (Some(node), true) = (fields.get(name), wrong) {
-            reader.refuse(node, format!("only {of} has it"), "remove it");
+        if let (Some(node), false) = (fields.get(name), fits) {
+            let remedy = format!("write from = \"{of}/path\" beside it, or remove it");
+            reader.refuse(node, format!("only {of} has it"), remedy);
         }
     }
     if let Some(node) = fields.get("inject") {

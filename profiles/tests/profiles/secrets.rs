@@ -77,6 +77,8 @@ fn what_is_wrong_with_one_says_what_to_write() {
         ("[secrets.t]\nfrom = \"exec:pass\"\n", "is not absolute"),
         ("[secrets.t]\nfrom = \"exec:/usr/bin/pass show\"\n", "arguments = "),
         ("[secrets.t]\nfrom = \"file:/x\"\narguments = [\"a\"]\n", "only exec: has it"),
+        ("[secrets.t]\narguments = [\"a\"]\n", "only exec: has it"),
+        ("[secrets.t]\nidentity = \"/y\"\n", "only age: has it"),
         ("[secrets.t]\nfrom = \"age:/x\"\n", "nothing says who can open it"),
         ("[secrets.t]\nfrom = \"file:/x\"\nidentity = \"/y\"\n", "only age: has it"),
         (
