@@ -54,7 +54,7 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "notify",
-        doc: "whether what it says by sd_notify(3) is passed on to systemd (READY, STOPPING, STATUS, WATCHDOG); \
+        doc: "whether what it says by sd_notify(3) is passed on to systemd (READY, STATUS, WATCHDOG); \
               default: false, sandboxd says itself that it runs",
         shape: Shape::Boolean,
     },
