@@ -104,11 +104,14 @@ impl Graph {
     /// What an edge lets be done on its caller's behalf, as a profile to run under.
     fn given(&self, edge: usize) -> Option<Profile> {
         let edge = self.edges.get(edge)?;
-        let caller = &self.node(edge.caller).profile;
-        Some(match &edge.call.grant {
+        let caller = self.node(edge.caller);
+        let mut given = match &edge.call.grant {
             Some(grant) => self.granted(edge, &grant.value),
-            None => caller.clone(),
-        })
+            None => caller.profile.clone(),
+        };
+        // What is used on its caller's behalf, its caller uses.
+        given.budget.of = Some(caller.name.as_str().to_owned());
+        Some(given)
     }
 
     /// A grant says which files and which network. How much is used is the caller's too; what is asked of
@@ -124,9 +127,7 @@ impl Graph {
         profile.files.bind.clear();
         profile.files.hide.clear();
         profile.network = grant.network.clone();
-        // What is used on its caller's behalf, its caller uses.
         profile.budget = caller.profile.budget.clone();
-        profile.budget.of = Some(caller.name.as_str().to_owned());
         // It lies in its caller's cgroup, and could not use more.
         profile.limits = caller.profile.limits.clone();
         profile.calls.clear();

@@ -97,11 +97,22 @@ impl Budget {
         }
     }
 
-    /// Whether it limits what models use.
+    /// The limit of what models use, where there is one.
     pub(crate) fn limits_models(&self) -> Option<&Written<Amount>> {
-        let limited = |amount: &&Written<Amount>| amount.value != Amount::Unlimited;
-        self.tokens.as_ref().filter(limited).or(self.cost.as_ref().filter(limited))
+        first_limited([&self.tokens, &self.cost])
     }
+
+    /// The limit of what goes over the network, where there is one.
+    pub(crate) fn limits_network(&self) -> Option<&Written<Amount>> {
+        first_limited([&self.tokens, &self.cost, &self.bytes])
+    }
+}
+
+fn first_limited<const N: usize>(
+    amounts: [&Option<Written<Amount>>; N],
+) -> Option<&Written<Amount>> {
+    let mut written = amounts.into_iter().flatten();
+    written.find(|amount| amount.value != Amount::Unlimited)
 }
 
 pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Budget {

@@ -188,6 +188,10 @@ fn a_budget_that_nobody_counts_is_refused() {
         (format!("{MODEL}[budget]\ncost = 5"), "there are no prices"),
         (MODEL.replace("http://", "tcp://"), "nothing would be counted"),
         (tcp, "lets out past it what nobody counts"),
+        (addresses("0.0.0.0/0", ""), "\"tcp://0.0.0.0/0:80\" lets out past it"),
+        (addresses("10.0.0.0/8", ", within = [\"10.1.0.0/16\"]"), "lets out past it"),
+        (format!("{HOST}[budget]\nbytes = 5"), "budget.bytes: the network is the host's"),
+        (format!("{HOST}[budget]\ntokens = 5"), "the network is the host's"),
     ] {
         let found = wrong_or_unread(&text);
         assert!(found.contains(says), "{text}: {found}");
@@ -195,9 +199,46 @@ fn a_budget_that_nobody_counts_is_refused() {
     for text in [
         format!("{ONE}[budget]\ntokens = \"unlimited\"\nbytes = 5"),
         "[budget]\ntokens = 5".to_owned(),
+        format!("{HOST}[budget]\ncalls = 5\nbytes = \"unlimited\""),
+        addresses("10.0.0.0/8", ""),
     ] {
-        assert!(run(&[&text], asked()).is_ok(), "{text}");
+        assert_eq!(wrong_or_unread(&text), "", "{text}");
     }
+}
+
+#[test]
+fn a_budget_of_what_it_is_run_under_is_counted_too() {
+    let named =
+        |network: &str, budget: &str| format!("name = \"site\"\n{network}[budget]\n{budget}");
+    let found = |texts: [&str; 2]| match run(&texts, asked()) {
+        Ok(_) => String::new(),
+        Err(problems) => shown(&problems),
+    };
+    for limit in ["tokens = 5", "bytes = 5"] {
+        let says = found([&named(HOST, limit), HOST]);
+        assert!(says.contains("the network is the host's, where nobody"), "{says}");
+    }
+    assert!(found([&named(ONE, "tokens = 5"), ONE]).contains("no entry is a model's API"));
+    let unseen = MODEL.replace(", model = true", "");
+    for (outer, inner) in [
+        (named(ONE, "bytes = 5"), ONE),
+        (named(&unseen, "tokens = 5"), MODEL),
+        (named(HOST, "tokens = 5"), MODEL),
+        (named(MODEL, "tokens = 5"), &unseen),
+        (named(HOST, "tokens = 5"), ""),
+    ] {
+        assert_eq!(found([&outer, inner]), "", "{outer} {inner}");
+    }
+}
+
+const HOST: &str = "[network]\nmode = \"host\"\nreason = \"x\"\n";
+
+/// A model's API by its name, beside addresses.
+fn addresses(network: &str, within: &str) -> String {
+    format!(
+        "[network]\nmode = \"egress\"\negress = [\"tcp://{network}:80\", {{ to = \"http://api.example.com:80\", \
+         model = true{within} }}]\n"
+    )
 }
 
 fn wrong_or_unread(text: &str) -> String {

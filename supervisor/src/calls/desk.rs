@@ -292,7 +292,13 @@ impl Clerk {
                 "let sandboxd open more files (ulimit -n, LimitNOFILE=), 256 run at most; or let the agent close connections",
             ));
         }
-        launch.under.splice(0..0, self.shared.calls.under.iter().cloned());
+        let mut outer = self.shared.calls.under.clone();
+        for profile in &mut outer {
+            // It bears what is called too, whatever that needs.
+            let name = profile.name().to_owned();
+            profile.budget.of.get_or_insert(name);
+        }
+        launch.under.splice(0..0, outer);
         let caller = self.shared.caller(launch.standing.clone(), number);
         let from = self.shared.calls.graph.name(&who.standing).to_owned();
         // What is for several does not end with whoever called first.
