@@ -174,11 +174,17 @@ impl Buckets {
             .collect()
     }
 
-    /// What is to be kept over a restart: every bucket that is not as good as new.
+    /// All buckets, in the order of their places.
     #[must_use]
-    pub fn saved(&self, now: Moment) -> Vec<Saved> {
-        let used = self.0.iter().filter(|bucket| bucket.full > now);
-        used.map(|bucket| Saved { key: bucket.key.clone(), full: bucket.full }).collect()
+    pub fn saved(&self) -> Vec<Saved> {
+        let buckets = self.0.iter();
+        buckets.map(|bucket| Saved { key: bucket.key.clone(), full: bucket.full }).collect()
+    }
+
+    /// How long it takes at most until one of which nothing is left is as good as new, in nanoseconds.
+    #[must_use]
+    pub fn longest(&self) -> u64 {
+        self.0.iter().map(|bucket| bucket.rate.used_up(Moment(0)).0).max().unwrap_or_default()
     }
 
     /// Takes up what was kept. No bucket is fuller than it can be by its own rate: a plan with a
@@ -188,14 +194,6 @@ impl Buckets {
             if let Some(kept) = saved.iter().find(|kept| kept.key == bucket.key) {
                 bucket.full = kept.full.min(bucket.rate.used_up(now));
             }
-        }
-    }
-
-    /// For an owner that lost what it kept: nothing is left in any bucket, so that a crash is no way
-    /// to a new burst.
-    pub fn use_up(&mut self, now: Moment) {
-        for bucket in &mut self.0 {
-            bucket.full = bucket.rate.used_up(now);
         }
     }
 }
@@ -246,15 +244,18 @@ mod tests {
         let mut before = two(rate(1, 1), rate(1, 1));
         assert!(before.take(&slots, now).is_ok());
         let mut after = two(rate(1, 1), rate(1, 1));
-        after.restore(&before.saved(now), now);
+        after.restore(&before.saved(), now);
         assert!(after.take(&slots, now).is_err());
-        let mut lost = two(rate(1, 1), rate(1, 1));
-        lost.use_up(now);
-        assert!(lost.take(&slots, now).is_err());
-        assert!(lost.take(&slots, Moment(2 * SECOND)).is_ok());
         let far = [Saved { key: "all".into(), full: Moment(u64::MAX) }];
         after.restore(&far, now);
+        assert!(after.take(&[Slot::All], now).is_err());
         assert!(after.take(&[Slot::All], Moment(2 * SECOND)).is_ok(), "not locked out for ever");
+    }
+
+    #[test]
+    fn the_longest_wait_is_that_of_the_slowest_bucket() {
+        assert_eq!(two(rate(1, 1), rate(1, 7)).longest(), 7 * SECOND);
+        assert_eq!(two(Gcra::Nothing, Gcra::Everything).longest(), 0);
     }
 
     proptest! {

@@ -332,12 +332,6 @@ impl Relay {
         self.connections.get(&connection)?.instance
     }
 
-    /// The buckets, to be kept over a restart.
-    #[must_use]
-    pub fn buckets(&self) -> Vec<Saved> {
-        self.buckets.saved(self.now)
-    }
-
     /// Takes up the buckets of the broker before this one.
     pub fn restore(&mut self, saved: &[Saved]) {
         self.buckets.restore(saved, self.now);
@@ -347,11 +341,6 @@ impl Relay {
     /// [`Buckets::keys`].
     pub fn charged(&mut self) -> Vec<(usize, Moment)> {
         self.buckets.charged()
-    }
-
-    /// The buckets of the broker before this one are lost: nothing is left in any.
-    pub fn use_up(&mut self) {
-        self.buckets.use_up(self.now);
     }
 
     /// The calls that each caller has made, in the plan's order.

@@ -2,13 +2,14 @@
 //! ones. The broker writes each charge into a file that it is given, before the call goes on.
 //!
 //! ```text
-//!  header   which boot, whether it was closed, and when by both clocks
+//!  header   which boot, whether it was closed, when by both clocks, and the longest wait of its plan
 //!  slot …   a bucket: a digest of its name, when it is as good as new, a digest of both
 //! ```
 //!
 //! Within one boot the time of a bucket is that of a clock that nobody sets. Over a boot what is left to wait is
 //! carried by the machine's clock, and not shortened where that was set back; of a file that was not closed
-//! by then, nothing is left in any bucket.
+//! by then, nothing is left in any bucket. No bucket is kept fuller than it can be by its own rate, so that
+//! nobody waits at each start anew.
 
 use super::Held;
 use crate::sandbox::StartError;
@@ -17,7 +18,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags, flock, openat2};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use sandboxd_broker::limit::kept::{self, HEADER, SLOT, Slot};
-use sandboxd_broker::limit::{Buckets, Moment};
+use sandboxd_broker::limit::{Buckets, Moment, Saved};
 use sandboxd_broker_plan::BrokerPlan;
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -29,7 +30,7 @@ const AT_ONCE: usize = 256;
 /// How many buckets are kept.
 const MOST: usize = 4096;
 /// What a file begins with.
-const MAGIC: [u8; 16] = *b"sandboxd-limits1";
+const MAGIC: [u8; 8] = *b"limits 2";
 
 /// The file of a run, which nobody else has. Closed with this.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ struct Header {
     closed: bool,
     boot: u64,
     day: u64,
+    /// How long a bucket of the plan is not as good as new at most.
+    longest: u64,
 }
 
 impl Limits {
@@ -82,9 +85,12 @@ impl Limits {
                 carried(&header, boot_id, slots, now)
             }
         };
-        let slots = merged(&Buckets::new(plan).keys(), &before, now);
+        let buckets = Buckets::new(plan);
+        let longest = buckets.longest();
+        let slots = merged(buckets, &before, now);
         let count = u64::try_from(slots.len()).unwrap_or(u64::MAX);
-        let header = Header { boot_id, slots: count, closed: false, boot: now.boot, day: now.day };
+        let Now { boot, day } = now;
+        let header = Header { boot_id, slots: count, closed: false, boot, day, longest };
         let slots: Vec<[u8; SLOT]> = slots.iter().map(Slot::encode).collect();
         held.replace(&name, &[&header.encode()[..], &slots.concat()].concat())?;
         let file = open(&held, &name, OFlags::RDWR)?;
@@ -123,7 +129,8 @@ impl Now {
 impl Header {
     fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
-        let numbers = [(self.slots << 1) | u64::from(self.closed), self.boot, self.day];
+        let slots = (self.slots << 1) | u64::from(self.closed);
+        let numbers = [slots, self.boot, self.day, self.longest];
         let all = MAGIC
             .into_iter()
             .chain(self.boot_id)
@@ -136,14 +143,13 @@ impl Header {
     }
 
     fn decode(bytes: &[u8; HEADER]) -> Option<Self> {
-        let (_, rest) = bytes.split_first_chunk::<16>()?;
+        let (_, rest) = bytes.split_first_chunk::<8>()?;
         let (boot_id, rest) = rest.split_first_chunk::<16>()?;
-        let (slots, rest) = rest.split_first_chunk::<8>()?;
-        let (boot, rest) = rest.split_first_chunk::<8>()?;
-        let (day, _) = rest.split_first_chunk::<8>()?;
-        let [slots, boot, day] = [slots, boot, day].map(|number| u64::from_le_bytes(*number));
+        let (numbers, _) = rest.as_chunks::<8>();
+        let [slots, boot, day, longest, _] = *numbers else { return None };
+        let [slots, boot, day, longest] = [slots, boot, day, longest].map(u64::from_le_bytes);
         let closed = slots & 1 == 1;
-        let header = Self { boot_id: *boot_id, slots: slots >> 1, closed, boot, day };
+        let header = Self { boot_id: *boot_id, slots: slots >> 1, closed, boot, day, longest };
         (header.encode() == *bytes).then_some(header)
     }
 }
@@ -170,28 +176,31 @@ fn carried(header: &Header, boot_id: [u8; 16], slots: Vec<Slot>, now: Now) -> Ve
     if header.boot_id == boot_id {
         return slots;
     }
+    // What was charged last is not on the disk; it can be no longer until then than this.
+    let lost = if header.closed { 0 } else { header.longest };
     let at = |slot: Slot| {
-        if !header.closed {
-            return Moment(u64::MAX);
-        }
         let left = slot.full.0.saturating_sub(header.boot);
         let gone = now.day.saturating_sub(header.day);
-        Moment(now.boot.saturating_add(left.saturating_sub(gone)))
+        Moment(now.boot.saturating_add(left.saturating_sub(gone).max(lost)))
     };
     slots.into_iter().map(|slot| Slot { full: at(slot), ..slot }).collect()
 }
 
-/// The buckets of a plan first, in its order; then others of which not all is left, so that a plan that is
-/// changed and changed back gives nothing.
-fn merged(names: &[String], before: &[Slot], now: Now) -> Vec<Slot> {
-    let mut slots: Vec<Slot> = names
+/// The buckets of a plan first, in its order, none fuller than its rate lets it be; then others of which not
+/// all is left, so that a plan that is changed and changed back gives nothing.
+fn merged(mut buckets: Buckets, before: &[Slot], now: Now) -> Vec<Slot> {
+    let names = buckets.keys();
+    let saved: Vec<Saved> = names
         .iter()
-        .map(|name| {
-            let key = kept::key(name);
-            let known = before.iter().find(|slot| slot.key == key);
-            known.copied().unwrap_or(Slot { key, full: Moment(0) })
+        .filter_map(|name| {
+            let known = before.iter().find(|slot| slot.key == kept::key(name))?;
+            Some(Saved { key: name.clone(), full: known.full })
         })
         .collect();
+    buckets.restore(&saved, Moment(now.boot));
+    let own = buckets.saved().into_iter();
+    let mut slots: Vec<Slot> =
+        own.map(|saved| Slot { key: kept::key(&saved.key), full: saved.full }).collect();
     let others = before.iter().filter(|slot| {
         slot.full.0 > now.boot && names.iter().all(|name| kept::key(name) != slot.key)
     });
@@ -235,6 +244,7 @@ fn open(held: &Held, name: &str, flags: OFlags) -> Result<OwnedFd, StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sandboxd_broker_plan::{Bound, Caller, Millis, Quarantine, Rate};
 
     const HOUR: u64 = 3_600_000_000_000;
 
@@ -243,8 +253,8 @@ mod tests {
     }
 
     fn file() -> Vec<u8> {
-        let header =
-            Header { boot_id: [1; 16], slots: 2, closed: true, boot: 5 * HOUR, day: 100 * HOUR };
+        let (boot, day, longest) = (5 * HOUR, 100 * HOUR, 3 * HOUR);
+        let header = Header { boot_id: [1; 16], slots: 2, closed: true, boot, day, longest };
         let slots = [slot("all", 6 * HOUR), slot("caller:a", 4 * HOUR)].map(|slot| slot.encode());
         [&header.encode()[..], &slots.concat()].concat()
     }
@@ -280,19 +290,65 @@ mod tests {
         assert_eq!(full([2; 16], &header, now), [10 + HOUR / 2, 10]);
         let back = Now { boot: 10, day: 3 * HOUR };
         assert_eq!(full([2; 16], &header, back), [10 + HOUR, 10]);
-        // It was not closed: nothing is left.
+        // It was not closed: nothing is left of the slowest, and of none for longer.
         let torn = Header { closed: false, ..header };
-        assert_eq!(full([2; 16], &torn, now), [u64::MAX; 2]);
+        assert_eq!(full([2; 16], &torn, now), [10 + 3 * HOUR; 2]);
+        let short = Header { longest: 1, ..torn };
+        assert_eq!(full([2; 16], &short, now), [10 + HOUR / 2, 11]);
     }
 
     #[test]
     fn a_plan_that_is_changed_and_changed_back_gives_nothing() {
         let now = Now { boot: HOUR, day: HOUR };
-        let before = [slot("edge:a/x", 2 * HOUR), slot("edge:a/y", HOUR / 2)];
-        let names = [String::from("all"), String::from("edge:a/z")];
-        let between = merged(&names, &before, now);
-        assert_eq!(between, [slot("all", 0), slot("edge:a/z", 0), slot("edge:a/x", 2 * HOUR)]);
-        let after = merged(&[String::from("edge:a/x")], &between, now);
-        assert_eq!(after, [slot("edge:a/x", 2 * HOUR)]);
+        let before = [slot("caller:x", 2 * HOUR), slot("caller:y", HOUR / 2)];
+        let between = merged(buckets("z", 1), &before, now);
+        let own = ["all", "caller:z", "lists:z"].map(|name| slot(name, 0));
+        assert_eq!(between, [&own[..], &before[..1]].concat());
+        let after = merged(buckets("x", 1), &between, now);
+        assert_eq!(after, [slot("all", 0), slot("caller:x", 2 * HOUR), slot("lists:x", 0)]);
+    }
+
+    /// Each start would else empty the bucket anew, until a call came later than the longest wait.
+    #[test]
+    fn whoever_lost_what_was_left_waits_once_and_not_at_each_start() {
+        let now = Now { boot: HOUR, day: HOUR };
+        let lost = [slot("caller:x", u64::MAX), slot("all", u64::MAX), slot("gone", HOUR)];
+        let first = merged(buckets("x", 1), &lost, now);
+        assert_eq!(first, [slot("all", HOUR), slot("caller:x", 2 * HOUR), slot("lists:x", 0)]);
+        let later = Now { boot: 2 * HOUR, ..now };
+        let mut second = buckets("x", 1);
+        assert_eq!(merged(buckets("x", 1), &first, later), first);
+        let saved = first.iter().map(|slot| slot.full);
+        let saved = second.keys().into_iter().zip(saved).map(|(key, full)| Saved { key, full });
+        second.restore(&saved.collect::<Vec<_>>(), Moment(later.boot));
+        let taken = [sandboxd_broker::limit::Slot::All, sandboxd_broker::limit::Slot::Caller(0)];
+        assert!(second.take(&taken, Moment(later.boot)).is_ok());
+    }
+
+    /// Those of a plan in which one calls, and so often an hour.
+    fn buckets(caller: &str, count: u32) -> Buckets {
+        let rate = Rate::Per { count, period: Millis(HOUR / 1_000_000), burst: count };
+        Buckets::new(&BrokerPlan {
+            version: sandboxd_broker_plan::VERSION,
+            id: String::new(),
+            generation: 1,
+            limits: sandboxd_broker_plan::Limits {
+                rate: Rate::Unlimited,
+                in_flight: Bound::Unlimited,
+                hops: 1,
+                strikes: 1,
+                progress: Rate::Unlimited,
+            },
+            callers: vec![Caller {
+                name: caller.try_into().unwrap(),
+                rate,
+                lists: Rate::Unlimited,
+                connections: 1,
+                calls: Bound::Unlimited,
+                quarantine: Quarantine { denials: 1, window: Millis(1), length: Millis(1) },
+            }],
+            callees: Vec::new(),
+            edges: Vec::new(),
+        })
     }
 }

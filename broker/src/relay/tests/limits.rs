@@ -3,6 +3,7 @@
 use super::world::{World, caller, edge, hang, plan, reach};
 use crate::{
     json::text,
+    limit::{Buckets, Moment, Saved},
     relay::{ConnectionId, Input, Relay},
 };
 use sandboxd_broker_plan::record::Event;
@@ -20,14 +21,19 @@ fn a_call_too_often_is_told_how_long_to_wait_and_a_restart_gives_nothing_back() 
     assert!(world.call("list", "{}").contains("content"));
     assert!(world.call("list", "{}").contains("content"));
     assert!(world.call("list", "{}").contains("Called too often. Try again in 1 s."));
-    let saved = world.relay.buckets();
+    let keys = Buckets::new(&limited).keys();
+    let charged = world.relay.charged().into_iter();
+    let saved: Vec<Saved> =
+        charged.map(|(place, full)| Saved { key: keys[place].clone(), full }).collect();
     let mut again = World::open(limited.clone());
     again.relay = Relay::new(limited.clone(), again.now).unwrap();
     again.relay.restore(&saved);
     again.connect(1, "a", "fs");
     assert!(again.call("list", "{}").contains("too often"));
     again.relay = Relay::new(limited, again.now).unwrap();
-    again.relay.use_up();
+    let lost: Vec<Saved> =
+        keys.into_iter().map(|key| Saved { key, full: Moment(u64::MAX) }).collect();
+    again.relay.restore(&lost);
     again.connect(1, "a", "fs");
     assert!(again.call("list", "{}").contains("too often"));
     again.wait(1000);
