@@ -130,9 +130,6 @@ impl Records {
                 "by": who.map(|who| json!({ "uid": who.uid, "pid": who.pid })),
                 "channel": "control",
             });
-            self.audit.count(&record);
-            self.write(record);
-            return Ok(Written::Yes);
         }
         self.audit.count(&record);
         let durable = edge.is_some_and(|edge| edge.durability == Wanted::Durable);
@@ -143,7 +140,7 @@ impl Records {
         Ok(Written::Yes)
     }
 
-    /// A call that is passed on, or the end of one.
+    /// What a person decided, a call that is passed on, or the end of one.
     fn passed_on(&mut self, told: &Told, durable: bool, record: Record) -> Result<Written, String> {
         if let Event::Allowed(what) = &told.event {
             if !self.calls.admits(Instant::now()) {
@@ -153,7 +150,7 @@ impl Records {
             if durable && what.method.is_call() {
                 return Ok(self.durable(told.call, record));
             }
-        } else {
+        } else if let Event::Finished { .. } = &told.event {
             self.open = self.open.checked_sub(1).ok_or("tells of the end of no call")?;
         }
         self.write(record);
@@ -263,7 +260,7 @@ const fn kind(event: &Event) -> Kind {
     }
 }
 
-/// Nothing for what the plan itself bounds.
+/// Nothing for what the plan itself bounds, or a person did.
 const fn weight(event: &Event) -> Option<Weight> {
     Some(match event {
         Event::Allowed(_) | Event::Finished { .. } | Event::Approved(..) | Event::Denied(..) => {
