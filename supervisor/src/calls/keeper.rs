@@ -6,7 +6,7 @@ use sandboxd_broker_plan::seen::Seen;
 /// What is known of tools, where that is kept.
 pub(super) struct Keeper {
     pins: Option<Pins>,
-    /// Why something was not kept, the first time.
+    /// Why something is not kept yet.
     failed: Option<String>,
 }
 
@@ -25,10 +25,8 @@ impl Keeper {
 
     /// Writes down what is new.
     pub(super) fn save(&mut self) {
-        if let Some(Err(error)) = self.pins.as_mut().map(Pins::save) {
-            self.failed
-                .get_or_insert_with(|| format!("pins of tools were not kept: {}", error.line()));
-        }
+        let failed = self.pins.as_mut().and_then(|pins| pins.save().err());
+        self.failed = failed.map(|error| format!("pins of tools were not kept: {}", error.line()));
     }
 
     /// Writes down the rest, and tells what could not be kept.

@@ -57,8 +57,8 @@ struct Written {
 pub(crate) struct Pins {
     /// By their places in the plan.
     servers: Vec<(String, Server)>,
-    /// Those of which something new is known.
-    changed: BTreeSet<usize>,
+    /// The tools of each of which something new is known.
+    changed: BTreeMap<usize, BTreeSet<String>>,
 }
 
 /// All servers of which something is kept, which nobody else changes meanwhile.
@@ -91,7 +91,7 @@ impl Pins {
             );
             servers.push((key, server));
         }
-        Ok(Self { servers, changed: BTreeSet::new() })
+        Ok(Self { servers, changed: BTreeMap::new() })
     }
 
     /// Takes in what the broker tells.
@@ -117,42 +117,45 @@ impl Pins {
                 server.tools.insert(seen.tool.to_string(), pin);
             }
         }
-        self.changed.insert(place);
+        self.changed.entry(place).or_default().insert(seen.tool.to_string());
         Ok(())
     }
 
-    /// Writes down what is new, beside what other runs have written meanwhile.
+    /// Writes down what is new, beside what others have written meanwhile. What cannot be written stays new.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Where something cannot be written.
     pub(crate) fn save(&mut self) -> Result<(), StartError> {
         if self.changed.is_empty() {
             return Ok(());
         }
-        let all = Servers::open()?;
-        for place in std::mem::take(&mut self.changed) {
-            let Some((key, ours)) = self.servers.get(place) else { continue };
-            let mut server = all.get(key)?.unwrap_or_else(|| ours.clone());
-            for (tool, our) in &ours.tools {
-                merge(&mut server.tools, tool, our);
-            }
-            all.put(key, server)?;
-        }
-        Ok(())
+        self.save_in(&Servers::open()?)
+    }
+
+    fn save_in(&mut self, all: &Servers) -> Result<(), StartError> {
+        let mut failed = None;
+        let servers = &self.servers;
+        self.changed.retain(|place, tools| {
+            let server = servers.get(*place);
+            let saved = server.map_or(Ok(()), |(key, ours)| all.add(key, ours, tools));
+            let kept = saved.is_ok();
+            failed = failed.take().or(saved.err());
+            !kept
+        });
+        failed.map_or(Ok(()), Err)
     }
 }
 
-/// What was accepted first stays accepted; another that a run accepted at the same time is offered.
+/// What was accepted first stays accepted; another that a run saw is offered.
 fn merge(tools: &mut BTreeMap<String, Pinned>, tool: &str, our: &Pinned) {
     let room = tools.len() < MOST;
     match tools.get_mut(tool) {
         None if room => drop(tools.insert(tool.to_owned(), our.clone())),
         None => {}
         Some(known) => {
-            let other = Some(&our.accepted).filter(|accepted| **accepted != known.accepted);
-            let offered = our.offered.as_ref().filter(|offered| **offered != known.accepted);
-            if let Some(digest) = offered.or(other) {
-                known.offered = Some(digest.clone());
+            let latest = our.offered.as_ref().unwrap_or(&our.accepted);
+            if *latest != known.accepted {
+                known.offered = Some(latest.clone());
             }
         }
     }
@@ -211,6 +214,16 @@ impl Servers {
         self.held.replace(name, format!("{text}\n").as_bytes())
     }
 
+    /// Keeps what is new of some tools, and leaves the others as they are now.
+    fn add(&self, name: &str, ours: &Server, new: &BTreeSet<String>) -> Result<(), StartError> {
+        let program = ours.program.clone();
+        let mut server = self.get(name)?.unwrap_or_else(|| Server { program, ..Server::default() });
+        for (tool, our) in ours.tools.iter().filter(|(tool, _)| new.contains(*tool)) {
+            merge(&mut server.tools, tool, our);
+        }
+        self.put(name, server)
+    }
+
     /// Forgets it.
     ///
     /// # Errors
@@ -256,7 +269,7 @@ mod tests {
             ((*tool).to_owned(), pin)
         });
         let server = Server { program: String::from("server"), tools: tools.collect() };
-        Pins { servers: vec![(String::from("server-1"), server)], changed: BTreeSet::new() }
+        Pins { servers: vec![(String::from("server-1"), server)], changed: BTreeMap::new() }
     }
 
     fn seen(tool: &str, changed: bool) -> Seen {
@@ -285,17 +298,62 @@ mod tests {
     #[test]
     fn what_was_accepted_first_stays_accepted() {
         let mut tools = pins(&[("a", "aa")]).servers.remove(0).1.tools;
-        merge(&mut tools, "a", &Pinned { accepted: String::from("bb"), offered: None });
-        assert_eq!(
-            (tools["a"].accepted.as_str(), tools["a"].offered.as_deref()),
-            ("aa", Some("bb"))
-        );
-        let ours = Pinned { accepted: String::from("aa"), offered: Some(String::from("cc")) };
-        merge(&mut tools, "a", &ours);
-        assert_eq!(
-            (tools["a"].accepted.as_str(), tools["a"].offered.as_deref()),
-            ("aa", Some("cc"))
-        );
+        let pin = |accepted: &str, offered: Option<&str>| Pinned {
+            accepted: accepted.to_owned(),
+            offered: offered.map(str::to_owned),
+        };
+        for (our, offered) in [
+            (pin("bb", None), "bb"),
+            (pin("aa", Some("cc")), "cc"),
+            // A person has accepted meanwhile what this run saw: what it was before is no news.
+            (pin("zz", Some("aa")), "cc"),
+        ] {
+            merge(&mut tools, "a", &our);
+            assert_eq!(tools["a"], pin("aa", Some(offered)));
+        }
+    }
+
+    fn servers(name: &str) -> (std::path::PathBuf, Servers) {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
+        let folder = crate::lease::RunDir::at(&path, "pins").unwrap();
+        (path, Servers { held: Held { folder } })
+    }
+
+    #[test]
+    fn what_a_person_did_during_a_run_is_not_undone_by_it() {
+        let (path, all) = servers("sandboxd-pins-merge");
+        let mut run = pins(&[("a", "aa"), ("b", "bb"), ("gone", "gg")]);
+        let mut by_hand = run.servers[0].1.clone();
+        by_hand.tools.get_mut("a").unwrap().accepted = String::from("accepted");
+        by_hand.tools.remove("gone");
+        all.put("server-1", by_hand).unwrap();
+        run.seen(&seen("b", true)).unwrap();
+        run.save_in(&all).unwrap();
+        let tools = all.get("server-1").unwrap().unwrap().tools;
+        assert_eq!(tools["a"], Pinned { accepted: String::from("accepted"), offered: None });
+        assert_eq!(tools["b"].offered, Some(digits(&[7; 32])));
+        assert!(!tools.contains_key("gone"));
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn what_could_not_be_kept_is_kept_later_and_keeps_nothing_else_from_it() {
+        let (path, all) = servers("sandboxd-pins-late");
+        let damaged = path.join("pins/server-1");
+        std::fs::write(&damaged, "{").unwrap();
+        let mut run = pins(&[]);
+        run.servers.push((String::from("server-2"), Server::default()));
+        run.seen(&seen("one", false)).unwrap();
+        run.seen(&Seen { callee: 1, ..seen("two", false) }).unwrap();
+        assert!(run.save_in(&all).is_err());
+        assert!(all.get("server-2").unwrap().unwrap().tools.contains_key("two"));
+        std::fs::remove_file(&damaged).unwrap();
+        run.save_in(&all).unwrap();
+        assert!(all.get("server-1").unwrap().unwrap().tools.contains_key("one"));
+        assert!(run.changed.is_empty());
+        std::fs::remove_dir_all(&path).unwrap();
     }
 
     #[test]
