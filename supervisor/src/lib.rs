@@ -26,3 +26,4 @@ mod secret;
 mod service;
 pub mod systemd;
 pub mod terminal;
+mod thread;

@@ -10,20 +10,16 @@ use super::records::{Known, Records, Written};
 use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
+use crate::thread::Thread;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use sandboxd_broker_plan::BrokerPlan;
 use sandboxd_broker_plan::record::Record;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 /// Hears the broker, until this is finished.
-pub(crate) struct Client {
-    /// Its end is the thread's.
-    closes: Option<OwnedFd>,
-    thread: Option<JoinHandle<Vec<String>>>,
-}
+pub(crate) struct Client(Thread<Vec<String>>);
 
 /// What the thread has.
 struct Ear {
@@ -51,9 +47,6 @@ impl Client {
         (records, pins): (Records, Option<Pins>),
         waits: Waits,
     ) -> Result<Self, StartError> {
-        let flags = rustix::pipe::PipeFlags::CLOEXEC;
-        let (closed, closes) = rustix::pipe::pipe_with(flags)
-            .map_err(|errno| StartError::call("pipe2", "the broker's channel", errno))?;
         let name = |names: Option<&sandboxd_broker_plan::Name>| {
             names.map(ToString::to_string).unwrap_or_default()
         };
@@ -67,28 +60,12 @@ impl Client {
             waits,
             durable: None,
         };
-        let thread = std::thread::Builder::new()
-            .name(String::from("calls"))
-            .spawn(move || ear.listen(&closed))
-            .map_err(|error| StartError::io("clone3", "calls", &error))?;
-        Ok(Self { closes: Some(closes), thread: Some(thread) })
+        Thread::begin("calls", move |closed| ear.listen(&closed)).map(Self)
     }
 
     /// Hears the rest, and tells what could not be written down.
     pub(crate) fn finish(&mut self) -> Vec<String> {
-        self.closes = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(left)) => left,
-            Some(Err(_)) => vec![String::from("not cleaned up: the thread for calls panicked")],
-            None => Vec::new(),
-        }
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        // Nobody is left to be told.
-        drop(self.finish());
+        self.0.finish()
     }
 }
 

@@ -13,6 +13,7 @@ use super::{Connection, Shared};
 use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
+use crate::thread::Thread;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
@@ -21,7 +22,6 @@ use sandboxd_profiles::graph::{HOPS, Launch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 
 /// How many different reasons are said of what does not run.
 const MOST_TOLD: usize = 32;
@@ -78,11 +78,7 @@ impl Bell {
 }
 
 /// The thread.
-pub(super) struct Desk {
-    /// Its end is the desk's.
-    closes: Option<OwnedFd>,
-    thread: Option<JoinHandle<Vec<String>>>,
-}
+pub(super) struct Desk(Thread<Vec<String>>);
 
 impl Desk {
     /// Opens it.
@@ -95,32 +91,13 @@ impl Desk {
         pins: Option<Pins>,
         news: Receiver<News>,
     ) -> Result<Self, StartError> {
-        let failed = |call| move |errno| StartError::call(call, "calls", errno);
-        let flags = rustix::pipe::PipeFlags::CLOEXEC;
-        let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
         let clerk = Clerk::new(shared, records, pins, news);
-        let thread = std::thread::Builder::new()
-            .name(String::from("calls"))
-            .spawn(move || clerk.work(&closed))
-            .map_err(|error| StartError::io("clone3", "calls", &error))?;
-        Ok(Self { closes: Some(closes), thread: Some(thread) })
+        Thread::begin("calls", move |closed| clerk.work(&closed)).map(Self)
     }
 
     /// Ends all instances, waits for them, and tells what could not be cleaned up.
     pub(super) fn close(&mut self) -> Vec<String> {
-        self.closes = None;
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(left)) => left,
-            Some(Err(_)) => vec![String::from("not cleaned up: the thread for calls panicked")],
-            None => Vec::new(),
-        }
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        // Nobody is left to be told.
-        drop(self.close());
+        self.0.finish()
     }
 }
 

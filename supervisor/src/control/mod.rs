@@ -15,6 +15,7 @@ use trusted::trusted;
 
 use crate::sandbox::StartError;
 use crate::service::channel::Told;
+use crate::thread::Thread;
 use folder::Name;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -22,7 +23,6 @@ use rustix::io::Errno;
 use rustix::net::{SocketFlags, accept_with};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long nobody is let in once nobody can be.
@@ -30,9 +30,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// A socket that is listened on, until this is let go of.
 pub(crate) struct Control {
-    /// Its end is the thread's.
-    closes: Option<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
+    /// Ended before the name is removed.
+    _thread: Thread<()>,
     /// Removed at the end.
     _name: Name,
 }
@@ -47,21 +46,9 @@ impl Control {
         let failed = |call| move |errno| StartError::call(call, "the control socket", errno);
         let line = rustix::io::fcntl_dupfd_cloexec(line, 3).map_err(failed("fcntl"))?;
         let (socket, name) = folder::listen_for(run)?;
-        let flags = rustix::pipe::PipeFlags::CLOEXEC;
-        let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
-        let thread = std::thread::Builder::new()
-            .name(String::from("approvals"))
-            .spawn(move || serve(&closed, &socket, &line, &came))
-            .map_err(|error| StartError::io("clone3", "approvals", &error))?;
-        Ok(Self { closes: Some(closes), thread: Some(thread), _name: name })
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        self.closes = None;
-        // Whoever panics ends this process.
-        self.thread.take().map(JoinHandle::join);
+        let thread =
+            Thread::begin("approvals", move |closed| serve(&closed, &socket, &line, &came))?;
+        Ok(Self { _thread: thread, _name: name })
     }
 }
 
