@@ -1,5 +1,6 @@
 //! While a run lasts, whoever may open its metrics socket reads what it has done, in a form that Prometheus
-//! takes; what is asked there, and how, changes nothing; and an agent makes no series by what it writes.
+//! takes; what is asked there, and how, changes nothing; an agent makes no series by what it writes, and can
+//! put no other socket there, nor can what it calls.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Need, Outside, patience};
@@ -77,9 +78,33 @@ fn outside(outside: &Outside) -> Result<()> {
     drop(end);
     running.wait()?.exited(1)?;
     ensure!(!socket.exists(), "the socket outlives the run");
+    in_reach(outside, &profile)?;
     let far = outside.sandbox(&profile).option("--metrics=0.0.0.0:9464").command(&["/bin/true"]);
     let far = far.run()?;
     ensure!(far.status.code() == Some(125) && far.stderr.contains("loopback"), "{}", far.stderr);
+    Ok(())
+}
+
+/// A folder that the command may write, or a tool that it calls.
+fn in_reach(outside: &Outside, profile: &str) -> Result<()> {
+    let folder = outside.workspace()?.join("shared");
+    std::fs::create_dir(&folder)?;
+    let socket = format!("--metrics=unix:{}/numbers", folder.display());
+    let written = format!("{profile}[files]\nwrite = [{folder:?}]\n");
+    let run = outside.sandbox(&written).option(&socket).command(&["/bin/echo", "ran"]).run()?;
+    ensure!(run.status.code() == Some(125) && !run.stdout.contains("ran"), "the agent may write it: it ran");
+    ensure!(run.stderr.contains("--metrics is to make its socket in it"), "{}", run.stderr);
+    let tool = outside.tool("writer", &[], "")?;
+    let text = std::fs::read_to_string(&tool)?;
+    std::fs::write(&tool, text.replace("[files]\n", &format!("[files]\nwrite = [{folder:?}]\n")))?;
+    let edge = outside.call("writer", &tool, &[])?;
+    let calls = format!("{profile}{edge}grant.files.write = [{folder:?}]\n");
+    let asks = "/run/sandboxd/sandboxd call writer sh '{\"line\": \"echo reached\"}'; true";
+    let reached = outside.sandbox(&calls).command(&["/bin/sh", "-c", asks]).run()?;
+    ensure!(reached.stdout.contains("reached"), "{}{}", reached.stdout, reached.stderr);
+    let run = outside.sandbox(&calls).option(&socket).command(&["/bin/sh", "-c", asks]).run()?;
+    ensure!(!run.stdout.contains("reached"), "what is called may write it: {}", run.stdout);
+    ensure!(run.stderr.contains("--metrics is to make its socket in it"), "{}", run.stderr);
     Ok(())
 }
 

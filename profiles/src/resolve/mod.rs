@@ -1,7 +1,7 @@
 //! From a profile and the facts of a host to everything the shim executes.
 //!
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`], [`under`]
-//! (what of that is left under other profiles),
+//! (what of that is left under other profiles), [`own`] (what is no command's to write),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
 //! [`calls`] (what it calls through), [`network`] (what goes out), [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
 //! and [`credentials`], [`secrets`] and who [`inject`]s them, [`probes`]. What is different where the profile chose
@@ -23,6 +23,7 @@ pub(crate) mod limits;
 pub(crate) mod masks;
 mod network;
 mod notify;
+mod own;
 mod probes;
 mod resolver;
 mod secrets;
@@ -78,6 +79,8 @@ pub struct Invocation {
     pub manager: Manager,
     /// Sandboxd's own executable, where somebody carries what the command calls.
     pub program: Option<HostPath>,
+    /// The folder of the socket at which the run tells its numbers; nothing where it has none.
+    pub metrics: Option<HostPath>,
 }
 
 /// Decide everything the shim must not decide. Pure: same arguments, same result.
@@ -122,7 +125,7 @@ fn decide(
     let identity = deciding.identity();
     let left = deciding.left(identity);
     let shown = &left.shown;
-    deciding.own_files_are_safe(&shown.trees);
+    deciding.own_files_are_safe(&shown.trees, invocation.metrics.as_ref());
     let holds = deciding.holds(shown, &left.holes);
     let terminal = deciding.terminal(invocation.streams);
     let egress = deciding.egress(invocation.streams);
@@ -355,24 +358,6 @@ impl Deciding<'_> {
             return Owner { uid: identity.uid, gid: identity.gid };
         }
         Owner { uid: 0, gid: 0 }
-    }
-
-    /// A profile that its own sandbox could rewrite binds nobody the next time.
-    fn own_files_are_safe(&mut self, trees: &[trees::Tree]) {
-        let under = self.under.iter().flat_map(|profile| &profile.documents);
-        for (file, folder) in self.profile.documents.iter().chain(under) {
-            let name = file.rsplit('/').next().unwrap_or(file);
-            let own = folder.join(name).ok();
-            let holds = |tree: &&trees::Tree| {
-                folder.is_within(&tree.from) || own.as_ref() == Some(&tree.from)
-            };
-            for tree in trees.iter().filter(|tree| tree.write).filter(holds) {
-                self.problems.push(tree.origin.problem(
-                    format!("{} may be written, and the profile {file} lies in it", tree.from),
-                    "move the profile to a folder that the sandbox cannot write",
-                ));
-            }
-        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::sandbox::{
 };
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandboxd_plan::HostPath;
 use sandboxd_profiles::graph::Launch;
 use sandboxd_profiles::{Credentials, Invocation, Listening, Manager, Stream};
 use std::sync::Arc;
@@ -105,14 +106,14 @@ fn live(wanted: Wanted, socket: OwnedFd, orders: OwnedFd, brokers: OwnedFd) -> V
     let name = launch.profile.name().to_owned();
     let streams = Streams { socket, orders, caller };
     let audit = shared.audit.of(&launch.profile);
-    let purses = shared.calls.purses.clone();
+    let (purses, metrics) = (shared.calls.purses.clone(), shared.calls.metrics.clone());
     let told = Arc::clone(&shared);
     let late = Box::new(move |error: &StartError| {
         (told.calls.refused)("what was called", error);
         error.exit_status()
     });
-    let (refused, left) = match run(&launch, streams, within, (audit, purses), (late, &mut started))
-    {
+    let of_the_run = (audit, purses, metrics);
+    let (refused, left) = match run(&launch, streams, within, of_the_run, (late, &mut started)) {
         Ok(left) => (None, left),
         Err(error) => (Some((name, error)), Vec::new()),
     };
@@ -125,7 +126,7 @@ fn run(
     launch: &Launch,
     streams: Streams,
     within: Option<Arc<Tree>>,
-    (audit, purses): (Audit, Purses),
+    (audit, purses, metrics): (Audit, Purses, Option<HostPath>),
     (late, started): (Late, &mut dyn FnMut()),
 ) -> Result<Vec<String>, StartError> {
     let since = Instant::now();
@@ -136,6 +137,7 @@ fn run(
         listening: Listening::default(),
         credentials: Credentials::default(),
         manager: Manager::default(),
+        metrics,
         ..sandbox::invocation(&launch.profile)?
     };
     let request = Request {

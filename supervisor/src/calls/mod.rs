@@ -34,6 +34,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::{Approval, BrokerPlan, Durability, wire};
+use sandboxd_plan::HostPath;
 use sandboxd_profiles::graph::Standing;
 use sandboxd_profiles::{Graph, Profile};
 use std::collections::BTreeMap;
@@ -82,6 +83,8 @@ pub struct Calls {
     pub under: Vec<Profile>,
     /// What all of them use up together.
     pub purses: Purses,
+    /// Where the run tells its numbers, which nothing that is called may write either.
+    pub metrics: Option<HostPath>,
     /// Told of what was called and could not be started: whoever called only sees that it does not answer.
     pub refused: Refused,
     /// Told whenever another number of calls waits for approval.

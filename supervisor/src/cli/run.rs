@@ -116,12 +116,12 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
     // Before anything is started: a result that cannot be told is found out now.
     let mut result_file = result_fd.map(take_result_fd).transpose()?;
     sandbox::check_descriptors()?;
-    // Until the run is over.
-    let _scraped = metrics.map(|to| Scraped::begin(&to, log.metrics())).transpose()?;
+    let scraped = metrics.map(|to| Scraped::begin(&to, log.metrics())).transpose()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
     let mut loaded = load::load(&grants)?;
     loaded.invocation.listening = Listening::Passed(passed);
     loaded.invocation.credentials = credentials::passed()?;
+    loaded.invocation.metrics = scraped.as_ref().and_then(Scraped::folder).cloned();
     let purses = Purses::default();
     let around = around(who, &mut loaded, (log, &purses), Says { json, quiet })?;
     let Loaded { profile, under, invocation, .. } = loaded;
@@ -199,6 +199,7 @@ fn around(
                 graph,
                 under: under.clone(),
                 purses: purses.clone(),
+                metrics: invocation.metrics.clone(),
                 refused: Box::new(move |name, error| {
                     not_started(error, name, says.json);
                 }),

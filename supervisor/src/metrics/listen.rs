@@ -2,14 +2,17 @@
 //! answered, whatever it asks for: what it writes is thrown away unread.
 
 use crate::sandbox::StartError;
+use crate::thread::Thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, statat, unlinkat};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use sandboxd_plan::HostPath;
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long somebody may take to ask, to read, and to go. One is answered after the other.
@@ -50,11 +53,19 @@ impl FromStr for To {
 
 /// Answers, until this is let go of.
 pub struct Scraped {
-    /// Its end is the thread's.
-    closes: Option<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
-    /// Removed at the end.
-    path: Option<PathBuf>,
+    /// Ended before the name is removed.
+    _thread: Thread<()>,
+    name: Option<Name>,
+}
+
+/// The name of a socket that was made, which is removed with this.
+struct Name {
+    /// The folder that it is in, by its real path.
+    path: HostPath,
+    folder: OwnedFd,
+    name: OsString,
+    /// Device and inode of what was made.
+    made: (u64, u64),
 }
 
 impl Scraped {
@@ -63,61 +74,74 @@ impl Scraped {
     /// # Errors
     /// Where nobody can be listened to there.
     pub fn begin(to: &To, text: impl Fn() -> String + Send + 'static) -> Result<Self, StartError> {
-        let failed = |call| move |errno| StartError::call(call, "the metrics socket", errno);
-        let (socket, path) = open(to)?;
+        let (socket, name) = match to {
+            To::Tcp(address) => (port(*address)?, None),
+            To::Unix(path) => Name::listen(path).map(|(socket, name)| (socket, Some(name)))?,
+        };
         // Whoever is gone before it is let in is not waited for.
-        rustix::io::ioctl_fionbio(&socket, true).map_err(failed("ioctl"))?;
-        let flags = rustix::pipe::PipeFlags::CLOEXEC;
-        let (closed, closes) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
-        let thread = std::thread::Builder::new()
-            .name(String::from("metrics"))
-            .spawn(move || serve(&closed, &socket, &text))
-            .map_err(|error| StartError::io("clone3", "metrics", &error))?;
-        Ok(Self { closes: Some(closes), thread: Some(thread), path })
+        rustix::io::ioctl_fionbio(&socket, true)
+            .map_err(|errno| StartError::call("ioctl", "the metrics socket", errno))?;
+        let thread = Thread::begin("metrics", move |closed| serve(&closed, &socket, &text))?;
+        Ok(Self { _thread: thread, name })
+    }
+
+    /// The folder that its socket is in, which no command may write: it could put another there.
+    #[must_use]
+    pub fn folder(&self) -> Option<&HostPath> {
+        self.name.as_ref().map(|name| &name.path)
     }
 }
 
-impl Drop for Scraped {
+impl Name {
+    /// Makes a socket at this path.
+    fn listen(path: &Path) -> Result<(OwnedFd, Self), StartError> {
+        const REMEDY: &str = "name a path where nothing is yet, in a folder that exists: --metrics unix:/run/agent.metrics";
+        let subject = path.display().to_string();
+        let failed =
+            |call, errno| StartError::call(call, subject.as_str(), errno).with_remedy(REMEDY);
+        let none = || StartError::found("bind", subject.as_str()).with_remedy(REMEDY);
+        let (folder, name) = path.parent().zip(path.file_name()).ok_or_else(none)?;
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = rustix::fs::open(folder, flags, Mode::empty())
+            .map_err(|errno| failed("open", errno))?;
+        let held = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd()));
+        let real = std::fs::read_link(&held).ok();
+        let real = real.as_deref().and_then(Path::to_str).and_then(|it| it.try_into().ok());
+        let real = real.ok_or_else(none)?;
+        let found = || statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW);
+        // What a killed supervisor left behind is a socket where nobody answers.
+        let left = found().is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Socket);
+        let refused = UnixStream::connect(held.join(name))
+            .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
+        if left && refused {
+            unlinkat(&folder, name, AtFlags::empty()).ok();
+        }
+        let socket = UnixListener::bind(held.join(name)).map_err(|error| {
+            StartError::io("bind", subject.as_str(), &error).with_remedy(REMEDY)
+        })?;
+        let stat = found().map_err(|errno| failed("fstatat", errno))?;
+        let made = (stat.st_dev, stat.st_ino);
+        Ok((socket.into(), Self { path: real, folder, name: name.to_owned(), made }))
+    }
+}
+
+impl Drop for Name {
     fn drop(&mut self) {
-        self.closes = None;
-        // Whoever panics ends this process.
-        drop(self.thread.take().map(JoinHandle::join));
-        if let Some(path) = self.path.take() {
-            // One that is gone already need not be removed.
-            std::fs::remove_file(path).ok();
+        // What somebody else has put there since is theirs.
+        let found = statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        if found.is_ok_and(|found| (found.st_dev, found.st_ino) == self.made) {
+            unlinkat(&self.folder, &self.name, AtFlags::empty()).ok();
         }
     }
 }
 
-fn open(to: &To) -> Result<(OwnedFd, Option<PathBuf>), StartError> {
-    match to {
-        To::Tcp(address) => {
-            let socket = TcpListener::bind(address).map_err(|error| {
-                StartError::io("bind", address.to_string(), &error).with_remedy(
-                    "name a port that nothing else listens on: --metrics 127.0.0.1:9464",
-                )
-            })?;
-            Ok((socket.into(), None))
-        }
-        To::Unix(path) => {
-            // What a killed supervisor left behind is a socket where nobody answers.
-            let left = path.symlink_metadata().is_ok_and(|it| {
-                use std::os::unix::fs::FileTypeExt as _;
-                it.file_type().is_socket()
-            });
-            let refused = UnixStream::connect(path)
-                .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
-            if left && refused {
-                std::fs::remove_file(path).ok();
-            }
-            let socket = UnixListener::bind(path).map_err(|error| {
-                StartError::io("bind", path.display().to_string(), &error).with_remedy(
-                    "name a path where nothing is yet, in a folder that exists: --metrics unix:/run/agent.metrics",
-                )
-            })?;
-            Ok((socket.into(), Some(path.clone())))
-        }
-    }
+fn port(address: SocketAddr) -> Result<OwnedFd, StartError> {
+    let socket = TcpListener::bind(address).map_err(|error| {
+        StartError::io("bind", address.to_string(), &error)
+            .with_remedy("name a port that nothing else listens on: --metrics 127.0.0.1:9464")
+    })?;
+    Ok(socket.into())
 }
 
 fn serve(closed: &OwnedFd, socket: &OwnedFd, text: &impl Fn() -> String) {
@@ -215,7 +239,18 @@ mod tests {
         assert!(!folder.exists());
         // One that was killed leaves it behind.
         drop(UnixListener::bind(&folder).unwrap());
-        drop(Scraped::begin(&to, String::new).unwrap());
+        let listening = Scraped::begin(&to, String::new).unwrap();
+        assert_eq!(
+            listening.folder().unwrap().as_str(),
+            folder.parent().unwrap().to_str().unwrap()
+        );
+        // What another has put there since is not removed.
+        std::fs::remove_file(&folder).unwrap();
+        let other = UnixListener::bind(&folder).unwrap();
+        drop(listening);
+        assert!(UnixStream::connect(&folder).is_ok());
+        drop(other);
+        std::fs::remove_file(&folder).unwrap();
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(crate) fn invocation(profile: &Profile) -> Result<Invocation, StartError> {
         told: true,
         manager: if profile.command.notifies() { manager()? } else { Manager::Silent },
         program,
+        metrics: None,
     })
 }
 

@@ -56,6 +56,7 @@ fn parts() -> (Arc<Shared>, Records, Receiver<News>, OwnedFd) {
         graph: graph(),
         under: Vec::new(),
         purses: crate::sandbox::Purses::default(),
+        metrics: None,
         refused: Box::new(|_, _| unreachable!()),
         waits: Box::new(|_| {}),
     };
