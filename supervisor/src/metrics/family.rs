@@ -127,7 +127,7 @@ pub(super) const ALL: &[Family] = &[
         name: "sandboxd_notices_total",
         kind: COUNTER,
         labels: &["caller", "what"],
-        help: "What somebody should know of calls: malformed, struck, no_edge, tool_changed and so on.",
+        help: "What else somebody should know of calls: malformed, struck, no_edge and so on.",
     },
     Family {
         of: Of::PinChanges,

@@ -107,14 +107,11 @@ impl Counts {
             Kind::Call => self.called(record, [agent, callee, decision, rule]),
             Kind::Approval => self.add(Of::Approvals, &[agent, callee, decision]),
             Kind::Answered => self.answered(record, [agent, callee, rule]),
-            Kind::Noticed => {
-                self.add(Of::Notices, &[agent, rule]);
-                match rule {
-                    "tool_changed" => self.add(Of::PinChanges, &[callee]),
-                    "breaker_opened" => self.add(Of::BreakerOpened, &[callee]),
-                    _ => {}
-                }
-            }
+            Kind::Noticed => match rule {
+                "tool_changed" => self.add(Of::PinChanges, &[callee]),
+                "breaker_opened" => self.add(Of::BreakerOpened, &[callee]),
+                _ => self.add(Of::Notices, &[agent, rule]),
+            },
             Kind::Header
             | Kind::Checkpoint
             | Kind::Rotated

@@ -47,6 +47,23 @@ fn a_call_is_counted_when_it_is_decided_and_when_it_ends() {
 }
 
 #[test]
+fn what_has_a_family_of_its_own_is_no_notice() {
+    let meter = Meter::default();
+    for rule in ["struck", "tool_changed", "breaker_opened"] {
+        meter.count(&record(Kind::Noticed, "", Some(rule)));
+    }
+    let text = meter.text(AUDITED);
+    for line in [
+        "sandboxd_notices_total{caller=\"agent\",what=\"struck\"} 1",
+        "sandboxd_tool_pin_changes_total{callee=\"tool\"} 1",
+        "sandboxd_breaker_opened_total{callee=\"tool\"} 1",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+    }
+    assert_eq!(text.matches("sandboxd_notices_total{").count(), 1);
+}
+
+#[test]
 fn no_family_has_more_series_than_it_may() {
     let meter = Meter::default();
     for number in 0..SERIES + 10 {
