@@ -1,7 +1,7 @@
 //! What may be used up, and how much of that is: by what this process has let out, and by whoever else
 //! bears the same budget.
 
-use sandboxd_egress_plan::{Bound, Budget, Level, Spent, Tokens};
+use sandboxd_egress_plan::{Bound, Budget, Level, Spent, Tokens, money};
 use std::collections::BTreeMap;
 
 /// One budget.
@@ -67,12 +67,6 @@ impl Purse {
         };
         Some(format!("the budget of {of} is used up: {used}"))
     }
-}
-
-/// Billionths, as people write them.
-fn money(billionths: u64) -> String {
-    let text = format!("{}.{:09}", billionths / 1_000_000_000, billionths % 1_000_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 impl Purses {

@@ -2,7 +2,7 @@
 //! say that they used for it.
 
 use crate::{Bound, Record};
-use alloc::{string::String, vec::Vec};
+use alloc::{borrow::ToOwned as _, format, string::String, vec::Vec};
 use sandboxd_broker_plan::{
     Pattern,
     fixed::{Reader, RecordError},
@@ -100,6 +100,13 @@ impl Price {
         let all: u128 = each.into_iter().map(of).sum();
         u64::try_from(all.div_ceil(1_000_000)).unwrap_or(u64::MAX)
     }
+}
+
+/// Billionths, as people write them.
+#[must_use]
+pub fn money(billionths: u64) -> String {
+    let text = format!("{}.{:09}", billionths / 1_000_000_000, billionths % 1_000_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// What was used up of a budget. It only grows.
@@ -276,7 +283,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{borrow::ToOwned as _, vec};
+    use alloc::vec;
 
     fn price(model: &str, input: u64, output: u64) -> Price {
         let model = Pattern::try_from(model).unwrap();
@@ -293,6 +300,15 @@ mod tests {
                 price("small-*", 1_000_000_000, 2_000_000_000),
                 price("large", 10_000_000_000, 20_000_000_000),
             ],
+        }
+    }
+
+    #[test]
+    fn money_is_written_as_people_write_it() {
+        for (billionths, text) in
+            [(1_500_000_000, "1.5"), (0, "0"), (2_000_000_000, "2"), (1, "0.000000001")]
+        {
+            assert_eq!(money(billionths), text);
         }
     }
 

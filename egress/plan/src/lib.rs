@@ -25,7 +25,7 @@ use alloc::{string::String, vec::Vec};
 use core::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
-pub use budget::{Budget, Level, Price, Spent, Tokens, Told, Use};
+pub use budget::{Budget, Level, Price, Spent, Tokens, Told, Use, money};
 pub use host::{HOST_INTERNAL, HostError, HostName};
 pub use inject::{FieldName, Inject, Spot};
 pub use limits::{Deadlines, Limits, Waits};

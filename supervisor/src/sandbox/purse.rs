@@ -3,7 +3,7 @@
 
 use rustix::fd::OwnedFd;
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
-use sandboxd_egress_plan::{Bound, Budget, Level, Spent, Tokens, Use};
+use sandboxd_egress_plan::{Bound, Budget, Level, Spent, Tokens, Use, money};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -80,12 +80,6 @@ pub struct UsedUp {
     pub bytes_limit: Option<u64>,
     /// By the names of models.
     pub models: BTreeMap<String, Model>,
-}
-
-/// Billionths as people write them.
-pub(crate) fn money(billionths: u64) -> String {
-    let text = format!("{}.{:09}", billionths / 1_000_000_000, billionths % 1_000_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 const fn limit(bound: Bound) -> Option<u64> {
@@ -324,10 +318,5 @@ mod tests {
         assert_eq!((model.calls, model.estimated), (2, 1));
         assert_eq!((model.input_tokens, model.cached_tokens, model.output_tokens), (12, 4, 8));
         assert!(model.cost.is_none() && used.cost.is_none());
-        assert_eq!(money(1_500_000_000), "1.5");
-        assert_eq!(
-            (money(0), money(2_000_000_000), money(1)),
-            ("0".into(), "2".into(), "0.000000001".into())
-        );
     }
 }

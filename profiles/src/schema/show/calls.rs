@@ -112,9 +112,8 @@ fn money(amount: &Amount) -> String {
 
 /// Billionths as a number.
 fn decimal(billionths: u64) -> String {
-    let text = format!("{}.{:09}", billionths / 1_000_000_000, billionths % 1_000_000_000);
-    let text = text.trim_end_matches('0');
-    if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }
+    let text = sandboxd_egress_plan::money(billionths);
+    if text.contains('.') { text } else { format!("{text}.0") }
 }
 
 fn price(price: &Price) -> String {
