@@ -3,6 +3,7 @@
 //! put no other socket there, nor can what it calls.
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
 use sandboxd_integration::{By, Case, Need, Outside, patience};
 use serde_json::{Value, json};
 use std::io::{Read as _, Write as _};
@@ -78,10 +79,41 @@ fn outside(outside: &Outside) -> Result<()> {
     drop(end);
     running.wait()?.exited(1)?;
     ensure!(!socket.exists(), "the socket outlives the run");
+    loads(outside)?;
     in_reach(outside, &profile)?;
     let far = outside.sandbox(&profile).option("--metrics=0.0.0.0:9464").command(&["/bin/true"]);
     let far = far.run()?;
     ensure!(far.status.code() == Some(125) && far.stderr.contains("loopback"), "{}", far.stderr);
+    Ok(())
+}
+
+/// Calls that wait for their turn, and a tool that crashes until it is left alone.
+fn loads(outside: &Outside) -> Result<()> {
+    let mut profile = String::from("name = \"agent\"\nextends = [\"builtin:base\"]\n");
+    for name in ["slow", "broken"] {
+        let tool = outside.tool(name, &[], "")?;
+        profile.push_str(&outside.call(name, &tool, &[])?);
+        profile.push_str("in_flight = 1\n");
+    }
+    let call = |name: &str, line: &str| {
+        format!("/run/sandboxd/sandboxd call {name} sh '{}'", json!({ "line": line }))
+    };
+    let slow = call("slow", "sleep 600");
+    let broken = call("broken", "kill -9 $PPID") + "; ";
+    // Nobody waits for long: whoever was refused comes again.
+    let script =
+        format!("{}echo up; {slow} & while :; do {slow}; done", broken.repeat(5));
+    let socket = outside.workspace()?.join("loads");
+    let mut running = outside
+        .sandbox(&profile)
+        .option(format!("--metrics=unix:{}", socket.display()))
+        .command(&["/bin/sh", "-c", &script])
+        .start()?;
+    running.says("up")?;
+    let breaker = "sandboxd_breaker_state{callee=\"broken\"} 2";
+    until(&socket, &["sandboxd_queue_depth{callee=\"slow\"} 1", breaker])?;
+    running.signal(Signal::SIGTERM)?;
+    running.wait()?;
     Ok(())
 }
 
@@ -110,13 +142,18 @@ fn in_reach(outside: &Outside, profile: &str) -> Result<()> {
 
 /// What is answered once all was counted: what the broker has told, the supervisor may not have heard yet.
 fn counted(socket: &Path) -> Result<String> {
+    until(socket, &["decision=\"refused\"} 5", "gateway_active_connections 0"])
+}
+
+/// What is answered once this is in it.
+fn until(socket: &Path, lines: &[&str]) -> Result<String> {
     let until = Instant::now() + patience(Duration::from_secs(30));
     loop {
         let text = read(socket, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")?;
-        let counted = ["decision=\"refused\"} 5", "gateway_active_connections 0"];
-        if counted.iter().all(|line| text.contains(line)) || Instant::now() > until {
+        if lines.iter().all(|line| text.contains(line)) {
             return Ok(text);
         }
+        ensure!(Instant::now() < until, "{lines:?} is not in\n{text}");
         sleep(Duration::from_millis(50));
     }
 }

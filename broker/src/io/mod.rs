@@ -9,7 +9,7 @@ mod stream;
 use crate::{
     approve::Approvals,
     limit::{Moment, Saved},
-    relay::{CallId, ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
+    relay::{CallId, ConnectionId, Endpoint, Input, InstanceId, Load, Output, Relay},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
@@ -113,6 +113,12 @@ pub trait Owner {
     /// # Errors
     /// Where it cannot be told. The broker ends by it.
     fn waits(&mut self, calls: usize) -> io::Result<()>;
+
+    /// Tells it what a callee has before it, by its place in the plan, whenever that is something else.
+    ///
+    /// # Errors
+    /// Where it cannot be told. The broker ends by it.
+    fn load(&mut self, callee: usize, load: Load) -> io::Result<()>;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -188,6 +194,9 @@ impl Carrier {
         self.linger(owner)?;
         self.step(Input::Clock, owner)?;
         self.tell_waiting(owner)?;
+        for (callee, load) in self.relay.loads() {
+            owner.load(callee, load)?;
+        }
         Ok(true)
     }
 

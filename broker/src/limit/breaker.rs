@@ -28,12 +28,52 @@ enum State {
     Trying,
 }
 
+/// What a breaker is, for whoever watches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Position {
+    /// Calls go through.
+    #[default]
+    Closed,
+    /// One does, and the others wait for how it ends.
+    Trying,
+    /// None does, until it has had its rest and one more is made.
+    Open,
+}
+
+impl Position {
+    /// As a number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Closed => 0,
+            Self::Trying => 1,
+            Self::Open => 2,
+        }
+    }
+
+    /// That of a number.
+    #[must_use]
+    pub fn of(number: u64) -> Option<Self> {
+        [Self::Closed, Self::Trying, Self::Open].into_iter().find(|one| one.number() == number)
+    }
+}
+
 impl Fuse {
     /// One that is closed: calls go through.
     #[must_use]
     pub const fn new(rule: Breaker) -> Self {
         let state = State::Closed;
         Self { rule, past: VecDeque::new(), consecutive: 0, state, pause: rule.first }
+    }
+
+    /// What it is, until the next call.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        match self.state {
+            State::Closed => Position::Closed,
+            State::Trying => Position::Trying,
+            State::Open { .. } => Position::Open,
+        }
     }
 
     /// Whether a call would be let through now, were it made.

@@ -26,6 +26,12 @@ impl<K: PartialEq + Copy, T: PartialEq + Copy> Fair<K, T> {
         Self { turns: VecDeque::new() }
     }
 
+    /// How many wait.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.turns.iter().map(|turn| turn.waiting.len()).sum()
+    }
+
     /// Waits behind what the same caller sent before. A small one counts as much as a turn: to carry
     /// it costs what it costs.
     pub fn push(&mut self, who: K, entry: T, size: u64) {

@@ -10,7 +10,7 @@ mod moment;
 mod quarantine;
 mod repeats;
 
-pub use breaker::Fuse;
+pub use breaker::{Fuse, Position};
 pub use bucket::{Buckets, Gcra, Saved, Slot};
 pub use fair::Fair;
 pub use moment::{Moment, Wait};

@@ -11,6 +11,7 @@ mod done;
 mod intake;
 mod judge;
 mod life;
+mod load;
 mod notice;
 mod reply;
 mod state;
@@ -18,6 +19,8 @@ mod turn;
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use load::Load;
 
 use crate::{
     limit::{Buckets, Fair, Fuse, Moment, Repeated, Saved, Tripwire},
@@ -246,6 +249,8 @@ struct CalleeState {
     queue: Fair<usize, CallId>,
     in_flight: u64,
     shared: Option<InstanceId>,
+    /// What it was when that was last asked.
+    told: Load,
 }
 
 impl Relay {
@@ -267,6 +272,7 @@ impl Relay {
             queue: Fair::new(),
             in_flight: 0,
             shared: None,
+            told: Load::default(),
         });
         Ok(Self {
             edges,

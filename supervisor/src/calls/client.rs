@@ -109,6 +109,9 @@ impl Ear {
                 Ok(Some(Heard::Record(record))) => self.record(&record)?,
                 Ok(Some(Heard::Seen(seen))) => self.pins.seen(&seen)?,
                 Ok(Some(Heard::Wish(Wish::Waits(calls)))) => (self.waits)(calls),
+                Ok(Some(Heard::Wish(Wish::Load { callee, waiting, breaker }))) => {
+                    self.records().load(callee, waiting, breaker)?;
+                }
                 Ok(Some(Heard::Wish(_))) => return Err(String::from("asked for what is there")),
                 Ok(None) | Err(Errno::CONNRESET) => return Ok(false),
                 Err(Errno::AGAIN) => {

@@ -221,6 +221,9 @@ impl Clerk {
                     self.shared.connections().remove(&connection);
                 }
                 Heard::Wish(Wish::Waits(calls)) => (self.shared.calls.waits)(calls),
+                Heard::Wish(Wish::Load { callee, waiting, breaker }) => {
+                    self.records.load(callee, waiting, breaker).map_err(Closed::Violated)?;
+                }
                 Heard::Record(record) => self.record(&record).map_err(Closed::Violated)?,
                 Heard::Seen(seen) => self.pins.seen(&seen).map_err(Closed::Violated)?,
             }

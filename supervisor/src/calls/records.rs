@@ -13,6 +13,7 @@ use crate::sandbox::Audit;
 use sandboxd_audit::chain::digits;
 use sandboxd_audit::record::{Actor, CallOf};
 use sandboxd_audit::{AuditError, Commit, Durability, Kind, Record};
+use sandboxd_broker::limit::Position;
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Record as Told, Rule, Tool, What};
 use sandboxd_broker_plan::{BrokerPlan, Durability as Wanted, Edge, Pattern};
 use serde_json::json;
@@ -60,6 +61,7 @@ pub(crate) struct Records {
     audit: Audit,
     approvers: Approvers,
     edges: Vec<Edge>,
+    callees: Vec<String>,
     /// Calls that were passed on, and may not be more than the plan lets be.
     calls: Pace,
     open: u64,
@@ -85,6 +87,7 @@ impl Records {
             audit,
             approvers,
             edges: plan.edges.clone(),
+            callees: plan.callees.iter().map(|callee| callee.name.to_string()).collect(),
             calls: Pace::of_calls(callers),
             open: 0,
             often: BTreeMap::new(),
@@ -161,6 +164,17 @@ impl Records {
         let Some(place) = told.edge else { return Ok(None) };
         let edge = usize::try_from(place).ok().and_then(|place| self.edges.get(place));
         edge.map(Some).ok_or_else(|| format!("tells of edge {place}, which is none"))
+    }
+
+    /// Counts what a callee has before it. Nothing is written down of that.
+    ///
+    /// # Errors
+    /// Where there is no such callee.
+    pub(crate) fn load(&self, callee: u64, calls: u64, breaker: Position) -> Result<(), String> {
+        let name = usize::try_from(callee).ok().and_then(|place| self.callees.get(place));
+        let name = name.ok_or_else(|| format!("tells of callee {callee}, which is none"))?;
+        self.audit.load(name, calls, breaker);
+        Ok(())
     }
 
     /// Writes that somebody connected, or was not let in.

@@ -13,6 +13,7 @@ mod text;
 
 use family::Of;
 use sandboxd_audit::{Kind, Record};
+use sandboxd_broker::limit::Position;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -76,6 +77,13 @@ impl Meter {
     /// So many calls wait for somebody to approve them.
     pub(crate) fn waiting(&self, calls: u64) {
         self.counts().set(Of::ApprovalsPending, &[], calls);
+    }
+
+    /// So many calls wait for their turn with a callee, whose breaker is this.
+    pub(crate) fn load(&self, callee: &str, calls: u64, breaker: Position) {
+        let mut counts = self.counts();
+        counts.set(Of::QueueDepth, &[callee], calls);
+        counts.set(Of::BreakerState, &[callee], breaker.number());
     }
 
     /// All of it, as Prometheus reads it.

@@ -13,6 +13,7 @@ use sandboxd_audit::redact::{Redactor, is_secret_name};
 use sandboxd_audit::{
     AuditError, Commit, Durability, Folder, Hidden, Kind, Record, Writer, chain::digest,
 };
+use sandboxd_broker::limit::Position;
 use sandboxd_plan::{Plan, Text};
 use sandboxd_profiles::Profile;
 use sandboxd_profiles::host::AuditFact;
@@ -282,6 +283,11 @@ impl Audit {
     /// Counts a record that is written by [`append`](Self::append), or is not written.
     pub(crate) fn count(&self, record: &Record) {
         self.log.meter.count(record);
+    }
+
+    /// Tells what a callee has before it.
+    pub(crate) fn load(&self, callee: &str, calls: u64, breaker: Position) {
+        self.log.meter.load(callee, calls, breaker);
     }
 
     /// Counts a record that was lost.

@@ -11,7 +11,7 @@ use sandboxd_broker::approve::Approvals;
 use sandboxd_broker::io::{Carrier, Owner, Pair, Said, now};
 use sandboxd_broker::limit::kept::{self, HEADER, SLOT, Slot};
 use sandboxd_broker::limit::{Buckets, Moment, Saved};
-use sandboxd_broker::relay::{CallId, ConnectionId, InstanceId, Output, Relay};
+use sandboxd_broker::relay::{CallId, ConnectionId, InstanceId, Load, Output, Relay};
 use sandboxd_broker_plan::{BrokerPlan, Name, wire};
 use sandboxd_kernel::fds::take;
 use std::collections::VecDeque;
@@ -163,6 +163,10 @@ impl Owner for Outside {
         let calls = u64::try_from(calls).map_err(io::Error::other)?;
         told(Wish::Waits(calls).say(self.channel.as_fd()))
     }
+
+    fn load(&mut self, callee: usize, load: Load) -> io::Result<()> {
+        say_load(callee, load, self.channel.as_fd())
+    }
 }
 
 /// Whoever gives streams, at the other end of a channel.
@@ -240,6 +244,16 @@ impl Owner for Supervisor {
         let calls = u64::try_from(calls).map_err(io::Error::other)?;
         told(Wish::Waits(calls).say(self.channel.as_fd()))
     }
+
+    fn load(&mut self, callee: usize, load: Load) -> io::Result<()> {
+        say_load(callee, load, self.channel.as_fd())
+    }
+}
+
+fn say_load(callee: usize, load: Load, to: BorrowedFd<'_>) -> io::Result<()> {
+    let number = |number: usize| u64::try_from(number).map_err(io::Error::other);
+    let Load { waiting, breaker } = load;
+    told(Wish::Load { callee: number(callee)?, waiting: number(waiting)?, breaker }.say(to))
 }
 
 /// What is left of buckets, where that is kept.

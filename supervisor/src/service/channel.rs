@@ -8,6 +8,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags,
 };
+use sandboxd_broker::limit::Position;
 use sandboxd_broker_plan::record::Record;
 use sandboxd_broker_plan::seen::{self, Seen};
 use std::mem::MaybeUninit;
@@ -62,6 +63,15 @@ pub(crate) enum Wish {
     Closed(u64),
     /// So many calls wait for somebody to approve them.
     Waits(u64),
+    /// What a callee has before it.
+    Load {
+        /// Which: a place among the plan's.
+        callee: u64,
+        /// Calls that wait for their turn.
+        waiting: u64,
+        /// Its breaker.
+        breaker: Position,
+    },
 }
 
 /// A packet, and the descriptor that came with it.
@@ -114,6 +124,7 @@ impl Wish {
             Self::Stop(instance) => [17, instance, 0, 0, 0],
             Self::Closed(connection) => [18, connection, 0, 0, 0],
             Self::Waits(calls) => [19, calls, 0, 0, 0],
+            Self::Load { callee, waiting, breaker } => [20, callee, waiting, breaker.number(), 0],
         };
         send(to, &packet(numbers), None, SendFlags::empty())
     }
@@ -125,6 +136,9 @@ impl Wish {
             [17, instance, 0, 0, 0] => Self::Stop(instance),
             [18, connection, 0, 0, 0] => Self::Closed(connection),
             [19, calls, 0, 0, 0] => Self::Waits(calls),
+            [20, callee, waiting, breaker, 0] => {
+                Self::Load { callee, waiting, breaker: Position::of(breaker)? }
+            }
             _ => return None,
         };
         with.is_none().then_some(wish)
@@ -282,6 +296,11 @@ mod tests {
         say_record(&struck, theirs.as_fd()).unwrap();
         assert_eq!(Heard::next(&ours), Ok(Some(Heard::Wish(start))));
         assert_eq!(Heard::next(&ours), Ok(Some(Heard::Record(struck))));
+        for breaker in [Position::Closed, Position::Trying, Position::Open] {
+            let load = Wish::Load { callee: 3, waiting: 7, breaker };
+            load.say(theirs.as_fd()).unwrap();
+            assert_eq!(Heard::next(&ours), Ok(Some(Heard::Wish(load))));
+        }
         assert_eq!(Heard::next(&ours), Err(Errno::AGAIN));
         drop(theirs);
         assert_eq!(Heard::next(&ours), Ok(None));
@@ -290,7 +309,9 @@ mod tests {
     #[test]
     fn what_is_no_message_is_none() {
         let (ours, theirs) = pair();
-        for numbers in [[0; 5], [16, 1, 2, 3, 4], [17, 1, 1, 0, 0], [1, 1, 0, 0, 0], [99; 5]] {
+        for numbers in
+            [[0; 5], [16, 1, 2, 3, 4], [17, 1, 1, 0, 0], [1, 1, 0, 0, 0], [20, 0, 0, 3, 0], [99; 5]]
+        {
             send(ours.as_fd(), &packet(numbers), None, SendFlags::DONTWAIT).unwrap();
             let packet = receive(&theirs).unwrap().unwrap();
             assert_eq!(Wish::heard((packet.0, None)), None, "{numbers:?}");

@@ -3,8 +3,8 @@
 use super::world::{World, caller, edge, hang, plan, reach};
 use crate::{
     json::text,
-    limit::{Buckets, Moment, Saved},
-    relay::{ConnectionId, Input, Relay},
+    limit::{Buckets, Moment, Position, Saved},
+    relay::{ConnectionId, Input, Load, Relay},
 };
 use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Bound, BrokerPlan, Instances, Millis, Quarantine, Rate, Repeats};
@@ -156,10 +156,19 @@ fn five_failures_open_the_breaker_and_the_callee_gets_a_rest() {
     assert!(world.call("list", "{}").contains("given a rest. Try again in 5 s."));
     assert!(world.records.iter().any(|record| record.event == Event::BreakerOpened));
     assert_eq!(world.got("tools/call").len(), 5);
+    let load = |breaker| vec![(0, Load { waiting: 0, breaker })];
+    assert_eq!(world.relay.loads(), load(Position::Open));
     world.wait(5000);
+    world.call("list", "{}");
+    assert_eq!(world.relay.loads(), load(Position::Trying));
+    world.wait(10);
+    world.hear(1);
+    assert_eq!(world.relay.loads(), load(Position::Open));
+    world.wait(10_000);
     world.serve = super::world::serve;
     assert!(world.call("list", "{}").contains("content"));
     assert!(world.call("list", "{}").contains("content"));
+    assert_eq!(world.relay.loads(), load(Position::Closed));
 }
 
 #[test]
@@ -194,6 +203,9 @@ fn calls_wait_for_their_turn_and_no_longer_than_they_may() {
     }
     let heard = world.call_as(1, "4", "list", "{}").concat();
     assert!(heard.contains("\"id\":4") && heard.contains("Try again in 2 s."), "{heard}");
+    let load = |waiting| vec![(0, Load { waiting, breaker: Position::Closed })];
+    assert_eq!(world.relay.loads(), load(2));
+    assert_eq!(world.relay.loads(), [], "it is told once");
     assert_eq!(world.got("tools/call").len(), 1);
     let first = text(world.got("tools/call")[0].get("id").unwrap());
     world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{first},"result":{{}}}}"#));
@@ -202,6 +214,7 @@ fn calls_wait_for_their_turn_and_no_longer_than_they_may() {
     world.wait(2000);
     let heard = world.hear(1);
     assert!(heard.len() == 1 && heard[0].contains("\"id\":3"), "{heard:?}");
+    assert_eq!(world.relay.loads(), load(0));
 }
 
 #[test]
