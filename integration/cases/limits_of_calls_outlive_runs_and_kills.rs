@@ -1,5 +1,5 @@
 //! An agent that is started again, or whose supervisor was killed, has what was left of its limits and not full
-//! ones; where it cannot be told what was left, it is not started.
+//! ones, and is in the same quarantine; where it cannot be told what was left, it is not started.
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
@@ -44,6 +44,7 @@ fn outside(outside: &Outside) -> Result<()> {
     // Another agent has limits of its own.
     let other = outside.sandbox(&profile("other")).command(&["/bin/sh", "-c", &call(7)]).run()?;
     ensure!(other.stdout.contains("made 7"), "{}{}", other.stdout, other.stderr);
+    in_quarantine(outside, &profile("knocker"))?;
 
     let file = outside.audit().with_file_name("limits").join("agent");
     let whole = fs::read(&file)?;
@@ -61,6 +62,25 @@ fn outside(outside: &Outside) -> Result<()> {
     one(8, false, "whole again")?;
     fs::remove_file(&file)?;
     one(9, true, "begun anew by a person")
+}
+
+/// One that asks for what it may not have, and is started again to be heard again.
+fn in_quarantine(outside: &Outside, profile: &str) -> Result<()> {
+    let knock = "/run/sandboxd/sandboxd call tool other '{}'; ".repeat(8);
+    let call = "/run/sandboxd/sandboxd call tool sh '{\"line\": \"echo made\"}'; true";
+    let heard = |script: &str| -> Result<bool> {
+        let run = outside.sandbox(profile).command(&["/bin/sh", "-c", script]).run()?;
+        run.exited(0)?;
+        let said = [run.stdout.as_str(), run.stderr.as_str()].concat();
+        let made = run.stdout.contains("made");
+        let why = said.contains("Try again in") && !said.contains("Called too often");
+        ensure!(made || why, "not told why: {said}");
+        Ok(made)
+    };
+    ensure!(heard(call)?, "before");
+    ensure!(!heard(&(knock + call))?, "after what it may not have");
+    ensure!(!heard(call)?, "it was started again, and heard");
+    Ok(())
 }
 
 fn refused(outside: &Outside, profile: &str, what: &str) -> Result<()> {

@@ -5,6 +5,7 @@
 //! buckets of a call are looked at before one is changed, so that a call which one of them refuses is
 //! charged to none.
 
+use super::kept::QUARANTINE;
 use super::{Moment, Wait};
 use sandboxd_broker_plan::{BrokerPlan, Rate};
 
@@ -80,6 +81,8 @@ pub enum Slot {
     Callee(usize),
     /// Calls over an edge.
     Edge(usize),
+    /// The one quarantine that a caller may have had lately: while nothing is left of it, it is in it.
+    Quarantine(usize),
 }
 
 /// A bucket, as its owner keeps it over a restart.
@@ -114,6 +117,9 @@ impl Buckets {
         for (place, caller) in plan.callers.iter().enumerate() {
             all.add(Slot::Caller(place), format!("caller:{}", caller.name), caller.rate);
             all.add(Slot::Lists(place), format!("lists:{}", caller.name), caller.lists);
+            let length = caller.quarantine.length.0.saturating_mul(1_000_000);
+            let once = Gcra::Every { interval: length, tolerance: length };
+            all.add(Slot::Quarantine(place), format!("{QUARANTINE}{}", caller.name), once);
         }
         for (place, callee) in plan.callees.iter().enumerate() {
             all.add(Slot::Callee(place), format!("callee:{}", callee.name), callee.rate);
@@ -125,8 +131,32 @@ impl Buckets {
         all
     }
 
-    fn add(&mut self, slot: Slot, key: String, rate: Rate) {
+    fn add(&mut self, slot: Slot, key: String, rate: impl Into<Gcra>) {
         self.0.push(Bucket { slot, key, rate: rate.into(), full: Moment(0), charged: false });
+    }
+
+    /// Whether a bucket is as good as new.
+    ///
+    /// # Errors
+    /// How long to wait, where not.
+    pub fn is_full(&self, slot: Slot, now: Moment) -> Result<(), Wait> {
+        match self.place(slot).and_then(|place| self.0.get(place)) {
+            Some(bucket) if bucket.full > now => Err(now.until(bucket.full)),
+            Some(_) => Ok(()),
+            None => Err(Wait::Never),
+        }
+    }
+
+    /// Leaves nothing in a bucket.
+    pub fn use_up(&mut self, slot: Slot, now: Moment) {
+        let bucket = self.place(slot).and_then(|place| self.0.get_mut(place));
+        if let Some(bucket) = bucket {
+            (bucket.full, bucket.charged) = (bucket.rate.used_up(now), true);
+        }
+    }
+
+    fn place(&self, slot: Slot) -> Option<usize> {
+        self.0.binary_search_by_key(&slot, |bucket| bucket.slot).ok()
     }
 
     /// Takes one out of each of these, or out of none.
@@ -137,8 +167,8 @@ impl Buckets {
         let mut taken = Vec::with_capacity(slots.len());
         let mut refused: Option<Wait> = None;
         for slot in slots {
-            let place = self.0.binary_search_by_key(slot, |bucket| bucket.slot);
-            let bucket = place.ok().and_then(|place| Some((place, self.0.get(place)?)));
+            let place = self.place(*slot);
+            let bucket = place.and_then(|place| Some((place, self.0.get(place)?)));
             match bucket.map(|(place, bucket)| (place, bucket.rate.next(bucket.full, now))) {
                 Some((place, Ok(full))) => taken.push((place, full)),
                 Some((_, Err(wait))) => refused = refused.max(Some(wait)),
@@ -250,6 +280,23 @@ mod tests {
         after.restore(&far, now);
         assert!(after.take(&[Slot::All], now).is_err());
         assert!(after.take(&[Slot::All], Moment(2 * SECOND)).is_ok(), "not locked out for ever");
+    }
+
+    #[test]
+    fn what_is_used_up_is_so_for_a_while_and_after_a_restart() {
+        let now = Moment(SECOND);
+        let mut before = two(rate(1, 1), rate(1, 1));
+        assert!(before.is_full(Slot::All, now).is_ok());
+        before.use_up(Slot::All, now);
+        let mut after = two(rate(1, 1), rate(1, 1));
+        assert_eq!(before.charged(), [(0, Moment(2 * SECOND))]);
+        after.restore(&before.saved(), now);
+        for buckets in [before, after] {
+            assert_eq!(buckets.is_full(Slot::All, now), Err(Wait::Seconds(1)));
+            assert!(buckets.is_full(Slot::All, Moment(2 * SECOND)).is_ok());
+            assert!(buckets.is_full(Slot::Edge(0), now).is_ok());
+            assert!(buckets.is_full(Slot::Edge(1), now).is_err(), "the plan does not have it");
+        }
     }
 
     #[test]

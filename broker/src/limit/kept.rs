@@ -19,13 +19,27 @@ pub struct Slot {
     pub full: Moment,
 }
 
-/// By what a bucket of this name is known.
+/// What the names of quarantines begin with.
+pub const QUARANTINE: &str = "quarantine:";
+
+/// By what a bucket of this name is known. Its last bit says whether it is a quarantine.
 #[must_use]
 pub fn key(name: &str) -> [u8; 16] {
-    first(&Sha256::digest(name.as_bytes()))
+    let mut key: [u8; 16] = first(&Sha256::digest(name.as_bytes()));
+    if let Some(last) = key.last_mut() {
+        *last = (*last & !1) | u8::from(name.starts_with(QUARANTINE));
+    }
+    key
 }
 
 impl Slot {
+    /// Whether it is one of a caller's quarantines: of what is not known of one, nothing is to be believed,
+    /// since a caller that never was in one has nothing to wait for.
+    #[must_use]
+    pub fn is_quarantine(&self) -> bool {
+        self.key.last().is_some_and(|last| last & 1 == 1)
+    }
+
     /// The slot as bytes, the last of which are over the others.
     #[must_use]
     pub fn encode(&self) -> [u8; SLOT] {
@@ -74,5 +88,7 @@ mod tests {
             }
         }
         assert_eq!(Slot::decode(&[0; SLOT]), None);
+        assert!(!slot.is_quarantine());
+        assert!(Slot { key: key("quarantine:agent"), ..slot }.is_quarantine());
     }
 }

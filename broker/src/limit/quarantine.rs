@@ -1,7 +1,7 @@
 //! A caller that is denied again and again is refused everything for a while: it is looking for a way
-//! round, or it loops.
+//! round, or it loops. How long that lasts is in its bucket, which outlives it.
 
-use super::{Moment, Wait};
+use super::Moment;
 use sandboxd_broker_plan::Quarantine;
 use std::collections::VecDeque;
 
@@ -10,22 +10,13 @@ use std::collections::VecDeque;
 pub struct Tripwire {
     rule: Quarantine,
     denials: VecDeque<Moment>,
-    until: Moment,
 }
 
 impl Tripwire {
     /// One that nobody has touched.
     #[must_use]
     pub const fn new(rule: Quarantine) -> Self {
-        Self { rule, denials: VecDeque::new(), until: Moment(0) }
-    }
-
-    /// Whether the caller is heard.
-    ///
-    /// # Errors
-    /// How long to wait, where not.
-    pub fn admit(&self, now: Moment) -> Result<(), Wait> {
-        if now < self.until { Err(now.until(self.until)) } else { Ok(()) }
+        Self { rule, denials: VecDeque::new() }
     }
 
     /// The caller was denied something. True where that was once too often.
@@ -38,7 +29,6 @@ impl Tripwire {
             return false;
         }
         self.denials.clear();
-        self.until = now.after(self.rule.length);
         true
     }
 }
@@ -49,15 +39,13 @@ mod tests {
     use sandboxd_broker_plan::Millis;
 
     #[test]
-    fn one_denial_more_than_is_borne_and_nothing_goes_through_for_a_while() {
+    fn one_denial_more_than_is_borne_within_its_window_is_too_often() {
         let rule = Quarantine { denials: 5, window: Millis(60_000), length: Millis(60_000) };
         let mut wire = Tripwire::new(rule);
         let now = Moment(1);
         assert!((0..5).all(|_| !wire.denied(now)));
-        assert!(wire.admit(now).is_ok());
         assert!(wire.denied(now));
-        assert_eq!(wire.admit(now), Err(Wait::Seconds(60)));
-        assert!(wire.admit(now.after(Millis(60_000))).is_ok());
+        assert!(!wire.denied(now), "they are counted anew");
         let mut slow = Tripwire::new(rule);
         let mut now = Moment(1);
         for _ in 0..100 {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     frame::Frame,
     json::{self, JsonError, Object, Value},
-    limit::Moment,
+    limit::{Moment, Slot},
     mcp::{
         Era,
         method::{self, Asks, Target},
@@ -149,8 +149,7 @@ impl Relay {
             connection.open.insert(answer.clone(), id);
         }
         self.calls.insert(id, call);
-        let heard = self.callers.get(caller).map_or(Ok(()), |it| it.tripwire.admit(self.now));
-        if let Err(wait) = heard {
+        if let Err(wait) = self.buckets.is_full(Slot::Quarantine(caller), self.now) {
             return self.refuse(id, Refusal::Quarantined(wait));
         }
         match asks.and_then(|asks| self.prepare(id, asks)) {

@@ -198,6 +198,7 @@ impl Relay {
     pub(super) fn denied(&mut self, caller: usize, of: Record) {
         let tripped = self.callers.get_mut(caller).is_some_and(|it| it.tripwire.denied(self.now));
         if tripped {
+            self.buckets.use_up(Slot::Quarantine(caller), self.now);
             self.out.push(Output::Record(Record { event: Event::Quarantined, ..of }));
         }
     }

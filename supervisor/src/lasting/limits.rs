@@ -8,7 +8,7 @@
 //!
 //! Within one boot the time of a bucket is that of a clock that nobody sets. Over a boot what is left to wait is
 //! carried by the machine's clock, and not shortened where that was set back; of a file that was not closed
-//! by then, nothing is left in any bucket. No bucket is kept fuller than it can be by its own rate, so that
+//! by then, nothing is left in any bucket; but nobody is in quarantine who was not known to be. No bucket is kept fuller than it can be by its own rate, so that
 //! nobody waits at each start anew.
 
 use super::Held;
@@ -27,7 +27,7 @@ use std::os::unix::fs::FileExt as _;
 const FOLDER: &str = "limits";
 /// How many runs of one name there may be at once; each has limits of its own.
 const AT_ONCE: usize = 256;
-/// How many buckets are kept.
+/// How many buckets are kept beside those of the plan.
 const MOST: usize = 4096;
 /// What a file begins with.
 const MAGIC: [u8; 8] = *b"limits 2";
@@ -162,7 +162,7 @@ fn check(bytes: &[u8]) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<(Header, Vec<Slot>)> {
     let (header, slots) = bytes.split_first_chunk::<HEADER>()?;
     let (slots, rest) = slots.as_chunks::<SLOT>();
-    if !rest.is_empty() || slots.len() > MOST {
+    if !rest.is_empty() {
         return None;
     }
     let header = Header::decode(header)?;
@@ -176,9 +176,9 @@ fn carried(header: &Header, boot_id: [u8; 16], slots: Vec<Slot>, now: Now) -> Ve
     if header.boot_id == boot_id {
         return slots;
     }
-    // What was charged last is not on the disk; it can be no longer until then than this.
-    let lost = if header.closed { 0 } else { header.longest };
     let at = |slot: Slot| {
+        // What was charged last is not on the disk; it can be no longer until then than this.
+        let lost = if header.closed || slot.is_quarantine() { 0 } else { header.longest };
         let left = slot.full.0.saturating_sub(header.boot);
         let gone = now.day.saturating_sub(header.day);
         Moment(now.boot.saturating_add(left.saturating_sub(gone).max(lost)))
@@ -204,9 +204,7 @@ fn merged(mut buckets: Buckets, before: &[Slot], now: Now) -> Vec<Slot> {
     let others = before.iter().filter(|slot| {
         slot.full.0 > now.boot && names.iter().all(|name| kept::key(name) != slot.key)
     });
-    let others: Vec<Slot> = others.copied().collect();
-    slots.extend(others);
-    slots.truncate(MOST);
+    slots.extend(others.copied().take(MOST));
     slots
 }
 
@@ -295,6 +293,11 @@ mod tests {
         assert_eq!(full([2; 16], &torn, now), [10 + 3 * HOUR; 2]);
         let short = Header { longest: 1, ..torn };
         assert_eq!(full([2; 16], &short, now), [10 + HOUR / 2, 11]);
+        let held = ["quarantine:a", "quarantine:b"].into_iter().zip([6 * HOUR, 0]);
+        let held =
+            carried(&torn, [2; 16], held.map(|(name, full)| slot(name, full)).collect(), now);
+        let held: Vec<u64> = held.iter().map(|slot| slot.full.0).collect();
+        assert_eq!(held, [10 + HOUR / 2, 10]);
     }
 
     #[test]
@@ -302,10 +305,11 @@ mod tests {
         let now = Now { boot: HOUR, day: HOUR };
         let before = [slot("caller:x", 2 * HOUR), slot("caller:y", HOUR / 2)];
         let between = merged(buckets("z", 1), &before, now);
-        let own = ["all", "caller:z", "lists:z"].map(|name| slot(name, 0));
+        let own = ["all", "caller:z", "lists:z", "quarantine:z"].map(|name| slot(name, 0));
         assert_eq!(between, [&own[..], &before[..1]].concat());
         let after = merged(buckets("x", 1), &between, now);
-        assert_eq!(after, [slot("all", 0), slot("caller:x", 2 * HOUR), slot("lists:x", 0)]);
+        let rest = ["lists:x", "quarantine:x"].map(|name| slot(name, 0));
+        assert_eq!(after, [&[slot("all", 0), slot("caller:x", 2 * HOUR)], &rest[..]].concat());
     }
 
     /// Each start would else empty the bucket anew, until a call came later than the longest wait.
@@ -314,7 +318,8 @@ mod tests {
         let now = Now { boot: HOUR, day: HOUR };
         let lost = [slot("caller:x", u64::MAX), slot("all", u64::MAX), slot("gone", HOUR)];
         let first = merged(buckets("x", 1), &lost, now);
-        assert_eq!(first, [slot("all", HOUR), slot("caller:x", 2 * HOUR), slot("lists:x", 0)]);
+        let rest = ["lists:x", "quarantine:x"].map(|name| slot(name, 0));
+        assert_eq!(first, [&[slot("all", HOUR), slot("caller:x", 2 * HOUR)], &rest[..]].concat());
         let later = Now { boot: 2 * HOUR, ..now };
         let mut second = buckets("x", 1);
         assert_eq!(merged(buckets("x", 1), &first, later), first);

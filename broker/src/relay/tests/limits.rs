@@ -3,7 +3,7 @@
 use super::world::{World, caller, edge, hang, plan, reach};
 use crate::{
     json::text,
-    limit::{Buckets, Moment, Position, Saved},
+    limit::{Buckets, Moment, Position, Saved, kept::QUARANTINE},
     relay::{ConnectionId, Input, Load, Relay},
 };
 use sandboxd_broker_plan::record::Event;
@@ -31,8 +31,8 @@ fn a_call_too_often_is_told_how_long_to_wait_and_a_restart_gives_nothing_back() 
     again.connect(1, "a", "fs");
     assert!(again.call("list", "{}").contains("too often"));
     again.relay = Relay::new(limited, again.now).unwrap();
-    let lost: Vec<Saved> =
-        keys.into_iter().map(|key| Saved { key, full: Moment(u64::MAX) }).collect();
+    let rates = keys.into_iter().filter(|key| !key.starts_with(QUARANTINE));
+    let lost: Vec<Saved> = rates.map(|key| Saved { key, full: Moment(u64::MAX) }).collect();
     again.relay.restore(&lost);
     again.connect(1, "a", "fs");
     assert!(again.call("list", "{}").contains("too often"));
@@ -82,16 +82,24 @@ fn who_knocks_too_often_is_not_heard_for_a_while() {
     let mut plan = plan();
     plan.callers[0].quarantine =
         Quarantine { denials: 2, window: Millis(60_000), length: Millis(30_000) };
-    let mut world = World::open(plan);
+    let keys = Buckets::new(&plan).keys();
+    let mut world = World::open(plan.clone());
     for _ in 0..3 {
         assert!(world.call("write", "{}").contains("Unknown tool"));
     }
+    let charged = world.relay.charged();
+    let held = charged.iter().find(|(place, _)| keys[*place] == format!("{QUARANTINE}a")).unwrap();
     let good = world.call("list", "{}");
     let bad = world.call("write", "{}");
     let none = world.call("nothing", "{}");
     assert!(good.contains("Try again in 30 s."), "{good}");
     assert!(good == bad && bad == none, "it tells nothing apart");
     assert!(world.records.iter().any(|record| record.event == Event::Quarantined));
+    let mut again = World::open(plan.clone());
+    again.relay = Relay::new(plan, again.now).unwrap();
+    again.relay.restore(&[Saved { key: keys[held.0].clone(), full: held.1 }]);
+    again.connect(1, "a", "fs");
+    assert!(again.call("list", "{}").contains("Try again in"), "a restart ends no quarantine");
     world.wait(30_000);
     assert!(world.call("list", "{}").contains("content"));
 }
