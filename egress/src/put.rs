@@ -106,8 +106,13 @@ impl Put {
 
 /// Whether a parameter has this name, in whatever case and spelling.
 fn is_named(parameter: &[u8], name: &str) -> bool {
+    let said = unescaped(parameter.split(|byte| *byte == b'=').next().unwrap_or_default());
+    said.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// What stands for a text in which bytes may be percent-encoded.
+pub(crate) fn unescaped(mut rest: &[u8]) -> Vec<u8> {
     let mut said = Vec::new();
-    let mut rest = parameter.split(|byte| *byte == b'=').next().unwrap_or_default();
     while let Some((first, after)) = rest.split_first() {
         rest = after;
         said.push(match (first, after) {
@@ -121,7 +126,7 @@ fn is_named(parameter: &[u8], name: &str) -> bool {
             (first, _) => *first,
         });
     }
-    said.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
+    said
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use crate::{
     hello::Hello,
     http::{self, Authority, Head},
-    model::api,
+    model::api::{self, Looks},
 };
 use sandboxd_egress_plan::{Carries, HostName, Requests, Rule, Target, Verdict};
 use std::net::IpAddr;
@@ -182,17 +182,7 @@ impl Fitting {
         if head.authority.as_ref().is_some_and(|authority| !is_at(authority, place)) {
             return Err(Verdict::HostHeader);
         }
-        let allows = |number: &&usize| {
-            let requests = rules.get(**number).and_then(|rule| rule.carries.requests());
-            requests.is_some_and(|requests| has_request(requests, head))
-        };
-        let allowed = seen.iter().filter(allows);
-        let allowed: Vec<&usize> = allowed.collect();
-        let is_model = |number: &&usize| rules.get(**number).is_some_and(|rule| rule.model);
-        // What can be counted is, where one rule counts and another does not.
-        let fits = |number: &&&usize| is_model(number) == api::is_model(head);
-        let first = allowed.iter().find(fits).or(allowed.first());
-        first.map(|number| **number).or(unseen).ok_or(Verdict::Request)
+        first(rules, seen, head).or(unseen).ok_or(Verdict::Request)
     }
 
     /// Whether a rule for requests leads to a model API.
@@ -203,6 +193,25 @@ impl Fitting {
             .chain(&self.https)
             .any(|number| rules.get(*number).is_some_and(|rule| rule.model))
     }
+}
+
+/// The first of these rules that has a request. Where some of them count, those have what looks like a
+/// call to a model, whether it can be counted or not, and the others what does not.
+fn first(rules: &[Rule], seen: &[usize], head: &Head) -> Option<usize> {
+    let seen = seen.iter().filter_map(|number| Some((*number, rules.get(*number)?)));
+    let looks = seen.clone().any(|(_, rule)| rule.model).then(|| api::looks(head));
+    let has = |(_, rule): &(usize, &Rule)| {
+        // Whichever path somebody may take it for.
+        let odd = looks == Some(Looks::Odd) && rule.model;
+        rule.carries.requests().is_some_and(|requests| match requests {
+            Requests::Only { method, .. } if odd => method.as_str() == head.method,
+            Requests::All | Requests::Only { .. } => has_request(requests, head),
+        })
+    };
+    let counts = looks.is_some_and(|looks| looks != Looks::Other);
+    let mut having = seen.filter(has);
+    let fits = having.clone().find(|(_, rule)| rule.model == counts);
+    fits.or_else(|| having.next()).map(|(number, _)| number)
 }
 
 /// Whether a request is one of these.
@@ -364,5 +373,41 @@ pub(crate) mod tests {
         ] {
             assert_eq!(judge(line, to), Err(why), "{line} {to}");
         }
+    }
+
+    #[test]
+    fn what_may_be_a_call_goes_by_the_rule_that_counts() {
+        let counting = |requests| {
+            let all = named("a.example", 80, Carries::Http(Requests::All));
+            let mut rules = [all, named("a.example", 80, requests)];
+            rules[1].model = true;
+            rules
+        };
+        let at = place("a.example", 80);
+        let judge = |rules: &[Rule], line: &str| {
+            let text =
+                format!("{line} HTTP/1.1\r\nHost: a.example\r\nContent-Encoding: gzip\r\n\r\n");
+            let fitting = Fitting::find(rules, &at).unwrap();
+            fitting.request(rules, &head(&text), (&at, Cover::Plain))
+        };
+        for requests in [Carries::Http(Requests::All), only("POST", "/v1/messages")] {
+            let rules = counting(requests);
+            for line in [
+                "POST /v1/messages",
+                "POST /v1//messages",
+                "POST /v1/x/%2e%2e/messages",
+                "POST /v1/%6Dessages",
+                "POST /V1/MESSAGES",
+            ] {
+                assert_eq!(judge(&rules, line), Ok(1), "{line}");
+            }
+            for line in ["GET /", "POST /v1/files", "OPTIONS *"] {
+                assert_eq!(judge(&rules, line), Ok(0), "{line}");
+            }
+        }
+        // A rule has what its path has, where that has one meaning only.
+        let rules = counting(only("POST", "/v1/messages"));
+        assert_eq!(judge(&rules, "POST /v2/messages"), Ok(0));
+        assert_eq!(judge(&rules, "GET //x"), Ok(0));
     }
 }

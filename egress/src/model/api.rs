@@ -1,6 +1,9 @@
 //! Which requests to a model API can be counted, and how such an API says that there is no more.
 
-use crate::http::{Head, Target};
+use crate::{
+    http::{Head, Target},
+    put::unescaped,
+};
 use sandboxd_egress_plan::Verdict;
 
 /// Whose format it is. Many others speak one of these.
@@ -46,10 +49,36 @@ fn plain(head: &Head, format: Format) -> Result<Asked, Verdict> {
     Ok(Asked::Call(format))
 }
 
-/// Whether it would be a call, wherever it goes.
+/// How much a request may be one to a model API, wherever it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looks {
+    /// Its path is that of a call, whatever its method and however its body is written, or it asks for
+    /// what uses nothing.
+    Model,
+    /// Its path may be read as that of a call, and as another.
+    Odd,
+    /// It is something else.
+    Other,
+}
+
+/// How this one looks.
 #[must_use]
-pub fn is_model(head: &Head) -> bool {
-    matches!(head.target, Target::Path(_)) && asked(head).is_ok()
+pub fn looks(head: &Head) -> Looks {
+    let Target::Path(_) = head.target else { return Looks::Other };
+    let Some(path) = head.plain_path() else { return Looks::Odd };
+    if is_call(path.as_bytes()) || matches!(asked(head), Ok(Asked::Free)) {
+        return Looks::Model;
+    }
+    // Some servers take letters for each other that others tell apart.
+    let read = unescaped(path.as_bytes()).to_ascii_lowercase();
+    if is_call(&read) { Looks::Odd } else { Looks::Other }
+}
+
+/// Whether a path ends as that of a call does.
+fn is_call(path: &[u8]) -> bool {
+    const CALLS: [&[u8]; 4] = [b"messages", b"completions", b"responses", b"embeddings"];
+    let last = path.split(|byte| *byte == b'/').rfind(|word| !word.is_empty());
+    last.is_some_and(|word| CALLS.contains(&word))
 }
 
 impl Format {
@@ -97,12 +126,16 @@ mod tests {
     use super::*;
     use crate::{Read, http};
 
-    fn judged(line: &str, more: &str) -> Result<Asked, Verdict> {
+    fn read(line: &str, more: &str) -> Head {
         let text = format!("{line} HTTP/1.1\r\nHost: a.example\r\n{more}\r\n");
         match http::head(text.as_bytes()).unwrap() {
-            Read::Done(head, _) => asked(&head),
+            Read::Done(head, _) => head,
             Read::More => panic!("{text:?}"),
         }
+    }
+
+    fn judged(line: &str, more: &str) -> Result<Asked, Verdict> {
+        asked(&read(line, more))
     }
 
     #[test]
@@ -136,6 +169,25 @@ mod tests {
         let squeezed = judged("POST /v1/messages", "Content-Encoding: gzip\r\n");
         assert_eq!(squeezed, Err(Verdict::Uncounted));
         assert!(judged("POST /v1/messages", "Content-Encoding: identity\r\n").is_ok());
+    }
+
+    #[test]
+    fn what_may_be_a_call_looks_like_one() {
+        for (line, how) in [
+            ("POST /v1/messages", Looks::Model),
+            ("PUT /v1/messages/?x=1", Looks::Model),
+            ("GET /v1/models", Looks::Model),
+            ("POST /v1//messages", Looks::Odd),
+            ("POST /v1/x/%2e%2e/y", Looks::Odd),
+            ("POST /v1/%6dessages", Looks::Odd),
+            ("POST /v1/Messages", Looks::Odd),
+            ("POST /v1/files", Looks::Other),
+            ("GET /a%20b", Looks::Other),
+            ("OPTIONS *", Looks::Other),
+        ] {
+            assert_eq!(looks(&read(line, "")), how, "{line}");
+        }
+        assert_eq!(looks(&read("POST /v1/messages", "Content-Encoding: gzip\r\n")), Looks::Model);
     }
 
     #[test]
