@@ -22,7 +22,9 @@ impl Ask {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let (mut background, model) = (false, &mut self.model);
         let read = self.finder.push(bytes, &mut |path, found| match (path, found) {
-            ([key], Found::Word("true")) if key == "background" => background = true,
+            ([key], Found::Word("false" | "null")) if is_background(key) => {}
+            // Whatever else it is, somebody may take it for yes.
+            ([key], _) if is_background(key) => background = true,
             ([key], Found::Text(text, _)) if key == "model" => *model = Use::name(text),
             _ => {}
         });
@@ -42,6 +44,11 @@ impl Ask {
     }
 }
 
+/// Whether somebody may take it for the key that has an answer made in the background.
+const fn is_background(key: &str) -> bool {
+    key.eq_ignore_ascii_case("background")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,7 +65,16 @@ mod tests {
             ask.push(br#"{"\u0062ackground":true,"background":false}"#),
             Err(Verdict::Uncounted)
         );
-        assert_eq!(Ask::default().push(br#"{"background":false,"n":null}"#), Ok(()));
+        for value in ["true", "1", "0", "\"true\"", "\"\"", "{}", "[]", "{\"a\":1}"] {
+            for key in ["background", "Background"] {
+                let text = format!("{{\"{key}\":{value},\"n\":1}}");
+                let pushed = Ask::default().push(text.as_bytes());
+                assert_eq!(pushed, Err(Verdict::Uncounted), "{text}");
+            }
+        }
+        for text in [r#"{"background":false,"n":null}"#, r#"{"background":null}"#] {
+            assert_eq!(Ask::default().push(text.as_bytes()), Ok(()), "{text}");
+        }
         assert_eq!(Ask::default().push(b"model=x"), Err(Verdict::Uncounted));
     }
 }

@@ -198,7 +198,7 @@ impl Said {
                     self.text = self.text.saturating_add(length);
                 }
             }
-            (_, Found::Number(_) | Found::Word(_)) => {}
+            (_, Found::Number(_) | Found::Word(_) | Found::Many) => {}
         }
     }
 

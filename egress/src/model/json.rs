@@ -11,7 +11,7 @@ const KEPT: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NotJson;
 
-/// A value that is none of others.
+/// A value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Found<'a> {
     /// A text: how it begins, and how many bytes it has as it was written.
@@ -20,6 +20,8 @@ pub enum Found<'a> {
     Number(&'a str),
     /// `true`, `false` or `null`.
     Word(&'a str),
+    /// A list or an object begins. What is in it follows.
+    Many,
 }
 
 impl Found<'_> {
@@ -86,14 +88,6 @@ impl Finder {
         bytes.iter().try_for_each(|byte| self.byte(*byte, told))
     }
 
-    /// Ends it: whether all of it was there.
-    pub fn end(&mut self, told: Told<'_>) -> bool {
-        if self.state == State::Bare && self.path.is_empty() {
-            return self.bare(told).is_ok();
-        }
-        self.state == State::Over
-    }
-
     fn byte(&mut self, byte: u8, told: Told<'_>) -> Result<(), NotJson> {
         let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         match self.state {
@@ -109,7 +103,7 @@ impl Finder {
                 if space { Ok(()) } else { self.between(byte) }
             }
             _ if space => Ok(()),
-            State::Value | State::First if byte != b']' => self.value(byte),
+            State::Value | State::First if byte != b']' => self.value(byte, told),
             State::FirstKey | State::Key if byte == b'"' => {
                 self.begin(State::Text { key: true });
                 Ok(())
@@ -136,14 +130,16 @@ impl Finder {
         }
     }
 
-    fn value(&mut self, byte: u8) -> Result<(), NotJson> {
+    fn value(&mut self, byte: u8, told: Told<'_>) -> Result<(), NotJson> {
         match byte {
             b'{' | b'[' if self.path.len() == DEPTH => return Err(NotJson),
             b'{' => {
+                told(&self.path, Found::Many);
                 self.path.push(String::new());
                 self.state = State::FirstKey;
             }
             b'[' => {
+                told(&self.path, Found::Many);
                 self.path.push(ITEM.to_owned());
                 self.state = State::First;
             }
@@ -265,7 +261,11 @@ mod tests {
             all.push(format!("{} {found:?}", path.join(".")));
         };
         let read = pieces.iter().try_for_each(|piece| finder.push(piece, &mut told));
-        let ended = read.map(|()| finder.end(&mut told));
+        // A number or a word that nothing is around ends with what follows.
+        let ended = read.and_then(|()| match finder.state {
+            State::Bare if finder.path.is_empty() => finder.push(b" ", &mut told).map(|()| true),
+            state => Ok(state == State::Over),
+        });
         (all, ended)
     }
 
@@ -277,12 +277,19 @@ mod tests {
         assert_eq!(
             all,
             [
+                " Many",
                 "model Text(\"m-1\", 3)",
+                "usage Many",
                 "usage.in Number(\"12\")",
                 "usage.out Number(\"3.5e1\")",
+                "a Many",
+                "a.* Many",
                 "a.*.b Word(\"null\")",
+                "a.* Many",
                 "a.*.* Word(\"true\")",
                 "a.* Text(\"x\\\"y\", 3)",
+                "e Many",
+                "f Many",
             ]
         );
         assert_eq!(found(&[b"12"]), (vec![" Number(\"12\")".to_owned()], Ok(true)));
@@ -295,7 +302,7 @@ mod tests {
         let (all, ended) = found(&[br#"{"*":1,"x":2}"#]);
         assert_eq!(
             (all, ended),
-            (vec!["*? Number(\"1\")".into(), "x Number(\"2\")".into()], Ok(true))
+            (vec![" Many".into(), "*? Number(\"1\")".into(), "x Number(\"2\")".into()], Ok(true))
         );
     }
 
@@ -330,7 +337,7 @@ mod tests {
     fn of_a_long_text_only_the_beginning_is_kept() {
         let text = format!("{{\"{0}\":\"{0}é\"}}", "k".repeat(1000));
         let (all, _) = found(&[text.as_bytes()]);
-        assert_eq!(all[0].len(), KEPT + 1 + "Text(\"\", 1002)".len() + KEPT);
+        assert_eq!(all[1].len(), KEPT + 1 + "Text(\"\", 1002)".len() + KEPT);
     }
 
     proptest! {

@@ -35,7 +35,9 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let read = finder.push(bytes, &mut |_, _| values += 1);
     // What the broker's reader takes is JSON here too.
     if sandboxd_broker::json::parse(bytes).is_ok() {
-        assert!(read.is_ok() && finder.end(&mut |_, _| {}));
+        assert!(read.is_ok() && finder.push(b" ", &mut |_, _| {}).is_ok());
+        // Nothing follows the only value.
+        assert!(finder.push(b"0", &mut |_, _| {}).is_err());
     }
     let asked = Ask::default().push(bytes);
     assert!(read.is_ok() || asked.is_err());
