@@ -45,7 +45,7 @@ impl Ask {
 }
 
 /// Whether somebody may take it for the key that has an answer made in the background.
-const fn is_background(key: &str) -> bool {
+fn is_background(key: &str) -> bool {
     key.eq_ignore_ascii_case("background")
 }
 

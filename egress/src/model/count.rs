@@ -43,10 +43,15 @@ struct Said {
     /// Bytes of text that came out, and events with some.
     text: u64,
     events: u64,
-    /// What there was of it before the event that is being read.
-    before: u64,
-    /// The event that is being read says how much was used, and no more text follows.
+    /// What comes out in the event that is being read; in a body that is no stream, all of it.
+    now: u64,
+    /// That event says what others have said already.
+    again: bool,
+    /// That event says how much was used.
     usage: bool,
+    /// An event said how much was used, and nothing came out in those that followed.
+    told: bool,
+    /// Nor in that one: no more is to be expected.
     done: bool,
 }
 
@@ -134,7 +139,7 @@ impl Counter {
         match self.form {
             Form::Coded => self.bytes,
             Form::Json | Form::Events(_) => {
-                self.said.events.max(self.said.text.div_ceil(BYTES_OF_TOKEN))
+                self.said.events.max(self.said.text().div_ceil(BYTES_OF_TOKEN))
             }
         }
     }
@@ -143,9 +148,10 @@ impl Counter {
     /// that says nothing used nothing.
     #[must_use]
     pub fn total(&self, failed: bool, asked: u64) -> (Tokens, bool) {
-        let Said { tokens, input, output, .. } = self.said;
+        let Said { tokens, input, output, usage, told, .. } = self.said;
+        let whole = !self.is_stream() || usage || told;
         match (input, output, failed) {
-            (true, true, _) => (tokens, false),
+            (true, true, _) if whole => (tokens, false),
             (false, false, true) => (Tokens::default(), false),
             _ => {
                 let input = if input { tokens.input } else { asked.div_ceil(BYTES_OF_TOKEN) };
@@ -157,14 +163,20 @@ impl Counter {
 }
 
 impl Said {
+    /// Bytes of text that came out so far.
+    const fn text(&self) -> u64 {
+        self.text.saturating_add(if self.again { 0 } else { self.now })
+    }
+
     /// An event is over.
     fn event(&mut self) {
-        if self.text > self.before {
-            self.events = self.events.saturating_add(1);
-        }
-        // Some say with each word how many there were until then.
-        self.done = self.done || (self.usage && self.text == self.before);
-        (self.before, self.usage) = (self.text, false);
+        let more = self.text() > self.text;
+        self.events = self.events.saturating_add(u64::from(more));
+        self.text = self.text();
+        // Some say with each word how many there were until then, and some before the first.
+        self.told = self.usage || (self.told && !more);
+        self.done = (self.usage || self.done) && !more;
+        (self.now, self.again, self.usage) = (0, false, false);
     }
 
     fn hear(&mut self, format: Format, path: &[String], found: Found<'_>) {
@@ -173,29 +185,29 @@ impl Said {
             (["model"] | ["message" | "response", "model"], Found::Text(text, _)) => {
                 self.model = Use::name(text);
             }
+            // A stream of responses says each text in pieces, and then whole: alone, in its part, in its
+            // item, and in the response.
+            (["type"], Found::Text(kind, _)) => {
+                self.again = format == Format::OpenAi
+                    && kind.starts_with("response.")
+                    && !kind.ends_with(".delta");
+            }
             // What a stream of Anthropic begins with; how much comes out is said at its end.
             (["message", "usage", rest @ ..], found) => {
                 if let Some(count) = found.count() {
                     self.count(format, rest, count, false);
                 }
             }
-            (["usage", rest @ ..], found) => {
+            (["usage", rest @ ..] | ["response", "usage", rest @ ..], found) => {
                 if let Some(count) = found.count() {
                     self.count(format, rest, count, true);
                     self.usage = true;
                 }
             }
-            // Comes with all of the text once more.
-            (["response", "usage", rest @ ..], found) => {
-                if let Some(count) = found.count() {
-                    self.count(format, rest, count, true);
-                    self.done = true;
-                }
-            }
             (_, Found::Text(_, length)) => {
                 let last = path.iter().rev().find(|key| *key != ITEM);
                 if last.is_some_and(|key| WRITTEN.contains(&key.as_str())) {
-                    self.text = self.text.saturating_add(length);
+                    self.now = self.now.saturating_add(length);
                 }
             }
             (_, Found::Number(_) | Found::Word(_) | Found::Many) => {}
@@ -289,6 +301,59 @@ mod tests {
                         event: content_block_delta\ndata: {\"delta\":{\"text\":\"hi\"}}\n\n\
                         event: message_delta\ndata: {\"usage\":{\"output_tokens\":2}}\n\n";
         assert_eq!(counted(Format::Anthropic, SSE, messages), ("claude-x".into(), tokens, false));
+    }
+
+    #[test]
+    fn a_stream_is_done_only_until_more_comes_out() {
+        for (format, usage, word) in [
+            (
+                Format::OpenAi,
+                r#"{"choices":[{"delta":{"role":"assistant"}}],"usage":{"prompt_tokens":9,"completion_tokens":0}}"#,
+                r#"{"choices":[{"delta":{"content":"word"}}],"usage":{"completion_tokens":1}}"#,
+            ),
+            (Format::Anthropic, r#"{"usage":{"output_tokens":1}}"#, r#"{"delta":{"text":"word"}}"#),
+            (
+                Format::OpenAi,
+                r#"{"type":"response.completed","response":{"output":[{"text":"all"}],"usage":{"output_tokens":1}}}"#,
+                r#"{"type":"response.output_text.delta","delta":"word"}"#,
+            ),
+        ] {
+            let mut counter = Counter::new(format, &reply(SSE));
+            let mut done = |data: &str| {
+                counter.push(format!("data: {data}\n\n").as_bytes());
+                counter.is_done()
+            };
+            let ping = r#"{"type":"ping"}"#;
+            let seen = [done(word), done(usage), done(ping), done(word), done(ping), done(usage)];
+            assert_eq!(seen, [false, true, true, false, false, true], "{usage}");
+        }
+        // What was said at the beginning is not all.
+        let begun = "data: {\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":0}}\n\n\
+                     data: {\"choices\":[{\"delta\":{\"content\":\"aaaabbbbcccc\"}}]}\n\n";
+        let tokens = Tokens { input: 9, output: 3, ..Tokens::default() };
+        assert_eq!(counted(Format::OpenAi, SSE, begun), (String::new(), tokens, true));
+    }
+
+    #[test]
+    fn a_text_that_a_stream_says_again_is_counted_once() {
+        let text = "a".repeat(40);
+        let part = format!(r#"{{"type":"output_text","text":"{text}"}}"#);
+        let item = format!(r#"{{"type":"message","content":[{part}]}}"#);
+        let events = [
+            r#"{"type":"response.created","response":{"model":"o","output":[]}}"#.to_owned(),
+            format!(r#"{{"type":"response.output_text.delta","delta":"{text}"}}"#),
+            format!(r#"{{"type":"response.output_text.done","text":"{text}"}}"#),
+            // Whatever comes first.
+            format!(r#"{{"part":{part},"type":"response.content_part.done"}}"#),
+            format!(r#"{{"type":"response.output_item.done","item":{item}}}"#),
+            format!(r#"{{"type":"response.completed","response":{{"output":[{item}]}}}}"#),
+        ];
+        let stream: String = events.map(|event| format!("data: {event}\n\n")).concat();
+        let tokens = Tokens { input: 100, output: 10, ..Tokens::default() };
+        assert_eq!(counted(Format::OpenAi, SSE, &stream), ("o".into(), tokens, true));
+        // Where it is said once only, that is what came out.
+        let whole = format!(r#"{{"object":"response","output":[{item}]}}"#);
+        assert_eq!(counted(Format::OpenAi, JSON, &whole), (String::new(), tokens, true));
     }
 
     #[test]

@@ -262,10 +262,11 @@ mod tests {
         };
         let read = pieces.iter().try_for_each(|piece| finder.push(piece, &mut told));
         // A number or a word that nothing is around ends with what follows.
-        let ended = read.and_then(|()| match finder.state {
-            State::Bare if finder.path.is_empty() => finder.push(b" ", &mut told).map(|()| true),
-            state => Ok(state == State::Over),
+        let read = read.and_then(|()| match (finder.state, finder.path.is_empty()) {
+            (State::Bare, true) => finder.push(b" ", &mut told),
+            _ => Ok(()),
         });
+        let ended = read.map(|()| finder.state == State::Over);
         (all, ended)
     }
 
