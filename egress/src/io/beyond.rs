@@ -56,6 +56,11 @@ impl<'a, S: Stream> Beyond<'a, S> {
         })
     }
 
+    /// Whether something is covered in what comes back.
+    pub(super) const fn is_masked(&self) -> bool {
+        self.mask.is_some()
+    }
+
     /// Asks for this; false where it takes no more. Where a secret is put in, the answer is to be one in
     /// which that would be seen.
     pub(super) async fn ask(

@@ -1,131 +1,43 @@
-//! Requests where answers are looked at, since some are asked of a model API or have a secret put in: one
+//! Requests whose answers are looked at, since some are asked of a model API or have a secret put in: one
 //! after the other, each with its answer, which is read as it passes by.
 
 use super::{
-    beyond::Beyond,
     client::Client,
     counted::Counted,
-    dial::Upstream,
-    fault::{refusal, status},
-    meter::Meter,
-    requests::next,
-    story::Story,
+    fault::Refused,
+    requests::{Way, next},
     stream::{Stream, cut},
-    tunnel,
-    world::{Open, World, now},
 };
 use crate::{
-    Read, address,
+    Read,
     http::{self, Body, Ends, Framing, Head, Reply},
     limit::Direction,
-    model::api::{self, Asked, Format},
-    rule::{Cover, Fitting, Place},
+    model::api::Format,
 };
 use sandboxd_egress_plan::Verdict;
-use std::rc::Rc;
 
 /// The most bytes of an event that wait for its end.
 const EVENT: usize = 256 << 10;
 
-/// Why a request or an answer goes no further, and what the client is told of that.
-struct Refused {
-    verdict: Verdict,
-    words: Vec<u8>,
-}
-
-impl Refused {
-    fn plain(verdict: Verdict, place: &Place) -> Self {
-        Self { verdict, words: refusal(verdict, Some(place)) }
-    }
-
-    /// In the words of a model API.
-    fn of(format: Format, verdict: Verdict, why: &str) -> Self {
-        Self { verdict, words: format.refusal(status(verdict), &format!("sandboxd: {why}")) }
-    }
-}
-
-/// Which rule has a request, and the format of its answer where that is counted.
-fn judge(
-    world: &World,
-    fitting: &Fitting,
-    head: &Head,
-    (place, cover): (&Place, Cover),
-) -> Result<(usize, Option<Format>), Refused> {
-    let plain = |verdict| Refused::plain(verdict, place);
-    let rule = fitting.request(&world.plan.rules, head, (place, cover)).map_err(plain)?;
-    if !world.rule(rule).map_err(plain)?.model {
-        return Ok((rule, None));
-    }
-    let Asked::Call(format) = api::asked(head).map_err(plain)? else { return Ok((rule, None)) };
-    match world.purses().over() {
-        Some(why) => Err(Refused::of(format, Verdict::Budget, &why)),
-        None => Ok((rule, Some(format))),
-    }
-}
-
-/// Carries requests that begin with this one; on the connection that was made already, where one was.
+/// Carries requests that begin with this one. Why the last one went no further, where that is so.
 pub(super) async fn carry<S: Stream>(
-    world: &Rc<World>,
-    story: &mut Story,
+    way: &Way<'_, S>,
     client: &mut Client<S>,
-    (fitting, head): (&Fitting, Head),
-    made: Option<(Open, Upstream)>,
-) -> Result<(), Verdict> {
-    let place = story.place.clone().ok_or(Verdict::Broke)?;
-    let begun = match judge(world, fitting, &head, (&place, S::COVER)) {
-        Ok((rule, format)) => match tunnel::begin(world, story, rule, made).await {
-            Ok(begun) => Ok((begun, format)),
-            Err(verdict) => Err(Refused::plain(verdict, &place)),
-        },
-        Err(refused) => Err(refused),
-    };
-    let begun = match begun {
-        Ok(((open, upstream), format)) => {
-            match Beyond::<S>::begin(world, &place, &upstream).await {
-                Ok(beyond) => Ok(((open, beyond), format)),
-                Err(verdict) => Err(Refused::plain(verdict, &place)),
-            }
-        }
-        Err(refused) => Err(refused),
-    };
-    let ((open, upstream), format) = match begun {
-        Ok(begun) => begun,
-        Err(Refused { verdict, words }) => {
-            client.answer(&words).await?;
-            return Err(verdict);
-        }
-    };
-    let meter = Meter::new(world, story, world.rule(open.rule)?.deadlines);
-    let talk = Talk { world, story, meter: &meter, fitting, place: &place, upstream: &upstream };
-    let ended = meter.within(talk.all(client, head, format)).await;
-    match ended {
-        Ok(None) => {
-            upstream.farewell(client).await;
-            Ok(())
-        }
-        Ok(Some(Refused { verdict, words })) => {
-            // Whoever still works on an answer need not.
-            cut(upstream.stream.tcp());
-            client.answer(&words).await?;
-            Err(verdict)
-        }
-        Err(verdict) => {
-            // Neither may take what it has for the whole.
-            cut(upstream.stream.tcp());
-            client.answered = false;
-            Err(verdict)
-        }
+    head: Head,
+    format: Option<Format>,
+) -> Result<Option<Refused>, Verdict> {
+    let talk = Talk { way };
+    let ended = way.meter.within(talk.all(client, head, format)).await?;
+    if ended.is_some() {
+        // Whoever still works on an answer need not.
+        cut(way.upstream.stream.tcp());
     }
+    Ok(ended)
 }
 
-/// What the exchanges of a connection share.
+/// The exchanges of a connection.
 struct Talk<'a, S> {
-    world: &'a World,
-    story: &'a Story,
-    meter: &'a Meter<'a>,
-    fitting: &'a Fitting,
-    place: &'a Place,
-    upstream: &'a Beyond<'a, S>,
+    way: &'a Way<'a, S>,
 }
 
 /// How an exchange ended.
@@ -146,14 +58,13 @@ impl Ended {
 }
 
 impl<S: Stream> Talk<'_, S> {
-    /// All exchanges. Why the last one went no further, where that is so.
+    /// All of them. Why the last one went no further, where that is so.
     async fn all(
         &self,
         client: &mut Client<S>,
         mut head: Head,
         mut format: Option<Format>,
     ) -> Result<Option<Refused>, Verdict> {
-        client.answered = true;
         let mut inbound = Vec::new();
         loop {
             // One connection of the proxy may ask for many hosts; each gets one of its own.
@@ -167,30 +78,18 @@ impl<S: Stream> Talk<'_, S> {
             let following = tokio::select! {
                 following = next(stream, buffer) => following,
                 // It has ended, or says what nobody asked for.
-                _ = self.upstream.read(&mut inbound) => return Ok(None),
+                _ = self.way.upstream.read(&mut inbound) => return Ok(None),
             };
             head = match following {
                 Ok(Some(head)) => head,
                 Ok(None) => return Ok(None),
-                Err(verdict) => return Ok(Some(Refused::plain(verdict, self.place))),
+                Err(verdict) => return Ok(Some(Refused::plain(verdict, self.way.place))),
             };
-            format = match self.judge(&head) {
+            format = match self.way.judge(&head) {
                 Ok(format) => format,
                 Err(refused) => return Ok(Some(refused)),
             };
         }
-    }
-
-    /// Whether a request that is not the first may go, and how its answer is counted.
-    fn judge(&self, head: &Head) -> Result<Option<Format>, Refused> {
-        let plain = |verdict| Refused::plain(verdict, self.place);
-        let (rule, format) = judge(self.world, self.fitting, head, (self.place, S::COVER))?;
-        if !address::allows(self.world.rule(rule).map_err(plain)?, self.upstream.address) {
-            return Err(plain(Verdict::PrivateAddress));
-        }
-        self.world.ledger().request(rule, now().map_err(plain)?).map_err(plain)?;
-        self.story.rule.set(Some(rule));
-        Ok(format)
     }
 
     /// One request and its answer.
@@ -200,7 +99,7 @@ impl<S: Stream> Talk<'_, S> {
         inbound: &mut Vec<u8>,
         (mut head, format): (Head, Option<Format>),
     ) -> Result<Ended, Verdict> {
-        let counted = format.map(|format| Counted::begin(self.world, self.story, format));
+        let counted = format.map(|format| Counted::begin(self.way.world, self.way.story, format));
         if counted.is_some() {
             head.ask_plain();
         }
@@ -233,7 +132,7 @@ impl<S: Stream> Talk<'_, S> {
         counted: Option<&Counted<'_>>,
     ) -> Result<(), Verdict> {
         let last = head.close || head.absolute;
-        if !self.upstream.ask(self.meter, head, last).await? {
+        if !self.way.upstream.ask(self.way.meter, head, last).await? {
             return Ok(());
         }
         let mut body = Body::new(head.framing);
@@ -242,7 +141,7 @@ impl<S: Stream> Talk<'_, S> {
             let taken = body.take_and_hear(buffer, &mut bytes, &mut heard)?;
             buffer.drain(..taken);
             counted.map_or(Ok(()), |counted| counted.ask(&heard))?;
-            if !self.upstream.send(self.meter, &bytes).await? {
+            if !self.way.upstream.send(self.way.meter, &bytes).await? {
                 return Ok(());
             }
             // A body that is cut off is not one for the upstream to take for the whole.
@@ -266,8 +165,8 @@ impl<S: Stream> Talk<'_, S> {
     ) -> Result<Ended, Verdict> {
         let reply = loop {
             match http::reply(inbound, method)? {
-                Read::Done(reply, _) if !self.upstream.may_answer(&reply) => {
-                    let refused = Refused::plain(Verdict::Encoded, self.place);
+                Read::Done(reply, _) if !self.way.upstream.may_answer(&reply) => {
+                    let refused = Refused::plain(Verdict::Encoded, self.way.place);
                     return Ok(Ended::Refused(refused));
                 }
                 Read::Done(reply, length) => {
@@ -277,7 +176,7 @@ impl<S: Stream> Talk<'_, S> {
                         break reply;
                     }
                 }
-                Read::More if self.upstream.read(inbound).await? => {}
+                Read::More if self.way.upstream.read(inbound).await? => {}
                 Read::More => return Err(Verdict::Broke),
             }
         };
@@ -305,7 +204,7 @@ impl<S: Stream> Talk<'_, S> {
             inbound.drain(..taken.map_err(|_| Verdict::Reply)?);
             counted.and_then(|counted| counted.hear(&heard));
             self.give(to, &bytes).await?;
-            if !body.is_over() && !self.upstream.read(inbound).await? {
+            if !body.is_over() && !self.way.upstream.read(inbound).await? {
                 return if reply.ends == Ends::AtClose {
                     Ok(Ended::Over)
                 } else {
@@ -352,7 +251,7 @@ impl<S: Stream> Talk<'_, S> {
             if whole {
                 return Ok(Ended::Kept);
             }
-            if !self.upstream.read(inbound).await? {
+            if !self.way.upstream.read(inbound).await? {
                 if reply.ends != Ends::AtClose {
                     return Err(Verdict::Broke);
                 }
@@ -386,7 +285,7 @@ impl<S: Stream> Talk<'_, S> {
 
     /// Gives to the client.
     async fn give(&self, to: &S, bytes: &[u8]) -> Result<(), Verdict> {
-        self.meter.spend(Direction::Down, bytes.len())?;
+        self.way.meter.spend(Direction::Down, bytes.len())?;
         to.write(bytes).await
     }
 }

@@ -1,6 +1,6 @@
 //! What a client is answered that is not let out, in the words of what it speaks.
 
-use crate::{hello, http, rule::Place, socks::Reply};
+use crate::{hello, http, model::api::Format, rule::Place, socks::Reply};
 use sandboxd_egress_plan::Verdict;
 
 /// Whose doing it is.
@@ -52,7 +52,7 @@ const fn fault(verdict: Verdict) -> Fault {
 }
 
 /// As a status of HTTP.
-pub(super) const fn status(verdict: Verdict) -> &'static str {
+const fn status(verdict: Verdict) -> &'static str {
     match fault(verdict) {
         Fault::Words => "400 Bad Request",
         Fault::Rules => "403 Forbidden",
@@ -66,6 +66,24 @@ pub(super) fn refusal(verdict: Verdict, place: Option<&Place>) -> Vec<u8> {
     let status = status(verdict);
     let whom = place.map(|place| format!("{place}: ")).unwrap_or_default();
     http::answer(status, &format!("sandboxd: {whom}{}", verdict.text()))
+}
+
+/// Why a request or an answer goes no further, and what the client is told of that.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) verdict: Verdict,
+    pub(super) words: Vec<u8>,
+}
+
+impl Refused {
+    pub(super) fn plain(verdict: Verdict, place: &Place) -> Self {
+        Self { verdict, words: refusal(verdict, Some(place)) }
+    }
+
+    /// In the words of a model API.
+    pub(super) fn of(format: Format, verdict: Verdict, why: &str) -> Self {
+        Self { verdict, words: format.refusal(status(verdict), &format!("sandboxd: {why}")) }
+    }
 }
 
 /// In SOCKS.

@@ -6,7 +6,7 @@ use super::{
     client::Client,
     dial::Upstream,
     exchange,
-    fault::refusal,
+    fault::Refused,
     meter::Meter,
     story::Story,
     stream::{Stream, cut},
@@ -16,10 +16,21 @@ use super::{
 use crate::{
     Read, address,
     http::{self, Body, Head},
-    rule::{Fitting, Place},
+    model::api::{self, Asked, Format},
+    rule::{Cover, Fitting, Place},
 };
 use sandboxd_egress_plan::Verdict;
 use std::rc::Rc;
+
+/// What the requests of a connection share.
+pub(super) struct Way<'a, S> {
+    pub(super) world: &'a World,
+    pub(super) story: &'a Story,
+    pub(super) meter: &'a Meter<'a>,
+    pub(super) fitting: &'a Fitting,
+    pub(super) place: &'a Place,
+    pub(super) upstream: &'a Beyond<'a, S>,
+}
 
 /// Carries requests that begin with this one; on the connection that was made already, where one was.
 pub(super) async fn carry<S: Stream>(
@@ -30,38 +41,31 @@ pub(super) async fn carry<S: Stream>(
     made: Option<(Open, Upstream)>,
 ) -> Result<(), Verdict> {
     let place = story.place.clone().ok_or(Verdict::Broke)?;
-    if fitting.has_model(&world.plan.rules) || world.mask(&place).is_some() {
-        let exchange = exchange::carry(world, story, client, (fitting, head), made);
-        return Box::pin(exchange).await;
-    }
-    let begun = match fitting.request(&world.plan.rules, &head, (&place, S::COVER)) {
-        Ok(rule) => tunnel::begin(world, story, rule, made).await,
-        Err(verdict) => Err(verdict),
-    };
-    let begun = match begun {
-        Ok((open, upstream)) => {
-            Beyond::<S>::begin(world, &place, &upstream).await.map(|beyond| (open, beyond))
-        }
-        Err(verdict) => Err(verdict),
-    };
-    let (open, upstream) = match begun {
+    let begun = begin(world, story, (fitting, &head, &place), made).await;
+    let (open, upstream, format) = match begun {
         Ok(begun) => begun,
-        Err(verdict) => {
-            client.answer(&refusal(verdict, Some(&place))).await?;
+        Err(Refused { verdict, words }) => {
+            client.answer(&words).await?;
             return Err(verdict);
         }
     };
     let meter = Meter::new(world, story, world.rule(open.rule)?.deadlines);
     let way = Way { world, story, meter: &meter, fitting, place: &place, upstream: &upstream };
-    let ended = meter.within(way.both(client, head)).await;
+    client.answered = true;
+    let ended = if fitting.has_model(&world.plan.rules) || upstream.is_masked() {
+        // Elsewhere, since all connections would have the room for it otherwise.
+        Box::pin(exchange::carry(&way, client, head, format)).await
+    } else {
+        meter.within(way.both(client, head)).await
+    };
     match ended {
         Ok(None) => {
             upstream.farewell(client).await;
             Ok(())
         }
-        // All that was allowed is answered; this is the answer to the one that was not.
-        Ok(Some(verdict)) => {
-            client.answer(&refusal(verdict, Some(&place))).await?;
+        // All that was allowed is answered; this is the answer to what was not.
+        Ok(Some(Refused { verdict, words })) => {
+            client.answer(&words).await?;
             Err(verdict)
         }
         Err(verdict) => {
@@ -73,14 +77,37 @@ pub(super) async fn carry<S: Stream>(
     }
 }
 
-/// What the requests of a connection share.
-struct Way<'a, S> {
-    world: &'a World,
-    story: &'a Story,
-    meter: &'a Meter<'a>,
-    fitting: &'a Fitting,
-    place: &'a Place,
-    upstream: &'a Beyond<'a, S>,
+/// Whom the first request goes to, where a rule has it.
+async fn begin<'w, S: Stream>(
+    world: &'w Rc<World>,
+    story: &mut Story,
+    (fitting, head, place): (&Fitting, &Head, &'w Place),
+    made: Option<(Open, Upstream)>,
+) -> Result<(Open, Beyond<'w, S>, Option<Format>), Refused> {
+    let plain = |verdict| Refused::plain(verdict, place);
+    let (rule, format) = judge(world, fitting, head, (place, S::COVER))?;
+    let (open, upstream) = tunnel::begin(world, story, rule, made).await.map_err(plain)?;
+    let upstream = Beyond::begin(world, place, &upstream).await.map_err(plain)?;
+    Ok((open, upstream, format))
+}
+
+/// Which rule has a request, and the format of its answer where that is counted.
+fn judge(
+    world: &World,
+    fitting: &Fitting,
+    head: &Head,
+    (place, cover): (&Place, Cover),
+) -> Result<(usize, Option<Format>), Refused> {
+    let plain = |verdict| Refused::plain(verdict, place);
+    let rule = fitting.request(&world.plan.rules, head, (place, cover)).map_err(plain)?;
+    if !world.rule(rule).map_err(plain)?.model {
+        return Ok((rule, None));
+    }
+    let Asked::Call(format) = api::asked(head).map_err(plain)? else { return Ok((rule, None)) };
+    match world.purses().over() {
+        Some(why) => Err(Refused::of(format, Verdict::Budget, &why)),
+        None => Ok((rule, Some(format))),
+    }
 }
 
 /// How the requests of a connection ended.
@@ -92,14 +119,13 @@ enum Ended {
     /// With the upstream, which takes no more and may have answered why.
     Upstream,
     /// With one that was refused.
-    Refused(Verdict),
+    Refused(Refused),
 }
 
 impl<S: Stream> Way<'_, S> {
     /// Requests one way, answers the other, until both are over. Why a request was refused, where one
     /// was.
-    async fn both(&self, client: &mut Client<S>, head: Head) -> Result<Option<Verdict>, Verdict> {
-        client.answered = true;
+    async fn both(&self, client: &mut Client<S>, head: Head) -> Result<Option<Refused>, Verdict> {
         let (stream, buffer) = (&client.stream, &mut client.buffer);
         let down = self.upstream.stream.back(stream, self.meter);
         let up = self.up(stream, buffer, head);
@@ -115,9 +141,9 @@ impl<S: Stream> Way<'_, S> {
                 self.upstream.stream.end(None).await?;
                 None
             }
-            Ended::Refused(verdict) => {
+            Ended::Refused(refused) => {
                 self.upstream.stream.end(None).await?;
-                Some(verdict)
+                Some(refused)
             }
         };
         down.await?;
@@ -140,23 +166,27 @@ impl<S: Stream> Way<'_, S> {
             head = match next(stream, buffer).await {
                 Ok(Some(head)) => head,
                 Ok(None) => return Ok(Ended::Client),
-                Err(verdict) => return Ok(Ended::Refused(verdict)),
+                Err(verdict) => {
+                    return Ok(Ended::Refused(Refused::plain(verdict, self.place)));
+                }
             };
-            match self.judge(&head) {
-                Ok(rule) => self.story.rule.set(Some(rule)),
-                Err(verdict) => return Ok(Ended::Refused(verdict)),
+            if let Err(refused) = self.judge(&head) {
+                return Ok(Ended::Refused(refused));
             }
         }
     }
 
-    /// The rule of a request that is not the first. It may be another one, and then bears what follows.
-    fn judge(&self, head: &Head) -> Result<usize, Verdict> {
-        let rule = self.fitting.request(&self.world.plan.rules, head, (self.place, S::COVER))?;
-        if !address::allows(self.world.rule(rule)?, self.upstream.address) {
-            return Err(Verdict::PrivateAddress);
+    /// Whether a request that is not the first may go, and how its answer is counted. Its rule may be
+    /// another one, and then bears what follows.
+    pub(super) fn judge(&self, head: &Head) -> Result<Option<Format>, Refused> {
+        let plain = |verdict| Refused::plain(verdict, self.place);
+        let (rule, format) = judge(self.world, self.fitting, head, (self.place, S::COVER))?;
+        if !address::allows(self.world.rule(rule).map_err(plain)?, self.upstream.address) {
+            return Err(plain(Verdict::PrivateAddress));
         }
-        self.world.ledger().request(rule, now()?)?;
-        Ok(rule)
+        self.world.ledger().request(rule, now().map_err(plain)?).map_err(plain)?;
+        self.story.rule.set(Some(rule));
+        Ok(format)
     }
 
     /// The body, to its end; false where the upstream takes no more of it.
