@@ -70,6 +70,10 @@ pub(super) async fn all(
     direction: Direction,
 ) -> Result<(), Verdict> {
     loop {
+        // However fast these are, it is somebody else's turn now and then.
+        consume_budget().await;
+        from.readable().await.map_err(|_| Verdict::Broke)?;
+        // Not before that, since others use of the same while this one waits.
         let most = usize::try_from(meter.left(direction)).unwrap_or(usize::MAX).min(PIPE);
         if most == 0 {
             // It may have been the last byte.
@@ -79,9 +83,6 @@ pub(super) async fn all(
                 Err(_) => Err(Verdict::Broke),
             };
         }
-        // However fast these are, it is somebody else's turn now and then.
-        consume_budget().await;
-        from.readable().await.map_err(|_| Verdict::Broke)?;
         let pipe = meter.pipes().take()?;
         match from.try_io(Interest::READABLE, || step(from, &pipe.inlet, most)) {
             Ok(0) => {
