@@ -70,15 +70,16 @@ impl<S: Stream> Talk<'_, S> {
             // One connection of the proxy may ask for many hosts; each gets one of its own.
             let last = head.close || head.absolute;
             match self.one(client, &mut inbound, (head, format)).await? {
-                Ended::Kept if !last => {}
+                Ended::Kept if !last && inbound.is_empty() => {}
                 Ended::Kept | Ended::Over => return Ok(None),
                 Ended::Refused(refused) => return Ok(Some(refused)),
             }
             let (stream, buffer) = (&client.stream, &mut client.buffer);
             let following = tokio::select! {
-                following = next(stream, buffer) => following,
-                // It has ended, or says what nobody asked for.
+                biased;
+                // It has ended, or says what nobody asked for and is the answer to nothing.
                 _ = self.way.upstream.read(&mut inbound) => return Ok(None),
+                following = next(stream, buffer) => following,
             };
             head = match following {
                 Ok(Some(head)) => head,

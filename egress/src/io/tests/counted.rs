@@ -15,6 +15,8 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 const EACH: u64 = 1_000_000_000;
@@ -137,6 +139,43 @@ fn what_an_api_says_it_used_is_counted_until_there_is_no_more() {
     );
     assert_eq!(running.story().2.verdict, Verdict::Budget);
     assert_eq!(asked.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn what_nobody_asked_for_answers_nobody() {
+    // Once with its answer, once a while after it.
+    for pause in [false, true] {
+        let (said, heard_it) = std::sync::mpsc::channel();
+        let port = upstream(move |mut stream| {
+            heard(&mut stream);
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
+            let stale = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstale";
+            if pause {
+                stream.write_all(answer.as_bytes()).unwrap();
+                thread::sleep(Duration::from_millis(100));
+                stream.write_all(stale.as_bytes()).unwrap();
+            } else {
+                stream.write_all([&answer, stale].concat().as_bytes()).unwrap();
+            }
+            said.send(()).unwrap();
+            heard(&mut stream);
+        });
+        let running = start(counting(port, 1000), port);
+        let mut stream = running.led();
+        let text = call("/v1/chat/completions", "{}", "");
+        stream.write_all(text.as_bytes()).unwrap();
+        assert!(heard(&mut stream).unwrap().ends_with(ANSWER));
+        heard_it.recv_timeout(PATIENCE).unwrap();
+        if pause {
+            // It is ended by that alone.
+            assert_eq!(rest(&mut stream), "");
+        } else {
+            stream.write_all(text.as_bytes()).ok();
+            assert!(!rest(&mut stream).contains("stale"));
+        }
+        assert_eq!(running.story().2.verdict, Verdict::Carried);
+    }
 }
 
 #[test]
