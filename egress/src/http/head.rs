@@ -217,9 +217,11 @@ impl Head {
         same.map(|(_, value)| value.as_str())
     }
 
-    /// Asks for an answer whose body is written as it is: in no coding in which it could not be seen.
+    /// Asks for an answer in which all can be seen: the whole of it, and in no coding.
     pub fn ask_plain(&mut self) {
-        self.fields.retain(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"));
+        const PARTS: [&str; 3] = ["accept-encoding", "range", "if-range"];
+        let asks = |name: &str| PARTS.iter().any(|part| name.eq_ignore_ascii_case(part));
+        self.fields.retain(|(name, _)| !asks(name));
         self.fields.push(("Accept-Encoding".to_owned(), "identity".to_owned()));
     }
 

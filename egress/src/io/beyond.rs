@@ -10,16 +10,7 @@ use crate::{
     rule::Place,
 };
 use sandboxd_egress_plan::Verdict;
-use std::{
-    cell::{Cell, RefCell},
-    net::IpAddr,
-    rc::Rc,
-    time::Duration,
-};
-use tokio::time::timeout;
-
-/// How long the beginning of something that may be a secret waits for the rest of it.
-const REST: Duration = Duration::from_millis(500);
+use std::{cell::Cell, net::IpAddr, rc::Rc};
 
 /// An upstream of requests.
 #[derive(Debug)]
@@ -32,8 +23,6 @@ pub(super) struct Beyond<'a, S> {
     mask: Option<Rc<Mask>>,
     /// Something was put into the last request.
     put: Cell<bool>,
-    /// What may be the beginning of a secret.
-    held: RefCell<Vec<u8>>,
 }
 
 impl<'a, S: Stream> Beyond<'a, S> {
@@ -45,20 +34,12 @@ impl<'a, S: Stream> Beyond<'a, S> {
     ) -> Result<Self, Verdict> {
         let stream = S::outward(world, &upstream.stream, place).await?;
         let (address, mask) = (upstream.address, world.mask(place));
-        Ok(Self {
-            world,
-            place,
-            stream,
-            address,
-            mask,
-            put: Cell::new(false),
-            held: RefCell::default(),
-        })
+        Ok(Self { world, place, stream, address, mask, put: Cell::new(false) })
     }
 
-    /// Whether something is covered in what comes back.
-    pub(super) const fn is_masked(&self) -> bool {
-        self.mask.is_some()
+    /// What covers secrets in what comes back, where any was put into a request to it.
+    pub(super) fn mask(&self) -> Option<&Mask> {
+        self.mask.as_deref()
     }
 
     /// Asks for this; false where it takes no more. Where a secret is put in, the answer is to be one in
@@ -82,30 +63,6 @@ impl<'a, S: Stream> Beyond<'a, S> {
     pub(super) async fn send(&self, meter: &Meter<'_>, bytes: &[u8]) -> Result<bool, Verdict> {
         meter.spend(Direction::Up, bytes.len())?;
         Ok(self.stream.write(bytes).await.is_ok())
-    }
-
-    /// Reads what comes back; false where there will be no more.
-    pub(super) async fn read(&self, to: &mut Vec<u8>) -> Result<bool, Verdict> {
-        let Some(mask) = &self.mask else { return self.stream.read(to).await };
-        loop {
-            let mut bytes = Vec::new();
-            let read = self.stream.read(&mut bytes);
-            let waits = !self.held.borrow().is_empty();
-            let more = if waits {
-                // Nobody who says a secret back lets so much time pass in the midst of it.
-                timeout(REST, read).await.unwrap_or(Ok(false))?
-            } else {
-                read.await?
-            };
-            let mut held = self.held.borrow_mut();
-            held.append(&mut bytes);
-            let settled = mask.cover(&mut held);
-            let settled = if more { settled } else { held.len() };
-            to.extend(held.drain(..settled));
-            if settled > 0 || !more {
-                return Ok(settled > 0);
-            }
-        }
     }
 
     /// Whether an answer may come back: where a secret was put in, only one in which that would be seen.

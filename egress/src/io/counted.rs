@@ -9,11 +9,22 @@ use crate::{
 use sandboxd_egress_plan::{Tokens, Use, Verdict};
 use std::cell::{Cell, RefCell};
 
+/// The most bytes of an event that wait for its end.
+const EVENT: usize = 256 << 10;
+
+/// What of an answer goes on.
+pub(super) enum Goes {
+    /// This.
+    On(Vec<u8>),
+    /// This, which ends it.
+    Stopped(Vec<u8>),
+}
+
 /// A call.
 pub(super) struct Counted<'a> {
     world: &'a World,
     story: &'a Story,
-    pub(super) format: Format,
+    format: Format,
     number: u64,
     ask: RefCell<Ask>,
     /// All of it was sent, and may have been heard.
@@ -59,8 +70,28 @@ impl<'a> Counted<'a> {
         last
     }
 
+    /// This is more of a stream of events: what of it goes on. It ends where there is no more of the
+    /// budget: after a whole event, with one of ours.
+    pub(super) fn events(&self, held: &mut Vec<u8>, heard: &[u8], whole: bool) -> Goes {
+        let mut last = 0;
+        for line in heard.split_inclusive(|byte| *byte == b'\n') {
+            let before = held.len();
+            held.extend_from_slice(line);
+            let Some(at) = self.hear(line) else { continue };
+            last = before + at;
+            if let (Some(why), false) = (self.over(), whole) {
+                held.truncate(last);
+                held.extend(self.format.event(&format!("sandboxd: {why}")));
+                return Goes::Stopped(std::mem::take(held));
+            }
+        }
+        // One that is longer goes on before it is whole, and is none that can be the last.
+        let ready = if whole || held.len() > EVENT { held.len() } else { last };
+        Goes::On(held.drain(..ready).collect())
+    }
+
     /// Why the answer goes no further, where that is so: there is no more, and more would come.
-    pub(super) fn over(&self) -> Option<String> {
+    fn over(&self) -> Option<String> {
         let done = self.answer.borrow().as_ref().is_some_and(Counter::is_done);
         if done { None } else { self.world.purses().over() }
     }

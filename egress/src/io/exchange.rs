@@ -1,5 +1,5 @@
 //! Requests whose answers are looked at, since some are asked of a model API or have a secret put in: one
-//! after the other, each with its answer, which is read as it passes by.
+//! after the other, each with its [answer](super::answer), which is read as it passes by.
 
 use super::{
     client::Client,
@@ -9,15 +9,12 @@ use super::{
     stream::{Stream, cut},
 };
 use crate::{
-    Read,
-    http::{self, Body, Ends, Framing, Head, Reply},
-    limit::Direction,
+    http::{Body, Head},
     model::api::Format,
 };
 use sandboxd_egress_plan::Verdict;
-
-/// The most bytes of an event that wait for its end.
-const EVENT: usize = 256 << 10;
+use std::{cell::Cell, future::poll_fn, task::Poll, time::Duration};
+use tokio::time::Instant;
 
 /// Carries requests that begin with this one. Why the last one went no further, where that is so.
 pub(super) async fn carry<S: Stream>(
@@ -26,22 +23,46 @@ pub(super) async fn carry<S: Stream>(
     head: Head,
     format: Option<Format>,
 ) -> Result<Option<Refused>, Verdict> {
-    let talk = Talk { way };
-    let ended = way.meter.within(talk.all(client, head, format)).await?;
-    if ended.is_some() {
-        // Whoever still works on an answer need not.
-        cut(way.upstream.stream.tcp());
+    let Client { stream, buffer, .. } = client;
+    let (counts, left) = (Cell::new(false), Cell::new(None));
+    let talk = Talk { way, counts, left, rest: Cell::default() };
+    let all = talk.all(stream, buffer, (head, format));
+    tokio::pin!(all);
+    let verdict = tokio::select! {
+        biased;
+        ended = &mut all => {
+            if matches!(ended, Ok(Some(_))) {
+                // Whoever still works on an answer need not.
+                cut(way.upstream.stream.tcp());
+            }
+            return ended;
+        }
+        () = talk.is_left() => Verdict::Broke,
+        verdict = way.meter.over() => verdict,
+    };
+    if talk.counts.get() {
+        // The client sees now that there is no more.
+        rustix::net::connect_unspec(stream.tcp()).ok();
+        talk.leave();
+        // However that ends, what it used is counted.
+        all.await.ok();
     }
-    Ok(ended)
+    Err(verdict)
 }
 
 /// The exchanges of a connection.
-struct Talk<'a, S> {
-    way: &'a Way<'a, S>,
+pub(super) struct Talk<'a, S> {
+    pub(super) way: &'a Way<'a, S>,
+    /// The answer to what was asked is counted, whoever still wants it.
+    counts: Cell<bool>,
+    /// Since when the client is gone.
+    left: Cell<Option<Instant>>,
+    /// How long an answer is read then.
+    pub(super) rest: Cell<Duration>,
 }
 
 /// How an exchange ended.
-enum Ended {
+pub(super) enum Ended {
     /// Another may follow.
     Kept,
     /// None may.
@@ -52,7 +73,7 @@ enum Ended {
 
 impl Ended {
     /// Where nothing can follow.
-    fn last(self) -> Self {
+    pub(super) fn last(self) -> Self {
         if matches!(self, Self::Kept) { Self::Over } else { self }
     }
 }
@@ -61,24 +82,24 @@ impl<S: Stream> Talk<'_, S> {
     /// All of them. Why the last one went no further, where that is so.
     async fn all(
         &self,
-        client: &mut Client<S>,
-        mut head: Head,
-        mut format: Option<Format>,
+        stream: &S,
+        buffer: &mut Vec<u8>,
+        (mut head, mut format): (Head, Option<Format>),
     ) -> Result<Option<Refused>, Verdict> {
         let mut inbound = Vec::new();
         loop {
             // One connection of the proxy may ask for many hosts; each gets one of its own.
             let last = head.close || head.absolute;
-            match self.one(client, &mut inbound, (head, format)).await? {
+            match self.one((stream, buffer), &mut inbound, (head, format)).await? {
+                _ if self.left.get().is_some() => return Err(Verdict::Broke),
                 Ended::Kept if !last && inbound.is_empty() => {}
                 Ended::Kept | Ended::Over => return Ok(None),
                 Ended::Refused(refused) => return Ok(Some(refused)),
             }
-            let (stream, buffer) = (&client.stream, &mut client.buffer);
             let following = tokio::select! {
                 biased;
                 // It has ended, or says what nobody asked for and is the answer to nothing.
-                _ = self.way.upstream.read(&mut inbound) => return Ok(None),
+                _ = self.way.upstream.stream.read(&mut inbound) => return Ok(None),
                 following = next(stream, buffer) => following,
             };
             head = match following {
@@ -96,7 +117,7 @@ impl<S: Stream> Talk<'_, S> {
     /// One request and its answer.
     async fn one(
         &self,
-        client: &mut Client<S>,
+        (stream, buffer): (&S, &mut Vec<u8>),
         inbound: &mut Vec<u8>,
         (mut head, format): (Head, Option<Format>),
     ) -> Result<Ended, Verdict> {
@@ -105,7 +126,6 @@ impl<S: Stream> Talk<'_, S> {
             head.ask_plain();
         }
         let method = head.method.clone();
-        let (stream, buffer) = (&client.stream, &mut client.buffer);
         let up = self.up(stream, buffer, &mut head, counted.as_ref());
         let down = self.down(stream, inbound, &method, counted.as_ref());
         tokio::pin!(up, down);
@@ -115,12 +135,40 @@ impl<S: Stream> Talk<'_, S> {
             up = &mut up => up,
         };
         match (up, format) {
-            (Ok(()), _) => down.await,
+            (Ok(()), _) => {
+                self.counts.set(counted.is_some());
+                let ended = down.await;
+                self.counts.set(false);
+                ended
+            }
             (Err(Verdict::Uncounted), Some(format)) => {
                 let why = Verdict::Uncounted.text();
                 Ok(Ended::Refused(Refused::of(format, Verdict::Uncounted, why)))
             }
             (Err(verdict), _) => Err(verdict),
+        }
+    }
+
+    /// Whether the client is gone, or is from now on, where that changes nothing: what it asked for is
+    /// worked on all the same.
+    pub(super) fn leave(&self) -> bool {
+        if self.counts.get() && self.left.get().is_none() {
+            self.left.set(Some(Instant::now()));
+        }
+        self.left.get().is_some()
+    }
+
+    /// Waits until the client is gone. Nobody wakes who waits: it is looked at in turn with that which
+    /// finds it.
+    pub(super) async fn is_left(&self) {
+        poll_fn(|_| if self.left.get().is_some() { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
+    /// Waits until the client has been gone for so long that nothing more is read for it.
+    pub(super) async fn enough(&self) {
+        self.is_left().await;
+        if let Some(left) = self.left.get() {
+            tokio::time::sleep_until(left + self.rest.get()).await;
         }
     }
 
@@ -154,139 +202,5 @@ impl<S: Stream> Talk<'_, S> {
             counted.asked();
         }
         Ok(())
-    }
-
-    /// The answer, with its body.
-    async fn down(
-        &self,
-        to: &S,
-        inbound: &mut Vec<u8>,
-        method: &str,
-        counted: Option<&Counted<'_>>,
-    ) -> Result<Ended, Verdict> {
-        let reply = loop {
-            match http::reply(inbound, method)? {
-                Read::Done(reply, _) if !self.way.upstream.may_answer(&reply) => {
-                    let refused = Refused::plain(Verdict::Encoded, self.way.place);
-                    return Ok(Ended::Refused(refused));
-                }
-                Read::Done(reply, length) => {
-                    let head: Vec<u8> = inbound.drain(..length).collect();
-                    self.give(to, &head).await?;
-                    if !reply.is_interim() {
-                        break reply;
-                    }
-                }
-                Read::More if self.way.upstream.read(inbound).await? => {}
-                Read::More => return Err(Verdict::Broke),
-            }
-        };
-        let ended = match counted {
-            Some(counted) if counted.answered(&reply) => {
-                self.events(to, inbound, &reply, counted).await?
-            }
-            _ => self.rest(to, inbound, &reply, counted).await?,
-        };
-        Ok(if reply.close { ended.last() } else { ended })
-    }
-
-    /// A body that goes to its end whatever it uses: it has been paid for.
-    async fn rest(
-        &self,
-        to: &S,
-        inbound: &mut Vec<u8>,
-        reply: &Reply,
-        counted: Option<&Counted<'_>>,
-    ) -> Result<Ended, Verdict> {
-        let mut body = reply.body();
-        while !body.is_over() {
-            let (mut bytes, mut heard) = (Vec::new(), Vec::new());
-            let taken = body.take_and_hear(inbound, &mut bytes, &mut heard);
-            inbound.drain(..taken.map_err(|_| Verdict::Reply)?);
-            counted.and_then(|counted| counted.hear(&heard));
-            self.give(to, &bytes).await?;
-            if !body.is_over() && !self.way.upstream.read(inbound).await? {
-                return if reply.ends == Ends::AtClose {
-                    Ok(Ended::Over)
-                } else {
-                    Err(Verdict::Broke)
-                };
-            }
-        }
-        Ok(Ended::Kept)
-    }
-
-    /// A stream of events, which ends where there is no more: after a whole event, with one of ours.
-    async fn events(
-        &self,
-        to: &S,
-        inbound: &mut Vec<u8>,
-        reply: &Reply,
-        counted: &Counted<'_>,
-    ) -> Result<Ended, Verdict> {
-        let (mut body, mut held) = (reply.body(), Vec::new());
-        let chunked = reply.ends == Ends::With(Framing::Chunked);
-        loop {
-            let mut heard = Vec::new();
-            let taken = body.take_and_hear(inbound, &mut Vec::new(), &mut heard);
-            inbound.drain(..taken.map_err(|_| Verdict::Reply)?);
-            let whole = body.is_over();
-            let mut last = 0;
-            for line in heard.split_inclusive(|byte| *byte == b'\n') {
-                let before = held.len();
-                held.extend_from_slice(line);
-                let Some(at) = counted.hear(line) else { continue };
-                last = before + at;
-                if let (Some(why), false) = (counted.over(), whole) {
-                    held.truncate(last);
-                    held.extend(counted.format.event(&format!("sandboxd: {why}")));
-                    self.give_events(to, &held, chunked, true).await?;
-                    let words = Vec::new();
-                    return Ok(Ended::Refused(Refused { verdict: Verdict::Budget, words }));
-                }
-            }
-            // One that is longer goes on before it is whole, and is none that can be the last.
-            let ready = if whole || held.len() > EVENT { held.len() } else { last };
-            let ready: Vec<u8> = held.drain(..ready).collect();
-            self.give_events(to, &ready, chunked, whole).await?;
-            if whole {
-                return Ok(Ended::Kept);
-            }
-            if !self.way.upstream.read(inbound).await? {
-                if reply.ends != Ends::AtClose {
-                    return Err(Verdict::Broke);
-                }
-                self.give_events(to, &held, chunked, true).await?;
-                return Ok(Ended::Over);
-            }
-        }
-    }
-
-    /// Gives events, framed as the answer is, and its end where these are the last.
-    async fn give_events(
-        &self,
-        to: &S,
-        events: &[u8],
-        chunked: bool,
-        last: bool,
-    ) -> Result<(), Verdict> {
-        let mut bytes = Vec::new();
-        if chunked && !events.is_empty() {
-            bytes.extend(format!("{:x}\r\n", events.len()).into_bytes());
-        }
-        bytes.extend_from_slice(events);
-        if chunked && !events.is_empty() {
-            bytes.extend_from_slice(b"\r\n");
-        }
-        if chunked && last {
-            bytes.extend_from_slice(b"0\r\n\r\n");
-        }
-        self.give(to, &bytes).await
-    }
-
-    /// Gives to the client.
-    async fn give(&self, to: &S, bytes: &[u8]) -> Result<(), Verdict> {
-        self.way.meter.spend(Direction::Down, bytes.len())?;
-        to.write(bytes).await
     }
 }

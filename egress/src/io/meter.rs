@@ -81,7 +81,7 @@ impl<'a> Meter<'a> {
     }
 
     /// Waits until a deadline passed, and says which.
-    async fn over(&self) -> Verdict {
+    pub(super) async fn over(&self) -> Verdict {
         let after = |since: Instant, bound| match bound {
             Bound::AtMost(millis) => since.checked_add(Duration::from_millis(millis)),
             Bound::Unlimited => None,

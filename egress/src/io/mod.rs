@@ -5,9 +5,11 @@
 //! Every wait has a deadline.
 
 mod accept;
+mod answer;
 mod beyond;
 mod client;
 mod connection;
+mod content;
 mod counted;
 mod dial;
 mod dns;

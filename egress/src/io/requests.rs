@@ -52,7 +52,7 @@ pub(super) async fn carry<S: Stream>(
     let meter = Meter::new(world, story, world.rule(open.rule)?.deadlines);
     let way = Way { world, story, meter: &meter, fitting, place: &place, upstream: &upstream };
     client.answered = true;
-    let ended = if fitting.has_model(&world.plan.rules) || upstream.is_masked() {
+    let ended = if fitting.has_model(&world.plan.rules) || upstream.mask().is_some() {
         // Elsewhere, since all connections would have the room for it otherwise.
         Box::pin(exchange::carry(&way, client, head, format)).await
     } else {

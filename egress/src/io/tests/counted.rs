@@ -269,6 +269,67 @@ fn whoever_leaves_before_the_end_is_counted_all_the_same() {
     assert_eq!((uses[0].model.as_str(), uses[0].estimated, spent.tokens), ("m2", true, 4));
 }
 
+/// An upstream that begins an answer, and goes on once its client is gone.
+fn pausing(first: String, then: String) -> (u16, std::sync::mpsc::Sender<()>) {
+    let (gone, wait) = std::sync::mpsc::channel();
+    let wait = std::sync::Mutex::new(wait);
+    let port = upstream(move |mut stream| {
+        heard(&mut stream);
+        stream.write_all(first.as_bytes()).unwrap();
+        wait.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        // In pieces, so that it is noticed that nobody takes them.
+        for piece in then.as_bytes().chunks(4096) {
+            stream.write_all(piece).unwrap();
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    (port, gone)
+}
+
+#[test]
+fn what_an_answer_used_is_heard_though_its_client_is_gone() {
+    let json = format!("{{{}{}", " ".repeat(100_000), &ANSWER[1..]);
+    let (first, then) = json.split_at(3);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", json.len());
+    let whole = (format!("{head}{first}"), then.to_owned());
+    let event = |text: &str| format!("data: {text}\n\n");
+    let word = event(r#"{"choices":[{"delta":{"content":"abcdefgh"}}]}"#);
+    let usage = event(r#"{"choices":[],"usage":{"prompt_tokens":30,"completion_tokens":12}}"#);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    let stream = (format!("{head}{word}"), word.repeat(1000) + &usage);
+    for (first, then) in [whole, stream] {
+        let (port, gone) = pausing(first, then);
+        let running = start(counting(port, 1 << 40), port);
+        let mut client = running.led();
+        client.write_all(call("/v1/chat/completions", "{}", "").as_bytes()).unwrap();
+        client.read_exact(&mut [0; 20]).unwrap();
+        drop(client);
+        gone.send(()).unwrap();
+        let (uses, spent, record) = running.story();
+        assert_eq!(record.verdict, Verdict::Broke);
+        assert!(uses.len() == 1 && !uses[0].estimated, "{uses:?}");
+        assert_eq!(spent.tokens, 42);
+    }
+}
+
+#[test]
+fn what_an_answer_used_is_heard_though_its_client_was_cut_off() {
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{ANSWER}", ANSWER.len());
+    let (port, gone) = pausing(String::new(), answer);
+    let mut plan = counting(port, 1 << 40);
+    plan.rules[0].deadlines.idle = Bound::AtMost(50);
+    let running = start(plan, port);
+    let mut client = running.led();
+    client.write_all(call("/v1/chat/completions", "{}", "").as_bytes()).unwrap();
+    // It sees that at once, and as the failure that it is.
+    assert_eq!(rest(&mut client), "[ConnectionReset]");
+    gone.send(()).unwrap();
+    let (uses, spent, record) = running.story();
+    assert_eq!(record.verdict, Verdict::Idle);
+    assert!(uses.len() == 1 && !uses[0].estimated, "{uses:?}");
+    assert_eq!(spent.tokens, 42);
+}
+
 #[test]
 fn what_others_use_is_used_here_too() {
     let (port, asked) = api(ANSWER);
