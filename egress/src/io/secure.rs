@@ -11,7 +11,7 @@ use std::{
     cell::{Cell, RefCell},
     io::{self, ErrorKind, Read as _, Write as _},
 };
-use tokio::{net::TcpStream, task::coop::consume_budget};
+use tokio::{io::Interest, net::TcpStream, task::coop::consume_budget};
 
 /// TLS on a connection. A borrow of it is never held over a wait.
 #[derive(Debug)]
@@ -81,11 +81,21 @@ impl Secure {
         }
     }
 
-    /// Reads from below; false where there will be no more.
+    /// Reads from below; false where there will be no more. What there is to be written is written as it
+    /// can be: whoever does not take it before all is heard that it says is heard.
     async fn fill(&self) -> Result<bool, Verdict> {
         loop {
             consume_budget().await;
-            self.tcp.readable().await.map_err(|_| Verdict::Broke)?;
+            let writes = self.tls.borrow().wants_write();
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let either = if writes { both } else { Interest::READABLE };
+            let ready = self.tcp.ready(either).await.map_err(|_| Verdict::Broke)?;
+            if writes && ready.is_writable() {
+                self.write_some()?;
+            }
+            if !ready.is_readable() {
+                continue;
+            }
             let read = self.tls.borrow_mut().read_tls(&mut Below(&self.tcp));
             match read {
                 Ok(count) => {
@@ -115,14 +125,18 @@ impl Secure {
         while self.tls.borrow().wants_write() {
             consume_budget().await;
             self.tcp.writable().await.map_err(|_| Verdict::Broke)?;
-            let written = self.tls.borrow_mut().write_tls(&mut Below(&self.tcp));
-            match written {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return Err(Verdict::Broke),
-            }
+            self.write_some()?;
         }
         Ok(())
+    }
+
+    /// Writes what is taken now.
+    fn write_some(&self) -> Result<(), Verdict> {
+        let written = self.tls.borrow_mut().write_tls(&mut Below(&self.tcp));
+        match written {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => Err(Verdict::Broke),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 }
 
@@ -163,8 +177,10 @@ impl Stream for Secure {
     async fn read(&self, to: &mut Vec<u8>) -> Result<bool, Verdict> {
         loop {
             consume_budget().await;
-            // What is there to be said, such as that a key is to be changed, is due now.
-            self.flush().await?;
+            // What there is to be said, such as that a key is to be changed, is due now.
+            if self.tls.borrow().wants_write() {
+                self.write_some()?;
+            }
             if let Some(more) = self.take(to) {
                 return Ok(more);
             }

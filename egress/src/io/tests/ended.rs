@@ -1,7 +1,13 @@
 //! TLS that is ended here, with real TLS on both sides.
 
 use super::world::*;
-use crate::authority::{Authority, Issuer};
+use crate::{
+    authority::{Authority, Issuer},
+    io::{
+        secure::Secure,
+        stream::{Stream as _, Tcp},
+    },
+};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
     crypto::ring::default_provider,
@@ -33,6 +39,16 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
 /// A server of this name that speaks TLS; its port, and the authority that made its certificate.
 fn tls_upstream(name: &str, serve: impl Fn(Served) + Send + Sync + 'static) -> (u16, Authority) {
     let own = authority();
+    let config = server(name, &own);
+    let port = upstream(move |stream| {
+        let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+        serve(StreamOwned::new(tls, stream));
+    });
+    (port, own)
+}
+
+/// What a server of this name shows of this authority.
+fn server(name: &str, own: &Authority) -> Arc<ServerConfig> {
     let handed = Authority::handed("test-1", own.certificate(), own.key()).unwrap();
     let leaf = Issuer::new(handed).unwrap().leaf(&host(name), SystemTime::now()).unwrap();
     let mut config = ServerConfig::builder_with_provider(provider())
@@ -41,12 +57,7 @@ fn tls_upstream(name: &str, serve: impl Fn(Served) + Send + Sync + 'static) -> (
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(SingleCertAndKey::from((*leaf).clone())));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let config = Arc::new(config);
-    let port = upstream(move |stream| {
-        let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-        serve(StreamOwned::new(tls, stream));
-    });
-    (port, own)
+    Arc::new(config)
 }
 
 /// A server that tells what it hears of each request, and says that back.
@@ -315,6 +326,38 @@ fn a_client_that_trusts_another_or_speaks_another_protocol_is_told_so() {
     rest(&mut stream);
     assert_eq!(running.record().verdict, Verdict::NotTls);
     assert!(heard.try_recv().is_err());
+}
+
+#[test]
+fn whoever_speaks_before_it_hears_is_heard_while_it_is_spoken_to() {
+    const MUCH: usize = 16 << 20;
+    let own = authority();
+    let tls = ServerConnection::new(server("host.internal", &own)).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = connect(listener.local_addr().unwrap());
+    let peer = thread::spawn(move || {
+        let mut stream = client(stream, own.certificate(), &[]);
+        stream.write_all(&vec![1; MUCH]).unwrap();
+        stream.flush().unwrap();
+        stream.read_exact(&mut vec![0; MUCH]).unwrap();
+    });
+    let (accepted, _) = listener.accept().unwrap();
+    accepted.set_nonblocking(true).unwrap();
+    let both = async {
+        let tcp = Tcp::new(tokio::net::TcpStream::from_std(accepted).unwrap());
+        let secure = Secure::begin(tcp, tls, &[]).await?;
+        let bytes = vec![2; MUCH];
+        let read = async {
+            let mut heard = Vec::new();
+            while heard.len() < MUCH && secure.read(&mut heard).await? {}
+            Ok(heard.len())
+        };
+        tokio::try_join!(secure.write(&bytes), read)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, both).await });
+    assert_eq!(ended.expect("each waits for the other"), Ok(((), MUCH)));
+    peer.join().unwrap();
 }
 
 #[test]
