@@ -135,15 +135,20 @@ impl Purses {
         }
     }
 
-    /// What the others have not heard yet.
-    pub fn untold(&mut self) -> Vec<Level> {
-        let numbered = (0_u32..).zip(&mut self.purses);
+    /// What the others have not been told yet.
+    #[must_use]
+    pub fn untold(&self) -> Vec<Level> {
+        let numbered = (0_u32..).zip(&self.purses);
         let news = numbered.filter(|(_, purse)| purse.told != purse.own);
-        news.map(|(budget, purse)| {
-            purse.told = purse.own;
-            Level { budget, spent: purse.own }
-        })
-        .collect()
+        news.map(|(budget, purse)| Level { budget, spent: purse.own }).collect()
+    }
+
+    /// They have been told this.
+    pub fn told(&mut self, level: Level) {
+        let place = usize::try_from(level.budget).ok();
+        if let Some(purse) = place.and_then(|place| self.purses.get_mut(place)) {
+            purse.told = level.spent;
+        }
     }
 }
 
@@ -209,7 +214,11 @@ mod tests {
         let one = purses.begin();
         purses.end(one, &answer(40, 0));
         assert!(purses.over().is_some());
-        assert_eq!(purses.untold().first().map(|level| level.spent.tokens), Some(40));
+        // What was not taken is told again.
+        assert_eq!(purses.untold(), purses.untold());
+        let untold = purses.untold();
+        assert_eq!(untold.first().map(|level| level.spent.tokens), Some(40));
+        untold.into_iter().for_each(|level| purses.told(level));
         assert!(purses.untold().is_empty());
         assert!(!purses.count(500));
         assert_eq!(purses.bytes_left(), 0);

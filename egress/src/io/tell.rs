@@ -34,9 +34,9 @@ impl Teller {
         }
     }
 
-    /// How far a budget is used up. Where nobody takes that in time, the next says it too.
-    pub(super) fn tell_level(&self, level: &Level) {
-        self.control.try_send(&level.encode()).ok();
+    /// How far a budget is used up; whether that was taken.
+    pub(super) fn tell_level(&self, level: &Level) -> bool {
+        self.control.try_send(&level.encode()).is_ok()
     }
 
     /// What the supervisor says: what others have used of a budget. Nothing where it is gone.

@@ -97,10 +97,13 @@ impl World {
         self.tell_levels();
     }
 
-    /// Tells what was used of the budgets, where that is more than before.
+    /// Tells what was used of the budgets, where that is more than was told. What is not taken now is told
+    /// with what is counted next.
     pub(super) fn tell_levels(&self) {
         let untold = self.purses().untold();
-        untold.iter().for_each(|level| self.teller.tell_level(level));
+        for level in untold.into_iter().filter(|level| self.teller.tell_level(level)) {
+            self.purses().told(level);
+        }
     }
 
     /// Hears what others use, and returns when the supervisor is gone.
