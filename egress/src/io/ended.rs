@@ -19,22 +19,41 @@ use crate::{
 };
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection,
-    crypto::{CryptoProvider, ring},
+    crypto::ring,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
-    sign::SingleCertAndKey,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
 };
 use sandboxd_egress_plan::{HostName, Verdict};
-use std::{cell::RefCell, io, rc::Rc, sync::Arc, time::SystemTime};
+use std::{
+    io,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 use tokio::time::timeout_at;
 
 /// The only protocol that is spoken in it.
 const PROTOCOL: &[u8] = b"http/1.1";
 
+/// What a client is shown: the certificate for the name that it asks for, which is the one that it is
+/// at.
+#[derive(Debug)]
+struct Shown(Mutex<Issuer>);
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = HostName::try_from(hello.server_name()?).ok()?;
+        // A thread that panicked ends the process.
+        let mut issuer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        issuer.leaf(&name, SystemTime::now()).ok()
+    }
+}
+
 /// What TLS is ended with, and begun anew.
 #[derive(Debug)]
 pub(super) struct Ending {
-    issuer: RefCell<Issuer>,
-    provider: Arc<CryptoProvider>,
+    inward: Arc<ServerConfig>,
     outward: Arc<ClientConfig>,
 }
 
@@ -48,27 +67,21 @@ impl Ending {
             return Err(io::Error::other("this host trusts no certificate authority"));
         }
         let provider = Arc::new(ring::default_provider());
-        let mut outward = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let issuer = Issuer::new(ends.authority).map_err(io::Error::other)?;
+        let mut inward = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Shown(Mutex::new(issuer))));
+        let mut outward = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        outward.alpn_protocols = vec![PROTOCOL.to_vec()];
-        let issuer = Issuer::new(ends.authority).map_err(io::Error::other)?;
-        Ok(Self { issuer: RefCell::new(issuer), provider, outward: Arc::new(outward) })
-    }
-
-    /// How the client is answered that asked for this name.
-    fn inward(&self, name: &HostName) -> Result<ServerConnection, Verdict> {
-        let leaf = self.issuer.borrow_mut().leaf(name, SystemTime::now());
-        let leaf = leaf.map_err(|_| Verdict::Broke)?;
-        let mut config = ServerConfig::builder_with_provider(Arc::clone(&self.provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|_| Verdict::Broke)?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from((*leaf).clone())));
-        config.alpn_protocols = vec![PROTOCOL.to_vec()];
-        ServerConnection::new(Arc::new(config)).map_err(|_| Verdict::Broke)
+        for protocols in [&mut inward.alpn_protocols, &mut outward.alpn_protocols] {
+            *protocols = vec![PROTOCOL.to_vec()];
+        }
+        Ok(Self { inward: Arc::new(inward), outward: Arc::new(outward) })
     }
 
     /// TLS with the upstream, which shows a certificate for the name that was asked for.
@@ -104,7 +117,8 @@ pub(super) async fn carry(
     let pending = world.pend()?;
     let until = until(world.plan.waits.head);
     let place = story.place.clone().ok_or(Verdict::Broke)?;
-    let tls = world.ends()?.inward(place.whom.name().ok_or(Verdict::NoServerName)?)?;
+    let tls = ServerConnection::new(Arc::clone(&world.ends()?.inward));
+    let tls = tls.map_err(|_| Verdict::Broke)?;
     let read = std::mem::take(&mut client.buffer);
     // What the client made of it is said in TLS, by the alert of whoever gave up.
     client.answered = true;

@@ -9,7 +9,8 @@ use crate::{
     },
 };
 use rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, ServerConnection,
+    StreamOwned,
     crypto::ring::default_provider,
     pki_types::{CertificateDer, ServerName},
     sign::SingleCertAndKey,
@@ -126,6 +127,10 @@ fn client(
     trusts: &[u8],
     protocols: &[&[u8]],
 ) -> StreamOwned<ClientConnection, TcpStream> {
+    client_with(stream, &trusting(trusts, protocols))
+}
+
+fn trusting(trusts: &[u8], protocols: &[&[u8]]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(trusts.to_vec())).unwrap();
     let mut config = ClientConfig::builder_with_provider(provider())
@@ -134,8 +139,15 @@ fn client(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Arc::new(config)
+}
+
+fn client_with(
+    stream: TcpStream,
+    config: &Arc<ClientConfig>,
+) -> StreamOwned<ClientConnection, TcpStream> {
     let name = ServerName::try_from("host.internal").unwrap();
-    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), stream)
+    StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), stream)
 }
 
 /// What is answered to this, until the end; and how it ended where it did badly.
@@ -233,6 +245,22 @@ fn a_secret_is_covered_however_an_answer_is_framed() {
         };
         let covered = heard.replace("****", &"*".repeat(SECRET.len()));
         assert!(body.ends_with(&covered) && !body.contains(SECRET), "{said}");
+        assert_eq!(running.record().verdict, Verdict::Carried);
+    }
+}
+
+#[test]
+fn whoever_comes_back_need_not_begin_anew() {
+    let (port, roots, _heard) = mirror("host.internal");
+    let (running, own) = running(vec![https(port, Requests::All)], vec![], &roots);
+    let config = trusting(&own, &[]);
+    let get = "GET / HTTP/1.1\r\nHost: host.internal\r\nConnection: close\r\n\r\n";
+    let kinds = [HandshakeKind::Full, HandshakeKind::Resumed];
+    for kind in kinds {
+        let mut stream = client_with(running.led(), &config);
+        assert!(said(&mut stream, get).starts_with("HTTP/1.1 200 OK"));
+        assert_eq!(stream.conn.handshake_kind(), Some(kind));
+        drop(stream);
         assert_eq!(running.record().verdict, Verdict::Carried);
     }
 }
