@@ -1,42 +1,123 @@
-//! Records, to the supervisor. Nobody waits for it: what it does not take in time is lost, and the next
-//! record says how many were.
+//! Records, to the supervisor. No connection waits for it: what it does not take in time waits here, as far
+//! as there is room, and what has none is counted.
 
+use rustix::net::{SendFlags, send, sockopt};
 use sandboxd_egress_plan::{Level, Record, Use};
-use std::{cell::Cell, io, os::fd::OwnedFd};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    os::fd::OwnedFd,
+    task::{Poll, Waker},
+    time::Duration,
+};
 use tokio::net::UnixDatagram;
+
+/// So many wait where they tell of what was refused, which can be brought about as often as one likes.
+const REFUSALS: usize = 1024;
+/// So many wait in all.
+const WAITING: usize = 8192;
+/// How long the last of them wait at the end.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The supervisor's end of things.
 #[derive(Debug)]
 pub(super) struct Teller {
     /// It keeps messages apart, as one of datagrams does, and has an end, which those have not.
     control: UnixDatagram,
+    waiting: RefCell<VecDeque<Message>>,
+    /// Who sends them, while there are none.
+    sender: RefCell<Option<Waker>>,
+    /// What had no room. There is a message after it, which says so.
     lost: Cell<u32>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Record(Record),
+    Use([u8; Use::SIZE]),
 }
 
 impl Teller {
     pub(super) fn new(control: OwnedFd) -> io::Result<Self> {
         let control = std::os::unix::net::UnixDatagram::from(control);
         control.set_nonblocking(true)?;
-        Ok(Self { control: UnixDatagram::from_std(control)?, lost: Cell::new(0) })
+        let control = UnixDatagram::from_std(control)?;
+        let (waiting, sender, lost) = (RefCell::default(), RefCell::default(), Cell::new(0));
+        Ok(Self { control, waiting, sender, lost })
     }
 
-    pub(super) fn tell(&self, mut record: Record) {
-        record.lost = self.lost.get();
-        let told = self.control.try_send(&record.encode());
-        self.lost.set(if told.is_ok() { 0 } else { self.lost.get().saturating_add(1) });
+    pub(super) fn tell(&self, record: Record) {
+        let most = if record.verdict.is_refusal() { REFUSALS } else { WAITING };
+        self.put(Message::Record(record), most);
     }
 
-    /// What an answer used. Where nobody takes that in time, it is in no list; what it costs is in what
-    /// follows.
+    /// What an answer used.
     pub(super) fn tell_use(&self, used: &Use) {
-        if self.control.try_send(&used.encode()).is_err() {
-            self.lost.set(self.lost.get().saturating_add(1));
-        }
+        self.put(Message::Use(used.encode()), WAITING);
     }
 
     /// How far a budget is used up; whether that was taken.
     pub(super) fn tell_level(&self, level: &Level) -> bool {
         self.control.try_send(&level.encode()).is_ok()
+    }
+
+    /// Sends a message, or has it wait behind those that do, where they are fewer than so many.
+    fn put(&self, message: Message, most: usize) {
+        let waiting = self.waiting.borrow().len();
+        let told = waiting == 0 && self.send(&message, |bytes| self.control.try_send(bytes));
+        if !told && waiting < most {
+            self.waiting.borrow_mut().push_back(message);
+            self.sender.borrow_mut().take().into_iter().for_each(Waker::wake);
+        } else if !told {
+            self.lost.set(self.lost.get().saturating_add(1));
+        }
+    }
+
+    /// Whether a message is taken so, or there is nobody any more to take it. A record says with it what
+    /// was lost before.
+    fn send(&self, message: &Message, by: impl FnOnce(&[u8]) -> io::Result<usize>) -> bool {
+        let waits = |sent: io::Result<usize>| {
+            sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        };
+        match message {
+            Message::Record(record) => {
+                let lost = self.lost.take();
+                let waits = waits(by(&Record { lost, ..record.clone() }.encode()));
+                self.lost.set(if waits { lost } else { 0 });
+                !waits
+            }
+            Message::Use(used) => !waits(by(used)),
+        }
+    }
+
+    /// Sends those that wait, whenever there are any.
+    pub(super) async fn catch_up(&self) -> Infallible {
+        loop {
+            poll_fn(|context| {
+                if self.waiting.borrow().is_empty() {
+                    *self.sender.borrow_mut() = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+                Poll::Ready(())
+            })
+            .await;
+            if self.control.writable().await.is_err() {
+                // Nothing is told any more.
+                return std::future::pending().await;
+            }
+            self.send_waiting(|bytes| self.control.try_send(bytes));
+        }
+    }
+
+    /// Sends those that wait, for as long as they are taken so.
+    fn send_waiting(&self, by: impl Fn(&[u8]) -> io::Result<usize>) {
+        let mut waiting = self.waiting.borrow_mut();
+        while waiting.front().is_some_and(|first| self.send(first, &by)) {
+            waiting.pop_front();
+        }
     }
 
     /// What the supervisor says: what others have used of a budget. Nothing where it is gone.
@@ -53,6 +134,18 @@ impl Teller {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
                 Err(error) => return Err(error),
             }
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        // All has ended; the supervisor still hears what is said in time.
+        let blocks = rustix::io::ioctl_fionbio(&self.control, false).and_then(|()| {
+            sockopt::set_socket_timeout(&self.control, sockopt::Timeout::Send, Some(FAREWELL))
+        });
+        if blocks.is_ok() {
+            self.send_waiting(|bytes| Ok(send(&self.control, bytes, SendFlags::NOSIGNAL)?));
         }
     }
 }

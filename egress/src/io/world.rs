@@ -106,12 +106,18 @@ impl World {
         }
     }
 
-    /// Hears what others use, and returns when the supervisor is gone.
+    /// Hears what others use, and tells what waits for the supervisor to take it; returns when that is gone.
     pub(super) async fn gone(&self) -> io::Result<()> {
-        while let Some(level) = self.teller.hear().await? {
-            self.purses().hear(level);
+        let heard = async {
+            while let Some(level) = self.teller.hear().await? {
+                self.purses().hear(level);
+            }
+            Ok(())
+        };
+        tokio::select! {
+            heard = heard => heard,
+            never = self.teller.catch_up() => match never {},
         }
-        Ok(())
     }
 
     /// One more that has not said yet what it wants.

@@ -91,3 +91,28 @@ fn those_who_say_nothing_leave_room_for_others() {
     stream.write_all(&client_hello_for("host.internal")).unwrap();
     assert!(stream.read(&mut [0; 16]).unwrap() > 0);
 }
+
+#[test]
+fn what_is_refused_crowds_out_no_other_record_and_each_is_counted() {
+    const FLOOD: u32 = 3000;
+    let port = echo();
+    let running = start(plan(to_host(port, Carries::Tcp)), port);
+    for _ in 0..FLOOD {
+        assert_eq!(running.ask("unknown.example"), Some(Found::NoName));
+    }
+    let mut stream = running.led();
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(rest(&mut stream), "");
+    // Nobody has listened until now.
+    let mut refused = 0;
+    loop {
+        let record = running.record();
+        refused += record.lost;
+        if record.verdict == Verdict::Carried {
+            break;
+        }
+        assert_eq!(record.verdict, Verdict::NoRule);
+        refused += 1;
+    }
+    assert_eq!(refused, FLOOD);
+}
