@@ -56,6 +56,8 @@ pub enum Kind {
     Answered,
     /// Something about calls that somebody should know: of a callee, or of a caller.
     Noticed,
+    /// A connection out of a sandbox, or a question for a name, was decided, and is over.
+    Egress,
     /// Records of this kind that came too often, and were counted instead.
     LeftOut,
 }
@@ -83,6 +85,7 @@ impl Kind {
             Self::Approval => "approval",
             Self::Answered => "answered",
             Self::Noticed => "noticed",
+            Self::Egress => "egress",
             Self::LeftOut => "left_out",
         }
     }

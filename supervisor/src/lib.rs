@@ -17,6 +17,7 @@ mod learn;
 pub mod lease;
 pub mod metrics;
 pub mod network;
+mod pace;
 pub mod paths;
 pub mod privilege;
 pub mod profile_file;

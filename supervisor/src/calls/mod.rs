@@ -18,7 +18,6 @@ mod durable;
 mod endpoint;
 mod instance;
 mod keeper;
-mod pace;
 mod records;
 
 use crate::cgroup::Tree;

@@ -7,8 +7,8 @@
 //! counted.
 
 use super::endpoint::Peer;
-use super::pace::Pace;
 use crate::control::Approvers;
+use crate::pace::Pace;
 use crate::sandbox::Audit;
 use sandboxd_audit::chain::digits;
 use sandboxd_audit::record::{Actor, CallOf};

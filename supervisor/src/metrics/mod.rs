@@ -130,6 +130,8 @@ impl Counts {
             | Kind::LogClosed
             | Kind::Recovered
             | Kind::Removed
+            // What went out is counted at the end, where none is left out.
+            | Kind::Egress
             | Kind::LeftOut => {}
         }
     }

@@ -3,6 +3,7 @@
 
 use super::audit::Audit;
 use super::channel::watched;
+use super::decisions::Decisions;
 use super::ended::{Ended, ended};
 use super::error::StartError;
 use super::image;
@@ -49,6 +50,7 @@ struct Heard {
     refused: BTreeMap<(String, Verdict), u64>,
     /// What it uses up is used up for others too.
     budgets: Membership,
+    decisions: Decisions,
 }
 
 /// What went out of a run.
@@ -127,6 +129,7 @@ impl Egress {
                 used: Used { ended: ended(plan), ..Used::default() },
                 refused: BTreeMap::new(),
                 budgets,
+                decisions: Decisions::new(audit.clone(), run.name(), plan),
             },
             confused: false,
         };
@@ -202,7 +205,8 @@ impl Egress {
             }
         };
         tokio::time::timeout(DRAIN, drained).await.ok();
-        let left = self.service.finish(DRAIN);
+        let mut left = self.service.finish(DRAIN);
+        left.extend(self.heard.decisions.close());
         let mut used = std::mem::take(&mut self.heard.used);
         used.refused = std::mem::take(&mut self.heard.refused)
             .into_iter()
@@ -228,7 +232,10 @@ impl Heard {
             Err(_) => return Some(false),
         };
         match bytes.get(..length).map(Told::decode) {
-            Some(Ok(Told::Record(record))) => self.used.count(&record, &mut self.refused),
+            Some(Ok(Told::Record(record))) => {
+                self.used.count(&record, &mut self.refused);
+                return Some(self.decisions.told(&record));
+            }
             Some(Ok(Told::Use(used))) => self.budgets.used(&used),
             Some(Ok(Told::Level(level))) => self.budgets.level(level),
             Some(Err(_)) | None => return Some(false),

@@ -11,6 +11,7 @@ mod carried;
 pub(crate) mod channel;
 mod copies;
 mod deadline;
+mod decisions;
 mod denials;
 mod descriptors;
 mod driver;

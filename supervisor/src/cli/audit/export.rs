@@ -58,6 +58,8 @@ fn cef(line: &Line) -> Option<String> {
         "call" => ("Call allowed", 2),
         "answered" => ("Call ended", 2),
         "noticed" => ("Noticed of a call", 5),
+        "egress" if line.text_at("/decision") == Some("refused") => ("Way out refused", 6),
+        "egress" => ("Way out taken", 2),
         _ => return None,
     };
     let mut pairs = Vec::new();
@@ -72,6 +74,11 @@ fn cef(line: &Line) -> Option<String> {
     add("spid", number("/actor/pid"));
     add("suid", number("/actor/uid"));
     add("reason", text("/rule"));
+    add("dhost", text("/result/name"));
+    add("dst", text("/result/address"));
+    add("dpt", number("/result/port"));
+    add("out", number("/result/up_bytes"));
+    add("in", number("/result/down_bytes"));
     add("outcome", number("/result/exit").map(|exit| format!("exit {exit}")));
     for (number, (label, path)) in LABELS.iter().enumerate() {
         if let Some(value) = text(path) {

@@ -17,6 +17,7 @@ pub(super) fn words(line: &Line) -> String {
         "approval" => approval(line),
         "answered" => answered(line),
         "noticed" => noticed(line),
+        "egress" => egress(line),
         "left_out" => number(line, "/result/records").map_or_else(String::new, |records| {
             format!("{records} records more, which came too often")
         }),
@@ -78,6 +79,19 @@ fn connected(line: &Line) -> String {
         Some(rule) => format!("not let in ({rule}): {peer}"),
         None => format!("as connection {}: {peer}", number(line, "/call/connection").unwrap_or(0)),
     }
+}
+
+/// Where it went, or did not, and why.
+fn egress(line: &Line) -> String {
+    let told = |path| line.text_at(path).unwrap_or_default();
+    let whom = line.text_at("/result/name").unwrap_or_else(|| told("/result/address"));
+    let whom = if whom.is_empty() { "something without a name" } else { whom };
+    let port = number(line, "/result/port").map_or_else(String::new, |port| format!(":{port}"));
+    let by = line.text_at("/rule").map_or_else(String::new, |rule| format!(" [{rule}]"));
+    let bytes = number(line, "/result/up_bytes").zip(number(line, "/result/down_bytes"));
+    let bytes = bytes.filter(|both| *both != (0, 0));
+    let bytes = bytes.map_or_else(String::new, |(up, down)| format!(", {up} bytes out, {down} in"));
+    format!("{} {whom}{port}{by}: {}{bytes}", told("/decision"), told("/result/verdict"))
 }
 
 fn called(line: &Line) -> String {

@@ -11,9 +11,13 @@ const OF_EACH: u32 = 100;
 const REFUSAL: Duration = Duration::from_millis(100);
 const REFUSALS_AT_ONCE: u32 = 200;
 
+/// Connections out of one sandbox that were carried.
+const CONNECTION: Duration = Duration::from_millis(50);
+const CONNECTIONS_AT_ONCE: u32 = 1000;
+
 /// A pace that is kept.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     each: Duration,
     /// How far `next` may lie ahead.
     ahead: Duration,
@@ -26,17 +30,22 @@ impl Pace {
     }
 
     /// That of the calls of so many callers.
-    pub(super) const fn of_calls(callers: u32) -> Self {
+    pub(crate) const fn of_calls(callers: u32) -> Self {
         Self::new(CALLS_AT_ONCE.saturating_add(callers.saturating_mul(OF_EACH)), CALL)
     }
 
     /// That of what one caller is refused.
-    pub(super) const fn of_refusals() -> Self {
+    pub(crate) const fn of_refusals() -> Self {
         Self::new(REFUSALS_AT_ONCE, REFUSAL)
     }
 
+    /// That of what one sandbox is let out to.
+    pub(crate) const fn of_connections() -> Self {
+        Self::new(CONNECTIONS_AT_ONCE, CONNECTION)
+    }
+
     /// Whether one more is within it.
-    pub(super) fn admits(&mut self, now: Instant) -> bool {
+    pub(crate) fn admits(&mut self, now: Instant) -> bool {
         let next = self.next.map_or(now, |next| next.max(now)) + self.each;
         let within = next.saturating_duration_since(now) <= self.ahead;
         if within {

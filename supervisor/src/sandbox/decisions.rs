@@ -1,0 +1,250 @@
+//! What is written down of a sandbox's way out: each connection that was let out or refused, and each name
+//! that was, at its end.
+//!
+//! The egress process's word is all there is about it, and goes into a record in the supervisor's words: the
+//! entry as the profile has it, a name that has only the letters of one, numbers. A command can bring
+//! these about as often as it likes, so they are written down only so often, and then counted.
+
+use super::audit::Audit;
+use crate::pace::Pace;
+use sandboxd_audit::record::Actor;
+use sandboxd_audit::{AuditError, Durability, Kind, Record};
+use sandboxd_egress_plan::record::Way;
+use sandboxd_egress_plan::{EgressPlan, Record as Told, Rule, Verdict};
+use serde_json::{Map, Value, json};
+use std::time::Instant;
+
+/// Writes them down.
+pub(super) struct Decisions {
+    audit: Audit,
+    actor: Actor,
+    rules: Vec<Rule>,
+    carried: Kept,
+    refused: Kept,
+    /// The egress process could not tell so many, of either kind.
+    untold: u64,
+    lost: u64,
+    why: Option<AuditError>,
+}
+
+/// One kind of them, which must not keep the other from being written down.
+struct Kept {
+    decision: &'static str,
+    pace: Pace,
+    /// Those that came too often.
+    left_out: u64,
+    up: u64,
+    down: u64,
+}
+
+impl Kept {
+    const fn new(decision: &'static str, pace: Pace) -> Self {
+        Self { decision, pace, left_out: 0, up: 0, down: 0 }
+    }
+}
+
+impl Decisions {
+    /// Of the sandbox of this profile that has this way out.
+    pub(super) fn new(audit: Audit, agent: &str, plan: &EgressPlan) -> Self {
+        let instance = Some(plan.id.clone());
+        Self {
+            audit,
+            actor: Actor { agent: agent.to_owned(), instance, ..Actor::default() },
+            rules: plan.rules.clone(),
+            carried: Kept::new("allowed", Pace::of_connections()),
+            refused: Kept::new("refused", Pace::of_refusals()),
+            untold: 0,
+            lost: 0,
+            why: None,
+        }
+    }
+
+    /// Writes down what the egress process told; false where that cannot be.
+    pub(super) fn told(&mut self, told: &Told) -> bool {
+        let Ok(rule) = rule(&self.rules, told) else { return false };
+        self.untold = self.untold.saturating_add(told.lost.into());
+        let refused = is_refused(told.verdict);
+        if !refused && rule.is_none() {
+            // It was given up before it said whom it was for, so that nothing was decided.
+            return true;
+        }
+        let kept = if refused { &mut self.refused } else { &mut self.carried };
+        if !kept.pace.admits(Instant::now()) {
+            kept.left_out = kept.left_out.saturating_add(1);
+            kept.up = kept.up.saturating_add(told.up);
+            kept.down = kept.down.saturating_add(told.down);
+            return true;
+        }
+        let mut record = Record::of(Kind::Egress);
+        record.decision = Some(kept.decision);
+        record.rule = rule.map(|rule| rule.written.clone());
+        record.result = result(told);
+        self.tell_left_out();
+        self.write(record);
+        true
+    }
+
+    /// What cannot be written down any more, of which somebody must know.
+    pub(super) fn close(&mut self) -> Option<String> {
+        self.tell_left_out();
+        let why = self.why.take().filter(|_| !self.audit.is_waived())?;
+        let why = crate::audit_folder::line(&why);
+        Some(format!(
+            "{} records of the way out were not written to the audit log: {why}",
+            self.lost
+        ))
+    }
+
+    fn tell_left_out(&mut self) {
+        let untold = std::mem::take(&mut self.untold);
+        let untold = (untold > 0).then(|| (None, json!({ "of": "egress", "records": untold })));
+        let mut left_out: Vec<_> = untold.into_iter().collect();
+        for kept in [&mut self.carried, &mut self.refused] {
+            let Kept { left_out: records, up, down, .. } = kept;
+            if *records > 0 {
+                let result = json!({
+                    "of": "egress", "records": *records, "up_bytes": *up, "down_bytes": *down,
+                });
+                (*records, *up, *down) = (0, 0, 0);
+                left_out.push((Some(kept.decision), result));
+            }
+        }
+        for (decision, result) in left_out {
+            let mut record = Record::of(Kind::LeftOut);
+            (record.decision, record.result) = (decision, result);
+            self.write(record);
+        }
+    }
+
+    fn write(&mut self, mut record: Record) {
+        record.actor = Some(self.actor.clone());
+        self.audit.count(&record);
+        if !self.audit.is_kept() {
+            return;
+        }
+        // Nobody waits for it to be on the disk.
+        let written = self.audit.append(record, Durability::Grouped);
+        if let Err(error) = written.and_then(|_| self.audit.held()) {
+            self.lost += 1;
+            self.audit.lost();
+            // Said at once, the first time, and counted.
+            if self.why.is_none() {
+                self.audit.alarm(&error);
+                self.why = Some(error);
+            }
+        }
+    }
+}
+
+/// That cannot be.
+#[derive(Debug, PartialEq, Eq)]
+struct Impossible;
+
+/// The entry that it was under, where one has it.
+fn rule<'r>(rules: &'r [Rule], told: &Told) -> Result<Option<&'r Rule>, Impossible> {
+    let Some(place) = told.rule else { return Ok(None) };
+    let rule = usize::try_from(place).ok().and_then(|place| rules.get(place));
+    let has = |rule: &&Rule| {
+        let named = told.name.as_ref().is_none_or(|name| rule.target.has_name(name));
+        rule.port == told.port && named
+    };
+    rule.filter(has).map(Some).ok_or(Impossible)
+}
+
+/// Whether somebody was kept from something. One that was let out, and then said nothing or lasted for too
+/// long, was let out.
+const fn is_refused(verdict: Verdict) -> bool {
+    verdict.is_refusal() && !matches!(verdict, Verdict::Idle | Verdict::Total)
+}
+
+/// What became of it.
+fn result(told: &Told) -> Value {
+    let way = match told.way {
+        Way::Dns => "dns",
+        Way::Transparent => "redirect",
+        Way::Proxy => "proxy",
+    };
+    let mut result = Map::new();
+    let mut put = |key: &str, value: Value| result.insert(key.to_owned(), value);
+    put("verdict", told.verdict.text().into());
+    put("way", way.into());
+    if let Some(name) = &told.name {
+        put("name", name.to_string().into());
+    }
+    if let Some(address) = told.address {
+        put("address", address.to_string().into());
+    }
+    if told.port > 0 {
+        put("port", told.port.into());
+    }
+    if told.way != Way::Dns {
+        put("up_bytes", told.up.into());
+        put("down_bytes", told.down.into());
+        put("ms", told.millis.into());
+    }
+    result.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandboxd_egress_plan::{Bound, Carries, Deadlines, Target};
+
+    fn told(rule: Option<u32>, name: &str, port: u16) -> Told {
+        Told {
+            verdict: Verdict::Carried,
+            way: Way::Proxy,
+            rule,
+            name: Some(name.try_into().unwrap()),
+            address: Some([203, 0, 113, 7].into()),
+            port,
+            up: 1,
+            down: 2,
+            millis: 3,
+            lost: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_told_of_an_entry_must_fit_it() {
+        let deadlines = Deadlines { idle: Bound::Unlimited, total: Bound::Unlimited };
+        let only = [Rule {
+            written: "*.example:443".into(),
+            target: Target::Below("example".try_into().unwrap()),
+            port: 443,
+            carries: Carries::Tls,
+            within: Vec::new(),
+            accounts: vec![0],
+            deadlines,
+            model: false,
+        }];
+        let fits = rule(&only, &told(Some(0), "a.example", 443)).unwrap();
+        assert_eq!(fits.map(|rule| rule.written.as_str()), Some("*.example:443"));
+        assert_eq!(rule(&only, &told(None, "b.test", 80)), Ok(None));
+        for (place, name, port) in [(1, "a.example", 443), (0, "a.example", 80), (0, "b.test", 443)]
+        {
+            assert_eq!(rule(&only, &told(Some(place), name, port)), Err(Impossible), "{name}");
+        }
+    }
+
+    #[test]
+    fn who_was_let_out_and_said_nothing_more_was_let_out() {
+        for (verdict, refused) in [
+            (Verdict::Carried, false),
+            (Verdict::Idle, false),
+            (Verdict::Ended, false),
+            (Verdict::NoRule, true),
+            (Verdict::Unreachable, true),
+            (Verdict::Budget, true),
+        ] {
+            assert_eq!(is_refused(verdict), refused, "{verdict:?}");
+        }
+        let carried = json!({
+            "verdict": "carried", "way": "proxy", "name": "a.example", "address": "203.0.113.7",
+            "port": 443, "up_bytes": 1, "down_bytes": 2, "ms": 3,
+        });
+        assert_eq!(result(&told(Some(0), "a.example", 443)), carried);
+        let asked = Told { way: Way::Dns, address: None, ..told(None, "b.test", 0) };
+        assert_eq!(result(&asked), json!({ "verdict": "carried", "way": "dns", "name": "b.test" }));
+    }
+}
