@@ -52,6 +52,8 @@ pub enum Kind {
     Call,
     /// A person approved or denied a call that was held.
     Approval,
+    /// A person said what a tool is from now on, or that a server's tools are pinned anew.
+    Pins,
     /// A call that was passed on has ended.
     Answered,
     /// Something about calls that somebody should know: of a callee, or of a caller.
@@ -83,6 +85,7 @@ impl Kind {
             Self::Connected => "connected",
             Self::Call => "call",
             Self::Approval => "approval",
+            Self::Pins => "pins",
             Self::Answered => "answered",
             Self::Noticed => "noticed",
             Self::Egress => "egress",

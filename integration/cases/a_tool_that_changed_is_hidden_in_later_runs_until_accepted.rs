@@ -1,9 +1,9 @@
 //! A tool that is another than it was in a run before is not there, whoever starts the server again, until
-//! somebody accepts it; and where it cannot be told what it was, nothing is run.
+//! somebody accepts it, which the audit log tells; and where it cannot be told what it was, nothing is run.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Need, Outside, Run};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -58,6 +58,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let name = listed.split_whitespace().next().context("no name")?.to_owned();
     place.pins(&["accept", &name, "absent"], 1, "has no tool")?;
     place.pins(&["accept", &name, "moved"], 0, "accepted: moved")?;
+    place.recorded(&["accepted"], &name)?;
     place.there(&["still", "moved"])?;
     // What it was before is what it is not now.
     fs::write(&place.said, "reads")?;
@@ -89,6 +90,7 @@ fn damaged(place: &Place<'_>, name: &str) -> Result<()> {
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
     fs::write(&file, "")?;
     place.pins(&["forget", name], 0, "forgotten")?;
+    place.recorded(&["accepted", "forgotten"], name)?;
     place.there(&["still", "moved"])
 }
 
@@ -122,6 +124,24 @@ impl Place<'_> {
             let refused = run.stdout.contains(&format!("Unknown tool: {tool}"));
             ensure!(listed == wanted && refused != wanted, "{tool} of {tools:?}: {}", run.stdout);
         }
+        Ok(())
+    }
+
+    /// What the audit log has of what was done with pins.
+    fn recorded(&self, done: &[&str], server: &str) -> Result<()> {
+        let mut records = self.outside.records()?;
+        let at = |one: &Value, path: &str| one.pointer(path).cloned().unwrap_or_default();
+        records.retain(|one| at(one, "/kind") == "pins" && at(one, "/actor/agent") == server);
+        let rules: Vec<Value> = records.iter().map(|one| at(one, "/rule")).collect();
+        ensure!(rules == done, "{records:?}");
+        let uid = nix::unistd::getuid().as_raw();
+        ensure!(records.iter().all(|one| at(one, "/result/by/uid") == uid), "{records:?}");
+        let one = records.first().context("no record")?;
+        let differ = at(one, "/result/before") != at(one, "/result/now");
+        ensure!(at(one, "/tool") == "moved" && differ, "{one}");
+        let shown = self.outside.bare().waiving_nothing().verb("audit").option("show").run()?;
+        let words = format!("accepted by uid {uid}: moved, ");
+        ensure!(shown.stdout.contains(&words), "{}", shown.stdout);
         Ok(())
     }
 

@@ -3,10 +3,13 @@
 use super::NOT_SET_UP;
 use super::output::{say, warn};
 use super::typed::{Pins, PinsCommand};
+use crate::audit_folder;
 use crate::explain::printable;
 use crate::lasting::{Pinned, Server, Servers};
-use crate::sandbox::StartError;
-use serde_json::json;
+use crate::sandbox::{AuditLog, StartError};
+use sandboxd_audit::record::Actor;
+use sandboxd_audit::{Kind, Record};
+use serde_json::{Value, json};
 
 /// A tool is hidden, or is not there.
 const NO: u8 = 1;
@@ -75,16 +78,19 @@ fn accept(name: &str, tools: &[String]) -> Result<u8, StartError> {
         warn(&format!("sandboxd pins: {name} has no tool {}\n", printable(absent)));
         return Ok(NO);
     }
-    let mut text = String::new();
+    let (mut text, mut records) = (String::new(), Vec::new());
     for (tool, pinned) in server.tools.iter_mut().filter(|(tool, _)| wanted(tool)) {
         if let Some(offered) = pinned.offered.take() {
             text.push_str(&format!("accepted: {tool} of {name}, as {offered}\n"));
+            let what = json!({ "by": by(), "before": pinned.accepted, "now": offered });
+            records.push(Record { tool: Some(tool.clone()), ..record(name, "accepted", what) });
             pinned.accepted = offered;
         }
     }
     if text.is_empty() {
         text = String::from("nothing changed that could be accepted\n");
     } else {
+        written(records)?;
         servers.put(name, server)?;
         text.push_str("it is there from the next run on\n");
     }
@@ -97,9 +103,33 @@ fn forget(name: &str) -> Result<u8, StartError> {
     if !servers.names()?.iter().any(|one| one == name) {
         return Ok(no_server(name));
     }
+    written(vec![record(name, "forgotten", json!({ "by": by() }))])?;
     servers.forget(name)?;
     let text = format!("forgotten: {name}; its tools are pinned anew when they are seen next\n");
     Ok(if say(&text) { 0 } else { NOT_SET_UP })
+}
+
+/// What whoever calls this does with a server's tools.
+fn record(server: &str, rule: &str, result: Value) -> Record {
+    Record {
+        actor: Some(Actor { agent: server.to_owned(), ..Actor::default() }),
+        rule: Some(rule.to_owned()),
+        result,
+        ..Record::of(Kind::Pins)
+    }
+}
+
+fn by() -> Value {
+    json!({ "uid": rustix::process::getuid().as_raw(), "pid": std::process::id() })
+}
+
+/// Has it in the audit log, on the disk, before it holds.
+fn written(records: Vec<Record>) -> Result<(), StartError> {
+    // What is told below is of no run that could go on.
+    let log = AuditLog::begin(audit_folder::open, |_| {})?;
+    let told = records.into_iter().try_for_each(|record| log.told(record));
+    let ended = log.end();
+    told.and(ended)
 }
 
 fn known(servers: &Servers, name: &str) -> Result<Option<Server>, StartError> {

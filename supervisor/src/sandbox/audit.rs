@@ -95,6 +95,14 @@ impl AuditLog {
         Audit { log: Arc::clone(&self.0), waived }
     }
 
+    /// Writes down what a person did, that is of no run.
+    ///
+    /// # Errors
+    /// Where it cannot be written. It is on the disk once the log was ended.
+    pub(crate) fn told(&self, record: Record) -> Result<(), StartError> {
+        Ok(self.0.writer.append(record, Durability::Grouped).map(drop)?)
+    }
+
     /// A command was not run.
     pub fn refused(&self, name: &str, error: &StartError) {
         self.0.refused(name, error);

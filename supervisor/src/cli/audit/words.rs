@@ -15,6 +15,7 @@ pub(super) fn words(line: &Line) -> String {
         "connected" => connected(line),
         "call" => called(line),
         "approval" => approval(line),
+        "pins" => pins(line),
         "answered" => answered(line),
         "noticed" => noticed(line),
         "egress" => egress(line),
@@ -106,6 +107,21 @@ fn approval(line: &Line) -> String {
     match (number(line, "/result/by/uid"), number(line, "/result/by/pid")) {
         (Some(uid), Some(pid)) => format!("{did} by uid {uid}, pid {pid}: {}", call(line)),
         (_, _) => format!("{did} by somebody who came long before: {}", call(line)),
+    }
+}
+
+fn pins(line: &Line) -> String {
+    let told = |path| line.text_at(path).unwrap_or_default();
+    let by =
+        number(line, "/result/by/uid").map_or_else(String::new, |uid| format!(" by uid {uid}"));
+    match line.text_at("/tool") {
+        Some(tool) => format!(
+            "{}{by}: {tool}, {} before, {} now",
+            told("/rule"),
+            told("/result/before"),
+            told("/result/now")
+        ),
+        None => format!("{}{by}: all tools", told("/rule")),
     }
 }
 
