@@ -51,6 +51,28 @@ pub enum Rate {
     Unlimited,
 }
 
+impl Rate {
+    /// How many in a day, however many may come at once; `u64::MAX` where that is unlimited.
+    #[must_use]
+    pub fn a_day(self) -> u64 {
+        match self {
+            Self::Per { count, period, .. } => {
+                u64::from(count).saturating_mul(86_400_000) / period.0.max(1)
+            }
+            Self::Unlimited => u64::MAX,
+        }
+    }
+
+    /// How many may come at once; `u64::MAX` where that is unlimited.
+    #[must_use]
+    pub fn at_once(self) -> u64 {
+        match self {
+            Self::Per { burst, .. } => u64::from(burst),
+            Self::Unlimited => u64::MAX,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

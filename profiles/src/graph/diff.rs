@@ -189,6 +189,7 @@ impl Told {
         for (key, old, new) in bounds {
             self.ordered(key, (&old, number(old)), (&new, number(new)));
         }
+        let speed = |rate: Rate| (rate.a_day(), rate.at_once());
         let (before, after) = (speed(old.rate), speed(new.rate));
         self.ordered("calls a day", (&before.0, number(before.0)), (&after.0, number(after.0)));
         self.ordered("calls at once", (&before.1, number(before.1)), (&after.1, number(after.1)));
@@ -248,15 +249,4 @@ impl Told {
 
 fn number(number: u64) -> String {
     if number == u64::MAX { "unlimited".to_owned() } else { number.to_string() }
-}
-
-/// How often in a day, and how often at once.
-fn speed(rate: Rate) -> (u64, u64) {
-    match rate {
-        Rate::Unlimited => (u64::MAX, u64::MAX),
-        Rate::Per { count, period, burst } => {
-            let often = u64::from(count) * 86_400_000 / period.0.max(1);
-            (often, u64::from(burst))
-        }
-    }
 }

@@ -6,13 +6,16 @@ use crate::Problem;
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
 use crate::schema::reach;
-use crate::schema::{Access, Approval, Call, Instances, Profile, Reverse, Serve, Speaks};
+use crate::schema::{Access, Approval, Budget, Call, Instances, Profile, Reverse, Serve, Speaks};
 use sandboxd_broker_plan::{
     self as broker, Bound, Breaker, BrokerPlan, Bytes, Callee, Caller, Durability, Instructions,
     Millis, Name, Pinning, Quarantine, Queue, Rate, Repeats, Root, VERSION,
 };
 
 const MINUTE: Millis = Millis(60_000);
+
+/// How often a profile calls that does not say so.
+const RATE: Rate = Rate::Per { count: 600, period: MINUTE, burst: 60 };
 
 impl Graph {
     /// What a broker is told that serves this graph. Pure: same graph, same plan.
@@ -22,13 +25,15 @@ impl Graph {
     pub fn plan(&self, id: &str) -> Result<BrokerPlan, Vec<Problem>> {
         let calls = |place: usize| self.from(place).next().is_some();
         let callers = self.nodes.iter().enumerate().filter(|(place, _)| calls(*place));
+        let callers: Vec<Caller> =
+            callers.map(|(_, node)| caller(&node.name, &node.profile)).collect();
         let callees = self.nodes.iter().filter(|node| node.profile.serve.is_some());
         let plan = BrokerPlan {
             version: VERSION,
             id: id.to_owned(),
             generation: 1,
-            limits: limits(),
-            callers: callers.map(|(_, node)| caller(&node.name, &node.profile)).collect(),
+            limits: limits(&callers),
+            callers,
             callees: callees
                 .map(|node| callee(&node.name, &node.profile, node.instances()))
                 .collect(),
@@ -88,12 +93,13 @@ pub fn client(profile: &Profile) -> Result<BrokerPlan, Vec<Problem>> {
         ..Call::default()
     };
     let ends = Ends { edge: &server, caller: &client, callee: &server };
+    let callers = vec![caller(&client, profile)];
     let plan = BrokerPlan {
         version: VERSION,
         id: profile.name().to_owned(),
         generation: 1,
-        limits: limits(),
-        callers: vec![caller(&client, profile)],
+        limits: limits(&callers),
+        callers,
         callees: vec![callee(&server, profile, &Instances::PerCaller)],
         edges: vec![edge_plan(&ends, &call, Some(serve))],
     };
@@ -110,9 +116,18 @@ fn checked(plan: BrokerPlan, id: &str) -> Result<BrokerPlan, Vec<Problem>> {
     }
 }
 
-fn limits() -> broker::Limits {
+/// Those of a whole run, which is let do ten times what the busiest of its callers is.
+fn limits(callers: &[Caller]) -> broker::Limits {
+    let busiest = callers.iter().map(|caller| caller.rate).max_by_key(|rate| rate.a_day());
     broker::Limits {
-        rate: Rate::Per { count: 6000, period: MINUTE, burst: 600 },
+        rate: match busiest.unwrap_or(RATE) {
+            Rate::Per { count, period, burst } => Rate::Per {
+                count: count.saturating_mul(10),
+                period,
+                burst: burst.saturating_mul(10),
+            },
+            Rate::Unlimited => Rate::Unlimited,
+        },
         in_flight: Bound::AtMost(256),
         hops: u32::try_from(HOPS).unwrap_or(0),
         strikes: 3,
@@ -186,13 +201,24 @@ fn approval(call: &Call, serve: Option<&Serve>, expires: Millis) -> broker::Appr
 }
 
 fn caller(name: &Name, profile: &Profile) -> Caller {
-    let calls = profile.budget.calls.as_ref();
+    let Budget { calls, rate, connections, .. } = &profile.budget;
+    let rate = rate.as_ref().map_or(RATE, |rate| rate.value);
+    let amount = |written: &Option<Written<Amount>>, default| {
+        written.as_ref().map_or(Amount::Limited(default), |written| written.value)
+    };
+    let connections = amount(connections, 16).limit();
     Caller {
         name: name.clone(),
-        rate: Rate::Per { count: 600, period: MINUTE, burst: 60 },
-        lists: Rate::Per { count: 60, period: MINUTE, burst: 60 },
-        connections: 16,
-        calls: bound(calls.map_or(Amount::Limited(10_000), |calls| calls.value)),
+        rate,
+        lists: match rate {
+            // Whoever may call at all may ask what there is.
+            Rate::Per { count, period, burst } => {
+                Rate::Per { count: count.div_ceil(10), period, burst }
+            }
+            Rate::Unlimited => Rate::Unlimited,
+        },
+        connections: connections.map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX)),
+        calls: bound(amount(calls, 10_000)),
         quarantine: Quarantine { denials: 5, window: MINUTE, length: MINUTE },
     }
 }

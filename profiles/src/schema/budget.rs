@@ -4,13 +4,24 @@ use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::quantity::{self, Amount};
 use crate::reader::{Node, Reader};
-use sandboxd_broker_plan::Pattern;
+use sandboxd_broker_plan::{Pattern, Rate};
 
 /// The keys of `[budget]`.
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "calls",
         doc: "calls in its life, those of its tools for it among them; default 10000",
+        shape: Shape::Count,
+    },
+    Key {
+        name: "rate",
+        doc: "calls over all its edges together: \"600/min burst 60\" (the default); a tenth of it for \
+              lists, ten times as many for all callers of a run",
+        shape: Shape::CallRate,
+    },
+    Key {
+        name: "connections",
+        doc: "connections to its broker at the same time; default 16",
         shape: Shape::Count,
     },
     Key {
@@ -58,6 +69,10 @@ pub(crate) const PRICE: &[Key] = &[
 pub struct Budget {
     /// Calls.
     pub calls: Option<Written<Amount>>,
+    /// How often it calls, over all edges.
+    pub rate: Option<Written<Rate>>,
+    /// Connections to its broker at the same time.
+    pub connections: Option<Written<Amount>>,
     /// Tokens.
     pub tokens: Option<Written<Amount>>,
     /// Money, in billionths.
@@ -86,6 +101,8 @@ pub struct Price {
 impl Budget {
     pub(crate) fn lay(&mut self, over: Self) {
         replace(&mut self.calls, over.calls);
+        replace(&mut self.rate, over.rate);
+        replace(&mut self.connections, over.connections);
         replace(&mut self.tokens, over.tokens);
         replace(&mut self.cost, over.cost);
         replace(&mut self.bytes, over.bytes);
@@ -121,6 +138,8 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Budget {
     for node in fields.all() {
         match node.name() {
             "calls" => budget.calls = reader.quantity(node, quantity::count),
+            "rate" => budget.rate = reader.quantity(node, quantity::calls),
+            "connections" => budget.connections = reader.quantity(node, quantity::count),
             "tokens" => budget.tokens = reader.quantity(node, quantity::count),
             "cost" => budget.cost = reader.quantity(node, quantity::money),
             "bytes" => budget.bytes = reader.quantity(node, quantity::size),

@@ -163,6 +163,7 @@ tools = ["ask"]
 instances = "serial"
 [budget]
 calls = 10
+rate = "1200/min burst 30"
 "#;
 
 const OVER: &str = r#"
@@ -187,6 +188,7 @@ ask = ["a*"]
 instances = { own = "keeps a cache" }
 [budget]
 calls = "unlimited"
+connections = 64
 "#;
 
 const LAID: &str = r#"[call.fs]
@@ -229,6 +231,8 @@ instances = { own = "keeps a cache" }  # p.toml:20
 
 [budget]
 calls = "unlimited"  # p.toml:22
+rate = "1200/min burst 30"  # base.toml:13
+connections = 64  # p.toml:23
 "#;
 
 #[test]

@@ -357,6 +357,23 @@ fn a_broker_is_told_all_of_the_graph_with_every_default_written_out() {
     assert_eq!(plan.callees[0].name.as_str(), "fs");
 }
 
+#[test]
+fn how_often_a_caller_calls_bounds_its_lists_and_the_whole_run() {
+    let said = |written: &str| {
+        let plan = with(&format!("{EDGE}[budget]\n{written}")).unwrap().plan("test-1").unwrap();
+        let caller = &plan.callers[0];
+        let rates = [caller.rate, caller.lists, plan.limits.rate];
+        (rates.map(|rate| (rate.a_day() / 1440, rate.at_once())), caller.connections)
+    };
+    assert_eq!(said(""), ([(600, 60), (60, 60), (6000, 600)], 16));
+    let written = "rate = \"1200/min burst 30\"\nconnections = 64";
+    assert_eq!(said(written), ([(1200, 30), (120, 30), (12_000, 300)], 64));
+    assert_eq!(said("rate = \"0\"\nconnections = 0"), ([(0, 0); 3], 0));
+    let (rates, connections) = said("rate = \"unlimited\"\nconnections = \"unlimited\"");
+    assert!(rates.iter().all(|(_, at_once)| *at_once == u64::MAX), "{rates:?}");
+    assert_eq!(connections, u32::MAX);
+}
+
 /// The example, drawn; `SANDBOXD_BLESS=1` writes it anew.
 #[test]
 fn the_example_is_drawn_as_it_was() {

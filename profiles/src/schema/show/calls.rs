@@ -30,8 +30,11 @@ impl Profile {
             text.value("in_flight", serve.in_flight.as_ref(), amount);
         }
         text.table("budget");
-        let Budget { calls, tokens, cost, bytes, prices, of: _ } = &self.budget;
+        let Budget { calls, rate: often, connections, tokens, cost, bytes, prices, of: _ } =
+            &self.budget;
         text.value("calls", calls.as_ref(), amount);
+        text.value("rate", often.as_ref(), rate);
+        text.value("connections", connections.as_ref(), amount);
         text.value("tokens", tokens.as_ref(), amount);
         text.value("cost", cost.as_ref(), money);
         text.value("bytes", bytes.as_ref(), amount);
