@@ -1,10 +1,10 @@
 //! How often something may happen: so many at once, and then one in so long a time.
 
+use sandboxd_broker_plan::Rate;
 use std::time::{Duration, Instant};
 
-/// Calls that a broker passes on, at most: more than three times what its plan lets it.
-const CALL: Duration = Duration::from_micros(2500);
-const CALLS_AT_ONCE: u32 = 2000;
+/// Calls that a broker passes on, at most: so many times what its plan lets it.
+const TIMES: u32 = 4;
 /// Of each caller, for what it asks that is no call.
 const OF_EACH: u32 = 100;
 /// What a caller can bring about as often as it likes.
@@ -29,9 +29,13 @@ impl Pace {
         Self { each, ahead: each.saturating_mul(at_once), next: None }
     }
 
-    /// That of the calls of so many callers.
-    pub(crate) const fn of_calls(callers: u32) -> Self {
-        Self::new(CALLS_AT_ONCE.saturating_add(callers.saturating_mul(OF_EACH)), CALL)
+    /// That of the calls of so many callers, which all together may call so often; nothing where they may
+    /// without limit.
+    pub(crate) fn of_calls(rate: Rate, callers: u32) -> Option<Self> {
+        let Rate::Per { count, period, burst } = rate else { return None };
+        let each = Duration::from_millis(period.0) / count.saturating_mul(TIMES).max(1);
+        let at_once = burst.saturating_mul(TIMES).saturating_add(callers.saturating_mul(OF_EACH));
+        Some(Self::new(at_once, each))
     }
 
     /// That of what one caller is refused.
@@ -58,6 +62,20 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sandboxd_broker_plan::Millis;
+
+    #[test]
+    fn calls_come_no_faster_than_some_times_what_the_plan_lets_be() {
+        let now = Instant::now();
+        let rate = Rate::Per { count: 6000, period: Millis(60_000), burst: 600 };
+        let mut pace = Pace::of_calls(rate, 3).unwrap();
+        let admitted = |pace: &mut Pace, now| (0..5000).filter(|_| pace.admits(now)).count();
+        assert_eq!(admitted(&mut pace, now), 2700);
+        assert_eq!(admitted(&mut pace, now + Duration::from_secs(1)), 400);
+        assert!(Pace::of_calls(Rate::Unlimited, 3).is_none());
+        let never = Rate::Per { count: 0, period: Millis(1000), burst: 0 };
+        assert_eq!(admitted(&mut Pace::of_calls(never, 1).unwrap(), now), 100);
+    }
 
     #[test]
     fn so_many_at_once_and_then_one_in_a_time() {

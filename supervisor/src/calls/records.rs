@@ -62,8 +62,8 @@ pub(crate) struct Records {
     approvers: Approvers,
     edges: Vec<Edge>,
     callees: Vec<String>,
-    /// Calls that were passed on, and may not be more than the plan lets be.
-    calls: Pace,
+    /// Calls that were passed on, and may not be more than the plan lets be; nothing where it sets no limit.
+    calls: Option<Pace>,
     open: u64,
     /// What an agent brings about as often as it likes, by who is told of.
     often: BTreeMap<(String, Weight), (Pace, u64)>,
@@ -88,7 +88,7 @@ impl Records {
             approvers,
             edges: plan.edges.clone(),
             callees: plan.callees.iter().map(|callee| callee.name.to_string()).collect(),
-            calls: Pace::of_calls(callers),
+            calls: Pace::of_calls(plan.limits.rate, callers),
             open: 0,
             often: BTreeMap::new(),
             lost: 0,
@@ -146,7 +146,7 @@ impl Records {
     /// What a person decided, a call that is passed on, or the end of one.
     fn passed_on(&mut self, told: &Told, durable: bool, record: Record) -> Result<Written, String> {
         if let Event::Allowed(what) = &told.event {
-            if !self.calls.admits(Instant::now()) {
+            if self.calls.as_mut().is_some_and(|calls| !calls.admits(Instant::now())) {
                 return Err(String::from("tells of more calls than there may be"));
             }
             self.open += 1;
