@@ -4,7 +4,7 @@
 //! parsers are known to differ about is refused: a key that is there twice, half a surrogate pair,
 //! bytes that are no UTF-8, a byte order mark.
 
-use super::{Number, Object, Value};
+use super::{Number, Object, Value, plain};
 use std::{collections::HashSet, fmt};
 
 /// How many lists and objects may lie in each other.
@@ -148,9 +148,7 @@ impl<'t> Reader<'t> {
         let mut text = String::new();
         loop {
             let start = self.at;
-            while self.peek().is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
-                self.at += 1;
-            }
+            self.at += plain(self.text.as_bytes().get(start..).unwrap_or_default());
             text.push_str(self.since(start)?);
             if self.take(b'"') {
                 return Ok(text);

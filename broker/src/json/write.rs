@@ -1,12 +1,12 @@
 //! Values to bytes, on one line.
 
-use super::{Object, Value};
+use super::{Object, Value, plain};
 
 /// The value on one line, keys in their order and numbers as they were written.
 #[must_use]
 pub fn text(value: &Value) -> String {
     let mut text = String::new();
-    write(value, &mut text, Style { order: Order::AsWritten, shows: any });
+    write(value, &mut text, Style { order: Order::AsWritten, shows: None });
     text
 }
 
@@ -15,25 +15,24 @@ pub fn text(value: &Value) -> String {
 /// approval of one is none of the other.
 #[must_use]
 pub fn canonical(value: &Value) -> String {
-    shown(value, any)
+    let mut text = String::new();
+    write(value, &mut text, Style { order: Order::Sorted, shows: None });
+    text
 }
 
 /// The canonical form, with each letter escaped that is not to be shown. It is the same value.
 #[must_use]
 pub fn shown(value: &Value, shows: fn(char) -> bool) -> String {
     let mut text = String::new();
-    write(value, &mut text, Style { order: Order::Sorted, shows });
+    write(value, &mut text, Style { order: Order::Sorted, shows: Some(shows) });
     text
-}
-
-const fn any(_: char) -> bool {
-    true
 }
 
 #[derive(Clone, Copy)]
 struct Style {
     order: Order,
-    shows: fn(char) -> bool,
+    /// Which letters are written as they are; nothing where all are that may be.
+    shows: Option<fn(char) -> bool>,
 }
 
 #[derive(Clone, Copy)]
@@ -80,29 +79,46 @@ fn entries(object: &Object, to: &mut String, style: Style) {
     to.push('}');
 }
 
-fn quote(text: &str, to: &mut String, shows: fn(char) -> bool) {
+fn quote(text: &str, to: &mut String, shows: Option<fn(char) -> bool>) {
     to.push('"');
-    for letter in text.chars() {
-        match letter {
-            '"' => to.push_str("\\\""),
-            '\\' => to.push_str("\\\\"),
-            '\n' => to.push_str("\\n"),
-            '\r' => to.push_str("\\r"),
-            '\t' => to.push_str("\\t"),
-            '\u{8}' => to.push_str("\\b"),
-            '\u{c}' => to.push_str("\\f"),
-            '\0'..='\u{1f}' => escape(letter, to),
-            _ if shows(letter) => to.push(letter),
-            _ => escape(letter, to),
-        }
+    let mut rest = text;
+    while let Some(place) = escaped(rest, shows) {
+        let (plain, after) = rest.split_at(place);
+        to.push_str(plain);
+        let mut letters = after.chars();
+        letters.by_ref().take(1).for_each(|letter| escape(letter, to));
+        rest = letters.as_str();
     }
+    to.push_str(rest);
     to.push('"');
 }
 
-/// By its number, as JSON has it: what is beyond the first plane, in two halves.
+/// Where the first letter is that does not stand for itself.
+fn escaped(text: &str, shows: Option<fn(char) -> bool>) -> Option<usize> {
+    let Some(shows) = shows else {
+        return Some(plain(text.as_bytes())).filter(|place| *place < text.len());
+    };
+    let stays = |letter| letter >= ' ' && !matches!(letter, '"' | '\\') && shows(letter);
+    text.char_indices().find(|(_, letter)| !stays(*letter)).map(|(place, _)| place)
+}
+
+/// As JSON has it: by a letter of its own, or by its number; what is beyond the first plane, in two halves.
 fn escape(letter: char, to: &mut String) {
     const HEX: &[char; 16] =
         &['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let own = match letter {
+        '"' | '\\' => Some(letter),
+        '\n' => Some('n'),
+        '\r' => Some('r'),
+        '\t' => Some('t'),
+        '\u{8}' => Some('b'),
+        '\u{c}' => Some('f'),
+        _ => None,
+    };
+    if let Some(own) = own {
+        to.push('\\');
+        return to.push(own);
+    }
     for half in letter.encode_utf16(&mut [0; 2]) {
         to.push_str("\\u");
         for shift in [12, 8, 4, 0] {
