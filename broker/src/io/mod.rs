@@ -22,7 +22,7 @@ use std::{
     io,
     os::fd::{BorrowedFd, OwnedFd},
 };
-use stream::{Read, Stream};
+use stream::{READ, Read, Stream};
 
 pub use stream::Pair;
 
@@ -138,6 +138,8 @@ pub struct Carrier {
     lines: BTreeMap<u32, Vec<u8>>,
     /// How many calls waited when the owner was told.
     told: usize,
+    /// Where to is read.
+    piece: Vec<u8>,
 }
 
 /// Now, on the clock of the relay.
@@ -154,9 +156,9 @@ pub fn now() -> io::Result<Moment> {
 impl Carrier {
     /// Carries for this relay; there is no stream yet.
     #[must_use]
-    pub const fn new(relay: Relay, approvals: Approvals) -> Self {
-        let streams = BTreeMap::new();
-        Self { relay, streams, approvals, lines: BTreeMap::new(), told: 0 }
+    pub fn new(relay: Relay, approvals: Approvals) -> Self {
+        let (streams, lines) = (BTreeMap::new(), BTreeMap::new());
+        Self { relay, streams, approvals, lines, told: 0, piece: vec![0; READ] }
     }
 
     /// The relay.
@@ -205,13 +207,16 @@ impl Carrier {
         let mut fds = vec![PollFd::from_borrowed_fd(owner.descriptor(), PollFlags::IN)];
         let mut whose = Vec::with_capacity(self.streams.len());
         for (id, stream) in &self.streams {
-            if stream.reads() && !self.held_up(*id) {
-                fds.push(PollFd::from_borrowed_fd(stream.input(), PollFlags::IN));
+            let reads = stream.reads() && !self.held_up(*id);
+            let mut read = if reads { PollFlags::IN } else { PollFlags::empty() };
+            if reads && !stream.is_one() {
+                fds.push(PollFd::from_borrowed_fd(stream.input(), read));
                 whose.push(*id);
+                read = PollFlags::empty();
             }
-            // Also where nothing is to be written: that it closed is told without being asked for.
-            let wanted = if stream.unsent() > 0 { PollFlags::OUT } else { PollFlags::empty() };
-            fds.push(PollFd::from_borrowed_fd(stream.output(), wanted));
+            // Also where nothing is to be read or written: that it closed is told without being asked for.
+            let written = if stream.unsent() > 0 { PollFlags::OUT } else { PollFlags::empty() };
+            fds.push(PollFd::from_borrowed_fd(stream.output(), read | written));
             whose.push(*id);
         }
         let closing = self.streams.values().filter_map(Stream::closing).min();
@@ -277,11 +282,13 @@ impl Carrier {
 
     /// A callee ended. What it wrote before may still lie in its pipe, and is an answer.
     fn ended(&mut self, id: InstanceId, owner: &mut impl Owner) -> io::Result<()> {
-        while let Some(Read::Bytes(bytes)) =
-            self.streams.get_mut(&Whose::Callee(id)).map(Stream::read_if_there)
+        let mut piece = std::mem::take(&mut self.piece);
+        while let Some(stream) = self.streams.get_mut(&Whose::Callee(id))
+            && let Read::Bytes(count) = stream.read_if_there(&mut piece)
         {
-            self.step(Input::FromCallee(id, &bytes), owner)?;
+            self.step(Input::FromCallee(id, piece.get(..count).unwrap_or_default()), owner)?;
         }
+        self.piece = piece;
         self.streams.remove(&Whose::Callee(id));
         self.step(Input::Ended(id), owner)
     }
@@ -293,12 +300,16 @@ impl Carrier {
         }
         let mut gone = stream.is_broken() || flags.contains(PollFlags::ERR);
         if flags.intersects(PollFlags::IN | PollFlags::HUP) && stream.reads() && !gone {
-            match stream.read() {
-                Read::Bytes(bytes) => match whose {
-                    Whose::Caller(id) => self.step(Input::FromCaller(id, &bytes), owner)?,
-                    Whose::Callee(id) => self.step(Input::FromCallee(id, &bytes), owner)?,
-                    Whose::Approver(id) => self.approver_wrote(id, &bytes, owner)?,
-                },
+            let mut piece = std::mem::take(&mut self.piece);
+            match stream.read(&mut piece) {
+                Read::Bytes(count) => {
+                    let bytes = piece.get(..count).unwrap_or_default();
+                    match whose {
+                        Whose::Caller(id) => self.step(Input::FromCaller(id, bytes), owner)?,
+                        Whose::Callee(id) => self.step(Input::FromCallee(id, bytes), owner)?,
+                        Whose::Approver(id) => self.approver_wrote(id, bytes, owner)?,
+                    }
+                }
                 Read::Nothing => {}
                 Read::End => match whose {
                     // Half of a connection may end: whoever pipes requests in still wants answers.
@@ -308,6 +319,7 @@ impl Carrier {
                     Whose::Caller(_) | Whose::Callee(_) | Whose::Approver(_) => gone = true,
                 },
             }
+            self.piece = piece;
         }
         if gone { self.let_go(whose, owner) } else { self.sweep(whose, owner) }
     }

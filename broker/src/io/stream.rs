@@ -16,7 +16,7 @@ use std::{
 };
 
 /// How much is read at once.
-const READ: usize = 64 << 10;
+pub(super) const READ: usize = 64 << 10;
 
 /// What fits into a pipe that is ready: PIPE_BUF, pipe(7).
 const PIECE: usize = 4096;
@@ -50,7 +50,8 @@ pub(super) struct Stream {
 }
 
 pub(super) enum Read {
-    Bytes(Vec<u8>),
+    /// So many.
+    Bytes(usize),
     Nothing,
     End,
 }
@@ -121,17 +122,13 @@ impl Stream {
     }
 
     /// Reads what is there. Only when poll(2) said that something is.
-    pub(super) fn read(&mut self) -> Read {
-        let mut bytes = vec![0; READ];
-        match rustix::io::read(self.input(), &mut bytes) {
+    pub(super) fn read(&mut self, to: &mut [u8]) -> Read {
+        match rustix::io::read(self.input(), to) {
             Ok(0) => {
                 self.reads = false;
                 Read::End
             }
-            Ok(count) => {
-                bytes.truncate(count);
-                Read::Bytes(bytes)
-            }
+            Ok(count) => Read::Bytes(count),
             Err(Errno::INTR | Errno::AGAIN) => Read::Nothing,
             Err(_) => {
                 self.reads = false;
@@ -141,11 +138,11 @@ impl Stream {
     }
 
     /// Reads what is there, without waiting.
-    pub(super) fn read_if_there(&mut self) -> Read {
+    pub(super) fn read_if_there(&mut self, to: &mut [u8]) -> Read {
         let mut fds = [PollFd::from_borrowed_fd(self.input(), PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let there = rustix::event::poll(&mut fds, Some(&now));
-        if there == Ok(1) { self.read() } else { Read::Nothing }
+        if there == Ok(1) { self.read(to) } else { Read::Nothing }
     }
 
     pub(super) fn write(&mut self, line: &[u8]) {

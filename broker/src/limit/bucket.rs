@@ -181,7 +181,9 @@ impl Buckets {
         }
         for (place, full) in taken {
             if let Some(bucket) = self.0.get_mut(place) {
-                (bucket.full, bucket.charged) = (full, true);
+                // One without limit stays as it is, and need not be kept anew.
+                bucket.charged |= bucket.full != full;
+                bucket.full = full;
             }
         }
         Ok(())
