@@ -13,8 +13,9 @@ use super::{Connection, Shared};
 use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
+use crate::service::gathered::Gathered;
 use crate::thread::Thread;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use sandboxd_audit::AuditError;
@@ -25,6 +26,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// How many different reasons are said of what does not run.
 const MOST_TOLD: usize = 32;
+
+/// How long records may lie in their stream after some were heard: whoever writes them down is not woken for
+/// each. They are gathered for longer before they are on the disk.
+const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// How many pieces of that stream are heard at a time: more than fit into it.
+const PIECES: usize = 16;
 
 /// What the desk is told by those who do not wait for it.
 pub(super) enum News {
@@ -87,7 +95,7 @@ impl Desk {
     /// Where there is no thread or descriptor to be had.
     pub(super) fn open(
         shared: Arc<Shared>,
-        records: Records,
+        records: (Records, OwnedFd),
         pins: Option<Pins>,
         news: Receiver<News>,
     ) -> Result<Self, StartError> {
@@ -107,6 +115,8 @@ struct Clerk {
     instances: BTreeMap<u64, Instance>,
     news: Receiver<News>,
     records: Records,
+    /// Those of the broker's that no call waits for.
+    gathered: Gathered,
     /// What is known of tools, where that is kept.
     pins: Keeper,
     /// Waits for the disk, once a call does.
@@ -127,13 +137,13 @@ enum Closed {
 impl Clerk {
     fn new(
         shared: Arc<Shared>,
-        records: Records,
+        (records, gathered): (Records, OwnedFd),
         pins: Option<Pins>,
         news: Receiver<News>,
     ) -> Self {
         let (instances, told, left) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        let pins = Keeper::new(pins);
-        Self { shared, instances, news, records, pins, durable: None, told, left }
+        let (pins, gathered) = (Keeper::new(pins), Gathered::new(gathered));
+        Self { shared, instances, news, records, gathered, pins, durable: None, told, left }
     }
 
     fn work(mut self, closed: &OwnedFd) -> Vec<String> {
@@ -173,20 +183,29 @@ impl Clerk {
     }
 
     fn serve(&mut self, closed: &OwnedFd) -> Closed {
+        let mut rests = false;
         loop {
             let mut fds = [
                 PollFd::new(closed, PollFlags::IN),
                 PollFd::new(&self.shared.line, PollFlags::IN),
                 PollFd::new(&*self.shared.bell.wake, PollFlags::IN),
+                PollFd::new(&self.gathered, PollFlags::IN),
             ];
-            match poll(&mut fds, None) {
+            // While it rests, nothing that comes in the stream wakes it.
+            let (awake, timeout) = if rests { (3, Some(&GATHER)) } else { (4, None) };
+            match poll(fds.get_mut(..awake).unwrap_or_default(), timeout) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Closed::Violated(format!("cannot be heard: {errno}")),
             }
-            let [over, wished, told] = fds.map(|fd| !fd.revents().is_empty());
+            let [over, wished, told, _] = fds.map(|fd| !fd.revents().is_empty());
             if over {
                 return Closed::Over;
+            }
+            // What happened comes before what is over by now and what is wanted next.
+            match self.hear_gathered() {
+                Ok(heard) => rests = heard,
+                Err(closed) => return closed,
             }
             if told {
                 self.hear_news();
@@ -195,6 +214,24 @@ impl Clerk {
                 return closed;
             }
         }
+    }
+
+    /// Hears the records that are there, but not for ever; whether there were any.
+    fn hear_gathered(&mut self) -> Result<bool, Closed> {
+        let mut heard = false;
+        for _ in 0..PIECES {
+            match self.gathered.next() {
+                Ok(Some(records)) => {
+                    let mut records = records.iter();
+                    records.try_for_each(|record| self.record(record)).map_err(Closed::Violated)?;
+                    heard = true;
+                }
+                Ok(None) | Err(Errno::CONNRESET) => return Err(Closed::Over),
+                Err(Errno::AGAIN) => return Ok(heard),
+                Err(errno) => return Err(Closed::Violated(format!("tells what is none: {errno}"))),
+            }
+        }
+        Ok(heard)
     }
 
     fn hear_wishes(&mut self) -> Result<(), Closed> {

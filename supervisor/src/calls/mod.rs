@@ -37,7 +37,6 @@ use sandboxd_plan::HostPath;
 use sandboxd_profiles::graph::Standing;
 use sandboxd_profiles::{Graph, Profile};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -274,20 +273,19 @@ impl Exchange {
         let limits = audit.is_kept().then(|| Limits::open(run.name(), &plan)).transpose()?;
         let told = wire::encode(&plan)
             .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
-        let (line, brokers) =
-            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-                .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))?;
+        let pair = |kind| {
+            socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+                .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))
+        };
+        let (line, brokers) = pair(SocketType::SEQPACKET)?;
+        let (gathered, gathers) = pair(SocketType::STREAM)?;
         told_limits(limits.as_ref(), &line)?;
-        let nothing = File::options()
-            .write(true)
-            .open("/dev/null")
-            .map_err(|error| StartError::io("open", "/dev/null", &error))?;
         let service = Service::begin(Wanted {
             name: broker::NAME,
             arguments: Vec::new(),
             run: run.clone(),
             audit: audit.clone(),
-            streams: [image::plan(&told)?, nothing.into(), brokers],
+            streams: [image::plan(&told)?, gathers, brokers],
         })?;
         let (bell, news) = Bell::new()?;
         let shared = Arc::new(Shared {
@@ -309,7 +307,7 @@ impl Exchange {
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
         let control = asks.then(|| Control::open(id, &shared.line, approvers)).transpose()?;
-        let desk = Desk::open(shared, records, pins, news)?;
+        let desk = Desk::open(shared, (records, gathered), pins, news)?;
         Ok((Self { service, desk, control, _limits: limits }, caller))
     }
 

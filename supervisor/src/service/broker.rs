@@ -1,8 +1,9 @@
 //! The service `broker`. The supervisor, who gives it streams, is at standard error. As `sandboxd mcp`
 //! starts it, the client is at standard input and output, and what it may carry stands on its command
-//! line. For a command that calls, its plan is standard input.
+//! line. For a command that calls, its plan is standard input, and records go to standard output.
 
 use super::channel::{Told, Wish, receive, say_record, say_seen};
+use super::gathered;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -63,7 +64,7 @@ fn among() -> io::Result<()> {
     let plan = decode(&plan)?;
     let callers = plan.callers.iter().map(|caller| caller.name.clone()).collect();
     let keeper = Keeper::new(&plan);
-    carry(plan, &mut Supervisor { channel: take(2)?, callers, keeper })
+    carry(plan, &mut Supervisor { channel: take(2)?, records: take(1)?, callers, keeper })
 }
 
 /// One client and one server, both there from the start.
@@ -172,6 +173,8 @@ impl Owner for Outside {
 /// Whoever gives streams, at the other end of a channel.
 struct Supervisor {
     channel: OwnedFd,
+    /// For records that no call waits for.
+    records: OwnedFd,
     /// Their names, by the places that the supervisor uses.
     callers: Vec<Name>,
     keeper: Keeper,
@@ -225,9 +228,8 @@ impl Owner for Supervisor {
             },
             Output::Stop(instance) => Wish::Stop(instance.0),
             Output::Close(connection) => Wish::Closed(connection.0),
-            Output::Record(record) | Output::Durable(record) => {
-                return told(say_record(&record, self.channel.as_fd()));
-            }
+            Output::Record(record) => return told(gathered::say(&record, self.records.as_fd())),
+            Output::Durable(record) => return told(say_record(&record, self.channel.as_fd())),
             Output::Seen(seen) => return told(say_seen(&seen, self.channel.as_fd())),
             Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {
                 return Ok(());
@@ -260,21 +262,24 @@ fn say_load(callee: usize, load: Load, to: BorrowedFd<'_>) -> io::Result<()> {
 struct Keeper {
     keys: Vec<String>,
     file: Option<File>,
+    /// The slots as they are in the file.
+    slots: Vec<u8>,
 }
 
 impl Keeper {
     fn new(plan: &BrokerPlan) -> Self {
-        Self { keys: Buckets::new(plan).keys(), file: None }
+        Self { keys: Buckets::new(plan).keys(), file: None, slots: Vec::new() }
     }
 
     /// What is in a file of the supervisor's, which has a slot for each bucket, in their order.
     fn take(&mut self, file: OwnedFd) -> io::Result<Vec<Saved>> {
         let file = File::from(file);
+        self.slots = vec![0; SLOT * self.keys.len()];
+        file.read_exact_at(&mut self.slots, at(HEADER)?)?;
         let mut saved = Vec::new();
-        for (place, name) in self.keys.iter().enumerate() {
-            let mut bytes = [0; SLOT];
-            file.read_exact_at(&mut bytes, at(place)?)?;
-            let slot = Slot::decode(&bytes).filter(|slot| slot.key == kept::key(name));
+        for (bytes, name) in self.slots.chunks_exact(SLOT).zip(&self.keys) {
+            let slot = bytes.try_into().ok().and_then(Slot::decode);
+            let slot = slot.filter(|slot| slot.key == kept::key(name));
             let slot = slot.ok_or_else(|| io::Error::other("the supervisor's limits are none"))?;
             saved.push(Saved { key: name.clone(), full: slot.full });
         }
@@ -282,20 +287,26 @@ impl Keeper {
         Ok(saved)
     }
 
-    fn keep(&self, charged: &[(usize, Moment)]) -> io::Result<()> {
+    /// Writes the slots from the first that changed to the last, at once: a call waits for it.
+    fn keep(&mut self, charged: &[(usize, Moment)]) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
+        let unknown = || io::Error::other("no such bucket");
+        let (mut first, mut last) = (self.slots.len(), 0);
         for (place, full) in charged {
-            let name = self.keys.get(*place).ok_or_else(|| io::Error::other("no such bucket"))?;
-            let slot = Slot { key: kept::key(name), full: *full };
-            file.write_all_at(&slot.encode(), at(*place)?)?;
+            let (from, to) = (SLOT * place, SLOT * (place + 1));
+            let bytes = self.slots.get_mut(from..to).ok_or_else(unknown)?;
+            let key = bytes.first_chunk().ok_or_else(unknown)?;
+            bytes.copy_from_slice(&Slot { key: *key, full: *full }.encode());
+            (first, last) = (first.min(from), last.max(to));
         }
-        Ok(())
+        let changed = self.slots.get(first..last).unwrap_or_default();
+        file.write_all_at(changed, at(HEADER + first)?)
     }
 }
 
-/// Where a slot is.
+/// A place in a file.
 fn at(place: usize) -> io::Result<u64> {
-    u64::try_from(HEADER + SLOT * place).map_err(io::Error::other)
+    u64::try_from(place).map_err(io::Error::other)
 }
 
 /// Said, but to nobody where it is gone: that is heard next.

@@ -9,6 +9,7 @@
 pub(crate) mod broker;
 pub(crate) mod channel;
 pub(crate) mod egress;
+pub(crate) mod gathered;
 pub(crate) mod notify;
 pub(crate) mod terminal;
 

@@ -5,6 +5,7 @@ use crate::calls::{Calls, Most};
 use crate::control::Approvers;
 use crate::sandbox::{Audit, AuditLog};
 use crate::service::channel::{receive, say_record};
+use crate::service::gathered;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, What};
 use sandboxd_plan::HostPath;
@@ -40,17 +41,24 @@ fn audit(graph: &Graph) -> Audit {
     log.of(&graph.launch(&graph.first(), 0).unwrap().profile)
 }
 
-/// A desk, and the broker's end of its line.
-fn desk() -> (Desk, OwnedFd) {
+/// The broker's end of the line, and of the stream for records.
+struct Broker {
+    line: OwnedFd,
+    gathers: OwnedFd,
+}
+
+/// A desk, and the broker's ends.
+fn desk() -> (Desk, Broker) {
     let (shared, records, news, broker) = parts();
     (Desk::open(shared, records, None, news).unwrap(), broker)
 }
 
 /// What a desk has; connection 5 is the agent's.
-fn parts() -> (Arc<Shared>, Records, Receiver<News>, OwnedFd) {
-    let flags = SocketFlags::CLOEXEC;
-    let (line, broker) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+fn parts() -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
+    let pair = |kind| socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
+    let (line, brokers) = pair(SocketType::SEQPACKET);
+    let (gathered, gathers) = pair(SocketType::STREAM);
+    let broker = Broker { line: brokers, gathers };
     let (bell, news) = Bell::new().unwrap();
     let calls = Calls {
         graph: graph(),
@@ -81,15 +89,15 @@ fn parts() -> (Arc<Shared>, Records, Receiver<News>, OwnedFd) {
     };
     let records =
         Records::new(shared.audit.clone(), &graph().plan("case").unwrap(), Approvers::default());
-    (Arc::new(shared), records, news, broker)
+    (Arc::new(shared), (records, gathered), news, broker)
 }
 
 /// Waits for the end of the line.
-fn is_cut(broker: &OwnedFd) -> bool {
-    let mut fds = [PollFd::new(broker, PollFlags::IN)];
+fn is_cut(broker: &Broker) -> bool {
+    let mut fds = [PollFd::new(&broker.line, PollFlags::IN)];
     let within = rustix::fs::Timespec { tv_sec: 10, tv_nsec: 0 };
     poll(&mut fds, Some(&within)).unwrap() == 1
-        && matches!(receive(broker), Ok(None) | Err(Errno::CONNRESET))
+        && matches!(receive(&broker.line), Ok(None) | Err(Errno::CONNRESET))
 }
 
 #[test]
@@ -107,7 +115,7 @@ fn a_broker_that_asks_for_what_no_edge_allows_is_ended() {
         ("a connection that is not there", start(1, of("agent"), 6)),
     ] {
         let (mut desk, broker) = desk();
-        wish.say(broker.as_fd()).unwrap();
+        wish.say(broker.line.as_fd()).unwrap();
         assert!(is_cut(&broker), "{what}");
         let left = desk.close();
         assert!(left.iter().any(|left| left.contains("does not allow")), "{what}: {left:?}");
@@ -134,44 +142,60 @@ fn a_broker_that_tells_of_what_cannot_be_is_ended() {
         ("the end of no call", of("agent"), 5, ended),
         ("an approver who never came", of("agent"), 5, Event::Approved(what, 1)),
     ] {
-        let (mut desk, broker) = desk();
         let record = Record { edge, connection, instance: 0, call: 1, event };
-        say_record(&record, broker.as_fd()).unwrap();
-        assert!(is_cut(&broker), "{what}");
-        let left = desk.close();
-        assert!(left.iter().any(|left| left.contains("does not allow")), "{what}: {left:?}");
+        for waits in [false, true] {
+            let (mut desk, broker) = desk();
+            if waits {
+                say_record(&record, broker.line.as_fd()).unwrap();
+            } else {
+                gathered::say(&record, broker.gathers.as_fd()).unwrap();
+            }
+            assert!(is_cut(&broker), "{what}");
+            let left = desk.close();
+            assert!(left.iter().any(|left| left.contains("does not allow")), "{what}: {left:?}");
+        }
     }
     let (mut desk, broker) = self::desk();
     let (edge, event) = (of("agent"), named(0));
     let record = Record { edge, connection: 5, instance: 0, call: 1, event };
     // Until it is ended for it.
-    while say_record(&record, broker.as_fd()).is_ok() {}
+    while gathered::say(&record, broker.gathers.as_fd()).is_ok() {}
     assert!(desk.close().iter().any(|left| left.contains("more calls than there may be")));
 }
 
 #[test]
 fn what_was_told_before_the_end_is_heard() {
-    let (shared, records, news, broker) = parts();
     let record =
         Record { edge: Some(2), connection: 5, instance: 0, call: 1, event: Event::NoEdge };
-    say_record(&record, broker.as_fd()).unwrap();
-    // Over before it begins.
-    let (closed, _) = rustix::pipe::pipe().unwrap();
-    let left = Clerk::new(shared, records, None, news).work(&closed);
-    assert!(left.iter().any(|left| left.contains("tells of edge 2")), "{left:?}");
-    assert!(is_cut(&broker));
+    for waits in [false, true] {
+        let (shared, records, news, broker) = parts();
+        if waits {
+            say_record(&record, broker.line.as_fd()).unwrap();
+        } else {
+            gathered::say(&record, broker.gathers.as_fd()).unwrap();
+        }
+        // Over before it begins.
+        let (closed, _) = rustix::pipe::pipe().unwrap();
+        let left = Clerk::new(shared, records, None, news).work(&closed);
+        assert!(left.iter().any(|left| left.contains("tells of edge 2")), "{left:?}");
+        assert!(is_cut(&broker));
+    }
 }
 
 #[test]
 fn what_is_no_message_ends_the_broker_and_its_own_end_ends_nothing_else() {
     let (mut desk, broker) = desk();
-    rustix::io::write(&broker, b"thread 'main' panicked").unwrap();
+    rustix::io::write(&broker.line, b"thread 'main' panicked").unwrap();
+    assert!(is_cut(&broker));
+    assert_eq!(desk.close().len(), 1);
+    let (mut desk, broker) = self::desk();
+    rustix::io::write(&broker.gathers, &[0xff; 200]).unwrap();
     assert!(is_cut(&broker));
     assert_eq!(desk.close().len(), 1);
     let (mut desk, broker) = self::desk();
     // What is not there need not be stopped or closed.
-    Wish::Stop(9).say(broker.as_fd()).unwrap();
-    Wish::Closed(9).say(broker.as_fd()).unwrap();
+    Wish::Stop(9).say(broker.line.as_fd()).unwrap();
+    Wish::Closed(9).say(broker.line.as_fd()).unwrap();
     drop(broker);
     assert_eq!(desk.close(), [""; 0]);
 }

@@ -1,6 +1,6 @@
 //! What the broker tells of calls: held against what is known here, and written down.
 
-use super::{Clerk, News};
+use super::{Clerk, Closed, News};
 use crate::calls::durable::Durable;
 use crate::calls::records::{Known, Written};
 use crate::service::channel::{Heard, Told};
@@ -15,6 +15,9 @@ impl Clerk {
     /// What the broker told before the run was over, and nobody has heard yet: it tells of a call before it
     /// answers whoever called, and the last answer is often the end. No more than it can have told by then.
     pub(super) fn hear_the_rest(&mut self) {
+        if let Err(Closed::Violated(what)) = self.hear_gathered() {
+            return self.cut_off(&what);
+        }
         for _ in 0..UNHEARD {
             match Heard::next(&self.shared.line) {
                 Ok(Some(Heard::Record(record))) => {
