@@ -244,6 +244,10 @@ fn fit_value(value: &mut Value, redactor: &Redactor) {
 
 /// A text of so many bytes at most, that no terminal and no reader of lines obeys.
 fn fit(text: &str, most: usize) -> String {
+    // Most are.
+    if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut fitted = String::new();
     for one in text.chars() {
         let piece: String =

@@ -145,12 +145,17 @@ impl Writer {
         log.append(&record)?;
         let unsigned = log.is_unsigned();
         let now = Instant::now();
+        let hurries = durability == Durability::Durable && !state.hurry;
+        // Whoever brings them to the disk knows of the others, and need not be woken for each.
+        let wakes = hurries || state.since.is_none() || (unsigned && state.unsigned.is_none());
         state.unsigned = if unsigned { state.unsigned.or(Some(now)) } else { None };
         state.written += 1;
         state.since.get_or_insert(now);
-        state.hurry |= durability == Durability::Durable;
+        state.hurry |= hurries;
         let number = state.written;
-        self.shared.work.notify_one();
+        if wakes {
+            self.shared.work.notify_one();
+        }
         Ok(Commit { shared: Arc::clone(&self.shared), number })
     }
 
