@@ -14,8 +14,9 @@ use sandboxd_kernel::peer;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
-/// How often a sandbox may connect.
+/// How often a sandbox may connect: one in so long, and so many at once, as when all its clients start.
 const PACE: Duration = Duration::from_millis(20);
+const AT_ONCE: u32 = 16;
 
 /// A listening socket in a sandbox's view.
 pub(crate) struct Endpoint {
@@ -23,8 +24,8 @@ pub(crate) struct Endpoint {
     caller: Caller,
     /// The sandbox's own uid.
     uid: u32,
-    /// When the next one is let in at the soonest.
-    next: Instant,
+    /// When as many as may be at once could come again.
+    rested: Instant,
 }
 
 /// Whoever is at the other end of a connection, as the kernel tells.
@@ -58,7 +59,7 @@ impl Endpoint {
         // Where this kernel cannot refuse them, the broker's reads take none.
         peer::refuse_descriptors(socket.as_fd()).map_err(failed("setsockopt"))?;
         rustix::io::ioctl_fionbio(&socket, true).map_err(failed("ioctl"))?;
-        Ok(Self { socket: watched(socket)?, caller, uid, next: Instant::now() })
+        Ok(Self { socket: watched(socket)?, caller, uid, rested: Instant::now() })
     }
 
     /// Lets in whoever is of this sandbox, for as long as it is waited for; the pace is kept however often
@@ -69,7 +70,8 @@ impl Endpoint {
     pub(crate) async fn serve(&mut self, group: Option<&Group>) -> Result<(), StartError> {
         let failed = |errno| StartError::call("accept4", "broker.sock", errno);
         loop {
-            tokio::time::sleep_until(self.next.into()).await;
+            let next = self.rested.checked_sub(PACE * (AT_ONCE - 1)).unwrap_or(self.rested);
+            tokio::time::sleep_until(next.into()).await;
             let mut ready = self
                 .socket
                 .readable()
@@ -87,7 +89,7 @@ impl Endpoint {
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {}
                 Err(errno) => return Err(failed(errno)),
             }
-            self.next = Instant::now() + PACE;
+            self.rested = self.rested.max(Instant::now()) + PACE;
         }
     }
 
