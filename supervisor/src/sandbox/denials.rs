@@ -70,6 +70,8 @@ type Key = (u32, Option<u64>, i32);
 pub(super) struct Refusing {
     listener: AsyncFd<OwnedFd>,
     filter: Filter,
+    /// What is asked from now on is the command's: the shim's own tries are no news.
+    counts: bool,
     seen: BTreeMap<Key, (String, u64)>,
     others: u64,
     /// How many were answered since the last pause, and until when there is one.
@@ -83,9 +85,11 @@ impl Refusing {
     /// # Errors
     /// Where it cannot be waited on.
     pub(super) fn new(listener: OwnedFd, plan: &Plan) -> Result<Self, StartError> {
+        seccomp::stay_on_one_cpu(listener.as_fd());
         Ok(Self {
             listener: watched(listener)?,
             filter: plan.command.syscalls.last().rules.clone(),
+            counts: false,
             seen: BTreeMap::new(),
             others: 0,
             answered: 0,
@@ -119,7 +123,9 @@ impl Refusing {
         // One that was taken back meanwhile needs no answer.
         let Ok(asked) = seccomp::receive(self.listener.get_ref().as_fd()) else { return };
         let errno = self.errno(&asked);
-        self.count(&asked, errno);
+        if self.counts {
+            self.count(&asked, errno);
+        }
         // Likewise.
         seccomp::refuse(self.listener.get_ref().as_fd(), &asked, errno).ok();
         self.answered += 1;
@@ -162,7 +168,7 @@ impl Refusing {
         String::from_utf8_lossy(name).trim_end_matches('\n').to_owned()
     }
 
-    /// What was refused so far, the self-test's own tries left out.
+    /// What the command was refused so far.
     pub(super) fn denials(&self) -> Denials {
         let calls = self.seen.iter().map(|((number, argument, errno), (by, times))| DeniedCall {
             call: name(*number).map_or_else(|| format!("call {number}"), str::to_owned),
@@ -176,10 +182,9 @@ impl Refusing {
         Denials { calls, others: self.others, unseen: String::new() }
     }
 
-    /// Everything until now was tried by the shim, and is no news.
-    pub(super) fn begin(&mut self) {
-        self.seen.clear();
-        self.others = 0;
+    /// From now on it is the command that asks.
+    pub(super) const fn begin(&mut self) {
+        self.counts = true;
     }
 }
 
