@@ -3,6 +3,7 @@
 //! Never a test: a figure depends on the machine and on what else it does. Runs are paired, one of
 //! each in turn, and what is quoted is medians and the median of the ratios of each pair.
 
+mod broker;
 mod egress;
 mod inside;
 mod launch;
@@ -45,6 +46,8 @@ enum Which {
     Inside,
     /// Output through a terminal of the sandbox's own beside script(1)
     Pty,
+    /// Calls through the broker beside raw Unix sockets and dbus-broker; starts of what is called
+    Broker,
     /// Connections and bytes through the egress process's proxy beside tinyproxy and squid
     Egress,
 }
@@ -56,6 +59,7 @@ pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
         Which::Launch { seconds, no_alive } => launch::run(&built, seconds, !no_alive),
         Which::Inside => inside::run(&built, typed.rounds),
         Which::Pty => pty::run(&built, typed.rounds),
+        Which::Broker => broker::run(tree, &built, typed.rounds),
         Which::Egress => egress::run(tree, &built, typed.rounds),
     }
 }
