@@ -104,7 +104,7 @@ pub(crate) fn tool() -> io::Result<()> {
     let mut lines = Lines::new(io::stdin().lock());
     let mut stdout = io::stdout().lock();
     while let Some(line) = lines.next()? {
-        let Some(id) = between(line, "\"id\":", &[b',', b'}']) else { continue };
+        let Some(id) = between(line, "\"id\":", b",}") else { continue };
         let result = if has(line, b"\"tools/call\"") {
             let text = between(line, "\"text\":\"", b"\"").unwrap_or_default();
             format!(r#"{{"content":[{{"type":"text","text":"{text}"}}]}}"#)

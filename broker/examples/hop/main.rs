@@ -11,6 +11,7 @@
 //! `WAY` is `broker`, `socket` or `bus`. For each number it says how many nanoseconds all calls of all
 //! callers took together, and at which number half and 99 of 100 of them were answered. For `open` it says how
 //! long one more connection took to its first answer.
+#![forbid(unsafe_code)]
 
 mod bus;
 mod line;
@@ -55,9 +56,12 @@ fn open(way: &str, place: &str, bytes: usize) -> io::Result<Box<dyn Caller>> {
     })
 }
 
+/// A caller's thread: it is told how often to call, and says how long each call took.
+type Thread = (Sender<usize>, Receiver<io::Result<Vec<Duration>>>);
+
 /// Calls as often as it is told to, in a thread for each caller.
 fn call(open: impl Fn() -> io::Result<Box<dyn Caller>>, callers: usize) -> io::Result<()> {
-    let mut threads: Vec<(Sender<usize>, Receiver<io::Result<Vec<Duration>>>)> = Vec::new();
+    let mut threads: Vec<Thread> = Vec::new();
     for _ in 0..callers {
         let mut caller = open()?;
         let ((order, orders), (teller, told)) = (channel(), channel());
@@ -70,18 +74,21 @@ fn call(open: impl Fn() -> io::Result<Box<dyn Caller>>, callers: usize) -> io::R
         });
         threads.push((order, told));
     }
-    println!("ready");
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "ready")?;
     for line in io::stdin().lock().lines() {
         let line = line?;
-        if line == "open" {
+        let said = if line == "open" {
             let from = Instant::now();
             let caller = open()?;
-            println!("{}", from.elapsed().as_nanos());
+            let took = from.elapsed();
             drop(caller);
+            took.as_nanos().to_string()
         } else {
-            round(&threads, number(&line)?)?;
-        }
-        io::stdout().flush()?;
+            round(&threads, number(&line)?)?
+        };
+        writeln!(stdout, "{said}")?;
+        stdout.flush()?;
     }
     Ok(())
 }
@@ -96,10 +103,7 @@ fn times(caller: &mut dyn Caller, calls: usize) -> io::Result<Vec<Duration>> {
     Ok(times)
 }
 
-fn round(
-    threads: &[(Sender<usize>, Receiver<io::Result<Vec<Duration>>>)],
-    calls: usize,
-) -> io::Result<()> {
+fn round(threads: &[Thread], calls: usize) -> io::Result<String> {
     let gone = || io::Error::other("a caller is gone");
     let from = Instant::now();
     for (order, _) in threads {
@@ -115,6 +119,5 @@ fn round(
         let place = all.len().saturating_sub(1) * percent / 100;
         all.get(place).map_or(0, Duration::as_nanos)
     };
-    println!("{} {} {}", took.as_nanos(), at(50), at(99));
-    Ok(())
+    Ok(format!("{} {} {}", took.as_nanos(), at(50), at(99)))
 }
