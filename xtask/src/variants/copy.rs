@@ -23,6 +23,14 @@ pub(super) fn refresh(tree: &Tree, copy: &Tree) -> Result<()> {
         bring(&tree.root.join(file), &copy.root.join(file))
             .with_context(|| format!("cannot copy {file}"))?;
     }
+    // What was installed for the cases is not of the tree, and is not installed again.
+    for installed in ["clients", "models"] {
+        let (from, to) = (tree.target.join(installed), copy.root.join("target").join(installed));
+        if from.exists() {
+            fs::create_dir_all(copy.root.join("target"))?;
+            std::os::unix::fs::symlink(from, to)?;
+        }
+    }
     Ok(())
 }
 
