@@ -134,7 +134,7 @@ fn bundle(built: &Built) -> Result<PathBuf> {
     }
     for name in ["bin", "sbin", "lib", "lib64"] {
         let link = root.join(name);
-        if !link.exists() {
+        if !link.is_symlink() {
             std::os::unix::fs::symlink(format!("usr/{name}"), link)?;
         }
     }
