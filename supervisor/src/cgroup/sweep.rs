@@ -8,11 +8,17 @@ use super::locks::Locks;
 use super::tree::{Layout, PREFIX, Tree};
 use super::{CgroupError, v1, v2};
 use rustix::io::Errno;
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Bound on the time for one group. What does not end in it is left for the next sweep.
 const WITHIN: Duration = Duration::from_secs(2);
+
+/// So many groups are opened one after the other. For more, `/proc/locks` is read, and only for more: its reader
+/// waits for an RCU grace period (`locks_start` in fs/locks.c), which takes milliseconds, and all that time
+/// this process could not end.
+const FEW: usize = 64;
 
 /// What a sweep found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,7 +44,7 @@ pub fn sweep(tree: &Tree) -> Swept {
     };
     let mut swept = Swept::default();
     // Where it cannot be had, each lock is tried.
-    let locks = Locks::read().unwrap_or_default();
+    let locks = LazyCell::new(|| Locks::read().unwrap_or_default());
     for base in bases {
         if let Err(error) = sweep_one(tree, base, &locks, &mut swept) {
             swept.failed.push(error);
@@ -47,20 +53,27 @@ pub fn sweep(tree: &Tree) -> Swept {
     swept
 }
 
-fn sweep_one(tree: &Tree, base: &Dir, locks: &Locks, swept: &mut Swept) -> Result<(), CgroupError> {
+fn sweep_one(
+    tree: &Tree,
+    base: &Dir,
+    locks: &LazyCell<Locks, impl FnOnce() -> Locks>,
+    swept: &mut Swept,
+) -> Result<(), CgroupError> {
     let container = match tree.open_container(base) {
         Ok(container) => container,
         Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(()),
         Err(error) => return Err(error),
     };
-    for (name, identity) in container.identified()? {
+    let groups = container.identified()?;
+    let many = groups.len() > FEW;
+    for (name, identity) in groups {
         let Some(id) = sandbox_of(&name).map(str::to_owned) else { continue };
         // Owned in one hierarchy, owned in all. Every start looks at each living sandbox, so that one is
         // not opened where it shows from outside.
         if swept.living.contains(&id) {
             continue;
         }
-        if locks.taker(&identity).is_some() {
+        if many && locks.taker(&identity).is_some() {
             swept.living.insert(id);
             continue;
         }
