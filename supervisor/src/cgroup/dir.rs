@@ -168,19 +168,8 @@ impl Dir {
 
     /// The names of the directories in it.
     pub(crate) fn children(&self) -> Result<Vec<String>, CgroupError> {
-        self.each(|name, _| name.to_owned())
-    }
-
-    /// The names of the directories in it, each with its [identity](Self::identity). None is opened.
-    pub(crate) fn identified(&self) -> Result<Vec<(String, String)>, CgroupError> {
-        let stat = rustix::fs::fstat(&self.fd)
-            .map_err(|errno| CgroupError::refused("fstat", &self.label, errno))?;
-        self.each(|name, inode| (name.to_owned(), identity(stat.st_dev, inode)))
-    }
-
-    fn each<T>(&self, take: impl Fn(&str, u64) -> T) -> Result<Vec<T>, CgroupError> {
         let failed = |errno| CgroupError::refused("getdents64", &self.label, errno);
-        let mut all = Vec::new();
+        let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             if entry.file_type() != rustix::fs::FileType::Directory {
@@ -191,10 +180,10 @@ impl Dir {
                 && name != "."
                 && name != ".."
             {
-                all.push(take(name, entry.ino()));
+                names.push(name.to_owned());
             }
         }
-        Ok(all)
+        Ok(names)
     }
 
     /// A file of it, opened with these flags.

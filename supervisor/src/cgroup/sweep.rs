@@ -4,21 +4,21 @@
 
 use super::dir::Dir;
 use super::group::remove_tree;
-use super::locks::Locks;
 use super::tree::{Layout, PREFIX, Tree};
 use super::{CgroupError, v1, v2};
 use rustix::io::Errno;
-use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Bound on the time for one group. What does not end in it is left for the next sweep.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// So many groups are opened one after the other. For more, `/proc/locks` is read, and only for more: its reader
-/// waits for an RCU grace period (`locks_start` in fs/locks.c), which takes milliseconds, and all that time
-/// this process could not end.
-const FEW: usize = 64;
+/// How many with a living supervisor a sweep looks at, so that no start takes longer for those that are there
+/// already. What others of a thousand left is found by one of the next.
+///
+/// `/proc/locks` would tell of all at once, but its reader waits for an RCU grace period (`locks_start` in
+/// fs/locks.c), and every flock(2) for the reader.
+const MOST_LIVING: usize = 32;
 
 /// What a sweep found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Swept {
     pub failed: Vec<CgroupError>,
 }
 
-/// Kills and removes every group whose supervisor is gone.
+/// Kills and removes groups whose supervisor is gone: all of them, where not many others live.
 #[must_use]
 pub fn sweep(tree: &Tree) -> Swept {
     let bases: Vec<&Dir> = match &tree.layout {
@@ -43,44 +43,44 @@ pub fn sweep(tree: &Tree) -> Swept {
         Layout::None => Vec::new(),
     };
     let mut swept = Swept::default();
-    // Where it cannot be had, each lock is tried.
-    let locks = LazyCell::new(|| Locks::read().unwrap_or_default());
     for base in bases {
-        if let Err(error) = sweep_one(tree, base, &locks, &mut swept) {
+        if let Err(error) = sweep_one(tree, base, &mut swept) {
             swept.failed.push(error);
         }
     }
     swept
 }
 
-fn sweep_one(
-    tree: &Tree,
-    base: &Dir,
-    locks: &LazyCell<Locks, impl FnOnce() -> Locks>,
-    swept: &mut Swept,
-) -> Result<(), CgroupError> {
+fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupError> {
     let container = match tree.open_container(base) {
         Ok(container) => container,
         Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(()),
         Err(error) => return Err(error),
     };
-    let groups = container.identified()?;
-    let many = groups.len() > FEW;
-    for (name, identity) in groups {
+    let mut groups = container.children()?;
+    groups.retain(|name| sandbox_of(name).is_some());
+    groups.sort_unstable();
+    // Another one first each time.
+    let first = usize::try_from(std::process::id()).unwrap_or(0) % groups.len().max(1);
+    groups.rotate_left(first);
+    let mut living = 0;
+    for name in groups {
         let Some(id) = sandbox_of(&name).map(str::to_owned) else { continue };
-        // Owned in one hierarchy, owned in all. Every start looks at each living sandbox, so that one is
-        // not opened where it shows from outside.
-        if swept.living.contains(&id) {
-            continue;
+        if living == MOST_LIVING {
+            break;
         }
-        if many && locks.taker(&identity).is_some() {
-            swept.living.insert(id);
+        // Owned in one hierarchy, owned in all.
+        if swept.living.contains(&id) {
+            living += 1;
             continue;
         }
         let below = container.open(&name).map(|group| sandboxes_below(&group)).unwrap_or_default();
         match reclaim(&container, &name) {
             Ok(true) => swept.removed.extend(std::iter::once(id).chain(below)),
-            Ok(false) => drop(swept.living.insert(id)),
+            Ok(false) => {
+                living += 1;
+                swept.living.insert(id);
+            }
             Err(error) => swept.failed.push(error),
         }
     }
