@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 /// Calls that a broker passes on, at most: so many times what its plan lets it.
 const TIMES: u32 = 4;
-/// Of each caller, for what it asks that is no call.
-const OF_EACH: u32 = 100;
+/// Of each caller, for what it asks that is no call and no list.
+const OF_EACH: u64 = 100;
 /// What a caller can bring about as often as it likes.
 const REFUSAL: Duration = Duration::from_millis(100);
 const REFUSALS_AT_ONCE: u32 = 200;
@@ -29,13 +29,15 @@ impl Pace {
         Self { each, ahead: each.saturating_mul(at_once), next: None }
     }
 
-    /// That of the calls of so many callers, which all together may call so often; nothing where they may
-    /// without limit.
-    pub(crate) fn of_calls(rate: Rate, callers: u32) -> Option<Self> {
+    /// That of the calls of a run, whose callers all together may call so often, and each may ask so often what
+    /// there is; nothing where they may without limit.
+    pub(crate) fn of_calls(rate: Rate, lists: &[Rate]) -> Option<Self> {
         let Rate::Per { count, period, burst } = rate else { return None };
         let each = Duration::from_millis(period.0) / count.saturating_mul(TIMES).max(1);
-        let at_once = burst.saturating_mul(TIMES).saturating_add(callers.saturating_mul(OF_EACH));
-        Some(Self::new(at_once, each))
+        let of_each = |lists: &Rate| lists.at_once().saturating_add(OF_EACH);
+        let lists = lists.iter().map(of_each).fold(0, u64::saturating_add);
+        let at_once = u64::from(burst).saturating_mul(u64::from(TIMES)).saturating_add(lists);
+        Some(Self::new(u32::try_from(at_once).unwrap_or(u32::MAX), each))
     }
 
     /// That of what one caller is refused.
@@ -68,13 +70,14 @@ mod tests {
     fn calls_come_no_faster_than_some_times_what_the_plan_lets_be() {
         let now = Instant::now();
         let rate = Rate::Per { count: 6000, period: Millis(60_000), burst: 600 };
-        let mut pace = Pace::of_calls(rate, 3).unwrap();
+        let lists = Rate::Per { count: 60, period: Millis(60_000), burst: 60 };
+        let mut pace = Pace::of_calls(rate, &[lists; 3]).unwrap();
         let admitted = |pace: &mut Pace, now| (0..5000).filter(|_| pace.admits(now)).count();
-        assert_eq!(admitted(&mut pace, now), 2700);
+        assert_eq!(admitted(&mut pace, now), 2400 + 3 * 160);
         assert_eq!(admitted(&mut pace, now + Duration::from_secs(1)), 400);
-        assert!(Pace::of_calls(Rate::Unlimited, 3).is_none());
+        assert!(Pace::of_calls(Rate::Unlimited, &[lists]).is_none());
         let never = Rate::Per { count: 0, period: Millis(1000), burst: 0 };
-        assert_eq!(admitted(&mut Pace::of_calls(never, 1).unwrap(), now), 100);
+        assert_eq!(admitted(&mut Pace::of_calls(never, &[never]).unwrap(), now), 100);
     }
 
     #[test]

@@ -118,14 +118,18 @@ fn checked(plan: BrokerPlan, id: &str) -> Result<BrokerPlan, Vec<Problem>> {
 
 /// Those of a whole run, which is let do ten times what the busiest of its callers is.
 fn limits(callers: &[Caller]) -> broker::Limits {
-    let busiest = callers.iter().map(|caller| caller.rate).max_by_key(|rate| rate.a_day());
+    let rates = || callers.iter().map(|caller| caller.rate);
+    let at_once = rates().map(Rate::at_once).max().unwrap_or(RATE.at_once()).saturating_mul(10);
     broker::Limits {
-        rate: match busiest.unwrap_or(RATE) {
-            Rate::Per { count, period, burst } => Rate::Per {
-                count: count.saturating_mul(10),
-                period,
-                burst: burst.saturating_mul(10),
-            },
+        rate: match rates().max_by_key(|rate| rate.a_day()).unwrap_or(RATE) {
+            Rate::Per { count, period, .. } => {
+                let count = count.saturating_mul(10);
+                Rate::Per {
+                    count,
+                    period,
+                    burst: u32::try_from(at_once).map_or(count, |most| most.min(count)),
+                }
+            }
             Rate::Unlimited => Rate::Unlimited,
         },
         in_flight: Bound::AtMost(256),

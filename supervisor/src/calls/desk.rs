@@ -1,28 +1,29 @@
 //! What the broker may ask, and who sees to it: a thread that holds each wish against the graph, starts
 //! instances and ends them. A broker that asks for what no edge allows is not the one that we started.
 
+mod bell;
 mod told;
 
+pub(super) use bell::{Bell, News};
 pub(super) use told::UNHEARD;
 
 use super::durable::Durable;
 use super::instance::{Instance, Wanted};
 use super::keeper::Keeper;
-use super::records::{Knock, Records};
+use super::records::Records;
 use super::{Connection, Shared};
 use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
 use crate::service::gathered::Gathered;
 use crate::thread::Thread;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use sandboxd_audit::AuditError;
 use sandboxd_profiles::graph::{HOPS, Launch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Receiver;
 
 /// How many different reasons are said of what does not run.
 const MOST_TOLD: usize = 32;
@@ -34,56 +35,11 @@ const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 /// How many pieces of that stream are heard at a time: more than fit into it.
 const PIECES: usize = 16;
 
-/// What the desk is told by those who do not wait for it.
-pub(super) enum News {
-    /// An instance has every layer on, and is let go.
-    Started {
-        /// Which.
-        instance: u64,
-        /// The broker's end of its stream.
-        stream: OwnedFd,
-    },
-    /// An instance is over, or does not run.
-    Over {
-        /// Which.
-        instance: u64,
-        /// Why it did not run, where it did not.
-        refused: Option<(String, StartError)>,
-    },
-    /// This instance is over, and what it has called is to end.
-    Left(u64),
-    /// Somebody connected.
-    Knocked(Knock),
-    /// A record that a call waited for is not on the disk.
-    Unwritten(AuditError),
-}
+/// How long a broker may leave no room for what it is told.
+const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// Where the desk is told so.
-#[derive(Clone)]
-pub(super) struct Bell {
-    teller: Sender<News>,
-    /// Written to after each news.
-    wake: Arc<OwnedFd>,
-}
-
-impl Bell {
-    /// A bell, and what is heard of it.
-    ///
-    /// # Errors
-    /// Where there is no descriptor to be had.
-    pub(super) fn new() -> Result<(Self, Receiver<News>), StartError> {
-        let (teller, news) = channel();
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)
-            .map_err(|errno| StartError::call("eventfd2", "calls", errno))?;
-        Ok((Self { teller, wake: Arc::new(wake) }, news))
-    }
-
-    /// Tells the desk. One that is closed hears nothing more.
-    pub(super) fn ring(&self, news: News) {
-        self.teller.send(news).ok();
-        rustix::io::write(&*self.wake, &1_u64.to_ne_bytes()).ok();
-    }
-}
+/// How many packets are heard before it is looked whether the run is over.
+const PACKETS: usize = 256;
 
 /// The thread.
 pub(super) struct Desk(Thread<Vec<String>>);
@@ -113,6 +69,8 @@ impl Desk {
 struct Clerk {
     shared: Arc<Shared>,
     instances: BTreeMap<u64, Instance>,
+    /// The number of the one that was asked for last. They rise.
+    newest: u64,
     news: Receiver<News>,
     records: Records,
     /// Those of the broker's that no call waits for.
@@ -143,7 +101,18 @@ impl Clerk {
     ) -> Self {
         let (instances, told, left) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let (pins, gathered) = (Keeper::new(pins), Gathered::new(gathered));
-        Self { shared, instances, news, records, gathered, pins, durable: None, told, left }
+        Self {
+            shared,
+            instances,
+            newest: 0,
+            news,
+            records,
+            gathered,
+            pins,
+            durable: None,
+            told,
+            left,
+        }
     }
 
     fn work(mut self, closed: &OwnedFd) -> Vec<String> {
@@ -226,7 +195,11 @@ impl Clerk {
                     records.try_for_each(|record| self.record(record)).map_err(Closed::Violated)?;
                     heard = true;
                 }
-                Ok(None) | Err(Errno::CONNRESET) => return Err(Closed::Over),
+                Ok(None) | Err(Errno::CONNRESET) => {
+                    // A broker that tells nothing more is not to carry anything more.
+                    rustix::net::shutdown(&self.shared.line, rustix::net::Shutdown::Write).ok();
+                    return Err(Closed::Over);
+                }
                 Err(Errno::AGAIN) => return Ok(heard),
                 Err(errno) => return Err(Closed::Violated(format!("tells what is none: {errno}"))),
             }
@@ -234,17 +207,17 @@ impl Clerk {
         Ok(heard)
     }
 
+    /// Hears what is wanted, but not for ever.
     fn hear_wishes(&mut self) -> Result<(), Closed> {
-        loop {
+        for _ in 0..PACKETS {
             let heard = match Heard::next(&self.shared.line) {
                 Ok(Some(heard)) => heard,
                 Ok(None) | Err(Errno::CONNRESET) => return Err(Closed::Over),
-                Err(Errno::AGAIN) => {
-                    self.pins.save();
-                    return Ok(());
-                }
+                Err(Errno::AGAIN) => break,
                 Err(errno) => return Err(Closed::Violated(format!("said what is none: {errno}"))),
             };
+            // What was told of a connection comes before its end, and that a call was approved before that it goes on.
+            self.hear_gathered()?;
             match heard {
                 Heard::Wish(Wish::Start { instance, edge, connection }) => {
                     self.start(instance, edge, connection)?;
@@ -265,6 +238,8 @@ impl Clerk {
                 Heard::Seen(seen) => self.pins.seen(&seen).map_err(Closed::Violated)?,
             }
         }
+        self.pins.save();
+        Ok(())
     }
 
     /// Starts an instance, where the edge is one of whoever is at the connection.
@@ -279,8 +254,14 @@ impl Clerk {
             let what = format!("asked for edge {edge} for connection {connection}");
             return Err(Closed::Violated(what));
         };
-        if self.instances.contains_key(&instance) {
-            return Err(Closed::Violated(format!("asked for instance {instance} twice")));
+        if instance <= self.newest {
+            return Err(Closed::Violated(format!("asked for instance {instance} again")));
+        }
+        self.newest = instance;
+        if who.behalf != 0 && !self.instances.contains_key(&who.behalf) {
+            // Whoever wanted it is over.
+            self.ended(instance);
+            return Ok(());
         }
         let name = launch.profile.name().to_owned();
         if let Err(why) = self.begin(instance, who, launch) {
@@ -341,8 +322,8 @@ impl Clerk {
         while let Ok(news) = self.news.try_recv() {
             match news {
                 News::Started { instance, stream } => {
-                    let told =
-                        Told::Started(instance).say(self.shared.line.as_fd(), Some(stream.as_fd()));
+                    let (line, stream) = (self.shared.line.as_fd(), Some(stream.as_fd()));
+                    let told = Told::Started(instance).say_within(line, stream, PATIENCE);
                     if told.is_err()
                         && let Some(instance) = self.instances.get_mut(&instance)
                     {
@@ -379,7 +360,7 @@ impl Clerk {
 
     fn ended(&self, instance: u64) {
         // A broker that is gone or does not read loses it, and with it what waits for it.
-        Told::Ended(instance).say(self.shared.line.as_fd(), None).ok();
+        Told::Ended(instance).say_within(self.shared.line.as_fd(), None, PATIENCE).ok();
     }
 }
 

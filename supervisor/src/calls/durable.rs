@@ -3,6 +3,7 @@
 
 use crate::sandbox::StartError;
 use crate::service::channel::Told;
+use rustix::event::Timespec;
 use rustix::fd::{AsFd, OwnedFd};
 use sandboxd_audit::{AuditError, Commit};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -10,6 +11,9 @@ use std::thread::JoinHandle;
 
 /// How many calls wait at once: more than a plan lets be in flight.
 const MOST: usize = 1024;
+
+/// How long a broker may leave no room for what it waits for: one commit is that of many calls.
+const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// Told of a record that is not on the disk.
 pub(super) type Unwritten = Box<dyn Fn(AuditError) + Send>;
@@ -52,11 +56,12 @@ impl Drop for Durable {
 
 /// In the order in which they were written, which is the order in which they get to the disk.
 fn wait(line: &OwnedFd, unwritten: &Unwritten, waiting: &Receiver<(u64, Commit)>) {
+    let mut heard = true;
     for (call, commit) in waiting {
         let written = commit.wait();
         let told = Told::Recorded { call, written: written.is_ok() };
         // To a broker that is gone or does not read, it is not told, and the call is refused.
-        told.say(line.as_fd(), None).ok();
+        heard = heard && told.say_within(line.as_fd(), None, PATIENCE).is_ok();
         if let Err(error) = written {
             unwritten(error);
         }

@@ -14,9 +14,10 @@ use sandboxd_kernel::peer;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
-/// How often a sandbox may connect: one in so long, and so many at once, as when all its clients start.
+/// How often a sandbox may connect: one in so long, and so many at once, as when all its clients start. The
+/// broker is told of each in a packet, of which the kernel keeps ten (`net.unix.max_dgram_qlen`).
 const PACE: Duration = Duration::from_millis(20);
-const AT_ONCE: u32 = 16;
+const AT_ONCE: u32 = 8;
 
 /// A listening socket in a sandbox's view.
 pub(crate) struct Endpoint {

@@ -235,6 +235,7 @@ impl Caller {
         let opened = Told::Opened { connection, caller: self.place, behalf: self.behalf };
         opened.say(self.shared.line.as_fd(), Some(stream.as_fd())).inspect_err(|_| {
             self.shared.connections().remove(&connection);
+            self.knocked(0, None, Some("busy"));
         })
     }
 }

@@ -82,13 +82,13 @@ enum Weight {
 
 impl Records {
     pub(crate) fn new(audit: Audit, plan: &BrokerPlan, approvers: Approvers) -> Self {
-        let callers = u32::try_from(plan.callers.len()).unwrap_or(u32::MAX);
+        let lists: Vec<_> = plan.callers.iter().map(|caller| caller.lists).collect();
         Self {
             audit,
             approvers,
             edges: plan.edges.clone(),
             callees: plan.callees.iter().map(|callee| callee.name.to_string()).collect(),
-            calls: Pace::of_calls(plan.limits.rate, callers),
+            calls: Pace::of_calls(plan.limits.rate, &lists),
             open: 0,
             often: BTreeMap::new(),
             lost: 0,

@@ -51,6 +51,8 @@ struct Heard {
     /// What it uses up is used up for others too.
     budgets: Membership,
     decisions: Decisions,
+    /// It told what cannot be.
+    misfit: bool,
 }
 
 /// What went out of a run.
@@ -130,6 +132,7 @@ impl Egress {
                 refused: BTreeMap::new(),
                 budgets,
                 decisions: Decisions::new(audit.clone(), run.name(), plan),
+                misfit: false,
             },
             confused: false,
         };
@@ -181,7 +184,11 @@ impl Egress {
                         false
                     }
                 };
+                // The others are to have their turn, however much it tells.
+                tokio::task::yield_now().await;
             }
+            // The end of what it hears is its own, and that ends the run: nothing goes out uncounted.
+            shutdown(control.get_ref(), Shutdown::Both).ok();
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -206,6 +213,9 @@ impl Egress {
         };
         tokio::time::timeout(DRAIN, drained).await.ok();
         let mut left = self.service.finish(DRAIN);
+        if self.heard.misfit {
+            left.push(String::from("the egress process told what its plan does not allow"));
+        }
         left.extend(self.heard.decisions.close());
         let mut used = std::mem::take(&mut self.heard.used);
         used.refused = std::mem::take(&mut self.heard.refused)
@@ -231,16 +241,26 @@ impl Heard {
             Err(Errno::AGAIN | Errno::INTR) => return None,
             Err(_) => return Some(false),
         };
-        match bytes.get(..length).map(Told::decode) {
+        if length == 0 {
+            return Some(false);
+        }
+        let fits = match bytes.get(..length).map(Told::decode) {
             Some(Ok(Told::Record(record))) => {
                 self.used.count(&record, &mut self.refused);
-                return Some(self.decisions.told(&record));
+                self.decisions.told(&record)
             }
-            Some(Ok(Told::Use(used))) => self.budgets.used(&used),
-            Some(Ok(Told::Level(level))) => self.budgets.level(level),
-            Some(Err(_)) | None => return Some(false),
-        }
-        Some(true)
+            Some(Ok(Told::Use(used))) => {
+                self.budgets.used(&used);
+                true
+            }
+            Some(Ok(Told::Level(level))) => {
+                self.budgets.level(level);
+                true
+            }
+            Some(Err(_)) | None => false,
+        };
+        self.misfit |= !fits;
+        Some(fits)
     }
 }
 

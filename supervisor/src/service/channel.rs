@@ -2,6 +2,7 @@
 //! some with one descriptor; and the broker's records, of another size. Nothing that an agent wrote is in
 //! any of them.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSlice, IoSliceMut, Result, retry_on_intr};
 use rustix::net::{
@@ -92,6 +93,27 @@ impl Told {
             Self::Recorded { call, written } => [5, call, u64::from(written), 0, 0],
         };
         send(to, &packet(numbers), with, SendFlags::DONTWAIT)
+    }
+
+    /// Says it, and waits so long for room: the kernel keeps ten packets (`net.unix.max_dgram_qlen`).
+    ///
+    /// # Errors
+    /// As [`Told::say`].
+    pub(crate) fn say_within(
+        self,
+        to: BorrowedFd<'_>,
+        with: Option<BorrowedFd<'_>>,
+        within: Timespec,
+    ) -> Result<()> {
+        let waits = |to: BorrowedFd<'_>| {
+            retry_on_intr(|| {
+                poll(&mut [PollFd::from_borrowed_fd(to, PollFlags::OUT)], Some(&within))
+            })
+        };
+        match self.say(to, with) {
+            Err(Errno::AGAIN) if waits(to)? > 0 => self.say(to, with),
+            said => said,
+        }
     }
 
     /// The message in a packet; nothing where it is none, or lacks its descriptor.
@@ -304,6 +326,27 @@ mod tests {
         assert_eq!(Heard::next(&ours), Err(Errno::AGAIN));
         drop(theirs);
         assert_eq!(Heard::next(&ours), Ok(None));
+    }
+
+    #[test]
+    fn what_is_told_waits_for_room_and_not_for_ever() {
+        let (ours, theirs) = pair();
+        let said = (0..100_000).take_while(|_| Told::Ended(1).say(ours.as_fd(), None).is_ok());
+        let said = said.count();
+        let within = |nanos| Timespec { tv_sec: 0, tv_nsec: nanos };
+        let told = Told::Ended(2).say_within(ours.as_fd(), None, within(1_000_000));
+        assert_eq!(told, Err(Errno::AGAIN));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..=said {
+                    while receive(&theirs).is_err() {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+            let told = Told::Ended(3).say_within(ours.as_fd(), None, within(999_999_999));
+            assert_eq!(told, Ok(()));
+        });
     }
 
     #[test]

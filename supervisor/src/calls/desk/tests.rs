@@ -7,6 +7,7 @@ use crate::sandbox::{Audit, AuditLog};
 use crate::service::channel::{receive, say_record};
 use crate::service::gathered;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandboxd_audit::AuditError;
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, What};
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::{Document, Folders, Graph, graph};

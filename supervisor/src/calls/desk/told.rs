@@ -32,8 +32,12 @@ impl Clerk {
                 }
                 // Nothing is started any more.
                 Ok(Some(Heard::Wish(_))) => {}
-                Ok(None) | Err(_) => return,
+                Ok(None) | Err(_) => break,
             }
+        }
+        // What it could only tell once there was room for a packet.
+        if let Err(Closed::Violated(what)) = self.hear_gathered() {
+            self.cut_off(&what);
         }
     }
 
@@ -76,7 +80,8 @@ impl Clerk {
             let mut behalf = connection.behalf;
             while let Some(instance) = self.instances.get(&behalf) {
                 chain.push(instance.caller.clone());
-                behalf = instance.behalf;
+                // Whoever called it was there before it.
+                behalf = instance.behalf.min(behalf.saturating_sub(1));
             }
             chain.reverse();
         }
