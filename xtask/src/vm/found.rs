@@ -85,6 +85,11 @@ impl Found {
         self.started
     }
 
+    /// Whether the job came to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        self.done
+    }
+
     /// An error where the job did not come to its end.
     pub(super) fn whole(self) -> Result<Self> {
         ensure!(self.done, "the guest died during the job");
