@@ -216,8 +216,11 @@ impl Clerk {
                 Err(Errno::AGAIN) => break,
                 Err(errno) => return Err(Closed::Violated(format!("said what is none: {errno}"))),
             };
-            // What was told of a connection comes before its end, and that a call was approved before that it goes on.
-            self.hear_gathered()?;
+            // What was told of a connection comes before its end, and that a call was approved before that it goes
+            // on. At the end of the stream this packet still counts.
+            if let Err(closed @ Closed::Violated(_)) = self.hear_gathered() {
+                return Err(closed);
+            }
             match heard {
                 Heard::Wish(Wish::Start { instance, edge, connection }) => {
                     self.start(instance, edge, connection)?;

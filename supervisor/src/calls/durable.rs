@@ -61,7 +61,9 @@ fn wait(line: &OwnedFd, unwritten: &Unwritten, waiting: &Receiver<(u64, Commit)>
         let written = commit.wait();
         let told = Told::Recorded { call, written: written.is_ok() };
         // To a broker that is gone or does not read, it is not told, and the call is refused.
-        heard = heard && told.say_within(line.as_fd(), None, PATIENCE).is_ok();
+        // One that did not is not waited for again until it does.
+        let within = if heard { PATIENCE } else { Timespec::default() };
+        heard = told.say_within(line.as_fd(), None, within).is_ok();
         if let Err(error) = written {
             unwritten(error);
         }
