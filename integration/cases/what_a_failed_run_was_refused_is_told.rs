@@ -14,7 +14,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["X03", "T04"],
     seconds: 120,
     outside,
-    probes: &[("fail", fail)],
+    probes: &[("fail", fail), ("go_on", go_on)],
     by: By::Anybody,
     ..Case::NEW
 };
@@ -38,7 +38,8 @@ fn outside(outside: &Outside) -> Result<()> {
         return Ok(());
     }
     told(&first, denials)?;
-    asked_later(outside, &first)
+    asked_later(outside, &first)?;
+    asked_of_one_that_went_on(outside)
 }
 
 fn told(run: &Run, denials: &Value) -> Result<()> {
@@ -77,6 +78,19 @@ fn asked_later(outside: &Outside, failed: &Run) -> Result<()> {
     kept_for_one_alone(outside)
 }
 
+/// One that was refused something and ended well says nothing of it, and is the last from then on.
+fn asked_of_one_that_went_on(outside: &Outside) -> Result<()> {
+    let run = outside.sandbox(PROFILE).probe("go_on", &[]).run()?;
+    run.exited(0)?;
+    ensure!(!run.stderr.contains("refused"), "it is told of, and nobody asked: {}", run.stderr);
+    let last = outside.bare().verb("why").option("--last").run()?;
+    last.exited(0)?;
+    let begin = "refused: socket(AF_INET, …): address family not supported by protocol";
+    ensure!(last.stdout.contains("exit status 0"), "{}", last.stdout);
+    ensure!(last.stdout.contains(begin) && last.stdout.contains("--egress"), "{}", last.stdout);
+    Ok(())
+}
+
 fn kept_for_one_alone(outside: &Outside) -> Result<()> {
     let folder = outside.audit().with_file_name("last");
     let file = folder.join("run.json");
@@ -98,4 +112,11 @@ fn fail(inside: &Inside) -> Result<()> {
     }
     raw::call_numbers(libc::SYS_ptrace, &[0, 0, 0, 0]).ok();
     bail!("it fails")
+}
+
+fn go_on(inside: &Inside) -> Result<()> {
+    inside.fact("here", "yes");
+    let [family, kind] = [libc::AF_INET, libc::SOCK_STREAM].map(|number| number.unsigned_abs().into());
+    ensure!(raw::call_numbers(libc::SYS_socket, &[family, kind, 0]).is_err(), "a socket");
+    Ok(())
 }

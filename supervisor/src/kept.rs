@@ -1,5 +1,5 @@
-//! What is kept of the caller's last run that failed, for `sandboxd why --last`: one file that nobody else can
-//! read, written anew by each such run.
+//! What is kept of the caller's last run that failed or was refused anything, for `sandboxd why --last`: one
+//! file that nobody else can read, written anew by each such run.
 
 use crate::audit_folder;
 use crate::lease::RunDir;
@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 /// Far more than a run comes to: what it holds is bounded, one by one.
 const MOST: u64 = 1 << 20;
 
-/// A run that failed.
+/// A run that failed, or was refused something.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Kept {

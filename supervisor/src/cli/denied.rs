@@ -12,7 +12,8 @@ const SAID: usize = 5;
 
 /// A refused call, as people read it.
 pub(super) fn call(denied: &DeniedCall) -> String {
-    let argument = denied.argument.map_or_else(String::new, |number| format!("({number}, …)"));
+    let argument =
+        denied.argument.map_or_else(String::new, |number| argument(&denied.call, number));
     let by = if denied.by.is_empty() {
         String::new()
     } else {
@@ -22,10 +23,44 @@ pub(super) fn call(denied: &DeniedCall) -> String {
     format!("{}{argument}: {}{by}{times}", denied.call, explain::errno(denied.errno))
 }
 
-/// Keeps what is known of a run that failed; nothing where it did not fail, or that cannot be kept.
+/// Address families, as socket(2) and the kernel's `include/linux/socket.h` name them.
+const FAMILIES: &[(u64, &str)] = &[
+    (1, "AF_UNIX"),
+    (2, "AF_INET"),
+    (10, "AF_INET6"),
+    (15, "AF_KEY"),
+    (16, "AF_NETLINK"),
+    (17, "AF_PACKET"),
+    (21, "AF_RDS"),
+    (29, "AF_CAN"),
+    (30, "AF_TIPC"),
+    (31, "AF_BLUETOOTH"),
+    (38, "AF_ALG"),
+    (40, "AF_VSOCK"),
+    (44, "AF_XDP"),
+    (45, "AF_MCTP"),
+];
+
+/// The argument that decided, by its name where it has one that people know.
+fn argument(call: &str, number: u64) -> String {
+    match call {
+        "socket" | "socketpair" => match FAMILIES.iter().find(|(family, _)| *family == number) {
+            Some((_, name)) => format!("({name}, …)"),
+            None => format!("({number}, …)"),
+        },
+        "ioctl" => format!("(…, {number:#x}, …)"),
+        "personality" => format!("({number:#x})"),
+        _ => format!("({number}, …)"),
+    }
+}
+
+/// Keeps what is known of a run that failed or was refused anything; nothing of another, or where that
+/// cannot be kept.
 pub(super) fn keep(result: &RunResult, grants: &Grants) -> Option<Kept> {
-    let failed = result.exit_status() != 0;
-    let kept = failed.then(|| Kept::of(result, load::name(grants), asked(grants)))?;
+    let refused = !result.denials.is_empty()
+        || result.egress.as_ref().is_some_and(|used| !used.refused.is_empty());
+    let kept = (refused || result.exit_status() != 0)
+        .then(|| Kept::of(result, load::name(grants), asked(grants)))?;
     kept.keep().then_some(kept)
 }
 
@@ -78,7 +113,16 @@ fn asked(grants: &Grants) -> Options {
 
 #[cfg(test)]
 mod tests {
-    use super::is_kept;
+    use super::{argument, is_kept};
+
+    #[test]
+    fn an_argument_is_named_as_its_manual_names_it() {
+        assert_eq!(argument("socket", 2), "(AF_INET, …)");
+        assert_eq!(argument("socketpair", 7), "(7, …)");
+        assert_eq!(argument("ioctl", 0x5412), "(…, 0x5412, …)");
+        assert_eq!(argument("personality", 8), "(0x8)");
+        assert_eq!(argument("prctl", 43), "(43, …)");
+    }
 
     #[test]
     fn nothing_is_kept_that_may_hold_a_secret() {

@@ -1,4 +1,5 @@
-//! `sandboxd why --last`: what the caller's last run that failed was refused, and what to write.
+//! `sandboxd why --last`: what the caller's last run was refused that failed or was refused anything, and
+//! what to write.
 
 use super::advice::Advice;
 use super::subject::{Question, Subject};
@@ -67,7 +68,7 @@ fn by_arguments(subject: Option<&Subject>, denied: &DeniedCall) -> String {
 
 pub(super) fn last(json: bool) -> u8 {
     let Some(kept) = Kept::read() else {
-        let text = "sandboxd: no run of yours that failed is known\n  remedy  run it first: sandboxd run …\n";
+        let text = "sandboxd: no run of yours is known that failed or was refused anything\n  remedy  run it first: sandboxd run …\n";
         warn(text);
         return NOT_SET_UP;
     };
