@@ -154,7 +154,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l syscall -d 'Ma
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l host -d 'May it connect to this port of this host?' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l call -d 'May it call what its profile calls EDGE, and this tool there?' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l last -d 'What was your last run that failed refused, and what would allow it? Of system calls and of what did not go out it is known; of files, that is said'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l last -d 'What was your last run refused that failed or was refused anything, and what would allow it? Of system calls and of what did not go out it is known; of files, that is said'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l json -d 'Print the answer as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r

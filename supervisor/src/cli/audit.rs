@@ -1,6 +1,7 @@
 //! `sandboxd audit`.
 
 mod export;
+mod merged;
 mod show;
 mod source;
 mod words;

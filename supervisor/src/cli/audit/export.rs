@@ -1,5 +1,6 @@
 //! `sandboxd audit export`.
 
+use super::show::AT_ONCE;
 use super::source::{Reader, Source, since};
 use crate::cli::NOT_SET_UP;
 use crate::cli::output::say;
@@ -13,27 +14,32 @@ use std::collections::BTreeMap;
 
 pub(super) fn export(arguments: &AuditExport) -> Result<u8, AuditError> {
     let since = arguments.since.as_deref().map(since).transpose()?;
-    let lines = Reader::new(Source::find(arguments.place.as_deref())?, since).more()?;
-    let text: String = match arguments.format {
-        AuditFormat::Jsonl => lines.iter().map(|line| format!("{}\n", line.text)).collect(),
-        AuditFormat::Cef => lines.iter().filter_map(cef).collect(),
-        AuditFormat::Checkpoints => checkpoints(&lines),
-    };
-    Ok(if say(&text) { 0 } else { NOT_SET_UP })
+    let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, since);
+    let (mut text, mut last) = (String::new(), Checkpoints::new());
+    let heard = reader.each(|line| {
+        match arguments.format {
+            AuditFormat::Jsonl => text.push_str(&format!("{}\n", line.text)),
+            AuditFormat::Cef => text.extend(cef(line)),
+            AuditFormat::Checkpoints => checkpoint(line, &mut last),
+        }
+        text.len() < AT_ONCE || say(&std::mem::take(&mut text))
+    })?;
+    let notes: Vec<String> = last.into_values().map(|(_, note)| note).collect();
+    text.push_str(&notes.join("\n"));
+    Ok(if heard && say(&text) { 0 } else { NOT_SET_UP })
 }
 
-/// The last checkpoint of each segment, as notes with an empty line between them.
-fn checkpoints(lines: &[Line]) -> String {
-    let mut last: BTreeMap<String, (u64, &str)> = BTreeMap::new();
-    for text in lines.iter().filter_map(|line| line.text_at("/detail/note")) {
-        if let Some(note) = Note::parse(text) {
-            let known = last.entry(note.origin).or_insert((note.size, text));
-            if known.0 <= note.size {
-                *known = (note.size, text);
-            }
-        }
+/// Of each segment, how many records its last checkpoint signs, and the note.
+type Checkpoints = BTreeMap<String, (u64, String)>;
+
+/// Keeps the last checkpoint of each segment, to be printed with an empty line between them.
+fn checkpoint(line: &Line, last: &mut Checkpoints) {
+    let Some(text) = line.text_at("/detail/note") else { return };
+    let Some(note) = Note::parse(text) else { return };
+    let known = last.entry(note.origin).or_default();
+    if known.0 <= note.size {
+        *known = (note.size, text.to_owned());
     }
-    last.values().map(|(_, text)| *text).collect::<Vec<_>>().join("\n")
 }
 
 /// Texts of a record for which the format has no name of its own. It has room for six.

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// How often is looked for more.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// So many bytes are printed together.
+pub(super) const AT_ONCE: usize = 64 << 10;
+
 /// What the log says of itself: shown by name only.
 const OF_ITSELF: [&str; 5] = ["header", "checkpoint", "rotated", "closed", "index"];
 
@@ -19,10 +22,14 @@ pub(super) fn show(arguments: &AuditShow) -> Result<u8, AuditError> {
     let since = arguments.since.as_deref().map(since).transpose()?;
     let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, since);
     loop {
-        let lines = reader.more()?;
-        let wanted = lines.iter().filter(|line| is_wanted(line, arguments));
-        let text: String = wanted.map(|line| shown(line, arguments.json)).collect();
-        if !text.is_empty() && !say(&text) {
+        let mut text = String::new();
+        let heard = reader.each(|line| {
+            if is_wanted(line, arguments) {
+                text.push_str(&shown(line, arguments.json));
+            }
+            text.len() < AT_ONCE || say(&std::mem::take(&mut text))
+        })?;
+        if !heard || !(text.is_empty() || say(&text)) {
             return Ok(NOT_SET_UP);
         }
         if !arguments.follow {

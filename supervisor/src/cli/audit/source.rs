@@ -1,11 +1,13 @@
 //! Where records are read from.
 
+use super::merged::{self, Ends, Part};
 use super::own;
-use sandboxd_audit::read::{self, Piece, Pieces, Place};
+use sandboxd_audit::read::{self, Place};
 use sandboxd_audit::time::Stamp;
 use sandboxd_audit::{AuditError, Folder, line::Line};
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,78 +33,95 @@ impl Source {
 pub(super) struct Reader {
     source: Source,
     since: Option<Stamp>,
-    /// How far each segment was read, and whether nothing can be added to it any more.
-    read: BTreeMap<(String, u32), (u64, bool)>,
+    /// How far each segment was read.
+    ends: Ends,
+    /// Those to which nothing can be added any more.
+    whole: BTreeSet<(String, u32)>,
 }
 
 impl Reader {
     pub(super) fn new(source: Source, since: Option<Stamp>) -> Self {
-        Self { source, since, read: BTreeMap::new() }
+        Self { source, since, ends: Ends::new(), whole: BTreeSet::new() }
     }
 
-    /// The records that were not read yet, by the time they were written.
-    pub(super) fn more(&mut self) -> Result<Vec<Line>, AuditError> {
-        let mut lines = Vec::new();
+    /// Tells the records that were not read yet, by the time they were written, until `told` says that it
+    /// wants no more; says whether it never did.
+    pub(super) fn each(&mut self, mut told: impl FnMut(&Line) -> bool) -> Result<bool, AuditError> {
+        let since = self.since.map(Stamp::text);
+        let mut told = |line: &Line| {
+            let before = since.as_ref().is_some_and(|since| line.ts < *since);
+            before || told(line)
+        };
         match &self.source {
             Source::File { name, path } => {
-                let key = (name.clone(), 0);
-                let file = BufReader::new(super::file(path)?);
-                let from = self.read.get(&key).map_or(0, |(from, _)| *from);
-                let to = take(file, from, &mut lines)
-                    .map_err(|error| super::unreadable("read", path, &error))?;
-                self.read.insert(key, (to, false));
+                let from = self.ends.get(&(name.clone(), 0)).copied().unwrap_or(0);
+                let part = Part { log: name.clone(), segment: 0, from };
+                let open = |_: &Part| super::file(path).map(|file| Some(BufReader::new(file)));
+                merged::each(vec![part], &open, &mut self.ends, &mut told)
             }
             Source::Folder(folder) => {
-                for place in read::places(folder)? {
-                    self.read.entry((place.log.clone(), place.segment)).or_insert((0, false));
-                    self.segment(&place, &mut lines)?;
+                let places = read::places(folder)?;
+                let places: BTreeMap<(String, u32), Place> =
+                    places.into_iter().map(|one| ((one.log.clone(), one.segment), one)).collect();
+                let mut parts = Vec::new();
+                for (key, place) in &places {
+                    if !self.whole.contains(key) && !is_before(self.since, place) {
+                        let from = self.ends.get(key).copied().unwrap_or(0);
+                        parts.push(Part { log: key.0.clone(), segment: key.1, from });
+                    }
+                    if Stamp::parse(&place.folder).is_some() {
+                        self.whole.insert(key.clone());
+                    }
                 }
+                let open = |part: &Part| {
+                    let Some(place) = places.get(&(part.log.clone(), part.segment)) else {
+                        return Ok(None);
+                    };
+                    let file = read::open_place(folder, place)?;
+                    Ok(Some(file).filter(|file| !is_older(self.since, file.get_ref())))
+                };
+                merged::each(parts, &open, &mut self.ends, &mut told)
             }
         }
-        if let Some(since) = self.since {
-            let since = since.text();
-            lines.retain(|line| line.ts >= since);
-        }
-        lines.sort_by(|one, other| one.ts.cmp(&other.ts));
-        Ok(lines)
-    }
-
-    fn segment(&mut self, place: &Place, lines: &mut Vec<Line>) -> Result<(), AuditError> {
-        let Source::Folder(folder) = &self.source else { return Ok(()) };
-        let Some((from, whole)) = self.read.get_mut(&(place.log.clone(), place.segment)) else {
-            return Ok(());
-        };
-        // The day under which it lies is that of its last record.
-        let is_day = Stamp::parse(&place.folder).is_some();
-        let before = self.since.is_some_and(|since| is_day && place.folder < since.day());
-        if *whole || before {
-            return Ok(());
-        }
-        *whole = is_day;
-        let file = read::open_place(folder, place)?;
-        *from = take(file, *from, lines).map_err(|error| AuditError {
-            call: "read",
-            subject: place.path(),
-            errno: error.raw_os_error().unwrap_or(0),
-            remedy: String::from("see the kernel's log (dmesg)"),
-        })?;
-        Ok(())
     }
 }
 
-/// The records from here on, and where they end. What is no record is for `verify` to tell; the last
-/// line may be half written.
-fn take(mut from: impl BufRead + Seek, at: u64, lines: &mut Vec<Line>) -> std::io::Result<u64> {
-    from.seek(SeekFrom::Start(at))?;
-    let mut pieces = Pieces::new(from);
-    let mut end = at;
-    while let Some(piece) = pieces.next() {
-        if let Piece::Record(line) = piece? {
-            lines.push(*line);
-            end = at + pieces.offset();
-        }
+/// Whether all of a segment was written before: the day under which it lies is that of its last record.
+fn is_before(since: Option<Stamp>, place: &Place) -> bool {
+    let is_day = Stamp::parse(&place.folder).is_some();
+    since.is_some_and(|since| is_day && place.folder < since.day())
+}
+
+/// Whether a file was last written before: no record of it is younger. A copy's time is later, not earlier.
+fn is_older(since: Option<Stamp>, file: &File) -> bool {
+    let written = file.metadata().and_then(|metadata| metadata.modified());
+    // Times of files are the kernel's tick's, which is behind.
+    let slack = Duration::from_secs(1);
+    since.zip(written.ok()).is_some_and(|(since, at)| Stamp::from(at + slack) < since)
+}
+
+/// When a log was begun, as records have it; the beginning of time where its name does not say.
+pub(super) fn began(log: &str) -> String {
+    let digits = |from: usize, to: usize| {
+        log.get(from..to).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let parts = [(0, 4), (4, 6), (6, 8), (9, 11), (11, 13), (13, 15), (15, 18)];
+    let parts = parts.map(|(from, to)| digits(from, to));
+    match (parts, log.as_bytes().get(8)) {
+        (
+            [
+                Some(year),
+                Some(month),
+                Some(day),
+                Some(hour),
+                Some(minute),
+                Some(second),
+                Some(milli),
+            ],
+            Some(b'T'),
+        ) => format!("{year}-{month}-{day}T{hour}:{minute}:{second}.{milli}Z"),
+        _ => String::new(),
     }
-    Ok(end)
 }
 
 /// A point in time, or how long ago it was.
@@ -127,4 +146,64 @@ pub(super) fn since(text: &str) -> Result<Stamp, AuditError> {
             "write how long ago, 90s, 30m, 6h or 2d, or a point in UTC, 2026-11-25T15:00",
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandboxd_audit::log::{Log, Measures};
+    use sandboxd_audit::{Kind, Record};
+
+    #[test]
+    fn a_logs_name_says_when_it_was_begun() {
+        let at = Stamp(1_795_618_862_123);
+        assert_eq!(began(&format!("{}-17-0a1b2c3d", at.name())), at.text());
+        for other in ["", "2026", "some.jsonl", "20261125X150102123-1-0", "2026112éT15010212"] {
+            assert_eq!(began(other), "", "{other}");
+        }
+    }
+
+    #[test]
+    fn records_of_many_logs_are_told_in_the_order_of_their_times_and_once() {
+        let path = std::env::temp_dir().join(format!("sandboxd-merged-{}", std::process::id()));
+        std::fs::remove_dir_all(&path).ok();
+        std::fs::create_dir(&path).unwrap();
+        let begin = || Log::begin(Folder::at(&path).unwrap(), Measures::default()).unwrap();
+        let write = |log: &mut Log, method: &str| {
+            // Times have milliseconds.
+            std::thread::sleep(Duration::from_millis(3));
+            let record = Record { method: Some(method.to_owned()), ..Record::of(Kind::Started) };
+            log.append(&record).unwrap();
+        };
+        let heard = |reader: &mut Reader, most: usize| {
+            let mut heard: Vec<String> = Vec::new();
+            let all = reader.each(|line| {
+                heard.extend(line.text_at("/method").map(str::to_owned));
+                heard.len() < most
+            });
+            (heard.concat(), all.unwrap())
+        };
+        let (mut first, mut second) = (begin(), begin());
+        write(&mut first, "a");
+        write(&mut second, "b");
+        write(&mut first, "c");
+        let middle = Stamp::now();
+        write(&mut second, "d");
+        let source = || Source::find(Some(&path)).unwrap();
+        let mut reader = Reader::new(source(), None);
+        assert_eq!(heard(&mut reader, usize::MAX), (String::from("abcd"), true));
+        assert_eq!(heard(&mut reader, usize::MAX), (String::new(), true));
+        write(&mut first, "e");
+        let mut third = begin();
+        write(&mut third, "f");
+        second.close().unwrap();
+        assert_eq!(heard(&mut reader, usize::MAX), (String::from("ef"), true));
+        assert_eq!(heard(&mut Reader::new(source(), None), 2), (String::from("ab"), false));
+        let mut later = Reader::new(source(), Some(middle));
+        assert_eq!(heard(&mut later, usize::MAX), (String::from("def"), true));
+        let from = Some(Stamp::now().before(Duration::ZERO));
+        std::thread::sleep(Duration::from_millis(3));
+        assert_eq!(heard(&mut Reader::new(source(), from), usize::MAX), (String::new(), true));
+        std::fs::remove_dir_all(&path).unwrap();
+    }
 }
