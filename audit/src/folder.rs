@@ -9,10 +9,12 @@
 
 use crate::error::AuditError;
 use crate::files;
+use crate::writer::KEEP;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::path::Path;
+use std::time::Duration;
 
 /// The folder of living logs.
 pub(crate) const LIVE: &str = "live";
@@ -22,6 +24,7 @@ pub(crate) const LIVE: &str = "live";
 pub struct Folder {
     fd: OwnedFd,
     label: String,
+    keep: Duration,
 }
 
 /// The index is this process's, until it is dropped.
@@ -32,7 +35,18 @@ impl Folder {
     /// This one, by the path that messages name.
     #[must_use]
     pub fn new(fd: OwnedFd, label: impl Into<String>) -> Self {
-        Self { fd, label: label.into() }
+        Self { fd, label: label.into(), keep: KEEP }
+    }
+
+    /// The same, and logs in it are kept so long.
+    #[must_use]
+    pub fn keeping(self, keep: Duration) -> Self {
+        Self { keep, ..self }
+    }
+
+    /// How long logs are kept after they ended.
+    pub(crate) const fn keep(&self) -> Duration {
+        self.keep
     }
 
     /// The one at a path, to be read.
@@ -44,7 +58,7 @@ impl Folder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::io::retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
             .map_err(|errno| AuditError::call("open", &label, errno))?;
-        Ok(Self { fd, label })
+        Ok(Self::new(fd, label))
     }
 
     /// Its path, for messages.
@@ -75,7 +89,7 @@ impl Folder {
     /// A folder in it, where there is one.
     pub(crate) fn existing(&self, name: &str) -> Result<Option<Self>, AuditError> {
         match files::open(&self.fd, name, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
-            Ok(fd) => Ok(Some(Self { fd, label: self.path(name) })),
+            Ok(fd) => Ok(Some(Self { fd, label: self.path(name), keep: self.keep })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(AuditError::call("openat2", self.path(name), errno)),
         }
@@ -142,7 +156,7 @@ impl Folder {
 
     /// The same, for another thread.
     pub(crate) fn again(&self) -> Result<Self, AuditError> {
-        Ok(Self { fd: self.shared()?, label: self.label.clone() })
+        Ok(Self { fd: self.shared()?, label: self.label.clone(), keep: self.keep })
     }
 
     /// Its descriptor, to be synced by another thread.

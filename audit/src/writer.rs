@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const GATHER: Duration = Duration::from_millis(20);
 /// How long a record goes without a checkpoint.
 const SIGN: Duration = Duration::from_secs(10);
-/// How long logs are kept.
+/// How long logs are kept where nobody says otherwise.
 pub const KEEP: Duration = Duration::from_secs(7 * 86_400);
 
 /// When a record must be on the disk.
@@ -261,7 +261,7 @@ fn work(shared: &Shared, open: impl FnOnce() -> Result<Folder, AuditError>) {
 /// Closes what dead supervisors left, and removes what was kept long enough.
 fn tend(folder: &Folder) -> Result<(), AuditError> {
     recover::recover(folder)?;
-    recover::expire(folder, Stamp::now(), KEEP)
+    recover::expire(folder, Stamp::now(), folder.keep())
 }
 
 /// What is to be synced, once something is; nothing once the log is closed. Signs what has waited

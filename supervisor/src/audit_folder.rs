@@ -1,7 +1,7 @@
 //! Where the audit log lies, and that nobody else can write there.
 
 use crate::explain;
-use crate::lease::{LeaseError, RunDir};
+use crate::lease::{LeaseError, Retention, RunDir, Settings};
 use rustix::process::geteuid;
 use sandboxd_audit::{AuditError, Folder};
 use sandboxd_plan::HostPath;
@@ -59,11 +59,26 @@ pub fn path() -> Result<PathBuf, AuditError> {
 pub fn open() -> Result<Folder, AuditError> {
     let state = state()?;
     make(&state)?;
+    let keep = retention()?.time();
     let dir = RunDir::at(&state, "audit").map_err(refused)?;
     // By its real name: what is granted is compared with it.
     let real = std::fs::read_link(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
     let label = real.map_or_else(|_| dir.label().to_owned(), |real| real.display().to_string());
-    Ok(Folder::new(dir.into_fd(), label))
+    Ok(Folder::new(dir.into_fd(), label).keeping(keep))
+}
+
+/// How long logs are kept: what the machine's settings say is about root's.
+///
+/// # Errors
+/// Where the settings cannot be read.
+pub(crate) fn retention() -> Result<Retention, AuditError> {
+    if !geteuid().is_root() {
+        return Ok(Retention::default());
+    }
+    let settings = Settings::read().map_err(|LeaseError { call, subject, errno, remedy }| {
+        AuditError { call, subject, errno, remedy }
+    })?;
+    Ok(settings.audit)
 }
 
 /// Another folder of the supervisor's own beside the log, made where it is not there yet.

@@ -15,7 +15,7 @@ mod settings;
 
 pub use abandoned::Abandoned;
 pub use run_dir::RunDir;
-pub use settings::{Cgroups, Settings, Uids};
+pub use settings::{Cgroups, Retention, Settings, Uids};
 
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;

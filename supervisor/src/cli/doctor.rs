@@ -114,11 +114,25 @@ fn mechanisms() -> Vec<Finding> {
 /// Where what happens is written down.
 fn audit(fact: AuditFact) -> Finding {
     let (works, evidence, remedy) = match fact {
-        AuditFact::Folder(folder) => (true, folder.to_string(), String::new()),
+        AuditFact::Folder(folder) => (true, format!("{folder}{}", held()), String::new()),
         AuditFact::Lacking(gap) => (false, gap.why, gap.remedy),
     };
     let remedy = format!("{remedy}; or waive it: [require] audit = \"if-available\"");
     Finding { mechanism: "audit log", works, evidence, remedy }
+}
+
+/// How much the log holds, for how long, and how much room there is; what cannot be found out is left out.
+fn held() -> String {
+    let Ok(path) = audit_folder::path() else { return String::new() };
+    let files = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = files(path.clone()).filter(|one| one.file_type().is_ok_and(|it| it.is_dir()));
+    let sizes = folders.flat_map(|folder| files(folder.path()));
+    let sizes = sizes.filter_map(|file| file.metadata().ok()).map(|file| file.len());
+    let (count, bytes) = sizes.fold((0_u64, 0), |(count, bytes), size| (count + 1, bytes + size));
+    let room = rustix::fs::statvfs(&path).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
+    let days = audit_folder::retention().map_or(0, |kept| kept.days);
+    let [bytes, room] = [bytes, room].map(|bytes| bytes >> 20);
+    format!("; {count} segments of logs, {bytes} MiB, kept for {days} days; {room} MiB are free")
 }
 
 /// By what right sandboxes are made here.

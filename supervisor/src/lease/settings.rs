@@ -6,6 +6,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::time::Duration;
 
 /// Far more than any sensible file of this kind.
 const MOST: usize = 64 * 1024;
@@ -18,6 +19,45 @@ pub struct Settings {
     pub uids: Uids,
     /// Where cgroups are made.
     pub cgroups: Cgroups,
+    /// How long root's audit log is kept.
+    pub audit: Retention,
+}
+
+/// How long what was written down is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days after a log ended.
+    pub days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { days: 7 }
+    }
+}
+
+impl Retention {
+    /// As a length of time.
+    #[must_use]
+    pub fn time(self) -> Duration {
+        Duration::from_secs(u64::from(self.days) * 86_400)
+    }
+
+    /// Whether the day that is written is kept, and the index, which is kept twice as long, has a time.
+    ///
+    /// # Errors
+    /// Where it is not, or has none.
+    pub fn check(&self) -> Result<(), LeaseError> {
+        match self.days {
+            1..=36_500 => Ok(()),
+            days => Err(LeaseError::found(
+                "[audit]",
+                format!("days = {days}"),
+                "days must be from 1 to 36500",
+            )),
+        }
+    }
 }
 
 /// A range of uids that nothing else on the machine uses.
@@ -130,6 +170,7 @@ impl Settings {
             LeaseError::found("parse", format!("{label}: {error}"), "correct or remove this line")
         })?;
         settings.uids.check()?;
+        settings.audit.check()?;
         Ok(settings)
     }
 }
@@ -190,5 +231,11 @@ mod tests {
         assert!(read("[uids]\nfrist = 1").is_err());
         assert!(read("[uid]").is_err());
         assert!(read("[uids]\ncount = -1").is_err());
+        assert!(read("[audit]\ndays = -1").is_err());
+        let days = |days| Retention { days };
+        assert_eq!(read("[audit]\ndays = 30").unwrap().audit, days(30));
+        assert_eq!([1, 36_500].map(|it| days(it).check()), [Ok(()), Ok(())]);
+        assert!([0, 36_501].iter().all(|it| days(*it).check().is_err()));
+        assert_eq!(Retention::default().time(), sandboxd_audit::writer::KEEP);
     }
 }
