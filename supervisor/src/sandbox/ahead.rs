@@ -8,11 +8,12 @@
 use super::deadline::{self, MARGIN, START_WITHIN};
 use super::error::StartError;
 use super::image;
-use crate::cgroup::{Placement, Tree, sweep};
+use crate::cgroup::{Tree, sweep};
 use crate::lease::{Pool, RunDir, Settings};
 use crate::privilege;
 use rustix::fd::OwnedFd;
 use sandboxd_profiles::host::Privilege;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
@@ -20,6 +21,8 @@ use std::time::Instant;
 pub struct Ahead {
     privilege: Receiver<Privilege>,
     made: Receiver<Result<Made, StartError>>,
+    /// Told where cgroups are made.
+    settled: Sender<Arc<Tree>>,
     /// Never sent on: its end is what the thread waits for.
     _starting: Sender<()>,
 }
@@ -54,14 +57,18 @@ impl Ahead {
     pub fn begin(since: Instant, then: Then, late: Late) -> Result<Self, StartError> {
         let (found, privilege) = channel();
         let (sender, made) = channel();
+        let (settled, told) = channel();
         let (starting, over) = channel();
         std::thread::Builder::new()
             .name(String::from("ahead"))
             .spawn(move || {
-                work(then, &found, &sender);
-                watch(&over, since, late);
+                let until = since + START_WITHIN + MARGIN;
+                if work(&found, &sender) && then == Then::Sweep {
+                    sweep_up(&told, until);
+                }
+                watch(&over, until, late);
             })
-            .map(|_| Self { privilege, made, _starting: starting })
+            .map(|_| Self { privilege, made, settled, _starting: starting })
             .map_err(|error| {
                 StartError::io("clone3", "a thread", &error).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
@@ -74,27 +81,32 @@ impl Ahead {
         self.privilege.recv().map_err(|_| StartError::found("recv", "a thread panicked"))
     }
 
+    /// Says where cgroups are made, which is where killed supervisors left theirs.
+    pub(crate) fn settled(&self, tree: &Arc<Tree>) {
+        // Whoever rests does not listen.
+        self.settled.send(Arc::clone(tree)).ok();
+    }
+
     /// Waits until it is made.
     pub(crate) fn made(&self) -> Result<Made, StartError> {
         self.made.recv().unwrap_or_else(|_| Err(StartError::found("recv", "a thread panicked")))
     }
 }
 
-fn work(then: Then, found: &Sender<Privilege>, sender: &Sender<Result<Made, StartError>>) {
+/// Says whether this start goes on, and is root's.
+fn work(found: &Sender<Privilege>, sender: &Sender<Result<Made, StartError>>) -> bool {
     let privilege = privilege::find();
     let root = privilege == Privilege::Root;
     // Nobody waits for it any more where the profile turned out to have problems.
     let awaited = found.send(privilege).is_ok() && sender.send(make(root)).is_ok();
-    if awaited && root && then == Then::Sweep {
-        sweep_up();
-    }
+    awaited && root
 }
 
 /// Waits until the start is over. Leaving the process is all that ends a thread that hangs in a call;
 /// its lease stays busy and its cgroup is swept by the next.
 #[expect(clippy::exit, reason = "the thread that would return from main hangs in a call")]
-fn watch(over: &Receiver<()>, since: Instant, late: Late) {
-    let left = (since + START_WITHIN + MARGIN).saturating_duration_since(Instant::now());
+fn watch(over: &Receiver<()>, until: Instant, late: Late) {
+    let left = until.saturating_duration_since(Instant::now());
     if over.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
         std::process::exit(i32::from(late(&deadline::own())));
     }
@@ -113,14 +125,14 @@ fn network() -> Result<OwnedFd, StartError> {
 }
 
 /// What cannot be removed now is for the next run, and no fault of this one.
-fn sweep_up() {
-    let Ok(settings) = Settings::read() else { return };
-    let placement = settings.cgroups.parent.map_or(Placement::Own, Placement::Below);
-    let Ok(tree) = Tree::find(&placement) else { return };
+fn sweep_up(settled: &Receiver<Arc<Tree>>, until: Instant) {
+    let left = until.saturating_duration_since(Instant::now());
+    let Ok(tree) = settled.recv_timeout(left) else { return };
     let swept = sweep(&tree);
     if swept.removed.is_empty() {
         return;
     }
+    let Ok(settings) = Settings::read() else { return };
     let Ok(pool) = RunDir::open().and_then(|run| Pool::open(settings.uids, &run)) else { return };
     // The id ends in the uid that was leased.
     let uids = swept.removed.iter().filter_map(|id| id.rsplit_once('-')?.1.parse().ok());

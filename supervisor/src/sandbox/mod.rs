@@ -216,6 +216,7 @@ pub fn run(
         Asked { profile: request.profile, under: request.under, invocation: request.invocation };
     let Prepared { resolved, host, tree, held, .. } =
         prepare(&asked, privilege, request.within.clone(), request.audit.fact())?;
+    request.ahead.settled(&tree);
     doing("making the cgroup");
     let room = if request.profile.calls.is_empty() { Room::None } else { Room::Below };
     let group = match &resolved.outside.cgroup {
