@@ -29,6 +29,8 @@ mod why;
 
 use crate::explain;
 use clap::Parser;
+use std::any::Any;
+use std::panic::Location;
 use std::process::ExitCode;
 use std::time::Instant;
 use typed::{Command, Sandboxd};
@@ -75,12 +77,22 @@ pub fn main() -> ExitCode {
 /// is the end of the sandbox; its status says that it was sandboxd that failed, and not the command.
 #[expect(clippy::exit, reason = "nothing of this process can be relied on any more")]
 fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
-    let said = explain::printable(&panic.to_string());
+    let said = explain::printable(&of_panic(panic.location(), panic.payload()));
     output::warn(&format!(
         "sandboxd: failed\n  stage   sandboxd itself\n  call    {said}\n  remedy  {}\n",
         explain::last_resort(0)
     ));
     std::process::exit(i32::from(NOT_SET_UP));
+}
+
+/// Where it was, and why where that stands in the source. A text that was put together may hold what was at
+/// hand, a secret even.
+fn of_panic(at: Option<&Location<'_>>, why: &dyn Any) -> String {
+    let at = at.map_or_else(|| String::from("somewhere"), ToString::to_string);
+    match why.downcast_ref::<&'static str>() {
+        Some(why) => format!("panicked at {at}: {why}"),
+        None => format!("panicked at {at}"),
+    }
 }
 
 /// Help and version are answers; anything else is a command line that was not understood.
@@ -89,5 +101,20 @@ fn usage(error: &clap::Error) -> ExitCode {
     match error.print() {
         Ok(()) if asked => ExitCode::SUCCESS,
         _ => ExitCode::from(NOT_SET_UP),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_says_where_and_not_what() {
+        let at = Location::caller();
+        let held: Box<dyn Any> = Box::new(format!("no {} here", "s3cr3t"));
+        let said = of_panic(Some(at), held.as_ref());
+        assert!(said.contains("supervisor/src/cli/mod.rs:") && !said.contains("s3cr3t"), "{said}");
+        let held: Box<dyn Any> = Box::new("it stands in the source");
+        assert!(of_panic(Some(at), held.as_ref()).ends_with(": it stands in the source"));
     }
 }

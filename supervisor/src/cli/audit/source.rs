@@ -187,6 +187,7 @@ mod tests {
         write(&mut first, "a");
         write(&mut second, "b");
         write(&mut first, "c");
+        std::thread::sleep(Duration::from_millis(3));
         let middle = Stamp::now();
         write(&mut second, "d");
         let source = || Source::find(Some(&path)).unwrap();
