@@ -52,8 +52,8 @@ pub enum Refusal {
     Gone,
     /// The answer is none.
     BadReply(&'static str),
-    /// The callee asks something back that it may not.
-    AsksBack,
+    /// The callee asks something back that it may not: what.
+    AsksBack(&'static str),
 }
 
 impl Refusal {
@@ -77,7 +77,7 @@ impl Refusal {
             Self::Deadline => Rule::Deadline,
             Self::Gone => Rule::Gone,
             Self::BadReply(_) => Rule::Reply,
-            Self::AsksBack => Rule::Reverse,
+            Self::AsksBack(_) => Rule::Reverse,
         }
     }
 
@@ -97,7 +97,7 @@ impl Refusal {
         match self {
             Self::Method => -32601,
             Self::Params(_) | Self::Unknown(_) | Self::Arguments(_) => -32602,
-            Self::Quarantined(_) | Self::Chain | Self::AsksBack => -31001,
+            Self::Quarantined(_) | Self::Chain | Self::AsksBack(_) => -31001,
             Self::Rate(_) | Self::Repeated(_) | Self::Spent => -31002,
             Self::Busy(_) => -31003,
             Self::Broken(_) => -31004,
@@ -151,7 +151,9 @@ impl Refusal {
             Self::Deadline => "No answer came in time; the call was cancelled.",
             Self::Gone => "The callee is not running, or stopped before it answered.",
             Self::BadReply(what) => what,
-            Self::AsksBack => "The callee asked something back, which is not allowed here.",
+            Self::AsksBack(what) => {
+                return format!("The callee asked back what is not allowed here: {what}.");
+            }
         };
         format!("{what}{retry}")
     }

@@ -84,7 +84,7 @@ pub struct What {
     pub method: Method,
     /// The first that has its name, among [`Method::names`] of its edge; nothing where none has.
     pub name: Option<u32>,
-    /// SHA-256 over the canonical JSON of its parameters without `_meta`.
+    /// SHA-256 over the canonical JSON of its parameters without `_meta` and `requestState`.
     pub digest: [u8; 32],
     /// Bytes of the message.
     pub bytes: u64,

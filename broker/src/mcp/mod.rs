@@ -2,11 +2,12 @@
 //!
 //! Two eras are passed on and neither is translated: up to 2025-11-25 a connection begins with
 //! `initialize` and the server may ask back; since 2026-07-28 each request says in its `_meta` what it
-//! speaks, and nothing is asked back. [`method`] says what a method is, [`stamp`] puts the kernel's
-//! proof into a request, [`list`] takes out of a list what the edge does not have, [`pins`] and
-//! [`catalogue`] hold tools to what they were when they were accepted.
+//! speaks, and is asked back by a result. [`method`] says what a method is, [`stamp`] puts the kernel's
+//! proof into a request, [`list`] takes out of a list what the edge does not have, [`input`] what is
+//! asked back by a result, [`pins`] and [`catalogue`] hold tools to what they were when they were accepted.
 
 pub mod catalogue;
+pub mod input;
 pub mod list;
 pub mod method;
 pub mod pins;

@@ -37,11 +37,11 @@ pub fn mcp(asks: Asks, era: Era, params: &mut Object, edge: &Edge, proof: Proof<
     match era {
         Era::Modern => params.change("_meta", |meta| {
             meta.set(CLIENT, info());
-            meta.change(CAPABILITIES, |capabilities| allowed(era, capabilities, edge));
+            meta.change(CAPABILITIES, |capabilities| allowed(capabilities, edge));
         }),
         Era::Legacy if asks == Asks::Handshake => {
             params.set("clientInfo", info());
-            params.change("capabilities", |capabilities| allowed(era, capabilities, edge));
+            params.change("capabilities", |capabilities| allowed(capabilities, edge));
         }
         Era::Legacy => {}
     }
@@ -57,14 +57,12 @@ pub fn json_rpc(params: &mut Object, proof: Proof<'_>) {
     });
 }
 
-/// What the caller declared and the edge gives leave to. Whatever would let the callee ask back is not
-/// declared in the newer era, where it comes as a result that is not passed on.
-fn allowed(era: Era, capabilities: &mut Object, edge: &Edge) {
-    let leave = |reverse| era == Era::Legacy && edge.reverse.contains(&reverse);
+/// What the caller declared and the edge gives leave to.
+fn allowed(capabilities: &mut Object, edge: &Edge) {
     capabilities.retain(|key, _| match key {
-        "roots" => era == Era::Legacy && !edge.roots.is_empty(),
-        "elicitation" => leave(Reverse::Elicitation),
-        "sampling" => leave(Reverse::Sampling),
+        "roots" => !edge.roots.is_empty(),
+        "elicitation" => edge.reverse.contains(&Reverse::Elicitation),
+        "sampling" => edge.reverse.contains(&Reverse::Sampling),
         // `tasks`, `extensions` and `experimental` have methods that no edge has.
         _ => false,
     });

@@ -2,7 +2,7 @@
 //! the connection is closed; no callee sees any of it.
 
 use super::{
-    CallId, ConnectionId, Output, Relay,
+    CallId, ConnectionId, Output, Relay, rounds,
     state::{Call, Origin, Stage},
 };
 use crate::{
@@ -19,7 +19,6 @@ use crate::{
 };
 use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Instances, Pattern, Speaks};
-use sha2::{Digest as _, Sha256};
 
 /// The method by which a connection says for which edge it is.
 const CONNECT: &str = "dev.sandboxd/connect";
@@ -179,10 +178,7 @@ impl Relay {
         // It ends when its caller wishes, and nobody else would have a turn.
         let asks =
             asks.filter(|asks| *asks != Asks::Listen || callee.instances != Instances::Serial);
-        let mut canonical = body.get("params").cloned().unwrap_or(Value::Null);
-        if let Value::Object(params) = &mut canonical {
-            params.remove("_meta");
-        }
+        let (digest, first) = rounds::digests(&body, callee.speaks);
         let call = Call {
             chains: self.chains(origin.connection()?),
             origin,
@@ -194,7 +190,9 @@ impl Relay {
             target: Target::Method(method.to_owned()),
             body,
             size,
-            digest: Sha256::digest(json::canonical(&canonical)).into(),
+            digest,
+            first,
+            again: None,
             stage: Stage::Starting,
             timer: None,
             began: self.now,
@@ -215,13 +213,14 @@ impl Relay {
             Some(_) => return Err(Refusal::Params("params must be an object")),
         };
         let target = method::target(asks, &call.method, Some(&params)).map_err(Refusal::Params)?;
-        let (rules, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
-        if callee.speaks == Speaks::Mcp
-            && (params.get("requestState").is_some() || params.get("inputResponses").is_some())
-        {
-            return Err(Refusal::Params("nothing was asked that this answers"));
-        }
+        let (_, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
         let mut params = params;
+        let again = match callee.speaks {
+            Speaks::Mcp => self.made_again(id, &mut params)?,
+            Speaks::JsonRpc => None,
+        };
+        let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
+        let (rules, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
         // Of one process that answers several, nobody knows for whom it calls.
         let chain = match call.chains.as_slice() {
             [chain] => self.names(chain),
@@ -241,7 +240,7 @@ impl Relay {
         if had || !params.is_empty() {
             call.body.set("params", params.into());
         }
-        call.target = target;
+        (call.target, call.again) = (target, again);
         Ok(())
     }
 

@@ -56,6 +56,8 @@ impl Relay {
             lines: Lines::new(FIRST_LINE),
             strikes: 0,
             open: BTreeMap::new(),
+            rounds: BTreeMap::new(),
+            last_round: 0,
         };
         self.connections.insert(id, connection);
         if let Some(edge) = edge {
@@ -182,6 +184,7 @@ impl Relay {
         for user in instance.users {
             if let Some(connection) = self.connections.get_mut(&user) {
                 connection.instance = None;
+                connection.rounds.clear();
             }
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
 //! callee's instance), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
-//! `reply` (its answer), `done` (its end). `notice` is what a callee says unasked, `clock` what
-//! happens when nothing else does, and `state` what is remembered.
+//! `reply` (its answer), `done` (its end). `notice` is what a callee says unasked, `rounds` what it
+//! asks by an answer, `clock` what happens when nothing else does, and `state` what is remembered.
 
 mod clock;
 mod done;
@@ -14,6 +14,7 @@ mod life;
 mod load;
 mod notice;
 mod reply;
+mod rounds;
 mod state;
 mod turn;
 

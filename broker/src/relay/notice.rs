@@ -13,7 +13,7 @@ use crate::{
     rpc::Id,
 };
 use sandboxd_broker_plan::record::Event;
-use sandboxd_broker_plan::{Instances, Reverse, Speaks};
+use sandboxd_broker_plan::{Edge, Instances, Reverse, Speaks};
 
 impl Relay {
     pub(super) fn told(&mut self, instance: InstanceId, method: &str, body: Object) {
@@ -121,10 +121,7 @@ impl Relay {
                 return self.tell_callee(instance, &pong);
             }
             (Speaks::Mcp, "roots/list") => {
-                let roots = rules.roots.iter().map(|root| {
-                    [("uri", root.uri.as_str().into()), ("name", root.name.as_str().into())].into()
-                });
-                let roots: Value = [("roots", Value::Array(roots.collect()))].into();
+                let roots = roots(rules);
                 return self.tell_callee(instance, &response(id, "result", roots));
             }
             _ => {}
@@ -237,6 +234,14 @@ impl Relay {
         self.take_back(number);
         self.cannot_ask(instance, id);
     }
+}
+
+/// What `roots/list` is answered with.
+pub(super) fn roots(edge: &Edge) -> Value {
+    let each = edge.roots.iter().map(|root| {
+        [("uri", root.uri.as_str().into()), ("name", root.name.as_str().into())].into()
+    });
+    [("roots", Value::Array(each.collect()))].into()
 }
 
 fn params(body: &Object) -> Option<&Object> {

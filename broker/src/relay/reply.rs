@@ -101,7 +101,10 @@ impl Relay {
             return self.page(id, instance, listed, result);
         }
         if let Some(error) = body.remove("error") {
-            return self.failed(id, error, size);
+            return match self.asked_by_error(id, &error) {
+                Ok(()) => self.failed(id, error, size),
+                Err(refusal) => self.refuse(id, refusal),
+            };
         }
         let speaks = self.rules(call.edge).map(|(_, _, callee)| callee.speaks);
         let result = body.remove("result").unwrap_or(Value::Null);
@@ -124,10 +127,7 @@ impl Relay {
     /// differ from the one for what is hidden.
     fn failed(&mut self, id: CallId, error: Value, size: u64) {
         let Some(call) = self.calls.get(&id) else { return };
-        let Some(object) = error.as_object() else {
-            return self.refuse(id, Refusal::BadReply("The answer is not what the protocol has."));
-        };
-        let code = match object.get("code") {
+        let code = match error.as_object().and_then(|error| error.get("code")) {
             Some(Value::Number(code)) => code.text().parse().unwrap_or(0),
             _ => 0_i64,
         };
@@ -162,11 +162,9 @@ impl Relay {
 
     /// What of a result the caller sees.
     fn seen(&mut self, id: CallId, mut result: Object) -> Result<Object, Refusal> {
+        self.asked_by_result(id, &mut result)?;
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         let (asks, era, edge, instance) = (call.asks, call.era, call.edge, call.instance);
-        if result.str("resultType") == Some("input_required") {
-            return Err(Refusal::AsksBack);
-        }
         let instructions = self.plan.edges.get(edge).map(|edge| edge.instructions);
         match asks {
             Asks::List(listed) => {

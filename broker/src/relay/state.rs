@@ -8,6 +8,7 @@ use crate::{
     mcp::{
         Era,
         catalogue::Catalogue,
+        input::Asked,
         list::Listed,
         method::{Asks, Target},
     },
@@ -31,6 +32,9 @@ pub(super) struct Connection {
     pub(super) lines: Lines,
     pub(super) strikes: u32,
     pub(super) open: BTreeMap<Id, CallId>,
+    /// What its calls were asked back by their results, by the numbers in the words that it got.
+    pub(super) rounds: BTreeMap<u64, Round>,
+    pub(super) last_round: u64,
 }
 
 /// A process of a callee.
@@ -73,6 +77,10 @@ pub(super) struct Call {
     pub(super) size: u64,
     /// Over its parameters without `_meta`.
     pub(super) digest: [u8; 32],
+    /// The same without answers to what its callee asked back.
+    pub(super) first: [u8; 32],
+    /// What its callee wants back, where it is made again.
+    pub(super) again: Option<Asked>,
     /// Callers, by their places in the plan: for each chain of calls that this one is part of, the
     /// first first. The last of each is who calls.
     pub(super) chains: Vec<Vec<usize>>,
@@ -139,6 +147,18 @@ pub(super) struct Question {
     /// The callee's own number for it.
     pub(super) id: Id,
     pub(super) connection: ConnectionId,
+}
+
+/// What a callee asked back by the result of a call, until that is made again.
+#[derive(Debug)]
+pub(super) struct Round {
+    pub(super) instance: InstanceId,
+    pub(super) method: String,
+    /// [`Call::first`].
+    pub(super) first: [u8; 32],
+    pub(super) chains: Vec<Vec<usize>>,
+    pub(super) asked: Asked,
+    pub(super) expires: Moment,
 }
 
 /// What waits for a time.

@@ -3,6 +3,7 @@
 
 use super::{
     Ask, CallId, InstanceId, Output, Relay, Verdict,
+    notice::roots,
     state::{Call, Handshake, Origin, Stage},
 };
 use crate::{
@@ -125,6 +126,8 @@ impl Relay {
             body,
             size: 0,
             digest: [0; 32],
+            first: [0; 32],
+            again: None,
             chains: Vec::new(),
             stage: Stage::Starting,
             timer: None,
@@ -297,7 +300,7 @@ impl Relay {
     fn send(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(instance) = call.instance else { return };
-        let mut body = std::mem::take(&mut call.body);
+        let (mut body, again) = (std::mem::take(&mut call.body), call.again.take());
         call.stage = Stage::Sent;
         let deadline = (call.asks != Asks::Listen).then_some(call.deadline);
         let silent = matches!(call.origin, Origin::Note(_));
@@ -312,6 +315,10 @@ impl Relay {
             && let Some(Value::Object(meta)) = params.get_mut("_meta")
         {
             meta.remove("progressToken");
+        }
+        if let Some(asked) = again {
+            let roots = self.rules_of(id).map_or(Value::Null, roots);
+            body.change("params", |params| asked.give_back(params, &roots));
         }
         self.tell_callee(instance, &body.into());
         if silent {

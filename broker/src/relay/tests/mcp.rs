@@ -272,27 +272,6 @@ fn a_question_that_nobody_answers_ends() {
 }
 
 #[test]
-fn input_required_of_the_newer_era_is_refused_in_words() {
-    let mut world = World::open(plan());
-    world.serve = |method, body| match method {
-        "tools/call" => {
-            Some(Ok(r#"{"resultType":"input_required","requestState":"s","inputRequests":{}}"#))
-        }
-        _ => serve(method, body),
-    };
-    let params = format!(r#"{{"name":"list","arguments":{{}},{MODERN}}}"#);
-    let heard = world.request(1, "1", "tools/call", &params).concat();
-    assert!(
-        heard.contains("asked something back") && heard.contains("\"isError\":true"),
-        "{heard}"
-    );
-    assert!(heard.contains(r#""resultType":"complete""#));
-    let params = format!(r#"{{"name":"list","requestState":"s",{MODERN}}}"#);
-    assert!(world.request(1, "1", "tools/call", &params).concat().contains("-32602"));
-    assert_eq!(world.got("tools/call").len(), 1);
-}
-
-#[test]
 fn a_subscription_is_answered_under_the_callers_id_and_only_for_what_it_may_read() {
     let mut plan = plan();
     plan.edges[0].reach.resources = patterns(&["file:///srv/*"]);

@@ -4,5 +4,6 @@ mod calls;
 mod instances;
 mod limits;
 mod mcp;
+mod rounds;
 mod soak;
 pub(crate) mod world;

@@ -1,0 +1,176 @@
+//! Requests of the newer era that are made again, because their callee asked something back first.
+//!
+//! What a callee wants back (`requestState`) is held here, with the connection that it was asked of. The caller gets
+//! a word instead that says which of its own it is, and that is good for nothing on another connection: not
+//! for another caller, edge or instance, since a connection has one of each. It is good once, for the same method
+//! and parameters, on behalf of the same callers, until it is too old
+//! (`docs/decisions/0054-what-is-asked-back-by-a-result.md`).
+
+use super::{CallId, Output, Relay, state::Round};
+use crate::{
+    json::{self, Object, Value},
+    limit::Moment,
+    mcp::{
+        Era,
+        input::{self, Asked, RESPONSES, STATE, Unfit},
+    },
+    refusal::Refusal,
+};
+use sandboxd_broker_plan::record::Event;
+use sandboxd_broker_plan::{Reverse, Speaks};
+use sha2::{Digest as _, Sha256};
+
+/// Calls of a connection that may wait to be made again; the oldest gives way to a new one.
+const MOST: usize = 8;
+
+/// What a word for a caller begins with.
+const WORD: &str = "sandboxd-";
+
+const UNASKED: &str = "requestState and inputResponses do not belong to this request: it was made again already, or \
+    too late, or is another than the one that was answered by a question. Make it without them.";
+
+impl Relay {
+    /// Looks at a result whether it asks something back. What of that needs leave and has none is not passed on.
+    pub(super) fn asked_by_result(
+        &mut self,
+        id: CallId,
+        result: &mut Object,
+    ) -> Result<(), Refusal> {
+        let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
+        let (rules, _, _) = self.rules(call.edge).ok_or(Refusal::Gone)?;
+        let known = call.era == Era::Modern && input::may_ask(&call.method);
+        if call.era == Era::Legacy && !input::is_required(result) {
+            return Ok(());
+        }
+        let (most, expires) = (rules.queue.length.max(1), self.now.after(rules.deadline));
+        let asked = match input::take(result, &rules.reverse) {
+            Ok(None) => return Ok(()),
+            Ok(Some(_)) if !known => Err(Unfit::NoLeave("a question in answer to this method")),
+            Ok(Some(asked)) if u32::try_from(asked.caller.len()).is_ok_and(|it| it <= most) => {
+                Ok(asked)
+            }
+            Ok(Some(_)) => Err(Unfit::NoLeave("more questions at once than may wait")),
+            Err(unfit) => Err(unfit),
+        };
+        let passed = asked.as_ref().is_ok_and(|asked| !asked.caller.is_empty());
+        let event = match &asked {
+            Ok(_) => Some(Event::AskedBack).filter(|_| passed),
+            Err(Unfit::NoLeave(_)) => Some(Event::AskedInVain),
+            Err(Unfit::Malformed | Unfit::TooLong) => None,
+        };
+        self.out.extend(event.map(|event| Output::Record(self.call_record(id, event))));
+        let word = self.hold(id, asked.map_err(refusal)?, expires).ok_or(Refusal::Gone)?;
+        result.set(STATE, word.into());
+        Ok(())
+    }
+
+    /// Looks at an error whether it asks something back.
+    pub(super) fn asked_by_error(&mut self, id: CallId, error: &Value) -> Result<(), Refusal> {
+        let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
+        let (rules, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
+        let malformed = refusal(Unfit::Malformed);
+        let Some(error) = error.as_object() else { return Err(malformed) };
+        if callee.speaks == Speaks::JsonRpc {
+            return Ok(());
+        }
+        let asks = input::asks_by_error(error).map_err(refusal)?;
+        if asks && !rules.reverse.contains(&Reverse::Elicitation) {
+            let record = self.call_record(id, Event::AskedInVain);
+            self.out.push(Output::Record(record));
+            return Err(Refusal::AsksBack("elicitation/create"));
+        }
+        Ok(())
+    }
+
+    /// Holds what was asked, until the caller comes back with this word.
+    fn hold(&mut self, id: CallId, asked: Asked, expires: Moment) -> Option<String> {
+        let call = self.calls.get(&id)?;
+        let round = Round {
+            instance: call.instance?,
+            method: call.method.clone(),
+            first: call.first,
+            chains: call.chains.clone(),
+            asked,
+            expires,
+        };
+        let (connection, now) = (call.origin.connection()?, self.now);
+        let connection = self.connections.get_mut(&connection)?;
+        connection.rounds.retain(|_, round| round.expires > now);
+        while connection.rounds.len() >= MOST {
+            connection.rounds.pop_first();
+        }
+        connection.last_round += 1;
+        connection.rounds.insert(connection.last_round, round);
+        Some(format!("{WORD}{}", connection.last_round))
+    }
+
+    /// Takes up what was held for a request that is made again; nothing where it is made for the first time. A word
+    /// that was said once is good for nothing more, whether or not it belonged to this request.
+    pub(super) fn made_again(
+        &mut self,
+        id: CallId,
+        params: &mut Object,
+    ) -> Result<Option<Asked>, Refusal> {
+        let word = params.remove(STATE);
+        let answers = params.get(RESPONSES);
+        if word.is_none() && answers.is_none() {
+            return Ok(None);
+        }
+        let unasked = Refusal::Params(UNASKED);
+        let Some(call) = self.calls.get(&id) else { return Err(Refusal::Gone) };
+        let connection = call.origin.connection().and_then(|it| self.connections.get_mut(&it));
+        let number = word.as_ref().and_then(Value::as_str).and_then(number);
+        let (Some(connection), Some(number)) = (connection, number) else { return Err(unasked) };
+        let Some(round) = connection.rounds.remove(&number) else { return Err(unasked) };
+        let same = call.era == Era::Modern
+            && round.method == call.method
+            && round.first == call.first
+            && round.chains == call.chains
+            && connection.instance == Some(round.instance)
+            && round.expires > self.now;
+        let none = Value::Object(Object::default());
+        if same && round.asked.is_answered_by(answers.unwrap_or(&none)) {
+            Ok(Some(round.asked))
+        } else {
+            Err(unasked)
+        }
+    }
+}
+
+/// The number of a word of ours.
+fn number(word: &str) -> Option<u64> {
+    let number = word.strip_prefix(WORD)?.parse().ok()?;
+    (format!("{WORD}{number}") == word).then_some(number)
+}
+
+fn refusal(unfit: Unfit) -> Refusal {
+    match unfit {
+        Unfit::Malformed => Refusal::BadReply("The answer is not what the protocol has."),
+        Unfit::TooLong => Refusal::BadReply("The answer keeps more with its caller than is held."),
+        Unfit::NoLeave(what) => Refusal::AsksBack(what),
+    }
+}
+
+/// Over the parameters of a request: of all that its caller says by it, and of what is the same when it is made
+/// again with answers.
+pub(super) fn digests(body: &Object, speaks: Speaks) -> ([u8; 32], [u8; 32]) {
+    let digest = |params: &Value| Sha256::digest(json::canonical(params)).into();
+    let mut params = body.get("params").cloned().unwrap_or(Value::Null);
+    let mut answers = false;
+    if let Value::Object(params) = &mut params {
+        params.remove("_meta");
+        if speaks == Speaks::Mcp {
+            // A word of ours, which says nothing.
+            params.remove(STATE);
+            answers = params.get(RESPONSES).is_some();
+        }
+    }
+    let all = digest(&params);
+    if !answers {
+        return (all, all);
+    }
+    if let Value::Object(params) = &mut params {
+        params.remove(RESPONSES);
+    }
+    (all, digest(&params))
+}
