@@ -256,6 +256,8 @@ pub enum Told {
     Use(Use),
     /// So much of a budget it has used.
     Level(Level),
+    /// So many of the others nobody took in time, and they are lost.
+    Lost(u32),
 }
 
 impl Told {
@@ -273,8 +275,12 @@ impl Told {
         if let Ok(used) = bytes.try_into() {
             return Use::decode(used).map(Self::Use);
         }
-        match bytes.try_into() {
-            Ok(level) => Ok(Self::Level(Level::decode(level))),
+        if let Ok(level) = bytes.try_into() {
+            return Ok(Self::Level(Level::decode(level)));
+        }
+        match bytes.try_into().map(u32::from_le_bytes) {
+            Ok(0) => Err(RecordError("it says that nothing is lost")),
+            Ok(lost) => Ok(Self::Lost(lost)),
             Err(_) => Err(RecordError("it is of no kind")),
         }
     }
@@ -344,6 +350,8 @@ mod tests {
         let mut bytes = used.encode();
         bytes[38] = b' ';
         assert!(Told::decode(&bytes).is_err());
+        assert_eq!(Told::decode(&7_u32.to_le_bytes()), Ok(Told::Lost(7)));
+        assert!(Told::decode(&[0; 4]).is_err());
         assert!(Told::decode(&[0; 5]).is_err());
     }
 }

@@ -38,8 +38,6 @@ pub struct Record {
     pub down: u64,
     /// How long it lasted, in milliseconds.
     pub millis: u64,
-    /// Records before this one that nobody took in time, and that are lost.
-    pub lost: u32,
 }
 
 /// How something came in.
@@ -168,7 +166,6 @@ impl Record {
         to.put(&[self.verdict.number(), self.way.number()]);
         to.put(&self.port.to_le_bytes());
         to.put(&self.rule.unwrap_or(NO_RULE).to_le_bytes());
-        to.put(&self.lost.to_le_bytes());
         for number in [self.up, self.down, self.millis] {
             to.put(&number.to_le_bytes());
         }
@@ -194,7 +191,6 @@ impl Record {
         let (verdict, way) = (Verdict::from_number(verdict)?, Way::from_number(way)?);
         let port = u16::from_le_bytes(from.take()?);
         let rule = Some(u32::from_le_bytes(from.take()?)).filter(|rule| *rule != NO_RULE);
-        let lost = u32::from_le_bytes(from.take()?);
         let [up, down, millis] = [from.take()?, from.take()?, from.take()?].map(u64::from_le_bytes);
         let address = Ipv6Addr::from(from.take::<16>()?);
         let address = match (address.is_unspecified(), address.to_ipv4_mapped()) {
@@ -212,7 +208,7 @@ impl Record {
             [] => None,
             name => Some(named(name)?),
         };
-        Ok(Self { verdict, way, rule, name, address, port, up, down, millis, lost })
+        Ok(Self { verdict, way, rule, name, address, port, up, down, millis })
     }
 }
 
@@ -321,7 +317,6 @@ mod tests {
             up: 517,
             down: 1 << 40,
             millis: 12,
-            lost: 1,
         }
     }
 

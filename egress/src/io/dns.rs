@@ -42,7 +42,6 @@ fn said(world: &World, message: &[u8]) -> Vec<u8> {
             up: 0,
             down: 0,
             millis: 0,
-            lost: 0,
         });
     }
     message

@@ -41,7 +41,6 @@ impl Story {
             up: self.up.get(),
             down: self.down.get(),
             millis: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            lost: 0,
         }
     }
 }

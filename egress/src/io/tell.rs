@@ -1,7 +1,7 @@
 //! Records, to the supervisor. No connection waits for it: what it does not take in time waits here, as far
-//! as there is room, and what has none is counted.
+//! as there is room; what has none is counted, and told as soon as the others are.
 
-use rustix::net::{SendFlags, send, sockopt};
+use rustix::net::{SendFlags, sockopt};
 use sandboxd_egress_plan::{Level, Record, Use};
 use std::{
     cell::{Cell, RefCell},
@@ -30,7 +30,7 @@ pub(super) struct Teller {
     waiting: RefCell<VecDeque<Message>>,
     /// Who sends them, while there are none.
     sender: RefCell<Option<Waker>>,
-    /// What had no room. There is a message after it, which says so.
+    /// What had no room.
     lost: Cell<u32>,
 }
 
@@ -38,6 +38,7 @@ pub(super) struct Teller {
 enum Message {
     Record(Record),
     Use([u8; Use::SIZE]),
+    Lost(u32),
 }
 
 impl Teller {
@@ -67,7 +68,7 @@ impl Teller {
     /// Sends a message, or has it wait behind those that do, where they are fewer than so many.
     fn put(&self, message: Message, most: usize) {
         let waiting = self.waiting.borrow().len();
-        let told = waiting == 0 && self.send(&message, |bytes| self.control.try_send(bytes));
+        let told = waiting == 0 && send(&message, |bytes| self.control.try_send(bytes));
         if !told && waiting < most {
             self.waiting.borrow_mut().push_back(message);
             self.sender.borrow_mut().take().into_iter().for_each(Waker::wake);
@@ -76,28 +77,11 @@ impl Teller {
         }
     }
 
-    /// Whether a message is taken so, or there is nobody any more to take it. A record says with it what
-    /// was lost before.
-    fn send(&self, message: &Message, by: impl FnOnce(&[u8]) -> io::Result<usize>) -> bool {
-        let waits = |sent: io::Result<usize>| {
-            sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-        };
-        match message {
-            Message::Record(record) => {
-                let lost = self.lost.take();
-                let waits = waits(by(&Record { lost, ..record.clone() }.encode()));
-                self.lost.set(if waits { lost } else { 0 });
-                !waits
-            }
-            Message::Use(used) => !waits(by(used)),
-        }
-    }
-
     /// Sends those that wait, whenever there are any.
     pub(super) async fn catch_up(&self) -> Infallible {
         loop {
             poll_fn(|context| {
-                if self.waiting.borrow().is_empty() {
+                if self.waiting.borrow().is_empty() && self.lost.get() == 0 {
                     *self.sender.borrow_mut() = Some(context.waker().clone());
                     return Poll::Pending;
                 }
@@ -112,11 +96,15 @@ impl Teller {
         }
     }
 
-    /// Sends those that wait, for as long as they are taken so.
+    /// Sends those that wait, for as long as they are taken so, and says how many were lost.
     fn send_waiting(&self, by: impl Fn(&[u8]) -> io::Result<usize>) {
         let mut waiting = self.waiting.borrow_mut();
-        while waiting.front().is_some_and(|first| self.send(first, &by)) {
+        while waiting.front().is_some_and(|first| send(first, &by)) {
             waiting.pop_front();
+        }
+        let lost = self.lost.get();
+        if lost > 0 && waiting.is_empty() && send(&Message::Lost(lost), &by) {
+            self.lost.set(0);
         }
     }
 
@@ -138,6 +126,16 @@ impl Teller {
     }
 }
 
+/// Whether a message is taken so, or there is nobody any more to take it.
+fn send(message: &Message, by: impl FnOnce(&[u8]) -> io::Result<usize>) -> bool {
+    let sent = match message {
+        Message::Record(record) => by(&record.encode()),
+        Message::Use(used) => by(used),
+        Message::Lost(lost) => by(&lost.to_le_bytes()),
+    };
+    !sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
 impl Drop for Teller {
     fn drop(&mut self) {
         // All has ended; the supervisor still hears what is said in time.
@@ -145,7 +143,48 @@ impl Drop for Teller {
             sockopt::set_socket_timeout(&self.control, sockopt::Timeout::Send, Some(FAREWELL))
         });
         if blocks.is_ok() {
-            self.send_waiting(|bytes| Ok(send(&self.control, bytes, SendFlags::NOSIGNAL)?));
+            self.send_waiting(|bytes| {
+                Ok(rustix::net::send(&self.control, bytes, SendFlags::NOSIGNAL)?)
+            });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
+    use sandboxd_egress_plan::{Tokens, Told};
+
+    #[test]
+    fn what_is_lost_is_told_though_no_record_comes_after_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        let (theirs, ours) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .unwrap();
+        let inside = runtime.enter();
+        let teller = Teller::new(ours).unwrap();
+        let tokens = Tokens { input: 1, cached: 0, written: 0, output: 1 };
+        let used = Use { rule: 0, model: "m".to_owned(), tokens, estimated: false };
+        // Nobody listens, so that all that fits waits.
+        let all = u32::try_from(WAITING).unwrap() * 2;
+        (0..all).for_each(|_| teller.tell_use(&used));
+        let heard = std::thread::spawn(move || {
+            let (mut uses, mut lost) = (0, 0);
+            let mut bytes = [0; Told::MOST];
+            while let Ok((length @ 1.., _)) = recv(&theirs, &mut bytes, RecvFlags::empty()) {
+                match Told::decode(&bytes[..length]).unwrap() {
+                    Told::Use(_) => uses += 1,
+                    Told::Lost(more) => lost += more,
+                    Told::Record(_) | Told::Level(_) => panic!("nobody told that"),
+                }
+            }
+            (uses, lost)
+        });
+        drop(teller);
+        drop(inside);
+        let (uses, lost) = heard.join().unwrap();
+        assert!(lost > 0, "all of them fitted");
+        assert_eq!(uses + lost, all);
     }
 }

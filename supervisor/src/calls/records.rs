@@ -9,7 +9,7 @@
 use super::endpoint::Peer;
 use crate::control::Approvers;
 use crate::pace::Pace;
-use crate::sandbox::Audit;
+use crate::sandbox::{Audit, Unawaited};
 use sandboxd_audit::chain::digits;
 use sandboxd_audit::record::{Actor, CallOf};
 use sandboxd_audit::{AuditError, Commit, Durability, Kind, Record};
@@ -58,7 +58,7 @@ pub(crate) enum Written {
 
 /// Writes records of one broker.
 pub(crate) struct Records {
-    audit: Audit,
+    log: Unawaited,
     approvers: Approvers,
     edges: Vec<Edge>,
     callees: Vec<String>,
@@ -67,8 +67,6 @@ pub(crate) struct Records {
     open: u64,
     /// What an agent brings about as often as it likes, by who is told of.
     often: BTreeMap<(String, Weight), (Pace, u64)>,
-    lost: u64,
-    why: Option<AuditError>,
 }
 
 /// What must not keep something else from being written down.
@@ -84,15 +82,13 @@ impl Records {
     pub(crate) fn new(audit: Audit, plan: &BrokerPlan, approvers: Approvers) -> Self {
         let lists: Vec<_> = plan.callers.iter().map(|caller| caller.lists).collect();
         Self {
-            audit,
+            log: Unawaited::new(audit, "calls"),
             approvers,
             edges: plan.edges.clone(),
             callees: plan.callees.iter().map(|callee| callee.name.to_string()).collect(),
             calls: Pace::of_calls(plan.limits.rate, &lists),
             open: 0,
             often: BTreeMap::new(),
-            lost: 0,
-            why: None,
         }
     }
 
@@ -134,7 +130,7 @@ impl Records {
                 "channel": "control",
             });
         }
-        self.audit.count(&record);
+        self.log.audit().count(&record);
         let durable = edge.is_some_and(|edge| edge.durability == Wanted::Durable);
         match weight(&told.event) {
             Some(weight) => self.now_and_then(caller, weight, record),
@@ -156,7 +152,7 @@ impl Records {
         } else if let Event::Finished { .. } = &told.event {
             self.open = self.open.checked_sub(1).ok_or("tells of the end of no call")?;
         }
-        self.write(record);
+        self.log.write(record);
         Ok(Written::Yes)
     }
 
@@ -173,7 +169,7 @@ impl Records {
     pub(crate) fn load(&self, callee: u64, calls: u64, breaker: Position) -> Result<(), String> {
         let name = usize::try_from(callee).ok().and_then(|place| self.callees.get(place));
         let name = name.ok_or_else(|| format!("tells of callee {callee}, which is none"))?;
-        self.audit.load(name, calls, breaker);
+        self.log.audit().load(name, calls, breaker);
         Ok(())
     }
 
@@ -193,7 +189,7 @@ impl Records {
         });
         record.call =
             Some(CallOf { callee: None, sandbox: None, connection, instance: 0, number: 0 });
-        self.audit.count(&record);
+        self.log.audit().count(&record);
         self.now_and_then(caller, Weight::Refused, record);
     }
 
@@ -201,12 +197,10 @@ impl Records {
     pub(crate) fn close(&mut self) -> Option<String> {
         for ((caller, _), (_, left_out)) in std::mem::take(&mut self.often) {
             if left_out > 0 {
-                self.write(self::left_out(caller, left_out));
+                self.log.write(self::left_out(caller, left_out));
             }
         }
-        let why = self.why.take().filter(|_| !self.audit.is_waived())?;
-        let why = crate::audit_folder::line(&why);
-        Some(format!("{} records of calls were not written to the audit log: {why}", self.lost))
+        self.log.close()
     }
 
     fn now_and_then(&mut self, caller: String, weight: Weight, record: Record) {
@@ -218,40 +212,24 @@ impl Records {
         }
         let before = std::mem::take(left_out);
         if before > 0 {
-            self.write(self::left_out(caller, before));
+            self.log.write(self::left_out(caller, before));
         }
-        self.write(record);
-    }
-
-    fn write(&mut self, record: Record) {
-        if !self.audit.is_kept() {
-            return;
-        }
-        // Nobody waits for it to be on the disk. Where one before did not get there, none after it does.
-        let written = self.audit.append(record, Durability::Grouped);
-        if let Err(error) = written.and_then(|_| self.audit.held()) {
-            self.failed(error);
-        }
+        self.log.write(record);
     }
 
     fn durable(&mut self, call: u64, record: Record) -> Written {
-        match self.audit.append(record, Durability::Durable) {
+        match self.log.audit().append(record, Durability::Durable) {
             Ok(commit) => Written::Waits(call, commit),
             Err(error) => {
-                self.failed(error);
+                self.log.failed(error);
                 Written::Not(call)
             }
         }
     }
 
-    /// A record is lost. Said at once, the first time, and counted.
+    /// A record that a call waited for is lost.
     pub(crate) fn failed(&mut self, error: AuditError) {
-        self.lost += 1;
-        self.audit.lost();
-        if self.why.is_none() {
-            self.audit.alarm(&error);
-            self.why = Some(error);
-        }
+        self.log.failed(error);
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
         lines.push(format!("not let out: {more} more (see --json)"));
     }
     if used.lost > 0 {
-        lines.push(format!("{} connections or refusals came too fast to be counted", used.lost));
+        let what = "connections, refusals or answers of models came too fast to be counted";
+        lines.push(format!("{} {what}", used.lost));
     }
     lines.iter().map(|line| format!("sandboxd: {sandbox}: {line}\n")).collect()
 }

@@ -6,25 +6,24 @@
 //! these about as often as it likes, so they are written down only so often, and then counted.
 
 use super::audit::Audit;
+use super::unawaited::Unawaited;
 use crate::pace::Pace;
 use sandboxd_audit::record::Actor;
-use sandboxd_audit::{AuditError, Durability, Kind, Record};
+use sandboxd_audit::{Kind, Record};
 use sandboxd_egress_plan::record::Way;
-use sandboxd_egress_plan::{EgressPlan, Record as Told, Rule, Verdict};
+use sandboxd_egress_plan::{Record as Told, Rule, Verdict};
 use serde_json::{Map, Value, json};
 use std::time::Instant;
 
 /// Writes them down.
 pub(super) struct Decisions {
-    audit: Audit,
+    log: Unawaited,
     actor: Actor,
     rules: Vec<Rule>,
     carried: Kept,
     refused: Kept,
     /// The egress process could not tell so many, of either kind.
     untold: u64,
-    lost: u64,
-    why: Option<AuditError>,
 }
 
 /// One kind of them, which must not keep the other from being written down.
@@ -44,25 +43,22 @@ impl Kept {
 }
 
 impl Decisions {
-    /// Of the sandbox of this profile that has this way out.
-    pub(super) fn new(audit: Audit, agent: &str, plan: &EgressPlan) -> Self {
-        let instance = Some(plan.id.clone());
+    /// Of the sandbox with this id, whose profile is this agent's, and which has these entries.
+    pub(super) fn new(audit: Audit, agent: &str, id: &str, rules: &[Rule]) -> Self {
+        let instance = Some(id.to_owned());
         Self {
-            audit,
+            log: Unawaited::new(audit, "the way out"),
             actor: Actor { agent: agent.to_owned(), instance, ..Actor::default() },
-            rules: plan.rules.clone(),
+            rules: rules.to_vec(),
             carried: Kept::new("allowed", Pace::of_connections()),
             refused: Kept::new("refused", Pace::of_refusals()),
             untold: 0,
-            lost: 0,
-            why: None,
         }
     }
 
     /// Writes down what the egress process told; false where that cannot be.
     pub(super) fn told(&mut self, told: &Told) -> bool {
         let Ok(rule) = rule(&self.rules, told) else { return false };
-        self.untold = self.untold.saturating_add(told.lost.into());
         let refused = is_refused(told.verdict);
         if !refused && rule.is_none() {
             // It was given up before it said whom it was for, so that nothing was decided.
@@ -84,15 +80,15 @@ impl Decisions {
         true
     }
 
+    /// The egress process had no room for so many.
+    pub(super) fn untold(&mut self, lost: u32) {
+        self.untold = self.untold.saturating_add(lost.into());
+    }
+
     /// What cannot be written down any more, of which somebody must know.
     pub(super) fn close(&mut self) -> Option<String> {
         self.tell_left_out();
-        let why = self.why.take().filter(|_| !self.audit.is_waived())?;
-        let why = crate::audit_folder::line(&why);
-        Some(format!(
-            "{} records of the way out were not written to the audit log: {why}",
-            self.lost
-        ))
+        self.log.close()
     }
 
     fn tell_left_out(&mut self) {
@@ -118,21 +114,8 @@ impl Decisions {
 
     fn write(&mut self, mut record: Record) {
         record.actor = Some(self.actor.clone());
-        self.audit.count(&record);
-        if !self.audit.is_kept() {
-            return;
-        }
-        // Nobody waits for it to be on the disk.
-        let written = self.audit.append(record, Durability::Grouped);
-        if let Err(error) = written.and_then(|_| self.audit.held()) {
-            self.lost += 1;
-            self.audit.lost();
-            // Said at once, the first time, and counted.
-            if self.why.is_none() {
-                self.audit.alarm(&error);
-                self.why = Some(error);
-            }
-        }
+        self.log.audit().count(&record);
+        self.log.write(record);
     }
 }
 
@@ -201,7 +184,6 @@ mod tests {
             up: 1,
             down: 2,
             millis: 3,
-            lost: 0,
         }
     }
 

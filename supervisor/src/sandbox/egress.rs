@@ -70,7 +70,7 @@ pub struct Used {
     pub refused: Vec<Refused>,
     /// Refusals beyond those.
     pub refused_others: u64,
-    /// Connections and refusals that were not counted, because there were too many at once.
+    /// Connections, refusals and answers of models that were not counted, because there were too many at once.
     pub lost: u64,
 }
 
@@ -131,7 +131,7 @@ impl Egress {
                 used: Used { ended: ended(plan), ..Used::default() },
                 refused: BTreeMap::new(),
                 budgets,
-                decisions: Decisions::new(audit.clone(), run.name(), plan),
+                decisions: Decisions::new(audit.clone(), run.name(), &plan.id, &plan.rules),
                 misfit: false,
             },
             confused: false,
@@ -175,20 +175,7 @@ impl Egress {
     pub(crate) async fn over(&mut self) {
         let Self { service, control, heard, confused, .. } = self;
         let counted = async {
-            while !*confused {
-                let Ok(mut ready) = control.readable().await else { break };
-                *confused = match heard.take(control.get_ref()) {
-                    Some(more) => !more,
-                    None => {
-                        ready.clear_ready();
-                        false
-                    }
-                };
-                // The others are to have their turn, however much it tells.
-                tokio::task::yield_now().await;
-            }
-            // The end of what it hears is its own, and that ends the run: nothing goes out uncounted.
-            shutdown(control.get_ref(), Shutdown::Both).ok();
+            heard.count(control, confused).await;
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -233,6 +220,24 @@ impl Egress {
 }
 
 impl Heard {
+    /// Counts what it tells until it tells nothing more, or what is none.
+    async fn count(&mut self, control: &AsyncFd<OwnedFd>, confused: &mut bool) {
+        while !*confused {
+            let Ok(mut ready) = control.readable().await else { break };
+            *confused = match self.take(control.get_ref()) {
+                Some(more) => !more,
+                None => {
+                    ready.clear_ready();
+                    false
+                }
+            };
+            // The others are to have their turn, however much it tells.
+            tokio::task::yield_now().await;
+        }
+        // The end of what it hears is its own, and that ends the run: nothing goes out uncounted.
+        shutdown(control.get_ref(), Shutdown::Both).ok();
+    }
+
     /// Takes one message in; nothing where there is none now, false where there will be none.
     fn take(&mut self, control: &OwnedFd) -> Option<bool> {
         let mut bytes = [0_u8; Told::MOST + 1];
@@ -257,6 +262,11 @@ impl Heard {
                 self.budgets.level(level);
                 true
             }
+            Some(Ok(Told::Lost(lost))) => {
+                self.used.lost = self.used.lost.saturating_add(lost.into());
+                self.decisions.untold(lost);
+                true
+            }
             Some(Err(_)) | None => false,
         };
         self.misfit |= !fits;
@@ -268,7 +278,6 @@ impl Used {
     fn count(&mut self, record: &Record, refused: &mut BTreeMap<(String, Verdict), u64>) {
         self.up_bytes = self.up_bytes.saturating_add(record.up);
         self.down_bytes = self.down_bytes.saturating_add(record.down);
-        self.lost = self.lost.saturating_add(record.lost.into());
         if !record.verdict.is_refusal() {
             // One that was given up before it said whom it was for was not carried.
             self.connections = self.connections.saturating_add(u64::from(record.rule.is_some()));
@@ -294,4 +303,41 @@ fn to(record: &Record) -> String {
         (None, None) => "something without a name".to_owned(),
     };
     if record.port == 0 { whom } else { format!("{whom}:{}", record.port) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::nowhere;
+    use rustix::net::{SendFlags, send};
+
+    #[test]
+    fn an_egress_process_that_tells_nonsense_is_heard_no_more_and_hears_its_end() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for nonsense in [b"thread 'main' panicked".as_slice(), &[0xff; Told::MOST], &[0; 4]] {
+            let (ours, theirs) =
+                socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                    .unwrap();
+            let purses = Purses::default();
+            let mut heard = Heard {
+                used: Used::default(),
+                refused: BTreeMap::new(),
+                budgets: purses.join(&[], ours.try_clone().unwrap()),
+                decisions: Decisions::new(nowhere(), "case", "case-1", &[]),
+                misfit: false,
+            };
+            send(&theirs, &7_u32.to_le_bytes(), SendFlags::empty()).unwrap();
+            send(&theirs, nonsense, SendFlags::empty()).unwrap();
+            let mut confused = false;
+            runtime.block_on(async {
+                let control = watched(ours).unwrap();
+                let counted = heard.count(&control, &mut confused);
+                tokio::time::timeout(Duration::from_secs(60), counted).await.unwrap();
+                let ended = recv(&theirs, &mut [0; 1], RecvFlags::DONTWAIT).unwrap();
+                assert_eq!(ended.0, 0, "it is not told that it is over");
+            });
+            assert!(confused && heard.misfit);
+            assert_eq!(heard.used.lost, 7, "what it told before counts");
+        }
+    }
 }

@@ -35,6 +35,7 @@ mod spawn;
 pub mod state;
 pub(crate) mod stdio;
 mod suspend;
+mod unawaited;
 mod watch;
 
 pub use ahead::{Ahead, Late, Then};
@@ -53,6 +54,10 @@ pub(crate) use invocation::invocation;
 pub(crate) use keys::receive as keys;
 pub use purse::{Model, Purses, UsedUp};
 pub use receipt::{Receipt, RunResult, sha256};
+pub(crate) use unawaited::Unawaited;
+
+#[cfg(test)]
+pub(crate) use audit::nowhere;
 
 use crate::cgroup::{Group, Placement, Room, Tree};
 use crate::host;

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::rule::tests::rule;
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{SendFlags, send};
 use sandboxd_broker_plan::Pattern;
 use sandboxd_egress_plan::{
     Bound, Budget, Carries, EgressPlan, Level, Price, Record, Requests, Spent, Target, Told, Use,
@@ -39,13 +39,6 @@ fn counting(port: u16, tokens: u64) -> EgressPlan {
 }
 
 impl Running {
-    fn told(&self) -> Told {
-        let mut bytes = [0; Told::MOST];
-        let control = self.control.as_ref().unwrap();
-        let (count, _) = recv(control, &mut bytes, RecvFlags::empty()).unwrap();
-        Told::decode(&bytes[..count]).unwrap()
-    }
-
     /// What is told until a connection ends: of answers, how far the budget is used up, and its record.
     fn story(&self) -> (Vec<Use>, Spent, Record) {
         let (mut uses, mut spent) = (Vec::new(), Spent::default());
@@ -54,6 +47,7 @@ impl Running {
                 Told::Use(used) => uses.push(used),
                 Told::Level(level) => spent = level.spent,
                 Told::Record(record) => return (uses, spent, record),
+                Told::Lost(lost) => panic!("{lost} lost"),
             }
         }
     }

@@ -6,10 +6,12 @@ pub(super) use crate::{
     hello::tests::client_hello_for,
     rule::tests::{UNLIMITED, host, named, rule},
 };
-pub(super) use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+pub(super) use rustix::net::{
+    AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair, sockopt,
+};
 pub(super) use sandboxd_egress_plan::{
     Bound, Breaker, Carries, Fakes, Known, Limits, Millis, Network, Record, Requests, Resolver,
-    Rule, Target, VERSION, Verdict, Waits, record,
+    Rule, Target, Told, VERSION, Verdict, Waits,
 };
 pub(super) use std::{
     io::{Read as _, Write as _},
@@ -114,14 +116,21 @@ pub(super) fn start_with(plan: EgressPlan, port: u16, handed: Handed) -> Running
 }
 
 impl Running {
+    /// What is told next.
+    pub(super) fn told(&self) -> Told {
+        let mut bytes = [0; Told::MOST];
+        let control = self.control.as_ref().unwrap();
+        sockopt::set_socket_timeout(control, sockopt::Timeout::Recv, Some(PATIENCE)).unwrap();
+        let (count, _) = recv(control, &mut bytes, RecvFlags::empty()).unwrap();
+        Told::decode(&bytes[..count]).unwrap()
+    }
+
     /// The next record.
     pub(super) fn record(&self) -> Record {
-        let mut bytes = [0; record::SIZE];
-        let control = self.control.as_ref().unwrap();
-        let flags = rustix::net::RecvFlags::empty();
-        let (count, _) = rustix::net::recv(control, &mut bytes, flags).unwrap();
-        assert_eq!(count, record::SIZE);
-        Record::decode(&bytes).unwrap()
+        match self.told() {
+            Told::Record(record) => record,
+            told @ (Told::Use(_) | Told::Level(_) | Told::Lost(_)) => panic!("{told:?}"),
+        }
     }
 
     /// Has `host.internal` get the first address, which the listener has.
