@@ -368,4 +368,4 @@ impl Clerk {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

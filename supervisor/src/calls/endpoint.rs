@@ -163,3 +163,52 @@ fn in_group(group: &Group, pid: i32) -> Result<(), Stranger> {
         Err(_) => Err(Stranger::Unknown(Errno::SRCH)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Most;
+    use crate::calls::desk::tests::parts_of;
+    use crate::service::channel::receive;
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+
+    /// More than may be at once.
+    const CLIENTS: u32 = AT_ONCE + 12;
+
+    #[test]
+    fn who_connects_more_often_than_may_be_at_once_waits() {
+        let most = Most { instances: 0, connections: 64 };
+        let (shared, _records, _news, broker) = parts_of(most, |_, _| unreachable!());
+        let name = format!("sandboxd-pace-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(name).unwrap();
+        let listener = UnixListener::bind_addr(&address).unwrap();
+        let connect = |_| UnixStream::connect_addr(&address).unwrap();
+        let clients: Vec<UnixStream> = (0..CLIENTS).map(connect).collect();
+        let caller = shared.caller(shared.calls.graph.first(), 0).unwrap();
+        let told = async {
+            let mut count = 0;
+            while count < CLIENTS {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                let mut fds = [PollFd::new(&broker.line, PollFlags::IN)];
+                while poll(&mut fds, Some(&Timespec::default())).unwrap() == 1 {
+                    assert!(receive(&broker.line).unwrap().is_some());
+                    count += 1;
+                }
+            }
+        };
+        let began = Instant::now();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let uid = rustix::process::getuid().as_raw();
+            let mut endpoint = Endpoint::new(listener.into(), caller, uid).unwrap();
+            tokio::select! {
+                over = endpoint.serve(None) => panic!("{over:?}"),
+                () = told => {}
+            }
+        });
+        assert!(began.elapsed() >= PACE * (CLIENTS - AT_ONCE), "{:?}", began.elapsed());
+        drop(clients);
+    }
+}

@@ -57,11 +57,24 @@ fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupErr
         Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(()),
         Err(error) => return Err(error),
     };
-    let mut groups = container.children()?;
+    look(container.children()?, std::process::id(), swept, |name| {
+        let below = container.open(name).map(|group| sandboxes_below(&group)).unwrap_or_default();
+        Ok(reclaim(&container, name)?.then_some(below))
+    });
+    Ok(())
+}
+
+/// Looks at these groups, another one first each time, until so many live. What lies below a group that is
+/// removed is removed with it.
+fn look(
+    mut groups: Vec<String>,
+    time: u32,
+    swept: &mut Swept,
+    reclaim: impl Fn(&str) -> Result<Option<Vec<String>>, CgroupError>,
+) {
     groups.retain(|name| sandbox_of(name).is_some());
     groups.sort_unstable();
-    // Another one first each time.
-    let first = usize::try_from(std::process::id()).unwrap_or(0) % groups.len().max(1);
+    let first = usize::try_from(time).unwrap_or(0) % groups.len().max(1);
     groups.rotate_left(first);
     let mut living = 0;
     for name in groups {
@@ -74,17 +87,15 @@ fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupErr
             living += 1;
             continue;
         }
-        let below = container.open(&name).map(|group| sandboxes_below(&group)).unwrap_or_default();
-        match reclaim(&container, &name) {
-            Ok(true) => swept.removed.extend(std::iter::once(id).chain(below)),
-            Ok(false) => {
+        match reclaim(&name) {
+            Ok(Some(below)) => swept.removed.extend(std::iter::once(id).chain(below)),
+            Ok(None) => {
                 living += 1;
                 swept.living.insert(id);
             }
             Err(error) => swept.failed.push(error),
         }
     }
-    Ok(())
 }
 
 /// The ids of what a sandbox had called, whose groups lie below its own.
@@ -152,5 +163,27 @@ mod tests {
             assert_eq!(sandbox_of(other), None, "{other}");
         }
         assert_eq!(sandbox_of("sandboxd.-7"), None);
+    }
+
+    #[test]
+    fn a_sweep_looks_at_few_of_the_living_and_those_after_it_find_the_rest() {
+        use std::cell::Cell;
+        let name = |number: u32| format!("sandboxd.x-{number}");
+        // Two of a thousand lie behind more of the living than any one sweep looks at.
+        let mut there: BTreeSet<String> = (70_000..71_000).map(name).collect();
+        let dead = BTreeSet::from([name(70_500), name(70_999)]);
+        let mut gone = 0;
+        for time in (0..u32::MAX).step_by(17).take(1000) {
+            let (looked, mut swept) = (Cell::new(0), Swept::default());
+            look(there.iter().cloned().collect(), time, &mut swept, |name| {
+                looked.set(looked.get() + 1);
+                Ok(dead.contains(name).then(Vec::new))
+            });
+            let removed = swept.removed.len();
+            assert!(looked.get() <= 32 + removed, "{}", looked.get());
+            there.retain(|name| sandbox_of(name).is_none_or(|id| !swept.removed.contains(id)));
+            gone += removed;
+        }
+        assert_eq!(gone, dead.len());
     }
 }

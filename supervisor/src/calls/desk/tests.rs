@@ -3,11 +3,10 @@
 use super::*;
 use crate::calls::{Calls, Most};
 use crate::control::Approvers;
-use crate::sandbox::{Audit, AuditLog};
+use crate::sandbox::nowhere;
 use crate::service::channel::{receive, say_record};
 use crate::service::gathered;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_audit::AuditError;
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, What};
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::{Document, Folders, Graph, graph};
@@ -35,16 +34,9 @@ fn graph() -> Graph {
     graph::load(first, &Folders::default(), &mut read).unwrap()
 }
 
-/// What is written down nowhere.
-fn audit(graph: &Graph) -> Audit {
-    let nowhere = AuditError::found("open", "an audit log", "none");
-    let log = AuditLog::begin(|| Err(nowhere), |_| {}).unwrap();
-    log.of(&graph.launch(&graph.first(), 0).unwrap().profile)
-}
-
 /// The broker's end of the line, and of the stream for records.
-struct Broker {
-    line: OwnedFd,
+pub(in crate::calls) struct Broker {
+    pub(in crate::calls) line: OwnedFd,
     gathers: OwnedFd,
 }
 
@@ -56,6 +48,14 @@ fn desk() -> (Desk, Broker) {
 
 /// What a desk has; connection 5 is the agent's.
 fn parts() -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
+    parts_of(Most { instances: 1, connections: 1 }, |_, _| unreachable!())
+}
+
+/// The same with so many at once, where this is told of what does not start.
+pub(in crate::calls) fn parts_of(
+    most: Most,
+    refused: fn(&str, &StartError),
+) -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
     let pair = |kind| socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
     let (line, brokers) = pair(SocketType::SEQPACKET);
     let (gathered, gathers) = pair(SocketType::STREAM);
@@ -66,7 +66,7 @@ fn parts() -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
         under: Vec::new(),
         purses: crate::sandbox::Purses::default(),
         metrics: None,
-        refused: Box::new(|_, _| unreachable!()),
+        refused: Box::new(refused),
         waits: Box::new(|_| {}),
     };
     let agent = Connection {
@@ -79,8 +79,8 @@ fn parts() -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
         line,
         calls,
         room: None,
-        audit: audit(&graph()),
-        most: Most { instances: 1, connections: 1 },
+        audit: nowhere(),
+        most,
         callers: vec![String::from("agent"), String::from("hub")],
         last: AtomicU64::new(5),
         connections: Mutex::new(BTreeMap::from([(5, agent)])),
@@ -93,12 +93,16 @@ fn parts() -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
     (Arc::new(shared), (records, gathered), news, broker)
 }
 
-/// Waits for the end of the line.
+/// Waits for the end of the line, whatever is said before it.
 fn is_cut(broker: &Broker) -> bool {
-    let mut fds = [PollFd::new(&broker.line, PollFlags::IN)];
     let within = rustix::fs::Timespec { tv_sec: 10, tv_nsec: 0 };
-    poll(&mut fds, Some(&within)).unwrap() == 1
-        && matches!(receive(&broker.line), Ok(None) | Err(Errno::CONNRESET))
+    let mut fds = [PollFd::new(&broker.line, PollFlags::IN)];
+    while poll(&mut fds, Some(&within)).unwrap() == 1 {
+        if matches!(receive(&broker.line), Ok(None) | Err(Errno::CONNRESET)) {
+            return true;
+        }
+    }
+    false
 }
 
 #[test]
@@ -199,4 +203,63 @@ fn what_is_no_message_ends_the_broker_and_its_own_end_ends_nothing_else() {
     Wish::Closed(9).say(broker.line.as_fd()).unwrap();
     drop(broker);
     assert_eq!(desk.close(), [""; 0]);
+}
+
+#[test]
+fn the_numbers_of_instances_rise() {
+    for (first, second) in [(1, 1), (2, 1), (u64::MAX, 7)] {
+        // There is room for none, so that each is over as soon as it was asked for.
+        let most = Most { instances: 0, connections: 1 };
+        let (shared, records, news, broker) = parts_of(most, |_, _| {});
+        let mut desk = Desk::open(shared, records, None, news).unwrap();
+        let ask = |instance| {
+            let wish = Wish::Start { instance, edge: 0, connection: 5 };
+            wish.say(broker.line.as_fd()).unwrap();
+        };
+        ask(first);
+        ask(second);
+        assert!(is_cut(&broker), "{second} after {first}");
+        let left = desk.close();
+        assert!(left.iter().any(|left| left.contains("again")), "{second}: {left:?}");
+    }
+}
+
+#[test]
+fn of_wishes_without_end_so_many_are_heard_at_a_time() {
+    use rustix::net::sockopt;
+    let (shared, records, news, broker) = parts();
+    sockopt::set_socket_send_buffer_size(&broker.line, 1 << 20).unwrap();
+    rustix::io::ioctl_fionbio(&broker.line, true).unwrap();
+    let mut said = 0;
+    while Wish::Stop(9).say(broker.line.as_fd()).is_ok() {
+        said += 1;
+    }
+    assert!(said > PACKETS, "no more than {said} fit");
+    let mut clerk = Clerk::new(shared, records, None, news);
+    assert!(clerk.hear_wishes().is_ok());
+    let mut left = 0;
+    while let Ok(Some(_)) = Heard::next(&clerk.shared.line) {
+        left += 1;
+    }
+    assert_eq!(said - left, PACKETS);
+}
+
+#[test]
+fn of_records_without_end_so_many_pieces_are_heard_at_a_time() {
+    use rustix::net::{SendFlags, sockopt};
+    let (shared, records, news, broker) = parts();
+    let mut clerk = Clerk::new(shared, records, None, news);
+    sockopt::set_socket_send_buffer_size(&broker.gathers, 1 << 20).unwrap();
+    let record =
+        Record { edge: Some(0), connection: 5, instance: 0, call: 1, event: Event::Malformed };
+    let piece = [0; 256].map(|_: u8| record.encode()).concat();
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let mut said = 0;
+    while let Ok(sent) = rustix::net::send(&broker.gathers, &piece[said % piece.len()..], flags) {
+        said += sent;
+    }
+    assert!(said > PIECES * piece.len(), "no more than {said} bytes fit");
+    assert!(clerk.hear_gathered().is_ok_and(|heard| heard));
+    let mut fds = [PollFd::new(&clerk.gathered, PollFlags::IN)];
+    assert_eq!(poll(&mut fds, Some(&Timespec::default())), Ok(1), "all of it was heard");
 }
