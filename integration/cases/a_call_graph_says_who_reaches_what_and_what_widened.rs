@@ -46,6 +46,10 @@ fn outside(outside: &Outside) -> Result<()> {
     says(&["diff", both[1], both[0]], 1, &["widened   agent -> hub"])?;
     write(&new, &[("agent", &format!("{AGENT}approval = \"ask\"\n"))])?;
     diff(0, &["narrowed  agent -> hub: approval: never -> ask"])?;
+    write(&new, &[("agent", &format!("{AGENT}[budget]\ncalls = 20000\n"))])?;
+    diff(1, &["widened   agent: budget calls: 10000 -> 20000"])?;
+    write(&new, &[("agent", &format!("{AGENT}[budget]\ntokens = 5\n"))])?;
+    diff(0, &["narrowed  agent: budget tokens: unlimited -> 5"])?;
 
     write(&new, &[("agent", AGENT), ("web", &WEB.replace("\"get\", ", ""))])?;
     diff(125, &["hub.toml:7:10", "web serves no tools called get", "remedy"])?;

@@ -1,5 +1,7 @@
 //! What one graph lets be done that another does not.
 
+mod budget;
+
 use super::authority::Authority;
 use super::reach::place;
 use super::{Edge, Graph, patterns};
@@ -57,6 +59,7 @@ impl Graph {
             if let Some(old) = self.find(node.name.as_str()) {
                 let mut told = Told { of: node.name.to_string(), at: node.file.clone(), changes };
                 told.authority("", &self.node(old).own, &node.own);
+                told.budget(&node.name, &self.node(old).profile, &node.profile);
                 changes = told.changes;
             }
         }

@@ -204,7 +204,7 @@ fn approval(call: &Call, serve: Option<&Serve>, expires: Millis) -> broker::Appr
     }
 }
 
-fn caller(name: &Name, profile: &Profile) -> Caller {
+pub(super) fn caller(name: &Name, profile: &Profile) -> Caller {
     let Budget { calls, rate, connections, .. } = &profile.budget;
     let rate = rate.as_ref().map_or(RATE, |rate| rate.value);
     let amount = |written: &Option<Written<Amount>>, default| {

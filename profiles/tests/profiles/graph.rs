@@ -335,6 +335,37 @@ fn what_widens_is_told_from_what_narrows() {
 }
 
 #[test]
+fn what_may_be_used_up_is_among_what_widens() {
+    let budget = |words: &str| format!("{EDGE}[budget]\n{words}");
+    let price = "prices.small = { input = 0.25, output = 1.25 }";
+    for (narrow, wide, said) in [
+        ("calls = 7", "", "calls: 7 -> 10000"),
+        ("calls = 0", "calls = \"unlimited\"", "calls: 0 -> unlimited"),
+        ("rate = \"600/min burst 7\"", "", "calls at once: 7 -> 60"),
+        ("connections = 2", "", "connections: 2 -> 16"),
+        ("tokens = 50_000", "", "tokens: 50000 -> unlimited"),
+        ("bytes = \"1M\"", "bytes = \"2M\"", "bytes: 1048576 -> 2097152"),
+        (&format!("cost = 0.5\n{price}"), &format!("cost = 2.5\n{price}"), "cost: 0.5 -> 2.5"),
+        (
+            &format!("cost = 2\n{price}"),
+            &format!("cost = 2\n{}", price.replace("1.25", "1")),
+            "prices.small output: 1.25 -> 1",
+        ),
+    ] {
+        let (narrow, wide) = (budget(narrow), budget(wide));
+        assert_eq!(changes(&narrow, &wide), [format!("+ a: budget {said}")]);
+        let back = changes(&wide, &narrow);
+        assert!(back.len() == 1 && back[0].starts_with("- a: budget "), "{back:?}");
+    }
+    let one = budget(&format!("cost = 2\n{price}"));
+    let two = format!("{one}\nprices.large = {{ input = 5, output = 5 }}");
+    assert_eq!(changes(&one, &two), ["+ a: budget prices: large, from now on"]);
+    assert_eq!(changes(&two, &one), ["+ a: budget prices: large, no longer"]);
+    let free = [price, ""].map(budget);
+    assert_eq!(changes(&free[0], &free[1]), [""; 0], "nothing is limited by it");
+}
+
+#[test]
 fn a_broker_is_told_all_of_the_graph_with_every_default_written_out() {
     let edge = format!(
         "{EDGE}arguments.read.required = [\"path\"]\napproval = \"ask\"\n\
