@@ -93,7 +93,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand deny" -s h -l help -d 
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -l all -d 'Show every tool, not only those that changed'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -l json -d 'Print it as JSON, an object for each server'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -f -a "accept" -d 'Take tools as they are now, from the next run on: first ask the server, outside, what they say'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -f -a "accept" -d 'Take tools as they are now, from the next run on; what they say now is listed before, and said again'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -f -a "forget" -d 'Forget what is known of a server: its tools are pinned anew when they are seen next'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and __fish_seen_subcommand_from accept" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and __fish_seen_subcommand_from forget" -s h -l help -d 'Print help'

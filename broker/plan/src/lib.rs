@@ -7,7 +7,7 @@
 //!
 //! Read in this order: [`quantity`] and [`pattern`] (the words), [`caller`], [`callee`], [`edge`],
 //! then [`wire`] with [`bytes`] (how a plan becomes bytes, and what must fit together in it). What the broker
-//! says in turn, of what happened, is a [`record`]; of tools that are to be kept, what was [`seen`].
+//! says in turn, of what happened, is a [`record`]; of tools that are to be kept, what was [`seen`], in [`words`] too.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub mod quantity;
 pub mod record;
 pub mod seen;
 pub mod wire;
+pub mod words;
 
 use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};

@@ -297,7 +297,10 @@ impl Carrier {
                 }
                 Output::Ask(ask) => self.ask(ask, owner)?,
                 Output::Withdraw(call) => self.approvals.withdraw(call),
-                Output::Start { .. } | Output::Record(_) | Output::Durable(_) | Output::Seen(_) => {
+                Output::Start { .. }
+                | Output::Record(_)
+                | Output::Durable(_)
+                | Output::Seen(..) => {
                     owner.tell(output)?;
                 }
             }

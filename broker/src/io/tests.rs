@@ -92,7 +92,7 @@ impl Owner for Threads {
                 self.finished += usize::from(matches!(record.event, Event::Finished { .. }));
             }
             // Nothing is kept here.
-            Output::Seen(_) => {}
+            Output::Seen(..) => {}
             Output::ToCaller(..)
             | Output::ToCallee(..)
             | Output::Durable(_)

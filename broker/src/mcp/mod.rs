@@ -4,7 +4,8 @@
 //! `initialize` and the server may ask back; since 2026-07-28 each request says in its `_meta` what it
 //! speaks, and is asked back by a result. [`method`] says what a method is, [`stamp`] puts the kernel's
 //! proof into a request, [`list`] takes out of a list what the edge does not have, [`input`] what is
-//! asked back by a result, [`pins`] and [`catalogue`] hold tools to what they were when they were accepted.
+//! asked back by a result, [`pins`] and [`catalogue`] hold tools to what they were when they were accepted,
+//! and [`words`] says to people what that is.
 
 pub mod catalogue;
 pub mod input;
@@ -12,6 +13,7 @@ pub mod list;
 pub mod method;
 pub mod pins;
 pub mod stamp;
+pub mod words;
 
 use crate::json::Object;
 

@@ -128,8 +128,8 @@ pub enum Output {
     Record(Record),
     /// To be written down, and [`Input::Recorded`] said when it is on the disk.
     Durable(Record),
-    /// What a tool was seen as, to be kept.
-    Seen(Seen),
+    /// What a tool was seen as, to be kept, and what it says in words.
+    Seen(Seen, String),
     /// Somebody is to be asked.
     Ask(Ask),
     /// The answer is not needed any more.

@@ -13,6 +13,7 @@ use crate::{
         list::{self, Listed},
         method::{Asks, Target},
         pins::{self, Seen},
+        words::words,
     },
     refusal::Refusal,
     rpc::{self, Id, Kind},
@@ -256,7 +257,7 @@ impl Relay {
         };
         let of = u32::try_from(callee).unwrap_or(u32::MAX);
         let seen = kept::Seen { callee: of, changed, digest, tool: pins::name(tool) };
-        self.out.push(Output::Seen(seen));
+        self.out.push(Output::Seen(seen, words(entry)));
         let tool = self.tool(id, tool, digest);
         let event = if changed { Event::ToolChanged(tool) } else { Event::ToolPinned(tool) };
         let record = self.call_record(id, event);

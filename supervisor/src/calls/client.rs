@@ -108,6 +108,7 @@ impl Ear {
             match Heard::next(&self.line) {
                 Ok(Some(Heard::Record(record))) => self.record(&record)?,
                 Ok(Some(Heard::Seen(seen))) => self.pins.seen(&seen)?,
+                Ok(Some(Heard::Words(words))) => self.pins.says(&words)?,
                 Ok(Some(Heard::Wish(Wish::Waits(calls)))) => (self.waits)(calls),
                 Ok(Some(Heard::Wish(Wish::Load { callee, waiting, breaker }))) => {
                     self.records().load(callee, waiting, breaker)?;

@@ -2,6 +2,7 @@
 
 use crate::lasting::Pins;
 use sandboxd_broker_plan::seen::Seen;
+use sandboxd_broker_plan::words::Words;
 
 /// What is known of tools, where that is kept.
 pub(super) struct Keeper {
@@ -21,6 +22,14 @@ impl Keeper {
     /// Where that cannot be.
     pub(super) fn seen(&mut self, seen: &Seen) -> Result<(), String> {
         self.pins.as_mut().map_or(Ok(()), |pins| pins.seen(seen))
+    }
+
+    /// The same, in words.
+    ///
+    /// # Errors
+    /// Where that cannot be.
+    pub(super) fn says(&mut self, words: &Words) -> Result<(), String> {
+        self.pins.as_mut().map_or(Ok(()), |pins| pins.says(words))
     }
 
     /// Writes down what is new.

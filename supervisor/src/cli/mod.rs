@@ -9,6 +9,7 @@ mod check;
 mod clean;
 mod connect;
 mod denied;
+mod difference;
 mod doctor;
 mod graph;
 mod learn;

@@ -1,8 +1,8 @@
 //! `sandboxd pins`.
 
-use super::NOT_SET_UP;
 use super::output::{say, warn};
 use super::typed::{Pins, PinsCommand};
+use super::{NOT_SET_UP, difference};
 use crate::audit_folder;
 use crate::explain::printable;
 use crate::lasting::{Pinned, Server, Servers};
@@ -10,6 +10,7 @@ use crate::sandbox::{AuditLog, StartError};
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::{Kind, Record};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// A tool is hidden, or is not there.
 const NO: u8 = 1;
@@ -33,10 +34,7 @@ fn list(typed: &Pins) -> Result<u8, StartError> {
         let Some(server) = servers.get(&name)? else { continue };
         changed += server.tools.values().filter(|tool| is_hidden(tool)).count();
         text.push_str(&if typed.json {
-            format!(
-                "{}\n",
-                json!({ "server": name, "program": server.program, "tools": server.tools })
-            )
+            format!("{}\n", told(&name, &server))
         } else {
             words(&name, &server, typed.all)
         });
@@ -46,6 +44,28 @@ fn list(typed: &Pins) -> Result<u8, StartError> {
     }
     let said = say(&text);
     Ok(if !said { NOT_SET_UP } else { u8::from(changed > 0) })
+}
+
+/// A server in JSON, with what differs.
+fn told(name: &str, server: &Server) -> Value {
+    let differs = server.tools.iter().filter_map(|(tool, it)| Some((tool, difference(it)?)));
+    let differs: BTreeMap<_, _> = differs.collect();
+    json!({
+        "server": name, "program": server.program, "tools": server.tools, "differences": differs,
+    })
+}
+
+/// What a tool says now that it did not say when it was accepted; nothing where one of the two is not kept.
+fn difference(tool: &Pinned) -> Option<Vec<String>> {
+    Some(difference::lines(tool.says.as_ref()?, tool.offers.as_ref()?))
+}
+
+/// The same for people.
+fn differs(tool: &Pinned) -> String {
+    let lines = difference(tool).unwrap_or_else(|| {
+        vec![String::from("what it says is more than is kept: ask the server what it says now")]
+    });
+    lines.iter().map(|line| format!("    {line}\n")).collect()
 }
 
 const fn is_hidden(tool: &Pinned) -> bool {
@@ -59,9 +79,10 @@ fn words(name: &str, server: &Server, all: bool) -> String {
         let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
         match &pinned.offered {
             Some(offered) => text.push_str(&format!(
-                "  {tool}  changed from {} to {}, and is hidden\n    ask the server what it says now; then: sandboxd pins accept {name} {tool}\n",
+                "  {tool}  changed from {} to {}, and is hidden\n{}    where that is what it should say: sandboxd pins accept {name} {tool}\n",
                 short(&pinned.accepted),
-                short(offered)
+                short(offered),
+                differs(pinned),
             )),
             None if all => text.push_str(&format!("  {tool}  {}\n", short(&pinned.accepted))),
             None => {}
@@ -80,11 +101,13 @@ fn accept(name: &str, tools: &[String]) -> Result<u8, StartError> {
     }
     let (mut text, mut records) = (String::new(), Vec::new());
     for (tool, pinned) in server.tools.iter_mut().filter(|(tool, _)| wanted(tool)) {
+        let difference = differs(pinned);
         if let Some(offered) = pinned.offered.take() {
-            text.push_str(&format!("accepted: {tool} of {name}, as {offered}\n"));
+            text.push_str(&format!("accepted: {tool} of {name}, as {offered}\n{difference}"));
             let what = json!({ "by": by(), "before": pinned.accepted, "now": offered });
             records.push(Record { tool: Some(tool.clone()), ..record(name, "accepted", what) });
             pinned.accepted = offered;
+            pinned.says = pinned.offers.take();
         }
     }
     if text.is_empty() {

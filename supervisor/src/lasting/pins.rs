@@ -9,6 +9,7 @@ use super::Held;
 use crate::sandbox::StartError;
 use sandboxd_audit::chain::{digest, digits};
 use sandboxd_broker_plan::seen::{Seen, ToolName};
+use sandboxd_broker_plan::words::{self, Words};
 use sandboxd_broker_plan::{BrokerPlan, Pin, Pinning};
 use sandboxd_plan::Text;
 use sandboxd_profiles::Profile;
@@ -21,6 +22,8 @@ const FOLDER: &str = "pins";
 const VERSION: u32 = 1;
 /// How many tools are kept of a server.
 const MOST: usize = 512;
+/// The most bytes of what all of them say: with each letter escaped, and all digests, they fit into a file.
+const MOST_WORDS: usize = 256 << 10;
 
 /// A tool that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,9 +31,33 @@ const MOST: usize = 512;
 pub(crate) struct Pinned {
     /// The digest of the definition that was accepted.
     pub(crate) accepted: String,
-    /// That of another that was seen since; nothing where none was.
+    /// That definition in the broker's words; nothing where it is more than is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) says: Option<String>,
+    /// The digest of another that was seen since; nothing where none was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) offered: Option<String>,
+    /// That one in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) offers: Option<String>,
+}
+
+impl Pinned {
+    fn new(digest: String) -> Self {
+        Self { accepted: digest, says: None, offered: None, offers: None }
+    }
+
+    /// The one that was seen last: its digest, and its words.
+    fn latest(&mut self) -> (&String, &mut Option<String>) {
+        match &self.offered {
+            Some(offered) => (offered, &mut self.offers),
+            None => (&self.accepted, &mut self.says),
+        }
+    }
+
+    fn words(&self) -> usize {
+        [&self.says, &self.offers].into_iter().flatten().map(String::len).sum()
+    }
 }
 
 /// What is known of a server.
@@ -59,6 +86,8 @@ pub(crate) struct Pins {
     servers: Vec<(String, Server)>,
     /// The tools of each of which something new is known.
     changed: BTreeMap<usize, BTreeSet<String>>,
+    /// The tool of which the broker tells what it says, and that as far as it is told.
+    told: Option<(usize, String, String)>,
 }
 
 /// All servers of which something is kept, which nobody else changes meanwhile.
@@ -91,7 +120,7 @@ impl Pins {
             );
             servers.push((key, server));
         }
-        Ok(Self { servers, changed: BTreeMap::new() })
+        Ok(Self { servers, changed: BTreeMap::new(), told: None })
     }
 
     /// Takes in what the broker tells.
@@ -110,14 +139,36 @@ impl Pins {
             None if seen.changed || full => {
                 return Err(String::from("tells of a pin that is none"));
             }
-            Some(known) if known.offered.as_ref() == Some(&digest) => return Ok(()),
-            Some(known) => known.offered = Some(digest),
-            None => {
-                let pin = Pinned { accepted: digest, offered: None };
-                server.tools.insert(seen.tool.to_string(), pin);
-            }
+            Some(known) if known.offered.as_ref() == Some(&digest) => {}
+            Some(known) => (known.offered, known.offers) = (Some(digest), None),
+            None => drop(server.tools.insert(seen.tool.to_string(), Pinned::new(digest))),
         }
         self.changed.entry(place).or_default().insert(seen.tool.to_string());
+        self.told = Some((place, seen.tool.to_string(), String::new()));
+        Ok(())
+    }
+
+    /// Takes in what the tool says that was told last.
+    ///
+    /// # Errors
+    /// Where that cannot be.
+    pub(crate) fn says(&mut self, words: &Words) -> Result<(), String> {
+        let Some((place, tool, mut text)) = self.told.take() else {
+            return Err(String::from("tells what no tool says"));
+        };
+        text.push_str(&words.text);
+        if text.len() > words::MOST {
+            return Err(String::from("tells more of a tool than is kept"));
+        }
+        if words.more {
+            self.told = Some((place, tool, text));
+            return Ok(());
+        }
+        let server = self.servers.get_mut(place).map(|(_, server)| server);
+        if let Some(known) = server.and_then(|server| server.tools.get_mut(&tool)) {
+            *known.latest().1 = Some(text);
+        }
+        self.changed.entry(place).or_default().insert(tool);
         Ok(())
     }
 
@@ -149,15 +200,27 @@ impl Pins {
 /// What was accepted first stays accepted; another that a run saw is offered.
 fn merge(tools: &mut BTreeMap<String, Pinned>, tool: &str, our: &Pinned) {
     let room = tools.len() < MOST;
+    let others = tools.iter().filter(|(name, _)| *name != tool).map(|(_, pinned)| pinned.words());
+    let left = MOST_WORDS.saturating_sub(others.sum());
     match tools.get_mut(tool) {
         None if room => drop(tools.insert(tool.to_owned(), our.clone())),
         None => {}
         Some(known) => {
-            let latest = our.offered.as_ref().unwrap_or(&our.accepted);
-            if *latest != known.accepted {
-                known.offered = Some(latest.clone());
+            let mut our = our.clone();
+            let (latest, words) = our.latest();
+            if *latest != known.accepted && known.offered.as_ref() != Some(latest) {
+                (known.offered, known.offers) = (Some(latest.clone()), None);
+            }
+            let same = known.latest();
+            if same.0 == latest && same.1.is_none() {
+                *same.1 = words.take();
+            } else if *latest == known.accepted && known.says.is_none() {
+                known.says = words.take();
             }
         }
+    }
+    if let Some(known) = tools.get_mut(tool).filter(|known| known.words() > left) {
+        (known.says, known.offers) = (None, None);
     }
 }
 
@@ -264,12 +327,15 @@ mod tests {
     use super::*;
 
     fn pins(tools: &[(&str, &str)]) -> Pins {
-        let tools = tools.iter().map(|(tool, accepted)| {
-            let pin = Pinned { accepted: (*accepted).to_owned(), offered: None };
-            ((*tool).to_owned(), pin)
-        });
+        let tools = tools
+            .iter()
+            .map(|(tool, accepted)| ((*tool).to_owned(), Pinned::new((*accepted).to_owned())));
         let server = Server { program: String::from("server"), tools: tools.collect() };
-        Pins { servers: vec![(String::from("server-1"), server)], changed: BTreeMap::new() }
+        Pins {
+            servers: vec![(String::from("server-1"), server)],
+            changed: BTreeMap::new(),
+            told: None,
+        }
     }
 
     fn seen(tool: &str, changed: bool) -> Seen {
@@ -299,8 +365,8 @@ mod tests {
     fn what_was_accepted_first_stays_accepted() {
         let mut tools = pins(&[("a", "aa")]).servers.remove(0).1.tools;
         let pin = |accepted: &str, offered: Option<&str>| Pinned {
-            accepted: accepted.to_owned(),
             offered: offered.map(str::to_owned),
+            ..Pinned::new(accepted.to_owned())
         };
         for (our, offered) in [
             (pin("bb", None), "bb"),
@@ -311,6 +377,56 @@ mod tests {
             merge(&mut tools, "a", &our);
             assert_eq!(tools["a"], pin("aa", Some(offered)));
         }
+    }
+
+    fn say(pins: &mut Pins, text: &str) -> Result<(), String> {
+        Words::of(text).iter().try_for_each(|words| pins.says(words))
+    }
+
+    #[test]
+    fn what_a_tool_says_is_kept_with_the_definition_that_says_it() {
+        let mut run = pins(&[("old", "aa")]);
+        assert!(say(&mut run, "of nobody").is_err());
+        run.seen(&seen("new", false)).unwrap();
+        say(&mut run, &"reads ".repeat(1000)).unwrap();
+        run.seen(&seen("old", true)).unwrap();
+        say(&mut run, "writes").unwrap();
+        assert!(say(&mut run, "more").is_err());
+        let tools = &run.servers[0].1.tools;
+        assert_eq!(tools["new"].says.as_ref().map(String::len), Some(6000));
+        assert_eq!((&tools["old"].says, &tools["old"].offers), (&None, &Some("writes".into())));
+        // One that goes on for ever is not kept.
+        run.seen(&seen("other", false)).unwrap();
+        let words = Words { more: true, text: "x".repeat(1000) };
+        assert!((0..17).any(|_| run.says(&words).is_err()));
+        // What was said before it was accepted, and what is said of another since.
+        let mut tools = pins(&[("a", "aa")]).servers.remove(0).1.tools;
+        let with = |accepted: &str, says: &str| Pinned {
+            says: Some(says.to_owned()),
+            ..Pinned::new(accepted.to_owned())
+        };
+        for our in [with("aa", "one"), with("aa", "two"), with("bb", "three"), with("bb", "four")] {
+            merge(&mut tools, "a", &our);
+        }
+        let known = &tools["a"];
+        assert_eq!((known.says.as_deref(), known.offers.as_deref()), (Some("one"), Some("three")));
+        merge(&mut tools, "a", &with("cc", "five"));
+        assert_eq!(tools["a"].offers.as_deref(), Some("five"));
+    }
+
+    #[test]
+    fn what_all_tools_say_fits_into_a_file() {
+        let (path, all) = servers("sandboxd-pins-words");
+        let mut run = pins(&[]);
+        for number in 0..MOST {
+            run.seen(&seen(&format!("{number:0>128}"), false)).unwrap();
+            say(&mut run, &"\"".repeat(words::MOST)).unwrap();
+        }
+        run.save_in(&all).unwrap();
+        let tools = all.get("server-1").unwrap().unwrap().tools;
+        assert_eq!(tools.len(), MOST);
+        assert_eq!(tools.values().filter(|tool| tool.says.is_some()).count(), 16);
+        std::fs::remove_dir_all(&path).unwrap();
     }
 
     fn servers(name: &str) -> (std::path::PathBuf, Servers) {
@@ -332,7 +448,7 @@ mod tests {
         run.seen(&seen("b", true)).unwrap();
         run.save_in(&all).unwrap();
         let tools = all.get("server-1").unwrap().unwrap().tools;
-        assert_eq!(tools["a"], Pinned { accepted: String::from("accepted"), offered: None });
+        assert_eq!(tools["a"], Pinned::new(String::from("accepted")));
         assert_eq!(tools["b"].offered, Some(digits(&[7; 32])));
         assert!(!tools.contains_key("gone"));
         std::fs::remove_dir_all(&path).unwrap();

@@ -150,7 +150,9 @@ impl Owner for Outside {
             Output::Record(record) | Output::Durable(record) => {
                 return told(say_record(&record, self.channel.as_fd()));
             }
-            Output::Seen(seen) => return told(say_seen(&seen, self.channel.as_fd())),
+            Output::Seen(seen, words) => {
+                return told(say_seen(&seen, &words, self.channel.as_fd()));
+            }
             Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {}
         }
         Ok(())
@@ -230,7 +232,9 @@ impl Owner for Supervisor {
             Output::Close(connection) => Wish::Closed(connection.0),
             Output::Record(record) => return told(gathered::say(&record, self.records.as_fd())),
             Output::Durable(record) => return told(say_record(&record, self.channel.as_fd())),
-            Output::Seen(seen) => return told(say_seen(&seen, self.channel.as_fd())),
+            Output::Seen(seen, words) => {
+                return told(say_seen(&seen, &words, self.channel.as_fd()));
+            }
             Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {
                 return Ok(());
             }

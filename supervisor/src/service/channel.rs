@@ -11,7 +11,8 @@ use rustix::net::{
 };
 use sandboxd_broker::limit::Position;
 use sandboxd_broker_plan::record::Record;
-use sandboxd_broker_plan::seen::{self, Seen};
+use sandboxd_broker_plan::seen::Seen;
+use sandboxd_broker_plan::words::{self, Words};
 use std::mem::MaybeUninit;
 
 /// Bytes of every message: what it is, and four numbers.
@@ -176,6 +177,8 @@ pub(crate) enum Heard {
     Record(Record),
     /// A tool is to be kept.
     Seen(Seen),
+    /// What it says, a part of it.
+    Words(Words),
 }
 
 impl Heard {
@@ -185,7 +188,7 @@ impl Heard {
     /// `EAGAIN` where nothing is said now, `EBADMSG` where it is nothing of the broker's.
     pub(crate) fn next(from: impl AsFd) -> Result<Option<Self>> {
         // One byte more, to tell one that is too long.
-        let mut bytes = [0_u8; seen::SIZE + 1];
+        let mut bytes = [0_u8; words::SIZE + 1];
         let Some((length, with)) = take(from, &mut bytes)? else { return Ok(None) };
         let said = bytes.get(..length).unwrap_or_default();
         let heard = if let Some(numbers) = numbers(said) {
@@ -196,6 +199,8 @@ impl Heard {
             Record::decode(record).ok().map(Self::Record)
         } else if let Ok(seen) = said.try_into() {
             Seen::decode(seen).ok().map(Self::Seen)
+        } else if let Ok(words) = said.try_into() {
+            Words::decode(words).ok().map(Self::Words)
         } else {
             None
         };
@@ -211,12 +216,14 @@ pub(crate) fn say_record(record: &Record, to: BorrowedFd<'_>) -> Result<()> {
     send(to, &record.encode(), None, SendFlags::empty())
 }
 
-/// Says what a tool was seen as, and waits for room.
+/// Says what a tool was seen as, and in words, and waits for room.
 ///
 /// # Errors
 /// Where the supervisor is gone (`EPIPE`).
-pub(crate) fn say_seen(seen: &Seen, to: BorrowedFd<'_>) -> Result<()> {
-    send(to, &seen.encode(), None, SendFlags::empty())
+pub(crate) fn say_seen(seen: &Seen, words: &str, to: BorrowedFd<'_>) -> Result<()> {
+    send(to, &seen.encode(), None, SendFlags::empty())?;
+    let mut words = Words::of(words).into_iter();
+    words.try_for_each(|words| send(to, &words.encode(), None, SendFlags::empty()))
 }
 
 fn packet(numbers: [u64; 5]) -> [u8; SIZE] {
@@ -295,6 +302,7 @@ mod tests {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     use sandboxd_broker_plan::record;
     use sandboxd_broker_plan::record::Event;
+    use sandboxd_broker_plan::seen;
 
     fn pair() -> (OwnedFd, OwnedFd) {
         let flags = SocketFlags::CLOEXEC;
@@ -350,6 +358,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_tool_is_and_says_is_heard_in_order() {
+        let (ours, theirs) = pair();
+        let tool = seen::ToolName::try_from("read").unwrap();
+        let seen = Seen { callee: 1, changed: true, digest: [7; 32], tool };
+        let text = "a line of it\n".repeat(500);
+        say_seen(&seen, &text, theirs.as_fd()).unwrap();
+        // One that says more than is kept is known by its digest alone.
+        say_seen(&seen, &"x".repeat(words::MOST + 1), theirs.as_fd()).unwrap();
+        assert_eq!(Heard::next(&ours), Ok(Some(Heard::Seen(seen.clone()))));
+        let mut said = String::new();
+        while let Ok(Some(Heard::Words(words))) = Heard::next(&ours) {
+            said.push_str(&words.text);
+            if !words.more {
+                break;
+            }
+        }
+        assert_eq!(said, text);
+        assert_eq!(Heard::next(&ours), Ok(Some(Heard::Seen(seen))));
+        assert_eq!(Heard::next(&ours), Err(Errno::AGAIN));
+    }
+
+    #[test]
     fn what_is_no_message_is_none() {
         let (ours, theirs) = pair();
         for numbers in
@@ -364,7 +394,12 @@ mod tests {
         let stop = packet([17, 1, 0, 0, 0]);
         send(ours.as_fd(), &stop, Some(ours.as_fd()), SendFlags::DONTWAIT).unwrap();
         assert_eq!(Heard::next(&theirs), Err(Errno::BADMSG));
-        for length in [1, SIZE + 1, record::SIZE, record::SIZE + 1, seen::SIZE, seen::SIZE + 1] {
+        let sizes = [0, SIZE, record::SIZE, seen::SIZE, words::SIZE];
+        let lengths = sizes
+            .into_iter()
+            .flat_map(|size| [size, size + 1])
+            .filter(|length| ![0, SIZE].contains(length));
+        for length in lengths {
             for _ in 0..2 {
                 rustix::io::write(&ours, &vec![16; length]).unwrap();
             }

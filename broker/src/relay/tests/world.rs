@@ -215,7 +215,7 @@ impl World {
                 }
                 Output::Stop(instance) => self.stopped.push(instance),
                 Output::Record(record) => self.records.push(record),
-                Output::Seen(seen) => self.seen.push(seen),
+                Output::Seen(seen, _) => self.seen.push(seen),
                 Output::Durable(record) => {
                     self.durable.push(CallId(record.call));
                     self.records.push(record);

@@ -30,6 +30,11 @@ impl Clerk {
                         return self.cut_off(&what);
                     }
                 }
+                Ok(Some(Heard::Words(words))) => {
+                    if let Err(what) = self.pins.says(&words) {
+                        return self.cut_off(&what);
+                    }
+                }
                 // Nothing is started any more.
                 Ok(Some(Heard::Wish(_))) => {}
                 Ok(None) | Err(_) => break,
