@@ -1167,7 +1167,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__service__subcmd__network)
-            opts="-h --help"
+            opts="-h --help transparent proxy both"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -24,6 +24,7 @@ fn plan(port: u16) -> EgressPlan {
     EgressPlan {
         version: VERSION,
         id: "proxy".into(),
+        ways: sandboxd_egress_plan::Ways::Proxy,
         rules: vec![Rule {
             written: format!("tcp://host.internal:{port}"),
             target: Target::Host,

@@ -1,5 +1,5 @@
 //! A port of the host's loopback that is named is reached as `host.internal`, and no other is; what listens at
-//! the sandbox's own loopback is the sandbox's own, and nobody outside gets there.
+//! the sandbox's own loopback is the sandbox's own, and nobody outside gets there. By the proxy it is the same.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Outside};
@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream, ToSocketAddrs as _};
 pub(crate) const CASE: Case = Case {
     rows: &["N17", "N18"],
     outside,
-    probes: &[("reach", reach)],
+    probes: &[("reach", reach), ("by_proxy", by_proxy)],
     by: By::Anybody,
     ..Case::NEW
 };
@@ -49,6 +49,18 @@ fn outside(outside: &Outside) -> Result<()> {
     let receipt = run.receipt.as_ref().context("no receipt")?;
     ensure!(receipt.pointer("/egress/by").is_some_and(|by| by == "redirect"), "the receipt: {receipt}");
     ensure!(run.stderr.contains(&format!("host.internal:{others}: no rule names it")), "{}", run.stderr);
+
+    let run = outside.sandbox(&format!("{profile}way = \"proxy\"\n"));
+    let run = run.probe("by_proxy", &[&ports[0], &ports[1]]).run()?;
+    run.exited(0)?;
+    run.allowed("named")?;
+    for refused in ["other", "the proxy's own host", "named, without the proxy"] {
+        ensure!(run.errno(refused)? != 0, "{refused}: was let through");
+    }
+    let receipt = run.receipt.as_ref().context("no receipt")?;
+    ensure!(receipt.pointer("/egress/by").is_some_and(|by| by == "proxy"), "the receipt: {receipt}");
+    let came = other.accept().err().map(|error| error.kind());
+    ensure!(came == Some(ErrorKind::WouldBlock), "somebody came to the other port by the proxy");
     Ok(())
 }
 
@@ -70,5 +82,24 @@ fn reach(inside: &Inside) -> Result<()> {
     let at = own.local_addr()?;
     std::thread::spawn(move || own.incoming().flatten().try_for_each(|mut one| one.write_all(b"reached")));
     inside.attempt("own", ask(&at.to_string()));
+    Ok(())
+}
+
+/// The same by the proxy that the variables name.
+fn by_proxy(inside: &Inside) -> Result<()> {
+    let (named, other) = (inside.argument(0)?, inside.argument(1)?);
+    let proxy = std::env::var("HTTPS_PROXY")?;
+    let proxy = proxy.strip_prefix("http://").context("the proxy")?;
+    let connect = |to: String| -> io::Result<()> {
+        let mut tunnel = TcpStream::connect(proxy)?;
+        write!(tunnel, "CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n")?;
+        let mut said = String::new();
+        tunnel.read_to_string(&mut said)?;
+        if said.ends_with("\r\n\r\nreached") { Ok(()) } else { Err(ErrorKind::PermissionDenied.into()) }
+    };
+    inside.attempt("named", connect(format!("host.internal:{named}")));
+    inside.attempt("other", connect(format!("host.internal:{other}")));
+    inside.attempt("the proxy's own host", connect(format!("127.0.0.1:{named}")));
+    inside.attempt("named, without the proxy", ask(&format!("host.internal:{named}")));
     Ok(())
 }

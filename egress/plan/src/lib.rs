@@ -6,7 +6,7 @@
 //! `"unlimited"`.
 //!
 //! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`inject`], [`limits`],
-//! [`budget`], then [`wire`] (how a plan becomes bytes, and what must fit together in it) and [`record`] (what comes back).
+//! [`budget`], [`ways`], then [`wire`] (how a plan becomes bytes, and what must fit together in it) and [`record`] (what comes back).
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ pub mod limits;
 pub mod network;
 pub mod record;
 pub mod rule;
+pub mod ways;
 pub mod wire;
 
 use alloc::{string::String, vec::Vec};
@@ -33,6 +34,7 @@ pub use network::{Network, NetworkError};
 pub use record::{Record, Verdict};
 pub use rule::{Carries, Requests, Rule, Target};
 pub use sandboxd_broker_plan::{Bound, Breaker, Bytes, Millis, Rate};
+pub use ways::{PROXY, Ways};
 
 /// The version of this wire. Raised with every change to a type of this crate.
 pub const VERSION: u32 = 1;
@@ -45,6 +47,8 @@ pub struct EgressPlan {
     pub version: u32,
     /// The id of the sandbox that it serves, for messages and records.
     pub id: String,
+    /// How connections come to the egress process.
+    pub ways: Ways,
     /// Where to, and what. What no rule names does not leave. A rule's number is its place here.
     pub rules: Vec<Rule>,
     /// What the secrets are called, for messages. A secret's number is its place here; what it is

@@ -199,6 +199,7 @@ mod tests {
         EgressPlan {
             version: VERSION,
             id: "health-1".into(),
+            ways: crate::Ways::Both,
             rules: vec![rule(), ended()],
             secrets: vec!["model".into()],
             injects: vec![inject("api.example.com", 443)],

@@ -84,6 +84,11 @@ pub struct Ends {
 /// where what is handed over is not what the plan wants.
 pub fn serve(plan: EgressPlan, sockets: Sockets, handed: Handed) -> io::Result<()> {
     handed.secrets.check(&plan).map_err(io::Error::other)?;
+    let Sockets { transparent, proxy, .. } = &sockets;
+    let [led, asked] = [plan.ways.redirects(), plan.ways.proxies()];
+    if (!led && !transparent.is_empty()) || (!asked && !proxy.is_empty()) {
+        return Err(io::Error::other("a socket is of a way that the plan does not have"));
+    }
     let ended = plan.rules.iter().any(|rule| matches!(rule.carries, Carries::Https(_)));
     if ended != handed.ends.is_some() {
         return Err(io::Error::other("there is an authority where TLS is ended, and only there"));

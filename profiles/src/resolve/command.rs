@@ -170,6 +170,7 @@ impl Deciding<'_> {
         if let Some(folder) = &view.credentials {
             variables.insert(credentials::VARIABLE.into(), folder.as_str().into());
         }
+        self.tell_of_the_proxy(&mut variables);
         if let Some(bundle) = &view.authority {
             for name in inject::VARIABLES {
                 variables.insert(name.into(), bundle.as_str().into());

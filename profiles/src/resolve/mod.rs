@@ -3,7 +3,7 @@
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`], [`under`]
 //! (what of that is left under other profiles), [`own`] (what is no command's to write),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
-//! [`calls`] (what it calls through), [`network`] (what goes out), [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
+//! [`calls`] (what it calls through), [`network`] (what goes out) and the [`proxy`], [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
 //! and [`credentials`], [`secrets`] and who [`inject`]s them, [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
@@ -25,6 +25,7 @@ mod network;
 mod notify;
 mod own;
 mod probes;
+mod proxy;
 mod resolver;
 mod secrets;
 mod sockets;

@@ -34,6 +34,7 @@ impl Deciding<'_> {
     /// What goes out, where the profile lets something.
     pub(super) fn egress(&mut self, streams: [Stream; 3]) -> Option<EgressPlan> {
         self.entries_hold();
+        self.way_holds();
         self.secrets_go_out();
         self.budget_holds();
         if self.mode() != Mode::Egress {
@@ -42,11 +43,13 @@ impl Deciding<'_> {
         self.is_led(streams);
         let mut way = self.way_out();
         let (secrets, injects) = self.injects(&mut way);
+        let ways = self.ways();
         let resolver = self.resolver(&way);
         let budgets = self.budgets(&way);
         let plan = EgressPlan {
             version: VERSION,
             id: self.lease.id.clone(),
+            ways,
             rules: way.rules,
             secrets,
             injects,

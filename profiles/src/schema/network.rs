@@ -4,6 +4,7 @@ use super::egress::{self, Egress, EgressLimits, LIMITS};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::reader::{Node, Reader};
+use sandboxd_egress_plan::Ways;
 
 /// The keys of `[network]`.
 pub(crate) const KEYS: &[Key] = &[
@@ -20,6 +21,14 @@ pub(crate) const KEYS: &[Key] = &[
               table with limits",
         shape: Shape::Egress,
     },
+    Key {
+        name: "way",
+        doc: "how what goes out gets there, where mode is egress: transparent (the default; the kernel leads \
+              every connection, and no program needs to know), proxy (a proxy at 127.0.0.1:3128 for programs \
+              that heed HTTPS_PROXY and the like, which are set; for hosts whose kernel redirects nothing), \
+              or both",
+        shape: Shape::Words(&["transparent", "proxy", "both"]),
+    },
     LIMITS[0],
     LIMITS[1],
     LIMITS[2],
@@ -35,6 +44,8 @@ pub struct Network {
     pub reason: Option<Written<String>>,
     /// Where to.
     pub egress: Vec<Written<Egress>>,
+    /// How it gets there.
+    pub way: Option<Written<Ways>>,
     /// How much and how often, of all that together.
     pub limits: EgressLimits,
 }
@@ -72,10 +83,17 @@ impl Network {
         self.mode.as_ref().map_or(Mode::None, |mode| mode.value)
     }
 
+    /// How what goes out gets there, where it says so and where it does not.
+    #[must_use]
+    pub fn ways(&self) -> Ways {
+        self.way.as_ref().map_or(Ways::Transparent, |way| way.value)
+    }
+
     pub(crate) fn lay(&mut self, over: Self) {
         replace(&mut self.mode, over.mode);
         replace(&mut self.reason, over.reason);
         self.egress.extend(over.egress);
+        replace(&mut self.way, over.way);
         self.limits.lay(over.limits);
     }
 }
@@ -91,6 +109,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Network {
                 network.mode = reader.word(node, &Mode::ALL.map(|mode| (mode.name(), mode)));
             }
             "reason" => network.reason = reader.reason(node),
+            "way" => network.way = reader.word(node, &Ways::ALL.map(|way| (way.name(), way))),
             "egress" => network.egress = reader.list(node, egress::entry),
             _ => {
                 network.limits.read(reader, node);

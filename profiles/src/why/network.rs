@@ -3,7 +3,9 @@
 use super::answer::{Answer, Line, allows, refuses};
 use crate::resolve::Explained;
 use crate::syscalls::{self, Action, evaluate};
-use sandboxd_egress_plan::{Carries, EgressPlan, HOST_INTERNAL, HostName, Requests, Rule, Target};
+use sandboxd_egress_plan::{
+    Carries, EgressPlan, HOST_INTERNAL, HostName, PROXY, Requests, Rule, Target,
+};
 use sandboxd_plan::{Layer, Namespace};
 use std::net::IpAddr;
 
@@ -87,6 +89,11 @@ fn led(
         let own = entries.filter(|(text, _)| rule.written.split(" under ").any(|one| one == text));
         let lines = own.map(|(_, origin)| Line::from(origin)).collect();
         answer.say(allows("egress", format!("it lets out {}", said(&rule.carries)), lines), None);
+    }
+    if !out.ways.redirects() {
+        answer.note(format!(
+            "by the proxy alone, http://{PROXY}: a connection of the command's own goes nowhere"
+        ));
     }
     if address.is_none() && host != HOST_INTERNAL {
         answer.note(

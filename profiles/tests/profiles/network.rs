@@ -1,7 +1,7 @@
 //! What goes out, and who is told of it.
 
 use crate::support::*;
-use sandboxd_egress_plan::{Bound, EgressPlan, HostName, Known};
+use sandboxd_egress_plan::{Bound, EgressPlan, HostName, Known, Ways};
 use sandboxd_plan::{Namespace, Probe, RootOp};
 use sandboxd_profiles::host::ResolverFacts;
 use sandboxd_profiles::{HostFacts, Invocation, Problem, Resolved, Stream, resolve};
@@ -246,4 +246,44 @@ fn wrong_or_unread(text: &str) -> String {
         Ok(_) => String::new(),
         Err(problems) => shown(&problems),
     }
+}
+
+#[test]
+fn programs_are_told_of_the_proxy_where_it_is_a_way() {
+    let says = |text: &str| {
+        let resolved =
+            run(&[text], asked()).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+        let env = resolved
+            .plan
+            .exec
+            .env
+            .iter()
+            .map(|one| String::from_utf8_lossy(one.as_bytes()).into_owned());
+        (resolved.outside.egress.unwrap().ways, env.collect::<Vec<_>>())
+    };
+    let told = |env: &[String], word: &str| env.iter().any(|one| one == word);
+    let (ways, env) = says(ONE);
+    assert_eq!(ways, Ways::Transparent);
+    assert!(!env.iter().any(|one| one.to_lowercase().contains("proxy")));
+    for (word, ways) in [("proxy", Ways::Proxy), ("both", Ways::Both)] {
+        let text = format!("{ONE}way = {word:?}\n");
+        let (found, env) = says(&text);
+        assert_eq!(found, ways);
+        for name in ["HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY"] {
+            assert!(told(&env, &format!("{name}=http://127.0.0.1:3128")), "{env:?}");
+        }
+        assert!(
+            told(&env, "no_proxy=localhost,127.0.0.1,::1") && told(&env, "NODE_USE_ENV_PROXY=1")
+        );
+        let own = format!("{text}[env]\nset = {{ NO_PROXY = \"a.example\" }}\n");
+        assert!(told(&says(&own).1, "NO_PROXY=a.example"));
+        let other = format!("{text}[env]\nset = {{ https_proxy = \"http://b.example\" }}\n");
+        assert!(wrong(&other, asked()).contains("where the proxy is"));
+    }
+    // A way that leads nowhere.
+    for mode in ["", "mode = \"host\"\nreason = \"x\"\n"] {
+        let text = format!("[network]\n{mode}way = \"proxy\"\n");
+        assert!(wrong(&text, asked()).contains("and there is none"), "{text}");
+    }
+    assert!(run(&["[network]\nmode = \"none\"\nway = \"proxy\"\n"], asked()).is_ok());
 }

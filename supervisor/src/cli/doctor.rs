@@ -231,8 +231,9 @@ fn try_egress(log: &AuditLog) -> Finding {
             (false, fails("egress", &error).evidence)
         }
     };
-    let remedy =
-        String::from("load the module nft_redir; without it, network.mode = \"egress\" is refused");
+    let remedy = String::from(
+        "load the module nft_redir; without it, chosen hosts are reached by the proxy alone: network.way = \"proxy\"",
+    );
     Finding { mechanism: "egress", works, evidence, remedy }
 }
 

@@ -9,6 +9,7 @@ use crate::sandbox::StartError;
 use crate::service::{broker, egress, notify, terminal};
 use clap::Subcommand;
 use rustix::io::Errno;
+use sandboxd_egress_plan::Ways;
 use sandboxd_profiles::Escape;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -45,7 +46,11 @@ pub enum Service {
         command: Vec<OsString>,
     },
     /// Lead everything in a user's network namespace to sockets, and hand those over.
-    Network,
+    Network {
+        /// How.
+        #[arg(value_parser = Ways::ALL.map(Ways::name))]
+        way: String,
+    },
 }
 
 /// Does the service until its streams end.
@@ -59,7 +64,7 @@ pub(crate) fn service(service: &Service) -> u8 {
         Service::Broker { plan } => broker::serve(plan.as_deref()).is_ok(),
         Service::Egress => egress::serve().is_ok(),
         Service::Notify => notify::serve().is_ok(),
-        Service::Network => led(),
+        Service::Network { way } => Ways::named(way).is_some_and(led),
         Service::Observe { record, calls, command } => return observed(record, calls, command),
     };
     // Whoever reads the streams sees their end, and nobody reads more of it.
@@ -77,9 +82,9 @@ fn observed(record: &Path, calls: &[u32], command: &[OsString]) -> u8 {
 }
 
 /// Who waits for the sockets reads why there are none.
-fn led() -> bool {
+fn led(ways: Ways) -> bool {
     let led = sandboxd_kernel::fds::take(0)
         .map_err(|errno| StartError::call("fcntl", "standard input", errno))
-        .and_then(|socket| user::serve(&socket));
+        .and_then(|socket| user::serve(&socket, ways));
     led.map_err(|error| warn(&error.line())).is_ok()
 }

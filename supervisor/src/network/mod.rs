@@ -1,10 +1,11 @@
-//! A network namespace in which every address leads to sockets that are held outside.
+//! A network namespace out of which nothing leads but sockets that are held outside.
 //!
-//! It has a loopback interface and nothing else. Every address is local ([`route`]), so that a
+//! It has a loopback interface and nothing else. Names are asked for at port 53, and where the profile wants
+//! a proxy, it listens beside that. Where it wants connections led, every address is local ([`route`]), so that a
 //! connection to anywhere is made, and leaves nothing; every TCP connection but those for the loopback
-//! interface is led to one listener ([`redirect`]), which is tried once ([`tried`]); names are asked for at
-//! port 53. Who holds the sockets decides what becomes of what arrives. The kernel is told in its own words
-//! ([`message`]): no program of the host's is started.
+//! interface is led to one listener ([`redirect`]), which is tried once ([`tried`]). Where it does not, there is
+//! no route to anywhere. Who holds the sockets decides what becomes of what arrives. The kernel is told in its
+//! own words ([`message`]): no program of the host's is started.
 
 mod message;
 pub(crate) mod passed;
@@ -18,6 +19,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, listen, socket_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use sandboxd_egress_plan::{PROXY, Ways};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// `AF_INET` and `AF_INET6`, which netfilter calls by the same numbers.
@@ -28,7 +30,7 @@ const V6: u8 = 10;
 const NAMES: u16 = 53;
 
 /// What to do where connections are not led.
-const NOT_LED: &str = "the kernel needs nf_tables with nat and redirect for IPv4 and IPv6 (CONFIG_NFT_REDIR, CONFIG_NF_TABLES_INET): load the module nft_redir";
+const NOT_LED: &str = "the kernel needs nf_tables with nat and redirect for IPv4 and IPv6 (CONFIG_NFT_REDIR, CONFIG_NF_TABLES_INET): load the module nft_redir; or write [network] way = \"proxy\", for programs that heed HTTPS_PROXY";
 
 /// As many as the kernel lets wait.
 const BACKLOG: i32 = 4096;
@@ -38,6 +40,8 @@ const BACKLOG: i32 = 4096;
 pub struct Inside {
     /// TCP listeners to which connections are led. Whom one was for is what `SO_ORIGINAL_DST` says.
     pub transparent: Vec<OwnedFd>,
+    /// TCP listeners of the proxy.
+    pub proxy: Vec<OwnedFd>,
     /// UDP sockets at which names are asked for: at every IPv4 address, and at the loopback address of
     /// IPv6. A client of another IPv6 address would be answered from the loopback one, and not listen.
     pub dns_datagram: Vec<OwnedFd>,
@@ -50,12 +54,12 @@ pub struct Inside {
 /// # Errors
 /// Where the kernel has no nf_tables, or the caller is not the namespace's administrator: then nothing
 /// may be started in it, though nothing leads out of it either.
-pub fn lead(namespace: &OwnedFd) -> Result<Inside, StartError> {
+pub fn lead(namespace: &OwnedFd, ways: Ways) -> Result<Inside, StartError> {
     // The thread that enters it does nothing else, and ends.
     std::thread::scope(|scope| {
         std::thread::Builder::new()
             .name(String::from("network"))
-            .spawn_scoped(scope, || enter(namespace.as_fd()).and_then(|()| inside()))
+            .spawn_scoped(scope, || enter(namespace.as_fd()).and_then(|()| inside(ways)))
             .map_err(|error| StartError::io("clone3", "a thread", &error))?
             .join()
             .unwrap_or_else(|_| Err(StartError::found("join", "a thread panicked")))
@@ -67,29 +71,46 @@ fn enter(namespace: BorrowedFd<'_>) -> Result<(), StartError> {
         .map_err(|errno| StartError::call("setns", "CLONE_NEWNET", errno))
 }
 
-fn inside() -> Result<Inside, StartError> {
-    let failed = |call, subject| move |errno| StartError::call(call, subject, errno);
-    route::loopback_up().map_err(failed("RTM_NEWLINK", "lo"))?;
-    route::all_local(V4).map_err(failed("RTM_NEWROUTE", "local 0.0.0.0/0"))?;
-    let opened = failed("bind", "a socket of the sandbox's network");
-    let first = listener(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).map_err(opened)?;
-    let port = port(&first).map_err(opened)?;
+fn inside(ways: Ways) -> Result<Inside, StartError> {
+    route::loopback_up().map_err(|errno| StartError::call("RTM_NEWLINK", "lo", errno))?;
+    let opened = |errno| StartError::call("bind", "a socket of the sandbox's network", errno);
+    let v6 = has_v6().map_err(opened)?;
     let mut inside = Inside {
-        transparent: vec![first],
+        transparent: Vec::new(),
+        proxy: Vec::new(),
         dns_datagram: vec![datagram(Ipv4Addr::UNSPECIFIED.into()).map_err(opened)?],
         dns_stream: vec![listener((Ipv4Addr::LOCALHOST, NAMES).into()).map_err(opened)?],
     };
-    if has_v6().map_err(opened)? {
-        route::all_local(V6).map_err(failed("RTM_NEWROUTE", "local ::/0"))?;
-        inside.transparent.push(listener((Ipv6Addr::LOCALHOST, port).into()).map_err(opened)?);
+    if v6 {
         inside.dns_datagram.push(datagram(Ipv6Addr::LOCALHOST.into()).map_err(opened)?);
         inside.dns_stream.push(listener((Ipv6Addr::LOCALHOST, NAMES).into()).map_err(opened)?);
+    }
+    if ways.proxies() {
+        inside.proxy.push(listener(PROXY.into()).map_err(opened)?);
+    }
+    if ways.redirects() {
+        inside.transparent = redirected(v6)?;
+    }
+    Ok(inside)
+}
+
+/// Listeners to which every connection to elsewhere is led, which there is none to without that.
+fn redirected(v6: bool) -> Result<Vec<OwnedFd>, StartError> {
+    let routed = |subject| move |errno| StartError::call("RTM_NEWROUTE", subject, errno);
+    let opened = |errno| StartError::call("bind", "a socket of the sandbox's network", errno);
+    route::all_local(V4).map_err(routed("local 0.0.0.0/0"))?;
+    let first = listener(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).map_err(opened)?;
+    let port = port(&first).map_err(opened)?;
+    let mut listeners = vec![first];
+    if v6 {
+        route::all_local(V6).map_err(routed("local ::/0"))?;
+        listeners.push(listener((Ipv6Addr::LOCALHOST, port).into()).map_err(opened)?);
     }
     redirect::all_to(port).map_err(|errno| {
         StartError::call("nf_tables", "a redirect of TCP", errno).with_remedy(NOT_LED)
     })?;
-    tried::arrives(&inside.transparent)?;
-    Ok(inside)
+    tried::arrives(&listeners)?;
+    Ok(listeners)
 }
 
 /// Whether this kernel speaks IPv6 at all. Where it does not, nothing in the sandbox can either.

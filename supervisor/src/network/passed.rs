@@ -10,16 +10,16 @@ use rustix::net::{
 };
 use std::mem::MaybeUninit;
 
-/// As many as there are at most: one of each of three kinds, for two families.
-const MOST: usize = 6;
+/// As many as there are at most: one of each of three kinds for two families, and the proxy.
+const MOST: usize = 7;
 
 /// Sends them. Does not wait.
 ///
 /// # Errors
 /// Where they cannot be sent.
 pub(crate) fn send(inside: &Inside, to: impl AsFd) -> Result<()> {
-    let Inside { transparent, dns_datagram, dns_stream } = inside;
-    let kinds = [transparent, dns_datagram, dns_stream];
+    let Inside { transparent, proxy, dns_datagram, dns_stream } = inside;
+    let kinds = [transparent, proxy, dns_datagram, dns_stream];
     let counts = kinds.map(|kind| u8::try_from(kind.len()).unwrap_or(u8::MAX));
     send_all(kinds.into_iter().flatten().map(AsFd::as_fd).collect(), &counts, to)
 }
@@ -43,17 +43,14 @@ pub(crate) fn send_all(all: Vec<BorrowedFd<'_>>, bytes: &[u8], to: impl AsFd) ->
 /// Where they do not come.
 pub(crate) fn receive(from: impl AsFd) -> Result<Inside> {
     let (counts, all) = receive_all(from)?;
-    let [transparent, datagram, stream] = counts.map(usize::from);
-    if all.len() != transparent + datagram + stream {
+    let counts = counts.map(usize::from);
+    if all.len() != counts.iter().sum::<usize>() {
         return Err(Errno::BADMSG);
     }
     let mut all = all.into_iter();
-    let mut next = |count| all.by_ref().take(count).collect();
-    Ok(Inside {
-        transparent: next(transparent),
-        dns_datagram: next(datagram),
-        dns_stream: next(stream),
-    })
+    let [transparent, proxy, dns_datagram, dns_stream] =
+        counts.map(|count| all.by_ref().take(count).collect());
+    Ok(Inside { transparent, proxy, dns_datagram, dns_stream })
 }
 
 /// Waits for descriptors, and exactly so many bytes.
@@ -103,13 +100,19 @@ mod tests {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .unwrap();
-        let inside = Inside { transparent: some(2), dns_datagram: some(1), dns_stream: some(2) };
+        let inside = Inside {
+            transparent: some(2),
+            proxy: some(1),
+            dns_datagram: some(2),
+            dns_stream: some(2),
+        };
         send(&inside, &ours).unwrap();
-        let Inside { transparent, dns_datagram, dns_stream } = receive(&theirs).unwrap();
-        assert_eq!([transparent, dns_datagram, dns_stream].map(|kind| kind.len()), [2, 1, 2]);
-        rustix::net::send(&ours, &[1, 0, 0], SendFlags::empty()).unwrap();
+        let Inside { transparent, proxy, dns_datagram, dns_stream } = receive(&theirs).unwrap();
+        let counts = [transparent, proxy, dns_datagram, dns_stream].map(|kind| kind.len());
+        assert_eq!(counts, [2, 1, 2, 2]);
+        rustix::net::send(&ours, &[1, 0, 0, 0], SendFlags::empty()).unwrap();
         assert!(receive(&theirs).is_err());
-        rustix::net::send(&ours, &[0, 0, 0, 0], SendFlags::empty()).unwrap();
+        rustix::net::send(&ours, &[0, 0, 0, 0, 0], SendFlags::empty()).unwrap();
         assert!(receive(&theirs).is_err());
         drop(ours);
         assert!(receive(&theirs).is_err());

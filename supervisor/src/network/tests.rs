@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::sockopt;
+use sandboxd_egress_plan::{PROXY, Ways};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
@@ -16,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn led() -> Option<(OwnedFd, Inside)> {
     match sandboxd_kernel::process::network_namespace() {
         Ok(namespace) => {
-            let inside = lead(&namespace).unwrap_or_else(|error| panic!("{}", error.line()));
+            let inside =
+                lead(&namespace, Ways::Both).unwrap_or_else(|error| panic!("{}", error.line()));
             Some((namespace, inside))
         }
         Err(errno) => {
@@ -143,5 +145,24 @@ fn names_are_asked_for_at_port_53_and_nothing_else_hears_a_datagram() {
 #[test]
 fn a_namespace_that_is_led_already_is_not_led_twice() {
     let Some((namespace, _inside)) = led() else { return };
-    assert!(lead(&namespace).is_err());
+    assert!(lead(&namespace, Ways::Transparent).is_err());
+}
+
+#[test]
+fn with_a_proxy_alone_nothing_else_leads_anywhere() {
+    let Ok(namespace) = sandboxd_kernel::process::network_namespace() else { return };
+    let inside = lead(&namespace, Ways::Proxy).unwrap_or_else(|error| panic!("{}", error.line()));
+    assert!(inside.transparent.is_empty());
+    let proxy: Vec<_> = inside.proxy.into_iter().map(TcpListener::from).collect();
+    within(&namespace, || {
+        for elsewhere in ["8.8.8.8:443", "198.18.0.1:443", "[2001:db8::7]:443"] {
+            let refused = TcpStream::connect_timeout(&address(elsewhere), PATIENCE);
+            let kind = refused.err().map(|error| error.kind());
+            assert_eq!(kind, Some(ErrorKind::NetworkUnreachable), "{elsewhere}");
+        }
+        let asked = TcpStream::connect_timeout(&PROXY.into(), PATIENCE);
+        drop(asked.unwrap_or_else(|error| panic!("{error}")));
+    });
+    let [proxy] = proxy.as_slice() else { panic!("there is one proxy") };
+    drop(accepted(proxy));
 }

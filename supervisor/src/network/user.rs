@@ -9,13 +9,14 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use sandboxd_egress_plan::Ways;
 use std::process::{Command, Stdio};
 
 /// Leads everything in the network of a sandbox to sockets; nothing in it has run yet but init.
 ///
 /// # Errors
 /// As [`super::lead`]'s, and where there is no process to be had.
-pub(crate) fn lead(init: Pid) -> Result<Inside, StartError> {
+pub(crate) fn lead(init: Pid, ways: Ways) -> Result<Inside, StartError> {
     let namespaces = ["user", "net"].map(|name| {
         let path = format!("/proc/{}/ns/{name}", init.as_raw_pid());
         openat(CWD, &path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -29,7 +30,7 @@ pub(crate) fn lead(init: Pid) -> Result<Inside, StartError> {
             .map_err(failed)?;
     passed::send_all(vec![user.as_fd(), network.as_fd()], &[0], &ours).map_err(failed)?;
     let child = Command::new("/proc/self/exe")
-        .args(["service", "network"])
+        .args(["service", "network", ways.name()])
         .env_clear()
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::null())
@@ -51,7 +52,7 @@ pub(crate) fn lead(init: Pid) -> Result<Inside, StartError> {
 ///
 /// # Errors
 /// Where what it is told to enter cannot be entered or led.
-pub(crate) fn serve(socket: &OwnedFd) -> Result<(), StartError> {
+pub(crate) fn serve(socket: &OwnedFd, ways: Ways) -> Result<(), StartError> {
     let failed =
         |call| move |errno: Errno| StartError::call(call, "the sandbox's namespaces", errno);
     let ([_], namespaces) = passed::receive_all::<1>(socket).map_err(failed("recvmsg"))?;
@@ -61,5 +62,5 @@ pub(crate) fn serve(socket: &OwnedFd) -> Result<(), StartError> {
     move_into_link_name_space(user.as_fd(), Some(LinkNameSpaceType::User))
         .map_err(failed("setns"))?;
     enter(network.as_fd())?;
-    passed::send(&inside()?, socket).map_err(failed("sendmsg"))
+    passed::send(&inside(ways)?, socket).map_err(failed("sendmsg"))
 }

@@ -18,7 +18,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, recv, shutdown, socketpair,
 };
 use rustix::process::Pid;
-use sandboxd_egress_plan::{EgressPlan, Record, Told, Verdict, wire};
+use sandboxd_egress_plan::{EgressPlan, Record, Told, Verdict, Ways, wire};
 use sandboxd_profiles::Profile;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ const TOLD_APART: usize = 64;
 pub(crate) struct Egress {
     service: Service,
     control: AsyncFd<OwnedFd>,
+    /// How its network is led to it.
+    ways: Ways,
     /// It has the sockets.
     led: bool,
     /// What it is handed with them, and nobody keeps.
@@ -100,7 +102,7 @@ impl Egress {
         purses: &Purses,
         keys: Keys,
     ) -> Result<Self, StartError> {
-        let inside = namespace.map(network::lead).transpose()?;
+        let inside = namespace.map(|own| network::lead(own, plan.ways)).transpose()?;
         let told = wire::encode(plan)
             .map_err(|error| StartError::found("encode", format!("the egress plan: {error}")))?;
         let failed = |errno| StartError::call("socketpair", "the egress process's channel", errno);
@@ -125,6 +127,7 @@ impl Egress {
         let mut egress = Self {
             service,
             control: watched(control)?,
+            ways: plan.ways,
             led: false,
             keys: Some(keys),
             heard: Heard {
@@ -160,7 +163,7 @@ impl Egress {
         if self.led {
             return Ok(());
         }
-        self.hand_over(&network::user::lead(init)?)
+        self.hand_over(&network::user::lead(init, self.ways)?)
     }
 
     /// Waits until it runs.

@@ -9,7 +9,7 @@ use super::inspect::Inspected;
 use super::purse::UsedUp;
 use super::state::{End, Limit};
 use crate::cgroup::{Pressures, Usage};
-use sandboxd_egress_plan::{Bound, Budget, EgressPlan, money};
+use sandboxd_egress_plan::{Bound, Budget, EgressPlan, Ways, money};
 use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
 use sandboxd_profiles::resolved::{Absent, Waived};
 use sandboxd_profiles::{HostFacts, Profile, Resolved};
@@ -88,7 +88,8 @@ impl Under {
 /// The way out.
 #[derive(Debug, Clone, Serialize)]
 pub struct WayOut {
-    /// How a connection comes to the egress process: `redirect` where the kernel leads all of them there.
+    /// How a connection comes to the egress process: `redirect` where the kernel leads all of them there,
+    /// `proxy` where a program asks for it and whatever else it opens goes nowhere, or `both`.
     pub by: &'static str,
     /// What is let out, as the profiles have it.
     pub rules: Vec<String>,
@@ -127,7 +128,12 @@ impl WayOut {
     fn new(plan: &EgressPlan) -> Self {
         let rules = plan.rules.iter().map(|rule| rule.written.clone()).collect();
         let budgets = plan.budgets.iter().map(Bears::new).collect();
-        Self { by: "redirect", rules, ended: ended(plan), budgets }
+        let by = match plan.ways {
+            Ways::Transparent => "redirect",
+            Ways::Proxy => "proxy",
+            Ways::Both => "both",
+        };
+        Self { by, rules, ended: ended(plan), budgets }
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) fn plan(mut rules: Vec<Rule>) -> EgressPlan {
     EgressPlan {
         version: VERSION,
         id: "test-1".into(),
+        ways: sandboxd_egress_plan::Ways::Both,
         rules,
         secrets: vec![],
         injects: vec![],

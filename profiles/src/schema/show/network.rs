@@ -13,6 +13,7 @@ pub(super) fn keys(network: &Network, before: &str, text: &mut Text) {
     text.value(&key("reason"), network.reason.as_ref(), |reason| string(reason));
     let entries = network.egress.iter();
     text.list(&key("egress"), entries.map(|entry| (shown(&entry.value), &entry.origin)));
+    text.value(&key("way"), network.way.as_ref(), |way| string(way.name()));
     let EgressLimits { connections, rate: often, up, down } = &network.limits;
     text.value(&key("connections"), connections.as_ref(), amount);
     text.value(&key("rate"), often.as_ref(), rate);
