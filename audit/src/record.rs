@@ -58,6 +58,8 @@ pub enum Kind {
     Answered,
     /// Something about calls that somebody should know: of a callee, or of a caller.
     Noticed,
+    /// Secrets of a run were read again, or could not be.
+    SecretRotated,
     /// A connection out of a sandbox, or a question for a name, was decided, and is over.
     Egress,
     /// Records of this kind that came too often, and were counted instead.
@@ -88,6 +90,7 @@ impl Kind {
             Self::Pins => "pins",
             Self::Answered => "answered",
             Self::Noticed => "noticed",
+            Self::SecretRotated => "secret_rotated",
             Self::Egress => "egress",
             Self::LeftOut => "left_out",
         }

@@ -195,9 +195,11 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and not __fish_seen_subcommand_from diff" -a "diff" -d 'Say what may be done with NEW that might not be with OLD, and the other way round'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and __fish_seen_subcommand_from diff" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand graph; and __fish_seen_subcommand_from diff" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check" -f -a "list" -d 'Print where each is read, and who uses it. Nothing is read'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check" -f -a "check" -d 'Read each as a run would, and say which cannot be, and why'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check uses rotate" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check uses rotate" -f -a "list" -d 'Print where each is read, and who uses it. Nothing is read'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check uses rotate" -f -a "check" -d 'Read each as a run would, and say which cannot be, and why'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check uses rotate" -f -a "uses" -d 'Print who may use each, and what the audit log says of who did: how often, and when last'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and not __fish_seen_subcommand_from list check uses rotate" -f -a "rotate" -d 'Have runs that are going on read theirs again: the next request has what each is now'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from list" -s r -l read -d 'Let the command read PATH and what lies below it' -r
@@ -222,6 +224,23 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_see
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -l json -d 'Print them as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s r -l read -d 'Let the command read PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s x -l execute -d 'Let the command read and execute PATH and what lies below it' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -l egress -d 'Let the command connect to TO: api.example.com:443 (TLS), \'*.example.com:443\', http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -l secret -d 'Only this secret, by its name in the profile' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -l since -d 'Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC)' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -l json -d 'Print them as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from rotate" -l run -d 'The id of a run, as `sandboxd audit show` has it; without it, all of the user\'s' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from rotate" -l json -d 'Print what came of it as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -s h -l help -d 'Print help'

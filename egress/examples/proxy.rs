@@ -75,6 +75,6 @@ fn main() -> Result<()> {
             dns_stream: vec![],
             control,
         },
-        Handed { secrets: Secrets::default(), ends: None },
+        Handed { secrets: Secrets::default(), ends: None, renewals: None },
     )
 }

@@ -1,21 +1,26 @@
 //! Covers secrets in what comes back: whoever has the key may say it back, and it is not for the sandbox.
 //! As many bytes as were there stay there, so that lengths stay what they are.
 
-use crate::secret::Secrets;
+use crate::secret::{SecretError, Secrets, append, unlocked};
 use sandboxd_audit::encode::{Alphabet, base64_bare};
-use std::fmt;
+use sandboxd_kernel::locked::Locked;
+use std::{fmt, ops::Range};
 use zeroize::Zeroizing;
 
 /// A shorter value would be found everywhere.
 const SHORTEST: usize = 6;
 
+/// One thing that is looked for, until it lies with the others.
+type Form = Zeroizing<Vec<u8>>;
+
 /// What a covered byte is.
 const COVER: u8 = b'*';
 
 /// What is looked for.
-#[derive(Default)]
 pub struct Mask {
-    forms: Vec<Zeroizing<Vec<u8>>>,
+    /// All forms, one behind the other, in memory that is kept as that of the secrets is.
+    bytes: Locked,
+    forms: Vec<Range<usize>>,
 }
 
 impl fmt::Debug for Mask {
@@ -25,20 +30,36 @@ impl fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// For these: as they are, in base64 wherever they begin in it, and percent-encoded.
-    #[must_use]
-    pub fn of(secrets: &Secrets) -> Self {
-        let mut forms = Vec::new();
+    /// For these: as they are, in base64 wherever they begin in it, and percent-encoded; and for all that this
+    /// one covers already.
+    ///
+    /// # Errors
+    /// Where no more memory can be locked.
+    pub fn of(secrets: &Secrets, before: Option<&Self>) -> Result<Self, SecretError> {
+        let before = before.into_iter().flat_map(Self::forms);
+        let mut forms: Vec<Form> = before.map(|form| Form::new(form.to_vec())).collect();
         for value in secrets.all().filter(|value| value.len() >= SHORTEST) {
-            forms.push(Zeroizing::new(value.to_vec()));
+            forms.push(Form::new(value.to_vec()));
             for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
                 forms.extend((0..3).filter_map(|shift| shifted(value, shift, alphabet)));
             }
             forms.push(escaped(value));
         }
-        forms.sort_by(|one: &Zeroizing<Vec<u8>>, other| one.as_slice().cmp(other.as_slice()));
+        forms.sort_by(|one, other| one.as_slice().cmp(other.as_slice()));
         forms.dedup_by(|one, other| one.as_slice() == other.as_slice());
-        Self { forms }
+        let room = forms.iter().map(|form| form.len()).sum();
+        let mut bytes = Locked::with_room(room).map_err(|_| unlocked())?;
+        let mut places = Vec::with_capacity(forms.len());
+        for form in &forms {
+            let from = bytes.bytes().len();
+            append(&mut bytes, form);
+            places.push(from..bytes.bytes().len());
+        }
+        Ok(Self { bytes, forms: places })
+    }
+
+    fn forms(&self) -> impl Iterator<Item = &[u8]> {
+        self.forms.iter().filter_map(|place| self.bytes.bytes().get(place.clone()))
     }
 
     /// Covers what is found, and says how many bytes are what they stay: the rest may be the beginning of
@@ -48,7 +69,7 @@ impl Mask {
         let mut covered = Vec::new();
         let mut settled = bytes.len();
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            for form in &self.forms {
+            for form in self.forms() {
                 if rest.starts_with(form) {
                     covered.push(at..at + form.len());
                 } else if rest.len() < form.len() && form.starts_with(rest) {
@@ -101,9 +122,9 @@ mod tests {
 
     fn mask() -> Mask {
         let mut secrets = Secrets::default();
-        secrets.push(SECRET.as_bytes());
-        secrets.push(b"short");
-        Mask::of(&secrets)
+        secrets.push(SECRET.as_bytes()).unwrap();
+        secrets.push(b"short").unwrap();
+        Mask::of(&secrets, None).unwrap()
     }
 
     fn covered(text: &str) -> (String, usize) {
@@ -122,6 +143,18 @@ mod tests {
             assert!(covered.contains("*****************"), "{text} {covered}");
         }
         assert_eq!(covered("nothing of it"), ("nothing of it".into(), 13));
+    }
+
+    #[test]
+    fn what_was_a_secret_before_is_covered_with_what_is_one_now() {
+        let mut secrets = Secrets::default();
+        secrets.push(b"another-one").unwrap();
+        let both = Mask::of(&secrets, Some(&mask())).unwrap();
+        let again = Mask::of(&secrets, Some(&both)).unwrap();
+        assert_eq!(again.forms, both.forms);
+        let mut bytes = format!("{SECRET} another-one").into_bytes();
+        both.cover(&mut bytes);
+        assert_eq!(bytes, format!("{} {}", "*".repeat(15), "*".repeat(11)).as_bytes());
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub enum Put {
     Parameter(String, Zeroizing<Vec<u8>>),
 }
 
-/// What is put into this request. In plain text nothing is, but to the host's own loopback.
+/// What is put into this request, each with the secret's number. In plain text nothing is, but to the host's own
+/// loopback.
 ///
 /// # Errors
 /// Where a secret is not there, which is then not left out.
@@ -28,7 +29,7 @@ pub fn puts(
     secrets: &Secrets,
     head: &Head,
     (place, cover): (&Place, Cover),
-) -> Result<Vec<Put>, Verdict> {
+) -> Result<Vec<(u32, Put)>, Verdict> {
     let Some(name) = place.whom.name() else { return Ok(Vec::new()) };
     if cover == Cover::Plain && name.as_str() != HOST_INTERNAL {
         return Ok(Vec::new());
@@ -42,7 +43,8 @@ pub fn puts(
         }
     }
     let put = |inject: &Inject| {
-        secrets.get(inject.secret).map(|value| put(&inject.spot, value)).ok_or(Verdict::Broke)
+        let value = secrets.get(inject.secret).ok_or(Verdict::Broke)?;
+        Ok((inject.secret, put(&inject.spot, value)))
     };
     chosen.into_iter().map(put).collect()
 }

@@ -1,10 +1,11 @@
-//! What is put into requests, in this process's memory: handed over by the supervisor, and overwritten
-//! when it is let go of.
+//! What is put into requests, in this process's memory: handed over by the supervisor, kept in pages that are
+//! locked and left out of cores, and overwritten when it is let go of. Where so much cannot be locked, nothing is
+//! served.
 
 use crate::authority::{Authority, AuthorityError};
 use sandboxd_egress_plan::{EgressPlan, Spot};
-use std::fmt;
-use zeroize::Zeroizing;
+use sandboxd_kernel::locked::Locked;
+use std::{convert::Infallible, fmt};
 
 /// The most bytes of one.
 pub const MOST: usize = 8 << 10;
@@ -12,12 +13,18 @@ pub const MOST: usize = 8 << 10;
 /// The most bytes of all that is handed over at once.
 pub const HANDED: usize = 96 << 10;
 
+/// What is answered to secrets that come anew: they are used from now on.
+pub const TAKEN: u8 = 0;
+
+/// They are not, and those that were used are.
+pub const NOT_TAKEN: u8 = 1;
+
 /// What is handed over, as bytes.
-pub type Message = Zeroizing<Vec<u8>>;
+pub type Message = Locked;
 
 /// Secrets, in the order of the plan's names of them.
 #[derive(Default)]
-pub struct Secrets(Vec<Zeroizing<Vec<u8>>>);
+pub struct Secrets(Vec<Locked>);
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,19 +52,23 @@ impl From<AuthorityError> for SecretError {
 
 impl Secrets {
     /// Adds a copy of this one, with the next number.
-    pub fn push(&mut self, value: &[u8]) {
-        self.0.push(Zeroizing::new(value.to_vec()));
+    ///
+    /// # Errors
+    /// Where no more memory can be locked.
+    pub fn push(&mut self, value: &[u8]) -> Result<(), SecretError> {
+        self.0.push(Locked::copy(value).map_err(|_| unlocked())?);
+        Ok(())
     }
 
     /// The one of this number.
     #[must_use]
     pub fn get(&self, number: u32) -> Option<&[u8]> {
-        self.0.get(usize::try_from(number).ok()?).map(|value| value.as_slice())
+        self.0.get(usize::try_from(number).ok()?).map(Locked::bytes)
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &[u8]> {
-        self.0.iter().map(|value| value.as_slice())
+    pub(crate) fn all(&self) -> impl Iterator<Item = &[u8]> + Clone {
+        self.0.iter().map(Locked::bytes)
     }
 
     /// Whether they are those that the plan names, and each can be put where it is to go.
@@ -69,7 +80,7 @@ impl Secrets {
         if there != wanted {
             return Err(SecretError(format!("{there} secrets are there, and {wanted} wanted")));
         }
-        for (value, name) in self.0.iter().zip(&plan.secrets) {
+        for (value, name) in self.all().zip(&plan.secrets) {
             if value.is_empty() || value.len() > MOST {
                 return Err(SecretError(format!("secret {name:?} has not 1 to {MOST} bytes")));
             }
@@ -85,6 +96,12 @@ impl Secrets {
         }
         Ok(())
     }
+}
+
+/// Memory that is written to no disk is short: all that is kept is in such.
+pub(crate) fn unlocked() -> SecretError {
+    let what = "so much memory cannot be locked (RLIMIT_MEMLOCK) as secrets take";
+    SecretError(what.to_owned())
 }
 
 /// Whether a value can be put there: into a field it goes as it is, elsewhere in letters that stand for
@@ -109,19 +126,30 @@ pub fn encode(secrets: &Secrets, authority: Option<&Authority>) -> Result<Messag
     let authority = authority.map(|authority| [authority.certificate(), authority.key()]);
     let count = u8::from(authority.is_some());
     let parts = authority.iter().flatten().copied();
-    let parts = parts.chain(secrets.0.iter().map(|value| value.as_slice()));
-    // Room for all of it at once, so that no part is left behind where it would grow.
+    let parts = parts.chain(secrets.all());
     let length: usize = parts.clone().map(|part| part.len() + 4).sum();
     if length >= HANDED {
         return Err(SecretError(format!("all secrets together have more than {HANDED} bytes")));
     }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(length + 1));
-    bytes.push(count);
+    let mut message = Locked::with_room(length + 1).map_err(|_| unlocked())?;
+    append(&mut message, &[count]);
     for part in parts {
-        bytes.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
-        bytes.extend_from_slice(part);
+        append(&mut message, &u32::try_from(part.len()).unwrap_or(u32::MAX).to_le_bytes());
+        append(&mut message, part);
     }
-    Ok(bytes)
+    Ok(message)
+}
+
+/// Writes more into such memory, as far as there is room.
+pub(crate) fn append(to: &mut Locked, bytes: &[u8]) {
+    let written = to.extend(|room| {
+        room.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        Ok::<_, Infallible>(room.len().min(bytes.len()))
+    });
+    match written {
+        Ok(_) => {}
+        Err(never) => match never {},
+    }
 }
 
 /// What was handed over for the sandbox of this id.
@@ -151,7 +179,7 @@ pub fn decode(bytes: &[u8], id: &str) -> Result<(Secrets, Option<Authority>), Se
     };
     let mut secrets = Secrets::default();
     while let Some(value) = next().ok_or_else(wrong)? {
-        secrets.push(value);
+        secrets.push(value)?;
     }
     Ok((secrets, authority))
 }
@@ -166,20 +194,22 @@ mod tests {
     fn what_is_handed_over_arrives() {
         let authority = Authority::new("agent-1", SystemTime::now()).unwrap();
         let mut secrets = Secrets::default();
-        secrets.push(b"one");
-        secrets.push(b"");
-        let bytes = encode(&secrets, Some(&authority)).unwrap();
-        let (read, again) = decode(&bytes, "agent-1").unwrap();
-        assert_eq!(read.0, secrets.0);
+        secrets.push(b"one").unwrap();
+        secrets.push(b"").unwrap();
+        let same = |read: &Secrets| read.all().eq(secrets.all());
+        let message = encode(&secrets, Some(&authority)).unwrap();
+        let bytes = message.bytes();
+        let (read, again) = decode(bytes, "agent-1").unwrap();
+        assert!(same(&read));
         assert_eq!(again.unwrap().certificate(), authority.certificate());
         for end in 0..bytes.len() - 4 {
             let cut = decode(&bytes[..end], "agent-1");
             assert!(cut.is_err() || cut.unwrap().0.0.len() < 2, "{end}");
         }
-        let (read, none) = decode(&encode(&secrets, None).unwrap(), "agent-1").unwrap();
-        assert!(read.0 == secrets.0 && none.is_none());
+        let (read, none) = decode(encode(&secrets, None).unwrap().bytes(), "agent-1").unwrap();
+        assert!(same(&read) && none.is_none());
         let mut many = Secrets::default();
-        (0..20).for_each(|_| many.push(&[1; MOST]));
+        (0..20).for_each(|_| many.push(&[1; MOST]).unwrap());
         assert!(encode(&many, None).is_err());
         assert!(!format!("{read:?}").contains("one"));
     }
@@ -204,7 +234,8 @@ mod tests {
         #[test]
         fn any_bytes_have_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             if let Ok((secrets, None)) = decode(&bytes, "agent-1") {
-                prop_assert_eq!(&**encode(&secrets, None).unwrap(), &bytes[..]);
+                let again = encode(&secrets, None).unwrap();
+                prop_assert_eq!(again.bytes(), &bytes[..]);
             }
         }
     }

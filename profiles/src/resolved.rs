@@ -112,6 +112,8 @@ pub enum Copied {
     Secret(u32),
     /// The certificates that the command trusts: those that the host does, and the sandbox's own authority.
     Authority,
+    /// The same, as Java reads them; never without those.
+    JavaStore,
 }
 
 /// What one of the command's standard streams is.

@@ -38,6 +38,10 @@ pub struct Record {
     pub down: u64,
     /// How long it lasted, in milliseconds.
     pub millis: u64,
+    /// Secrets that were put into its requests: a bit for each of the first 64, by its number.
+    pub secrets: u64,
+    /// Requests that something was put into.
+    pub puts: u32,
 }
 
 /// How something came in.
@@ -166,7 +170,8 @@ impl Record {
         to.put(&[self.verdict.number(), self.way.number()]);
         to.put(&self.port.to_le_bytes());
         to.put(&self.rule.unwrap_or(NO_RULE).to_le_bytes());
-        for number in [self.up, self.down, self.millis] {
+        to.put(&self.puts.to_le_bytes());
+        for number in [self.up, self.down, self.millis, self.secrets] {
             to.put(&number.to_le_bytes());
         }
         let address = match self.address {
@@ -191,7 +196,9 @@ impl Record {
         let (verdict, way) = (Verdict::from_number(verdict)?, Way::from_number(way)?);
         let port = u16::from_le_bytes(from.take()?);
         let rule = Some(u32::from_le_bytes(from.take()?)).filter(|rule| *rule != NO_RULE);
-        let [up, down, millis] = [from.take()?, from.take()?, from.take()?].map(u64::from_le_bytes);
+        let puts = u32::from_le_bytes(from.take()?);
+        let numbers = [from.take()?, from.take()?, from.take()?, from.take()?];
+        let [up, down, millis, secrets] = numbers.map(u64::from_le_bytes);
         let address = Ipv6Addr::from(from.take::<16>()?);
         let address = match (address.is_unspecified(), address.to_ipv4_mapped()) {
             (true, _) => None,
@@ -208,7 +215,7 @@ impl Record {
             [] => None,
             name => Some(named(name)?),
         };
-        Ok(Self { verdict, way, rule, name, address, port, up, down, millis })
+        Ok(Self { verdict, way, rule, name, address, port, up, down, millis, secrets, puts })
     }
 }
 
@@ -317,6 +324,8 @@ mod tests {
             up: 517,
             down: 1 << 40,
             millis: 12,
+            secrets: 5,
+            puts: 7,
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod der;
 mod issuer;
+pub mod java;
 
 use der::{
     FIRST, INTEGER, MADE, OBJECT, OCTET_STRING, SEQUENCE, YES, bits, common_name, extension, thing,

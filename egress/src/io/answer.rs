@@ -2,7 +2,7 @@
 //! secrets covered, and is framed anew.
 
 use super::{
-    content::Content,
+    content::{Content, Until},
     counted::{Counted, Goes},
     exchange::{Ended, Talk},
     fault::Refused,
@@ -17,7 +17,7 @@ use sandboxd_egress_plan::Verdict;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long the beginning of something that may be a secret waits for the rest of it.
+/// How long a few bytes that may be the beginning of a secret wait for what follows.
 const REST: Duration = Duration::from_millis(500);
 
 /// How long an answer is read whose client is gone, so that it is heard what it used: in whole it is
@@ -107,11 +107,17 @@ impl<S: Stream> Talk<'_, S> {
         reply: &Reply,
         mut each: impl FnMut(Vec<u8>, bool) -> Goes,
     ) -> Result<Ended, Verdict> {
-        let mut content = Content::new(reply.body(), self.way.upstream.mask());
+        let mut content = Content::new(reply.body());
         let mut more = More::Here;
         loop {
             let over = matches!(more, More::Over);
-            let heard = content.take(inbound, !matches!(more, More::Here))?;
+            let until = match more {
+                More::Here => Until::Settled,
+                More::Late => Until::Late,
+                More::Over => Until::End,
+            };
+            let mask = self.way.upstream.mask();
+            let heard = content.take(inbound, until, mask.as_deref())?;
             let whole = over || content.is_over();
             match each(heard, whole) {
                 Goes::On(bytes) => self.part(outlet, &bytes, whole).await?,
@@ -136,7 +142,6 @@ impl<S: Stream> Talk<'_, S> {
     async fn more(&self, inbound: &mut Vec<u8>, waits: bool) -> Result<More, Verdict> {
         let read = self.way.upstream.stream.read(inbound);
         let read = async {
-            // Nobody who says a secret back lets so much time pass in the midst of it.
             if waits { timeout(REST, read).await.ok().transpose() } else { read.await.map(Some) }
         };
         let read = tokio::select! {

@@ -6,7 +6,7 @@ use crate::{
     http::{Ends, Framing, Head, Reply},
     limit::Direction,
     mask::Mask,
-    put::puts,
+    put::{Put, puts},
     rule::Place,
 };
 use sandboxd_egress_plan::Verdict;
@@ -19,8 +19,6 @@ pub(super) struct Beyond<'a, S> {
     place: &'a Place,
     pub(super) stream: S,
     pub(super) address: IpAddr,
-    /// Where something was put into requests to it.
-    mask: Option<Rc<Mask>>,
     /// Something was put into the last request.
     put: Cell<bool>,
 }
@@ -33,13 +31,13 @@ impl<'a, S: Stream> Beyond<'a, S> {
         upstream: &Upstream,
     ) -> Result<Self, Verdict> {
         let stream = S::outward(world, &upstream.stream, place).await?;
-        let (address, mask) = (upstream.address, world.mask(place));
-        Ok(Self { world, place, stream, address, mask, put: Cell::new(false) })
+        let address = upstream.address;
+        Ok(Self { world, place, stream, address, put: Cell::new(false) })
     }
 
-    /// What covers secrets in what comes back, where any was put into a request to it.
-    pub(super) fn mask(&self) -> Option<&Mask> {
-        self.mask.as_deref()
+    /// What covers secrets in what comes back now, where any is put into requests to it.
+    pub(super) fn mask(&self) -> Option<Rc<Mask>> {
+        self.world.mask(self.place)
     }
 
     /// Asks for this; false where it takes no more. Where a secret is put in, the answer is to be one in
@@ -51,11 +49,13 @@ impl<'a, S: Stream> Beyond<'a, S> {
         last: bool,
     ) -> Result<bool, Verdict> {
         let at = (self.place, S::COVER);
-        let puts = puts(&self.world.plan, self.world.secrets(), head, at)?;
+        let puts = puts(&self.world.plan, &self.world.secrets(), head, at)?;
         self.put.set(!puts.is_empty());
         if self.put.get() {
             head.ask_plain();
+            meter.put(puts.iter().map(|(number, _)| *number));
         }
+        let puts: Vec<Put> = puts.into_iter().map(|(_, put)| put).collect();
         self.send(meter, &head.written(at, last, &puts)).await
     }
 

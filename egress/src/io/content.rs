@@ -3,38 +3,151 @@
 use crate::{http::Body, mask::Mask};
 use sandboxd_egress_plan::Verdict;
 
+/// So many bytes of what may be a secret go on where nothing follows for a while: many a text ends so. Of more
+/// none does before it is known what follows.
+const FEW: usize = 3;
+
 /// What is in a body.
 #[derive(Debug)]
-pub(super) struct Content<'m> {
+pub(super) struct Content {
     body: Body,
-    mask: Option<&'m Mask>,
     /// What may be the beginning of a secret.
     held: Vec<u8>,
+    /// So many bytes of that went on already, and are known again where the rest of a secret follows.
+    gone: usize,
 }
 
-impl<'m> Content<'m> {
-    /// Of this one, covered by this where it is.
-    pub(super) const fn new(body: Body, mask: Option<&'m Mask>) -> Self {
-        Self { body, mask, held: Vec::new() }
+/// How much is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// What cannot be the beginning of a secret any more.
+    Settled,
+    /// That, and a few bytes more, since nothing has followed for a while.
+    Late,
+    /// All, since nothing follows.
+    End,
+}
+
+impl Content {
+    /// Of this one.
+    pub(super) const fn new(body: Body) -> Self {
+        Self { body, held: Vec::new(), gone: 0 }
     }
 
-    /// Takes what is there of the body, and returns what is in that; of what may be the beginning of a
-    /// secret only what cannot be one any more, unless it is to be all.
-    pub(super) fn take(&mut self, from: &mut Vec<u8>, all: bool) -> Result<Vec<u8>, Verdict> {
+    /// Takes what is there of the body, and returns what is in that, covered by this where it is.
+    pub(super) fn take(
+        &mut self,
+        from: &mut Vec<u8>,
+        until: Until,
+        mask: Option<&Mask>,
+    ) -> Result<Vec<u8>, Verdict> {
         let taken = self.body.take_and_hear(from, &mut Vec::new(), &mut self.held);
         from.drain(..taken.map_err(|_| Verdict::Reply)?);
-        let settled = self.mask.map_or(self.held.len(), |mask| mask.cover(&mut self.held));
-        let settled = if all || self.is_over() { self.held.len() } else { settled };
-        Ok(self.held.drain(..settled).collect())
+        let all = self.held.len();
+        let settled = mask.map_or(all, |mask| mask.cover(&mut self.held));
+        let few = all - settled <= FEW;
+        let goes = match until {
+            _ if self.is_over() => all,
+            Until::End => all,
+            Until::Late if few => all,
+            Until::Late | Until::Settled => settled,
+        };
+        let goes = goes.max(self.gone);
+        let bytes = self.held.get(self.gone..goes).unwrap_or_default().to_vec();
+        // What went on and is settled need not be known any more.
+        let known = settled.min(goes);
+        self.held.drain(..known);
+        self.gone = goes - known;
+        Ok(bytes)
     }
 
-    /// Whether something waits for what follows.
+    /// Whether something waits for what follows that would go on without it.
     pub(super) fn waits(&self) -> bool {
-        !self.held.is_empty()
+        (1..=FEW).contains(&self.held.len()) && self.gone < self.held.len()
     }
 
     /// Whether there is no more of it.
     pub(super) fn is_over(&self) -> bool {
         self.body.is_over()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{http::Framing, secret::Secrets};
+    use proptest::prelude::*;
+
+    const SECRET: &str = "sk-hunter2-0123456789";
+
+    fn mask() -> Mask {
+        let mut secrets = Secrets::default();
+        secrets.push(SECRET.as_bytes()).unwrap();
+        Mask::of(&secrets, None).unwrap()
+    }
+
+    /// What goes on of these pieces, with a while between them.
+    fn slowly(pieces: &[&[u8]]) -> String {
+        let (mask, mut out) = (mask(), Vec::new());
+        let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
+        let mut content = Content::new(Body::new(Framing::Length(u64::try_from(length).unwrap())));
+        for piece in pieces {
+            let mut piece = piece.to_vec();
+            for until in [Until::Settled, Until::Late, Until::Late] {
+                out.extend(content.take(&mut piece, until, Some(&mask)).unwrap());
+            }
+        }
+        assert!(content.is_over() && !content.waits());
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn no_pause_brings_a_secret_out() {
+        let (first, second) = SECRET.split_at(9);
+        let said = slowly(&[b"key: ", first.as_bytes(), second.as_bytes(), b" end"]);
+        assert_eq!(said, format!("key: {} end", "*".repeat(21)));
+        // Byte by byte, of which a few go on before it is known whether they are one.
+        let pieces: Vec<&[u8]> = SECRET.as_bytes().chunks(1).collect();
+        assert_eq!(slowly(&pieces), format!("sk-{}", "*".repeat(18)));
+    }
+
+    #[test]
+    fn what_only_begins_like_one_goes_on() {
+        assert_eq!(
+            slowly(&[b"tas", b"k", b" is sk-", b"hunter2", b"-0 done s"]),
+            "task is sk-hunter2-0 done s"
+        );
+        let mut content = Content::new(Body::new(Framing::Length(100)));
+        let mask = mask();
+        let held = content.take(&mut b"all s".to_vec(), Until::Settled, Some(&mask)).unwrap();
+        assert!(held == b"all " && content.waits());
+        let late = content.take(&mut Vec::new(), Until::Late, Some(&mask)).unwrap();
+        assert!(late == b"s" && !content.waits());
+        let more = content.take(&mut b"k-hunter".to_vec(), Until::Late, Some(&mask)).unwrap();
+        assert!(more.is_empty() && !content.waits());
+        let rest = content.take(&mut Vec::new(), Until::End, Some(&mask)).unwrap();
+        assert_eq!(rest, b"k-hunter");
+    }
+
+    proptest! {
+        #[test]
+        fn however_it_is_cut_no_more_than_a_few_bytes_of_it_come_out(
+            before in "[sk-]{0,6}", after in "[ -~]{0,6}",
+            cuts in proptest::collection::vec(0_usize..34, 0..12),
+        ) {
+            let whole = format!("{before}{SECRET}{after}");
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|at| at.min(whole.len())).collect();
+            cuts.sort_unstable();
+            let ends = cuts.iter().copied().chain([whole.len()]);
+            let mut from = 0;
+            let pieces: Vec<&[u8]> = ends.map(|end| {
+                let piece = &whole.as_bytes()[from..end];
+                from = end;
+                piece
+            }).collect();
+            let said = slowly(&pieces);
+            prop_assert_eq!(said.len(), whole.len());
+            prop_assert!(!said.contains("hunter2"), "{}", said);
+        }
     }
 }

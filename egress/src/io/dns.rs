@@ -42,6 +42,8 @@ fn said(world: &World, message: &[u8]) -> Vec<u8> {
             up: 0,
             down: 0,
             millis: 0,
+            secrets: 0,
+            puts: 0,
         });
     }
     message

@@ -40,6 +40,11 @@ impl<'a> Meter<'a> {
         if over { Verdict::Budget } else { Verdict::Spent }
     }
 
+    /// These secrets are put into a request.
+    pub(super) fn put(&self, numbers: impl Iterator<Item = u32>) {
+        self.story.put(numbers);
+    }
+
     /// So many bytes go.
     pub(super) fn count(&self, direction: Direction, bytes: usize) {
         self.last.set(Instant::now());

@@ -19,6 +19,7 @@ mod fault;
 mod meter;
 mod original;
 mod proxy;
+mod renew;
 mod requests;
 mod resolve;
 mod secure;
@@ -65,6 +66,9 @@ pub struct Handed {
     pub secrets: Secrets,
     /// What TLS is ended with, where a rule wants that.
     pub ends: Option<Ends>,
+    /// A `SOCK_SEQPACKET` pair's end: what is put into requests comes there anew, and that it was taken is
+    /// answered. Where nothing is put into any, there is none.
+    pub renewals: Option<OwnedFd>,
 }
 
 /// What TLS is ended with.
@@ -82,7 +86,7 @@ pub struct Ends {
 /// # Errors
 /// Where a socket is none of its kind, or can be served no more; where there is no runtime to be had;
 /// where what is handed over is not what the plan wants.
-pub fn serve(plan: EgressPlan, sockets: Sockets, handed: Handed) -> io::Result<()> {
+pub fn serve(plan: EgressPlan, sockets: Sockets, mut handed: Handed) -> io::Result<()> {
     handed.secrets.check(&plan).map_err(io::Error::other)?;
     let Sockets { transparent, proxy, .. } = &sockets;
     let [led, asked] = [plan.ways.redirects(), plan.ways.proxies()];
@@ -96,8 +100,12 @@ pub fn serve(plan: EgressPlan, sockets: Sockets, handed: Handed) -> io::Result<(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     LocalSet::new().block_on(&runtime, async move {
+        let renewals = handed.renewals.take();
         let world = Rc::new(World::new(plan, sockets.control, handed)?);
         let mut serving = JoinSet::new();
+        if let Some(renewals) = renewals {
+            serving.spawn_local(renew::renewals(renewals, Rc::clone(&world)));
+        }
         for socket in sockets.dns_datagram {
             serving.spawn_local(dns::datagrams(datagram(socket)?, Rc::clone(&world)));
         }

@@ -17,12 +17,22 @@ pub(super) struct Story {
     pub(super) address: Option<IpAddr>,
     pub(super) up: Cell<u64>,
     pub(super) down: Cell<u64>,
+    /// What was put into its requests, and how many those are.
+    puts: Cell<(u64, u32)>,
 }
 
 impl Story {
     pub(super) fn new(way: Way) -> Self {
         let (up, down, rule) = (Cell::new(0), Cell::new(0), Cell::new(None));
-        Self { way, since: Instant::now(), place: None, rule, address: None, up, down }
+        let (since, puts) = (Instant::now(), Cell::default());
+        Self { way, since, place: None, rule, address: None, up, down, puts }
+    }
+
+    /// These secrets were put into a request.
+    pub(super) fn put(&self, numbers: impl Iterator<Item = u32>) {
+        let bits = numbers.fold(0, |all, number| all | 1_u64.checked_shl(number).unwrap_or(0));
+        let (secrets, requests) = self.puts.get();
+        self.puts.set((secrets | bits, requests.saturating_add(1)));
     }
 
     pub(super) fn record(&self, verdict: Verdict) -> Record {
@@ -41,6 +51,8 @@ impl Story {
             up: self.up.get(),
             down: self.down.get(),
             millis: u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            secrets: self.puts.get().0,
+            puts: self.puts.get().1,
         }
     }
 }

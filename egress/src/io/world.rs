@@ -7,12 +7,12 @@ use crate::{
     names::Names,
     purse::Purses,
     rule::Place,
-    secret::Secrets,
+    secret::{SecretError, Secrets},
 };
 use sandboxd_broker::limit::Moment;
 use sandboxd_egress_plan::{EgressPlan, Inject, Record, Rule, Use, Verdict};
 use std::{
-    cell::{Cell, RefCell, RefMut},
+    cell::{Cell, Ref, RefCell, RefMut},
     io,
     os::fd::OwnedFd,
     rc::Rc,
@@ -27,8 +27,8 @@ pub(super) struct World {
     ledger: RefCell<Ledger>,
     fuses: RefCell<Fuses>,
     purses: RefCell<Purses>,
-    secrets: Secrets,
-    mask: Rc<Mask>,
+    secrets: RefCell<Secrets>,
+    mask: RefCell<Rc<Mask>>,
     ending: Option<Ending>,
     pending: Cell<u32>,
     teller: Teller,
@@ -36,15 +36,17 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(plan: EgressPlan, control: OwnedFd, handed: Handed) -> io::Result<Self> {
+        let Handed { secrets, ends, renewals: _ } = handed;
+        let mask = Mask::of(&secrets, None).map_err(io::Error::other)?;
         Ok(Self {
             pipes: Pipes::default(),
             names: RefCell::new(Names::new(&plan.fakes)),
             ledger: RefCell::new(Ledger::new(&plan)),
             fuses: RefCell::new(Fuses::new(plan.breaker)),
             purses: RefCell::new(Purses::new(&plan.budgets)),
-            mask: Rc::new(Mask::of(&handed.secrets)),
-            secrets: handed.secrets,
-            ending: handed.ends.map(Ending::new).transpose()?,
+            mask: RefCell::new(Rc::new(mask)),
+            secrets: RefCell::new(secrets),
+            ending: ends.map(Ending::new).transpose()?,
             pending: Cell::new(0),
             teller: Teller::new(control)?,
             plan,
@@ -67,15 +69,28 @@ impl World {
         self.purses.borrow_mut()
     }
 
-    pub(super) const fn secrets(&self) -> &Secrets {
-        &self.secrets
+    /// What is put into requests now.
+    pub(super) fn secrets(&self) -> Ref<'_, Secrets> {
+        self.secrets.borrow()
+    }
+
+    /// Has these put into requests from now on. What was put in before stays covered in answers.
+    ///
+    /// # Errors
+    /// Where they are not what the plan wants, or no more memory can be locked; then nothing is changed.
+    pub(super) fn renew(&self, secrets: Secrets) -> Result<(), SecretError> {
+        secrets.check(&self.plan)?;
+        let mask = Mask::of(&secrets, Some(&self.mask.borrow()))?;
+        *self.mask.borrow_mut() = Rc::new(mask);
+        *self.secrets.borrow_mut() = secrets;
+        Ok(())
     }
 
     /// What covers secrets in what comes back from there, where any goes there.
     pub(super) fn mask(&self, place: &Place) -> Option<Rc<Mask>> {
         let name = place.whom.name()?;
         let goes = |inject: &Inject| inject.host == *name && inject.port == place.port;
-        self.plan.injects.iter().any(goes).then(|| Rc::clone(&self.mask))
+        self.plan.injects.iter().any(goes).then(|| Rc::clone(&self.mask.borrow()))
     }
 
     /// What TLS is ended with.

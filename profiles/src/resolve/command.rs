@@ -176,6 +176,7 @@ impl Deciding<'_> {
                 variables.insert(name.into(), bundle.as_str().into());
             }
         }
+        self.tell_java(view, &mut variables);
         variables
     }
 }

@@ -14,6 +14,8 @@ use sandboxd_plan::{Identity, Owner};
 /// Where the certificates are that the command trusts: those that the host does, and the sandbox's own
 /// authority.
 const BUNDLE: &str = "/run/sandboxd/ca.pem";
+/// The same, as Java reads them.
+pub(super) const STORE: &str = "/run/sandboxd/ca.jks";
 
 /// Who reads where they are: what is linked with OpenSSL, Python's requests and pip, curl, git, Node and
 /// npm, cargo, Deno, the clients of AWS.
@@ -111,7 +113,7 @@ impl Deciding<'_> {
         }
     }
 
-    /// Whether the command is to trust the sandbox's own authority, which is then copied last.
+    /// Whether the command is to trust the sandbox's own authority, which are then copied last, in both forms.
     pub(super) fn authority(
         &mut self,
         egress: Option<&EgressPlan>,
@@ -122,7 +124,7 @@ impl Deciding<'_> {
         let Some(rule) = egress.and_then(|plan| plan.rules.iter().find(|rule| ends(rule))) else {
             return false;
         };
-        copies.push(Copied::Authority);
+        copies.extend([Copied::Authority, Copied::JavaStore]);
         let key = format!("{:?} in network.egress, whose requests are seen,", rule.written);
         self.nobody_else_says(&VARIABLES, &key, "whom to trust");
         if fixed(BUNDLE).is_some_and(|path| shown.covers(&path)) {
@@ -133,13 +135,17 @@ impl Deciding<'_> {
         true
     }
 
-    /// Puts the bundle into the view.
+    /// Puts the bundle into the view, in both forms.
     pub(super) fn show_authority(&self, view: &mut View, identity: Identity, grants: &Grants) {
         let owner = Owner { uid: identity.uid, gid: identity.gid };
-        if let (Some(path), Some(from)) = (fixed(BUNDLE), grants.copies().last()) {
-            view.copy(path.clone(), from, owner);
-            view.secrets.push(path.clone());
-            view.authority = Some(path);
+        let copies: Vec<u32> = grants.copies().collect();
+        if let [.., bundle, store] = copies.as_slice() {
+            for (path, from) in [(BUNDLE, bundle), (STORE, store)] {
+                let Some(path) = fixed(path) else { continue };
+                view.copy(path.clone(), *from, owner);
+                view.secrets.push(path);
+            }
+            view.authority = fixed(BUNDLE);
         }
     }
 }

@@ -18,6 +18,7 @@ mod grants;
 mod holds;
 mod identity;
 mod inject;
+mod java;
 mod landlock;
 pub(crate) mod limits;
 pub(crate) mod masks;

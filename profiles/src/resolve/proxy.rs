@@ -1,7 +1,7 @@
 //! The proxy as the second way out: what programs are told of it, and that the profile says so where it holds.
 
 use super::Deciding;
-use crate::schema::Mode;
+use crate::schema::{Mode, Profile};
 use sandboxd_egress_plan::{PROXY, Ways};
 use std::collections::BTreeMap;
 
@@ -17,6 +17,11 @@ const EXCEPTED: ([&str; 2], &str) = (["NO_PROXY", "no_proxy"], "localhost,127.0.
 
 /// Node heeds the others only where this is set, from version 22.21 and 24 on.
 const NODE: (&str, &str) = ("NODE_USE_ENV_PROXY", "1");
+
+/// Whether there is one.
+pub(super) fn is_told(profile: &Profile) -> bool {
+    profile.network.mode() == Mode::Egress && profile.network.ways().proxies()
+}
 
 impl Deciding<'_> {
     /// How what goes out gets there.
@@ -43,7 +48,7 @@ impl Deciding<'_> {
 
     /// What programs are told of the proxy, where there is one.
     pub(super) fn tell_of_the_proxy(&self, variables: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
-        if self.mode() != Mode::Egress || !self.profile.network.ways().proxies() {
+        if !is_told(self.profile) {
             return;
         }
         let proxy = format!("http://{PROXY}");

@@ -155,9 +155,21 @@ fn where_a_secret_is_put_into_requests_tls_is_ended_and_nowhere_else() {
     let spot = Spot::Header { name, before: "Bearer ".into(), after: String::new() };
     assert_eq!((out.injects[0].secret, &out.injects[0].spot), (0, &spot));
     // The command does not have it, and trusts who stands for its host.
-    assert_eq!(resolved.outside.copies, [Copied::Authority]);
+    assert_eq!(resolved.outside.copies, [Copied::Authority, Copied::JavaStore]);
     let told = Text::try_from("SSL_CERT_FILE=/run/sandboxd/ca.pem").unwrap();
     assert!(resolved.plan.exec.env.contains(&told));
+    let java = |text: &str| {
+        let env = run(text).plan.exec.env;
+        let all = env.iter().map(|one| String::from_utf8_lossy(one.as_bytes()).into_owned());
+        all.filter_map(|one| one.strip_prefix("JAVA_TOOL_OPTIONS=").map(str::to_owned)).next()
+    };
+    let told = java(PUT).unwrap();
+    assert!(told.starts_with("-Djavax.net.ssl.trustStore=/run/sandboxd/ca.jks "), "{told}");
+    let own = java(&format!("[env]\nset = {{ JAVA_TOOL_OPTIONS = \"-Xmx64m\" }}\n{PUT}")).unwrap();
+    assert_eq!(own, format!("{told} -Xmx64m"));
+    let proxied = java(&PUT.replace("mode =", "way = \"both\"\nmode =")).unwrap();
+    assert!(proxied.contains("-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=3128"), "{proxied}");
+    assert_eq!(java("[network]\nmode = \"egress\"\negress = [\"a.example:443\"]\n"), None);
     let plain = run(&PUT.replace("[secrets", "[env]\nset = { X = \"1\" }\n[secrets").replace(
         "host = \"api.example.com\"",
         "host = \"api.example.com\", method = \"GET\", path = \"/v1/*\"",

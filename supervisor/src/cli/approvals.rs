@@ -131,7 +131,7 @@ fn decide(line: &str, did: &str) -> u8 {
     let mut why = String::from(
         "no run asks for approval here\n  remedy  say it as the user who started the run, or as root where that was root",
     );
-    for (run, stream) in control::found() {
+    for (run, stream) in control::found(&control::APPROVALS) {
         match ask(stream, line) {
             Ok((true, text)) => {
                 let id = text.lines().next().unwrap_or_default();
@@ -148,7 +148,7 @@ fn decide(line: &str, did: &str) -> u8 {
 impl Told {
     fn ask(json: bool) -> Self {
         let mut told = Self::default();
-        for (run, stream) in control::found() {
+        for (run, stream) in control::found(&control::APPROVALS) {
             told.runs += 1;
             match ask(stream, if json { "list json" } else { "list" }) {
                 Ok((_, text)) if json => told.calls.extend(objects(&run, &text)),
@@ -161,7 +161,7 @@ impl Told {
 
     /// One that ended meanwhile need not be asked any more.
     fn failed(&mut self, run: &str, error: &io::Error) {
-        if control::found().iter().all(|(name, _)| name != run) {
+        if control::found(&control::APPROVALS).iter().all(|(name, _)| name != run) {
             self.runs = self.runs.saturating_sub(1);
             return;
         }

@@ -14,7 +14,7 @@ use crate::explain::printable;
 use sandboxd_audit::note::Note;
 use sandboxd_audit::verify::{self, Report};
 use sandboxd_audit::{AuditError, Folder};
-use source::Source;
+pub(in crate::cli) use source::{Reader, Source, since};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;

@@ -1,5 +1,8 @@
 //! `sandboxd secret`.
 
+mod rotate;
+mod uses;
+
 use super::NOT_SET_UP;
 use super::load::{self, Loaded};
 use super::output::{say, say_json, warn};
@@ -19,6 +22,8 @@ pub(crate) fn secret(command: &SecretCommand) -> u8 {
     match command {
         SecretCommand::List(of) => told(of, |outside| list(outside, of.json)),
         SecretCommand::Check(of) => told(of, |outside| check(outside, of.json)),
+        SecretCommand::Uses(typed) => uses::show(typed),
+        SecretCommand::Rotate(typed) => rotate::rotate(typed),
     }
 }
 

@@ -14,7 +14,7 @@ pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditV
 pub use call::Call;
 pub use learn::Learn;
 pub use pins::{Pins, PinsCommand};
-pub use secret::{Secret, SecretCommand, SecretsOf};
+pub use secret::{Secret, SecretCommand, SecretRotate, SecretUses, SecretsOf};
 pub use why::Why;
 
 use super::service::Service;

@@ -16,8 +16,25 @@ use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-/// The folder in the folder.
-const APPROVALS: &str = "approvals";
+/// One kind of sockets.
+pub(crate) struct Sockets {
+    /// The folder in the folder.
+    name: &'static str,
+    /// What to do where there can be none.
+    remedy: &'static str,
+}
+
+/// Where calls are approved.
+pub(crate) const APPROVALS: Sockets = Sockets {
+    name: "approvals",
+    remedy: "calls wait for somebody to approve them (approval = \"ask\"), who comes in by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
+};
+
+/// Where secrets are renewed.
+pub(crate) const ROTATIONS: Sockets = Sockets {
+    name: "secrets",
+    remedy: "secrets that are put into requests can be renewed (sandboxd secret rotate) by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
+};
 
 /// What a name begins with until somebody listens.
 const UNFINISHED: char = '.';
@@ -54,16 +71,16 @@ fn places() -> Vec<(PathBuf, String)> {
     places
 }
 
-fn own() -> Result<RunDir, StartError> {
+fn own(kind: &Sockets) -> Result<RunDir, StartError> {
     let mut why = None;
     for (parent, name) in places() {
-        match RunDir::at(&parent, &name).and_then(|folder| folder.dir(APPROVALS)) {
+        match RunDir::at(&parent, &name).and_then(|folder| folder.dir(kind.name)) {
             Ok(folder) => return Ok(folder),
             Err(error) => why = Some(error),
         }
     }
-    let error = why.map_or_else(|| StartError::found("approvals", "no folder"), StartError::from);
-    Err(error.with_remedy("calls wait for somebody to approve them (approval = \"ask\"), who comes in by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter"))
+    let error = why.map_or_else(|| StartError::found(kind.name, "no folder"), StartError::from);
+    Err(error.with_remedy(kind.remedy))
 }
 
 /// By its folder's descriptor, so that nobody puts another folder in its place; and it fits into an
@@ -73,9 +90,9 @@ fn path(folder: &RunDir, name: &str) -> String {
 }
 
 /// A socket for this run, which is listened on.
-pub(super) fn listen_for(run: &str) -> Result<(OwnedFd, Name), StartError> {
+pub(super) fn listen_for(kind: &Sockets, run: &str) -> Result<(OwnedFd, Name), StartError> {
     let failed = |call| move |errno| StartError::call(call, "the control socket", errno);
-    let folder = own()?;
+    let folder = own(kind)?;
     // In two PID namespaces two supervisors may have the same number.
     let mut random = [0; 4];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
@@ -97,13 +114,13 @@ pub(super) fn listen_for(run: &str) -> Result<(OwnedFd, Name), StartError> {
     Ok((socket, named))
 }
 
-/// Each run that can be asked, by its name, and a stream to its broker.
-pub(crate) fn found() -> Vec<(String, UnixStream)> {
+/// Each run that can be asked, by its name, and a stream to whoever is asked there.
+pub(crate) fn found(kind: &Sockets) -> Vec<(String, UnixStream)> {
     let mut found = Vec::new();
     for (parent, name) in places() {
         // It is not made here.
-        if parent.join(&name).join(APPROVALS).symlink_metadata().is_ok()
-            && let Ok(folder) = RunDir::at(&parent, &name).and_then(|it| it.dir(APPROVALS))
+        if parent.join(&name).join(kind.name).symlink_metadata().is_ok()
+            && let Ok(folder) = RunDir::at(&parent, &name).and_then(|it| it.dir(kind.name))
         {
             found.extend(answering(&folder));
         }

@@ -7,9 +7,10 @@
 //! ```
 
 mod folder;
+pub(crate) mod rotation;
 mod trusted;
 
-pub(crate) use folder::found;
+pub(crate) use folder::{APPROVALS, ROTATIONS, found};
 pub(crate) use trusted::Approver;
 use trusted::trusted;
 
@@ -45,7 +46,7 @@ impl Control {
     pub(crate) fn open(run: &str, line: &OwnedFd, came: Approvers) -> Result<Self, StartError> {
         let failed = |call| move |errno| StartError::call(call, "the control socket", errno);
         let line = rustix::io::fcntl_dupfd_cloexec(line, 3).map_err(failed("fcntl"))?;
-        let (socket, name) = folder::listen_for(run)?;
+        let (socket, name) = folder::listen_for(&APPROVALS, run)?;
         let thread =
             Thread::begin("approvals", move |closed| serve(&closed, &socket, &line, &came))?;
         Ok(Self { _thread: thread, _name: name })

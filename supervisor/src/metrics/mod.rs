@@ -133,6 +133,7 @@ impl Counts {
             // What went out is counted at the end, where none is left out.
             | Kind::Egress
             | Kind::Pins
+            | Kind::SecretRotated
             | Kind::LeftOut => {}
         }
     }

@@ -25,6 +25,10 @@ pub(super) fn made(
         Copied::File { path } => credentials::copied(path, &mut room),
         Copied::Secret(place) => secrets.file(*place),
         Copied::Authority => trusted.insert(Trusted::made(id)?).bundle(),
+        Copied::JavaStore => trusted
+            .as_ref()
+            .ok_or_else(|| StartError::found("authority", "there is none"))?
+            .java_store(),
     });
     let copies = copies.collect::<Result<_, _>>()?;
     Ok((secrets, trusted, copies))

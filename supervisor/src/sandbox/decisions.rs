@@ -20,6 +20,8 @@ pub(super) struct Decisions {
     log: Unawaited,
     actor: Actor,
     rules: Vec<Rule>,
+    /// What secrets are called that are put into requests.
+    secrets: Vec<String>,
     carried: Kept,
     refused: Kept,
     /// The egress process could not tell so many, of either kind.
@@ -43,13 +45,19 @@ impl Kept {
 }
 
 impl Decisions {
-    /// Of the sandbox with this id, whose profile is this agent's, and which has these entries.
-    pub(super) fn new(audit: Audit, agent: &str, id: &str, rules: &[Rule]) -> Self {
+    /// Of the sandbox with this id, whose profile is this agent's, and which has these entries and secrets.
+    pub(super) fn new(
+        audit: Audit,
+        agent: &str,
+        id: &str,
+        (rules, secrets): (&[Rule], &[String]),
+    ) -> Self {
         let instance = Some(id.to_owned());
         Self {
             log: Unawaited::new(audit, "the way out"),
             actor: Actor { agent: agent.to_owned(), instance, ..Actor::default() },
             rules: rules.to_vec(),
+            secrets: secrets.to_vec(),
             carried: Kept::new("allowed", Pace::of_connections()),
             refused: Kept::new("refused", Pace::of_refusals()),
             untold: 0,
@@ -59,6 +67,7 @@ impl Decisions {
     /// Writes down what the egress process told; false where that cannot be.
     pub(super) fn told(&mut self, told: &Told) -> bool {
         let Ok(rule) = rule(&self.rules, told) else { return false };
+        let Ok(secrets) = secrets(&self.secrets, told) else { return false };
         let refused = is_refused(told.verdict);
         if !refused && rule.is_none() {
             // It was given up before it said whom it was for, so that nothing was decided.
@@ -74,7 +83,7 @@ impl Decisions {
         let mut record = Record::of(Kind::Egress);
         record.decision = Some(kept.decision);
         record.rule = rule.map(|rule| rule.written.clone());
-        record.result = result(told);
+        record.result = result(told, &secrets);
         self.tell_left_out();
         self.write(record);
         true
@@ -134,6 +143,18 @@ fn rule<'r>(rules: &'r [Rule], told: &Told) -> Result<Option<&'r Rule>, Impossib
     rule.filter(has).map(Some).ok_or(Impossible)
 }
 
+/// The secrets that were put into its requests.
+fn secrets<'n>(names: &'n [String], told: &Told) -> Result<Vec<&'n str>, Impossible> {
+    let known = u32::try_from(names.len()).unwrap_or(u32::MAX);
+    let all = 1_u64.checked_shl(known).map_or(u64::MAX, |bit| bit - 1);
+    if told.secrets & !all != 0 || (told.secrets != 0 && told.puts == 0) {
+        return Err(Impossible);
+    }
+    let is_in = |at: &usize| told.secrets & (1 << (at & 63)) != 0;
+    let named = names.iter().take(64).enumerate().filter(|(at, _)| is_in(at));
+    Ok(named.map(|(_, name)| name.as_str()).collect())
+}
+
 /// Whether somebody was kept from something. One that was let out, and then said nothing or lasted for too
 /// long, was let out.
 const fn is_refused(verdict: Verdict) -> bool {
@@ -141,7 +162,7 @@ const fn is_refused(verdict: Verdict) -> bool {
 }
 
 /// What became of it.
-fn result(told: &Told) -> Value {
+fn result(told: &Told, secrets: &[&str]) -> Value {
     let way = match told.way {
         Way::Dns => "dns",
         Way::Transparent => "redirect",
@@ -165,6 +186,10 @@ fn result(told: &Told) -> Value {
         put("down_bytes", told.down.into());
         put("ms", told.millis.into());
     }
+    if told.puts > 0 {
+        put("secrets", secrets.into());
+        put("puts", told.puts.into());
+    }
     result.into()
 }
 
@@ -184,6 +209,8 @@ mod tests {
             up: 1,
             down: 2,
             millis: 3,
+            secrets: 0,
+            puts: 0,
         }
     }
 
@@ -210,6 +237,24 @@ mod tests {
     }
 
     #[test]
+    fn only_secrets_that_there_are_were_put_into_requests() {
+        let names = ["one", "two"].map(str::to_owned);
+        let of = |bits, puts| {
+            let told = Told { secrets: bits, puts, ..told(Some(0), "a.example", 443) };
+            secrets(&names, &told).map(|named| named.join(" "))
+        };
+        assert_eq!(of(0, 0), Ok(String::new()));
+        assert_eq!(of(2, 5), Ok("two".to_owned()));
+        assert_eq!(of(3, 1), Ok("one two".to_owned()));
+        assert_eq!((of(4, 1), of(1, 0)), (Err(Impossible), Err(Impossible)));
+        let many = Told { secrets: u64::MAX, puts: 1, ..told(None, "a.example", 443) };
+        assert!(secrets(&vec!["x".to_owned(); 70], &many).is_ok_and(|named| named.len() == 64));
+        let shown = Told { secrets: 1, puts: 2, ..told(Some(0), "a.example", 443) };
+        let shown = result(&shown, &["one"]);
+        assert_eq!((&shown["secrets"], &shown["puts"]), (&json!(["one"]), &json!(2)));
+    }
+
+    #[test]
     fn who_was_let_out_and_said_nothing_more_was_let_out() {
         for (verdict, refused) in [
             (Verdict::Carried, false),
@@ -225,8 +270,11 @@ mod tests {
             "verdict": "carried", "way": "proxy", "name": "a.example", "address": "203.0.113.7",
             "port": 443, "up_bytes": 1, "down_bytes": 2, "ms": 3,
         });
-        assert_eq!(result(&told(Some(0), "a.example", 443)), carried);
+        assert_eq!(result(&told(Some(0), "a.example", 443), &[]), carried);
         let asked = Told { way: Way::Dns, address: None, ..told(None, "b.test", 0) };
-        assert_eq!(result(&asked), json!({ "verdict": "carried", "way": "dns", "name": "b.test" }));
+        assert_eq!(
+            result(&asked, &[]),
+            json!({ "verdict": "carried", "way": "dns", "name": "b.test" })
+        );
     }
 }

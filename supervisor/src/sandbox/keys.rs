@@ -1,13 +1,16 @@
 //! What the egress process is handed beside its sockets, and no plan has: secrets that it puts into
-//! requests, and an authority of the sandbox's own where TLS is ended for that.
+//! requests, with a socket at which these come anew, and an authority of the sandbox's own where TLS is ended
+//! for that.
 
 use super::error::StartError;
 use super::image;
+use super::renewals::Renewals;
+use crate::control::rotation::Rotation;
 use crate::network::passed;
 use crate::secret::Secrets;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result as Called};
-use sandboxd_egress::authority::Authority;
+use sandboxd_egress::authority::{Authority, java::trust_store};
 use sandboxd_egress::secret::{self, Message};
 use sandboxd_egress_plan::EgressPlan;
 use std::fs;
@@ -47,7 +50,19 @@ impl Trusted {
     /// # Errors
     /// Where memory is short.
     pub(super) fn bundle(&self) -> Result<OwnedFd, StartError> {
-        image::copy(format!("{}\n{}", self.roots, self.authority.pem()).as_bytes())
+        image::copy(self.pem().as_bytes())
+    }
+
+    /// The same, as Java reads them.
+    ///
+    /// # Errors
+    /// Where memory is short.
+    pub(super) fn java_store(&self) -> Result<OwnedFd, StartError> {
+        image::copy(&trust_store(self.pem().as_bytes()))
+    }
+
+    fn pem(&self) -> String {
+        format!("{}\n{}", self.roots, self.authority.pem())
     }
 }
 
@@ -68,6 +83,8 @@ fn roots() -> Result<String, StartError> {
 pub(crate) struct Keys {
     message: Message,
     roots: Option<OwnedFd>,
+    /// How secrets come anew, where there are any.
+    renewals: Option<Renewals>,
 }
 
 impl Keys {
@@ -79,22 +96,11 @@ impl Keys {
         plan: &EgressPlan,
         held: &Secrets,
         trusted: Option<Trusted>,
+        renewals: Option<Renewals>,
     ) -> Result<Self, StartError> {
-        let wrong = |what: String| StartError::found("secrets", what);
-        let mut secrets = secret::Secrets::default();
-        for name in &plan.secrets {
-            let secret = held.all().iter().find(|secret| secret.name == *name);
-            secrets.push(secret.ok_or_else(|| wrong(name.clone()))?.line());
-        }
-        secrets.check(plan).map_err(|error| {
-            let remedy =
-                "see that it is written where [secrets] says, in letters that a request can have";
-            wrong(error.to_string()).with_remedy(remedy)
-        })?;
-        let message = secret::encode(&secrets, trusted.as_ref().map(|trusted| &trusted.authority))
-            .map_err(|error| wrong(error.to_string()))?;
+        let message = message(plan, held, trusted.as_ref())?;
         let roots = trusted.map(|trusted| image::copy(trusted.roots.as_bytes())).transpose()?;
-        Ok(Self { message, roots })
+        Ok(Self { message, roots, renewals })
     }
 
     /// Hands it over. Does not wait.
@@ -102,21 +108,53 @@ impl Keys {
     /// # Errors
     /// Where it cannot be sent.
     pub(crate) fn send(&self, to: impl AsFd) -> Called<()> {
-        let roots = self.roots.iter().map(AsFd::as_fd).collect();
-        passed::send_all(roots, &self.message, to)
+        let given = self.roots.iter().chain(self.renewals.iter().map(|renewals| &renewals.theirs));
+        let given = given.map(AsFd::as_fd).collect();
+        passed::send_all(given, self.message.bytes(), to)
     }
+
+    /// Who may have secrets come anew from now on.
+    pub(crate) fn rotation(self) -> Option<Rotation> {
+        self.renewals.map(|renewals| renewals.rotation)
+    }
+}
+
+/// The secrets that this plan names, and the authority, where there is one.
+///
+/// # Errors
+/// Where a secret is not there, cannot be put where it is to go, or all of them are too much.
+pub(super) fn message(
+    plan: &EgressPlan,
+    held: &Secrets,
+    trusted: Option<&Trusted>,
+) -> Result<Message, StartError> {
+    let wrong = |what: String| StartError::found("secrets", what);
+    let mut secrets = secret::Secrets::default();
+    for name in &plan.secrets {
+        let secret = held.all().iter().find(|secret| secret.name == *name);
+        let secret = secret.ok_or_else(|| wrong(name.clone()))?;
+        secrets.push(secret.line()).map_err(|error| wrong(error.to_string()))?;
+    }
+    secrets.check(plan).map_err(|error| {
+        let remedy =
+            "see that it is written where [secrets] says, in letters that a request can have";
+        wrong(error.to_string()).with_remedy(remedy)
+    })?;
+    secret::encode(&secrets, trusted.map(|trusted| &trusted.authority))
+        .map_err(|error| wrong(error.to_string()))
 }
 
 /// Waits for it.
 ///
 /// # Errors
 /// Where it does not come, or is something else.
-pub(crate) fn receive(from: impl AsFd) -> Called<(Message, Option<OwnedFd>)> {
-    let mut message = Message::new(vec![0; secret::HANDED]);
-    let (length, mut all) = passed::receive_into(from, &mut message)?;
-    if all.len() > 1 {
-        return Err(Errno::BADMSG);
-    }
-    message.truncate(length);
-    Ok((message, all.pop()))
+pub(crate) fn receive(from: impl AsFd) -> Called<(Message, Vec<OwnedFd>)> {
+    let mut message = Message::with_room(secret::HANDED)?;
+    let mut given = Vec::new();
+    message.extend(|room| {
+        let (length, all) = passed::receive_into(from, room)?;
+        given = all;
+        Ok::<_, Errno>(length)
+    })?;
+    Ok((message, given))
 }

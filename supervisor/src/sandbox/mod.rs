@@ -30,6 +30,7 @@ pub(crate) mod private;
 mod purse;
 mod receipt;
 mod relay;
+mod renewals;
 mod signals;
 mod spawn;
 pub mod state;
@@ -344,7 +345,8 @@ impl Running<'_> {
         let around::Prepared { signals, mut stdio, mut between } =
             around.prepare(self.resolved, profile, below, &audit)?;
         let begin = |plan| {
-            let keys = Keys::of(plan, &secrets, trusted)?;
+            let renewals = renewals::begin((outside, plan), &secrets, (profile, &audit))?;
+            let keys = Keys::of(plan, &secrets, trusted, renewals)?;
             Egress::begin(plan, network.as_ref(), (profile, &audit), &purses, keys)
         };
         between.egress = outside.egress.as_ref().map(begin).transpose()?;

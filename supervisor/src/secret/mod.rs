@@ -18,6 +18,28 @@ pub(crate) struct Secret {
     bytes: Locked,
 }
 
+/// What reading one again came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewed {
+    /// It is another.
+    Changed,
+    /// It is what it was.
+    Same,
+    /// It is what it was, and cannot be another while sandboxd runs: a variable.
+    Cannot,
+}
+
+impl Renewed {
+    /// The word for it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Same => "same",
+            Self::Cannot => "cannot",
+        }
+    }
+}
+
 /// Those of one run, by the places that its plan has for them.
 #[derive(Default)]
 pub(crate) struct Secrets(Vec<Secret>);

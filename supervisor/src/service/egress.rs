@@ -5,6 +5,7 @@ use crate::network::Inside;
 use crate::network::passed;
 use crate::sandbox;
 use rustix::fd::OwnedFd;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sandboxd_egress::secret;
 use sandboxd_egress::{Ends, Handed, Sockets};
 use sandboxd_egress_plan::{EgressPlan, wire};
@@ -19,6 +20,8 @@ pub(crate) const NAME: &str = "egress";
 /// # Errors
 /// Where the plan is none, or the sockets are not there.
 pub(crate) fn serve() -> io::Result<()> {
+    // What is here is for nobody who has the same user, and for no core.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let mut plan = Vec::new();
     File::from(take(0)?).read_to_end(&mut plan)?;
     let plan = wire::decode(&plan).map_err(|error| io::Error::other(error.to_string()))?;
@@ -31,8 +34,18 @@ pub(crate) fn serve() -> io::Result<()> {
 
 /// What no plan has.
 fn handed(plan: &EgressPlan, control: &OwnedFd) -> io::Result<Handed> {
-    let (message, roots) = sandbox::keys(control)?;
-    let (secrets, authority) = secret::decode(&message, &plan.id).map_err(io::Error::other)?;
+    let (message, mut given) = sandbox::keys(control)?;
+    let none = || io::Error::other("what was handed over is not complete");
+    let renewals = match plan.secrets.is_empty() {
+        true => None,
+        false => Some(given.pop().ok_or_else(none)?),
+    };
+    let roots = given.pop();
+    if !given.is_empty() {
+        return Err(none());
+    }
+    let (secrets, authority) =
+        secret::decode(message.bytes(), &plan.id).map_err(io::Error::other)?;
     let ends = match (authority, roots) {
         (None, None) => None,
         (Some(authority), Some(file)) => {
@@ -44,5 +57,5 @@ fn handed(plan: &EgressPlan, control: &OwnedFd) -> io::Result<Handed> {
             return Err(io::Error::other("an authority comes with those that the host trusts"));
         }
     };
-    Ok(Handed { secrets, ends })
+    Ok(Handed { secrets, ends, renewals })
 }

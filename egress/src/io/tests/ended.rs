@@ -116,9 +116,9 @@ fn running(rules: Vec<Rule>, injects: Vec<Inject>, roots: &Authority) -> (Runnin
     let mut plan = plan(rules);
     (plan.secrets, plan.injects) = (vec!["model".into()], injects);
     let mut secrets = Secrets::default();
-    secrets.push(SECRET.as_bytes());
+    secrets.push(SECRET.as_bytes()).unwrap();
     let ends = Ends { authority: own, roots: roots.pem().into_bytes() };
-    (start_with(plan, port, Handed { secrets, ends: Some(ends) }), certificate)
+    (start_with(plan, port, Handed { secrets, ends: Some(ends), renewals: None }), certificate)
 }
 
 /// A program in the sandbox that trusts this authority.
@@ -418,9 +418,9 @@ fn what_is_handed_over_has_to_be_what_the_plan_wants() {
         (plan.secrets, plan.injects) =
             (vec!["model".into()], vec![inject(443, Requests::All, header("x-key"))]);
         let mut secrets = Secrets::default();
-        secrets.push(SECRET.as_bytes());
+        secrets.push(SECRET.as_bytes()).unwrap();
         let ends = Ends { authority: authority(), roots: authority().pem().into_bytes() };
-        let mut handed = Handed { secrets, ends: Some(ends) };
+        let mut handed = Handed { secrets, ends: Some(ends), renewals: None };
         change(&mut plan, &mut handed);
         let (_ours, control) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
@@ -437,7 +437,7 @@ fn what_is_handed_over_has_to_be_what_the_plan_wants() {
         (
             |_, handed| {
                 handed.secrets = Secrets::default();
-                handed.secrets.push(b"two\r\nlines");
+                handed.secrets.push(b"two\r\nlines").unwrap();
             },
             "\"model\"",
         ),

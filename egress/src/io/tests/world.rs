@@ -86,7 +86,7 @@ impl Drop for Running {
 
 /// What serves these rules; connections to this port are led to it.
 pub(super) fn start(plan: EgressPlan, port: u16) -> Running {
-    start_with(plan, port, Handed { secrets: Secrets::default(), ends: None })
+    start_with(plan, port, Handed { secrets: Secrets::default(), ends: None, renewals: None })
 }
 
 /// The same, with what is handed over.

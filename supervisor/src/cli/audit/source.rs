@@ -12,14 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A folder of logs, or one file.
-pub(super) enum Source {
+pub(in crate::cli) enum Source {
     Folder(Folder),
     File { name: String, path: PathBuf },
 }
 
 impl Source {
     /// What was named; without a name, the own folder.
-    pub(super) fn find(place: Option<&Path>) -> Result<Self, AuditError> {
+    pub(in crate::cli) fn find(place: Option<&Path>) -> Result<Self, AuditError> {
         let Some(path) = place else { return own().map(Self::Folder) };
         if path.is_dir() {
             return Folder::at(path).map(Self::Folder);
@@ -30,7 +30,7 @@ impl Source {
 }
 
 /// Reads records, and later those that were added.
-pub(super) struct Reader {
+pub(in crate::cli) struct Reader {
     source: Source,
     since: Option<Stamp>,
     /// How far each segment was read.
@@ -40,13 +40,16 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(source: Source, since: Option<Stamp>) -> Self {
+    pub(in crate::cli) fn new(source: Source, since: Option<Stamp>) -> Self {
         Self { source, since, ends: Ends::new(), whole: BTreeSet::new() }
     }
 
     /// Tells the records that were not read yet, by the time they were written, until `told` says that it
     /// wants no more; says whether it never did.
-    pub(super) fn each(&mut self, mut told: impl FnMut(&Line) -> bool) -> Result<bool, AuditError> {
+    pub(in crate::cli) fn each(
+        &mut self,
+        mut told: impl FnMut(&Line) -> bool,
+    ) -> Result<bool, AuditError> {
         let since = self.since.map(Stamp::text);
         let mut told = |line: &Line| {
             let before = since.as_ref().is_some_and(|since| line.ts < *since);
@@ -125,7 +128,7 @@ pub(super) fn began(log: &str) -> String {
 }
 
 /// A point in time, or how long ago it was.
-pub(super) fn since(text: &str) -> Result<Stamp, AuditError> {
+pub(in crate::cli) fn since(text: &str) -> Result<Stamp, AuditError> {
     let ago = || {
         let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
         let number: u64 = number.parse().ok()?;

@@ -18,6 +18,7 @@ pub(super) fn words(line: &Line) -> String {
         "pins" => pins(line),
         "answered" => answered(line),
         "noticed" => noticed(line),
+        "secret_rotated" => rotated(line),
         "egress" => egress(line),
         "left_out" => number(line, "/result/records").map_or_else(String::new, |records| {
             format!("{records} records more, which came too often")
@@ -123,6 +124,21 @@ fn pins(line: &Line) -> String {
         ),
         None => format!("{}{by}: all tools", told("/rule")),
     }
+}
+
+/// Which secrets changed, and by whose word.
+fn rotated(line: &Line) -> String {
+    let by =
+        number(line, "/result/by/uid").map_or_else(String::new, |uid| format!(" by uid {uid}"));
+    if let Some(why) = line.text_at("/result/why") {
+        return format!("not renewed{by}: {why}");
+    }
+    let all = line.at("/result/secrets").and_then(Value::as_array);
+    let words = all.into_iter().flatten().map(|one| {
+        let word = |key| one.get(key).and_then(Value::as_str).unwrap_or_default();
+        format!("{} {}", word("name"), word("renewed"))
+    });
+    format!("read again{by}: {}", words.collect::<Vec<_>>().join(", "))
 }
 
 fn answered(line: &Line) -> String {

@@ -3,7 +3,7 @@
 use super::Grants;
 use clap::{Args, Subcommand};
 
-/// List the secrets of a profile, and see that each can be read.
+/// List the secrets of a profile, see that each can be read and who uses it, and renew those of runs that go on.
 ///
 /// A secret is named in [secrets.NAME] of a profile: where sandboxd reads it, and who uses it. What it is,
 /// is never printed.
@@ -25,6 +25,50 @@ pub enum SecretCommand {
         after_help = "Exit status: 0 where all can be read; 1 where one cannot; 125 where the profile has problems.\n\nExample:\n  sandboxd secret check -p agent.toml"
     )]
     Check(SecretsOf),
+    /// Print who may use each, and what the audit log says of who did: how often, and when last.
+    ///
+    /// A secret that is put into requests is counted by profile, entry and host. What was written down too often at
+    /// once was counted, and not by secret (`sandboxd audit show --kind left_out`). What a command does with a
+    /// file that it has in $CREDENTIALS_DIRECTORY nobody sees.
+    #[command(
+        after_help = "Examples:\n  sandboxd secret uses -p agent.toml\n  sandboxd secret uses -p agent.toml --secret model --since 1d"
+    )]
+    Uses(SecretUses),
+    /// Have runs that are going on read theirs again: the next request has what each is now.
+    ///
+    /// Every secret that is put into requests ([secrets.NAME].inject) is read again where it was read at the
+    /// start; all of a run's are renewed, or none. What each was before stays covered in answers and records,
+    /// too. A variable (env:) stays what it was, and a file that a command has in $CREDENTIALS_DIRECTORY stays
+    /// its own until it is started anew.
+    #[command(
+        after_help = "Exit status: 0 where all runs renewed theirs; 1 where one did not, or there is none.\n\nExamples:\n  sandboxd secret rotate                    every run of yours\n  sandboxd secret rotate --run agent-70001  this one"
+    )]
+    Rotate(SecretRotate),
+}
+
+/// Whose uses.
+#[derive(Debug, Args)]
+pub struct SecretUses {
+    /// The profile and what is laid over it.
+    #[command(flatten)]
+    pub of: SecretsOf,
+    /// Only this secret, by its name in the profile.
+    #[arg(long, value_name = "NAME")]
+    pub secret: Option<String>,
+    /// Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC).
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+}
+
+/// Whose secrets are read again.
+#[derive(Debug, Args)]
+pub struct SecretRotate {
+    /// The id of a run, as `sandboxd audit show` has it; without it, all of the user's.
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
+    /// Print what came of it as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Whose secrets.

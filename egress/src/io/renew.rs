@@ -1,0 +1,37 @@
+//! What is put into requests, anew, while connections go on: the supervisor read it again, and the next request
+//! has it.
+
+use super::world::World;
+use crate::secret::{self, HANDED, Message, NOT_TAKEN, SecretError, TAKEN};
+use std::{convert::Infallible, io, os::fd::OwnedFd, rc::Rc};
+use tokio::net::UnixDatagram;
+
+/// Takes what comes, for as long as the supervisor is there; its end is seen elsewhere.
+pub(super) async fn renewals(socket: OwnedFd, world: Rc<World>) -> io::Result<Infallible> {
+    let socket = std::os::unix::net::UnixDatagram::from(socket);
+    socket.set_nonblocking(true)?;
+    // It keeps messages apart, as one of datagrams does.
+    let socket = UnixDatagram::from_std(socket)?;
+    loop {
+        socket.readable().await?;
+        // Read anew each time, into memory that is kept for no longer than that takes.
+        let mut message = Message::with_room(HANDED)?;
+        match message.extend(|room| socket.try_recv(room)) {
+            Ok(0) => return std::future::pending().await,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => return std::future::pending().await,
+        }
+        let answer = if renewed(&world, &message).is_ok() { TAKEN } else { NOT_TAKEN };
+        if socket.send(&[answer]).await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+fn renewed(world: &World, message: &Message) -> Result<(), SecretError> {
+    match secret::decode(message.bytes(), &world.plan.id)? {
+        (secrets, None) => world.renew(secrets),
+        (_, Some(_)) => Err(SecretError("an authority is not renewed".to_owned())),
+    }
+}

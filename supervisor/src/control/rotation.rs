@@ -1,0 +1,192 @@
+//! Secrets that are read again while their run goes on. Whoever may have that done comes in by a socket of the
+//! run, as who approves does, says one word, and is answered a line for each secret; no secret is in any of
+//! them.
+//!
+//! ```text
+//!  sandboxd secret rotate ─▶ FOLDER/secrets/RUN.socket ─▶ trusted? ─▶ read, hidden from records ─▶ egress process
+//! ```
+
+use super::folder::{self, Name, ROTATIONS};
+use super::trusted::{Approver, trusted};
+use crate::sandbox::{Audit, StartError};
+use crate::secret::{Renewed, Secrets};
+use crate::thread::Thread;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::{Errno, read, retry_on_intr};
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
+use sandboxd_audit::record::Actor;
+use sandboxd_audit::{Durability, Hidden, Kind, Record};
+use sandboxd_egress::secret::{Message, TAKEN};
+use sandboxd_egress_plan::EgressPlan;
+use sandboxd_profiles::{From, Held};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What whoever comes says. One that only looks who is there says nothing.
+pub(crate) const WORD: &[u8] = b"rotate\n";
+
+/// How long the word may take, and how long the egress process to take what it is told.
+const WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// What is said to the egress process of a plan, in the form that it takes.
+pub(crate) type Encode = fn(&EgressPlan, &Secrets) -> Result<Message, StartError>;
+
+/// The secrets of a run that are put into requests.
+pub(crate) struct Rotating {
+    /// Where each is read.
+    pub(crate) held: Vec<Held>,
+    /// What each is now, as far as it takes to know it again.
+    pub(crate) now: Vec<Arc<Hidden>>,
+    /// What they are put into.
+    pub(crate) plan: EgressPlan,
+    /// How they are told.
+    pub(crate) encode: Encode,
+    /// Where they are told.
+    pub(crate) line: OwnedFd,
+    /// Where it is written down, and whose they are.
+    pub(crate) audit: Audit,
+    /// The profile's name.
+    pub(crate) agent: String,
+}
+
+/// A socket that is listened on, until this is let go of.
+pub(crate) struct Rotation {
+    /// Ended before the name is removed.
+    _thread: Thread<()>,
+    /// Removed at the end.
+    _name: Name,
+}
+
+impl Rotation {
+    /// Listens for whoever may have them read again.
+    ///
+    /// # Errors
+    /// Where there is no folder for it that is the user's alone.
+    pub(crate) fn open(mut rotating: Rotating) -> Result<Self, StartError> {
+        let (socket, name) = folder::listen_for(&ROTATIONS, &rotating.plan.id)?;
+        let thread =
+            Thread::begin("secrets", move |closed| serve(&closed, &socket, &mut rotating))?;
+        Ok(Self { _thread: thread, _name: name })
+    }
+}
+
+fn serve(closed: &OwnedFd, socket: &OwnedFd, rotating: &mut Rotating) {
+    loop {
+        let mut fds = [PollFd::new(closed, PollFlags::IN), PollFd::new(socket, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
+        let [over, connected] = fds.map(|fd| !fd.revents().is_empty());
+        if over {
+            return;
+        }
+        let stream = match accept_with(socket, SocketFlags::CLOEXEC) {
+            Ok(stream) if connected => stream,
+            // Without a descriptor left, as a rule. Whoever waits goes on waiting.
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
+                std::thread::sleep(super::PAUSE);
+                continue;
+            }
+            Ok(_) | Err(_) => continue,
+        };
+        let Ok(who) = trusted(stream.as_fd()) else { continue };
+        if asked(&stream, closed) {
+            let told = rotating.rotate(who);
+            // Whoever does not wait for the answer has had it done all the same.
+            send(&stream, told.to_string().as_bytes(), SendFlags::NOSIGNAL).ok();
+        }
+    }
+}
+
+/// Whether somebody says the word, in time, and before the run is over.
+fn asked(stream: &OwnedFd, closed: &OwnedFd) -> bool {
+    let mut said = [0; WORD.len()];
+    let mut length = 0;
+    while let Some(room) = said.get_mut(length..).filter(|room| !room.is_empty()) {
+        let mut fds = [PollFd::new(closed, PollFlags::IN), PollFd::new(stream, PollFlags::IN)];
+        let waited = retry_on_intr(|| poll(&mut fds, Some(&WITHIN)));
+        let [over, said_more] = fds.map(|fd| !fd.revents().is_empty());
+        if waited.is_err() || over || !said_more {
+            return false;
+        }
+        match retry_on_intr(|| read(stream, &mut *room)) {
+            Ok(0) | Err(_) => return false,
+            Ok(more) => length += more,
+        }
+    }
+    said == WORD
+}
+
+fn readable(fd: &OwnedFd) -> bool {
+    retry_on_intr(|| poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&WITHIN))) == Ok(1)
+}
+
+impl Rotating {
+    /// Reads all of them again, and has the egress process use what they are now: all, or none.
+    fn rotate(&mut self, who: Approver) -> Value {
+        let (secrets, told): (Vec<Value>, Option<String>) = match self.renewed() {
+            Ok(all) => (all, None),
+            Err(error) => (Vec::new(), Some(error.line())),
+        };
+        let mut record = Record::of(Kind::SecretRotated);
+        record.actor = Some(Actor {
+            agent: self.agent.clone(),
+            instance: Some(self.plan.id.clone()),
+            ..Actor::default()
+        });
+        record.decision = Some(if told.is_none() { "allowed" } else { "refused" });
+        let by = json!({ "uid": who.uid, "pid": who.pid });
+        record.result = json!({ "by": by, "secrets": secrets, "why": told });
+        self.audit.count(&record);
+        if self.audit.is_kept()
+            && let Err(error) = self.audit.append(record, Durability::Grouped)
+        {
+            self.audit.lost();
+            self.audit.alarm(&error);
+        }
+        json!({ "sandbox": self.plan.id, "ok": told.is_none(), "secrets": secrets, "why": told })
+    }
+
+    fn renewed(&mut self) -> Result<Vec<Value>, StartError> {
+        let secrets = Secrets::read(&self.held)?;
+        let message = (self.encode)(&self.plan, &secrets)?;
+        // From here on no record has it, whatever becomes of it.
+        self.audit.hide(&secrets)?;
+        let now: Result<Vec<_>, _> =
+            secrets.all().iter().map(|secret| secret.hidden().map(Arc::new)).collect();
+        let now = now?;
+        self.tell(&message)?;
+        let before = std::mem::replace(&mut self.now, now);
+        let all = self.held.iter().zip(before.iter().zip(&self.now));
+        Ok(all.map(|(held, (before, now))| outcome(held, !before.is_same(now))).collect())
+    }
+
+    /// Tells the egress process, and waits until it uses them.
+    fn tell(&self, message: &Message) -> Result<(), StartError> {
+        let failed = |call| move |errno| StartError::call(call, "the egress process", errno);
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        retry_on_intr(|| send(&self.line, message.bytes(), flags)).map_err(failed("sendmsg"))?;
+        let mut answer = [0; 1];
+        if !readable(&self.line) {
+            return Err(failed("recvmsg")(Errno::TIMEDOUT));
+        }
+        match recv(&self.line, answer.as_mut_slice(), RecvFlags::DONTWAIT) {
+            Ok((1, _)) if answer == [TAKEN] => Ok(()),
+            Ok(_) => Err(StartError::found("secrets", "the egress process did not take them")
+                .with_remedy("so much memory cannot be locked: start it again with what they are")),
+            Err(errno) => Err(failed("recvmsg")(errno)),
+        }
+    }
+}
+
+/// What became of one.
+fn outcome(held: &Held, changed: bool) -> Value {
+    let renewed = match (changed, &held.from) {
+        (true, _) => Renewed::Changed,
+        (false, From::Env(_)) => Renewed::Cannot,
+        (false, _) => Renewed::Same,
+    };
+    json!({ "name": held.name, "renewed": renewed.word() })
+}
