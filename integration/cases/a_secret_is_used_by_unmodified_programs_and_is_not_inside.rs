@@ -5,11 +5,12 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::hosts::Serving;
+use sandboxd_integration::search::Search;
 use sandboxd_integration::world::{IP, World};
 use sandboxd_integration::{Case, Inside, Need, Outside, Run, Sandbox};
 use serde_json::Value;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -260,27 +261,17 @@ impl Hosts {
 fn look(inside: &Inside) -> Result<()> {
     let (mut client, answered) = client()?;
     inside.fact("answered", &answered);
-    let mut search = Search::default();
-    for process in fs::read_dir("/proc")?.flatten().map(|entry| entry.path()) {
-        for name in ["environ", "cmdline", "maps", "mountinfo", "status", "stack"] {
-            search.file(&process.join(name));
-        }
-        // Its own has the words that are looked for.
-        let number: Option<u32> = process.file_name().and_then(|name| name.to_str()?.parse().ok());
-        if number.is_some_and(|number| number != std::process::id()) {
-            search.memory(&process);
-        }
-    }
-    // The root itself is not listed; what is mounted below it is.
-    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
-    let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(4));
-    for path in mounts.chain(["/run", "/tmp", "/etc", "/dev/shm", "/home"]).map(Path::new) {
-        search.mount(path);
-    }
+    let mut search = Search {
+        everywhere: vec![["hunt".into(), "er2-01234".into()]],
+        in_files: vec![["PRIVATE".into(), " KEY-----".into()]],
+        control: ["Bear".into(), "er ****".into()],
+        ..Search::default()
+    };
+    search.all()?;
     drop(client.stdin.take());
     ensure!(client.wait()?.success(), "the client failed");
     inside.fact("found", &search.found.join(" "));
-    inside.fact("answers", &search.answers.join(" "));
+    inside.fact("answers", &search.controls.join(" "));
     inside.fact("files", &search.files.to_string());
     inside.fact("memories", &search.memories.to_string());
     inside.fact("trusted", &fs::read_to_string("/run/sandboxd/ca.pem")?.replace('\n', " "));
@@ -301,92 +292,4 @@ fn client() -> Result<(Child, String)> {
     let mut answered = String::new();
     BufReader::new(client.stdout.take().context("no output")?).read_line(&mut answered)?;
     Ok((client, answered))
-}
-
-/// What was looked at, and where it was found.
-#[derive(Default)]
-struct Search {
-    found: Vec<String>,
-    files: u32,
-    /// Ranges of memory.
-    memories: u32,
-    /// Where that is what the host said.
-    answers: Vec<String>,
-}
-
-/// Both halves together, so that this program's own words are no find.
-fn has(bytes: &[u8], halves: [&str; 2]) -> bool {
-    let wanted = halves.concat();
-    let first = wanted.as_bytes().first();
-    let begins = bytes.iter().enumerate().filter(|(_, byte)| Some(*byte) == first);
-    let mut rests = begins.filter_map(|(at, _)| bytes.get(at..));
-    rests.any(|rest| rest.starts_with(wanted.as_bytes()))
-}
-
-impl Search {
-    fn judge(&mut self, path: &Path, bytes: &[u8]) {
-        if has(bytes, ["hunt", "er2-01234"]) {
-            self.found.push(path.display().to_string());
-        }
-        if has(bytes, ["Bear", "er ****"]) {
-            self.answers.push(path.display().to_string());
-        }
-    }
-
-    fn file(&mut self, path: &Path) {
-        let Ok(bytes) = fs::read(path) else { return };
-        self.files += 1;
-        self.judge(path, &bytes);
-        if has(&bytes, ["PRIVATE", " KEY-----"]) {
-            self.found.push(path.display().to_string());
-        }
-    }
-
-    /// What can be read of another process's memory.
-    fn memory(&mut self, process: &Path) {
-        let Ok(maps) = fs::read_to_string(process.join("maps")) else { return };
-        let Ok(mut file) = fs::File::open(process.join("mem")) else { return };
-        for line in maps.lines() {
-            let range = line.split(' ').next().and_then(|range| range.split_once('-'));
-            let number = |text| u64::from_str_radix(text, 16).ok();
-            let Some((Some(from), Some(to))) = range.map(|(from, to)| (number(from), number(to)))
-            else {
-                continue;
-            };
-            let mut bytes = Vec::new();
-            if file.seek(SeekFrom::Start(from)).is_ok() {
-                // What cannot be read to its end is read as far as it goes.
-                file.by_ref().take(to.saturating_sub(from).min(64 << 20)).read_to_end(&mut bytes).ok();
-            }
-            self.memories += u32::from(!bytes.is_empty());
-            self.judge(&process.join("mem"), &bytes);
-        }
-    }
-
-    /// All but the kernel's files and the machine's programs, which nobody inside writes.
-    fn mount(&mut self, path: &Path) {
-        const OTHERS: [&str; 9] = [
-            "/proc",
-            "/sys",
-            "/usr",
-            "/opt",
-            "/probe",
-            "/root",
-            "/home/agent/.cargo",
-            "/home/agent/.rustup",
-            "/home/agent/go",
-        ];
-        if OTHERS.iter().any(|one| path.starts_with(one)) {
-            return;
-        }
-        if path.is_file() {
-            return self.file(path);
-        }
-        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-            // No link is followed, and no pipe or device opened.
-            if entry.file_type().is_ok_and(|kind| kind.is_dir() || kind.is_file()) {
-                self.mount(&entry.path());
-            }
-        }
-    }
 }
