@@ -62,6 +62,8 @@ pub enum Kind {
     SecretRotated,
     /// A connection out of a sandbox, or a question for a name, was decided, and is over.
     Egress,
+    /// A key signed something for a sandbox that does not have it, or did not.
+    Signature,
     /// Records of this kind that came too often, and were counted instead.
     LeftOut,
 }
@@ -92,6 +94,7 @@ impl Kind {
             Self::Noticed => "noticed",
             Self::SecretRotated => "secret_rotated",
             Self::Egress => "egress",
+            Self::Signature => "signature",
             Self::LeftOut => "left_out",
         }
     }

@@ -5,8 +5,8 @@
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_egress::{Handed, Sockets, secret::Secrets, serve};
 use sandboxd_egress_plan::{
-    Bound, Breaker, Carries, Deadlines, EgressPlan, Fakes, Limits, Millis, Rate, Resolver, Rule,
-    Target, VERSION, Waits,
+    Agent, Bound, Breaker, Carries, Deadlines, EgressPlan, Fakes, Limits, Millis, Rate, Resolver,
+    Rule, Target, VERSION, Waits,
 };
 use std::{
     io::{Error, ErrorKind, Read as _, Result},
@@ -37,6 +37,7 @@ fn plan(port: u16) -> EgressPlan {
         }],
         secrets: vec![],
         injects: vec![],
+        agent: Agent { signers: vec![], connections: 0, rate: Rate::Unlimited },
         budgets: vec![],
         accounts: vec![UNLIMITED],
         waits: Waits { head: Millis(10_000), connect: Millis(10_000) },
@@ -73,6 +74,7 @@ fn main() -> Result<()> {
             proxy: vec![listener.into()],
             dns_datagram: vec![],
             dns_stream: vec![],
+            agent: vec![],
             control,
         },
         Handed { secrets: Secrets::default(), ends: None, renewals: None },

@@ -10,7 +10,8 @@
 //! (whether a rule has that), [`limit`] (whether it is its turn), [`address`] (whether what the name
 //! leads to may be connected to). Where TLS is ended, [`authority`] has the certificates that stand for the
 //! upstreams', [`secret`] and [`put`] what is put into requests, and [`mask`] what covers it in answers. What a model API
-//! answers is counted by [`model`], and [`purse`] knows whether there is more. [`io`] joins them.
+//! answers is counted by [`model`], and [`purse`] knows whether there is more. Logins over SSH are signed by [`ssh`].
+//! [`io`] joins them.
 #![forbid(unsafe_code)]
 
 pub mod address;
@@ -28,6 +29,7 @@ pub mod put;
 pub mod rule;
 pub mod secret;
 pub mod socks;
+pub mod ssh;
 
 pub use io::{Ends, Handed, Sockets, serve};
 

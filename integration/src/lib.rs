@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
-//! [`approver`], [`world`], [`hosts`], [`models`], [`search`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
+//! [`approver`], [`world`], [`hosts`], [`sshd`], [`models`], [`search`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
 //! [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
@@ -39,6 +39,7 @@ mod runner;
 pub mod sandbox;
 pub mod search;
 pub mod service;
+pub mod sshd;
 pub mod steps;
 pub mod terminal;
 pub mod tools;

@@ -3,7 +3,7 @@
 //! Nothing in this crate looks at the host; `resolve` sees it only through these
 //! values, so that every kernel can be tried on every kernel.
 
-use sandboxd_egress_plan::Known;
+use sandboxd_egress_plan::{HostKey, Known};
 use sandboxd_plan::{HostPath, Resource};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -57,6 +57,18 @@ pub struct HostFacts {
     pub disks: BTreeMap<HostPath, DiskFact>,
     /// How names are resolved, where that was asked for.
     pub resolver: ResolverFacts,
+    /// Files that say by which keys hosts are known.
+    pub known_hosts: BTreeMap<HostPath, KnownHosts>,
+}
+
+/// What a file as `~/.ssh/known_hosts` says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KnownHosts {
+    /// The keys of the hosts that were asked for, each as a line of it begins.
+    Read(BTreeMap<String, Vec<HostKey>>),
+    /// It cannot be read, or others could write it; why.
+    Failed(String),
 }
 
 /// How this host resolves names.

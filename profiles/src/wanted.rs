@@ -3,7 +3,7 @@
 use crate::resolve::{dangers, masks};
 use crate::schema::{Access, Isolation, Mode, Profile, Protect};
 use sandboxd_plan::HostPath;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Paths of the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Wanted {
     pub disks: BTreeSet<HostPath>,
     /// How names are resolved.
     pub resolver: bool,
+    /// Files as `~/.ssh/known_hosts`, and the hosts that are looked for in each, as a line of it begins.
+    pub known_hosts: BTreeMap<HostPath, BTreeSet<String>>,
 }
 
 /// Which paths [`resolve`](crate::resolve()) will ask for.
@@ -39,6 +41,9 @@ pub fn wanted(profile: &Profile, under: &[Profile]) -> Wanted {
         wanted.writable.extend(more.writable);
         wanted.disks.extend(more.disks);
         wanted.resolver |= more.resolver;
+        for (file, hosts) in more.known_hosts {
+            wanted.known_hosts.entry(file).or_default().extend(hosts);
+        }
     }
     wanted
 }
@@ -89,6 +94,12 @@ fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
         wanted.paths.insert(program);
     }
     wanted.resolver = profile.network.mode() == Mode::Egress;
+    for ssh in profile.secrets.values().flat_map(|secret| &secret.value.ssh) {
+        let file = ssh.value.known_hosts.as_ref().and_then(|file| file.value.host(folders));
+        let hosts = ssh.value.hosts.iter().map(|host| host.value.known());
+        file.into_iter()
+            .for_each(|file| wanted.known_hosts.entry(file).or_default().extend(hosts.clone()));
+    }
     if profile.network.mode() == Mode::Host {
         let resolver = masks::RESOLVER.iter();
         wanted.paths.extend(resolver.filter_map(|path| HostPath::try_from(*path).ok()));

@@ -1,7 +1,7 @@
 //! What this host is and has: probed once per run, decided upon by `sandboxd-profiles`.
 
 use crate::sandbox::StartError;
-use crate::{paths, resolver};
+use crate::{known_hosts, paths, resolver};
 use caps::{CapSet, Capability};
 use rustix::process::Resource;
 use sandboxd_kernel::{clone3_is_answered, keyring, landlock};
@@ -83,6 +83,7 @@ pub fn probe(
         top_links: paths::top_links(),
         paths: paths::look(wanted),
         disks: paths::disks(wanted),
+        known_hosts: known_hosts::look(&wanted.known_hosts),
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
     }
 }

@@ -12,6 +12,7 @@ mod control;
 pub mod explain;
 pub mod host;
 mod kept;
+mod known_hosts;
 mod lasting;
 mod learn;
 pub mod lease;

@@ -36,6 +36,7 @@ const TARGETS: &[Target] = &[
     },
     Target { name: "reply", seeds: |file| is_in(file, FOLDER, ".reply") },
     Target { name: "socks", seeds: |file| is_in(file, FOLDER, ".socks") },
+    Target { name: "ssh", seeds: |file| is_in(file, FOLDER, ".ssh") },
     Target { name: "terminal", seeds: |file| is_in(file, FOLDER, ".txt") },
 ];
 

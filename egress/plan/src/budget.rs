@@ -1,7 +1,7 @@
 //! How much a caller may use up in its life, and what that costs: whatever goes out, and what model APIs
 //! say that they used for it.
 
-use crate::{Bound, Record};
+use crate::{Bound, Record, Signing};
 use alloc::{borrow::ToOwned as _, format, string::String, vec::Vec};
 use sandboxd_broker_plan::{
     Pattern,
@@ -258,6 +258,8 @@ pub enum Told {
     Level(Level),
     /// So many of the others nobody took in time, and they are lost.
     Lost(u32),
+    /// An ssh-agent was asked for something.
+    Signing(Signing),
 }
 
 impl Told {
@@ -277,6 +279,9 @@ impl Told {
         }
         if let Ok(level) = bytes.try_into() {
             return Ok(Self::Level(Level::decode(level)));
+        }
+        if let Ok(signing) = bytes.try_into() {
+            return Signing::decode(signing).map(Self::Signing);
         }
         match bytes.try_into().map(u32::from_le_bytes) {
             Ok(0) => Err(RecordError("it says that nothing is lost")),

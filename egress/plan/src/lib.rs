@@ -5,7 +5,7 @@
 //! obeys it. An empty list allows nothing and `0` allows nothing; what has no limit says
 //! `"unlimited"`.
 //!
-//! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`inject`], [`limits`],
+//! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`inject`], [`ssh`], [`limits`],
 //! [`budget`], [`ways`], then [`wire`] (how a plan becomes bytes, and what must fit together in it) and [`record`] (what comes back).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod limits;
 pub mod network;
 pub mod record;
 pub mod rule;
+pub mod ssh;
 pub mod ways;
 pub mod wire;
 
@@ -34,6 +35,7 @@ pub use network::{Network, NetworkError};
 pub use record::{Record, Verdict};
 pub use rule::{Carries, Requests, Rule, Target};
 pub use sandboxd_broker_plan::{Bound, Breaker, Bytes, Millis, Rate};
+pub use ssh::{Agent, HostKey, Login, Signed, Signer, Signing};
 pub use ways::{PROXY, Ways};
 
 /// The version of this wire. Raised with every change to a type of this crate.
@@ -57,6 +59,8 @@ pub struct EgressPlan {
     /// What is put into requests. Where several put something into the same spot of a request, the
     /// first does.
     pub injects: Vec<Inject>,
+    /// What signs, where a program asks for it as an ssh-agent.
+    pub agent: Agent,
     /// How much and how often: limits that rules share, and those that one has alone.
     pub accounts: Vec<Limits>,
     /// What may be used up: each of them bears all that goes out.

@@ -1,6 +1,9 @@
 //! How a plan becomes bytes, and what must fit together in it.
 
-use crate::{Carries, EgressPlan, HOST_INTERNAL, Inject, Network, Requests, Rule, Target, VERSION};
+use crate::{
+    Carries, EgressPlan, HOST_INTERNAL, Inject, Network, Requests, Rule, Signer, Target, VERSION,
+    ssh,
+};
 use alloc::format;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sandboxd_broker_plan::bytes::{self, Versioned};
@@ -24,6 +27,7 @@ pub fn decode(bytes: &[u8]) -> Result<EgressPlan, WireError> {
     let plan: EgressPlan = bytes::decode(bytes)?;
     plan.rules.iter().try_for_each(|rule| fits(rule).and_then(|()| borne(&plan, rule)))?;
     plan.injects.iter().try_for_each(|inject| injected(&plan, inject))?;
+    plan.agent.signers.iter().try_for_each(|signer| signs(&plan, signer))?;
     fakes(&plan)?;
     Ok(plan)
 }
@@ -103,6 +107,34 @@ fn injected(plan: &EgressPlan, inject: &Inject) -> Result<(), WireError> {
     if seen { Ok(()) } else { wrong("no rule has requests there that are seen") }
 }
 
+/// Whether a key is there, and signs for nobody but hosts that are let out and are known.
+fn signs(plan: &EgressPlan, signer: &Signer) -> Result<(), WireError> {
+    let Signer { secret, logins, texts } = signer;
+    let wrong = |what: &str| Err(WireError(format!("ssh key {secret}: {what}")));
+    if !usize::try_from(*secret).is_ok_and(|secret| secret < plan.secrets.len()) {
+        return wrong("there is none of that number");
+    }
+    if plan.agent.signers.iter().filter(|other| other.secret == *secret).count() > 1 {
+        return wrong("it is there twice");
+    }
+    if logins.is_empty() && texts.is_empty() {
+        return wrong("it signs nothing");
+    }
+    let users = logins.iter().map(|login| &login.user);
+    if !users.chain(texts).all(|name| ssh::is_name(name)) {
+        return wrong("a user or namespace has 1 to 64 letters, and no space");
+    }
+    let has_key = |login: &ssh::Login| !login.keys.is_empty();
+    if !logins.iter().all(has_key) {
+        return wrong("a host has no key that it is known by");
+    }
+    let leads = |login: &ssh::Login| {
+        let to = |rule: &&Rule| rule.port == login.port && rule.target.has_name(&login.host);
+        plan.rules.iter().filter(to).any(|rule| rule.carries == Carries::Tcp)
+    };
+    if logins.iter().all(leads) { Ok(()) } else { wrong("no rule leads to a host of it") }
+}
+
 /// Whether there is an account that bears it.
 fn borne(plan: &EgressPlan, rule: &Rule) -> Result<(), WireError> {
     let known = |place: &u32| usize::try_from(*place).is_ok_and(|at| at < plan.accounts.len());
@@ -136,8 +168,8 @@ fn fakes(plan: &EgressPlan) -> Result<(), WireError> {
 mod tests {
     use super::*;
     use crate::{
-        Bound, Breaker, Budget, Deadlines, Fakes, HostName, Known, Limits, Millis, Price, Rate,
-        Resolver, Waits,
+        Agent, Bound, Breaker, Budget, Deadlines, Fakes, HostKey, HostName, Known, Limits, Login,
+        Millis, Price, Rate, Resolver, Waits,
         inject::{FieldName, Spot},
         rule::Method,
     };
@@ -203,6 +235,7 @@ mod tests {
             rules: vec![rule(), ended()],
             secrets: vec!["model".into()],
             injects: vec![inject("api.example.com", 443)],
+            agent: Agent { signers: vec![], connections: 64, rate: limits().rate },
             accounts: vec![limits(), limits()],
             budgets: vec![Budget {
                 of: "agent".into(),
@@ -310,6 +343,48 @@ mod tests {
         ];
         for change in fine {
             with(change).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_signs_for_hosts_that_are_let_out_and_known() {
+        type Change = fn(&mut EgressPlan);
+        let key = HostKey::read("ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB").unwrap();
+        let login = Login {
+            user: "git".into(),
+            host: HostName::try_from("git.example.com").unwrap(),
+            port: 22,
+            keys: vec![key],
+        };
+        let with = |change: Change| {
+            let mut plan = plan();
+            let mut leads = rule();
+            leads.target = Target::Name(login.host.clone());
+            (leads.port, leads.carries, leads.model) = (22, Carries::Tcp, false);
+            plan.rules.push(leads);
+            let (logins, texts) = (vec![login.clone()], vec!["git".into()]);
+            plan.agent.signers.push(Signer { secret: 0, logins, texts });
+            change(&mut plan);
+            decode(&encode(&plan).unwrap())
+        };
+        with(|_| {}).unwrap();
+        with(|plan| plan.agent.signers[0].logins.clear()).unwrap();
+        let changes: [(Change, &str); 8] = [
+            (|plan| plan.agent.signers[0].secret = 1, "none of that number"),
+            (|plan| plan.agent.signers.push(plan.agent.signers[0].clone()), "twice"),
+            (
+                |plan| plan.agent.signers[0] = Signer { secret: 0, logins: vec![], texts: vec![] },
+                "signs nothing",
+            ),
+            (|plan| plan.agent.signers[0].logins[0].user = "a b".into(), "no space"),
+            (|plan| plan.agent.signers[0].texts[0].clear(), "no space"),
+            (|plan| plan.agent.signers[0].logins[0].keys.clear(), "no key"),
+            (|plan| plan.agent.signers[0].logins[0].port = 2222, "no rule"),
+            (|plan| plan.rules[2].carries = Carries::Tls, "no rule"),
+        ];
+        for (change, what) in changes {
+            let error = with(change).unwrap_err();
+            assert!(error.0.contains(what), "{what}: {error}");
         }
     }
 

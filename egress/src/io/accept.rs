@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use std::{io, net::SocketAddr, time::Duration};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 
 /// How long nothing is taken after that failed: there are no descriptors left, as a rule, and some must
 /// be given back first.
@@ -13,6 +13,19 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// # Errors
 /// Where there will never be one.
 pub(super) async fn connection(listener: &TcpListener) -> io::Result<TcpStream> {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return Ok(stream),
+            Err(error) => waited_out(error).await?,
+        }
+    }
+}
+
+/// The next connection of a program that is on this machine.
+///
+/// # Errors
+/// Where there will never be one.
+pub(super) async fn local(listener: &UnixListener) -> io::Result<UnixStream> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return Ok(stream),

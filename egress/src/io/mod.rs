@@ -5,6 +5,7 @@
 //! Every wait has a deadline.
 
 mod accept;
+mod agent;
 mod answer;
 mod beyond;
 mod client;
@@ -36,7 +37,7 @@ use sandboxd_egress_plan::{Carries, EgressPlan, record::Way};
 use std::{
     io,
     net::{TcpListener, UdpSocket},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixListener},
     rc::Rc,
 };
 use tokio::task::{JoinSet, LocalSet};
@@ -55,6 +56,8 @@ pub struct Sockets {
     pub dns_datagram: Vec<OwnedFd>,
     /// TCP listeners on which names are asked for.
     pub dns_stream: Vec<OwnedFd>,
+    /// Listeners of an ssh-agent, of Unix's own kind.
+    pub agent: Vec<OwnedFd>,
     /// A `SOCK_SEQPACKET` pair's end: records go there, and its end is the process's.
     pub control: OwnedFd,
 }
@@ -122,6 +125,9 @@ pub fn serve(plan: EgressPlan, sockets: Sockets, mut handed: Handed) -> io::Resu
         for socket in sockets.proxy {
             serving.spawn_local(connections(listener(socket)?, Rc::clone(&world), Way::Proxy));
         }
+        for socket in sockets.agent {
+            serving.spawn_local(agent::connections(local(socket)?, Rc::clone(&world)));
+        }
         tokio::select! {
             gone = world.gone() => gone,
             // One that can serve no more would keep its clients waiting for ever.
@@ -137,6 +143,12 @@ fn listener(socket: OwnedFd) -> io::Result<tokio::net::TcpListener> {
     let socket = TcpListener::from(socket);
     socket.set_nonblocking(true)?;
     tokio::net::TcpListener::from_std(socket)
+}
+
+fn local(socket: OwnedFd) -> io::Result<tokio::net::UnixListener> {
+    let socket = UnixListener::from(socket);
+    socket.set_nonblocking(true)?;
+    tokio::net::UnixListener::from_std(socket)
 }
 
 fn datagram(socket: OwnedFd) -> io::Result<tokio::net::UdpSocket> {

@@ -2,7 +2,7 @@
 //! as there is room; what has none is counted, and told as soon as the others are.
 
 use rustix::net::{SendFlags, sockopt};
-use sandboxd_egress_plan::{Level, Record, Use};
+use sandboxd_egress_plan::{Level, Record, Signing, Use};
 use std::{
     cell::{Cell, RefCell},
     collections::VecDeque,
@@ -39,6 +39,7 @@ enum Message {
     Record(Record),
     Use([u8; Use::SIZE]),
     Lost(u32),
+    Signing([u8; Signing::SIZE]),
 }
 
 impl Teller {
@@ -58,6 +59,12 @@ impl Teller {
     /// What an answer used.
     pub(super) fn tell_use(&self, used: &Use) {
         self.put(Message::Use(used.encode()), WAITING);
+    }
+
+    /// What an ssh-agent did, or did not do.
+    pub(super) fn tell_signing(&self, signing: &Signing) {
+        let most = if signing.signed.is_refusal() { REFUSALS } else { WAITING };
+        self.put(Message::Signing(signing.encode()), most);
     }
 
     /// How far a budget is used up; whether that was taken.
@@ -132,6 +139,7 @@ fn send(message: &Message, by: impl FnOnce(&[u8]) -> io::Result<usize>) -> bool 
         Message::Record(record) => by(&record.encode()),
         Message::Use(used) => by(used),
         Message::Lost(lost) => by(&lost.to_le_bytes()),
+        Message::Signing(signing) => by(signing),
     };
     !sent.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -8,9 +8,10 @@ use crate::{
     purse::Purses,
     rule::Place,
     secret::{SecretError, Secrets},
+    ssh::agent::Agent,
 };
-use sandboxd_broker::limit::Moment;
-use sandboxd_egress_plan::{EgressPlan, Inject, Record, Rule, Use, Verdict};
+use sandboxd_broker::limit::{Gcra, Moment};
+use sandboxd_egress_plan::{EgressPlan, Inject, Record, Rule, Signing, Use, Verdict};
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
     io,
@@ -30,6 +31,10 @@ pub(super) struct World {
     secrets: RefCell<Secrets>,
     mask: RefCell<Rc<Mask>>,
     ending: Option<Ending>,
+    agent: RefCell<Agent>,
+    /// When as much may be signed at once as at all.
+    rested: Cell<Moment>,
+    asking: Cell<u32>,
     pending: Cell<u32>,
     teller: Teller,
 }
@@ -45,6 +50,9 @@ impl World {
             fuses: RefCell::new(Fuses::new(plan.breaker)),
             purses: RefCell::new(Purses::new(&plan.budgets)),
             mask: RefCell::new(Rc::new(mask)),
+            agent: RefCell::new(Agent::new(&plan, &secrets).map_err(io::Error::other)?),
+            rested: Cell::new(Moment(0)),
+            asking: Cell::new(0),
             secrets: RefCell::new(secrets),
             ending: ends.map(Ending::new).transpose()?,
             pending: Cell::new(0),
@@ -69,6 +77,30 @@ impl World {
         self.purses.borrow_mut()
     }
 
+    pub(super) fn agent(&self) -> Ref<'_, Agent> {
+        self.agent.borrow()
+    }
+
+    /// Whether something may be signed now, which is then counted.
+    pub(super) fn signs(&self) -> bool {
+        let next = now()
+            .ok()
+            .and_then(|now| Gcra::from(self.plan.agent.rate).next(self.rested.get(), now).ok());
+        next.is_some_and(|rested| {
+            self.rested.set(rested);
+            true
+        })
+    }
+
+    /// One more that asks the agent, where that is not too many.
+    pub(super) fn ask(self: &Rc<Self>) -> Option<Asking> {
+        let more = self.asking.get() < self.plan.agent.connections;
+        more.then(|| {
+            self.asking.set(self.asking.get() + 1);
+            Asking(Rc::clone(self))
+        })
+    }
+
     /// What is put into requests now.
     pub(super) fn secrets(&self) -> Ref<'_, Secrets> {
         self.secrets.borrow()
@@ -80,8 +112,11 @@ impl World {
     /// Where they are not what the plan wants, or no more memory can be locked; then nothing is changed.
     pub(super) fn renew(&self, secrets: Secrets) -> Result<(), SecretError> {
         secrets.check(&self.plan)?;
+        let agent =
+            Agent::new(&self.plan, &secrets).map_err(|error| SecretError(error.to_string()))?;
         let mask = Mask::of(&secrets, Some(&self.mask.borrow()))?;
         *self.mask.borrow_mut() = Rc::new(mask);
+        *self.agent.borrow_mut() = agent;
         *self.secrets.borrow_mut() = secrets;
         Ok(())
     }
@@ -105,6 +140,10 @@ impl World {
     pub(super) fn tell(&self, record: Record) {
         self.tell_levels();
         self.teller.tell(record);
+    }
+
+    pub(super) fn tell_signing(&self, signing: &Signing) {
+        self.teller.tell_signing(signing);
     }
 
     pub(super) fn tell_use(&self, used: &Use) {
@@ -166,6 +205,16 @@ pub(super) struct Pending(Rc<World>);
 impl Drop for Pending {
     fn drop(&mut self) {
         self.0.pending.set(self.0.pending.get().saturating_sub(1));
+    }
+}
+
+/// A place among those that ask the agent.
+#[derive(Debug)]
+pub(super) struct Asking(Rc<World>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.asking.set(self.0.asking.get().saturating_sub(1));
     }
 }
 

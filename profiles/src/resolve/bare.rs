@@ -161,6 +161,7 @@ impl Deciding<'_> {
             authority: None,
             carried: None,
             notified: None,
+            agent: None,
         })
     }
 

@@ -3,7 +3,7 @@
 use super::notify::Notified;
 use super::trees::Shown;
 use super::view::View;
-use super::{Deciding, Grants, Invocation, credentials, inject, sockets};
+use super::{Deciding, Grants, Invocation, credentials, inject, sockets, ssh};
 use crate::host::PathFact;
 use crate::origin::{Origin, Written};
 use crate::resolved::Pinned;
@@ -171,6 +171,9 @@ impl Deciding<'_> {
             variables.insert(credentials::VARIABLE.into(), folder.as_str().into());
         }
         self.tell_of_the_proxy(&mut variables);
+        if let Some(socket) = &view.agent {
+            variables.insert(ssh::VARIABLE.into(), socket.as_str().into());
+        }
         if let Some(bundle) = &view.authority {
             for name in inject::VARIABLES {
                 variables.insert(name.into(), bundle.as_str().into());

@@ -6,8 +6,8 @@ use super::{Deciding, Grants};
 use crate::meet::egress::WayOut;
 use crate::origin::Written;
 use crate::resolved::Copied;
-use crate::schema::Mode;
 use crate::schema::inject::Injected;
+use crate::schema::{Mode, Secret};
 use sandboxd_egress_plan::{Carries, EgressPlan, HOST_INTERNAL, Inject, Requests, Rule, Target};
 use sandboxd_plan::{Identity, Owner};
 
@@ -34,14 +34,16 @@ pub(super) const VARIABLES: [&str; 11] = [
 ];
 
 impl Deciding<'_> {
-    /// What is put into requests, and the names of those secrets. Where it is in TLS, that is ended.
+    /// What is put into requests, and the names of the secrets that the egress process has. Where it is in TLS,
+    /// that is ended.
     pub(super) fn injects(&mut self, way: &mut WayOut) -> (Vec<String>, Vec<Inject>) {
         for rule in way.rules.iter_mut().filter(|rule| rule.model) {
             end(rule);
         }
         let (mut names, mut injects): (Vec<String>, Vec<Inject>) = (Vec::new(), Vec::new());
         let secrets = &self.profile.secrets;
-        let used = secrets.iter().filter(|(_, secret)| !secret.value.inject.is_empty());
+        let goes_there = |secret: &Secret| !secret.inject.is_empty() || !secret.ssh.is_empty();
+        let used = secrets.iter().filter(|(_, secret)| goes_there(&secret.value));
         let mut before: Vec<&Injected> = Vec::new();
         for (name, written) in used {
             let secret = super::count(names.len());
@@ -102,12 +104,15 @@ impl Deciding<'_> {
 
     /// Where nothing is let out, nothing is put into it, and whoever wrote that it is waits for it in vain.
     pub(super) fn secrets_go_out(&mut self) {
-        let injected = self.profile.secrets.values().find_map(|one| one.value.inject.first());
-        let Some(origin) = injected.map(|written| written.origin.clone()) else { return };
+        let origin = |secret: &Written<Secret>| {
+            let injected = secret.value.inject.first().map(|one| one.origin.clone());
+            injected.or_else(|| Some(secret.value.ssh.first()?.origin.clone()))
+        };
+        let Some(origin) = self.profile.secrets.values().find_map(origin) else { return };
         // What it is run under may let nothing out, and so may whoever lays "none" over it.
         let chosen = self.profile.network.mode.as_ref().map(|mode| mode.value);
         if self.under.is_empty() && matches!(chosen, None | Some(Mode::Host)) {
-            let what = "only what the egress process lets out has it put in, and there is none";
+            let what = "only the egress process puts it in, or signs with it, and there is none";
             let remedy = "write [network] mode = \"egress\", and the host in egress = [...]";
             self.refuse(&origin, what, remedy);
         }

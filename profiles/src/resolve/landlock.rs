@@ -205,7 +205,8 @@ impl Rules {
         }
         // Made by the shim, which is not inside.
         let endpoints = view.carried.iter().map(|carried| &carried.endpoint);
-        for path in endpoints.chain(view.notified.iter().map(|notified| &notified.socket)) {
+        let endpoints = endpoints.chain(view.notified.iter().map(|notified| &notified.socket));
+        for path in endpoints.chain(&view.agent) {
             self.add(path, Kind::File, AccessFs::ResolveUnix.into());
         }
         if let Some(carried) = &view.carried {

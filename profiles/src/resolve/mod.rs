@@ -31,6 +31,7 @@ mod resolver;
 mod secrets;
 mod sockets;
 mod sources;
+mod ssh;
 mod syscalls;
 mod terminal;
 mod trees;
@@ -133,6 +134,7 @@ fn decide(
     let egress = deciding.egress(invocation.streams);
     let filters = deciding.filters(&left);
     let limits = deciding.limits(identity, shown);
+    deciding.known_hosts_hold(&left);
     let secrets = deciding.secrets(&left);
     let credentials = deciding.credentials(&invocation.credentials, &secrets, shown);
     let mut copies = credentials.copies();
@@ -152,6 +154,7 @@ fn decide(
     }
     view.carried = deciding.carried(&mut view, shown, invocation.program.as_ref());
     view.notified = deciding.notified(&mut view, shown, invocation.manager);
+    view.agent = deciding.show_agent(egress.as_ref(), &mut view, shown);
     let exec = deciding.exec(shown, &view, invocation, &mut grants);
     let landlock = deciding.landlock(&left, &view);
     if let (Some(filters), Some(landlock)) = (&filters, &landlock) {

@@ -44,6 +44,7 @@ impl Deciding<'_> {
         let mut way = self.way_out();
         let (secrets, injects) = self.injects(&mut way);
         let ways = self.ways();
+        let agent = self.agent(&secrets, &way);
         let resolver = self.resolver(&way);
         let budgets = self.budgets(&way);
         let plan = EgressPlan {
@@ -53,6 +54,7 @@ impl Deciding<'_> {
             rules: way.rules,
             secrets,
             injects,
+            agent,
             accounts: way.accounts,
             budgets,
             waits: Waits { head: Millis(30_000), connect: Millis(10_000) },

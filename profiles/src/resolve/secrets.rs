@@ -60,8 +60,9 @@ impl Deciding<'_> {
     }
 
     fn is_used(&mut self, name: &Name, secret: &Written<Secret>) {
-        if secret.value.credential.is_none() && secret.value.inject.is_empty() {
-            let remedy = "write inject = { … } for requests that it is put into, credential = true for a file that the command reads, or remove it";
+        let Secret { credential, inject, ssh, .. } = &secret.value;
+        if credential.is_none() && inject.is_empty() && ssh.is_empty() {
+            let remedy = "write inject = { … } for requests that it is put into, ssh = { … } for logins that it signs, credential = true for a file that the command reads, or remove it";
             self.refuse(&secret.origin, format!("nobody uses {name}"), remedy);
         }
     }
@@ -141,7 +142,12 @@ impl Deciding<'_> {
         Some(path)
     }
 
-    fn unwritten(&mut self, place: &Place, origin: &Origin, left: &Left) -> Option<HostPath> {
+    pub(super) fn unwritten(
+        &mut self,
+        place: &Place,
+        origin: &Origin,
+        left: &Left,
+    ) -> Option<HostPath> {
         let path = self.path_of(place, origin)?;
         if let Some(tree) = shows(left, &path, |write| write) {
             let what = format!("the command may write {tree}, and so say what is in {path}");

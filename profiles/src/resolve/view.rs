@@ -37,6 +37,8 @@ pub(super) struct View {
     pub(super) carried: Option<Carried>,
     /// What it is told of the service manager.
     pub(super) notified: Option<Notified>,
+    /// Where it asks for signatures.
+    pub(super) agent: Option<JailPath>,
 }
 
 /// The file at the root that nothing grants: the self-test must fail to open it. Its mode allows
@@ -98,6 +100,7 @@ impl Deciding<'_> {
             made: BTreeSet::new(),
             carried: None,
             notified: None,
+            agent: None,
         };
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
         self.proc(&mut view);

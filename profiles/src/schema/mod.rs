@@ -19,6 +19,7 @@ pub(crate) mod require;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod show;
+pub(crate) mod ssh;
 pub(crate) mod syscalls;
 
 use crate::origin::{Written, replace};
@@ -41,6 +42,7 @@ pub use reach::Reach;
 pub use require::{Must, Require};
 pub use secrets::{Secret, Secrets, Source};
 pub use serve::{Instances, Serve, Speaks};
+pub use ssh::{LogsIn, Ssh};
 pub use syscalls::Syscalls;
 
 /// A profile as it was written, all it extends included. Silent where the operator was: what

@@ -1,6 +1,7 @@
 //! `[secrets.NAME]`: where a secret is read, and who uses it how.
 
 use super::inject::{self, Injected};
+use super::ssh::{self, Ssh};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::place::{Place, Relative};
@@ -34,6 +35,12 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "the requests that sandboxd puts it into, so that the command uses it and never has it",
         shape: Shape::OneOrMore(inject::KEYS),
     },
+    Key {
+        name: "ssh",
+        doc: "the logins by SSH that it signs as a private key, so that the command logs in with it and never \
+              has it",
+        shape: Shape::OneOrMore(ssh::KEYS),
+    },
 ];
 
 /// `[secrets.NAME]`.
@@ -45,6 +52,8 @@ pub struct Secret {
     pub credential: Option<Written<String>>,
     /// The requests that it is put into.
     pub inject: Vec<Written<Injected>>,
+    /// What it signs, where it is a private key of OpenSSH's.
+    pub ssh: Vec<Written<Ssh>>,
 }
 
 /// Where a secret is read.
@@ -77,6 +86,7 @@ pub(crate) fn lay(secrets: &mut Secrets, over: Secrets) {
                 replace(&mut secret.value.from, over.value.from);
                 replace(&mut secret.value.credential, over.value.credential);
                 secret.value.inject.extend(over.value.inject);
+                secret.value.ssh.extend(over.value.ssh);
                 secret.origin = over.origin;
             }
             None => {
@@ -133,14 +143,25 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
         }
     }
     if let Some(node) = fields.get("inject") {
-        secret.inject = if matches!(node.value, DeValue::Array(_)) {
-            reader.list(node, inject::read)
-        } else {
-            inject::read(reader, node).into_iter().collect()
-        };
+        secret.inject = one_or_more(reader, node, inject::read);
+    }
+    if let Some(node) = fields.get("ssh") {
+        secret.ssh = one_or_more(reader, node, ssh::read);
     }
     secret.credential = fields.get("credential").and_then(|node| credential(reader, node, own));
     secret
+}
+
+/// A table, or a list of them.
+fn one_or_more<'d, T>(
+    reader: &mut Reader<'d>,
+    node: &Node<'d>,
+    read: fn(&mut Reader<'d>, &Node<'d>) -> Option<T>,
+) -> Vec<T> {
+    if matches!(node.value, DeValue::Array(_)) {
+        return reader.list(node, read);
+    }
+    read(reader, node).into_iter().collect()
 }
 
 /// What is written beside `from`.
@@ -214,7 +235,7 @@ fn program<'d>(reader: &mut Reader<'d>, node: &Node<'d>, text: &str) -> Option<P
     }
 }
 
-fn at<'d>(reader: &mut Reader<'d>, node: &Node<'d>, text: &str) -> Option<Place> {
+pub(super) fn at<'d>(reader: &mut Reader<'d>, node: &Node<'d>, text: &str) -> Option<Place> {
     let folder = reader.source.folder.clone();
     let relative = folder.as_ref().map_or(Relative::FromCwd, Relative::From);
     match Place::read(text, relative) {

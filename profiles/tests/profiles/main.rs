@@ -21,5 +21,6 @@ mod problems;
 mod resolving;
 #[cfg(test)]
 mod secrets;
+mod ssh;
 #[cfg(test)]
 mod support;

@@ -43,6 +43,7 @@ pub(crate) fn typical() -> HostFacts {
         paths: BTreeMap::new(),
         disks: BTreeMap::new(),
         resolver: ResolverFacts::default(),
+        known_hosts: BTreeMap::new(),
     }
 }
 

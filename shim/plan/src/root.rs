@@ -60,6 +60,8 @@ pub enum Arrives {
     Calls,
     /// What it tells the service manager, sd_notify(3), a datagram for each.
     Words,
+    /// What it wants signed for logins, as an ssh-agent is asked, a stream for each client.
+    Signatures,
 }
 
 /// One step in building the root.

@@ -146,6 +146,9 @@ fn root_op(op: &RootOp) -> Option<String> {
         RootOp::Endpoint { path, arrives: Arrives::Words } => {
             format!("listen on {path}, where what the service manager is told arrives")
         }
+        RootOp::Endpoint { path, arrives: Arrives::Signatures } => {
+            format!("listen on {path}, where an ssh-agent signs for named hosts")
+        }
         RootOp::Remount { path, .. } => format!("remount {path}"),
         RootOp::Copy { path, .. } => format!("copy a credential to {path}, for the command alone"),
         RootOp::Symlink { path, target } => format!("link {path} to {target}"),

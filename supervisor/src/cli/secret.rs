@@ -11,7 +11,8 @@ use crate::explain::printable;
 use crate::sandbox::{self, StartError};
 use crate::secret;
 use crate::{audit_folder, privilege};
-use sandboxd_egress_plan::{EgressPlan, Inject, Requests, Spot};
+use sandboxd_egress::ssh::private;
+use sandboxd_egress_plan::{EgressPlan, Inject, Login, Requests, Signer, Spot};
 use sandboxd_profiles::{Copied, From, Held, Outside};
 use serde_json::{Value, json};
 
@@ -71,13 +72,33 @@ fn uses(outside: &Outside, place: usize) -> Vec<String> {
     let mut uses: Vec<String> =
         files.map(|_| String::from("the command reads it in $CREDENTIALS_DIRECTORY")).collect();
     uses.extend(outside.egress.iter().flat_map(|plan| injected(plan, outside.secrets.get(place))));
+    uses.extend(outside.egress.iter().flat_map(|plan| signed(plan, outside.secrets.get(place))));
     uses.dedup();
     uses
 }
 
+/// Which of the secrets of the way out it is.
+fn number(plan: &EgressPlan, held: Option<&Held>) -> Option<usize> {
+    plan.secrets.iter().position(|name| held.is_some_and(|held| held.name == *name))
+}
+
+/// What it signs.
+fn signed(plan: &EgressPlan, held: Option<&Held>) -> Vec<String> {
+    let number = number(plan, held);
+    let is_it = |signer: &&Signer| usize::try_from(signer.secret).ok() == number;
+    let all = plan.agent.signers.iter().filter(is_it);
+    all.flat_map(|signer| {
+        let logins = signer.logins.iter().map(|Login { user, host, port, .. }| {
+            format!("signs logins by SSH as {user} at {host}:{port}")
+        });
+        logins.chain(signer.texts.iter().map(|text| format!("signs texts of the namespace {text}")))
+    })
+    .collect()
+}
+
 /// The requests that it is put into.
 fn injected(plan: &EgressPlan, held: Option<&Held>) -> Vec<String> {
-    let number = plan.secrets.iter().position(|name| held.is_some_and(|held| held.name == *name));
+    let number = number(plan, held);
     let is_it = |inject: &&Inject| usize::try_from(inject.secret).ok() == number;
     let all = plan.injects.iter().filter(is_it);
     all.map(|inject| {
@@ -122,7 +143,7 @@ fn check(outside: &Outside, json: bool) -> u8 {
     let mut unread = 0;
     let (mut text, mut objects) = (String::new(), Vec::new());
     for held in &outside.secrets {
-        let read = secret::Secret::read(held);
+        let read = secret::Secret::read(held).and_then(|secret| usable(outside, held, &secret));
         if json {
             let ok = read.is_ok();
             let why = read.as_ref().err().map(|error| error.json(&held.name));
@@ -142,6 +163,18 @@ fn check(outside: &Outside, json: bool) -> u8 {
     }
     let said = if json { say_json(&Value::Array(objects)) } else { say(&text) };
     status(said, if unread == 0 { 0 } else { UNREAD })
+}
+
+/// Whether it is what it is used as.
+fn usable(outside: &Outside, held: &Held, secret: &secret::Secret) -> Result<(), StartError> {
+    let signs = outside.egress.iter().any(|plan| !signed(plan, Some(held)).is_empty());
+    if !signs {
+        return Ok(());
+    }
+    private::look(secret.line()).map_err(|error| {
+        let what = format!("{} {error}", held.name);
+        StartError::found("secret", what).with_remedy(error.remedy())
+    })
 }
 
 const fn status(said: bool, status: u8) -> u8 {

@@ -132,6 +132,7 @@ impl Counts {
             | Kind::Removed
             // What went out is counted at the end, where none is left out.
             | Kind::Egress
+            | Kind::Signature
             | Kind::Pins
             | Kind::SecretRotated
             | Kind::LeftOut => {}

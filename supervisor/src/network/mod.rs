@@ -47,6 +47,8 @@ pub struct Inside {
     pub dns_datagram: Vec<OwnedFd>,
     /// TCP listeners at which names are asked for, at the loopback addresses.
     pub dns_stream: Vec<OwnedFd>,
+    /// Where an ssh-agent is asked, which is a place in the sandbox's view and none of its network.
+    pub agent: Vec<OwnedFd>,
 }
 
 /// Leads everything in a network namespace that nobody has used yet to sockets.
@@ -80,6 +82,7 @@ fn inside(ways: Ways) -> Result<Inside, StartError> {
         proxy: Vec::new(),
         dns_datagram: vec![datagram(Ipv4Addr::UNSPECIFIED.into()).map_err(opened)?],
         dns_stream: vec![listener((Ipv4Addr::LOCALHOST, NAMES).into()).map_err(opened)?],
+        agent: Vec::new(),
     };
     if v6 {
         inside.dns_datagram.push(datagram(Ipv6Addr::LOCALHOST.into()).map_err(opened)?);

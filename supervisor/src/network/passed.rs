@@ -10,16 +10,16 @@ use rustix::net::{
 };
 use std::mem::MaybeUninit;
 
-/// As many as there are at most: one of each of three kinds for two families, and the proxy.
-const MOST: usize = 7;
+/// As many as there are at most: one of each of three kinds for two families, the proxy, and the agent.
+const MOST: usize = 8;
 
 /// Sends them. Does not wait.
 ///
 /// # Errors
 /// Where they cannot be sent.
 pub(crate) fn send(inside: &Inside, to: impl AsFd) -> Result<()> {
-    let Inside { transparent, proxy, dns_datagram, dns_stream } = inside;
-    let kinds = [transparent, proxy, dns_datagram, dns_stream];
+    let Inside { transparent, proxy, dns_datagram, dns_stream, agent } = inside;
+    let kinds = [transparent, proxy, dns_datagram, dns_stream, agent];
     let counts = kinds.map(|kind| u8::try_from(kind.len()).unwrap_or(u8::MAX));
     send_all(kinds.into_iter().flatten().map(AsFd::as_fd).collect(), &counts, to)
 }
@@ -48,9 +48,9 @@ pub(crate) fn receive(from: impl AsFd) -> Result<Inside> {
         return Err(Errno::BADMSG);
     }
     let mut all = all.into_iter();
-    let [transparent, proxy, dns_datagram, dns_stream] =
+    let [transparent, proxy, dns_datagram, dns_stream, agent] =
         counts.map(|count| all.by_ref().take(count).collect());
-    Ok(Inside { transparent, proxy, dns_datagram, dns_stream })
+    Ok(Inside { transparent, proxy, dns_datagram, dns_stream, agent })
 }
 
 /// Waits for descriptors, and exactly so many bytes.
@@ -105,14 +105,16 @@ mod tests {
             proxy: some(1),
             dns_datagram: some(2),
             dns_stream: some(2),
+            agent: some(1),
         };
         send(&inside, &ours).unwrap();
-        let Inside { transparent, proxy, dns_datagram, dns_stream } = receive(&theirs).unwrap();
-        let counts = [transparent, proxy, dns_datagram, dns_stream].map(|kind| kind.len());
-        assert_eq!(counts, [2, 1, 2, 2]);
-        rustix::net::send(&ours, &[1, 0, 0, 0], SendFlags::empty()).unwrap();
+        let Inside { transparent, proxy, dns_datagram, dns_stream, agent } =
+            receive(&theirs).unwrap();
+        let kinds = [transparent, proxy, dns_datagram, dns_stream, agent];
+        assert_eq!(kinds.map(|kind| kind.len()), [2, 1, 2, 2, 1]);
+        rustix::net::send(&ours, &[1, 0, 0, 0, 0], SendFlags::empty()).unwrap();
         assert!(receive(&theirs).is_err());
-        rustix::net::send(&ours, &[0, 0, 0, 0, 0], SendFlags::empty()).unwrap();
+        rustix::net::send(&ours, &[0; 6], SendFlags::empty()).unwrap();
         assert!(receive(&theirs).is_err());
         drop(ours);
         assert!(receive(&theirs).is_err());

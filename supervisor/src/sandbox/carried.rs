@@ -6,7 +6,7 @@ use super::audit::Audit;
 use super::brokered::Brokered;
 use super::channel::Handed;
 use super::denials::{Denials, Refusing};
-use super::egress::{Egress, Used};
+use super::egress::Used;
 use super::error::StartError;
 use super::relay::Relays;
 use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Told};
@@ -93,7 +93,16 @@ impl Carried {
     pub(crate) fn begin(&mut self, handed: Handed) -> Result<(), StartError> {
         self.refusing.iter_mut().for_each(Refusing::begin);
         let Between { brokered, exchange, caller, egress, words } = &mut self.between;
-        egress.as_mut().map_or(Ok(()), Egress::started)?;
+        match (egress.as_mut(), handed.signatures) {
+            (Some(egress), socket) => {
+                egress.ask_at(socket)?;
+                egress.started()?;
+            }
+            (None, None) => {}
+            (None, Some(_)) => {
+                return Err(StartError::found("recvmsg", "where an ssh-agent is asked"));
+            }
+        }
         brokered.as_mut().map_or(Ok(()), Brokered::started)?;
         exchange.as_mut().map_or(Ok(()), Exchange::started)?;
         self.endpoint = match (caller.take(), handed.calls) {

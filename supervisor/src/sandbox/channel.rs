@@ -29,6 +29,8 @@ pub(crate) struct Handed {
     pub(crate) calls: Option<OwnedFd>,
     /// Where what it tells the service manager arrives.
     pub(crate) words: Option<OwnedFd>,
+    /// Where what it wants signed arrives.
+    pub(crate) signatures: Option<OwnedFd>,
 }
 
 /// Where the shim reports.
@@ -60,6 +62,8 @@ impl Reports {
             handed.calls = fd;
         } else if event == Event::Endpoint(Arrives::Words) {
             handed.words = fd;
+        } else if event == Event::Endpoint(Arrives::Signatures) {
+            handed.signatures = fd;
         }
         Ok(event)
     }

@@ -24,12 +24,15 @@ pub(super) struct Decisions {
     secrets: Vec<String>,
     carried: Kept,
     refused: Kept,
+    signed: Kept,
+    unsigned: Kept,
     /// The egress process could not tell so many, of either kind.
     untold: u64,
 }
 
 /// One kind of them, which must not keep the other from being written down.
-struct Kept {
+pub(super) struct Kept {
+    of: &'static str,
     decision: &'static str,
     pace: Pace,
     /// Those that came too often.
@@ -39,8 +42,15 @@ struct Kept {
 }
 
 impl Kept {
-    const fn new(decision: &'static str, pace: Pace) -> Self {
-        Self { decision, pace, left_out: 0, up: 0, down: 0 }
+    const fn new(of: &'static str, decision: &'static str, pace: Pace) -> Self {
+        Self { of, decision, pace, left_out: 0, up: 0, down: 0 }
+    }
+
+    /// Whether one more is written down; else it is counted.
+    pub(super) fn admits(&mut self, now: Instant) -> bool {
+        let admits = self.pace.admits(now);
+        self.left_out = self.left_out.saturating_add(u64::from(!admits));
+        admits
     }
 }
 
@@ -58,8 +68,10 @@ impl Decisions {
             actor: Actor { agent: agent.to_owned(), instance, ..Actor::default() },
             rules: rules.to_vec(),
             secrets: secrets.to_vec(),
-            carried: Kept::new("allowed", Pace::of_connections()),
-            refused: Kept::new("refused", Pace::of_refusals()),
+            carried: Kept::new("egress", "allowed", Pace::of_connections()),
+            refused: Kept::new("egress", "refused", Pace::of_refusals()),
+            signed: Kept::new("signature", "allowed", Pace::of_connections()),
+            unsigned: Kept::new("signature", "refused", Pace::of_refusals()),
             untold: 0,
         }
     }
@@ -74,8 +86,7 @@ impl Decisions {
             return true;
         }
         let kept = if refused { &mut self.refused } else { &mut self.carried };
-        if !kept.pace.admits(Instant::now()) {
-            kept.left_out = kept.left_out.saturating_add(1);
+        if !kept.admits(Instant::now()) {
             kept.up = kept.up.saturating_add(told.up);
             kept.down = kept.down.saturating_add(told.down);
             return true;
@@ -84,9 +95,19 @@ impl Decisions {
         record.decision = Some(kept.decision);
         record.rule = rule.map(|rule| rule.written.clone());
         record.result = result(told, &secrets);
+        self.write_next(record);
+        true
+    }
+
+    /// The signatures that are, or are not, refused.
+    pub(super) const fn of_signatures(&mut self, refused: bool) -> &mut Kept {
+        if refused { &mut self.unsigned } else { &mut self.signed }
+    }
+
+    /// Writes down one more, behind those that were only counted.
+    pub(super) fn write_next(&mut self, record: Record) {
         self.tell_left_out();
         self.write(record);
-        true
     }
 
     /// The egress process had no room for so many.
@@ -104,11 +125,12 @@ impl Decisions {
         let untold = std::mem::take(&mut self.untold);
         let untold = (untold > 0).then(|| (None, json!({ "of": "egress", "records": untold })));
         let mut left_out: Vec<_> = untold.into_iter().collect();
-        for kept in [&mut self.carried, &mut self.refused] {
-            let Kept { left_out: records, up, down, .. } = kept;
+        let Self { carried, refused, signed, unsigned, .. } = self;
+        for kept in [carried, refused, signed, unsigned] {
+            let Kept { of, left_out: records, up, down, .. } = kept;
             if *records > 0 {
                 let result = json!({
-                    "of": "egress", "records": *records, "up_bytes": *up, "down_bytes": *down,
+                    "of": of, "records": *records, "up_bytes": *up, "down_bytes": *down,
                 });
                 (*records, *up, *down) = (0, 0, 0);
                 left_out.push((Some(kept.decision), result));

@@ -9,6 +9,7 @@ use super::error::StartError;
 use super::image;
 use super::keys::Keys;
 use super::purse::{Membership, Purses};
+use super::signatures::{Signature, Signatures, Signers};
 use crate::control::rotation::Rotation;
 use crate::network::{self, Inside, passed};
 use crate::service::egress::NAME;
@@ -19,7 +20,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, recv, shutdown, socketpair,
 };
 use rustix::process::Pid;
-use sandboxd_egress_plan::{EgressPlan, Record, Told, Verdict, Ways, wire};
+use sandboxd_egress_plan::{EgressPlan, Record, Signing, Told, Ways, wire};
 use sandboxd_profiles::Profile;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,6 +41,10 @@ pub(crate) struct Egress {
     ways: Ways,
     /// It has the sockets.
     led: bool,
+    /// Where they wait for the last of them, which the shim makes.
+    waiting: Option<Inside>,
+    /// Whether there is one more.
+    signs: bool,
     /// What it is handed with them, and nobody keeps.
     keys: Option<Keys>,
     /// Who may have its secrets come anew.
@@ -49,10 +54,18 @@ pub(crate) struct Egress {
     confused: bool,
 }
 
+/// To whom, why, and what lets it out.
+type Refusal = (String, (&'static str, Option<&'static str>));
+
+/// How often each was.
+type Refusals = BTreeMap<Refusal, u64>;
+
 /// What it has told.
 struct Heard {
     used: Used,
-    refused: BTreeMap<(String, Verdict), u64>,
+    refused: Refusals,
+    signers: Signers,
+    signatures: Signatures,
     /// What it uses up is used up for others too.
     budgets: Membership,
     decisions: Decisions,
@@ -71,6 +84,8 @@ pub struct Used {
     pub down_bytes: u64,
     /// Where TLS was ended, so that requests were seen.
     pub ended: Vec<Ended>,
+    /// What keys signed that the command does not have.
+    pub signatures: Vec<Signature>,
     /// What was refused, most often first.
     pub refused: Vec<Refused>,
     /// Refusals beyond those.
@@ -132,22 +147,53 @@ impl Egress {
             control: watched(control)?,
             ways: plan.ways,
             led: false,
+            waiting: None,
+            signs: !plan.agent.signers.is_empty(),
             keys: Some(keys),
             rotation: None,
             heard: Heard {
                 used: Used { ended: ended(plan), ..Used::default() },
                 refused: BTreeMap::new(),
+                signers: Signers::of(plan),
+                signatures: Signatures::default(),
                 budgets,
                 decisions: Decisions::new(audit.clone(), run.name(), &plan.id, &plan.rules),
                 misfit: false,
             },
             confused: false,
         };
-        inside.map_or(Ok(()), |inside| egress.hand_over(&inside))?;
+        inside.map_or(Ok(()), |inside| egress.hand_over(inside))?;
         Ok(egress)
     }
 
-    fn hand_over(&mut self, inside: &Inside) -> Result<(), StartError> {
+    /// Hands the sockets over, once all of them are there.
+    fn hand_over(&mut self, inside: Inside) -> Result<(), StartError> {
+        self.led = true;
+        if self.signs {
+            self.waiting = Some(inside);
+            return Ok(());
+        }
+        self.send(&inside)
+    }
+
+    /// Hands over where an ssh-agent is asked, where the shim made that.
+    ///
+    /// # Errors
+    /// Where it made one that is not wanted, or none.
+    pub(crate) fn ask_at(&mut self, socket: Option<OwnedFd>) -> Result<(), StartError> {
+        match (self.waiting.take(), socket) {
+            (Some(mut inside), Some(socket)) => {
+                inside.agent.push(socket);
+                self.send(&inside)
+            }
+            (None, None) => Ok(()),
+            (Some(_), None) | (None, Some(_)) => {
+                Err(StartError::found("recvmsg", "where an ssh-agent is asked"))
+            }
+        }
+    }
+
+    fn send(&mut self, inside: &Inside) -> Result<(), StartError> {
         passed::send(inside, self.control.get_ref())
             .map_err(|errno| StartError::call("sendmsg", "the egress process's sockets", errno))?;
         if let Some(keys) = self.keys.take() {
@@ -155,7 +201,6 @@ impl Egress {
                 .map_err(|errno| StartError::call("sendmsg", "the egress process's keys", errno))?;
             self.rotation = keys.rotation();
         }
-        self.led = true;
         self.heard.budgets.listens();
         Ok(())
     }
@@ -168,7 +213,7 @@ impl Egress {
         if self.led {
             return Ok(());
         }
-        self.hand_over(&network::user::lead(init, self.ways)?)
+        self.hand_over(network::user::lead(init, self.ways)?)
     }
 
     /// Waits until it runs.
@@ -214,14 +259,10 @@ impl Egress {
         }
         left.extend(self.heard.decisions.close());
         let mut used = std::mem::take(&mut self.heard.used);
+        used.signatures = std::mem::take(&mut self.heard.signatures).told();
         used.refused = std::mem::take(&mut self.heard.refused)
             .into_iter()
-            .map(|((to, verdict), times)| Refused {
-                to,
-                why: verdict.text(),
-                remedy: verdict.remedy(),
-                times,
-            })
+            .map(|((to, (why, remedy)), times)| Refused { to, why, remedy, times })
             .collect();
         used.refused.sort_by_key(|refused| std::cmp::Reverse(refused.times));
         (used, left)
@@ -263,6 +304,7 @@ impl Heard {
                 self.used.count(&record, &mut self.refused);
                 self.decisions.told(&record)
             }
+            Some(Ok(Told::Signing(signing))) => self.signed(&signing),
             Some(Ok(Told::Use(used))) => {
                 self.budgets.used(&used);
                 true
@@ -281,10 +323,26 @@ impl Heard {
         self.misfit |= !fits;
         Some(fits)
     }
+
+    /// Whether it can be.
+    fn signed(&mut self, told: &Signing) -> bool {
+        let Some(said) = self.signers.said(told) else { return false };
+        self.signatures.count(&said);
+        if told.signed.is_refusal() {
+            let to = said.key.as_ref().map_or_else(
+                || String::from("what an ssh-agent was asked for"),
+                |key| format!("a signature with {key}"),
+            );
+            let why = (told.signed.text(), told.signed.remedy());
+            self.used.refused(&mut self.refused, (to, why));
+        }
+        self.decisions.signed(&said, told.signed);
+        true
+    }
 }
 
 impl Used {
-    fn count(&mut self, record: &Record, refused: &mut BTreeMap<(String, Verdict), u64>) {
+    fn count(&mut self, record: &Record, refused: &mut Refusals) {
         self.up_bytes = self.up_bytes.saturating_add(record.up);
         self.down_bytes = self.down_bytes.saturating_add(record.down);
         if !record.verdict.is_refusal() {
@@ -292,7 +350,11 @@ impl Used {
             self.connections = self.connections.saturating_add(u64::from(record.rule.is_some()));
             return;
         }
-        let key = (to(record), record.verdict);
+        let why = (record.verdict.text(), record.verdict.remedy());
+        self.refused(refused, (to(record), why));
+    }
+
+    fn refused(&mut self, refused: &mut Refusals, key: Refusal) {
         if let Some(times) = refused.get_mut(&key) {
             *times = times.saturating_add(1);
         } else if refused.len() < TOLD_APART {

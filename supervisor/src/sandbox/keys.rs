@@ -12,6 +12,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result as Called};
 use sandboxd_egress::authority::{Authority, java::trust_store};
 use sandboxd_egress::secret::{self, Message};
+use sandboxd_egress::ssh::private;
 use sandboxd_egress_plan::EgressPlan;
 use std::fs;
 use std::io::ErrorKind;
@@ -140,6 +141,15 @@ pub(super) fn message(
             "see that it is written where [secrets] says, in letters that a request can have";
         wrong(error.to_string()).with_remedy(remedy)
     })?;
+    // Whether it signs, the egress process finds: the key is made of it there alone.
+    for signer in &plan.agent.signers {
+        let key = secrets.get(signer.secret).unwrap_or_default();
+        private::look(key).map_err(|error| {
+            let name = usize::try_from(signer.secret).ok().and_then(|at| plan.secrets.get(at));
+            let name = name.map_or("", String::as_str);
+            wrong(format!("{name} {error}")).with_remedy(error.remedy())
+        })?;
+    }
     secret::encode(&secrets, trusted.map(|trusted| &trusted.authority))
         .map_err(|error| wrong(error.to_string()))
 }

@@ -32,6 +32,7 @@ mod receipt;
 mod relay;
 mod renewals;
 mod signals;
+mod signatures;
 mod spawn;
 pub mod state;
 pub(crate) mod stdio;
@@ -55,6 +56,7 @@ pub(crate) use invocation::invocation;
 pub(crate) use keys::receive as keys;
 pub use purse::{Model, Purses, UsedUp};
 pub use receipt::{Receipt, RunResult, sha256};
+pub use signatures::Signature;
 pub(crate) use unawaited::Unawaited;
 
 #[cfg(test)]

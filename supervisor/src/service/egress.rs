@@ -26,9 +26,9 @@ pub(crate) fn serve() -> io::Result<()> {
     File::from(take(0)?).read_to_end(&mut plan)?;
     let plan = wire::decode(&plan).map_err(|error| io::Error::other(error.to_string()))?;
     let control = take(2)?;
-    let Inside { transparent, proxy, dns_datagram, dns_stream } = passed::receive(&control)?;
+    let Inside { transparent, proxy, dns_datagram, dns_stream, agent } = passed::receive(&control)?;
     let handed = handed(&plan, &control)?;
-    let sockets = Sockets { transparent, proxy, dns_datagram, dns_stream, control };
+    let sockets = Sockets { transparent, proxy, dns_datagram, dns_stream, agent, control };
     sandboxd_egress::serve(plan, sockets, handed)
 }
 

@@ -48,6 +48,7 @@ impl Running {
                 Told::Level(level) => spent = level.spent,
                 Told::Record(record) => return (uses, spent, record),
                 Told::Lost(lost) => panic!("{lost} lost"),
+                Told::Signing(signing) => panic!("{signing:?}"),
             }
         }
     }

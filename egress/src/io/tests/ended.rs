@@ -425,8 +425,9 @@ fn what_is_handed_over_has_to_be_what_the_plan_wants() {
         let (_ours, control) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .unwrap();
-        let (transparent, proxy, dns_datagram, dns_stream) = (vec![], vec![], vec![], vec![]);
-        let sockets = Sockets { transparent, proxy, dns_datagram, dns_stream, control };
+        let (transparent, proxy, agent) = (vec![], vec![], vec![]);
+        let (dns_datagram, dns_stream) = (vec![], vec![]);
+        let sockets = Sockets { transparent, proxy, dns_datagram, dns_stream, agent, control };
         serve(plan, sockets, handed).unwrap_err().to_string()
     };
     let changes: [(Change, &str); 5] = [

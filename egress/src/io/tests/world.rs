@@ -10,8 +10,8 @@ pub(super) use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair, sockopt,
 };
 pub(super) use sandboxd_egress_plan::{
-    Bound, Breaker, Carries, Fakes, Known, Limits, Millis, Network, Record, Requests, Resolver,
-    Rule, Target, Told, VERSION, Verdict, Waits,
+    Agent, Bound, Breaker, Carries, Fakes, Known, Limits, Millis, Network, Rate, Record, Requests,
+    Resolver, Rule, Target, Told, VERSION, Verdict, Waits,
 };
 pub(super) use std::{
     io::{Read as _, Write as _},
@@ -36,6 +36,7 @@ pub(super) fn plan(mut rules: Vec<Rule>) -> EgressPlan {
         rules,
         secrets: vec![],
         injects: vec![],
+        agent: Agent { signers: vec![], connections: 0, rate: Rate::Unlimited },
         budgets: vec![],
         accounts,
         waits: Waits { head: Millis(30_000), connect: Millis(30_000) },
@@ -110,6 +111,7 @@ pub(super) fn start_with(plan: EgressPlan, port: u16, handed: Handed) -> Running
         proxy: vec![proxy.into()],
         dns_datagram: vec![dns.into()],
         dns_stream: vec![dns_stream.into()],
+        agent: vec![],
         control: theirs,
     };
     running.thread = Some(thread::spawn(move || serve(plan, sockets, handed)));

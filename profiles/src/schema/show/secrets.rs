@@ -1,7 +1,7 @@
 //! `[secrets.NAME]` as text again.
 
 use super::{Text, string};
-use crate::schema::{Injected, Profile, Secret, Source};
+use crate::schema::{Injected, Profile, Secret, Source, Ssh};
 use sandboxd_egress_plan::Spot;
 
 impl Profile {
@@ -29,6 +29,8 @@ fn keys(secret: &Secret, text: &mut Text) {
     }
     let entries = secret.inject.iter();
     text.list("inject", entries.map(|one| (injected(&one.value), &one.origin)));
+    let entries = secret.ssh.iter();
+    text.list("ssh", entries.map(|one| (signs(&one.value), &one.origin)));
     text.value("credential", secret.credential.as_ref(), |name| string(name));
 }
 
@@ -45,6 +47,26 @@ fn injected(inject: &Injected) -> String {
         Spot::Query { name } => keys.push(format!("query = {}", string(name))),
         Spot::Basic { user } => keys.push(format!("basic = {}", string(user))),
     }
+    format!("{{ {} }}", keys.join(", "))
+}
+
+fn signs(Ssh { hosts, host_keys, known_hosts, sign }: &Ssh) -> String {
+    let texts = |all: Vec<String>| {
+        let all: Vec<String> = all.iter().map(|one| string(one)).collect();
+        format!("[{}]", all.join(", "))
+    };
+    let mut keys = Vec::new();
+    for (name, all) in [
+        ("hosts", hosts.iter().map(|one| one.value.to_string()).collect::<Vec<_>>()),
+        ("host_keys", host_keys.iter().map(|one| one.value.as_str().to_owned()).collect()),
+        ("sign", sign.iter().map(|one| one.value.clone()).collect()),
+    ] {
+        if !all.is_empty() {
+            keys.push(format!("{name} = {}", texts(all)));
+        }
+    }
+    let file = known_hosts.iter();
+    keys.extend(file.map(|one| format!("known_hosts = {}", string(&one.value.to_string()))));
     format!("{{ {} }}", keys.join(", "))
 }
 

@@ -82,7 +82,7 @@ impl Building<'_> {
     pub(super) fn make_endpoint(&self, path: &JailPath, arrives: Arrives) -> Result<(), Failure> {
         let (parent, name) = self.place(path)?;
         let kind = match arrives {
-            Arrives::Calls => SocketType::STREAM,
+            Arrives::Calls | Arrives::Signatures => SocketType::STREAM,
             Arrives::Words => SocketType::DGRAM,
         };
         let endpoint =
@@ -93,7 +93,7 @@ impl Building<'_> {
         rustix::net::bind(&endpoint, &address).map_err(AT.errno(Call::Bind, path))?;
         rustix::fs::chmodat(&parent, name, Mode::from_raw_mode(0o666), AtFlags::empty())
             .map_err(AT.errno(Call::Chmod, path))?;
-        if arrives == Arrives::Calls {
+        if kind == SocketType::STREAM {
             rustix::net::listen(&endpoint, BACKLOG).map_err(AT.errno(Call::Listen, path))?;
         }
         report::hand_over(&Report::Endpoint(arrives), endpoint.as_fd())

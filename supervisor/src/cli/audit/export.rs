@@ -66,6 +66,8 @@ fn cef(line: &Line) -> Option<String> {
         "noticed" => ("Noticed of a call", 5),
         "egress" if line.text_at("/decision") == Some("refused") => ("Way out refused", 6),
         "egress" => ("Way out taken", 2),
+        "signature" if line.text_at("/decision") == Some("refused") => ("Signature refused", 6),
+        "signature" => ("Signature made", 2),
         _ => return None,
     };
     let mut pairs = Vec::new();

@@ -20,6 +20,7 @@ pub(super) fn words(line: &Line) -> String {
         "noticed" => noticed(line),
         "secret_rotated" => rotated(line),
         "egress" => egress(line),
+        "signature" => signature(line),
         "left_out" => number(line, "/result/records").map_or_else(String::new, |records| {
             format!("{records} records more, which came too often")
         }),
@@ -94,6 +95,13 @@ fn egress(line: &Line) -> String {
     let bytes = bytes.filter(|both| *both != (0, 0));
     let bytes = bytes.map_or_else(String::new, |(up, down)| format!(", {up} bytes out, {down} in"));
     format!("{} {whom}{port}{by}: {}{bytes}", told("/decision"), told("/result/verdict"))
+}
+
+fn signature(line: &Line) -> String {
+    let told = |path| line.text_at(path).unwrap_or_default();
+    let key = line.text_at("/result/key").unwrap_or("no key");
+    let by = line.text_at("/rule").map_or_else(String::new, |rule| format!(" [{rule}]"));
+    format!("{} {key}{by}: {}", told("/decision"), told("/result/verdict"))
 }
 
 fn called(line: &Line) -> String {

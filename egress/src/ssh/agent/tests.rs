@@ -1,0 +1,278 @@
+//! With what OpenSSH writes.
+
+use super::super::asked::tests::{login_of, text_of};
+use super::super::message::message;
+use super::super::private::{KeyError, look};
+use super::super::wire::{Wire, strings};
+use super::*;
+use crate::Read;
+use sandboxd_egress_plan::ssh::unbase64;
+use sandboxd_egress_plan::{HostKey, HostName};
+
+macro_rules! vectors {
+    ($($name:literal),+) => {
+        &[$(($name, include_bytes!(concat!("../vectors/", $name)))),+]
+    };
+}
+
+fn vector(name: &str) -> &'static [u8] {
+    const ALL: &[(&str, &[u8])] = vectors!(
+        "ed25519.key",
+        "ed25519.pub",
+        "ed25519.sig",
+        "ed25519.host",
+        "ed25519-ed25519.session",
+        "p256.key",
+        "p256.pub",
+        "p256.sig",
+        "p256.host",
+        "p256-rsa.session",
+        "p384.key",
+        "p384.pub",
+        "p384.sig",
+        "rsa.key",
+        "rsa.pub",
+        "rsa.sig",
+        "rsa.host",
+        "rsa-rsa.session",
+        "encrypted.key",
+        "p521.key",
+        "small.key",
+        "pem.key"
+    );
+    ALL.iter().find(|(known, _)| *known == name).unwrap().1
+}
+
+fn text(name: &str) -> &'static str {
+    std::str::from_utf8(vector(name)).unwrap()
+}
+
+const KINDS: [&str; 4] = ["ed25519", "p256", "p384", "rsa"];
+const SHA512: u32 = 4;
+
+fn key(kind: &str) -> Key {
+    Key::read(vector(&format!("{kind}.key"))).unwrap()
+}
+
+#[test]
+fn keys_of_ssh_keygen_are_read_and_sign() {
+    for kind in KINDS {
+        assert_eq!(look(vector(&format!("{kind}.key"))), Ok(()));
+        let key = key(kind);
+        let public = HostKey::read(text(&format!("{kind}.pub"))).unwrap();
+        assert_eq!(key.public(), public.blob(), "{kind}");
+        for flags in [2, SHA512] {
+            let signature = key.sign(b"data", flags).unwrap();
+            assert!(verifies(key.public(), b"data", &signature), "{kind}");
+            assert!(!verifies(key.public(), b"Data", &signature), "{kind}");
+            assert_eq!(Wire(&signature).string(), key.algorithm(flags).map(str::as_bytes));
+        }
+        assert!(!format!("{key:?}").contains("AAAA"));
+    }
+    assert_eq!(key("rsa").sign(b"data", 0), None, "SHA-1");
+    for (name, why) in [
+        ("encrypted.key", KeyError::Encrypted),
+        ("p521.key", KeyError::Kind),
+        ("small.key", KeyError::Kind),
+        ("pem.key", KeyError::Format),
+        ("ed25519.pub", KeyError::Format),
+    ] {
+        assert_eq!(Key::read(vector(name)).unwrap_err(), why, "{name}");
+        assert_eq!(look(vector(name)), Err(why), "{name}");
+    }
+}
+
+#[test]
+fn a_key_that_is_damaged_is_none_or_the_same() {
+    for kind in ["ed25519", "p256"] {
+        let whole = text(&format!("{kind}.key"));
+        let inner: String = whole.lines().filter(|line| !line.starts_with('-')).collect();
+        let bytes = unbase64(&inner).unwrap();
+        let written = |bytes: &[u8]| {
+            let inner = sandboxd_audit::encode::base64(bytes);
+            Key::read(
+                whole
+                    .replace(whole.get(36..whole.len() - 35).unwrap(), &[&inner, "\n"].concat())
+                    .as_bytes(),
+            )
+        };
+        assert_eq!(written(&bytes).unwrap().public(), key(kind).public());
+        let mut refused = 0;
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            match written(&damaged) {
+                Ok(read) => assert_eq!(read.public(), key(kind).public(), "{kind} {at}"),
+                Err(_) => refused += 1,
+            }
+        }
+        // What is said of it in words is nobody's promise.
+        assert!(refused > bytes.len() * 3 / 4, "{kind}: {refused} of {}", bytes.len());
+    }
+}
+
+/// What `ssh-keygen -Y sign` signed, and with what.
+#[test]
+fn signatures_of_ssh_keygen_hold() {
+    for kind in KINDS {
+        let armored = text(&format!("{kind}.sig"));
+        let inner: String = armored.lines().filter(|line| !line.starts_with("-----")).collect();
+        let blob = unbase64(&inner).unwrap();
+        let mut wire = Wire(blob.strip_prefix(b"SSHSIG\0\0\0\x01").unwrap());
+        let mut next = || wire.string().unwrap();
+        let [public, namespace, reserved, hash, signature] =
+            [next(), next(), next(), next(), next()];
+        assert_eq!((namespace, reserved, hash), (&b"git"[..], &b""[..], &b"sha512"[..]));
+        let digest = ring::digest::digest(&ring::digest::SHA512, b"a text\n");
+        let data = [&b"SSHSIG"[..], &strings(&[b"git", b"", b"sha512", digest.as_ref()])].concat();
+        assert!(verifies(public, &data, signature), "{kind}");
+        assert_eq!(asked(&data), Some(Asked::Text { namespace: b"git" }));
+        for at in [0, 30, data.len() - 1] {
+            let mut other = data.clone();
+            other[at] ^= 1;
+            assert!(!verifies(public, &other, signature), "{kind}");
+        }
+    }
+}
+
+/// An agent with this key, for `root` at a host of these keys.
+fn agent(kind: &str, hosts: &[&str], texts: &[&str]) -> Agent {
+    let keys = hosts.iter().map(|host| HostKey::read(text(host)).unwrap()).collect();
+    let login = Login {
+        user: "root".into(),
+        host: HostName::try_from("git.example").unwrap(),
+        port: 22,
+        keys,
+    };
+    let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+    let logins = if hosts.is_empty() { vec![] } else { vec![login] };
+    let signer = Signer { secret: 0, logins, texts };
+    Agent(vec![Held { key: key(kind), signer, name: "deploy".into() }])
+}
+
+/// What ssh said while it logged in.
+fn session(name: &str) -> Vec<Request> {
+    let bytes = |line: &str| -> Vec<u8> {
+        let pairs = line.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    };
+    let requests = text(name).lines().map(|line| match message(&bytes(line)) {
+        Ok(Read::Done(request, _)) => request,
+        other => panic!("{other:?}"),
+    });
+    requests.collect()
+}
+
+fn answers(agent: &Agent, requests: &[Request]) -> Vec<(Answer, Option<Signed>)> {
+    let mut session = Session::default();
+    let all = requests.iter().map(|request| {
+        let (answer, told) = agent.answer(&mut session, request.clone(), || true);
+        (answer, told.map(|told| told.signed))
+    });
+    all.collect()
+}
+
+fn last(agent: &Agent, requests: &[Request]) -> Option<Signed> {
+    let (answer, told) = answers(agent, requests).pop().unwrap();
+    let signs = matches!(answer, Answer::Signature(_));
+    assert_eq!(signs, matches!(told, Some(Signed::Login | Signed::Text)), "{answer:?}");
+    told
+}
+
+const SESSIONS: [(&str, &str); 3] = [("ed25519", "ed25519"), ("p256", "rsa"), ("rsa", "rsa")];
+
+#[test]
+fn what_ssh_asks_in_a_session_with_the_named_host_is_signed() {
+    for (host, kind) in SESSIONS {
+        let requests = session(&format!("{host}-{kind}.session"));
+        let own = format!("{host}.host");
+        let others = ["ed25519.host", "p256.host", "rsa.host"];
+        let agent = agent(kind, &[&own], &[]);
+        let all = answers(&agent, &requests);
+        assert_eq!(all[0].0, Answer::Done);
+        assert!(matches!(&all[1].0, Answer::Identities(keys) if keys.len() == 1));
+        let Request::Sign { key, data, .. } = requests.last().unwrap() else { panic!("none") };
+        let Answer::Signature(signature) = &all.last().unwrap().0 else { panic!("{all:?}") };
+        assert!(verifies(key, data, signature));
+        assert_eq!(all.last().unwrap().1, Some(Signed::Login));
+        // With another host's keys there is none, and the key is not shown.
+        let others: Vec<&str> = others.into_iter().filter(|other| *other != own).collect();
+        let other = super::tests::agent(kind, &others, &["git"]);
+        assert_eq!(last(&other, &requests), Some(Signed::Host));
+        assert_eq!(answers(&other, &requests)[1].0, Answer::Identities(vec![]));
+    }
+}
+
+#[test]
+fn who_says_something_else_of_a_session_gets_no_signature() {
+    for (host, kind) in SESSIONS {
+        let requests = session(&format!("{host}-{kind}.session"));
+        let agent = agent(kind, &[&format!("{host}.host")], &["git"]);
+        let (Request::Bind(bind), Some(sign)) = (&requests[0], requests.last()) else { panic!() };
+        let Request::Sign { key, data, flags } = sign else { panic!() };
+        let with = |change: &dyn Fn(&mut Bind)| {
+            let mut bind = bind.clone();
+            change(&mut bind);
+            last(&agent, &[Request::Bind(bind), sign.clone()])
+        };
+        assert_eq!(with(&|_| {}), Some(Signed::Login));
+        assert_eq!(last(&agent, std::slice::from_ref(sign)), Some(Signed::Unbound));
+        assert_eq!(with(&|bind| bind.forwarding = true), Some(Signed::Forwarded));
+        assert_eq!(with(&|bind| bind.session[3] ^= 1), Some(Signed::Binding));
+        assert_eq!(with(&|bind| bind.signature[30] ^= 1), Some(Signed::Binding));
+        assert_eq!(with(&|bind| bind.signature.clear()), Some(Signed::Binding));
+        assert_eq!(with(&|bind| bind.host[20] ^= 1), Some(Signed::Host));
+        // Whoever named one session names no other, nor the same again.
+        let again = [requests[0].clone(), requests[0].clone(), sign.clone()];
+        assert_eq!(last(&agent, &again), Some(Signed::Session));
+        let twice = [Request::Bind(Bind { forwarding: true, ..bind.clone() }), requests[0].clone()];
+        assert_eq!(last(&agent, &twice), Some(Signed::Forwarded));
+        // Another session's, another user's, in another way.
+        let algorithm = self::key(kind).algorithm(*flags).unwrap().as_bytes();
+        let asks = |data: Vec<u8>, flags| {
+            let sign = Request::Sign { key: key.clone(), data, flags };
+            last(&agent, &[requests[0].clone(), sign])
+        };
+        let own = (algorithm, key.as_slice());
+        assert_eq!(asks(login_of(&bind.session, b"root", own), *flags), Some(Signed::Login));
+        assert_eq!(asks(login_of(b"session", b"root", own), *flags), Some(Signed::Session));
+        assert_eq!(asks(login_of(&bind.session, b"git", own), *flags), Some(Signed::User));
+        let other = (algorithm, &b"key"[..]);
+        assert_eq!(asks(login_of(&bind.session, b"root", other), *flags), Some(Signed::Algorithm));
+        let other = (&b"ssh-rsa"[..], key.as_slice());
+        assert_eq!(asks(login_of(&bind.session, b"root", other), *flags), Some(Signed::Algorithm));
+        assert_eq!(asks(b"anything".to_vec(), *flags), Some(Signed::Malformed));
+        assert_eq!(asks(bind.session.clone(), *flags), Some(Signed::Malformed));
+        // OpenSSH binds a login to the key of the host, where the host can.
+        let Some(Asked::Login(Wanted { host: Some(_), .. })) = asked(data) else { panic!() };
+        let mut bound = data.clone();
+        *bound.last_mut().unwrap() ^= 1;
+        assert_eq!(asks(bound, *flags), Some(Signed::Session));
+    }
+}
+
+#[test]
+fn texts_of_a_named_namespace_are_signed_and_nothing_else_is_done() {
+    let both = agent("ed25519", &["ed25519.host"], &["git"]);
+    let public = key("ed25519").public().to_vec();
+    let sign = |data| Request::Sign { key: public.clone(), data, flags: 0 };
+    assert_eq!(last(&both, &[sign(text_of(b"git"))]), Some(Signed::Text));
+    assert_eq!(last(&both, &[sign(text_of(b"file"))]), Some(Signed::Namespace));
+    let only = agent("ed25519", &["ed25519.host"], &[]);
+    assert_eq!(last(&only, &[sign(text_of(b"git"))]), Some(Signed::Namespace));
+    let texts = agent("ed25519", &[], &["git"]);
+    let requests = session("ed25519-ed25519.session");
+    assert_eq!(last(&texts, &requests), Some(Signed::Host));
+    let other = Request::Sign { key: b"key".to_vec(), data: text_of(b"git"), flags: 0 };
+    assert_eq!(last(&both, &[other]), Some(Signed::Key));
+    for extension in [true, false] {
+        let other = Request::Other { extension };
+        assert_eq!(last(&both, &[other]), Some(Signed::Operation));
+    }
+    let mut session = Session::default();
+    let (answer, told) = both.answer(&mut session, sign(text_of(b"git")), || false);
+    assert_eq!((answer, told.unwrap().signed), (Answer::Refused, Signed::Rate));
+    let (answer, told) = both.answer(&mut session, Request::Identities, || false);
+    assert_eq!(answer, Answer::Identities(vec![(public, "deploy".into())]));
+    assert_eq!(told, None);
+}
