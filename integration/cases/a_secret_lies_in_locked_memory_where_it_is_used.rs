@@ -4,13 +4,14 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::below::field;
-use sandboxd_integration::{Case, Outside};
+use sandboxd_integration::{Case, Need, Outside};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 
-pub(crate) const CASE: Case = Case { rows: &["N17"], outside, ..Case::NEW };
+pub(crate) const CASE: Case =
+    Case { rows: &["N17"], needs: &[Need::Program("/bin/bash")], outside, ..Case::NEW };
 
 /// Looked for from outside. The word of the answer that follows it is known to stand in other memory.
 const KEY: &[u8] = b"sk-locked-hunter2-0123456789";

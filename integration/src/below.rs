@@ -1,7 +1,7 @@
 //! The processes below a run, by their command lines.
 
 use crate::{Running, patience};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,49 @@ impl Running<'_> {
                 Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
                 found => return found,
             }
+        }
+    }
+}
+
+impl Running<'_> {
+    /// The processes below the supervisor that become a command once it is let go, of what is kept ready: the
+    /// shim's other half, whose parent is its init.
+    ///
+    /// # Errors
+    /// Where processes cannot be listed.
+    pub fn kept_ready(&self) -> Result<Vec<i32>> {
+        let supervisor = self.pid().as_raw();
+        let is_shim = |pid: i32| {
+            fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words == b"sandboxd-init\0")
+        };
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")? {
+            let Ok(pid) = entry?.file_name().to_string_lossy().parse::<i32>() else { continue };
+            let parent = field(pid, "PPid").ok().and_then(|parent| parent.parse().ok());
+            if parent.is_some_and(is_shim) && is_shim(pid) && is_below(pid, supervisor) {
+                found.push(pid);
+            }
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Waits until so many are kept ready, for a shell that runs.
+    ///
+    /// # Errors
+    /// Where there are others for long.
+    pub fn keeps_ready(&self, count: usize) -> Result<Vec<i32>> {
+        // Before that it is in the shim itself, and so may its broker be.
+        self.process_to_come(|command| command.starts_with("/bin/sh -c"))?;
+        self.process_to_come(|command| command.ends_with("service broker"))?;
+        let until = Instant::now() + patience(Duration::from_secs(30));
+        loop {
+            let found = self.kept_ready()?;
+            if found.len() == count {
+                return Ok(found);
+            }
+            ensure!(Instant::now() < until, "{} are kept ready, not {count}", found.len());
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }

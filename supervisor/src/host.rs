@@ -1,7 +1,8 @@
 //! What this host is and has: probed once per run, decided upon by `sandboxd-profiles`.
 
+use crate::paths::{self, Place};
 use crate::sandbox::StartError;
-use crate::{known_hosts, paths, resolver};
+use crate::{known_hosts, resolver};
 use caps::{CapSet, Capability};
 use rustix::process::Resource;
 use sandboxd_kernel::{clone3_is_answered, keyring, landlock};
@@ -48,16 +49,16 @@ const LAST_SYSCALLS: &[((u32, u32), u32)] = &[
     ((0, 0), 441),
 ];
 
-/// Looks at the host, and at what the profile names.
-#[must_use]
-pub fn probe(
+/// Looks at the host, and at what the profile names; and tells which files its paths lead to.
+pub(crate) fn probe(
     wanted: &Wanted,
     cgroups: CgroupFacts,
     privilege: Privilege,
     audit: AuditFact,
-) -> HostFacts {
+) -> (HostFacts, BTreeMap<HostPath, Place>) {
+    let places;
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    HostFacts {
+    let host = HostFacts {
         last_syscall: last_syscall(&kernel),
         landlock: landlock::abi()
             .ok()
@@ -81,11 +82,16 @@ pub fn probe(
         invoker: invoker(),
         groups: groups(),
         top_links: paths::top_links(),
-        paths: paths::look(wanted),
+        paths: {
+            let looked = paths::look(wanted);
+            places = looked.places;
+            looked.facts
+        },
         disks: paths::disks(wanted),
         known_hosts: known_hosts::look(&wanted.known_hosts),
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
-    }
+    };
+    (host, places)
 }
 
 /// Whether refusals can be asked about. What an outer filter refuses with an errno, no inner one is asked

@@ -28,29 +28,37 @@ const MOST_LINKS: usize = 40;
 /// planted by a sandbox that could write there, whoever owns it.
 const SYSTEM: &[&str] = &["/usr", "/etc", "/opt", "/var", "/lib", "/nix", "/snap", "/bin", "/sbin"];
 
+/// Which file a path leads to: its file system, and its number there.
+pub(crate) type Place = (u64, u64);
+
+/// What was found at paths, and which files they lead to.
+#[derive(Default)]
+pub(crate) struct Looked {
+    pub(crate) facts: BTreeMap<HostPath, PathFact>,
+    pub(crate) places: BTreeMap<HostPath, Place>,
+}
+
 /// What is at each path that a profile names.
-#[must_use]
-pub fn look(wanted: &Wanted) -> BTreeMap<HostPath, PathFact> {
+pub(crate) fn look(wanted: &Wanted) -> Looked {
     let Ok(root) = open_root() else {
-        return BTreeMap::new();
+        return Looked::default();
     };
     let mounts = mounts::Table::read();
-    wanted
-        .paths
-        .iter()
-        .map(|path| {
-            doing(format!("looking at {}", path.as_str()));
-            let fact = match find(&root, path, wanted.writable.contains(path)) {
-                Ok(found) => {
-                    let doors = mounts.doors(&found.real);
-                    PathFact::Found(Found { doors, ..found })
-                }
-                Err(Errno::NOENT | Errno::NOTDIR) => PathFact::Missing,
-                Err(errno) => PathFact::Failed(errno.raw_os_error()),
-            };
-            (path.clone(), fact)
-        })
-        .collect()
+    let mut looked = Looked::default();
+    for path in &wanted.paths {
+        doing(format!("looking at {}", path.as_str()));
+        let fact = match find(&root, path, wanted.writable.contains(path)) {
+            Ok((found, place)) => {
+                looked.places.insert(path.clone(), place);
+                let doors = mounts.doors(&found.real);
+                PathFact::Found(Found { doors, ..found })
+            }
+            Err(Errno::NOENT | Errno::NOTDIR) => PathFact::Missing,
+            Err(errno) => PathFact::Failed(errno.raw_os_error()),
+        };
+        looked.facts.insert(path.clone(), fact);
+    }
+    looked
 }
 
 /// The links in `/` into another tree, such as `/bin` to `usr/bin`.
@@ -74,7 +82,7 @@ fn open_root() -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(CWD, "/", flags, Mode::empty())
 }
 
-fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<Found> {
+fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<(Found, Place)> {
     let (file, real, links) = match open(root, path.as_str()) {
         Ok(file) => (file, path.clone(), Vec::new()),
         Err(Errno::LOOP) => follow(root, path)?,
@@ -87,7 +95,7 @@ fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<F
     } else {
         protected::Search { complete: true, ..protected::Search::default() }
     };
-    Ok(Found {
+    let found = Found {
         kind,
         real,
         links,
@@ -99,7 +107,8 @@ fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<F
         searched: search.complete,
         cut_short: search.cut_short,
         doors: Vec::new(),
-    })
+    };
+    Ok((found, (stat.st_dev, stat.st_ino)))
 }
 
 /// Opens a path that has no link in it, for its name only.

@@ -47,7 +47,11 @@ enum Which {
     /// Output through a terminal of the sandbox's own beside script(1)
     Pty,
     /// Calls through the broker beside raw Unix sockets and dbus-broker; starts of what is called
-    Broker,
+    Broker {
+        /// Starts of what is called, and nothing else
+        #[arg(long)]
+        starts: bool,
+    },
     /// Connections and bytes through the egress process's proxy beside tinyproxy and squid
     Egress,
 }
@@ -59,7 +63,7 @@ pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
         Which::Launch { seconds, no_alive } => launch::run(&built, seconds, !no_alive),
         Which::Inside => inside::run(&built, typed.rounds),
         Which::Pty => pty::run(&built, typed.rounds),
-        Which::Broker => broker::run(tree, &built, typed.rounds),
+        Which::Broker { starts } => broker::run(tree, &built, typed.rounds, starts),
         Which::Egress => egress::run(tree, &built, typed.rounds),
     }
 }

@@ -184,7 +184,9 @@ mod tests {
                 match Told::decode(&bytes[..length]).unwrap() {
                     Told::Use(_) => uses += 1,
                     Told::Lost(more) => lost += more,
-                    Told::Record(_) | Told::Level(_) => panic!("nobody told that"),
+                    Told::Record(_) | Told::Level(_) | Told::Signing(_) => {
+                        panic!("nobody told that")
+                    }
                 }
             }
             (uses, lost)

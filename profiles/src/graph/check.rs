@@ -4,7 +4,12 @@ use super::authority::Out;
 use super::{Edge, Graph, Node, patterns};
 use crate::Problem;
 use crate::origin::Origin;
+use crate::quantity::Amount;
+use crate::resolve::limits::PROCESSES;
 use crate::schema::{Access, Instances, Mode, Serve, Speaks};
+
+/// The processes of a sandbox that does nothing yet: init, and what becomes its command.
+const EACH: u64 = 2;
 
 pub(super) fn problems(graph: &Graph) -> Vec<Problem> {
     let mut checking = Checking { graph, problems: Vec::new() };
@@ -40,6 +45,7 @@ impl Checking<'_> {
         };
         self.names(edge, callee, serve);
         self.arguments(edge);
+        self.ready(edge, callee);
         self.grant(edge, callee);
         if edge.caller == edge.callee {
             let what = format!("{} calls itself", callee.name);
@@ -93,6 +99,31 @@ impl Checking<'_> {
                 let what = format!("{tool} is none of the tools of this edge");
                 self.refuse(&schema.origin, what, "correct the name, or add it to tools");
             }
+        }
+    }
+
+    /// What is kept ready would be started for each connection, and its caller has room for it: its processes
+    /// are the caller's.
+    fn ready(&mut self, edge: &Edge, callee: &Node) {
+        let Some(ready) = edge.call.ready.as_ref().filter(|ready| ready.value > 0) else { return };
+        if *callee.instances() != Instances::PerCaller {
+            let what = format!("{} is started once, for whoever calls", callee.name);
+            let remedy = "remove ready: only what is started for each connection is kept ready";
+            self.refuse(&ready.origin, what, remedy);
+            return;
+        }
+        let caller = self.graph.node(edge.caller);
+        let all: usize = self.graph.from(edge.caller).map(Edge::ready).sum();
+        let takes = EACH * u64::try_from(all + 1).unwrap_or(u64::MAX);
+        let limit = caller.profile.limits.processes.as_ref();
+        let most = limit.map_or(Amount::Limited(PROCESSES), |limit| limit.value).limit();
+        if let Some(most) = most.filter(|most| *most < takes) {
+            let what = format!(
+                "{} may have {most} processes; with what is kept ready along all its edges it takes {takes}",
+                caller.name
+            );
+            let remedy = "keep fewer ready, or raise limits.processes of the caller";
+            self.refuse(&ready.origin, what, remedy);
         }
     }
 

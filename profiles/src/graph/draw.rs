@@ -54,6 +54,11 @@ impl Graph {
             let tools: Vec<&str> = serve.ask.iter().map(|one| one.value.as_str()).collect();
             text += &format!("           a person is asked about {}\n", tools.join(", "));
         }
+        match edge.ready() {
+            0 => {}
+            1 => text += "           one instance is kept ready\n",
+            several => text += &format!("           {several} instances are kept ready\n"),
+        }
         if let Some(why) = &edge.call.cycle {
             text += &format!("           may lead back: {}\n", why.value);
         }
@@ -144,6 +149,7 @@ impl Graph {
             "durable": self.is_durable(edge),
             "reverse": edge.call.reverse.iter().map(|one| one.value.name()).collect::<Vec<_>>(),
             "instructions": edge.call.instructions.as_ref().is_some_and(|word| word.value),
+            "ready": edge.ready(),
             "cycle": edge.call.cycle.as_ref().map(|why| &why.value),
             "rate": limits.rate,
             "in_flight": unlimited(limits.in_flight),

@@ -58,6 +58,14 @@ impl Graph {
         self.node(standing.place).name.as_str()
     }
 
+    /// How many instances are kept ready for this process along each of its edges, by their places in the
+    /// plan.
+    pub fn kept_ready(&self, caller: &Standing) -> impl Iterator<Item = (usize, usize)> {
+        let of = |(place, edge): (usize, &Edge)| (place, edge.ready());
+        let own = self.edges.iter().enumerate().filter(|(_, edge)| edge.caller == caller.place);
+        own.map(of).filter(|(_, ready)| *ready > 0)
+    }
+
     /// What is started where this process calls over an edge, by its place in the plan; nothing where
     /// the edge is not its own.
     #[must_use]

@@ -71,6 +71,14 @@ impl Node {
     }
 }
 
+impl Edge {
+    /// How many instances are kept ready.
+    fn ready(&self) -> usize {
+        let written = self.call.ready.as_ref().map_or(0, |ready| ready.value);
+        usize::try_from(written).unwrap_or(0)
+    }
+}
+
 impl Graph {
     /// What is on the other end of an edge. Indices are made where the nodes are, in [`load`].
     #[expect(clippy::indexing_slicing, reason = "an edge holds places of this very list")]

@@ -69,6 +69,12 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Boolean,
     },
     Key {
+        name: "ready",
+        doc: "instances kept ready, so that a connection need not wait for one to start; default 0, at \
+              most 16. Their processes and memory are this caller's",
+        shape: Shape::Count,
+    },
+    Key {
         name: "cycle",
         doc: "why the callee may, in the end, call this caller again",
         shape: Shape::Text,
@@ -123,6 +129,8 @@ pub struct Call {
     pub reverse: Vec<Written<Reverse>>,
     /// Whether the callee's instructions are passed on.
     pub instructions: Option<Written<bool>>,
+    /// Instances that are kept ready.
+    pub ready: Option<Written<u64>>,
     /// Why the way may lead back here.
     pub cycle: Option<Written<String>>,
     /// What may be used on this caller's behalf; nothing written: what the caller may use itself.
@@ -194,6 +202,7 @@ impl Call {
         replace(&mut self.durable, over.durable);
         self.reverse.extend(over.reverse);
         replace(&mut self.instructions, over.instructions);
+        replace(&mut self.ready, over.ready);
         replace(&mut self.cycle, over.cycle);
         match (&mut self.grant, over.grant) {
             (Some(grant), Some(over)) => {
@@ -272,6 +281,7 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Call {
             "durable" => call.durable = reader.boolean(node),
             "reverse" => call.reverse = reader.list(node, reverse),
             "instructions" => call.instructions = reader.boolean(node),
+            "ready" => call.ready = ready(reader, node),
             "cycle" => call.cycle = reader.reason(node),
             "grant" => {
                 let origin = reader.origin_of_key(node);
@@ -333,6 +343,22 @@ fn bytes<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
         Amount::Limited(_) | Amount::Unlimited => {
             let remedy = "a message is held in memory: write at most \"64M\"";
             reader.refuse(node, "larger than a message may be", remedy);
+            None
+        }
+    }
+}
+
+/// The most instances that are kept ready for one caller along one edge: each takes as much as one that runs,
+/// but for what its command would do.
+const MOST_READY: u64 = 16;
+
+fn ready<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
+    let count = reader.quantity(node, quantity::count)?;
+    match count.value {
+        Amount::Limited(ready) if ready <= MOST_READY => Some(count.map(|_| ready)),
+        Amount::Limited(_) | Amount::Unlimited => {
+            let remedy = "each takes two processes and a uid: write at most 16";
+            reader.refuse(node, "more than may be kept ready", remedy);
             None
         }
     }

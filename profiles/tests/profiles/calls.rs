@@ -76,6 +76,11 @@ const WRONG: &[(&str, &str)] = &[
          execute",
     ),
     (
+        "[call.fs]\nready = 17",
+        "p.toml:2:9: call.fs.ready: more than may be kept ready\n  remedy  each takes two processes and a \
+         uid: write at most 16",
+    ),
+    (
         "[serve]\ninstances = \"own\"",
         "p.toml:2:13: serve.instances: own needs a reason\n  remedy  write instances = { own = \
          \"why\" }",
@@ -183,6 +188,7 @@ durable = true
 deadline = "5m"
 reverse = ["elicitation"]
 grant = {}
+ready = 2
 [serve]
 ask = ["a*"]
 instances = { own = "keeps a cache" }
@@ -218,6 +224,7 @@ durable = true  # p.toml:14
 reverse = [
     "elicitation",  # p.toml:16
 ]
+ready = 2  # p.toml:18
 grant = {}  # p.toml:17
 
 [serve]
@@ -225,14 +232,14 @@ tools = [
     "ask",  # base.toml:9
 ]
 ask = [
-    "a*",  # p.toml:19
+    "a*",  # p.toml:20
 ]
-instances = { own = "keeps a cache" }  # p.toml:20
+instances = { own = "keeps a cache" }  # p.toml:21
 
 [budget]
-calls = "unlimited"  # p.toml:22
+calls = "unlimited"  # p.toml:23
 rate = "1200/min burst 30"  # base.toml:13
-connections = 64  # p.toml:23
+connections = 64  # p.toml:24
 "#;
 
 #[test]

@@ -25,7 +25,13 @@ fn graph(files: &[(&str, &str)]) -> Result<Graph, Vec<Problem>> {
 fn with(edges: &str) -> Result<Graph, Vec<Problem>> {
     let agent =
         format!("name = \"a\"\nfiles.execute = [\"/usr\"]\nfiles.read = [\"/data\"]\n{edges}");
-    graph(&[("a.toml", &agent), ("fs.toml", FS), ("web.toml", WEB), ("mute.toml", MUTE)])
+    graph(&[
+        ("a.toml", &agent),
+        ("fs.toml", FS),
+        ("web.toml", WEB),
+        ("mute.toml", MUTE),
+        ("own.toml", OWN),
+    ])
 }
 
 const FS: &str = "name = \"fs\"\ncommand.exec = [\"/usr/bin/fs\"]\nfiles.execute = [\"/usr\"]\n\
@@ -33,6 +39,8 @@ const FS: &str = "name = \"fs\"\ncommand.exec = [\"/usr/bin/fs\"]\nfiles.execute
 const WEB: &str = "name = \"web\"\ncommand.exec = [\"/usr/bin/web\"]\nfiles.execute = [\"/usr\"]\n\
     network = { mode = \"host\", reason = \"fetches\" }\nserve.tools = [\"*\"]";
 const MUTE: &str = "name = \"mute\"";
+const OWN: &str = "name = \"own\"\ncommand.exec = [\"/usr/bin/fs\"]\nfiles.execute = [\"/usr\"]\n\
+    serve = { tools = [\"read\"], instances = \"serial\" }";
 
 /// Edges of `with`, and all that is said about them.
 const WRONG: &[(&str, &str)] = &[
@@ -107,6 +115,16 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\ncycle = \"why\"",
         "a.toml:7:9: call.fs.cycle: no way leads back to this caller\n  remedy  remove cycle",
+    ),
+    (
+        "[call.own]\nprofile = \"own.toml\"\ntools = [\"read\"]\nready = 1",
+        "a.toml:7:9: call.own.ready: own is started once, for whoever calls\n  remedy  remove ready: only \
+         what is started for each connection is kept ready",
+    ),
+    (
+        "limits.processes = 7\n[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\nready = 3",
+        "a.toml:8:9: call.fs.ready: a may have 7 processes; with what is kept ready along all its edges it \
+         takes 8\n  remedy  keep fewer ready, or raise limits.processes of the caller",
     ),
 ];
 
@@ -267,6 +285,22 @@ fn a_process_is_started_under_every_edge_of_its_chain() {
     }
     let own = through("", "{ own = \"has an account\" }");
     assert_eq!(started(&own, &["hub", "web"]), ["hub-web"], "a chain of its own");
+}
+
+#[test]
+fn what_is_kept_ready_is_kept_for_its_own_caller() {
+    let ready = |agent: &str| {
+        let graph = with(agent).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+        let kept: Vec<_> = graph.kept_ready(&graph.first()).collect();
+        let called = graph.launch(&graph.first(), 0).unwrap().standing;
+        assert_eq!(graph.kept_ready(&called).count(), 0);
+        kept
+    };
+    let edge = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\n";
+    assert_eq!(ready(edge), []);
+    assert_eq!(ready(&format!("{edge}ready = 0")), []);
+    assert_eq!(ready(&format!("{edge}ready = 16")), [(0, 16)]);
+    assert_eq!(ready(&format!("limits.processes = 8\n{edge}ready = 3")), [(0, 3)]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod problems;
 mod resolving;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
 mod ssh;
 #[cfg(test)]
 mod support;

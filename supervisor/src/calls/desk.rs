@@ -2,13 +2,16 @@
 //! instances and ends them. A broker that asks for what no edge allows is not the one that we started.
 
 mod bell;
+mod ready;
 mod told;
 
 pub(super) use bell::{Bell, News};
+use ready::Ready;
 pub(super) use told::UNHEARD;
 
 use super::durable::Durable;
-use super::instance::{Instance, Wanted};
+use super::hold::Claim;
+use super::instance::{For, Instance, Wanted};
 use super::keeper::Keeper;
 use super::records::Records;
 use super::{Connection, Shared};
@@ -69,6 +72,8 @@ impl Desk {
 struct Clerk {
     shared: Arc<Shared>,
     instances: BTreeMap<u64, Instance>,
+    /// What is started before anybody calls.
+    ready: Ready,
     /// The number of the one that was asked for last. They rise.
     newest: u64,
     news: Receiver<News>,
@@ -104,6 +109,7 @@ impl Clerk {
         Self {
             shared,
             instances,
+            ready: Ready::default(),
             newest: 0,
             news,
             records,
@@ -120,10 +126,10 @@ impl Clerk {
             Closed::Over => self.hear_the_rest(),
             Closed::Violated(what) => self.cut_off(&what),
         }
-        for instance in self.instances.values_mut() {
-            instance.end();
-        }
-        for (_, instance) in std::mem::take(&mut self.instances) {
+        self.instances.values_mut().for_each(Instance::end);
+        self.ready.end_all();
+        let ready = std::mem::take(&mut self.ready).rest();
+        for instance in std::mem::take(&mut self.instances).into_values().chain(ready) {
             self.left.extend(instance.gone());
         }
         // It waits for what is on its way to the disk.
@@ -131,10 +137,15 @@ impl Clerk {
         // What could not be started is said, however late, and so is what was not written down.
         while let Ok(news) = self.news.try_recv() {
             match news {
-                News::Over { refused: Some(refused), .. } => self.refused(&refused),
+                News::Over { refused: Some(refused), .. }
+                | News::Unused { why: Some(refused), .. } => self.refused(&refused),
                 News::Knocked(knock) => self.records.knocked(knock),
                 News::Unwritten(error) => self.records.failed(error),
-                News::Started { .. } | News::Over { refused: None, .. } | News::Left(_) => {}
+                News::Started { .. }
+                | News::Runs(_)
+                | News::Unused { why: None, .. }
+                | News::Over { refused: None, .. }
+                | News::Left(_) => {}
             }
         }
         self.left.extend(self.pins.close());
@@ -161,8 +172,9 @@ impl Clerk {
                 PollFd::new(&self.gathered, PollFlags::IN),
             ];
             // While it rests, nothing that comes in the stream wakes it.
-            let (awake, timeout) = if rests { (3, Some(&GATHER)) } else { (4, None) };
-            match poll(fds.get_mut(..awake).unwrap_or_default(), timeout) {
+            let soon = self.ready.wakes_in();
+            let (awake, timeout) = if rests { (3, Some(GATHER)) } else { (4, soon) };
+            match poll(fds.get_mut(..awake).unwrap_or_default(), timeout.as_ref()) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Closed::Violated(format!("cannot be heard: {errno}")),
@@ -182,6 +194,7 @@ impl Clerk {
             if wished && let Err(closed) = self.hear_wishes() {
                 return closed;
             }
+            self.refill();
         }
     }
 
@@ -268,30 +281,40 @@ impl Clerk {
             return Ok(());
         }
         let name = launch.profile.name().to_owned();
-        if let Err(why) = self.begin(instance, who, launch) {
+        let caller = self.shared.caller(launch.standing.clone(), instance);
+        let claim = Claim { number: instance, caller };
+        if let Some(ready) = self.ready.claim((who.behalf, edge), &claim) {
+            self.instances.insert(instance, ready);
+        } else if let Err(why) = self.begin(claim, &who, launch) {
             self.refused(&(name, why));
             self.ended(instance);
         }
         Ok(())
     }
 
-    fn begin(
-        &mut self,
-        number: u64,
-        who: Connection,
-        mut launch: Launch,
-    ) -> Result<(), StartError> {
-        if launch.standing.hops() > HOPS {
-            let what = format!("a chain of more than {HOPS} calls");
-            return Err(StartError::found("calls", what).with_remedy(
-                "calls go round: look at the edges with cycle in sandboxd graph, and take one out",
-            ));
-        }
+    fn begin(&mut self, claim: Claim, who: &Connection, launch: Launch) -> Result<(), StartError> {
         let most = self.shared.most.instances;
         if self.instances.len() >= most {
             let what = format!("{most} of what is called run already");
             return Err(StartError::found("calls", what).with_remedy(
                 "let sandboxd open more files (ulimit -n, LimitNOFILE=), 256 run at most; or let the agent close connections",
+            ));
+        }
+        let mut wanted = self.wanted(who, launch)?;
+        if self.instances.len() + self.ready.len() >= most {
+            wanted.after = self.ready.give_way();
+        }
+        let number = claim.number;
+        self.instances.insert(number, Instance::begin(wanted, For::Caller(claim))?);
+        Ok(())
+    }
+
+    /// What is wanted of an instance that whoever this is calls.
+    fn wanted(&self, who: &Connection, mut launch: Launch) -> Result<Wanted, StartError> {
+        if launch.standing.hops() > HOPS {
+            let what = format!("a chain of more than {HOPS} calls");
+            return Err(StartError::found("calls", what).with_remedy(
+                "calls go round: look at the edges with cycle in sandboxd graph, and take one out",
             ));
         }
         let mut outer = self.shared.calls.under.clone();
@@ -301,22 +324,14 @@ impl Clerk {
             profile.budget.of.get_or_insert(name);
         }
         launch.under.splice(0..0, outer);
-        let caller = self.shared.caller(launch.standing.clone(), number);
         let from = self.shared.calls.graph.name(&who.standing).to_owned();
         // What is for several does not end with whoever called first.
-        let (within, behalf) =
-            if launch.shared { (self.shared.room.clone(), 0) } else { (who.room, who.behalf) };
-        let instance = Instance::begin(Wanted {
-            number,
-            launch,
-            from,
-            caller,
-            within,
-            behalf,
-            shared: Arc::clone(&self.shared),
-        })?;
-        self.instances.insert(number, instance);
-        Ok(())
+        let (within, behalf) = if launch.shared {
+            (self.shared.room.clone(), 0)
+        } else {
+            (who.room.clone(), who.behalf)
+        };
+        Ok(Wanted { launch, from, within, behalf, after: None, shared: Arc::clone(&self.shared) })
     }
 
     fn hear_news(&mut self) {
@@ -345,9 +360,12 @@ impl Clerk {
                 }
                 News::Knocked(knock) => self.records.knocked(knock),
                 News::Unwritten(error) => self.records.failed(error),
+                News::Runs(who) => self.ready.keep(&self.shared.calls.graph, &who),
+                News::Unused { ready, why } => self.unused(ready, why),
                 News::Left(caller) => {
                     let called = self.instances.values_mut();
                     called.filter(|one| one.behalf == caller).for_each(Instance::end);
+                    self.ready.left(caller);
                 }
             }
         }

@@ -94,6 +94,11 @@ impl Endpoint {
         }
     }
 
+    /// The command runs.
+    pub(crate) fn runs(&self) {
+        self.caller.runs();
+    }
+
     /// The sandbox is over.
     pub(crate) fn close(self) {
         self.caller.leave();

@@ -2,14 +2,12 @@
 //! with a socket to the broker for its standard input and output.
 
 use super::desk::News;
+use super::hold::{Claim, Hold};
 use super::{Caller, Shared};
 use crate::cgroup::Tree;
-use crate::sandbox::{
-    self, Ahead, Around, Audit, Finished, Late, MakeReceipt, Purses, Request, StartError, Then,
-};
+use crate::sandbox::{self, Ahead, Around, Finished, MakeReceipt, Request, StartError, Then};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_plan::HostPath;
 use sandboxd_profiles::graph::Launch;
 use sandboxd_profiles::{Credentials, Invocation, Listening, Manager, Stream};
 use std::sync::Arc;
@@ -18,18 +16,24 @@ use std::time::Instant;
 
 /// What is wanted of an instance.
 pub(super) struct Wanted {
-    /// The broker's number for it.
-    pub(super) number: u64,
     pub(super) launch: Launch,
     /// The profile that calls it.
     pub(super) from: String,
-    /// Who it is where it calls itself.
-    pub(super) caller: Option<Caller>,
     /// Where its cgroup is made; nothing where its caller has none.
     pub(super) within: Option<Arc<Tree>>,
     /// The instance that called it; 0 where that is none.
     pub(super) behalf: u64,
+    /// Whose place it takes, where there is no other: it is waited for first.
+    pub(super) after: Option<Instance>,
     pub(super) shared: Arc<Shared>,
+}
+
+/// Who it is for.
+pub(super) enum For {
+    /// Somebody who called.
+    Caller(Claim),
+    /// Whoever claims it; and its number among those that are kept ready.
+    Nobody(Arc<Hold>, u64),
 }
 
 /// An instance that was begun. Letting go of it does not end it; [`Instance::end`] does.
@@ -50,8 +54,17 @@ pub struct Streams {
     pub(crate) socket: OwnedFd,
     /// A pipe whose end is its end.
     pub(crate) orders: OwnedFd,
-    /// Who it is where it calls itself.
-    pub(crate) caller: Option<Caller>,
+    /// Whose it is.
+    pub(crate) whose: Whose,
+}
+
+/// Whose an instance is.
+pub(crate) enum Whose {
+    /// Somebody's who called: who it is where it calls itself, and why it was not kept ready, where one should
+    /// have been.
+    Callers(Option<Caller>, Option<String>),
+    /// Nobody's, until it is claimed.
+    Nobodys(Arc<Hold>),
 }
 
 impl Instance {
@@ -59,21 +72,20 @@ impl Instance {
     ///
     /// # Errors
     /// Where there is no thread or descriptor to be had.
-    pub(super) fn begin(wanted: Wanted) -> Result<Self, StartError> {
-        let failed = |call| move |errno| StartError::call(call, "an instance", errno);
+    pub(super) fn begin(wanted: Wanted, whose: For) -> Result<Self, StartError> {
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
-        let (orders, tie) = rustix::pipe::pipe_with(flags).map_err(failed("pipe2"))?;
-        let flags = SocketFlags::CLOEXEC;
-        let (brokers, socket) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .map_err(failed("socketpair"))?;
-        // A broker does not wait for one of those that it carries between.
-        rustix::io::ioctl_fionbio(&brokers, true).map_err(failed("ioctl"))?;
+        let (orders, tie) = rustix::pipe::pipe_with(flags)
+            .map_err(|errno| StartError::call("pipe2", "an instance", errno))?;
         let (behalf, shared) = (wanted.behalf, Arc::clone(&wanted.shared));
         let (caller, callee) = (wanted.from.clone(), wanted.launch.profile.name().to_owned());
+        let name = match &whose {
+            For::Caller(claim) => format!("instance-{}", claim.number),
+            For::Nobody(_, number) => format!("ready-{number}"),
+        };
         shared.one_more(behalf);
         let thread = std::thread::Builder::new()
-            .name(format!("instance-{}", wanted.number))
-            .spawn(move || live(wanted, socket, orders, brokers))
+            .name(name)
+            .spawn(move || live(wanted, whose, &orders))
             .map_err(|error| {
                 shared.one_less(behalf);
                 StartError::io("clone3", "an instance", &error)
@@ -95,70 +107,145 @@ impl Instance {
 }
 
 /// From its start to its end; tells what could not be cleaned up.
-fn live(wanted: Wanted, socket: OwnedFd, orders: OwnedFd, brokers: OwnedFd) -> Vec<String> {
-    let Wanted { number, launch, from: _, caller, within, behalf, shared } = wanted;
-    let mut stream = Some(brokers);
-    let mut started = || {
-        if let Some(stream) = stream.take() {
-            shared.bell.ring(News::Started { instance: number, stream });
-        }
+fn live(wanted: Wanted, whose: For, orders: &OwnedFd) -> Vec<String> {
+    let Wanted { launch, from: _, within, behalf, after, shared } = wanted;
+    let mut left = after.map(Instance::gone).unwrap_or_default();
+    let one = One { launch, within, shared };
+    let over = match whose {
+        For::Caller(claim) => one.for_caller((claim, None), orders, &mut left),
+        For::Nobody(hold, number) => one.for_nobody(&hold, number, orders, &mut left),
     };
-    let name = launch.profile.name().to_owned();
-    let streams = Streams { socket, orders, caller };
-    let audit = shared.audit.of(&launch.profile);
-    let (purses, metrics) = (shared.calls.purses.clone(), shared.calls.metrics.clone());
-    let told = Arc::clone(&shared);
-    let late = Box::new(move |error: &StartError| {
-        (told.calls.refused)("what was called", error);
-        error.exit_status()
-    });
-    let of_the_run = (audit, purses, metrics);
-    let (refused, left) = match run(&launch, streams, within, of_the_run, (late, &mut started)) {
-        Ok(left) => (None, left),
-        Err(error) => (Some((name, error)), Vec::new()),
-    };
-    shared.one_less(behalf);
-    shared.bell.ring(News::Over { instance: number, refused });
+    one.shared.one_less(behalf);
+    one.shared.bell.ring(over);
     left
 }
 
-fn run(
-    launch: &Launch,
-    streams: Streams,
+/// What is started.
+struct One {
+    launch: Launch,
     within: Option<Arc<Tree>>,
-    (audit, purses, metrics): (Audit, Purses, Option<HostPath>),
-    (late, started): (Late, &mut dyn FnMut()),
-) -> Result<Vec<String>, StartError> {
-    let since = Instant::now();
-    let ahead = Ahead::begin(since, Then::Rest, late)?;
-    // It has no terminal, whatever its caller has.
-    let invocation = Invocation {
-        streams: [Stream::Pipe; 3],
-        listening: Listening::default(),
-        credentials: Credentials::default(),
-        manager: Manager::default(),
-        metrics,
-        ..sandbox::invocation(&launch.profile)?
-    };
-    let request = Request {
-        profile: &launch.profile,
-        under: &launch.under,
-        invocation: &invocation,
-        since,
-        ahead,
-        audit,
-        digest: false,
-        around: Around::Instance(streams),
-        within,
-        sockets: Vec::new(),
-        purses,
-    };
-    let Finished { left, .. } = sandbox::run(
-        request,
-        Some(&mut |_: MakeReceipt<'_>| {
-            started();
-            Ok(())
-        }),
-    )?;
-    Ok(left)
+    shared: Arc<Shared>,
+}
+
+impl One {
+    /// Runs it for somebody, from its start to its end.
+    fn for_caller(
+        &self,
+        (claim, instead): (Claim, Option<String>),
+        orders: &OwnedFd,
+        left: &mut Vec<String>,
+    ) -> News {
+        let Claim { number, caller } = claim;
+        let mut started = |stream| {
+            self.shared.bell.ring(News::Started { instance: number, stream });
+        };
+        let ended = self.run(Whose::Callers(caller, instead), orders, &mut started);
+        self.over(number, ended, left)
+    }
+
+    /// Keeps it ready, and runs it once it is claimed. Where that is too late for this one, or it is not what
+    /// would be started by then, another one is started in its stead.
+    fn for_nobody(
+        &self,
+        hold: &Arc<Hold>,
+        ready: u64,
+        orders: &OwnedFd,
+        left: &mut Vec<String>,
+    ) -> News {
+        let mut went = false;
+        let mut started = |stream| {
+            if let Some(instance) = hold.number() {
+                went = true;
+                self.shared.bell.ring(News::Started { instance, stream });
+            }
+        };
+        let ended = self.run(Whose::Nobodys(Arc::clone(hold)), orders, &mut started);
+        match hold.close() {
+            None => {
+                let why = ended.map(|more| left.extend(more)).err();
+                News::Unused { ready, why: why.map(|why| (self.name(), why)) }
+            }
+            // It ran, or was told to end before it could.
+            Some(claim) if went || ended.is_ok() => self.over(claim.number, ended, left),
+            Some(claim) => {
+                let instead = ended.err().map(|why| why.line());
+                self.for_caller((claim, instead), orders, left)
+            }
+        }
+    }
+
+    fn over(
+        &self,
+        instance: u64,
+        ended: Result<Vec<String>, StartError>,
+        left: &mut Vec<String>,
+    ) -> News {
+        let refused = match ended {
+            Ok(more) => {
+                left.extend(more);
+                None
+            }
+            Err(error) => Some((self.name(), error)),
+        };
+        News::Over { instance, refused }
+    }
+
+    fn name(&self) -> String {
+        self.launch.profile.name().to_owned()
+    }
+
+    /// Runs it; `started` gets the broker's end of its stream once it is let go.
+    fn run(
+        &self,
+        whose: Whose,
+        orders: &OwnedFd,
+        started: &mut dyn FnMut(OwnedFd),
+    ) -> Result<Vec<String>, StartError> {
+        let (launch, shared) = (&self.launch, &self.shared);
+        let since = Instant::now();
+        let failed = |call| move |errno| StartError::call(call, "an instance", errno);
+        let flags = SocketFlags::CLOEXEC;
+        let (brokers, socket) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+            .map_err(failed("socketpair"))?;
+        // A broker does not wait for one of those that it carries between.
+        rustix::io::ioctl_fionbio(&brokers, true).map_err(failed("ioctl"))?;
+        let orders = rustix::io::fcntl_dupfd_cloexec(orders, 3).map_err(failed("fcntl"))?;
+        let told = Arc::clone(shared);
+        let late = Box::new(move |error: &StartError| {
+            (told.calls.refused)("what was called", error);
+            error.exit_status()
+        });
+        let ahead = Ahead::begin(since, Then::Rest, late)?;
+        // It has no terminal, whatever its caller has.
+        let invocation = Invocation {
+            streams: [Stream::Pipe; 3],
+            listening: Listening::default(),
+            credentials: Credentials::default(),
+            manager: Manager::default(),
+            metrics: shared.calls.metrics.clone(),
+            ..sandbox::invocation(&launch.profile)?
+        };
+        let request = Request {
+            profile: &launch.profile,
+            under: &launch.under,
+            invocation: &invocation,
+            since,
+            ahead,
+            audit: shared.audit.of(&launch.profile),
+            digest: false,
+            around: Around::Instance(Streams { socket, orders, whose }),
+            within: self.within.clone(),
+            sockets: Vec::new(),
+            purses: shared.calls.purses.clone(),
+        };
+        let mut stream = Some(brokers);
+        let Finished { left, .. } = sandbox::run(
+            request,
+            Some(&mut |_: MakeReceipt<'_>| {
+                stream.take().into_iter().for_each(&mut *started);
+                Ok(())
+            }),
+        )?;
+        Ok(left)
+    }
 }

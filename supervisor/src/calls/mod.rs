@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Read in this order: [`endpoint`] (who connects), [`desk`] (what the broker may ask), [`instance`]
-//! (what is started), [`records`] and [`durable`] (what is written down), [`client`] (the same for `sandboxd
+//! (what is started), [`hold`] (what is kept ready), [`records`] and [`durable`] (what is written down), [`client`] (the same for `sandboxd
 //! mcp`, whose caller is no sandbox), then `service::channel` (what is
 //! said between the two).
 
@@ -16,6 +16,7 @@ mod client;
 mod desk;
 mod durable;
 mod endpoint;
+mod hold;
 mod instance;
 mod keeper;
 mod records;
@@ -43,7 +44,8 @@ use std::time::Duration;
 
 pub(crate) use client::Client;
 pub(crate) use endpoint::Endpoint;
-pub(crate) use instance::Streams;
+pub(crate) use hold::Hold;
+pub(crate) use instance::{Streams, Whose};
 pub(crate) use records::Records;
 
 /// How long the broker may take to end once nobody is there.
@@ -190,6 +192,21 @@ impl Caller {
         Self { room, sandbox: sandbox.to_owned(), ..self }
     }
 
+    /// Its command runs: from now on there may be something ready for it.
+    fn runs(&self) {
+        self.shared.bell.ring(News::Runs(self.connection()));
+    }
+
+    /// Who is at the other end of each of its connections.
+    fn connection(&self) -> Connection {
+        Connection {
+            standing: self.standing.clone(),
+            behalf: self.behalf,
+            room: self.room.clone(),
+            sandbox: self.sandbox.clone(),
+        }
+    }
+
     /// It is over: ends what it has called, and waits until nothing of that is left, because it lies in
     /// the cgroup that is removed next.
     fn leave(&self) {
@@ -216,12 +233,7 @@ impl Caller {
     /// Where there are too many, or the broker is gone or does not read; then there is no such connection.
     fn connected(&self, stream: &OwnedFd, peer: Peer) -> rustix::io::Result<()> {
         let connection = self.shared.last.fetch_add(1, Ordering::Relaxed) + 1;
-        let known = Connection {
-            standing: self.standing.clone(),
-            behalf: self.behalf,
-            room: self.room.clone(),
-            sandbox: self.sandbox.clone(),
-        };
+        let known = self.connection();
         {
             let mut connections = self.shared.connections();
             if connections.len() >= self.shared.most.connections {

@@ -70,7 +70,7 @@ fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
 }
 
 fn mechanisms() -> Vec<Finding> {
-    let facts =
+    let (facts, _) =
         host::probe(&Wanted::default(), CgroupFacts::None, privilege::find(), audit_folder::fact());
     let mut findings = vec![
         privileges(&facts),

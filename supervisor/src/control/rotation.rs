@@ -26,8 +26,10 @@ use std::sync::Arc;
 /// What whoever comes says. One that only looks who is there says nothing.
 pub(crate) const WORD: &[u8] = b"rotate\n";
 
-/// How long the word may take, and how long the egress process to take what it is told.
+/// How long the word may take.
 const WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+/// How long the egress process may take to use what it is told, on a machine that is busy.
+const USED_WITHIN: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
 /// What is said to the egress process of a plan, in the form that it takes.
 pub(crate) type Encode = fn(&EgressPlan, &Secrets) -> Result<Message, StartError>;
@@ -119,10 +121,6 @@ fn asked(stream: &OwnedFd, closed: &OwnedFd) -> bool {
     said == WORD
 }
 
-fn readable(fd: &OwnedFd) -> bool {
-    retry_on_intr(|| poll(&mut [PollFd::new(fd, PollFlags::IN)], Some(&WITHIN))) == Ok(1)
-}
-
 impl Rotating {
     /// Reads all of them again, and has the egress process use what they are now: all, or none.
     fn rotate(&mut self, who: Approver) -> Value {
@@ -166,10 +164,15 @@ impl Rotating {
     /// Tells the egress process, and waits until it uses them.
     fn tell(&self, message: &Message) -> Result<(), StartError> {
         let failed = |call| move |errno| StartError::call(call, "the egress process", errno);
+        let mut answer = [0; 1];
+        // An answer that came too late is none to this.
+        while recv(&self.line, answer.as_mut_slice(), RecvFlags::DONTWAIT)
+            .is_ok_and(|(length, _)| length > 0)
+        {}
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         retry_on_intr(|| send(&self.line, message.bytes(), flags)).map_err(failed("sendmsg"))?;
-        let mut answer = [0; 1];
-        if !readable(&self.line) {
+        let mut fds = [PollFd::new(&self.line, PollFlags::IN)];
+        if retry_on_intr(|| poll(&mut fds, Some(&USED_WITHIN))) != Ok(1) {
             return Err(failed("recvmsg")(Errno::TIMEDOUT));
         }
         match recv(&self.line, answer.as_mut_slice(), RecvFlags::DONTWAIT) {

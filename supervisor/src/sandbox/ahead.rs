@@ -23,8 +23,32 @@ pub struct Ahead {
     made: Receiver<Result<Made, StartError>>,
     /// Told where cgroups are made.
     settled: Sender<Arc<Tree>>,
-    /// Never sent on: its end is what the thread waits for.
-    _starting: Sender<()>,
+    watched: Watched,
+}
+
+/// A start that somebody looks at the clock for. The end of the last of these is its end.
+#[derive(Clone)]
+pub(crate) struct Watched(Sender<Clock>);
+
+/// What is said to whoever looks at the clock.
+enum Clock {
+    /// Nobody waits for the start.
+    Rests,
+    /// Somebody does since then.
+    Runs(Instant),
+}
+
+impl Watched {
+    /// All that could hang was done, and nobody waits for the rest yet.
+    pub(crate) fn rest(&self) {
+        // A thread that panicked looks at nothing.
+        self.0.send(Clock::Rests).ok();
+    }
+
+    /// Somebody waits for the rest from now on.
+    pub(crate) fn go_on(&self) {
+        self.0.send(Clock::Runs(Instant::now())).ok();
+    }
 }
 
 /// What the thread does once everything is made.
@@ -62,13 +86,12 @@ impl Ahead {
         std::thread::Builder::new()
             .name(String::from("ahead"))
             .spawn(move || {
-                let until = since + START_WITHIN + MARGIN;
                 if work(&found, &sender) && then == Then::Sweep {
-                    sweep_up(&told, until);
+                    sweep_up(&told, since + START_WITHIN + MARGIN);
                 }
-                watch(&over, until, late);
+                watch(&over, since, late);
             })
-            .map(|_| Self { privilege, made, settled, _starting: starting })
+            .map(|_| Self { privilege, made, settled, watched: Watched(starting) })
             .map_err(|error| {
                 StartError::io("clone3", "a thread", &error).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
@@ -85,6 +108,11 @@ impl Ahead {
     pub(crate) fn settled(&self, tree: &Arc<Tree>) {
         // Whoever rests does not listen.
         self.settled.send(Arc::clone(tree)).ok();
+    }
+
+    /// Who looks at the clock.
+    pub(crate) fn watched(&self) -> Watched {
+        self.watched.clone()
     }
 
     /// Waits until it is made.
@@ -105,11 +133,24 @@ fn work(found: &Sender<Privilege>, sender: &Sender<Result<Made, StartError>>) ->
 /// Waits until the start is over. Leaving the process is all that ends a thread that hangs in a call;
 /// its lease stays busy and its cgroup is swept by the next.
 #[expect(clippy::exit, reason = "the thread that would return from main hangs in a call")]
-fn watch(over: &Receiver<()>, until: Instant, late: Late) {
-    let left = until.saturating_duration_since(Instant::now());
-    if over.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
-        std::process::exit(i32::from(late(&deadline::own())));
+fn watch(over: &Receiver<Clock>, since: Instant, late: Late) {
+    let mut since = Some(since);
+    loop {
+        let told = match since {
+            None => over.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(since) => {
+                let until = since + START_WITHIN + MARGIN;
+                over.recv_timeout(until.saturating_duration_since(Instant::now()))
+            }
+        };
+        match told {
+            Ok(Clock::Rests) => since = None,
+            Ok(Clock::Runs(from)) => since = Some(from),
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => break,
+        }
     }
+    std::process::exit(i32::from(late(&deadline::own())));
 }
 
 fn make(root: bool) -> Result<Made, StartError> {

@@ -6,7 +6,7 @@ use super::egress::Egress;
 use super::error::StartError;
 use super::signals::Signals;
 use super::stdio::Stdio;
-use crate::calls::{Caller, Calls, Exchange, Streams, Waits};
+use crate::calls::{Caller, Calls, Exchange, Hold, Streams, Waits, Whose};
 use crate::cgroup::Tree;
 use crate::systemd::words::Words;
 use rustix::fd::OwnedFd;
@@ -44,6 +44,9 @@ pub(super) struct Prepared {
     pub(super) signals: Signals,
     pub(super) stdio: Stdio,
     pub(super) between: Between,
+    /// Where it waits to be claimed, and where the cgroups are made then of what it calls; nothing where
+    /// somebody wants it already.
+    pub(super) kept: Option<(Arc<Hold>, Option<Arc<Tree>>)>,
 }
 
 /// What of ours stands between the command and those it talks to.
@@ -66,6 +69,22 @@ impl Around {
         matches!(self, Self::Caller { .. } | Self::Client { .. })
     }
 
+    /// Whether it is kept ready for somebody.
+    pub(super) const fn is_kept(&self) -> bool {
+        matches!(self, Self::Instance(Streams { whose: Whose::Nobodys(_), .. }))
+    }
+
+    /// Why it is started only now, where one was kept ready for whoever called.
+    pub(super) fn instead(&self) -> Option<String> {
+        match self {
+            Self::Instance(Streams { whose: Whose::Callers(_, instead), .. }) => instead.clone(),
+            Self::Caller { .. }
+            | Self::Client { .. }
+            | Self::Service { .. }
+            | Self::Instance(Streams { whose: Whose::Nobodys(_), .. }) => None,
+        }
+    }
+
     /// Begins to listen, and makes the command's streams. In the loop that is to wait for both.
     pub(super) fn prepare(
         self,
@@ -77,7 +96,7 @@ impl Around {
         let outside = &resolved.outside;
         let (user, wires, hangup) =
             (resolved.plan.command.identity, outside.streams, outside.hangup);
-        let mut between = Between::default();
+        let (mut between, mut kept) = (Between::default(), None);
         let (signals, stdio) = match self {
             Self::Caller { calls } => {
                 if let Some(calls) = calls {
@@ -95,12 +114,15 @@ impl Around {
                 (Signals::listen(hangup)?, Stdio::served(user, wires, server)?)
             }
             Self::Service { streams, orders } => (Signals::tie(orders)?, Stdio::lent(streams)),
-            Self::Instance(Streams { socket, orders, caller }) => {
-                between.caller = caller;
+            Self::Instance(Streams { socket, orders, whose }) => {
+                match whose {
+                    Whose::Callers(caller, _) => between.caller = caller,
+                    Whose::Nobodys(hold) => kept = Some((hold, below.clone())),
+                }
                 (Signals::tie(orders)?, Stdio::called(user, socket)?)
             }
         };
         between.caller = between.caller.map(|caller| caller.within(&resolved.plan.id, below));
-        Ok(Prepared { signals, stdio, between })
+        Ok(Prepared { signals, stdio, between, kept })
     }
 }

@@ -205,6 +205,7 @@ impl Audit {
         profile: &Profile,
         plan: &Plan,
         receipt: &dyn Fn() -> Receipt,
+        ready: Value,
     ) -> Result<(), StartError> {
         let env = plan.exec.env.iter().map(lossy);
         self.log.redact(env.filter_map(|one| {
@@ -227,6 +228,7 @@ impl Audit {
         record.args_bytes = u64::try_from(args.len()).ok();
         record.decision = Some("allowed");
         record.receipt = encoded(&receipt)?;
+        record.result = ready;
         self.log
             .append(record)
             .or_else(|error| if self.waived { Ok(()) } else { Err(error.into()) })

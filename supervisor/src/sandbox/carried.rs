@@ -12,7 +12,7 @@ use super::relay::Relays;
 use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Told};
 use super::state::{Event, Limit};
 use super::stdio::Stdio;
-use crate::calls::{Endpoint, Exchange};
+use crate::calls::{Caller, Endpoint, Exchange};
 use crate::cgroup::Group;
 use crate::terminal::console::Console;
 use rustix::fd::OwnedFd;
@@ -84,6 +84,33 @@ impl Carried {
         self.between.egress.as_mut().map_or(Ok(()), |egress| egress.lead(init))
     }
 
+    /// All that the command will need is there, though it does not run yet.
+    ///
+    /// # Errors
+    /// Where a service does not run, or the shim made no place where it is asked, or one that nobody wants.
+    pub(crate) fn settle(&mut self, signatures: Option<OwnedFd>) -> Result<(), StartError> {
+        match (self.between.egress.as_mut(), signatures) {
+            (Some(egress), socket) => {
+                egress.ask_at(socket)?;
+                egress.started()
+            }
+            (None, None) => Ok(()),
+            (None, Some(_)) => Err(StartError::found("recvmsg", "where an ssh-agent is asked")),
+        }
+    }
+
+    /// Who the command is where it calls.
+    pub(crate) fn is(&mut self, caller: Option<Caller>) {
+        self.between.caller = caller;
+    }
+
+    /// The command runs.
+    pub(crate) fn runs(&self) {
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.runs();
+        }
+    }
+
     /// The command is about to run, with what the shim handed over: the other end of its terminal where
     /// it has one, and where its calls arrive.
     ///
@@ -92,17 +119,8 @@ impl Carried {
     /// not run.
     pub(crate) fn begin(&mut self, handed: Handed) -> Result<(), StartError> {
         self.refusing.iter_mut().for_each(Refusing::begin);
-        let Between { brokered, exchange, caller, egress, words } = &mut self.between;
-        match (egress.as_mut(), handed.signatures) {
-            (Some(egress), socket) => {
-                egress.ask_at(socket)?;
-                egress.started()?;
-            }
-            (None, None) => {}
-            (None, Some(_)) => {
-                return Err(StartError::found("recvmsg", "where an ssh-agent is asked"));
-            }
-        }
+        self.settle(handed.signatures)?;
+        let Between { brokered, exchange, caller, words, .. } = &mut self.between;
         brokered.as_mut().map_or(Ok(()), Brokered::started)?;
         exchange.as_mut().map_or(Ok(()), Exchange::started)?;
         self.endpoint = match (caller.take(), handed.calls) {

@@ -3,10 +3,12 @@
 
 use super::carried::Carried;
 use super::channel::{Handed, Lifeline, Reports, watched};
+use super::clocks::{Clocks, Passed};
 use super::deadline::{self, doing};
 use super::denials::Denials;
 use super::egress::Used;
 use super::error::StartError;
+use super::held::{Held, claimed};
 use super::inspect::{Inspected, inspect, pid_of};
 use super::orphans;
 use super::signals::{self, Signals};
@@ -25,12 +27,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
-/// How often CPU time is compared with its limit.
-const CPU_TICK: Duration = Duration::from_millis(100);
 /// How long an init that was killed may take to be gone.
 const REAP_WITHIN: Duration = Duration::from_secs(10);
-/// Long after anything that is to happen.
-const NEVER: Duration = Duration::from_secs(3600);
 /// How long an init that is not PID 1 may take to kill all of its sandbox.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -42,7 +40,7 @@ pub(crate) type OnGo<'a> = &'a mut dyn FnMut(&Enforced, &Inspected) -> Result<()
 pub(crate) struct Driver<'a> {
     pub(crate) resolved: &'a Resolved,
     pub(crate) group: Option<&'a Group>,
-    state: State,
+    pub(super) state: State,
     init: Pid,
     pidfd: AsyncFd<OwnedFd>,
     reports: Reports,
@@ -54,17 +52,16 @@ pub(crate) struct Driver<'a> {
     /// The command's pidfd, once init has sent it.
     command: Option<OwnedFd>,
     /// What the shim has sent.
-    handed: Handed,
+    pub(super) handed: Handed,
     pub(super) carried: Carried,
-    /// When the command is to run, until it does.
-    start_deadline: Option<Instant>,
-    pub(super) wall_deadline: Option<Instant>,
-    cpu_tick: Option<Instant>,
+    pub(super) clocks: Clocks,
     signals: Signals,
     /// Whoever started us and waits to be told.
     manager: Option<ServiceManager>,
-    /// When it is told next that we still look.
-    alive_at: Option<Instant>,
+    /// Where it waits for whoever it is for, until somebody claims it.
+    pub(super) held: Option<Held>,
+    /// When somebody did.
+    pub(super) claimed: Option<Instant>,
     went: bool,
     dead: bool,
     /// What could not be cleaned up.
@@ -99,12 +96,10 @@ impl<'a> Driver<'a> {
         carried: Carried,
         signals: Signals,
     ) -> Result<Self, StartError> {
-        let now = Instant::now();
-        let outside = &resolved.outside;
         Ok(Self {
             resolved,
             group,
-            state: State::Entering { ready: false, enforced: None },
+            state: State::Entering { ready: false, enforced: None, held: false },
             init: entering.init.pid,
             pidfd: watched(entering.init.pidfd)?,
             reports: Reports::new(entering.report)?,
@@ -114,12 +109,11 @@ impl<'a> Driver<'a> {
             command: None,
             handed: Handed::default(),
             carried,
-            start_deadline: None,
-            wall_deadline: outside.wall_time_ms.map(|limit| now + Duration::from_millis(limit)),
-            cpu_tick: outside.cpu_time_ms.map(|_| now + CPU_TICK),
+            clocks: Clocks::default(),
             signals,
             manager: None,
-            alive_at: None,
+            held: None,
+            claimed: None,
             went: false,
             dead: false,
             left: Vec::new(),
@@ -129,9 +123,8 @@ impl<'a> Driver<'a> {
     /// Ends the start where the command does not run by then, and tells whoever started us what becomes
     /// of the run.
     pub(crate) fn awaited(&mut self, deadline: Instant, manager: Option<ServiceManager>) {
-        self.start_deadline = Some(deadline);
-        let every = manager.as_ref().and_then(ServiceManager::alive_every);
-        self.alive_at = every.map(|every| Instant::now() + every);
+        self.clocks.begin(&self.resolved.outside, deadline, Instant::now());
+        self.clocks.tell_in(manager.as_ref().and_then(ServiceManager::alive_every));
         self.manager = manager;
     }
 
@@ -198,6 +191,9 @@ impl<'a> Driver<'a> {
             if matches!(self.state, State::Ended(_)) {
                 self.carried.hear_out().await;
             }
+            if before == State::Entered && matches!(self.state, State::Running { .. }) {
+                self.carried.runs();
+            }
             if let Some(manager) = &self.manager {
                 manager.went(&before, &self.state)?;
             }
@@ -233,6 +229,7 @@ impl<'a> Driver<'a> {
                 Err(_) => Err(StartError::found("epoll_wait", "pidfd")),
             },
             told = self.signals.next() => Ok(self.carried.told(told)),
+            () = claimed(self.held.as_ref()) => Ok(self.go_on()),
             event = self.carried.event(self.group) => event,
             () = tokio::time::sleep_until(deadline.into()) => Ok(self.passed(deadline)),
         }
@@ -242,31 +239,23 @@ impl<'a> Driver<'a> {
     fn deadline(&self) -> Instant {
         let kill_at =
             if let State::Stopping { kill_at, .. } = &self.state { Some(*kill_at) } else { None };
-        let all = [kill_at, self.start_deadline, self.wall_deadline, self.cpu_tick, self.alive_at];
-        let earliest = all.into_iter().flatten().min();
-        earliest.unwrap_or_else(|| Instant::now() + NEVER)
+        self.clocks.earliest(kill_at)
     }
 
-    /// Which of the deadlines this was.
+    /// What it means that this time has come.
     fn passed(&mut self, deadline: Instant) -> Event {
-        if self.start_deadline == Some(deadline) {
-            self.start_deadline = None;
-            return self.late();
-        }
-        if self.wall_deadline == Some(deadline) {
-            self.wall_deadline = None;
-            return Event::Limit(Limit::WallTime);
-        }
-        if self.cpu_tick == Some(deadline) {
-            if self.cpu_time_is_used_up() {
-                self.cpu_tick = None;
-                return Event::Limit(Limit::CpuTime);
+        match self.clocks.passed(deadline) {
+            Passed::Start => return self.late(),
+            Passed::Wall => return Event::Limit(Limit::WallTime),
+            Passed::Cpu if self.cpu_time_is_used_up() => return Event::Limit(Limit::CpuTime),
+            Passed::Cpu => self.clocks.look_again(),
+            Passed::Alive => {
+                if let Some(manager) = &self.manager {
+                    manager.alive();
+                    self.clocks.tell_in(manager.alive_every());
+                }
             }
-            self.cpu_tick = Some(Instant::now() + CPU_TICK);
-        }
-        if let Some(manager) = self.manager.as_ref().filter(|_| self.alive_at == Some(deadline)) {
-            manager.alive();
-            self.alive_at = manager.alive_every().map(|every| Instant::now() + every);
+            Passed::Other => {}
         }
         Event::Tick
     }
@@ -277,12 +266,14 @@ impl<'a> Driver<'a> {
         let command = self.command.as_ref().and_then(|pidfd| pid_of(pidfd.as_fd()).ok());
         let failure = match &self.state {
             // Init is confined and told so; the command's half is not.
-            State::Entering { enforced: None, ready: true } => {
+            State::Entering { enforced: None, ready: true, .. } => {
                 deadline::of_shim(command.unwrap_or(init), Stage::SelfTest)
             }
             State::Entering { .. } => deadline::of_shim(init, Stage::Seccomp),
             State::Entered => deadline::of_shim(command.unwrap_or(init), Stage::Exec),
-            State::Running { .. } | State::Stopping { .. } | State::Ended(_) => return Event::Tick,
+            State::Held | State::Running { .. } | State::Stopping { .. } | State::Ended(_) => {
+                return Event::Tick;
+            }
         };
         doing(format!("ending the stage {}: {}", failure.stage.name(), failure.subject));
         Event::Failed(failure)
@@ -296,18 +287,10 @@ impl<'a> Driver<'a> {
 
     fn perform(&mut self, action: Action, on_go: OnGo<'_>) -> Result<(), StartError> {
         match action {
+            Action::Hold => self.look().and_then(|_| self.rest()),
             Action::Go => {
-                let (Some(command), Some(enforced)) = (&self.command, &self.enforced) else {
-                    return Err(StartError::found("inspect", "nothing to compare with"));
-                };
-                let init = self.init.as_raw_pid();
-                let seen = inspect(&self.resolved.plan, self.group, init, command.as_fd());
-                let inspected = match seen {
-                    Ok(inspected) => inspected,
-                    Err(differs) => return Err(self.told_first(differs)),
-                };
-                self.carried.lead(self.init)?;
-                on_go(enforced, &inspected)?;
+                let (enforced, inspected) = self.look()?;
+                on_go(&enforced, &inspected)?;
                 self.carried.begin(std::mem::take(&mut self.handed))?;
                 self.went = true;
                 self.reports.go()
@@ -317,6 +300,22 @@ impl<'a> Driver<'a> {
             Action::Kill => self.kill(),
             Action::Suspend => self.suspend(),
         }
+    }
+
+    /// Compares the sandbox with its plan from outside, and leads its network out, now that it is as it must
+    /// be. Of what is kept ready that is done twice: once it is, and again before its command is let go.
+    fn look(&mut self) -> Result<(Enforced, Inspected), StartError> {
+        let (Some(command), Some(enforced)) = (&self.command, &self.enforced) else {
+            return Err(StartError::found("inspect", "nothing to compare with"));
+        };
+        let (init, enforced) = (self.init.as_raw_pid(), enforced.clone());
+        let seen = inspect(&self.resolved.plan, self.group, init, command.as_fd());
+        let inspected = match seen {
+            Ok(inspected) => inspected,
+            Err(differs) => return Err(self.told_first(differs)),
+        };
+        self.carried.lead(self.init)?;
+        Ok((enforced, inspected))
     }
 
     /// A command's half that failed after it had reported is not there to be looked at, and what it said

@@ -157,7 +157,12 @@ impl Egress {
                 signers: Signers::of(plan),
                 signatures: Signatures::default(),
                 budgets,
-                decisions: Decisions::new(audit.clone(), run.name(), &plan.id, &plan.rules),
+                decisions: Decisions::new(
+                    audit.clone(),
+                    run.name(),
+                    &plan.id,
+                    (&plan.rules, &plan.secrets),
+                ),
                 misfit: false,
             },
             confused: false,
@@ -393,8 +398,10 @@ mod tests {
             let mut heard = Heard {
                 used: Used::default(),
                 refused: BTreeMap::new(),
+                signers: Signers::default(),
+                signatures: Signatures::default(),
                 budgets: purses.join(&[], ours.try_clone().unwrap()),
-                decisions: Decisions::new(nowhere(), "case", "case-1", &[]),
+                decisions: Decisions::new(nowhere(), "case", "case-1", (&[], &[])),
                 misfit: false,
             };
             send(&theirs, &7_u32.to_le_bytes(), SendFlags::empty()).unwrap();

@@ -4,6 +4,7 @@
 
 use super::error::StartError;
 use super::image;
+use super::receipt::sha256;
 use super::renewals::Renewals;
 use crate::control::rotation::Rotation;
 use crate::network::passed;
@@ -44,6 +45,19 @@ impl Trusted {
         let authority = Authority::new(id, SystemTime::now())
             .map_err(|error| StartError::found("authority", error.to_string()))?;
         Ok(Self { authority, roots: roots()? })
+    }
+
+    /// Whether the host still trusts whom it did.
+    ///
+    /// # Errors
+    /// Where nothing says so.
+    pub(super) fn trusts_the_same(digest: &str) -> Result<bool, StartError> {
+        roots().map(|roots| sha256(roots.as_bytes()) == digest)
+    }
+
+    /// What tells whether the host trusts the same.
+    pub(super) fn digest(&self) -> String {
+        sha256(self.roots.as_bytes())
     }
 
     /// The certificates that the command trusts, as a file.

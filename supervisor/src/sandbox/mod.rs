@@ -9,6 +9,7 @@ mod audit;
 mod brokered;
 mod carried;
 pub(crate) mod channel;
+mod clocks;
 mod copies;
 mod deadline;
 mod decisions;
@@ -19,6 +20,7 @@ mod egress;
 mod ended;
 mod error;
 mod given_back;
+mod held;
 mod idmap;
 pub(crate) mod image;
 mod inspect;
@@ -26,6 +28,7 @@ mod invocation;
 mod keys;
 mod orphans;
 mod pinned;
+mod prepare;
 pub(crate) mod private;
 mod purse;
 mod receipt;
@@ -36,6 +39,7 @@ mod signatures;
 mod spawn;
 pub mod state;
 pub(crate) mod stdio;
+mod still;
 mod suspend;
 mod unawaited;
 mod watch;
@@ -54,6 +58,7 @@ pub(crate) use image::copy as sealed_copy;
 pub use invocation::Asked;
 pub(crate) use invocation::invocation;
 pub(crate) use keys::receive as keys;
+pub use prepare::{Prepared, prepare};
 pub use purse::{Model, Purses, UsedUp};
 pub use receipt::{Receipt, RunResult, sha256};
 pub use signatures::Signature;
@@ -62,9 +67,8 @@ pub(crate) use unawaited::Unawaited;
 #[cfg(test)]
 pub(crate) use audit::nowhere;
 
-use crate::cgroup::{Group, Placement, Room, Tree};
-use crate::host;
-use crate::lease::{Held, Pool, RunDir, Settings};
+use crate::cgroup::{Group, Room, Tree};
+use crate::paths::Place;
 use crate::systemd::notify::ServiceManager;
 use crate::systemd::words::Words;
 use ahead::Made;
@@ -77,13 +81,13 @@ use inspect::Inspected;
 use keys::Keys;
 use receipt::Facts;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use sandboxd_plan::{Enforced, wire};
-use sandboxd_profiles::host::{AuditFact, Privilege};
-use sandboxd_profiles::schema::Isolation;
-use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved, resolve, wanted};
+use sandboxd_plan::{Enforced, HostPath, wire};
+use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved};
 use state::{End, SIGKILL};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
+use still::{Decided, Still};
 
 /// The text of a receipt, made where somebody wants it.
 pub type MakeReceipt<'a> = &'a dyn Fn() -> Result<String, StartError>;
@@ -130,84 +134,6 @@ pub struct Finished {
     pub left: Vec<String>,
 }
 
-/// A profile, decided on this host, and what was leased for it.
-pub struct Prepared {
-    /// The decision.
-    pub resolved: Resolved,
-    /// The host it was decided for.
-    pub host: HostFacts,
-    /// What it was decided with.
-    pub lease: Lease,
-    tree: Arc<Tree>,
-    held: Option<Held>,
-}
-
-/// Looks at the host, leases a uid where root can give one, and resolves the profile.
-///
-/// # Errors
-/// Where the host cannot be looked at, no uid is free, or the profile has problems.
-pub fn prepare(
-    asked: &Asked<'_>,
-    privilege: Privilege,
-    within: Option<Arc<Tree>>,
-    audit: AuditFact,
-) -> Result<Prepared, StartError> {
-    let Asked { profile, under, invocation } = *asked;
-    check_descriptors()?;
-    let (tree, held) = place(profile, &privilege, within)?;
-    doing("looking at the host");
-    let mut host = host::probe(&wanted(profile, under), tree.facts(), privilege, audit);
-    host.cgroup_gaps = tree.gaps();
-    let lease = lease(profile, held.as_ref())?;
-    match resolve(profile, under, &host, &lease, invocation) {
-        Ok(resolved) => Ok(Prepared { resolved, host, lease, tree, held }),
-        Err(problems) => {
-            give_back(held)?;
-            Err(StartError::Problems(problems))
-        }
-    }
-}
-
-/// Where limits can be set, and a uid of its own. Whoever is not root has none to give, and the machine's
-/// settings are about what root gives; a sandbox without namespaces has that of its caller.
-fn place(
-    profile: &Profile,
-    privilege: &Privilege,
-    within: Option<Arc<Tree>>,
-) -> Result<(Arc<Tree>, Option<Held>), StartError> {
-    let settled = |placement| within.map_or_else(|| Tree::settle(placement).map(Arc::new), Ok);
-    if *privilege != Privilege::Root || profile.isolation() == Isolation::Landlock {
-        return Ok((settled(&Placement::Own)?, None));
-    }
-    let settings = Settings::read()?;
-    let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
-    let tree = settled(&placement)?;
-    doing("leasing a uid");
-    let held = Pool::open(settings.uids, &RunDir::open()?)?.acquire()?;
-    Ok((tree, Some(held)))
-}
-
-fn lease(profile: &Profile, held: Option<&Held>) -> Result<Lease, StartError> {
-    let (own, _) = host::own_ids();
-    let (number, uid, init_uid) = match held {
-        Some(held) => (held.uid, held.uid, held.init_uid),
-        // No other living sandbox has this process for its supervisor.
-        None => (std::process::id(), own, own),
-    };
-    let id = format!("{}-{number}", profile.name());
-    Ok(Lease { folder: private::name()?, id, uid, init_uid })
-}
-
-impl Prepared {
-    /// Gives back what was leased, where nothing was started.
-    ///
-    /// # Errors
-    /// Where that cannot be written down.
-    pub fn release(self) -> Result<(), StartError> {
-        give_back(self.held)
-    }
-}
-
 /// Runs a command to its end. `receipt` is called with what makes the [`Receipt`], JSON, before the command
 /// runs; where it fails, the command does not.
 ///
@@ -222,7 +148,7 @@ pub fn run(
     let privilege = request.ahead.privilege()?;
     let asked =
         Asked { profile: request.profile, under: request.under, invocation: request.invocation };
-    let Prepared { resolved, host, tree, held, .. } =
+    let Prepared { resolved, host, lease, places, tree, held } =
         prepare(&asked, privilege, request.within.clone(), request.audit.fact())?;
     request.ahead.settled(&tree);
     doing("making the cgroup");
@@ -249,8 +175,15 @@ pub fn run(
     let (since, profile) = (request.since, request.profile);
     let (audit, purses) = (request.audit.clone(), request.purses.clone());
     let mut ran = Ran { dead: true, ..Ran::default() };
-    let running =
-        Running { request, resolved: &resolved, host: &host, group: group.as_ref(), tree: &tree };
+    let running = Running {
+        request,
+        resolved: &resolved,
+        host: &host,
+        lease: &lease,
+        places: &places,
+        group: group.as_ref(),
+        tree: &tree,
+    };
     let end = running.run(receipt, &mut ran);
     let usage = group.as_ref().map(Group::usage).unwrap_or_default();
     let mut left = std::mem::take(&mut ran.left);
@@ -268,6 +201,7 @@ pub fn run(
             End::Signaled { signal: SIGKILL, why: None }
         }
     };
+    let since = ran.claimed.unwrap_or(since);
     let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
     result.receipt_sha256 = ran.receipt_sha256;
     result.egress = ran.egress;
@@ -275,7 +209,10 @@ pub fn run(
     result.budget = purses.used(&sandboxd_profiles::budget(profile));
     result.may_execute = watch::appeared(&resolved.outside.watched, &before);
     result.tell_no_secret(|text| *text = audit.clean(text));
-    left.extend(audit.ended(profile.name(), &result, &left));
+    // What was kept ready for nobody has not run.
+    if !ran.unclaimed {
+        left.extend(audit.ended(profile.name(), &result, &left));
+    }
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
     let absent = resolved.absent.iter().map(|one| one.layer.clone()).collect();
     Ok(Finished { result, waived, absent, left })
@@ -286,6 +223,10 @@ pub fn run(
 struct Ran {
     /// The command was let go: from here on it may have run.
     went: bool,
+    /// It was kept ready, and nobody wanted it.
+    unclaimed: bool,
+    /// When somebody did.
+    claimed: Option<Instant>,
     /// Nothing of it is alive.
     dead: bool,
     /// SHA-256 of the receipt, where it was asked for.
@@ -303,6 +244,8 @@ struct Running<'a> {
     request: Request<'a>,
     resolved: &'a Resolved,
     host: &'a HostFacts,
+    lease: &'a Lease,
+    places: &'a BTreeMap<HostPath, Place>,
     group: Option<&'a Group>,
     tree: &'a Tree,
 }
@@ -317,7 +260,17 @@ impl Running<'_> {
     fn run(self, mut receipt: Option<WriteReceipt<'_>>, ran: &mut Ran) -> Result<End, StartError> {
         let below = self.below(self.request.profile)?;
         let Request {
-            profile, under, since, ahead, digest, audit, around, sockets, purses, ..
+            profile,
+            under,
+            invocation,
+            since,
+            ahead,
+            digest,
+            audit,
+            around,
+            sockets,
+            purses,
+            ..
         } = self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
@@ -326,6 +279,18 @@ impl Running<'_> {
         doing("opening what the sandbox is given");
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
         let (secrets, trusted, copies) = copies::made(outside, &plan.id, &audit)?;
+        let decided = Decided {
+            asked: Asked { profile, under, invocation },
+            resolved: self.resolved,
+            host: self.host,
+            lease: self.lease,
+            places: self.places,
+            tree: self.tree,
+            audit: &audit,
+        };
+        let instead = around.instead();
+        let still = around.is_kept().then(|| Still::of(decided, &secrets, trusted.as_ref()));
+        let still = still.transpose()?;
         let idmaps = outside.idmaps.iter().map(|map| idmap::namespace(*map));
         let idmaps = idmaps.collect::<Result<Vec<OwnedFd>, _>>()?;
         let Made { network, shim } = ahead.made()?;
@@ -344,7 +309,7 @@ impl Running<'_> {
         // A service of ours says nothing to the service manager, whose service we are.
         let manager =
             if around.is_callers() { ServiceManager::find(plan, outside.notify)? } else { None };
-        let around::Prepared { signals, mut stdio, mut between } =
+        let around::Prepared { signals, mut stdio, mut between, kept } =
             around.prepare(self.resolved, profile, below, &audit)?;
         let begin = |plan| {
             let renewals = renewals::begin((outside, plan), &secrets, (profile, &audit))?;
@@ -362,6 +327,9 @@ impl Running<'_> {
         ran.dead = false;
         let mut driver = Driver::new(self.resolved, self.group, entering, carried, signals)?;
         driver.awaited(since + START_WITHIN, manager);
+        if let Some((hold, below)) = kept {
+            driver.hold(held::Held { hold, watched: ahead.watched(), below });
+        }
         let facts = |enforced: &Enforced, inspected: &Inspected| {
             Receipt::new(&Facts {
                 resolved: self.resolved,
@@ -377,12 +345,14 @@ impl Running<'_> {
         let mut held = None;
         let mut ahead = Some(ahead);
         let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
+            still.as_ref().map_or(Ok(()), |still| still.holds(pinned.as_ref()))?;
             doing("writing the receipt");
             if let Some(write) = &mut receipt {
                 write(&|| facts(enforced, inspected).text())?;
             }
             doing("writing to the audit log");
-            audit.started(profile, plan, &|| facts(enforced, inspected))?;
+            let ready = still::told(still.is_some().then(|| since.elapsed()), instead.as_deref());
+            audit.started(profile, plan, &|| facts(enforced, inspected), ready)?;
             // Nothing that follows can keep the command from starting.
             drop(ahead.take());
             held = Some((enforced.clone(), inspected.clone()));
@@ -390,6 +360,8 @@ impl Running<'_> {
         }));
         ran.dead = driver.is_dead();
         ran.went = driver.went();
+        ran.claimed = driver.claimed;
+        ran.unclaimed = still.is_some() && driver.claimed.is_none();
         ran.left = driver.left();
         (ran.egress, ran.denials) = driver.told();
         // Where nobody reads it before the start, the command need not wait for it to be made.

@@ -35,6 +35,22 @@ pub(crate) fn open(pinned: &Pinned) -> Result<OwnedFd, StartError> {
     Ok(OwnedFd::from(file))
 }
 
+/// Whether the program that was opened is still what the profile says, and the path still leads to it.
+///
+/// # Errors
+/// As [`open`]; where it is another.
+pub(super) fn still(pinned: &Pinned, opened: &OwnedFd) -> Result<(), StartError> {
+    let path = pinned.path.as_str();
+    let now = open(pinned)?;
+    let failed = |errno| StartError::call("fstat", path, errno);
+    let [now, before] = [&now, opened].map(rustix::fs::fstat);
+    let (now, before) = (now.map_err(failed)?, before.map_err(failed)?);
+    if (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino) {
+        return Ok(());
+    }
+    Err(StartError::found("claim", format!("{path} is another file by now")))
+}
+
 fn digest(file: &mut File) -> std::io::Result<(String, [u8; 2])> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 16];

@@ -13,6 +13,7 @@ use std::time::Instant;
 const PORT: u16 = 22;
 
 /// The keys of a plan, by their names, and what each signs, in words.
+#[derive(Default)]
 pub(super) struct Signers(Vec<(String, Leaves)>);
 
 struct Leaves {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Entering --both halves confined--> Checking --go--> Entered --report closed--> Running
-//!     │                                  │               │                          │
+//!     │     (kept ready: held until it is claimed)       │                          │
 //!     └────────────failed────────────────┴───────────────┘                          │
 //!                      │                                                    stop, or a limit
 //!                      v                                                            v
@@ -26,7 +26,11 @@ pub enum State {
         ready: bool,
         /// The command is confined; what its probes answered.
         enforced: Option<Enforced>,
+        /// Nobody has claimed it yet, so that its command does not run.
+        held: bool,
     },
+    /// Both halves are confined, and nobody has claimed it: the command does not run.
+    Held,
     /// The supervisor was told to go on; the shim executes the command.
     Entered,
     /// The command runs.
@@ -96,6 +100,8 @@ pub enum Event {
     ReportClosed,
     /// Init said something.
     Notice(Notice),
+    /// Somebody has claimed what was kept ready.
+    Claimed,
     /// Init has ended, and with it all of the sandbox.
     InitGone,
     /// Somebody asked for the end with this signal.
@@ -120,6 +126,8 @@ pub enum Event {
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// Compare the sandbox from outside, and keep it.
+    Hold,
     /// Compare the sandbox from outside and let the command run.
     Go,
     /// Send the command's process group this signal.
@@ -141,7 +149,8 @@ const SIGCONT: u8 = 18;
 #[must_use]
 pub fn next(state: State, event: Event, now: Instant) -> (State, Vec<Action>) {
     match state {
-        State::Entering { ready, enforced } => entering(ready, enforced, event),
+        State::Entering { ready, enforced, held } => entering((ready, enforced, held), event),
+        State::Held => holding(&event),
         State::Entered => entered(event, now),
         State::Running { suspending } => running(suspending, event, now),
         State::Stopping { why, kill_at } => stopping(why, kill_at, event, now),
@@ -149,16 +158,50 @@ pub fn next(state: State, event: Event, now: Instant) -> (State, Vec<Action>) {
     }
 }
 
-fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Vec<Action>) {
-    let (ready, enforced) = match event {
-        Event::Enforced(enforced) => (ready, Some(enforced)),
-        Event::Notice(Notice::Ready) => (true, enforced),
-        Event::Failed(failure) => return (State::Ended(End::Failed(failure)), vec![Action::Kill]),
-        Event::ReportClosed | Event::InitGone => {
-            return (State::Ended(End::Silent), vec![Action::Kill]);
-        }
-        Event::Stop(signal) => return (signaled(signal, None), vec![Action::Kill]),
-        Event::Limit(why) => return (signaled(SIGKILL, Some(why)), vec![Action::Kill]),
+/// How a run ends of this whose command does not run yet.
+fn ends_early(event: &Event) -> Option<State> {
+    match event {
+        Event::Failed(failure) => Some(State::Ended(End::Failed(failure.clone()))),
+        Event::ReportClosed | Event::InitGone => Some(State::Ended(End::Silent)),
+        Event::Stop(signal) => Some(signaled(*signal, None)),
+        Event::Limit(why) => Some(signaled(SIGKILL, Some(*why))),
+        Event::Enforced(_)
+        | Event::Terminal
+        | Event::Refusals
+        | Event::Endpoint(_)
+        | Event::Notice(_)
+        | Event::Claimed
+        | Event::Stopped { .. }
+        | Event::Suspend(_)
+        | Event::Forward(_)
+        | Event::Reload
+        | Event::Tick => None,
+    }
+}
+
+fn holding(event: &Event) -> (State, Vec<Action>) {
+    if let Some(ended) = ends_early(event) {
+        return (ended, vec![Action::Kill]);
+    }
+    // A command that does not run yet is neither stopped nor told anything.
+    if *event == Event::Claimed {
+        (State::Entered, vec![Action::Go])
+    } else {
+        (State::Held, Vec::new())
+    }
+}
+
+fn entering(
+    (ready, enforced, held): (bool, Option<Enforced>, bool),
+    event: Event,
+) -> (State, Vec<Action>) {
+    if let Some(ended) = ends_early(&event) {
+        return (ended, vec![Action::Kill]);
+    }
+    let (ready, enforced, held) = match event {
+        Event::Enforced(enforced) => (ready, Some(enforced), held),
+        Event::Notice(Notice::Ready) => (true, enforced, held),
+        Event::Claimed => (ready, enforced, false),
         // A command that does not run yet is neither stopped nor told anything.
         Event::Notice(_)
         | Event::Terminal
@@ -168,12 +211,17 @@ fn entering(ready: bool, enforced: Option<Enforced>, event: Event) -> (State, Ve
         | Event::Suspend(_)
         | Event::Forward(_)
         | Event::Reload
-        | Event::Tick => (ready, enforced),
+        | Event::Tick
+        | Event::Failed(_)
+        | Event::ReportClosed
+        | Event::InitGone
+        | Event::Stop(_)
+        | Event::Limit(_) => (ready, enforced, held),
     };
-    if ready && enforced.is_some() {
-        (State::Entered, vec![Action::Go])
-    } else {
-        (State::Entering { ready, enforced }, Vec::new())
+    match (ready && enforced.is_some(), held) {
+        (true, false) => (State::Entered, vec![Action::Go]),
+        (true, true) => (State::Held, vec![Action::Hold]),
+        (false, _) => (State::Entering { ready, enforced, held }, Vec::new()),
     }
 }
 
@@ -220,6 +268,7 @@ fn running(suspending: bool, event: Event, now: Instant) -> (State, Vec<Action>)
         Event::Forward(signal) => (same, vec![Action::Signal(signal)]),
         Event::Reload => (same, vec![Action::Reload]),
         Event::Stopped { .. }
+        | Event::Claimed
         | Event::Enforced(_)
         | Event::Terminal
         | Event::Refusals
@@ -250,6 +299,7 @@ fn stopping(
         Event::Failed(failure) => (State::Ended(End::Failed(failure)), vec![Action::Kill]),
         Event::Limit(limit) => (State::Stopping { why: why.or(Some(limit)), kill_at }, Vec::new()),
         Event::Enforced(_)
+        | Event::Claimed
         | Event::Terminal
         | Event::Refusals
         | Event::Endpoint(_)
@@ -296,6 +346,7 @@ mod tests {
             Event::Notice(Notice::Signaled(11)),
             Event::Notice(Notice::Stopped(19)),
             Event::Notice(Notice::Continued),
+            Event::Claimed,
             Event::InitGone,
             Event::Stop(2),
             Event::Limit(Limit::WallTime),
@@ -322,11 +373,46 @@ mod tests {
                     (&event, ready, &known),
                     (Event::Enforced(_), true, _) | (Event::Notice(Notice::Ready), _, Some(_))
                 );
-                let state = State::Entering { ready, enforced: known.clone() };
-                let (_, actions) = next(state, event.clone(), now);
-                assert_eq!(actions.contains(&Action::Go), completes, "{event:?} {ready}");
+                for held in [false, true] {
+                    let state = State::Entering { ready, enforced: known.clone(), held };
+                    let (_, actions) = next(state, event.clone(), now);
+                    let goes = actions.contains(&Action::Go);
+                    assert_eq!(goes, completes && !held, "{event:?} {ready}");
+                    let rests = actions.contains(&Action::Hold);
+                    assert_eq!(rests, completes && held, "{event:?} {ready}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_ready_goes_once_it_is_claimed_and_ends_as_one_that_did_not_run() {
+        let now = Instant::now();
+        for event in every_event() {
+            let (state, actions) = next(State::Held, event.clone(), now);
+            assert_eq!(actions.contains(&Action::Go), event == Event::Claimed, "{event:?}");
+            let ends = matches!(
+                event,
+                Event::Failed(_)
+                    | Event::ReportClosed
+                    | Event::InitGone
+                    | Event::Stop(_)
+                    | Event::Limit(_)
+            );
+            if event == Event::Claimed {
+                assert_eq!(state, State::Entered);
+            } else if ends {
+                assert!(matches!(state, State::Ended(_)), "{event:?}");
+                assert_eq!(actions, [Action::Kill]);
+            } else {
+                assert_eq!((state, actions), (State::Held, Vec::new()));
+            }
+        }
+        // One that is claimed before it is ready goes as soon as it is.
+        let entering = State::Entering { ready: true, enforced: None, held: true };
+        let (state, _) = next(entering, Event::Claimed, now);
+        let (_, actions) = next(state, Event::Enforced(enforced()), now);
+        assert_eq!(actions, [Action::Go]);
     }
 
     #[test]
@@ -350,7 +436,9 @@ mod tests {
     fn a_failure_before_the_exec_kills_what_was_started() {
         let now = Instant::now();
         let stopping = State::Stopping { why: None, kill_at: now };
-        for state in [State::Entering { ready: true, enforced: None }, State::Entered, stopping] {
+        for state in
+            [State::Entering { ready: true, enforced: None, held: false }, State::Entered, stopping]
+        {
             let (state, actions) = next(state, Event::Failed(failure()), now);
             assert_eq!(state, State::Ended(End::Failed(failure())));
             assert_eq!(actions, [Action::Kill]);
@@ -415,7 +503,9 @@ mod tests {
         let told = next(running.clone(), Event::Reload, now);
         assert_eq!(told, (running, vec![Action::Reload]));
         let stopping = State::Stopping { why: None, kill_at: now };
-        for state in [State::Entering { ready: true, enforced: None }, State::Entered, stopping] {
+        for state in
+            [State::Entering { ready: true, enforced: None, held: false }, State::Entered, stopping]
+        {
             assert_eq!(next(state.clone(), Event::Reload, now), (state, Vec::new()));
         }
     }

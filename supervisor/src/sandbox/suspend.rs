@@ -21,7 +21,7 @@ impl Driver<'_> {
             let waker = self.waker().map_err(failed)?;
             sandboxd_kernel::signals::stop_group().map_err(failed)?;
             let woken = waker.is_some_and(|waker| waker.has_woken());
-            let over = self.wall_deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            let over = self.clocks.wall().is_some_and(|deadline| Instant::now() >= deadline);
             if !woken || over || self.cpu_time_is_used_up() {
                 break;
             }
@@ -40,7 +40,7 @@ impl Driver<'_> {
             .cpu_time_ms
             .map(|limit| limit.saturating_sub(used))
             .map(|left| left.div_ceil(u64::try_from(processors).unwrap_or(1)).max(CPU_NAP));
-        let wall = self.wall_deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let wall = self.clocks.wall().map(|at| at.saturating_duration_since(Instant::now()));
         let wall = wall.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
         let Some(left) = soonest.into_iter().chain(wall).min() else { return Ok(None) };
         let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;

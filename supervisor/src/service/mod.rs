@@ -98,11 +98,14 @@ impl Service {
         Ok(Self { name, tie: Some(tie), over, begun: false, news, thread: Some(thread) })
     }
 
-    /// Waits until it runs.
+    /// Waits until it runs, where that was not waited for before.
     ///
     /// # Errors
     /// Why it does not.
     pub(crate) fn started(&mut self) -> Result<(), StartError> {
+        if self.begun {
+            return Ok(());
+        }
         let why = match self.news.recv_timeout(START_WITHIN) {
             Ok(News::Started) => {
                 self.begun = true;

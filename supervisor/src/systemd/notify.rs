@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn ready_is_said_of_a_command_that_runs_and_of_no_other() {
-        let entering = State::Entering { ready: true, enforced: None };
+        let entering = State::Entering { ready: true, enforced: None, held: false };
         let running = State::Running { suspending: false };
         let stopping = State::Stopping { why: None, kill_at: Instant::now() };
         let exited = State::Ended(End::Exited { status: 0, why: None });

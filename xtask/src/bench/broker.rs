@@ -3,21 +3,18 @@
 //! beside bubblewrap's, what a connection costs in memory, and who spends the time of a call.
 
 mod hop;
+mod starts;
 
 use super::Built;
 use super::paired::at;
-use super::start::BWRAP;
 use crate::{process, tree::Tree};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use hop::{Bench, Said, Way};
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// To be reached; what is reached stands in docs/book/figures.md.
 const AGAINST_HOPS: f64 = 1.5;
 const AGAINST_BUS: f64 = 2.0;
-const AGAINST_BWRAP: f64 = 0.4;
 const KIB_EACH: u64 = 64;
 
 /// Calls of a turn.
@@ -30,10 +27,13 @@ const LONG: usize = 60_000;
 /// Connected at once, to see what one costs: of the 1024 open files of a broker up to 280 are for other things.
 const CONNECTED: usize = 700;
 
-pub(crate) fn run(tree: &Tree, built: &Built, rounds: usize) -> Result<()> {
+pub(crate) fn run(tree: &Tree, built: &Built, rounds: usize, starts_alone: bool) -> Result<()> {
     let example = ["build", "--release", "-p", "sandboxd-broker", "--example", "hop"];
     process::run(process::cargo(&tree.root).args(example))?;
     let bench = Bench::new(tree, built)?;
+    if starts_alone {
+        return starts::run(&bench, rounds);
+    }
     for pinned in [true, false] {
         let machine = bench.machine(pinned)?;
         for bytes in [SHORT, LONG] {
@@ -54,7 +54,7 @@ pub(crate) fn run(tree: &Tree, built: &Built, rounds: usize) -> Result<()> {
         seconds(&sides, callers);
     }
     drop(machine);
-    starts(&bench, rounds)?;
+    starts::run(&bench, rounds)?;
     memory(&bench)?;
     spent(&bench, rounds)
 }
@@ -135,58 +135,6 @@ fn seconds(sides: &[Side], callers: usize) {
         println!("{:<30}{rate:>12.0}{p99:>9.1} µs{ratio:>9.2}", side.way.name());
     }
     println!("to reach: {AGAINST_BUS} of the first\n");
-}
-
-/// From a connection to the first answer of what is started for it, beside the same program under bubblewrap.
-fn starts(bench: &Bench, rounds: usize) -> Result<()> {
-    let machine = bench.machine(false)?;
-    let mut ours = bench.call(Way::Started, false, (SHORT, 1))?;
-    let mut pairs = Vec::new();
-    for round in 0..rounds + 5 {
-        let both = if round % 2 == 0 {
-            let own = ours.open()?;
-            (own, bwrap(bench)?)
-        } else {
-            let other = bwrap(bench)?;
-            (ours.open()?, other)
-        };
-        // The first few warm up.
-        if round >= 5 {
-            pairs.push(both);
-        }
-    }
-    drop(machine);
-    let own = micros(median(pairs.iter().map(|pair| pair.0)));
-    let other = micros(median(pairs.iter().map(|pair| pair.1)));
-    let ratio = median(pairs.iter().map(|(own, other)| own.div_duration_f64(*other)));
-    println!("a connection to a tool of its own, to its first answer");
-    println!("{:<30}{own:>9.0} µs", "an instance, every layer");
-    println!("{:<30}{other:>9.0} µs", "bwrap --unshare-all");
-    println!("ratio {:.2}  (to reach: {AGAINST_BWRAP})\n", ratio.unwrap_or(f64::NAN));
-    Ok(())
-}
-
-fn bwrap(bench: &Bench) -> Result<Duration> {
-    let words = BWRAP.iter().take(BWRAP.len().saturating_sub(1));
-    let hop = bench.hop.to_str().context("its path is no text")?;
-    let from = Instant::now();
-    let mut child = Command::new("bwrap")
-        .args(words)
-        .args(["--ro-bind", hop, "/hop", "/hop", "tool"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("bench broker needs bubblewrap: apt-get install bubblewrap")?;
-    let mut input = child.stdin.take().context("its input")?;
-    let output = child.stdout.take().context("its output")?;
-    input.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"initialize\"}\n")?;
-    let mut line = String::new();
-    BufReader::new(output).read_line(&mut line)?;
-    let took = from.elapsed();
-    ensure!(line.contains("\"result\""), "the tool says {line:?}");
-    drop(input);
-    ensure!(child.wait()?.success(), "the tool failed under bubblewrap");
-    Ok(took)
 }
 
 /// What a connection costs the broker.

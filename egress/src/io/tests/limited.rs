@@ -110,7 +110,9 @@ fn what_is_refused_crowds_out_no_other_record_and_each_is_counted() {
             Told::Record(record) if record.verdict == Verdict::Carried => carried += 1,
             Told::Record(record) if record.verdict == Verdict::NoRule => refused += 1,
             Told::Lost(more) => lost += more,
-            told @ (Told::Record(_) | Told::Use(_) | Told::Level(_)) => panic!("{told:?}"),
+            told @ (Told::Record(_) | Told::Use(_) | Told::Level(_) | Told::Signing(_)) => {
+                panic!("{told:?}")
+            }
         }
     }
     assert_eq!((refused + lost, carried), (FLOOD, 1));

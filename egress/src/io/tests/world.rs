@@ -132,7 +132,9 @@ impl Running {
     pub(super) fn record(&self) -> Record {
         match self.told() {
             Told::Record(record) => record,
-            told @ (Told::Use(_) | Told::Level(_) | Told::Lost(_)) => panic!("{told:?}"),
+            told @ (Told::Use(_) | Told::Level(_) | Told::Lost(_) | Told::Signing(_)) => {
+                panic!("{told:?}")
+            }
         }
     }
 

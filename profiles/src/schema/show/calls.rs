@@ -58,6 +58,7 @@ fn call_table(call: &Call, text: &mut Text) {
     text.value("durable", call.durable.as_ref(), bool::to_string);
     text.list("reverse", call.reverse.iter().map(|word| (string(word.value.name()), &word.origin)));
     text.value("instructions", call.instructions.as_ref(), bool::to_string);
+    text.value("ready", call.ready.as_ref(), u64::to_string);
     text.value("cycle", call.cycle.as_ref(), |reason| string(reason));
     if let Some(written) = &call.grant {
         grant(written, text);

@@ -1,5 +1,6 @@
 //! What the desk is told from other threads, and what wakes it.
 
+use crate::calls::Connection;
 use crate::calls::records::Knock;
 use crate::sandbox::StartError;
 use rustix::event::{EventfdFlags, eventfd};
@@ -23,6 +24,15 @@ pub(in crate::calls) enum News {
         instance: u64,
         /// Why it did not run, where it did not.
         refused: Option<(String, StartError)>,
+    },
+    /// The command of whoever this is runs.
+    Runs(Connection),
+    /// What was kept ready is over, and nobody claimed it.
+    Unused {
+        /// Its number among those.
+        ready: u64,
+        /// Why it could not be kept.
+        why: Option<(String, StartError)>,
     },
     /// This instance is over, and what it has called is to end.
     Left(u64),

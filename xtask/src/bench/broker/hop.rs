@@ -24,6 +24,8 @@ pub(super) enum Way {
     Broker,
     /// The same, to a process of its own for each connection.
     Started,
+    /// The same, where one is kept ready.
+    Ready,
     /// Through dbus-broker.
     Bus,
 }
@@ -33,7 +35,7 @@ impl Way {
         match self {
             Self::Socket => "a Unix socket",
             Self::Hops => "two hops over Unix sockets",
-            Self::Broker | Self::Started => "sandboxd's broker",
+            Self::Broker | Self::Started | Self::Ready => "sandboxd's broker",
             Self::Bus => "dbus-broker",
         }
     }
@@ -75,7 +77,8 @@ impl Bench {
         Ok(bench)
     }
 
-    /// An agent with an edge to one process for all, and one to a process of its own.
+    /// An agent with an edge to one process for all, one to a process of its own, and one to another that is kept
+    /// ready. Only who calls over that has any.
     fn write_profiles(&self) -> Result<()> {
         let unlimited = "rate = \"unlimited\"\nin_flight = \"unlimited\"\n";
         let hop = &self.hop;
@@ -83,16 +86,23 @@ impl Bench {
             "name = \"hop-agent\"\nextends = [\"builtin:base\"]\n[files]\nexecute = [{hop:?}]\n[limits]\nprocesses = 4096\n\
              [budget]\ncalls = \"unlimited\"\nrate = \"unlimited\"\nconnections = \"unlimited\"\n"
         );
-        for (name, instances) in [("shared", "attenuate"), ("own", "per-caller")] {
+        let mut ready = String::new();
+        for (name, instances) in
+            [("shared", "attenuate"), ("own", "per-caller"), ("ready", "per-caller")]
+        {
             let tool = format!(
                 "name = \"hop-{name}\"\nextends = [\"builtin:base\"]\n[command]\nexec = [{hop:?}, \"tool\"]\n\
                  [files]\nexecute = [{hop:?}]\n[serve]\ntools = [\"echo\"]\ninstances = \"{instances}\"\n{unlimited}"
             );
             fs::write(self.folder.join(name).with_extension("toml"), tool)?;
-            agent.push_str(&format!(
+            let edge = format!(
                 "[call.{name}]\nprofile = \"{name}.toml\"\ntools = [\"echo\"]\n{unlimited}"
-            ));
+            );
+            let (profile, more) =
+                if name == "ready" { (&mut ready, "ready = 1\n") } else { (&mut agent, "") };
+            profile.push_str(&(edge + more));
         }
+        fs::write(self.folder.join("agent-ready.toml"), agent.clone() + &ready)?;
         fs::write(self.folder.join("agent.toml"), agent)?;
         Ok(())
     }
@@ -158,12 +168,15 @@ impl Bench {
             Way::Hops => ("socket", self.socket("relay")),
             Way::Broker => ("broker", PathBuf::from("shared")),
             Way::Started => ("broker", PathBuf::from("own")),
+            Way::Ready => ("broker", PathBuf::from("ready")),
             Way::Bus => ("bus", self.socket("bus")),
         };
         let mut command = match way {
-            Way::Broker | Way::Started => {
+            Way::Broker | Way::Started | Way::Ready => {
                 let mut run = self.command(pinned, &self.sandboxd);
-                run.args(["run", "--profile"]).arg(self.folder.join("agent.toml")).arg("--");
+                let ready = matches!(way, Way::Ready);
+                let profile = if ready { "agent-ready.toml" } else { "agent.toml" };
+                run.args(["run", "--profile"]).arg(self.folder.join(profile)).arg("--");
                 run.arg(&self.hop);
                 run
             }

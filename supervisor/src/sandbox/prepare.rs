@@ -1,0 +1,110 @@
+//! What comes before anything is made: looking at the host, a uid of its own, and the decision.
+
+use super::deadline::doing;
+use super::descriptors::check_descriptors;
+use super::error::StartError;
+use super::given_back::give_back;
+use super::invocation::Asked;
+use super::private;
+use crate::cgroup::{Placement, Tree};
+use crate::host;
+use crate::lease::{Held, Pool, RunDir, Settings};
+use crate::paths::Place;
+use sandboxd_plan::HostPath;
+use sandboxd_profiles::host::{AuditFact, Privilege};
+use sandboxd_profiles::schema::Isolation;
+use sandboxd_profiles::{HostFacts, Lease, Profile, Resolved, resolve, wanted};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A profile, decided on this host, and what was leased for it.
+pub struct Prepared {
+    /// The decision.
+    pub resolved: Resolved,
+    /// The host it was decided for.
+    pub host: HostFacts,
+    /// What it was decided with.
+    pub lease: Lease,
+    /// Which files the paths led to that it was decided about.
+    pub(super) places: BTreeMap<HostPath, Place>,
+    pub(super) tree: Arc<Tree>,
+    pub(super) held: Option<Held>,
+}
+
+/// Looks at the host, leases a uid where root can give one, and resolves the profile.
+///
+/// # Errors
+/// Where the host cannot be looked at, no uid is free, or the profile has problems.
+pub fn prepare(
+    asked: &Asked<'_>,
+    privilege: Privilege,
+    within: Option<Arc<Tree>>,
+    audit: AuditFact,
+) -> Result<Prepared, StartError> {
+    let Asked { profile, under, invocation } = *asked;
+    check_descriptors()?;
+    let (tree, held) = place(profile, &privilege, within)?;
+    doing("looking at the host");
+    let (host, places) = look(asked, &tree, privilege, audit);
+    let lease = lease(profile, held.as_ref())?;
+    match resolve(profile, under, &host, &lease, invocation) {
+        Ok(resolved) => Ok(Prepared { resolved, host, lease, places, tree, held }),
+        Err(problems) => {
+            give_back(held)?;
+            Err(StartError::Problems(problems))
+        }
+    }
+}
+
+/// What this host has of what the profile wants.
+pub(super) fn look(
+    asked: &Asked<'_>,
+    tree: &Tree,
+    privilege: Privilege,
+    audit: AuditFact,
+) -> (HostFacts, BTreeMap<HostPath, Place>) {
+    let wanted = wanted(asked.profile, asked.under);
+    let (mut host, places) = host::probe(&wanted, tree.facts(), privilege, audit);
+    host.cgroup_gaps = tree.gaps();
+    (host, places)
+}
+
+/// Where limits can be set, and a uid of its own. Whoever is not root has none to give, and the machine's
+/// settings are about what root gives; a sandbox without namespaces has that of its caller.
+fn place(
+    profile: &Profile,
+    privilege: &Privilege,
+    within: Option<Arc<Tree>>,
+) -> Result<(Arc<Tree>, Option<Held>), StartError> {
+    let settled = |placement| within.map_or_else(|| Tree::settle(placement).map(Arc::new), Ok);
+    if *privilege != Privilege::Root || profile.isolation() == Isolation::Landlock {
+        return Ok((settled(&Placement::Own)?, None));
+    }
+    let settings = Settings::read()?;
+    let placement = settings.cgroups.parent.clone().map_or(Placement::Own, Placement::Below);
+    let tree = settled(&placement)?;
+    doing("leasing a uid");
+    let held = Pool::open(settings.uids, &RunDir::open()?)?.acquire()?;
+    Ok((tree, Some(held)))
+}
+
+fn lease(profile: &Profile, held: Option<&Held>) -> Result<Lease, StartError> {
+    let (own, _) = host::own_ids();
+    let (number, uid, init_uid) = match held {
+        Some(held) => (held.uid, held.uid, held.init_uid),
+        // No other living sandbox has this process for its supervisor.
+        None => (std::process::id(), own, own),
+    };
+    let id = format!("{}-{number}", profile.name());
+    Ok(Lease { folder: private::name()?, id, uid, init_uid })
+}
+
+impl Prepared {
+    /// Gives back what was leased, where nothing was started.
+    ///
+    /// # Errors
+    /// Where that cannot be written down.
+    pub fn release(self) -> Result<(), StartError> {
+        give_back(self.held)
+    }
+}
