@@ -20,8 +20,12 @@ const REQUIRED: &str = "input_required";
 /// The error of 2025-11-25 by which a callee asks that an address be opened.
 const URL_ELICITATION: f64 = -32042.0;
 
-/// The most bytes that are held for a callee until its caller comes back.
+/// The most bytes that are held for a callee until its caller comes back: its state and the keys of its
+/// questions together.
 const LONGEST: usize = 256 << 10;
+
+/// The most questions of one result. Each for the roots is answered with all of them.
+const QUESTIONS: usize = 64;
 
 /// What is asked by a result.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -85,6 +89,11 @@ pub fn take(result: &mut Object, leave: &[Reverse]) -> Result<Option<Asked>, Unf
     };
     if requests.is_empty() && state.is_none() {
         return Err(Unfit::Malformed);
+    }
+    let held = state.as_ref().map_or(0, String::len);
+    let keys: usize = requests.iter().map(|(key, _)| key.len()).sum();
+    if held.saturating_add(keys) > LONGEST || requests.iter().count() > QUESTIONS {
+        return Err(Unfit::TooLong);
     }
     let mut asked = Asked { state, ..Asked::default() };
     for (key, question) in requests.iter() {
@@ -227,6 +236,14 @@ mod tests {
         };
         assert!(taken(&state(LONGEST), &[]).is_ok());
         assert_eq!(taken(&state(LONGEST + 1), &[]), Err(Unfit::TooLong));
+        let many = |count: usize, key: usize| {
+            let one = |number| format!(r#""{number:0>key$}":{{"method":"roots/list"}}"#);
+            let all: Vec<String> = (0..count).map(one).collect();
+            format!(r#"{{"resultType":"input_required","inputRequests":{{{}}}}}"#, all.join(","))
+        };
+        assert!(taken(&many(QUESTIONS, 4), &[]).is_ok());
+        assert_eq!(taken(&many(QUESTIONS + 1, 4), &[]), Err(Unfit::TooLong));
+        assert_eq!(taken(&many(50, LONGEST / 40), &[]), Err(Unfit::TooLong));
         assert_eq!(taken(r#"{"content":[]}"#, &[]), Ok((None, r#"{"content":[]}"#.into())));
     }
 

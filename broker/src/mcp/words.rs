@@ -3,25 +3,26 @@
 //! is escaped, and a text of the tool's is between quotation marks wherever a line begins.
 
 use crate::json::{Object, Value, shown};
+use sandboxd_broker_plan::words::MOST;
 
 /// What comes first, because a model reads it.
 const FIRST: &[&str] = &["name", "title", "description", "inputSchema", "outputSchema"];
 /// How long a line of a text gets.
 const WIDTH: usize = 100;
 
-/// All of a definition but `_meta`, as its digest is over.
+/// All of a definition but `_meta`, as its digest is over; nothing where that is longer than is kept, which is
+/// found out without making it: a tool may say megabytes.
 #[must_use]
 pub fn words(definition: &Object) -> String {
-    let mut definition = definition.clone();
-    definition.remove("_meta");
     let mut lines = String::new();
     let first = FIRST.iter().filter_map(|key| Some((*key, definition.get(key)?)));
-    let mut rest: Vec<_> = definition.iter().filter(|(key, _)| !FIRST.contains(key)).collect();
+    let is_rest = |key: &str| key != "_meta" && !FIRST.contains(&key);
+    let mut rest: Vec<_> = definition.iter().filter(|(key, _)| is_rest(key)).collect();
     rest.sort_unstable_by_key(|(key, _)| *key);
     for (key, value) in first.chain(rest) {
         entry(&ascii(&key.into()), value, 0, &mut lines);
     }
-    lines
+    if lines.len() > MOST { String::new() } else { lines }
 }
 
 fn ascii(value: &Value) -> String {
@@ -30,6 +31,9 @@ fn ascii(value: &Value) -> String {
 
 /// What stands behind a word: on its line, or below.
 fn entry(word: &str, value: &Value, depth: usize, lines: &mut String) {
+    if lines.len() > MOST {
+        return;
+    }
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(object) if !object.is_empty() => {
@@ -47,6 +51,9 @@ fn entry(word: &str, value: &Value, depth: usize, lines: &mut String) {
         Value::String(text) if !is_short(value) => {
             lines.push_str(&format!("{indent}{word}:\n"));
             for piece in pieces(text) {
+                if lines.len() > MOST {
+                    return;
+                }
                 lines.push_str(&format!("{indent}  {}\n", ascii(&piece.into())));
             }
         }
@@ -69,22 +76,23 @@ fn is_short(value: &Value) -> bool {
 }
 
 /// A text in pieces of a line each: they end with its own lines, and between its words.
-fn pieces(text: &str) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    for line in text.split_inclusive('\n') {
-        let mut rest = line;
-        while rest.len() > WIDTH {
-            let most =
-                (0..=WIDTH).rev().find(|at| rest.is_char_boundary(*at)).unwrap_or(rest.len());
-            let (head, _) = rest.split_at(most);
-            let at = head.rfind(' ').map_or(most, |space| space + 1);
-            let (piece, after) = rest.split_at(at);
-            pieces.push(piece);
-            rest = after;
-        }
-        pieces.extend(Some(rest).filter(|rest| !rest.is_empty()));
-    }
-    pieces
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let near = rest.as_bytes().get(..WIDTH.min(rest.len())).unwrap_or_default();
+        let at = match near.iter().position(|byte| *byte == b'\n') {
+            Some(end) => end + 1,
+            None if rest.len() <= WIDTH => rest.len(),
+            None => {
+                let most = rest.floor_char_boundary(WIDTH);
+                let head = rest.get(..most).unwrap_or_default();
+                head.rfind(' ').map_or(most, |space| space + 1)
+            }
+        };
+        let (piece, after) = rest.split_at(at);
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 #[cfg(test)]
@@ -118,6 +126,13 @@ mod tests {
   "readOnlyHint": true
 "#;
         assert_eq!(said, wanted);
+    }
+
+    #[test]
+    fn a_tool_that_says_megabytes_costs_no_more_than_is_kept() {
+        for text in ["\\n".repeat(4 << 20), "x".repeat(8 << 20), "x ".repeat(4 << 20)] {
+            assert_eq!(of(&format!(r#"{{"name":"a","description":"{text}","b":1}}"#)), "");
+        }
     }
 
     #[test]

@@ -15,7 +15,13 @@ pub(super) async fn renewals(socket: OwnedFd, world: Rc<World>) -> io::Result<In
     loop {
         socket.readable().await?;
         // Read anew each time, into memory that is kept for no longer than that takes.
-        let mut message = Message::with_room(HANDED)?;
+        let Ok(mut message) = Message::with_room(HANDED) else {
+            // So much cannot be locked now: it is let go of, and what was there goes on to be used.
+            if socket.try_recv(&mut []).is_ok() && socket.send(&[NOT_TAKEN]).await.is_err() {
+                return std::future::pending().await;
+            }
+            continue;
+        };
         match message.extend(|room| socket.try_recv(room)) {
             Ok(0) => return std::future::pending().await,
             Ok(_) => {}

@@ -49,7 +49,16 @@ impl Agent {
                 .map_err(|error| SecretError(format!("secret {name:?} {error}")))?;
             Ok(Held { key, signer: signer.clone(), name })
         };
-        plan.agent.signers.iter().map(held).collect::<Result<_, _>>().map(Self)
+        let all = plan.agent.signers.iter().map(held).collect::<Result<Vec<_>, SecretError>>()?;
+        for (place, one) in all.iter().enumerate() {
+            let mut before = all.iter().take(place);
+            if let Some(other) = before.find(|other| other.key.public() == one.key.public()) {
+                // Of two, one would sign what the other is asked for.
+                let what = format!("secrets {:?} and {:?} are the same key", other.name, one.name);
+                return Err(SecretError(what));
+            }
+        }
+        Ok(Self(all))
     }
 
     /// The answer to a request, and what is to be told of it. `admits` says whether it is its turn, and is
@@ -128,6 +137,10 @@ impl Held {
         let algorithm = self.key.algorithm(flags).ok_or(Signed::Algorithm)?;
         match asked(data).ok_or(Signed::Malformed)? {
             Asked::Text { namespace } => {
+                // Whoever is at the end of a forwarded agent, or of a session that does not hold, gets nothing.
+                if let Session::Refused(signed) = session {
+                    return Err(*signed);
+                }
                 let named = |text: &String| text.as_bytes() == namespace;
                 let place = self.signer.texts.iter().position(named).ok_or(Signed::Namespace)?;
                 Ok((place, Signed::Text))

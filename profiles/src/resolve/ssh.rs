@@ -58,7 +58,19 @@ impl Deciding<'_> {
             let what = "knows hosts, and names none that it logs in at";
             self.refuse(&written.origin, what, "write hosts = [\"git@github.com\"]");
         }
+        let places: BTreeSet<String> =
+            ssh.hosts.iter().map(|host| host.value.host.to_string()).collect();
+        if let (Some(key), 2..) = (ssh.host_keys.first(), places.len()) {
+            // One of these hosts could pose as another, and its users are not the other's.
+            let what = "belongs to one of several hosts, and nothing says to which";
+            let remedy = "write a table for each host, ssh = [{ hosts = […], host_keys = […] }, …], or known_hosts";
+            self.refuse(&key.origin, what, remedy);
+        }
         let mut logins = Vec::new();
+        if let (Some(host), false) = (ssh.hosts.first(), self.profile.network.ways().redirects()) {
+            let what = "goes to its host itself, and asks no proxy, which is the only way out here";
+            self.refuse(&host.origin, what, "write way = \"both\" in [network]");
+        }
         for host in &ssh.hosts {
             let LogsIn { user, host: name, port } = &host.value;
             let leads = way.rules.iter().any(|rule| {

@@ -77,6 +77,14 @@ fn the_keys_of_hosts_are_written_or_looked_for() {
     );
     let out = run(&with(TO, &written)).outside.egress.unwrap();
     assert_eq!(out.agent.signers[0].logins[1].keys[0].as_str(), KEY);
+    // Of two hosts, one could pose as the other.
+    let hosts = format!(
+        "{{ hosts = [\"git@git.example\", \"git@other.example\"], host_keys = [\"{KEY}\"] }}"
+    );
+    assert!(wrong(&with(TO, &hosts)).contains("nothing says to which"));
+    // Nobody asks a proxy for ssh.
+    let proxied = with(TO, &written).replace("mode =", "way = \"proxy\"\nmode =");
+    assert!(wrong(&proxied).contains("asks no proxy"), "{}", wrong(&proxied));
     // Two tables are one key.
     let two = format!("[{SSH}, {{ sign = [\"file\"] }}]");
     let out = run(&with(TO, &two)).outside.egress.unwrap();

@@ -87,13 +87,23 @@ fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
 }
 
 /// Where it was, and why where that stands in the source. A text that was put together may hold what was at
-/// hand, a secret even.
+/// hand, a secret even: of that, only the kernel's answer is told.
 fn of_panic(at: Option<&Location<'_>>, why: &dyn Any) -> String {
     let at = at.map_or_else(|| String::from("somewhere"), ToString::to_string);
-    match why.downcast_ref::<&'static str>() {
-        Some(why) => format!("panicked at {at}: {why}"),
+    if let Some(why) = why.downcast_ref::<&'static str>() {
+        return format!("panicked at {at}: {why}");
+    }
+    match why.downcast_ref::<String>().and_then(|why| errno_in(why)) {
+        Some(errno) => format!("panicked at {at}: {}", explain::errno(errno)),
         None => format!("panicked at {at}"),
     }
+}
+
+/// The errno in the text of a panic, as `std::io::Error` writes it there.
+fn errno_in(text: &str) -> Option<i32> {
+    let after = |mark: &str| text.split_once(mark).map(|(_, after)| after);
+    let after = after("Os { code: ").or_else(|| after("(os error "))?;
+    after.split([',', ')']).next()?.parse().ok()
 }
 
 /// Help and version are answers; anything else is a command line that was not understood.
@@ -115,6 +125,12 @@ mod tests {
         let held: Box<dyn Any> = Box::new(format!("no {} here", "s3cr3t"));
         let said = of_panic(Some(at), held.as_ref());
         assert!(said.contains("supervisor/src/cli/mod.rs:") && !said.contains("s3cr3t"), "{said}");
+        let error = std::io::Error::from_raw_os_error(28);
+        for text in [format!("no s3cr3t: {error:?}"), format!("no s3cr3t: {error}")] {
+            let held: Box<dyn Any> = Box::new(text);
+            let said = of_panic(Some(at), held.as_ref());
+            assert!(said.ends_with("(ENOSPC)") && !said.contains("s3cr3t"), "{said}");
+        }
         let held: Box<dyn Any> = Box::new("it stands in the source");
         assert!(of_panic(Some(at), held.as_ref()).ends_with(": it stands in the source"));
     }

@@ -139,7 +139,11 @@ impl Pins {
             None if seen.changed || full => {
                 return Err(String::from("tells of a pin that is none"));
             }
-            Some(known) if known.offered.as_ref() == Some(&digest) => {}
+            Some(known) if known.offered.as_ref() == Some(&digest) => {
+                // It is written down already; what it says follows, and is the same.
+                self.told = Some((place, seen.tool.to_string(), String::new()));
+                return Ok(());
+            }
             Some(known) => (known.offered, known.offers) = (Some(digest), None),
             None => drop(server.tools.insert(seen.tool.to_string(), Pinned::new(digest))),
         }
@@ -165,10 +169,12 @@ impl Pins {
             return Ok(());
         }
         let server = self.servers.get_mut(place).map(|(_, server)| server);
-        if let Some(known) = server.and_then(|server| server.tools.get_mut(&tool)) {
-            *known.latest().1 = Some(text);
+        let known = server.and_then(|server| server.tools.get_mut(&tool));
+        let said = known.map(|known| known.latest().1);
+        if let Some(said) = said.filter(|said| said.as_ref() != Some(&text)) {
+            *said = Some(text);
+            self.changed.entry(place).or_default().insert(tool);
         }
-        self.changed.entry(place).or_default().insert(tool);
         Ok(())
     }
 

@@ -225,6 +225,11 @@ fn who_says_something_else_of_a_session_gets_no_signature() {
         // Whoever named one session names no other, nor the same again.
         let again = [requests[0].clone(), requests[0].clone(), sign.clone()];
         assert_eq!(last(&agent, &again), Some(Signed::Session));
+        // Nor is a text signed at the end of a forwarded agent.
+        let asks = Request::Sign { key: key.clone(), data: text_of(b"git"), flags: *flags };
+        let forwarded = Request::Bind(Bind { forwarding: true, ..bind.clone() });
+        assert_eq!(last(&agent, std::slice::from_ref(&asks)), Some(Signed::Text));
+        assert_eq!(last(&agent, &[forwarded, asks]), Some(Signed::Forwarded));
         let twice = [Request::Bind(Bind { forwarding: true, ..bind.clone() }), requests[0].clone()];
         assert_eq!(last(&agent, &twice), Some(Signed::Forwarded));
         // Another session's, another user's, in another way.

@@ -30,10 +30,12 @@ pub(super) fn rotate(typed: &SecretRotate) -> u8 {
         ));
         return NO;
     }
-    let answers: Vec<Value> = runs
+    // All are asked before the first is heard: whoever was let in waits no longer than seconds for the word.
+    let asked: Vec<_> = runs.into_iter().map(|(run, stream)| (run, ask(stream))).collect();
+    let answers: Vec<Value> = asked
         .into_iter()
         .map(|(run, stream)| {
-            ask(stream).unwrap_or_else(|error| {
+            stream.and_then(hear).unwrap_or_else(|error| {
                 json!({ "sandbox": run, "ok": false, "secrets": [], "why": error.to_string() })
             })
         })
@@ -51,9 +53,13 @@ pub(super) fn rotate(typed: &SecretRotate) -> u8 {
     }
 }
 
-fn ask(mut stream: UnixStream) -> io::Result<Value> {
+fn ask(mut stream: UnixStream) -> io::Result<UnixStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(WORD)?;
+    Ok(stream)
+}
+
+fn hear(stream: UnixStream) -> io::Result<Value> {
     let mut text = String::new();
     stream.take(LONGEST).read_to_string(&mut text)?;
     if text.is_empty() {

@@ -88,6 +88,10 @@ fn seen(typed: &SecretUses) -> Result<BTreeMap<By, Seen>, AuditError> {
 
 fn used(line: &Line) -> Vec<By> {
     let told = |path| line.text_at(path).unwrap_or_default().to_owned();
+    if line.kind == "signature" && line.text_at("/decision") == Some("allowed") {
+        // A key that logs in, or signs a text: the rule says as whom and where.
+        return vec![(told("/actor/agent"), told("/result/key"), told("/rule"), String::new())];
+    }
     let names =
         line.at("/result/secrets").and_then(Value::as_array).filter(|_| line.kind == "egress");
     let names = names.into_iter().flatten().filter_map(Value::as_str);
@@ -98,9 +102,13 @@ fn used(line: &Line) -> Vec<By> {
 
 fn words((agent, _, rule, host): &By, seen: &Seen) -> String {
     let Seen { connections, requests, last } = seen;
-    let text = format!(
-        "by {agent} to {host} [{rule}]: {requests} requests on {connections} connections, the last {last}"
-    );
+    let text = if host.is_empty() {
+        format!("by {agent}: signed {connections} times for {rule}, the last {last}")
+    } else {
+        format!(
+            "by {agent} to {host} [{rule}]: {requests} requests on {connections} connections, the last {last}"
+        )
+    };
     format!("  used  {}\n", printable(&text))
 }
 
