@@ -39,11 +39,15 @@ fn outside(outside: &Outside) -> Result<()> {
     running.wait()?;
     are_gone(&kept, Duration::ZERO)?;
     // Its init is killed.
-    let running = start("sleep 60")?;
+    let running = start("sleep 60 & wait")?;
     let kept = keeps(&running)?;
-    let command = running.process_to_come(|command| command == "sleep 60")?;
-    kill(Pid::from_raw(field(command, "PPid")?.parse()?), Signal::SIGKILL)?;
-    running.wait()?;
+    let command = running.process(|command| command.starts_with("/bin/sh -c sleep"))?;
+    let init: i32 = field(command, "PPid")?.parse()?;
+    ensure!(fs::read(format!("/proc/{init}/cmdline"))? == b"sandboxd-init\0", "{init} is not the init");
+    kill(Pid::from_raw(init), Signal::SIGKILL)?;
+    let run = running.wait()?;
+    // They ended with it, which is nothing that anybody is to be told.
+    ensure!(!run.stderr.contains("to be kept ready"), "{}", run.stderr);
     are_gone(&kept, Duration::ZERO)?;
     // So is its supervisor, who can end nothing any more.
     let running = start("sleep 60")?;

@@ -5,7 +5,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Outside, Running};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 
 pub(crate) const CASE: Case = Case { rows: &["B11", "B12", "R12"], outside, by: By::Root, ..Case::NEW };
@@ -32,11 +32,16 @@ fn outside(outside: &Outside) -> Result<()> {
     });
     let script = format!("{} wait", hubs.join(" "));
     let running = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script]).start()?;
+    let own = folder.display().to_string();
+    // Before both hubs run, what is found may be a hub that is not let go yet.
+    for hub in [1, 2] {
+        command_of(&running, hub, &own)?;
+    }
     running.keeps_ready(2)?;
     // Whichever hub's is found first: one of the two would get the other's.
     for hub in [2, 1] {
         fs::write(folder.join(format!("call-{hub}")), "")?;
-        lies_in(&running, hub, &folder.display().to_string())?;
+        lies_in(&running, hub, &own)?;
         running.keeps_ready(2)?;
     }
     fs::write(folder.join("end-1"), "")?;
@@ -47,14 +52,28 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = running.wait()?;
     run.exited(0)?;
     ensure!(!run.stderr.contains("kept ready"), "{}", run.stderr);
+    let records = outside.records()?;
+    let tools = |record: &&Value| {
+        record.pointer("/actor/agent") == Some(&json!("tool")) && record.pointer("/kind") == Some(&json!("started"))
+    };
+    let waited = |record: &Value| record.pointer("/result/kept_ready_ms").is_some_and(Value::is_u64);
+    let started: Vec<bool> = records.iter().filter(tools).map(waited).collect();
+    ensure!(started == [true, true], "which of the tools were kept ready: {started:?}");
     Ok(())
+}
+
+/// The shell of this hub, which waits for its own end.
+fn command_of(running: &Running<'_>, hub: usize, folder: &str) -> Result<i32> {
+    let own = format!("{folder}/end-{hub}");
+    running.process_to_come(|command| {
+        command.starts_with("/bin/sh") && command.contains(&own) && !command.contains("call hub")
+    })
 }
 
 /// The tool that this hub called lies in the cgroup of this hub.
 fn lies_in(running: &Running<'_>, hub: usize, folder: &str) -> Result<()> {
     let tool = running.process_to_come(|command| command == format!("sleep 7654{hub}"))?;
-    let own = format!("{folder}/end-{hub}");
-    let hub = running.process_to_come(|command| command.starts_with("/bin/sh") && command.contains(&own) && !command.contains("call hub"))?;
+    let hub = command_of(running, hub, folder)?;
     let group = |pid: i32, name: &str| -> Result<String> {
         let groups = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
         let line = groups.lines().find(|line| line.contains(name)).context("in no group")?;

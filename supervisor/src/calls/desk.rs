@@ -134,16 +134,16 @@ impl Clerk {
         }
         // It waits for what is on its way to the disk.
         self.durable = None;
-        // What could not be started is said, however late, and so is what was not written down.
+        // What could not be started is said, however late, and so is what was not written down; but not what
+        // was kept for nobody, which ends with whoever it was kept for.
         while let Ok(news) = self.news.try_recv() {
             match news {
-                News::Over { refused: Some(refused), .. }
-                | News::Unused { why: Some(refused), .. } => self.refused(&refused),
+                News::Over { refused: Some(refused), .. } => self.refused(&refused),
                 News::Knocked(knock) => self.records.knocked(knock),
                 News::Unwritten(error) => self.records.failed(error),
                 News::Started { .. }
                 | News::Runs(_)
-                | News::Unused { why: None, .. }
+                | News::Unused { .. }
                 | News::Over { refused: None, .. }
                 | News::Left(_) => {}
             }
@@ -356,6 +356,8 @@ impl Clerk {
                     if let Some(gone) = self.instances.remove(&instance) {
                         self.left.extend(gone.gone());
                     }
+                    // One whose init cannot be reaped is over without a word that it left.
+                    self.ready.left(instance);
                     self.ended(instance);
                 }
                 News::Knocked(knock) => self.records.knocked(knock),

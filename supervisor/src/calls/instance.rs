@@ -6,6 +6,7 @@ use super::hold::{Claim, Hold};
 use super::{Caller, Shared};
 use crate::cgroup::Tree;
 use crate::sandbox::{self, Ahead, Around, Finished, MakeReceipt, Request, StartError, Then};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_profiles::graph::Launch;
@@ -120,6 +121,21 @@ fn live(wanted: Wanted, whose: For, orders: &OwnedFd) -> Vec<String> {
     left
 }
 
+/// Whether whoever holds the other end let go of it. Where that cannot be told it did not: what is started then
+/// ends with it all the same.
+fn is_cut(orders: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(orders, PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let polled = rustix::io::retry_on_intr(|| poll(&mut fds, Some(&at_once)));
+    polled.is_ok() && fds.iter().any(|fd| fd.revents().contains(PollFlags::HUP))
+}
+
+/// Nobody told it to end, and yet nothing failed.
+fn ended_early() -> StartError {
+    StartError::found("claim", "it ended before it was claimed")
+        .with_remedy("something ended what serves it: look for the OOM killer in the kernel's log")
+}
+
 /// What is started.
 struct One {
     launch: Launch,
@@ -160,17 +176,24 @@ impl One {
             }
         };
         let ended = self.run(Whose::Nobodys(Arc::clone(hold)), orders, &mut started);
-        match hold.close() {
-            None => {
-                let why = ended.map(|more| left.extend(more)).err();
-                News::Unused { ready, why: why.map(|why| (self.name(), why)) }
+        let claim = hold.close();
+        if let (Some(claim), true) = (&claim, went) {
+            return self.over(claim.number, ended, left);
+        }
+        // It did not run. Only its tie says whether it was told to end: a sandbox whose services end counts as
+        // stopped, whoever ended them.
+        let told = is_cut(orders);
+        let why = match ended {
+            Ok(more) => {
+                left.extend(more);
+                ended_early()
             }
-            // It ran, or was told to end before it could.
-            Some(claim) if went || ended.is_ok() => self.over(claim.number, ended, left),
-            Some(claim) => {
-                let instead = ended.err().map(|why| why.line());
-                self.for_caller((claim, instead), orders, left)
-            }
+            Err(why) => why,
+        };
+        match claim {
+            None => News::Unused { ready, why: (!told).then(|| (self.name(), why)) },
+            Some(claim) if told => News::Over { instance: claim.number, refused: None },
+            Some(claim) => self.for_caller((claim, Some(why.line())), orders, left),
         }
     }
 
@@ -247,5 +270,18 @@ impl One {
             }),
         )?;
         Ok(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tie_is_cut_once_nobody_holds_it() {
+        let (orders, tie) = rustix::pipe::pipe().unwrap();
+        assert!(!is_cut(&orders));
+        drop(tie);
+        assert!(is_cut(&orders));
     }
 }

@@ -207,10 +207,11 @@ pub fn run(
     result.egress = ran.egress;
     result.denials = ran.denials.unwrap_or_else(|| denials::unseen(&resolved.plan, host.listeners));
     result.budget = purses.used(&sandboxd_profiles::budget(profile));
+    let before = ran.before.take().unwrap_or(before);
     result.may_execute = watch::appeared(&resolved.outside.watched, &before);
     result.tell_no_secret(|text| *text = audit.clean(text));
-    // What was kept ready for nobody has not run.
-    if !ran.unclaimed {
+    // What was kept ready and never let go has not run.
+    if !ran.unused {
         left.extend(audit.ended(profile.name(), &result, &left));
     }
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
@@ -223,10 +224,12 @@ pub fn run(
 struct Ran {
     /// The command was let go: from here on it may have run.
     went: bool,
-    /// It was kept ready, and nobody wanted it.
-    unclaimed: bool,
-    /// When somebody did.
+    /// It was kept ready, and its command never let go.
+    unused: bool,
+    /// When somebody claimed it.
     claimed: Option<Instant>,
+    /// What was there then: while it waited, others may have changed it.
+    before: Option<watch::Before>,
     /// Nothing of it is alive.
     dead: bool,
     /// SHA-256 of the receipt, where it was asked for.
@@ -345,7 +348,10 @@ impl Running<'_> {
         let mut held = None;
         let mut ahead = Some(ahead);
         let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
-            still.as_ref().map_or(Ok(()), |still| still.holds(pinned.as_ref()))?;
+            if let Some(still) = &still {
+                still.holds(pinned.as_ref())?;
+                ran.before = Some(watch::before(outside));
+            }
             doing("writing the receipt");
             if let Some(write) = &mut receipt {
                 write(&|| facts(enforced, inspected).text())?;
@@ -361,7 +367,7 @@ impl Running<'_> {
         ran.dead = driver.is_dead();
         ran.went = driver.went();
         ran.claimed = driver.claimed;
-        ran.unclaimed = still.is_some() && driver.claimed.is_none();
+        ran.unused = still.is_some() && !ran.went;
         ran.left = driver.left();
         (ran.egress, ran.denials) = driver.told();
         // Where nobody reads it before the start, the command need not wait for it to be made.

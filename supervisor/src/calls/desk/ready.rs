@@ -28,7 +28,7 @@ type Place = (u64, u64);
 pub(super) struct Ready {
     stocks: BTreeMap<Place, Stock>,
     /// Those that are to end, by their numbers.
-    leaving: BTreeMap<u64, Instance>,
+    leaving: BTreeMap<u64, Leaving>,
     /// Numbers rise, and are not the broker's.
     newest: u64,
 }
@@ -41,6 +41,16 @@ struct Stock {
     /// None is started sooner.
     next: Instant,
     pause: Duration,
+    /// Why some could not be kept. It is said once the next one is started, and not where the caller is over by
+    /// then: then they ended with it, which may be heard before its own end.
+    whys: Vec<(String, StartError)>,
+}
+
+/// One that nobody can claim any more.
+struct Leaving {
+    instance: Instance,
+    /// Where it was kept, if it ended by itself.
+    from: Option<Place>,
 }
 
 struct Kept {
@@ -52,6 +62,11 @@ struct Kept {
 impl Stock {
     fn lacks(&self) -> bool {
         self.kept.len() < self.most
+    }
+
+    /// Whether there is anything to be done once it is time.
+    fn waits(&self) -> bool {
+        self.lacks() || !self.whys.is_empty()
     }
 
     fn rest(&mut self) {
@@ -71,8 +86,9 @@ impl Ready {
         for (edge, most) in graph.kept_ready(&who.standing) {
             let Ok(edge) = u64::try_from(edge) else { continue };
             let next = Instant::now() + AFTER;
-            let (who, kept) = (who.clone(), VecDeque::new());
-            self.stocks.insert((who.behalf, edge), Stock { who, most, kept, next, pause: PAUSE });
+            let (who, kept, whys) = (who.clone(), VecDeque::new(), Vec::new());
+            let stock = Stock { who, most, kept, next, pause: PAUSE, whys };
+            self.stocks.insert((stock.who.behalf, edge), stock);
         }
     }
 
@@ -86,7 +102,7 @@ impl Ready {
                 return Some(instance);
             }
             // It has just ended; why will be heard.
-            self.leaving.insert(number, instance);
+            self.leaving.insert(number, Leaving { instance, from: Some(place) });
         }
         // One is started for it, and the next one after that.
         stock.next = stock.next.max(Instant::now() + AFTER);
@@ -96,7 +112,7 @@ impl Ready {
     /// Ends one that is kept for nobody, so that somebody who called has its place.
     pub(super) fn give_way(&mut self) -> Option<Instance> {
         if let Some((_, leaving)) = self.leaving.pop_first() {
-            return Some(leaving);
+            return Some(leaving.instance);
         }
         let fullest = self.stocks.values_mut().max_by_key(|stock| stock.kept.len())?;
         let Kept { mut instance, .. } = fullest.kept.pop_back()?;
@@ -112,39 +128,56 @@ impl Ready {
         let gone = places.iter().filter_map(|place| self.stocks.remove(place));
         for Kept { number, mut instance, .. } in gone.flat_map(|stock| stock.kept) {
             instance.end();
-            self.leaving.insert(number, instance);
+            self.leaving.insert(number, Leaving { instance, from: None });
         }
     }
 
-    /// Ends all of them.
+    /// Ends all of them. Why some could not be kept is of no use any more.
     pub(super) fn end_all(&mut self) {
-        let kept = self.stocks.values_mut().flat_map(|stock| &mut stock.kept);
-        kept.for_each(|kept| kept.instance.end());
+        for stock in self.stocks.values_mut() {
+            stock.whys.clear();
+            stock.kept.iter_mut().for_each(|kept| kept.instance.end());
+        }
+    }
+
+    /// Takes out one that is over and that nobody claimed, and the place where it was kept, if it ended by itself.
+    fn take(&mut self, number: u64) -> Option<(Instance, Option<Place>)> {
+        if let Some(Leaving { instance, from }) = self.leaving.remove(&number) {
+            return Some((instance, from));
+        }
+        self.stocks.iter_mut().find_map(|(place, stock)| {
+            let at = stock.kept.iter().position(|kept| kept.number == number)?;
+            Some((stock.kept.remove(at)?.instance, Some(*place)))
+        })
     }
 
     /// All of them.
     pub(super) fn rest(self) -> impl Iterator<Item = Instance> {
         let kept = self.stocks.into_values().flat_map(|stock| stock.kept);
-        kept.map(|kept| kept.instance).chain(self.leaving.into_values())
+        let leaving = self.leaving.into_values().map(|leaving| leaving.instance);
+        kept.map(|kept| kept.instance).chain(leaving)
     }
 
     /// When the next one is to be started; nothing where none is.
     pub(super) fn wakes_in(&self) -> Option<Timespec> {
         let next =
-            self.stocks.values().filter(|stock| stock.lacks()).map(|stock| stock.next).min()?;
+            self.stocks.values().filter(|stock| stock.waits()).map(|stock| stock.next).min()?;
         Timespec::try_from(next.saturating_duration_since(Instant::now())).ok()
     }
 }
 
 impl Clerk {
-    /// Starts what is lacking, where it is time and there is room.
+    /// Starts what is lacking, where it is time and there is room, and says why what was there could not be kept.
     pub(super) fn refill(&mut self) {
         let now = Instant::now();
         let lacking = |(place, stock): (&Place, &Stock)| {
-            (stock.lacks() && stock.next <= now).then_some(*place)
+            (stock.waits() && stock.next <= now).then_some(*place)
         };
         let places: Vec<Place> = self.ready.stocks.iter().filter_map(lacking).collect();
         for place in places {
+            let stock = self.ready.stocks.get_mut(&place);
+            let whys = stock.map(|stock| std::mem::take(&mut stock.whys)).unwrap_or_default();
+            whys.into_iter().for_each(|why| self.unkept(why));
             self.fill(place);
         }
     }
@@ -194,22 +227,12 @@ impl Clerk {
     /// One is over that nobody claimed: it was told to end, or could not be kept, and then the next one is not
     /// started at once.
     pub(super) fn unused(&mut self, number: u64, why: Option<(String, StartError)>) {
-        if let Some(gone) = self.ready.leaving.remove(&number) {
-            self.left.extend(gone.gone());
-            return;
-        }
-        for stock in self.ready.stocks.values_mut() {
-            let Some(at) = stock.kept.iter().position(|kept| kept.number == number) else {
-                continue;
-            };
-            if let Some(gone) = stock.kept.remove(at) {
-                stock.rest();
-                self.left.extend(gone.instance.gone());
-            }
-            break;
-        }
-        if let Some(why) = why {
-            self.unkept(why);
+        // Whoever gave way is waited for by the one that has its place.
+        let Some((instance, from)) = self.ready.take(number) else { return };
+        self.left.extend(instance.gone());
+        if let Some(stock) = from.and_then(|place| self.ready.stocks.get_mut(&place)) {
+            stock.rest();
+            stock.whys.extend(why);
         }
     }
 
