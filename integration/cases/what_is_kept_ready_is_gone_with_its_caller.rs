@@ -56,7 +56,8 @@ fn outside(outside: &Outside) -> Result<()> {
     running.wait()?;
     are_gone(&kept, patience(Duration::from_secs(5)))?;
     outside.sandbox("extends = [\"builtin:base\"]\n").command(&["/bin/true"]).run()?.exited(0)?;
-    one_that_ends_is_told(outside, &profile)
+    one_that_ends_is_told(outside, &profile)?;
+    one_that_loses_its_way_out_is_told(outside)
 }
 
 fn are_gone(processes: &[i32], within: Duration) -> Result<()> {
@@ -92,5 +93,25 @@ fn one_that_ends_is_told(outside: &Outside, profile: &str) -> Result<()> {
     run.exited(0)?;
     ensure!(run.stdout.contains("answered"), "{}, {}", run.stdout, run.stderr);
     ensure!(run.stderr.contains("to be kept ready"), "nobody was told: {}", run.stderr);
+    Ok(())
+}
+
+/// Its services end, which for a command that runs is a stop: nobody asked for this one's.
+fn one_that_loses_its_way_out_is_told(outside: &Outside) -> Result<()> {
+    let out = "egress = [\"tcp://host.internal:9\"]\n";
+    let tool = outside.tool("out", &[], &format!("[network]\nmode = \"egress\"\n{out}"))?;
+    let edge = outside.call("out", &tool, &[])?;
+    let profile = format!("name = \"agent-out\"\nextends = [\"builtin:base\"]\n{edge}grant.network.mode = \"egress\"\ngrant.network.{out}ready = 1\n");
+    let running = outside.sandbox(&profile).command(&["/bin/sh", "-c", "sleep 60 & wait; exit 7"]).start()?;
+    let kept = running.keeps_ready(1)?;
+    let egress = running.process_to_come(|command| command.ends_with("service egress"))?;
+    kill(Pid::from_raw(egress), Signal::SIGKILL)?;
+    are_gone(&kept, patience(Duration::from_secs(5)))?;
+    let others = running.keeps_ready(1)?;
+    ensure!(others != kept, "it is still there: {kept:?}");
+    let command = running.process(|command| command.starts_with("/bin/sh -c sleep"))?;
+    kill(Pid::from_raw(command), Signal::SIGTERM)?;
+    let run = running.wait()?;
+    ensure!(run.stderr.contains("ended before it was claimed"), "nobody was told: {}", run.stderr);
     Ok(())
 }

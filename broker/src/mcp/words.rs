@@ -84,7 +84,8 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
             Some(end) => end + 1,
             None if rest.len() <= WIDTH => rest.len(),
             None => {
-                let most = rest.floor_char_boundary(WIDTH);
+                let near = (0..=WIDTH).rev().find(|at| rest.is_char_boundary(*at));
+                let most = near.unwrap_or(rest.len());
                 let head = rest.get(..most).unwrap_or_default();
                 head.rfind(' ').map_or(most, |space| space + 1)
             }
