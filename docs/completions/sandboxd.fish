@@ -41,7 +41,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "learn" -d 'Run a 
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "profile" -d 'List, show, begin and describe profiles'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "receipt" -d 'Compare what a run was enforced with to what it may lack'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "graph" -d 'Draw who may call whom, say who can reach what, and what widened'
-complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "secret" -d 'List the secrets of a profile, and see that each can be read'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "secret" -d 'List the secrets of a profile, see that each can be read and who uses it, and renew them in runs that go on'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "doctor" -d 'Say what this host can enforce, what each builtin profile gets, and what to change'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "audit" -d 'Show, verify and export the audit log: what was run here, and what became of it'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "service" -d 'Be a service of sandboxd\'s own, inside a sandbox that it made for it'

@@ -17,7 +17,7 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "host_keys",
-        doc: "the public keys of these hosts, as known_hosts has them: \"ssh-ed25519 AAAA…\"",
+        doc: "the public keys of the one host that the table names, as known_hosts has them: \"ssh-ed25519 AAAA…\"",
         shape: Shape::Texts,
     },
     Key {

@@ -70,7 +70,8 @@ pub enum Command {
     Receipt(Receipt),
     /// Draw who may call whom, say who can reach what, and what widened.
     Graph(Graph),
-    /// List the secrets of a profile, and see that each can be read.
+    /// List the secrets of a profile, see that each can be read and who uses it, and renew them in
+    /// runs that go on.
     Secret(Secret),
     /// Say what this host can enforce, what each builtin profile gets, and what to change.
     Doctor(Doctor),

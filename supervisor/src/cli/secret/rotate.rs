@@ -26,7 +26,7 @@ pub(super) fn rotate(typed: &SecretRotate) -> u8 {
         let which =
             typed.run.as_ref().map_or_else(String::new, |run| format!(" {}", printable(run)));
         warn(&format!(
-            "sandboxd: no run{which} puts secrets into requests here\n  remedy  say it as the user who started the run, or as root where that was root\n"
+            "sandboxd: no run{which} puts secrets into requests or logs in with them here\n  remedy  say it as the user who started the run, or as root where that was root\n"
         ));
         return NO;
     }

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 ///
 /// Every run leaves its records: that it was started, with everything that was enforced, or why it was
 /// refused; and how it ended. They lie in /var/lib/sandboxd/audit where root ran it, else in
-/// $XDG_STATE_HOME/sandboxd/audit or ~/.local/state/sandboxd/audit, for seven days. No sandbox can reach
-/// them. Each is chained to the one before, and checkpoints over them are signed with keys that are
+/// $XDG_STATE_HOME/sandboxd/audit or ~/.local/state/sandboxd/audit, for seven days; root's for as long as
+/// [audit] days of /etc/sandboxd/config.toml says. No sandbox can reach them. Each is chained to the one before, and checkpoints over them are signed with keys that are
 /// forgotten when the run ends.
 #[derive(Debug, Args)]
 pub struct Audit {
@@ -83,7 +83,7 @@ pub struct AuditVerify {
 /// Print the records for another program, or the checkpoints to be kept elsewhere.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Formats:\n  jsonl        every record as it was written: what `sandboxd audit verify` reads\n  cef          one line of the Common Event Format for each start, refusal and end\n  checkpoints  the last signed checkpoint of each segment, as notes of C2SP\n\nExample:\n  sandboxd audit export --format checkpoints | ssh elsewhere 'cat > kept.txt'"
+    after_help = "Formats:\n  jsonl        every record as it was written: what `sandboxd audit verify` reads\n  cef          one line of the Common Event Format for each record of a run, a call, a\n               connection out or a signature; not for what people decided\n  checkpoints  the last signed checkpoint of each segment, as notes of C2SP\n\nExample:\n  sandboxd audit export --format checkpoints | ssh elsewhere 'cat > kept.txt'"
 )]
 pub struct AuditExport {
     /// A folder of logs, or one file of a log; without it, the own one.
