@@ -16,8 +16,11 @@ pub const HANDED: usize = 96 << 10;
 /// What is answered to secrets that come anew: they are used from now on.
 pub const TAKEN: u8 = 0;
 
-/// They are not, and those that were used are.
+/// They are not, for want of memory that can be locked, and those that were used are.
 pub const NOT_TAKEN: u8 = 1;
+
+/// They are not, because one that is to sign is no key, and those that were used are.
+pub const NO_KEY: u8 = 2;
 
 /// What is handed over, as bytes.
 pub type Message = Locked;

@@ -67,6 +67,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let said = outside.approver(&["secret", "rotate", "--json"])?;
     let answers: Value = serde_json::from_str(&said.text).context("the answers")?;
     ensure!(said.status == 1 && answers[0]["ok"] == false, "{}", said.text);
+    let remedy = answers[0]["remedy"].as_str().unwrap_or_default();
+    ensure!(remedy.contains("chmod"), "it is not said what to do: {}", said.text);
     mode(0o600)?;
     go_on(1)?;
     running.says("\"round 2\"")?;

@@ -2,7 +2,8 @@
 //! has it.
 
 use super::world::World;
-use crate::secret::{self, HANDED, Message, NOT_TAKEN, SecretError, TAKEN};
+use crate::secret::{self, HANDED, Message, NO_KEY, NOT_TAKEN, TAKEN};
+use crate::ssh::agent::Agent;
 use std::{convert::Infallible, io, os::fd::OwnedFd, rc::Rc};
 use tokio::net::UnixDatagram;
 
@@ -28,16 +29,21 @@ pub(super) async fn renewals(socket: OwnedFd, world: Rc<World>) -> io::Result<In
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(_) => return std::future::pending().await,
         }
-        let answer = if renewed(&world, &message).is_ok() { TAKEN } else { NOT_TAKEN };
+        let answer = renewed(&world, &message);
         if socket.send(&[answer]).await.is_err() {
             return std::future::pending().await;
         }
     }
 }
 
-fn renewed(world: &World, message: &Message) -> Result<(), SecretError> {
-    match secret::decode(message.bytes(), &world.plan.id)? {
-        (secrets, None) => world.renew(secrets),
-        (_, Some(_)) => Err(SecretError("an authority is not renewed".to_owned())),
+/// What is answered to it.
+fn renewed(world: &World, message: &Message) -> u8 {
+    // An authority is not renewed.
+    let Ok((secrets, None)) = secret::decode(message.bytes(), &world.plan.id) else {
+        return NOT_TAKEN;
+    };
+    match Agent::new(&world.plan, &secrets) {
+        Err(_) => NO_KEY,
+        Ok(agent) => world.renew(secrets, agent).map_or(NOT_TAKEN, |()| TAKEN),
     }
 }

@@ -106,14 +106,13 @@ impl World {
         self.secrets.borrow()
     }
 
-    /// Has these put into requests from now on. What was put in before stays covered in answers.
+    /// Has these put into requests, and this agent of theirs sign, from now on. What was put in before stays
+    /// covered in answers.
     ///
     /// # Errors
     /// Where they are not what the plan wants, or no more memory can be locked; then nothing is changed.
-    pub(super) fn renew(&self, secrets: Secrets) -> Result<(), SecretError> {
+    pub(super) fn renew(&self, secrets: Secrets, agent: Agent) -> Result<(), SecretError> {
         secrets.check(&self.plan)?;
-        let agent =
-            Agent::new(&self.plan, &secrets).map_err(|error| SecretError(error.to_string()))?;
         let mask = Mask::of(&secrets, Some(&self.mask.borrow()))?;
         *self.mask.borrow_mut() = Rc::new(mask);
         *self.agent.borrow_mut() = agent;

@@ -17,7 +17,7 @@ use rustix::io::{Errno, read, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::{Durability, Hidden, Kind, Record};
-use sandboxd_egress::secret::{Message, TAKEN};
+use sandboxd_egress::secret::{Message, NO_KEY, TAKEN};
 use sandboxd_egress_plan::EgressPlan;
 use sandboxd_profiles::{From, Held};
 use serde_json::{Value, json};
@@ -45,11 +45,18 @@ pub(crate) struct Rotating {
     /// How they are told.
     pub(crate) encode: Encode,
     /// Where they are told.
-    pub(crate) line: OwnedFd,
+    pub(crate) line: Line,
     /// Where it is written down, and whose they are.
     pub(crate) audit: Audit,
     /// The profile's name.
     pub(crate) agent: String,
+}
+
+/// Where the egress process is told what they are now, and says what became of that.
+pub(crate) struct Line {
+    socket: OwnedFd,
+    /// It has not said yet what became of what it was told last.
+    owed: bool,
 }
 
 /// A socket that is listened on, until this is let go of.
@@ -124,10 +131,11 @@ fn asked(stream: &OwnedFd, closed: &OwnedFd) -> bool {
 impl Rotating {
     /// Reads all of them again, and has the egress process use what they are now: all, or none.
     fn rotate(&mut self, who: Approver) -> Value {
-        let (secrets, told): (Vec<Value>, Option<String>) = match self.renewed() {
+        let (secrets, failed) = match self.renewed() {
             Ok(all) => (all, None),
-            Err(error) => (Vec::new(), Some(error.line())),
+            Err(error) => (Vec::new(), Some(error)),
         };
+        let told = failed.as_ref().map(StartError::line);
         let mut record = Record::of(Kind::SecretRotated);
         record.actor = Some(Actor {
             agent: self.agent.clone(),
@@ -144,7 +152,10 @@ impl Rotating {
             self.audit.lost();
             self.audit.alarm(&error);
         }
-        json!({ "sandbox": self.plan.id, "ok": told.is_none(), "secrets": secrets, "why": told })
+        json!({
+            "sandbox": self.plan.id, "ok": told.is_none(), "secrets": secrets, "why": told,
+            "remedy": failed.and_then(|error| error.remedy()),
+        })
     }
 
     fn renewed(&mut self) -> Result<Vec<Value>, StartError> {
@@ -155,31 +166,56 @@ impl Rotating {
         let now: Result<Vec<_>, _> =
             secrets.all().iter().map(|secret| secret.hidden().map(Arc::new)).collect();
         let now = now?;
-        self.tell(&message)?;
+        self.line.tell(&message)?;
         let before = std::mem::replace(&mut self.now, now);
         let all = self.held.iter().zip(before.iter().zip(&self.now));
         Ok(all.map(|(held, (before, now))| outcome(held, !before.is_same(now))).collect())
     }
+}
+
+impl Line {
+    pub(crate) const fn new(socket: OwnedFd) -> Self {
+        Self { socket, owed: false }
+    }
 
     /// Tells the egress process, and waits until it uses them.
-    fn tell(&self, message: &Message) -> Result<(), StartError> {
+    fn tell(&mut self, message: &Message) -> Result<(), StartError> {
         let failed = |call| move |errno| StartError::call(call, "the egress process", errno);
-        let mut answer = [0; 1];
-        // An answer that came too late is none to this.
-        while recv(&self.line, answer.as_mut_slice(), RecvFlags::DONTWAIT)
-            .is_ok_and(|(length, _)| length > 0)
-        {}
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        retry_on_intr(|| send(&self.line, message.bytes(), flags)).map_err(failed("sendmsg"))?;
-        let mut fds = [PollFd::new(&self.line, PollFlags::IN)];
-        if retry_on_intr(|| poll(&mut fds, Some(&USED_WITHIN))) != Ok(1) {
-            return Err(failed("recvmsg")(Errno::TIMEDOUT));
+        if self.owed {
+            // Each answer is to what was told before it.
+            self.answer()?;
         }
-        match recv(&self.line, answer.as_mut_slice(), RecvFlags::DONTWAIT) {
-            Ok((1, _)) if answer == [TAKEN] => Ok(()),
-            Ok(_) => Err(StartError::found("secrets", "the egress process did not take them")
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        retry_on_intr(|| send(&self.socket, message.bytes(), flags)).map_err(failed("sendmsg"))?;
+        self.owed = true;
+        let why = |what| StartError::found("secrets", what);
+        match self.answer()? {
+            TAKEN => Ok(()),
+            NO_KEY => {
+                Err(why("one that is to sign is no private key, and what was there stays in use")
+                    .with_remedy("see that it is written as ssh-keygen wrote it, and ask again"))
+            }
+            _ => Err(why("the egress process did not take them, and what was there stays in use")
                 .with_remedy("so much memory cannot be locked: start it again with what they are")),
-            Err(errno) => Err(failed("recvmsg")(errno)),
+        }
+    }
+
+    /// What became of what was told.
+    fn answer(&mut self) -> Result<u8, StartError> {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+        if retry_on_intr(|| poll(&mut fds, Some(&USED_WITHIN))) != Ok(1) {
+            let what = "the egress process has not said yet whether it uses them";
+            return Err(StartError::found("secrets", what)
+                .with_remedy("the machine is busy, or that process is stopped: ask again, it may use them by then"));
+        }
+        let mut answer = [0; 1];
+        match recv(&self.socket, answer.as_mut_slice(), RecvFlags::DONTWAIT) {
+            Ok((1, _)) => {
+                self.owed = false;
+                Ok(u8::from_le_bytes(answer))
+            }
+            Ok(_) => Err(StartError::call("recvmsg", "the egress process", Errno::PIPE)),
+            Err(errno) => Err(StartError::call("recvmsg", "the egress process", errno)),
         }
     }
 }
@@ -192,4 +228,30 @@ fn outcome(held: &Held, changed: bool) -> Value {
         (false, _) => Renewed::Same,
     };
     json!({ "name": held.name, "renewed": renewed.word() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketType, socketpair};
+    use sandboxd_egress::secret::NOT_TAKEN;
+
+    #[test]
+    fn an_answer_that_came_too_late_is_none_to_what_is_told_next() {
+        let told = |late: u8, now: u8| {
+            let (ours, theirs) =
+                socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                    .unwrap();
+            let mut line = Line { socket: ours, owed: true };
+            for answer in [late, now] {
+                send(&theirs, &[answer], SendFlags::empty()).unwrap();
+            }
+            let told = line.tell(&Message::with_room(8).unwrap());
+            assert!(!line.owed);
+            told.map_err(|error| error.line())
+        };
+        assert_eq!(told(NOT_TAKEN, TAKEN), Ok(()));
+        assert!(told(TAKEN, NO_KEY).unwrap_err().contains("no private key"));
+        assert!(told(TAKEN, NOT_TAKEN).unwrap_err().contains("did not take them"));
+    }
 }

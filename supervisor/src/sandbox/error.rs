@@ -125,6 +125,11 @@ impl StartError {
         format!("{place}: {call}: {}", explain::errno(errno))
     }
 
+    /// What to do; nothing of problems, which have a remedy each.
+    pub(crate) fn remedy(&self) -> Option<String> {
+        self.told().remedy
+    }
+
     /// The message, for programs.
     #[must_use]
     pub fn json(&self, name: &str) -> Value {

@@ -3,7 +3,7 @@
 use super::audit::Audit;
 use super::error::StartError;
 use super::keys;
-use crate::control::rotation::{Rotating, Rotation};
+use crate::control::rotation::{Line, Rotating, Rotation};
 use crate::secret::Secrets;
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -44,7 +44,7 @@ pub(super) fn begin(
         now,
         plan: plan.clone(),
         encode: |plan, secrets| keys::message(plan, secrets, None),
-        line,
+        line: Line::new(line),
         audit: audit.clone(),
         agent: profile.name().to_owned(),
     })?;

@@ -36,7 +36,10 @@ pub(super) fn rotate(typed: &SecretRotate) -> u8 {
         .into_iter()
         .map(|(run, stream)| {
             stream.and_then(hear).unwrap_or_else(|error| {
-                json!({ "sandbox": run, "ok": false, "secrets": [], "why": error.to_string() })
+                let remedy = "see that the run goes on, and ask again";
+                json!({
+                    "sandbox": run, "ok": false, "secrets": [], "why": error.to_string(), "remedy": remedy,
+                })
             })
         })
         .collect();
@@ -74,7 +77,9 @@ fn words(answer: &Value) -> String {
         |of: &Value, key: &str| printable(of.get(key).and_then(Value::as_str).unwrap_or_default());
     let run = told(answer, "sandbox");
     if answer.get("ok") != Some(&Value::Bool(true)) {
-        return format!("{run}: not renewed, and all is as it was: {}\n", told(answer, "why"));
+        let text = format!("{run}: not renewed: {}\n", told(answer, "why"));
+        let remedy = told(answer, "remedy");
+        return if remedy.is_empty() { text } else { format!("{text}  remedy  {remedy}\n") };
     }
     let all = answer.get("secrets").and_then(Value::as_array).into_iter().flatten();
     all.map(|secret| {
