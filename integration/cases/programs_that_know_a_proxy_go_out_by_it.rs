@@ -4,16 +4,15 @@
 //! those that know the proxy ask it, and the others are led. The receipt and the records say by which.
 
 use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::fetching::{Fetching, MANIFEST, NEEDS, NODE, PROGRAMS, PYTHON};
 use sandboxd_integration::hosts::Serving;
-use sandboxd_integration::world::{IP, World};
-use sandboxd_integration::{Case, Need, Outside, Run};
+use sandboxd_integration::world::World;
+use sandboxd_integration::{Case, Outside, Run};
 use serde_json::Value;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Where `.ci/run` makes it.
-const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients/venv/bin/python3");
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// Those that want a key.
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 8);
@@ -21,61 +20,17 @@ const KEY: &str = "sk-hunter2-0123456789/abcdefgh";
 
 pub(crate) const CASE: Case = Case {
     rows: &["N17", "P22"],
-    needs: &[
-        Need::Program(IP),
-        Need::Program("/usr/bin/openssl"),
-        Need::Program("/usr/bin/curl"),
-        Need::Program("/usr/bin/wget"),
-        Need::Program("/usr/bin/node"),
-        Need::Program("/usr/bin/npm"),
-        Need::Home(".cargo/bin/cargo"),
-        Need::Path(PYTHON),
-    ],
+    needs: NEEDS,
     seconds: 240,
     outside,
     ..Case::NEW
 };
 
-/// Each of them, what it does, and the words that it has then got.
-const PROGRAMS: [(&str, &str, &str); 10] = [
-    ("curl", "curl -sSf https://api.example/tidings", "from api"),
+/// Those that are told of the proxy by hand.
+const SOCKS: [Fetching; 2] = [
     ("SOCKS", "curl -sSf -x socks5h://127.0.0.1:3128 https://api.example/tidings", "from api"),
     ("SOCKS to an address", "curl -sSf -x socks5://127.0.0.1:3128 https://api.example/tidings", "from api"),
-    ("wget", "wget -qO- --ca-certificate=\"$SSL_CERT_FILE\" https://api.example/tidings", "from api"),
-    (
-        "Python",
-        "python3 -c 'import urllib.request as r; print(r.urlopen(\"https://api.example/tidings\").read())'",
-        "from api",
-    ),
-    (
-        "requests",
-        "\"$VENV\" -c 'from pip._vendor import requests; print(requests.get(\"https://api.example/tidings\").text)'",
-        "from api",
-    ),
-    (
-        "pip",
-        "\"$VENV\" -m pip install -q --disable-pip-version-check --no-cache-dir --index-url https://pypi.example/simple --target pip tidings && cat pip/tidings.py",
-        "from pypi",
-    ),
-    (
-        "npm",
-        "mkdir npm && cd npm && npm install --no-audit --no-fund --loglevel=error --registry https://npm.example tidings && cat node_modules/tidings/index.js",
-        "from npm",
-    ),
-    ("git", "git clone -q https://git.example/tidings.git git && cat git/README", "from git"),
-    (
-        "cargo",
-        "mkdir -p cargo/src && cd cargo && : > src/lib.rs && cp ../Cargo.manifest Cargo.toml && export CARGO_HOME=$PWD/home && cargo fetch -q && cat home/registry/src/*/tidings-1.0.0/src/lib.rs",
-        "from crates",
-    ),
 ];
-
-/// Node's own client heeds no variable before version 22.21.
-const NODE: &str =
-    "node -e 'fetch(\"https://api.example/tidings\").then(r => r.text()).then(console.log)'";
-
-const MANIFEST: &str = "[package]\nname = \"here\"\nversion = \"0.1.0\"\nedition = \"2021\"\n\
-    [dependencies]\ntidings = { version = \"1\", registry-index = \"sparse+https://crates.example/index/\" }\n";
 
 fn outside(outside: &Outside) -> Result<()> {
     let names = ["api", "pypi", "npm", "git", "crates", "evil"].map(|name| format!("{name}.example"));
@@ -104,7 +59,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let says = |profile: &str, line: &str| {
         outside.sandbox(profile).cwd(&workspace).command(&["sh", "-c", line]).run()
     };
-    for (name, line, wanted) in PROGRAMS {
+    for (name, line, wanted) in PROGRAMS.into_iter().chain(SOCKS) {
         let run = says(&proxied, line)?;
         run.exited(0).with_context(|| name)?;
         ensure!(run.stdout.contains(wanted), "{name} got {:?}, {}", run.stdout, run.stderr);
@@ -125,10 +80,10 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(ways(outside)? == [true, false], "a connection came by another way than the proxy");
 
     let both = profile("both")?;
-    for (line, ways) in [(PROGRAMS[0].1, "curl"), (NODE, "Node")] {
+    for (name, line, wanted) in [PROGRAMS[0], NODE] {
         let run = says(&both, line)?;
-        run.exited(0).with_context(|| ways)?;
-        ensure!(run.stdout.contains("from api"), "{ways} got {:?}, {}", run.stdout, run.stderr);
+        run.exited(0).with_context(|| name)?;
+        ensure!(run.stdout.contains(wanted), "{name} got {:?}, {}", run.stdout, run.stderr);
         is_by(&run, "both")?;
     }
     Ok(())

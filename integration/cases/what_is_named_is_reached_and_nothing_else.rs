@@ -4,6 +4,7 @@
 //! that is not named.
 
 use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::hosts::{answer, client_hello};
 use sandboxd_integration::world::{IP, World};
 use sandboxd_integration::{Case, Inside, Need, Outside};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -97,17 +98,6 @@ fn told(said: &str) -> Result<()> {
     Ok(())
 }
 
-fn answer(mut stream: &TcpStream) {
-    let mut bytes = [0; 512];
-    // Whoever says nothing is told nothing.
-    while stream.read(&mut bytes).is_ok_and(|count| count > 0) {
-        let said = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nreached";
-        if stream.write_all(said).is_err() {
-            return;
-        }
-    }
-}
-
 /// What comes back on a connection to there.
 fn ask(to: &str, words: &str) -> io::Result<String> {
     let address = to.to_socket_addrs()?.next().ok_or(ErrorKind::AddrNotAvailable)?;
@@ -191,16 +181,8 @@ fn reach(inside: &Inside) -> Result<()> {
 
 /// What comes back to a client of TLS that names this host.
 fn hello(to: &str, name: &str) -> io::Result<String> {
-    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
-    let vector = |bytes: &[u8]| [&length(bytes), bytes].concat();
-    // RFC 6066, section 3, in RFC 8446, section 4.1.2.
-    let named = vector(&[&[0], vector(name.as_bytes()).as_slice()].concat());
-    let extensions = vector(&[&[0, 0], vector(&named).as_slice()].concat());
-    let said = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &extensions].concat();
-    let message = [&[1, 0][..], &vector(&said)].concat();
-    let record = [&[0x16, 3, 1][..], &vector(&message)].concat();
     let mut stream = TcpStream::connect(to)?;
-    stream.write_all(&record)?;
+    stream.write_all(&client_hello(name))?;
     let mut bytes = [0; 512];
     let count = stream.read(&mut bytes)?;
     match bytes.get(..count) {

@@ -4,6 +4,7 @@
 //! keep credentials, in none of the spellings of these, and no host that is named only once the tunnel is there.
 
 use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::hosts::{answer, client_hello};
 use sandboxd_integration::world::{IP, World};
 use sandboxd_integration::{Case, Inside, Need, Outside, Run};
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -117,17 +118,6 @@ const REACHED: [&str; 6] = [
     "SOCKS host.internal:7001",
     "SOCKS to the addresses that it has inside",
 ];
-
-fn answer(mut stream: &TcpStream) {
-    let mut bytes = [0; 512];
-    // Whoever says nothing is told nothing.
-    while stream.read(&mut bytes).is_ok_and(|count| count > 0) {
-        let said = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nreached";
-        if stream.write_all(said).is_err() {
-            return;
-        }
-    }
-}
 
 fn proxy() -> io::Result<TcpStream> {
     let stream = TcpStream::connect(PROXY)?;
@@ -255,16 +245,8 @@ fn udp_associate() -> io::Result<()> {
 
 /// Whether somebody answers who is asked for TLS with this host, other than by an alert.
 fn hello(tunnel: io::Result<TcpStream>, name: &str) -> io::Result<()> {
-    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
-    let vector = |bytes: &[u8]| [&length(bytes), bytes].concat();
-    // RFC 6066, section 3, in RFC 8446, section 4.1.2.
-    let named = vector(&[&[0], vector(name.as_bytes()).as_slice()].concat());
-    let extensions = vector(&[&[0, 0], vector(&named).as_slice()].concat());
-    let said = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &extensions].concat();
-    let message = [&[1, 0][..], &vector(&said)].concat();
-    let record = [&[0x16, 3, 1][..], &vector(&message)].concat();
     let mut stream = tunnel?;
-    stream.write_all(&record)?;
+    stream.write_all(&client_hello(name))?;
     match hear(&mut stream)?.first() {
         Some(0x15) | None => Err(ErrorKind::PermissionDenied.into()),
         Some(_) => Ok(()),

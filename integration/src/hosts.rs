@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -59,4 +60,27 @@ impl Drop for Serving {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// Answers whatever is asked on a connection with `reached`, to its end. Whoever says nothing is told nothing.
+pub fn answer(mut stream: &TcpStream) {
+    let mut bytes = [0; 512];
+    while stream.read(&mut bytes).is_ok_and(|count| count > 0) {
+        let said = b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nreached";
+        if stream.write_all(said).is_err() {
+            return;
+        }
+    }
+}
+
+/// The first message of a client of TLS that names this host: RFC 6066, section 3, in RFC 8446, section 4.1.2.
+#[must_use]
+pub fn client_hello(name: &str) -> Vec<u8> {
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
+    let vector = |bytes: &[u8]| [&length(bytes), bytes].concat();
+    let named = vector(&[&[0], vector(name.as_bytes()).as_slice()].concat());
+    let extensions = vector(&[&[0, 0], vector(&named).as_slice()].concat());
+    let said = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &extensions].concat();
+    let message = [&[1, 0][..], &vector(&said)].concat();
+    [&[0x16, 3, 1][..], &vector(&message)].concat()
 }

@@ -20,6 +20,7 @@ pub mod case;
 pub mod container;
 pub mod facts;
 pub mod faults;
+pub mod fetching;
 pub mod hosts;
 pub mod injected;
 pub mod inside;
