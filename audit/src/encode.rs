@@ -1,5 +1,7 @@
 //! Bytes as text: hexadecimal, and base64 as in RFC 4648.
 
+use base64ct::{Base64, Encoding as _};
+
 /// As lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
@@ -74,25 +76,7 @@ pub fn base64(bytes: &[u8]) -> String {
 
 /// What [`base64`] encoded; nothing for text that it would not have made.
 pub(crate) fn unbase64(text: &str) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let (mut held, mut bits) = (0_u32, 0_u32);
-    for byte in text.trim_end_matches('=').bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        held = (held << 6 | u32::from(six)) & 0xffff;
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.push(u8::try_from(held >> bits & 0xff).ok()?);
-        }
-    }
-    (base64(&bytes) == text).then_some(bytes)
+    Base64::decode_vec(text).ok()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::HostName;
 use alloc::{string::String, vec::Vec};
+use base64ct::{Base64, Encoding as _};
 use sandboxd_broker_plan::{
     Rate,
     fixed::{Reader, RecordError},
@@ -137,31 +138,7 @@ impl From<HostKey> for String {
 /// RFC 4648, section 4: with all of its padding, and nothing else.
 #[must_use]
 pub fn unbase64(text: &str) -> Option<Vec<u8>> {
-    let bare = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
-    if text.is_empty() || !text.len().is_multiple_of(4) || text.len() - bare.len() > 2 {
-        return None;
-    }
-    // Room for all of it at once, so that nothing is left behind where it would grow.
-    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
-    let (mut bits, mut held) = (0_u32, 0_u32);
-    for letter in bare.bytes() {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            bytes.push(u8::try_from(bits >> held & 0xff).ok()?);
-            bits &= (1 << held) - 1;
-        }
-    }
-    (bits == 0).then_some(bytes)
+    Base64::decode_vec(text).ok().filter(|bytes| !bytes.is_empty())
 }
 
 /// What the agent was asked for, and did or did not do.
