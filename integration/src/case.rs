@@ -84,11 +84,13 @@ impl Need {
                 .ok()
                 .map(|abi| format!("no Landlock; this kernel has ABI {abi}")),
             Self::Systemd(wanted) => systemd(wanted),
-            Self::CgroupV2 => missing("/sys/fs/cgroup/cgroup.controllers"),
-            Self::CgroupV1 => missing("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-            Self::Program(path) | Self::Path(path) => missing(path),
+            Self::CgroupV2 => missing("/sys/fs/cgroup/cgroup.controllers")
+                .then(|| String::from("cgroup v2 with controllers; this machine has none there")),
+            Self::CgroupV1 => missing("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+                .then(|| String::from("cgroup v1 with memory; this machine has none there")),
+            Self::Program(path) | Self::Path(path) => installed(path),
             Self::Home(path) => match User::from_uid(Uid::from_raw(0)) {
-                Ok(Some(root)) => missing(&root.dir.join(path).to_string_lossy()),
+                Ok(Some(root)) => installed(&root.dir.join(path).to_string_lossy()),
                 Ok(None) | Err(_) => Some(format!("{path} in root's home; root has none")),
             },
         }
@@ -109,6 +111,13 @@ fn systemd(wanted: u32) -> Option<String> {
     }
 }
 
-fn missing(path: &str) -> Option<String> {
-    (!Path::new(path).exists()).then(|| format!("{path} is not there"))
+fn missing(path: &str) -> bool {
+    !Path::new(path).exists()
+}
+
+/// Of something that can be had.
+fn installed(path: &str) -> Option<String> {
+    // Those of the tree are named from its own folders.
+    let shown = path.replace("/integration/../", "/");
+    missing(path).then(|| format!("{shown}; .ci/run installs it"))
 }
