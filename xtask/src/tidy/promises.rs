@@ -1,7 +1,8 @@
 //! Every promise of SECURITY.md names a case that proves it, and every case it names is there.
 //!
 //! A promise is an item of the numbered lists of SECURITY.md; a case is a file of
-//! `integration/cases`, named by its path or by its bare name between backquotes.
+//! `integration/cases`, named by its path or by its bare name between backquotes. A sentence for a name
+//! anywhere in SECURITY.md or the book is one of a case or of a test that is there.
 
 use super::Finding;
 use crate::tree::Tree;
@@ -10,6 +11,7 @@ use std::collections::BTreeSet;
 
 const PAGE: &str = "SECURITY.md";
 const CASES: &str = "integration/cases/";
+const BOOK: &str = "docs/book/";
 
 pub(super) fn check(tree: &Tree, files: &[String], found: &mut Vec<Finding>) -> Result<()> {
     if !files.iter().any(|file| file == PAGE) {
@@ -22,7 +24,41 @@ pub(super) fn check(tree: &Tree, files: &[String], found: &mut Vec<Finding>) -> 
         .filter_map(|path| path.split('/').next_back())
         .collect();
     judge(&tree.read(PAGE)?, &cases, found);
+    let tests = tests(tree, files)?;
+    for page in files.iter().filter(|file| *file == PAGE || file.starts_with(BOOK)) {
+        for name in sentences(&tree.read(page)?) {
+            if !cases.contains(name.as_str()) && !tests.contains(&name) {
+                let what = format!("it names {name}, which is neither a case nor a test");
+                found.push(Finding::new("promises", page.clone(), what));
+            }
+        }
+    }
     Ok(())
+}
+
+/// The functions whose names are sentences.
+fn tests(tree: &Tree, files: &[String]) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for file in files.iter().filter(|file| file.ends_with(".rs")) {
+        let text = tree.read(file)?;
+        let named = text.lines().filter_map(|line| line.trim_start().strip_prefix("fn "));
+        let named = named.filter_map(|rest| rest.split('(').next());
+        names.extend(named.filter(|name| is_sentence(name)).map(str::to_owned));
+    }
+    Ok(names)
+}
+
+/// What stands between backquotes and reads like the name of a case.
+fn sentences(page: &str) -> BTreeSet<String> {
+    let quoted = page.split('`').skip(1).step_by(2);
+    quoted.filter(|word| is_sentence(word)).map(str::to_owned).collect()
+}
+
+/// Metrics have names of the same shape.
+fn is_sentence(word: &str) -> bool {
+    !word.starts_with("sandboxd_")
+        && word.bytes().filter(|byte| *byte == b'_').count() >= 3
+        && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 fn judge(page: &str, cases: &BTreeSet<&str>, found: &mut Vec<Finding>) {
@@ -100,5 +136,11 @@ Not an item `gone`.
                 "promise 4 names integration/cases/gone.rs, which is not there"
             ]
         );
+    }
+
+    #[test]
+    fn sentences_are_found_between_backquotes_alone() {
+        let page = "Tried by `a_path_is_hidden` and `nothing_at_all`, not by a_path_that_is_gone or `vm.memfd_noexec`.";
+        assert_eq!(sentences(page), BTreeSet::from(["a_path_is_hidden".to_owned()]));
     }
 }
