@@ -9,7 +9,7 @@
 //! Read in this order: [`record`] (what is told), [`line`] (how it becomes a line), [`chain`],
 //! [`merkle`] and [`note`] (what holds the lines together), [`segment`] (a file of them), [`log`] (a
 //! supervisor's segments), [`writer`] (who commits, and when), [`index`], [`recover`] (after a
-//! supervisor that was killed), [`read`] and [`verify`].
+//! supervisor that was killed), [`read`], [`living`] (who writes now) and [`verify`].
 #![forbid(unsafe_code)]
 
 pub mod chain;
@@ -20,6 +20,7 @@ mod folder;
 pub mod hide;
 pub mod index;
 pub mod line;
+pub mod living;
 pub mod log;
 mod merkle;
 pub mod note;

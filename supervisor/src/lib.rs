@@ -16,6 +16,7 @@ mod known_hosts;
 mod lasting;
 mod learn;
 pub mod lease;
+mod living;
 pub mod metrics;
 pub mod network;
 mod pace;

@@ -13,6 +13,7 @@ mod difference;
 mod doctor;
 mod graph;
 mod learn;
+mod living;
 mod load;
 mod man;
 mod notice;
@@ -53,6 +54,8 @@ pub fn main() -> ExitCode {
         Command::Mcp(arguments) => run::mcp(arguments, since),
         Command::Connect(arguments) => connect::connect(&arguments),
         Command::Call(arguments) => call::call(arguments, since),
+        Command::Ps(arguments) => living::ps(&arguments),
+        Command::Stop(arguments) => living::stop(&arguments),
         Command::Approvals(arguments) => approvals::approvals(&arguments),
         Command::Approve(arguments) => approvals::approve(&arguments),
         Command::Deny(arguments) => approvals::deny(&arguments),

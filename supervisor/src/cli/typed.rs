@@ -5,6 +5,7 @@ mod approvals;
 mod audit;
 mod call;
 mod learn;
+mod living;
 mod pins;
 mod secret;
 mod why;
@@ -13,6 +14,7 @@ pub use approvals::{Approvals, Approve, Deny};
 pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditVerify};
 pub use call::Call;
 pub use learn::Learn;
+pub use living::{Ps, Stop};
 pub use pins::{Pins, PinsCommand};
 pub use secret::{Secret, SecretCommand, SecretRotate, SecretUses, SecretsOf};
 pub use why::Why;
@@ -48,6 +50,10 @@ pub enum Command {
     Connect(Connect),
     /// Call one tool, and print its answer.
     Call(Call),
+    /// Show the runs that go on.
+    Ps(Ps),
+    /// End runs that go on.
+    Stop(Stop),
     /// Show the calls that wait for somebody to approve them.
     Approvals(Approvals),
     /// Approve a call that waits; without an ID, be asked about each as it comes.

@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
 /// Where a service finds this executable.
-const PROGRAM: &str = "/sandboxd";
+pub(crate) const PROGRAM: &str = "/sandboxd";
 
 /// How long a service may take to run: what any start may take.
 const START_WITHIN: Duration = Duration::from_secs(30);

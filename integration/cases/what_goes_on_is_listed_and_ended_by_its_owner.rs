@@ -1,0 +1,146 @@
+//! `sandboxd ps` lists the runs that go on, with what they called, and `sandboxd stop` ends one with all of that,
+//! whatever its command ignores. Neither takes another process for a run, whatever a log says.
+
+use anyhow::{Context as _, Result, ensure};
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::Signal;
+use sandboxd_integration::below::field;
+use sandboxd_integration::{By, Case, Outside, Run, Running, patience};
+use serde_json::{Value, json};
+use std::fs;
+use std::time::{Duration, Instant};
+
+pub(crate) const CASE: Case = Case {
+    rows: &["P08", "P13", "R17", "X01", "Z43", "Z71"],
+    seconds: 180,
+    outside,
+    by: By::Anybody,
+    ..Case::NEW
+};
+
+/// It is not ended by being asked, and neither is what it leaves behind.
+const STUBBORN: &str = "trap '' TERM INT HUP; setsid sh -c 'trap \"\" TERM; exec /bin/sleep 1000' & echo ready; \
+     while :; do /bin/sleep 0.1; done";
+
+fn outside(outside: &Outside) -> Result<()> {
+    outside.leases_may_stay_busy();
+    let tool = outside.tool("tool", &[], "")?;
+    let edge = outside.call("tool", &tool, &[])?;
+    let caller = format!("name = \"agent\"\nextends = [\"builtin:base\"]\n{edge}");
+    ensure!(all(outside)?.is_empty(), "a run is listed before there is one");
+    let (agent, plain) = (caller.as_str(), "name = \"plain\"\nextends = [\"builtin:base\"]\n");
+    let asked = json!({ "line": "exec sleep 1000" });
+    let calls = format!("/run/sandboxd/sandboxd call tool sh '{asked}' & {STUBBORN}");
+    let start = |profile: &str, script: &str| {
+        outside.sandbox(profile).command(&["/bin/sh", "-c", script]).start()
+    };
+    let mut running = start(agent, &calls)?;
+    running.says("ready")?;
+    let mut other = start(plain, STUBBORN)?;
+    other.says("ready")?;
+
+    let (agent, command) = is_listed(outside, &running)?;
+
+    // A log that somebody else has open is not its run's.
+    let forged = forge(outside)?;
+    ensure!(all(outside)?.len() == 2, "a copy of a log counts as a run");
+
+    // One is ended, whatever it ignores, with all that it called and left behind; and no other.
+    let refused = ask(outside, "stop", &["agen"])?;
+    ensure!(refused.exit() == Some(1) && refused.stderr.contains("sandboxd ps"), "{}", refused.stderr);
+    let left = running.process(|command| command == "/bin/sleep 1000")?;
+    let id = agent.get("id").and_then(Value::as_str).context("no id")?.to_owned();
+    let stopped = ask(outside, "stop", &[&id])?;
+    stopped.exited(0)?;
+    ensure!(stopped.stdout == format!("{id}: ended\n"), "{}", stopped.stdout);
+    running.wait()?.exited(137)?;
+    for process in [command, left] {
+        ensure!(field(process, "State").is_err(), "{process} goes on");
+    }
+    ensure!(other.lives()?, "the other one ended too");
+    ensure!(find(&all(outside)?, "agent").is_none(), "what has ended is listed");
+
+    // The other at once, by the name of its profile.
+    let from = Instant::now();
+    ask(outside, "stop", &["--now", "plain"])?.exited(0)?;
+    ensure!(from.elapsed() < patience(Duration::from_millis(1900)), "{:?}", from.elapsed());
+    other.wait()?.exited(137)?;
+    ensure!(all(outside)?.is_empty(), "what has ended is listed");
+    ask(outside, "stop", &["--all"])?.exited(0)?;
+
+    // Nobody writes the log of one that was killed.
+    let mut killed = start(plain, STUBBORN)?;
+    killed.says("ready")?;
+    ensure!(all(outside)?.len() == 1, "it is not listed");
+    killed.signal(Signal::SIGKILL)?;
+    killed.wait()?;
+    ensure!(all(outside)?.is_empty(), "one that was killed is listed");
+    drop(forged);
+    // Sweeps up after it.
+    outside.sandbox(plain).command(&["/bin/true"]).run()?.exited(0)?;
+    Ok(())
+}
+
+/// The run, with its command's process and what it called; and another one. Gives it, and that process.
+fn is_listed(outside: &Outside, running: &Running<'_>) -> Result<(Value, i32)> {
+    let tool = patiently(|| Ok(find(&all(outside)?, "tool")))?.context("what is called is not listed")?;
+    let runs = all(outside)?;
+    ensure!(runs.len() == 2, "{runs:#?}");
+    let agent = find(&runs, "agent").context("the run is not listed")?;
+    let command = running.process(|command| command.starts_with("/bin/sh -c /run/sandboxd"))?;
+    ensure!(agent.get("pid").and_then(Value::as_i64) == Some(i64::from(command)), "{agent}");
+    ensure!(agent.get("depth") == Some(&Value::from(0)), "{agent}");
+    if agent.get("memory").is_some_and(Value::is_number) {
+        ensure!(tool.get("depth") == Some(&Value::from(1)), "{tool}");
+        ensure!(agent.get("processes").and_then(Value::as_u64) > Some(4), "{agent}");
+    }
+    let words = ask(outside, "ps", &[])?.stdout;
+    ensure!(words.contains("agent") && words.contains("plain"), "{words}");
+    Ok((agent, command))
+}
+
+/// The runs, as they are told to programs.
+fn all(outside: &Outside) -> Result<Vec<Value>> {
+    let told = ask(outside, "ps", &["--json"])?;
+    told.exited(0)?;
+    Ok(serde_json::from_str(&told.stdout)?)
+}
+
+fn ask(outside: &Outside, verb: &'static str, words: &[&str]) -> Result<Run> {
+    let asking = outside.bare().waiving_nothing().verb(verb);
+    words.iter().fold(asking, |asking, word| asking.option(*word)).run()
+}
+
+/// The sandbox of a profile.
+fn find(runs: &[Value], profile: &str) -> Option<Value> {
+    let sandboxes = runs.iter().filter_map(|run| run.get("sandboxes")?.as_array()).flatten();
+    let is = |one: &&Value| one.get("profile").and_then(Value::as_str) == Some(profile);
+    sandboxes.cloned().collect::<Vec<_>>().iter().find(is).cloned()
+}
+
+fn patiently(mut look: impl FnMut() -> Result<Option<Value>>) -> Result<Option<Value>> {
+    let until = Instant::now() + patience(Duration::from_secs(10));
+    loop {
+        let found = look()?;
+        if found.is_some() || Instant::now() > until {
+            return Ok(found);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Copies of the logs that are written now, which name the same processes, and which this process holds.
+fn forge(outside: &Outside) -> Result<Vec<Flock<fs::File>>> {
+    let live = outside.audit().join("live");
+    let mut held = Vec::new();
+    for entry in fs::read_dir(&live)?.collect::<Result<Vec<_>, _>>()? {
+        let name = entry.file_name().into_string().ok().context("a name")?;
+        let copy = live.join(name.replace(".0000.", "f.0000."));
+        fs::copy(entry.path(), &copy)?;
+        let file = fs::OpenOptions::new().read(true).write(true).open(&copy)?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+        held.push(lock.map_err(|(_, errno)| errno).context("a log's copy")?);
+    }
+    ensure!(held.len() == 2, "{} logs are written", held.len());
+    Ok(held)
+}

@@ -1,0 +1,200 @@
+//! `sandboxd ps` and `sandboxd stop`.
+
+use super::NOT_SET_UP;
+use super::output::{say, say_json, warn};
+use super::typed::{Ps, Stop};
+use crate::audit_folder;
+use crate::explain::printable;
+use crate::living::{self, Run, Sandbox, Used};
+use sandboxd_audit::AuditError;
+use sandboxd_audit::time::Stamp;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// The status that says that one goes on, or that there is none.
+const NO: u8 = 1;
+
+/// How long a run may take to end: the command's two seconds, what is cleaned up after it, and a machine that is busy.
+const WITHIN: Duration = Duration::from_secs(20);
+
+/// The titles, and a line for each sandbox.
+type Table = Vec<[String; 6]>;
+
+pub(crate) fn ps(typed: &Ps) -> u8 {
+    let runs = match all() {
+        Ok(runs) => runs,
+        Err(error) => return unread(&error),
+    };
+    let said = if typed.json {
+        say_json(&runs.iter().map(as_json).collect::<Vec<_>>())
+    } else if runs.is_empty() {
+        say("no run of yours goes on\n")
+    } else {
+        say(&aligned(&table(&runs)))
+    };
+    if said { 0 } else { NOT_SET_UP }
+}
+
+fn all() -> Result<Vec<Run>, AuditError> {
+    audit_folder::open().and_then(|folder| living::runs(&folder))
+}
+
+fn unread(error: &AuditError) -> u8 {
+    warn(&format!(
+        "sandboxd: the audit log could not be read: {}\n  remedy  {}\n",
+        audit_folder::line(error),
+        error.remedy
+    ));
+    NOT_SET_UP
+}
+
+fn as_json(run: &Run) -> Value {
+    let sandboxes = run.sandboxes.iter().map(|sandbox| {
+        let used = sandbox.used();
+        json!({
+            "id": sandbox.id, "profile": sandbox.profile, "command": sandbox.command,
+            "since": sandbox.since, "pid": sandbox.pid, "uid": sandbox.uid,
+            "memory": used.memory, "processes": used.processes,
+            "depth": sandbox.depth(&run.sandboxes), "service": sandbox.is_service(),
+        })
+    });
+    let run = run.own().map(|own| &own.id);
+    json!({ "run": run, "sandboxes": sandboxes.collect::<Vec<_>>() })
+}
+
+fn table(runs: &[Run]) -> Table {
+    let titles = ["RUN", "PROFILE", "SINCE", "MEMORY", "PROCESSES", "COMMAND"];
+    let mut table = vec![titles.map(str::to_owned)];
+    for run in runs {
+        for (number, sandbox) in run.sandboxes.iter().enumerate() {
+            let steps = sandbox.depth(&run.sandboxes).max(usize::from(number > 0));
+            let Used { memory, processes } = sandbox.used();
+            let dash = || String::from("-");
+            table.push([
+                format!("{}{}", "  ".repeat(steps), sandbox.id),
+                sandbox.profile.clone(),
+                Stamp::parse(&sandbox.since).map_or_else(dash, |at| since(at, Stamp::now())),
+                memory.map_or_else(dash, mebibytes),
+                processes.map_or_else(dash, |number| number.to_string()),
+                if sandbox.is_service() {
+                    String::from("(sandboxd's own)")
+                } else {
+                    sandbox.command.clone()
+                },
+            ]);
+        }
+    }
+    table
+}
+
+/// `3 d 4 h`, `4 h 12 min`, `12 min`, `9 s`.
+fn since(at: Stamp, now: Stamp) -> String {
+    let seconds = now.0.saturating_sub(at.0) / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, _, _) => format!("{hours} h {} min", minutes % 60),
+        (_, _, _) => format!("{days} d {} h", hours % 24),
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    let tenths = bytes.saturating_mul(10) >> 20;
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
+fn aligned(table: &Table) -> String {
+    let mut widths = [0; 6];
+    for line in table {
+        for (width, cell) in widths.iter_mut().zip(line) {
+            *width = (*width).max(printable(cell).chars().count());
+        }
+    }
+    let line = |line: &[String; 6]| {
+        let cells = line.iter().zip(widths);
+        let text: String =
+            cells.map(|(cell, width)| format!("{:<width$}  ", printable(cell))).collect();
+        format!("{}\n", text.trim_end())
+    };
+    table.iter().map(line).collect()
+}
+
+pub(crate) fn stop(typed: &Stop) -> u8 {
+    let runs = match all() {
+        Ok(runs) => runs,
+        Err(error) => return unread(&error),
+    };
+    let is = |run: &Run, name: &String| {
+        run.own().is_some_and(|own| own.id == *name || own.profile == *name)
+    };
+    let unknown: Vec<&String> =
+        typed.runs.iter().filter(|name| !runs.iter().any(|run| is(run, name))).collect();
+    let wanted: Vec<&Run> = runs
+        .iter()
+        .filter(|run| typed.all || typed.runs.iter().any(|name| is(run, name)))
+        .collect();
+    for name in &unknown {
+        warn(&format!(
+            "sandboxd: no run of yours goes on that is called {}\n  remedy  sandboxd ps lists them, to whoever started them\n",
+            printable(name)
+        ));
+    }
+    // All are asked before the first is waited for.
+    let asked: Vec<_> = wanted.iter().map(|run| run.stop(typed.now)).collect();
+    let until = Instant::now() + WITHIN;
+    let mut ended = unknown.is_empty();
+    for (run, asked) in wanted.iter().zip(asked) {
+        let Some(own) = run.own() else { continue };
+        let gone = run.is_gone(until);
+        let why = if gone { None } else { Some(asked.err().unwrap_or_else(late)) };
+        ended &= gone;
+        if !told(own, why.as_deref(), typed.json) {
+            return NOT_SET_UP;
+        }
+    }
+    if ended { 0 } else { NO }
+}
+
+fn late() -> String {
+    format!("it was asked, and has not ended within {} s", WITHIN.as_secs())
+}
+
+fn told(own: &Sandbox, why: Option<&str>, json: bool) -> bool {
+    if json {
+        return say(&format!("{}\n", json!({ "run": own.id, "ended": why.is_none(), "why": why })));
+    }
+    let id = printable(&own.id);
+    match why {
+        None => say(&format!("{id}: ended\n")),
+        Some(why) => say(&format!(
+            "{id}: goes on: {}\n  remedy  look what sandboxd's process waits for, and ask again with --now\n",
+            printable(why)
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_by_their_two_largest_parts() {
+        let told = |seconds: u64| since(Stamp(0), Stamp(seconds * 1000));
+        assert_eq!(
+            [9, 75, 3 * 3600 + 60, 90 * 3600].map(told),
+            ["9 s", "1 min", "3 h 1 min", "3 d 18 h"]
+        );
+        assert_eq!(mebibytes(32_611_123), "31.1 MiB");
+    }
+
+    #[test]
+    fn columns_stand_below_each_other_and_no_name_acts_on_a_terminal() {
+        let line = |first: &str| {
+            let mut cells = <[String; 6]>::default();
+            (cells[0], cells[1]) = (first.to_owned(), String::from("x"));
+            cells
+        };
+        assert_eq!(aligned(&vec![line("a\x1b"), line("abc")]), "a\\u{1b}  x\nabc      x\n");
+    }
+}

@@ -1,0 +1,41 @@
+//! `sandboxd ps` and `sandboxd stop`, as they are typed.
+
+use clap::Args;
+
+/// Show the runs that go on.
+///
+/// Each line is a sandbox: that of the run, below it those that it called, and those in which sandboxd serves it.
+/// Memory and processes are those of a sandbox and of all that it called. Runs are seen by whoever started them:
+/// root sees root's, a user their own; one without an audit log ([require].audit waived) is not seen.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0, also where none goes on; 125 where the audit log cannot be read.\n\nExamples:\n  sandboxd ps                    what runs, and since when\n  sandboxd ps --json | jq .      the same, for programs"
+)]
+pub struct Ps {
+    /// Print it as JSON, an object for each run.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// End runs that go on.
+///
+/// The command is asked to end (SIGTERM), and killed where it has not within two seconds; with it ends everything
+/// that it started and called. Returns when nothing of it is left.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 where all of them ended; 1 where one goes on, or there is no such run; 125 where the audit\nlog cannot be read. A unit that systemd starts again is stopped by systemctl.\n\nExamples:\n  sandboxd stop agent-70001      this run\n  sandboxd stop agent            every run of this profile\n  sandboxd stop --now --all      kill all of yours"
+)]
+pub struct Stop {
+    /// Which: the id of a run, or the name of its profile, as `sandboxd ps` has them.
+    #[arg(required_unless_present = "all", value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// All runs of yours.
+    #[arg(long, conflicts_with = "runs")]
+    pub all: bool,
+    /// Kill at once.
+    #[arg(long)]
+    pub now: bool,
+    /// Say which ended as JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+}
