@@ -2,6 +2,7 @@
 //! as it was.
 
 use crate::json::{Number, Object, Value};
+use std::borrow::Cow;
 
 /// The most bytes of an id or a progress token.
 const ID: usize = 256;
@@ -101,21 +102,18 @@ pub fn message(value: Value) -> Result<Message, EnvelopeError> {
         return Err(EnvelopeError { what: "a message is an object", id: None });
     };
     let id = body.get("id").map(Id::of);
-    let known = id.clone().flatten();
-    let wrong = |what| Err(EnvelopeError { what, id: known.clone() });
+    let wrong = |what| Err(EnvelopeError { what, id: id.clone().flatten() });
     if body.str("jsonrpc") != Some("2.0") {
         return wrong("jsonrpc must be \"2.0\"");
     }
     if ambiguous(&body, ENVELOPE) {
         return wrong("keys must not differ in case alone");
     }
-    let id = match id {
-        Some(None) => return wrong("an id is an integer or a string, and not long"),
-        Some(Some(id)) => Some(id),
-        None => None,
-    };
+    if matches!(id, Some(None)) {
+        return wrong("an id is an integer or a string, and not long");
+    }
     let answers = [body.get("result"), body.get("error")].iter().flatten().count();
-    let kind = match (body.get("method"), id, answers) {
+    let kind = match (body.get("method"), id.clone().flatten(), answers) {
         (Some(Value::String(method)), Some(id), 0) => Kind::Request { id, method: method.clone() },
         (Some(Value::String(method)), None, 0) => Kind::Notification { method: method.clone() },
         (None, Some(id), 1) => Kind::Response { id },
@@ -133,21 +131,26 @@ pub fn message(value: Value) -> Result<Message, EnvelopeError> {
 /// is meant: parsers that ignore case (Go's does) would read another message than was checked.
 #[must_use]
 pub fn ambiguous(object: &Object, meant: &[&str]) -> bool {
-    let folded: Vec<(String, &str)> = object.iter().map(|(key, _)| (fold(key), key)).collect();
-    let mut sorted: Vec<&str> = folded.iter().map(|(folded, _)| folded.as_str()).collect();
-    sorted.sort_unstable();
-    sorted.windows(2).any(|pair| pair.first() == pair.last())
-        || folded
-            .iter()
-            .any(|(folded, key)| meant.iter().any(|meant| *folded == fold(meant) && key != meant))
+    let mut keys: Vec<(Cow<'_, str>, &str)> =
+        object.iter().map(|(key, _)| (fold(key), key)).collect();
+    keys.sort_unstable();
+    // Those that are meant are ASCII, and what is folded has no upper case any more.
+    let differs = |folded: &str, key: &str| {
+        meant.iter().any(|meant| key != *meant && meant.eq_ignore_ascii_case(folded))
+    };
+    keys.windows(2).any(|pair| matches!(pair, [(one, _), (other, _)] if one == other))
+        || keys.iter().any(|(folded, key)| differs(folded, key))
 }
 
 /// A key without its case. Upper first: `ſ` and `K` have an `S` and a `k` that they fold to.
-fn fold(key: &str) -> String {
-    if key.is_ascii() {
-        return key.to_ascii_lowercase();
+fn fold(key: &str) -> Cow<'_, str> {
+    if !key.is_ascii() {
+        return key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
     }
-    key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    if key.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return key.to_ascii_lowercase().into();
+    }
+    key.into()
 }
 
 #[cfg(test)]
