@@ -16,6 +16,8 @@ const REMEMBERED: usize = 1024;
 pub struct Fuse {
     rule: Breaker,
     past: VecDeque<(Moment, bool)>,
+    /// How many of them failed.
+    failed: usize,
     consecutive: u32,
     state: State,
     pause: Millis,
@@ -63,7 +65,8 @@ impl Fuse {
     #[must_use]
     pub const fn new(rule: Breaker) -> Self {
         let state = State::Closed;
-        Self { rule, past: VecDeque::new(), consecutive: 0, state, pause: rule.first }
+        let past = VecDeque::new();
+        Self { rule, past, failed: 0, consecutive: 0, state, pause: rule.first }
     }
 
     /// What it is, until the next call.
@@ -116,6 +119,7 @@ impl Fuse {
         if self.state == State::Trying {
             if worked {
                 self.past.clear();
+                self.failed = 0;
                 (self.state, self.consecutive, self.pause) = (State::Closed, 0, self.rule.first);
                 return false;
             }
@@ -125,10 +129,12 @@ impl Fuse {
         }
         self.consecutive = if worked { 0 } else { self.consecutive.saturating_add(1) };
         self.past.push_back((now, worked));
+        self.failed += usize::from(!worked);
         while self.past.len() > REMEMBERED
             || self.past.front().is_some_and(|(then, _)| then.after(self.rule.window) < now)
         {
-            self.past.pop_front();
+            let forgotten = self.past.pop_front();
+            self.failed -= usize::from(matches!(forgotten, Some((_, false))));
         }
         if self.state != State::Closed || !self.fails() {
             return false;
@@ -138,8 +144,7 @@ impl Fuse {
     }
 
     fn fails(&self) -> bool {
-        let failed = self.past.iter().filter(|(_, worked)| !worked).count();
-        let all = self.past.len();
+        let (failed, all) = (self.failed, self.past.len());
         let enough = u32::try_from(all).is_ok_and(|all| all >= self.rule.calls);
         let share = u64::try_from(failed).unwrap_or(u64::MAX).saturating_mul(100)
             >= u64::try_from(all).unwrap_or(0).saturating_mul(self.rule.percent.into());
