@@ -29,3 +29,17 @@ impl Reader<'_> {
         Ok(*head)
     }
 }
+
+/// Puts a record together from its beginning.
+#[derive(Debug)]
+pub(crate) struct Writer<'a>(pub(crate) &'a mut [u8]);
+
+impl Writer<'_> {
+    /// The next bytes, where there is room for them.
+    pub(crate) fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some((place, rest)) = core::mem::take(&mut self.0).split_first_chunk_mut() {
+            *place = bytes;
+            self.0 = rest;
+        }
+    }
+}

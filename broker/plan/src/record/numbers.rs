@@ -1,7 +1,7 @@
 //! A record as bytes.
 
 use super::SIZE;
-use crate::fixed::{Reader, RecordError};
+use crate::fixed::{Reader, RecordError, Writer};
 
 /// A record, number by number; what is not meant is 0.
 #[derive(Debug, Default)]
@@ -23,16 +23,15 @@ pub(super) struct Numbers {
 impl Numbers {
     pub(super) fn encode(&self) -> [u8; SIZE] {
         let mut bytes = [0; SIZE];
-        let mut places = bytes.iter_mut();
-        let small = [self.event, self.word, self.method, 0];
-        let four = [self.edge, self.name, self.count].into_iter().flat_map(u32::to_le_bytes);
-        let eight = [self.connection, self.instance, self.call, self.bytes, self.millis];
-        let all = small
-            .into_iter()
-            .chain(four)
-            .chain(eight.into_iter().flat_map(u64::to_le_bytes))
-            .chain(self.digest);
-        places.by_ref().zip(all).for_each(|(place, byte)| *place = byte);
+        let mut to = Writer(&mut bytes);
+        to.put([self.event, self.word, self.method, 0]);
+        for four in [self.edge, self.name, self.count] {
+            to.put(four.to_le_bytes());
+        }
+        for eight in [self.connection, self.instance, self.call, self.bytes, self.millis] {
+            to.put(eight.to_le_bytes());
+        }
+        to.put(self.digest);
         bytes
     }
 
