@@ -1,13 +1,13 @@
 //! Lines out of a stream of bytes, each counted while it is read: a line that is too long is thrown
 //! away as it comes and takes no memory.
 
-use std::mem;
+use std::{borrow::Cow, io::BufRead as _, mem};
 
 /// What was read up to a line end.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Frame {
-    /// A line, without its end.
-    Line(Vec<u8>),
+pub enum Frame<'b> {
+    /// A line, without its end: where it lies among what was read, or put together from that.
+    Line(Cow<'b, [u8]>),
     /// A line that had more bytes than fit; they are gone.
     TooLong,
 }
@@ -40,22 +40,25 @@ impl Lines {
 
     /// Takes bytes up to and with the first line end. What is left over is the second value; nothing
     /// where no line ended.
-    pub fn push<'b>(&mut self, bytes: &'b [u8]) -> Option<(Frame, &'b [u8])> {
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let (line, rest) = match end {
-            Some(end) => (bytes.get(..end)?, bytes.get(end + 1..)?),
-            None => (bytes, [].as_slice()),
-        };
+    pub fn push<'b>(&mut self, bytes: &'b [u8]) -> Option<(Frame<'b>, &'b [u8])> {
+        let mut rest = bytes;
+        let (taken, _) = bytes.split_at(rest.skip_until(b'\n').ok()?);
+        let ended = taken.strip_suffix(b"\n");
+        let line = ended.unwrap_or(taken);
         if self.held.len() + line.len() > self.most {
             self.overrun = true;
             self.held = Vec::new();
         }
+        if ended.is_some() && mem::take(&mut self.overrun) {
+            return Some((Frame::TooLong, rest));
+        }
+        if ended.is_some() && self.held.is_empty() {
+            return Some((Frame::Line(line.into()), rest));
+        }
         if !self.overrun {
             self.held.extend_from_slice(line);
         }
-        end?;
-        let line = mem::take(&mut self.held);
-        Some((if mem::take(&mut self.overrun) { Frame::TooLong } else { Frame::Line(line) }, rest))
+        ended.map(|_| (Frame::Line(mem::take(&mut self.held).into()), rest))
     }
 }
 
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn all(lines: &mut Lines, mut bytes: &[u8]) -> Vec<Frame> {
+    fn all<'b>(lines: &mut Lines, mut bytes: &'b [u8]) -> Vec<Frame<'b>> {
         let mut found = Vec::new();
         while let Some((frame, rest)) = lines.push(bytes) {
             found.push(frame);
@@ -82,7 +85,7 @@ mod tests {
         }
         assert_eq!(
             all(&mut lines, b"x\nabcd\nabcde\n\n"),
-            [Frame::TooLong, Frame::Line(b"abcd".into()), Frame::TooLong, Frame::Line(b"".into())]
+            [Frame::TooLong, Frame::Line(b"abcd".as_slice().into()), Frame::TooLong, Frame::Line(b"".as_slice().into())]
         );
     }
 

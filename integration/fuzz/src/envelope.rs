@@ -9,7 +9,7 @@ use sandboxd_broker::{
 
 const MOST: usize = 4096;
 
-fn frames(pieces: &[&[u8]]) -> Vec<Frame> {
+fn frames<'b>(pieces: &[&'b [u8]]) -> Vec<Frame<'b>> {
     let mut lines = Lines::new(MOST);
     let mut found = Vec::new();
     for piece in pieces {
