@@ -7,7 +7,7 @@ mod parse;
 mod write;
 
 pub use parse::{DEPTH, JsonError, NODES, parse};
-pub use write::{canonical, shown, text};
+pub use write::{canonical, digest, shown, text};
 
 /// How many bytes from the first on stand for themselves in a string: no quotation mark, no backslash, nothing
 /// below a space. Sixty-four are looked at together, because strings are most of what is carried.

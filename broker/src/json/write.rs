@@ -1,13 +1,27 @@
 //! Values to bytes, on one line.
 
 use super::{Object, Value, plain};
+use sha2::{Digest as _, Sha256};
 
 /// The value on one line, keys in their order and numbers as they were written.
 #[must_use]
 pub fn text(value: &Value) -> String {
-    let mut text = String::new();
+    let mut text = String::with_capacity(room(value));
     write(value, &mut text, Style { order: Order::AsWritten, shows: None });
     text
+}
+
+/// How many bytes a value takes where nothing in it is escaped.
+fn room(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) => "false".len(),
+        Value::Number(number) => number.text().len(),
+        Value::String(text) => text.len() + 2,
+        Value::Array(list) => 2 + list.iter().map(|value| room(value) + 1).sum::<usize>(),
+        Value::Object(object) => {
+            2 + object.iter().map(|(key, value)| key.len() + room(value) + 4).sum::<usize>()
+        }
+    }
 }
 
 /// The value in the one form that stands for all ways to write it: keys sorted by their bytes, no
@@ -18,6 +32,21 @@ pub fn canonical(value: &Value) -> String {
     let mut text = String::new();
     write(value, &mut text, Style { order: Order::Sorted, shows: None });
     text
+}
+
+/// SHA-256 over the canonical form, as it would be without these keys of the value itself.
+#[must_use]
+pub fn digest(value: &Value, without: &[&str]) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    let style = Style { order: Order::Sorted, shows: None };
+    match value.as_object() {
+        Some(object) => {
+            let kept = object.iter().filter(|(key, _)| !without.contains(key));
+            entries(kept, &mut digest, style);
+        }
+        None => write(value, &mut digest, style),
+    }
+    digest.finalize().into()
 }
 
 /// The canonical form, with each letter escaped that is not to be shown. It is the same value.
@@ -41,56 +70,82 @@ enum Order {
     Sorted,
 }
 
-fn write(value: &Value, to: &mut String, style: Style) {
+/// What a value is written to, piece by piece.
+trait Sink {
+    fn put(&mut self, text: &str);
+}
+
+impl Sink for String {
+    fn put(&mut self, text: &str) {
+        self.push_str(text);
+    }
+}
+
+impl Sink for Sha256 {
+    fn put(&mut self, text: &str) {
+        self.update(text);
+    }
+}
+
+fn write(value: &Value, to: &mut impl Sink, style: Style) {
     match value {
-        Value::Null => to.push_str("null"),
-        Value::Bool(true) => to.push_str("true"),
-        Value::Bool(false) => to.push_str("false"),
-        Value::Number(number) => to.push_str(number.text()),
+        Value::Null => to.put("null"),
+        Value::Bool(true) => to.put("true"),
+        Value::Bool(false) => to.put("false"),
+        Value::Number(number) => to.put(number.text()),
         Value::String(text) => quote(text, to, style.shows),
         Value::Array(list) => {
-            to.push('[');
+            to.put("[");
             for (place, value) in list.iter().enumerate() {
                 if place > 0 {
-                    to.push(',');
+                    to.put(",");
                 }
                 write(value, to, style);
             }
-            to.push(']');
+            to.put("]");
         }
-        Value::Object(object) => entries(object, to, style),
+        Value::Object(object) => entries(object.iter(), to, style),
     }
 }
 
-fn entries(object: &Object, to: &mut String, style: Style) {
-    let mut entries: Vec<_> = object.iter().collect();
-    if matches!(style.order, Order::Sorted) {
-        entries.sort_unstable_by_key(|(key, _)| *key);
-    }
-    to.push('{');
-    for (place, (key, value)) in entries.into_iter().enumerate() {
-        if place > 0 {
-            to.push(',');
+fn entries<'v>(
+    entries: impl Iterator<Item = (&'v str, &'v Value)>,
+    to: &mut impl Sink,
+    style: Style,
+) {
+    to.put("{");
+    let mut first = true;
+    let mut each = |(key, value): (&str, &Value)| {
+        if !std::mem::take(&mut first) {
+            to.put(",");
         }
         quote(key, to, style.shows);
-        to.push(':');
+        to.put(":");
         write(value, to, style);
+    };
+    match style.order {
+        Order::AsWritten => entries.for_each(each),
+        Order::Sorted => {
+            let mut entries: Vec<_> = entries.collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            entries.into_iter().for_each(&mut each);
+        }
     }
-    to.push('}');
+    to.put("}");
 }
 
-fn quote(text: &str, to: &mut String, shows: Option<fn(char) -> bool>) {
-    to.push('"');
+fn quote(text: &str, to: &mut impl Sink, shows: Option<fn(char) -> bool>) {
+    to.put("\"");
     let mut rest = text;
     while let Some(place) = escaped(rest, shows) {
         let (plain, after) = rest.split_at(place);
-        to.push_str(plain);
+        to.put(plain);
         let mut letters = after.chars();
         letters.by_ref().take(1).for_each(|letter| escape(letter, to));
         rest = letters.as_str();
     }
-    to.push_str(rest);
-    to.push('"');
+    to.put(rest);
+    to.put("\"");
 }
 
 /// Where the first letter is that does not stand for itself.
@@ -103,27 +158,27 @@ fn escaped(text: &str, shows: Option<fn(char) -> bool>) -> Option<usize> {
 }
 
 /// As JSON has it: by a letter of its own, or by its number; what is beyond the first plane, in two halves.
-fn escape(letter: char, to: &mut String) {
-    const HEX: &[char; 16] =
-        &['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+fn escape(letter: char, to: &mut impl Sink) {
+    const HEX: &[&str; 16] =
+        &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"];
     let own = match letter {
-        '"' | '\\' => Some(letter),
-        '\n' => Some('n'),
-        '\r' => Some('r'),
-        '\t' => Some('t'),
-        '\u{8}' => Some('b'),
-        '\u{c}' => Some('f'),
+        '"' => Some("\\\""),
+        '\\' => Some("\\\\"),
+        '\n' => Some("\\n"),
+        '\r' => Some("\\r"),
+        '\t' => Some("\\t"),
+        '\u{8}' => Some("\\b"),
+        '\u{c}' => Some("\\f"),
         _ => None,
     };
     if let Some(own) = own {
-        to.push('\\');
-        return to.push(own);
+        return to.put(own);
     }
     for half in letter.encode_utf16(&mut [0; 2]) {
-        to.push_str("\\u");
+        to.put("\\u");
         for shift in [12, 8, 4, 0] {
             let digit = usize::from((*half >> shift) & 15);
-            to.push(HEX.get(digit).copied().unwrap_or('0'));
+            to.put(HEX.get(digit).copied().unwrap_or("0"));
         }
     }
 }
@@ -140,6 +195,16 @@ mod tests {
         assert_eq!(canonical(&one), canonical(&two));
         assert_eq!(canonical(&one), r#"{"a":"A","b":[1,{"c":2,"d":1}]}"#);
         assert_ne!(canonical(&parse(b"1").unwrap()), canonical(&parse(b"1.0").unwrap()));
+    }
+
+    #[test]
+    fn a_digest_is_of_the_canonical_form_of_what_is_not_left_out() {
+        let value = parse(br#"{"b":[1,{"d":"\n","c":2}],"_meta":{},"a":"A"}"#).unwrap();
+        let plain = |text: &str| <[u8; 32]>::from(Sha256::digest(text));
+        assert_eq!(digest(&value, &[]), plain(&canonical(&value)));
+        let without = r#"{"a":"A","b":[1,{"c":2,"d":"\n"}]}"#;
+        assert_eq!(digest(&value, &["_meta", "c", "e"]), plain(without));
+        assert_eq!(digest(&Value::Null, &["a"]), plain("null"));
     }
 
     #[test]

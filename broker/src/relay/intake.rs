@@ -206,15 +206,18 @@ impl Relay {
 
     /// Looks at the parameters, and writes into them who calls.
     fn prepare(&mut self, id: CallId, asks: Asks) -> Result<(), Refusal> {
-        let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
-        let params = match call.body.get("params") {
-            None => Object::default(),
-            Some(Value::Object(params)) => params.clone(),
+        let call = self.calls.get_mut(&id).ok_or(Refusal::Gone)?;
+        // Taken out and put back: of a request that is refused nobody needs them any more.
+        let params = match call.body.get_mut("params") {
+            None => None,
+            Some(Value::Object(params)) => Some(std::mem::take(params)),
             Some(_) => return Err(Refusal::Params("params must be an object")),
         };
+        let had = params.is_some();
+        let mut params = params.unwrap_or_default();
         let target = method::target(asks, &call.method, Some(&params)).map_err(Refusal::Params)?;
-        let (_, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
-        let mut params = params;
+        let edge = call.edge;
+        let (_, _, callee) = self.rules(edge).ok_or(Refusal::Gone)?;
         let again = match callee.speaks {
             Speaks::Mcp => self.made_again(id, &mut params)?,
             Speaks::JsonRpc => None,
@@ -222,11 +225,10 @@ impl Relay {
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         let (rules, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
         // Of one process that answers several, nobody knows for whom it calls.
-        let chain = match call.chains.as_slice() {
-            [chain] => self.names(chain),
-            _ => vec![rules.caller.to_string()],
+        let chain: Vec<&str> = match call.chains.as_slice() {
+            [chain] => self.names(chain).collect(),
+            _ => vec![rules.caller.as_str()],
         };
-        let chain: Vec<&str> = chain.iter().map(String::as_str).collect();
         let proof = Proof { chain: &chain };
         match callee.speaks {
             Speaks::Mcp => stamp::mcp(asks, call.era, &mut params, rules, proof),
@@ -235,7 +237,6 @@ impl Relay {
         if asks == Asks::Listen {
             params.change("notifications", |wanted| self.listenable(id, wanted));
         }
-        let had = call.body.get("params").is_some();
         let Some(call) = self.calls.get_mut(&id) else { return Err(Refusal::Gone) };
         if had || !params.is_empty() {
             call.body.set("params", params.into());

@@ -131,8 +131,8 @@ impl Relay {
         let (_, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
         let hops = usize::try_from(self.plan.limits.hops).unwrap_or(usize::MAX);
         for chain in &call.chains {
-            let names = self.names(chain);
-            if chain.len() > hops || names.iter().any(|name| name == callee.name.as_str()) {
+            let comes_back = self.names(chain).any(|name| name == callee.name.as_str());
+            if chain.len() > hops || comes_back {
                 return Err(Refusal::Chain);
             }
         }

@@ -18,7 +18,6 @@ use crate::{
 };
 use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{Reverse, Speaks};
-use sha2::{Digest as _, Sha256};
 
 /// Calls of a connection that may wait to be made again; the oldest gives way to a new one.
 const MOST: usize = 8;
@@ -154,23 +153,14 @@ fn refusal(unfit: Unfit) -> Refusal {
 /// Over the parameters of a request: of all that its caller says by it, and of what is the same when it is made
 /// again with answers.
 pub(super) fn digests(body: &Object, speaks: Speaks) -> ([u8; 32], [u8; 32]) {
-    let digest = |params: &Value| Sha256::digest(json::canonical(params)).into();
-    let mut params = body.get("params").cloned().unwrap_or(Value::Null);
-    let mut answers = false;
-    if let Value::Object(params) = &mut params {
-        params.remove("_meta");
-        if speaks == Speaks::Mcp {
-            // A word of ours, which says nothing.
-            params.remove(STATE);
-            answers = params.get(RESPONSES).is_some();
-        }
-    }
-    let all = digest(&params);
-    if !answers {
+    let params = body.get("params").unwrap_or(&Value::Null);
+    if speaks != Speaks::Mcp {
+        let all = json::digest(params, &["_meta"]);
         return (all, all);
     }
-    if let Value::Object(params) = &mut params {
-        params.remove(RESPONSES);
-    }
-    (all, digest(&params))
+    // The state is a word of ours, which says nothing.
+    let all = json::digest(params, &["_meta", STATE]);
+    let answers = params.as_object().is_some_and(|params| params.get(RESPONSES).is_some());
+    let first = if answers { json::digest(params, &["_meta", STATE, RESPONSES]) } else { all };
+    (all, first)
 }

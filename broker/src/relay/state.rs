@@ -187,9 +187,8 @@ impl Relay {
     }
 
     /// The names of a chain.
-    pub(super) fn names(&self, chain: &[usize]) -> Vec<String> {
-        let name = |caller: &usize| Some(self.plan.callers.get(*caller)?.name.to_string());
-        chain.iter().filter_map(name).collect()
+    pub(super) fn names(&self, chain: &[usize]) -> impl Iterator<Item = &str> {
+        chain.iter().filter_map(|caller| Some(self.plan.callers.get(*caller)?.name.as_str()))
     }
 
     /// A record about a call.

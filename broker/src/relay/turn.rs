@@ -156,7 +156,8 @@ impl Relay {
         }
         let parameters = json::canonical(&parameters);
         let (caller, name) = (edge.caller.to_string(), edge.name.to_string());
-        let chains: Vec<Vec<String>> = call.chains.iter().map(|it| self.names(it)).collect();
+        let names = |chain: &Vec<usize>| self.names(chain).map(str::to_owned).collect();
+        let chains: Vec<Vec<String>> = call.chains.iter().map(names).collect();
         let along = chains.concat().join(" ");
         let exact = [caller.as_str(), &name, &along, &call.method, &parameters];
         let mut digest = Sha256::new().chain_update(self.plan.generation.to_le_bytes());
@@ -229,14 +230,15 @@ impl Relay {
         if let Some(state) = self.callees.get_mut(callee) {
             state.queue.push(caller, id, size);
         }
-        self.set_timer(id, Some(self.now.after(queue.wait)));
         self.pump(callee);
-        let queued = self.edges.get(edge).map_or(0, |edge| edge.queued);
-        let waits = self.calls.get(&id).is_some_and(|call| call.stage == Stage::Queued);
-        if waits && queued > queue.length {
-            let wait = self.now.until(self.now.after(queue.wait));
-            self.refuse(id, Refusal::Busy(wait));
+        if self.calls.get(&id).is_none_or(|call| call.stage != Stage::Queued) {
+            return;
         }
+        let until = self.now.after(queue.wait);
+        if self.edges.get(edge).is_some_and(|edge| edge.queued > queue.length) {
+            return self.refuse(id, Refusal::Busy(self.now.until(until)));
+        }
+        self.set_timer(id, Some(until));
     }
 
     /// Lets go on who may.
