@@ -3,9 +3,13 @@
 use super::Caller;
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 const BROKER: &str = "/run/sandboxd/broker.sock";
+
+/// Those of all callers.
+static CALLS: AtomicU64 = AtomicU64::new(1);
 
 /// Lines of a stream.
 struct Lines<S> {
@@ -75,7 +79,8 @@ impl Client {
     fn ask(&mut self, line: &str) -> io::Result<()> {
         self.say(line)?;
         let answer = self.lines.next()?.ok_or_else(|| io::Error::other("nobody answers"))?;
-        if has(answer, b"\"error\":") || has(answer, b"\"isError\":true") {
+        // A refusal says its words first.
+        if has(answer, b"\"error\":") || answer.ends_with(b"\"isError\":true}}\n") {
             return Err(io::Error::other(String::from_utf8_lossy(answer).into_owned()));
         }
         Ok(())
@@ -93,8 +98,8 @@ impl Caller for Client {
             "\"}}}\n",
         );
         let room = self.bytes.saturating_sub(head.len() + end.len());
-        // Not the same twice: that is a loop, and is broken.
-        let text = format!("{:0>room$}", self.calls);
+        // Not the same twice, whoever calls: that is a loop, and is broken.
+        let text = format!("{:0>room$}", CALLS.fetch_add(1, Ordering::Relaxed));
         self.ask(&format!("{head}{text}{end}"))
     }
 }
