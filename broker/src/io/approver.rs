@@ -1,6 +1,6 @@
 //! Whoever may approve calls, at streams of their own: a line in, an answer out, and closed.
 
-use super::{Carrier, LINGER, Owner, Pair, Whose, now, stream::Stream};
+use super::{Carrier, Owner, Pair, Whose, now, stream::Stream};
 use crate::{
     approve::{Decided, LINE},
     relay::{Ask, Input, Verdict},
@@ -52,11 +52,9 @@ impl Carrier {
             let by = Some(id);
             self.step(Input::Decided { call, digest, verdict: &verdict, by }, owner)?;
         }
-        self.write(Whose::Approver(id), answer.text.as_bytes());
-        if let Some(stream) = self.streams.get_mut(&Whose::Approver(id)) {
-            stream.close(now()?.after(LINGER));
-        }
-        self.sweep(Whose::Approver(id), owner)
+        self.write(Whose::Approver(id), answer.text.into());
+        self.close(Whose::Approver(id));
+        Ok(())
     }
 
     /// Tells the owner how many calls wait, where that is another number.

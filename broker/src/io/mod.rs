@@ -2,6 +2,9 @@
 //!
 //! Whoever owns the broker (the supervisor, behind its channel) is an [`Owner`]: it gives streams, is
 //! told what is wanted, and its end is the broker's end. Here nothing is decided.
+//!
+//! A turn reads each stream that is ready, and then writes: first what happened is told, for all of them together,
+//! and then each line goes on, those for one reader together.
 
 mod approver;
 mod owner;
@@ -17,15 +20,12 @@ use rustix::{
     io::Errno,
     time::{ClockId, clock_gettime},
 };
-use sandboxd_broker_plan::Millis;
+use sandboxd_broker_plan::{Millis, record::Record};
 use std::{collections::BTreeMap, io};
 use stream::{READ, Read, Stream};
 
 pub use owner::{Owner, Said};
 pub use stream::Pair;
-
-/// How much may wait to be written to somebody, before nothing more is read of what leads there.
-const HIGH: usize = 1 << 20;
 
 /// How much may wait for a caller of an instance that others use too; one that reads no answers is
 /// closed, so that the others go on.
@@ -51,6 +51,12 @@ pub struct Carrier {
     lines: BTreeMap<u32, Vec<u8>>,
     /// How many calls waited when the owner was told.
     told: usize,
+    /// The time of this turn.
+    now: Moment,
+    /// What happened and was not told yet.
+    records: Vec<Record>,
+    /// Those for whom something waits that was not tried to be written yet, or who are to be closed.
+    written: Vec<Whose>,
     /// Where to is read.
     piece: Vec<u8>,
 }
@@ -70,8 +76,17 @@ impl Carrier {
     /// Carries for this relay; there is no stream yet.
     #[must_use]
     pub fn new(relay: Relay, approvals: Approvals) -> Self {
-        let (streams, lines) = (BTreeMap::new(), BTreeMap::new());
-        Self { relay, streams, approvals, lines, told: 0, piece: vec![0; READ] }
+        Self {
+            relay,
+            streams: BTreeMap::new(),
+            approvals,
+            lines: BTreeMap::new(),
+            told: 0,
+            now: Moment(0),
+            records: Vec::new(),
+            written: Vec::new(),
+            piece: vec![0; READ],
+        }
     }
 
     /// The relay.
@@ -95,9 +110,11 @@ impl Carrier {
     /// As [`Carrier::run`].
     pub fn turn(&mut self, owner: &mut impl Owner) -> io::Result<bool> {
         let (heard, ready) = self.wait(owner)?;
+        self.now = now()?;
         if heard {
             while let Some(said) = owner.hear()? {
                 if matches!(said, Said::Gone) {
+                    self.deliver(owner)?;
                     return Ok(false);
                 }
                 self.said(said, owner)?;
@@ -108,6 +125,7 @@ impl Carrier {
         }
         self.linger(owner)?;
         self.step(Input::Clock, owner)?;
+        self.deliver(owner)?;
         self.tell_waiting(owner)?;
         for (callee, load) in self.relay.loads() {
             owner.load(callee, load)?;
@@ -119,8 +137,9 @@ impl Carrier {
     fn wait(&self, owner: &impl Owner) -> io::Result<(bool, Vec<(Whose, PollFlags)>)> {
         let mut fds = vec![PollFd::from_borrowed_fd(owner.descriptor(), PollFlags::IN)];
         let mut whose = Vec::with_capacity(self.streams.len());
+        let holds_up = self.streams.values().any(Stream::is_full);
         for (id, stream) in &self.streams {
-            let reads = stream.reads() && !self.held_up(*id);
+            let reads = stream.reads() && !(holds_up && self.held_up(*id));
             let mut read = if reads { PollFlags::IN } else { PollFlags::empty() };
             if reads && !stream.is_one() {
                 fds.push(PollFd::from_borrowed_fd(stream.input(), read));
@@ -157,7 +176,7 @@ impl Carrier {
 
     /// Whether what somebody writes leads to one who does not read.
     fn held_up(&self, whose: Whose) -> bool {
-        let full = |whose| self.streams.get(&whose).is_some_and(|it| it.unsent() > HIGH);
+        let full = |whose| self.streams.get(&whose).is_some_and(Stream::is_full);
         match whose {
             Whose::Caller(id) => {
                 full(whose) || self.relay.instance(id).is_some_and(|it| full(Whose::Callee(it)))
@@ -245,7 +264,7 @@ impl Carrier {
 
     /// Lets go of those that nobody reads any more, and of those that were to be closed long ago.
     fn linger(&mut self, owner: &mut impl Owner) -> io::Result<()> {
-        let now = now()?;
+        let now = self.now;
         let late = self.streams.iter().filter(|(_, stream)| {
             stream.is_broken() || stream.closing().is_some_and(|until| until <= now)
         });
@@ -261,11 +280,11 @@ impl Carrier {
         match whose {
             Whose::Caller(id) => {
                 self.step(Input::Closed(id), owner)?;
-                owner.tell(Output::Close(id))
+                self.tell(Output::Close(id), owner)
             }
             Whose::Callee(id) => {
                 self.step(Input::Ended(id), owner)?;
-                owner.tell(Output::Stop(id))
+                self.tell(Output::Stop(id), owner)
             }
             Whose::Approver(id) => {
                 self.lines.remove(&id);
@@ -275,46 +294,82 @@ impl Carrier {
     }
 
     fn step(&mut self, input: Input<'_>, owner: &mut impl Owner) -> io::Result<()> {
-        let outputs = self.relay.step(now()?, input);
-        let charged = self.relay.charged();
-        if !charged.is_empty() {
-            owner.keep(&charged)?;
-        }
-        for output in outputs {
+        for output in self.relay.step(self.now, input) {
             match output {
-                Output::ToCaller(id, line) => self.write(Whose::Caller(id), &line),
-                Output::ToCallee(id, line) => self.write(Whose::Callee(id), &line),
-                Output::Close(id) => {
-                    let whose = Whose::Caller(id);
-                    if let Some(stream) = self.streams.get_mut(&whose) {
-                        stream.close(now()?.after(LINGER));
-                    }
-                    self.sweep(whose, owner)?;
-                }
+                Output::ToCaller(id, line) => self.write(Whose::Caller(id), line),
+                Output::ToCallee(id, line) => self.write(Whose::Callee(id), line),
+                Output::Record(record) => self.records.push(record),
+                Output::Close(id) => self.close(Whose::Caller(id)),
                 Output::Stop(id) => {
-                    self.streams.remove(&Whose::Callee(id));
+                    self.commit(owner)?;
+                    // What it was told last it may still read.
+                    if let Some(mut stream) = self.streams.remove(&Whose::Callee(id)) {
+                        stream.go_on();
+                    }
                     owner.tell(output)?;
                 }
                 Output::Ask(ask) => self.ask(ask, owner)?,
                 Output::Withdraw(call) => self.approvals.withdraw(call),
-                Output::Start { .. }
-                | Output::Record(_)
-                | Output::Durable(_)
-                | Output::Seen(..) => {
-                    owner.tell(output)?;
+                Output::Start { .. } | Output::Durable(_) | Output::Seen(..) => {
+                    self.tell(output, owner)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn write(&mut self, whose: Whose, line: &[u8]) {
+    /// Tells the owner, after all that happened before.
+    fn tell(&mut self, output: Output, owner: &mut impl Owner) -> io::Result<()> {
+        self.commit(owner)?;
+        owner.tell(output)
+    }
+
+    /// Has kept what was charged, and tells what happened: nothing goes on before.
+    fn commit(&mut self, owner: &mut impl Owner) -> io::Result<()> {
+        let charged = self.relay.charged();
+        if !charged.is_empty() {
+            owner.keep(&charged)?;
+        }
+        if !self.records.is_empty() {
+            owner.record(&self.records)?;
+            self.records.clear();
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, whose: Whose, line: Vec<u8>) {
         if let Some(stream) = self.streams.get_mut(&whose) {
             stream.write(line);
-            if matches!(whose, Whose::Caller(_)) && stream.unsent() > TOO_MUCH {
-                stream.give_up();
-            }
+            self.written.push(whose);
         }
+    }
+
+    /// Closes a stream, once what was written to it is read.
+    fn close(&mut self, whose: Whose) {
+        if let Some(stream) = self.streams.get_mut(&whose) {
+            stream.close(self.now.after(LINGER));
+            self.written.push(whose);
+        }
+    }
+
+    /// Lets go on what was written in this turn, and whatever follows from whom that does not reach.
+    fn deliver(&mut self, owner: &mut impl Owner) -> io::Result<()> {
+        self.commit(owner)?;
+        while !self.written.is_empty() {
+            let mut written = std::mem::take(&mut self.written);
+            written.sort_unstable();
+            written.dedup();
+            for whose in &written {
+                let Some(stream) = self.streams.get_mut(whose) else { continue };
+                stream.go_on();
+                if matches!(whose, Whose::Caller(_)) && stream.unsent() > TOO_MUCH {
+                    stream.give_up();
+                }
+            }
+            written.into_iter().try_for_each(|whose| self.sweep(whose, owner))?;
+            self.commit(owner)?;
+        }
+        Ok(())
     }
 }
 

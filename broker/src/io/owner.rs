@@ -5,7 +5,7 @@ use crate::{
     limit::{Moment, Saved},
     relay::{CallId, ConnectionId, InstanceId, Load, Output},
 };
-use sandboxd_broker_plan::Name;
+use sandboxd_broker_plan::{Name, record::Record};
 use std::{
     io,
     os::fd::{BorrowedFd, OwnedFd},
@@ -69,12 +69,18 @@ pub trait Owner {
     /// Where it cannot be heard any more. The broker ends by it.
     fn hear(&mut self) -> io::Result<Option<Said>>;
 
-    /// Tells it what is wanted or happened: never one of the lines, which are carried here, and nothing
-    /// of what is asked about them.
+    /// Tells it what is wanted, or is to be on the disk before a call goes on: never one of the lines, which are
+    /// carried here, and nothing of what is asked about them.
     ///
     /// # Errors
     /// Where it cannot be told. The broker ends by it.
     fn tell(&mut self, output: Output) -> io::Result<()>;
+
+    /// Tells it what happened, in this order and after all that it was told before. Nothing goes on before.
+    ///
+    /// # Errors
+    /// Where it cannot be told. The broker ends by it.
+    fn record(&mut self, records: &[Record]) -> io::Result<()>;
 
     /// Has it keep what is left of these buckets, by their places, before anything goes on that they were
     /// charged for.

@@ -15,6 +15,9 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
+/// How much may wait to be written to somebody, before nothing more is read of what leads there.
+const HIGH: usize = 1 << 20;
+
 /// How much is read at once.
 pub(super) const READ: usize = 64 << 10;
 
@@ -105,6 +108,11 @@ impl Stream {
         self.unsent.len() - self.sent
     }
 
+    /// Whether so much waits that nothing more is to be read of what leads here.
+    pub(super) const fn is_full(&self) -> bool {
+        self.unsent() > HIGH
+    }
+
     /// Once what waits is written, or then, it is closed; nothing more is read.
     pub(super) fn close(&mut self, until: Moment) {
         self.closing = self.closing.or(Some(until));
@@ -145,11 +153,20 @@ impl Stream {
         if there == Ok(1) { self.read(to) } else { Read::Nothing }
     }
 
-    pub(super) fn write(&mut self, line: &[u8]) {
+    /// Leaves a line to be written.
+    pub(super) fn write(&mut self, line: Vec<u8>) {
         if self.broken {
             return;
         }
-        self.unsent.extend_from_slice(line);
+        if self.unsent.is_empty() {
+            self.unsent = line;
+        } else {
+            self.unsent.extend_from_slice(&line);
+        }
+    }
+
+    /// Writes what waits, where nobody has to say first that there is room.
+    pub(super) fn go_on(&mut self) {
         if self.eager {
             self.flush();
         }
@@ -174,7 +191,8 @@ impl Stream {
             }
         }
         if self.sent == self.unsent.len() {
-            self.unsent.clear();
+            // One that has nothing to say holds no memory for it.
+            self.unsent = Vec::new();
             self.sent = 0;
         } else if self.sent > READ {
             self.unsent.drain(..self.sent);

@@ -4,7 +4,7 @@ use crate::{
     relay::{ConnectionId, InstanceId, Output, Relay},
 };
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_broker_plan::record::Event;
+use sandboxd_broker_plan::record::{Event, Record};
 use sandboxd_broker_plan::{Approval, BrokerPlan, Millis, Name};
 use std::{
     collections::VecDeque,
@@ -88,17 +88,21 @@ impl Owner for Threads {
                     self.say(Said::Gone);
                 }
             }
-            Output::Record(record) => {
-                self.finished += usize::from(matches!(record.event, Event::Finished { .. }));
-            }
             // Nothing is kept here.
             Output::Seen(..) => {}
-            Output::ToCaller(..)
+            Output::Record(_)
+            | Output::ToCaller(..)
             | Output::ToCallee(..)
             | Output::Durable(_)
             | Output::Ask(_)
             | Output::Withdraw(_) => panic!("{output:?}"),
         }
+        Ok(())
+    }
+
+    fn record(&mut self, records: &[Record]) -> io::Result<()> {
+        let finished = |record: &&Record| matches!(record.event, Event::Finished { .. });
+        self.finished += records.iter().filter(finished).count();
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Values to bytes, on one line.
 
-use super::{Object, Value, plain};
+use super::{Value, plain};
 use sha2::{Digest as _, Sha256};
 
 /// The value on one line, keys in their order and numbers as they were written.

@@ -31,11 +31,11 @@ use std::sync::mpsc::Receiver;
 /// How many different reasons are said of what does not run.
 const MOST_TOLD: usize = 32;
 
-/// How long records may lie in their stream after some were heard: whoever writes them down is not woken for
+/// How long records may lie in their pipe after some were heard: whoever writes them down is not woken for
 /// each. They are gathered for longer before they are on the disk.
 const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 
-/// How many pieces of that stream are heard at a time: more than fit into it.
+/// How many pieces of that pipe are heard at a time: more than fit into it.
 const PIECES: usize = 16;
 
 /// How long a broker may leave no room for what it is told.
@@ -54,7 +54,7 @@ impl Desk {
     /// Where there is no thread or descriptor to be had.
     pub(super) fn open(
         shared: Arc<Shared>,
-        records: (Records, OwnedFd),
+        records: (Records, Gathered),
         pins: Option<Pins>,
         news: Receiver<News>,
     ) -> Result<Self, StartError> {
@@ -100,12 +100,12 @@ enum Closed {
 impl Clerk {
     fn new(
         shared: Arc<Shared>,
-        (records, gathered): (Records, OwnedFd),
+        (records, gathered): (Records, Gathered),
         pins: Option<Pins>,
         news: Receiver<News>,
     ) -> Self {
         let (instances, told, left) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        let (pins, gathered) = (Keeper::new(pins), Gathered::new(gathered));
+        let pins = Keeper::new(pins);
         Self {
             shared,
             instances,
@@ -171,7 +171,7 @@ impl Clerk {
                 PollFd::new(&*self.shared.bell.wake, PollFlags::IN),
                 PollFd::new(&self.gathered, PollFlags::IN),
             ];
-            // While it rests, nothing that comes in the stream wakes it.
+            // While it rests, nothing that comes in the pipe wakes it.
             let soon = self.ready.wakes_in();
             let (awake, timeout) = if rests { (3, Some(GATHER)) } else { (4, soon) };
             match poll(fds.get_mut(..awake).unwrap_or_default(), timeout.as_ref()) {
@@ -208,7 +208,7 @@ impl Clerk {
                     records.try_for_each(|record| self.record(record)).map_err(Closed::Violated)?;
                     heard = true;
                 }
-                Ok(None) | Err(Errno::CONNRESET) => {
+                Ok(None) => {
                     // A broker that tells nothing more is not to carry anything more.
                     rustix::net::shutdown(&self.shared.line, rustix::net::Shutdown::Write).ok();
                     return Err(Closed::Over);
@@ -230,7 +230,7 @@ impl Clerk {
                 Err(errno) => return Err(Closed::Violated(format!("said what is none: {errno}"))),
             };
             // What was told of a connection comes before its end, and that a call was approved before that it goes
-            // on. At the end of the stream this packet still counts.
+            // on. At the end of the pipe this packet still counts.
             if let Err(closed @ Closed::Violated(_)) = self.hear_gathered() {
                 return Err(closed);
             }

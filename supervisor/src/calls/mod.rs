@@ -26,6 +26,7 @@ use crate::control::{Approvers, Control};
 use crate::lasting::{Limits, Pins};
 use crate::sandbox::{self, Audit, Purses, StartError, image};
 use crate::service::channel::Told;
+use crate::service::gathered::Gathered;
 use crate::service::{Service, Wanted, broker};
 use desk::{Bell, Desk, News};
 use endpoint::Peer;
@@ -286,12 +287,11 @@ impl Exchange {
         let limits = audit.is_kept().then(|| Limits::open(run.name(), &plan)).transpose()?;
         let told = wire::encode(&plan)
             .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
-        let pair = |kind| {
-            socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
-                .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))
-        };
-        let (line, brokers) = pair(SocketType::SEQPACKET)?;
-        let (gathered, gathers) = pair(SocketType::STREAM)?;
+        let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+        let (line, brokers) = socketpair(AddressFamily::UNIX, kind, flags, None)
+            .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))?;
+        let (gathered, gathers) = Gathered::new()
+            .map_err(|errno| StartError::call("pipe2", "the broker's records", errno))?;
         told_limits(limits.as_ref(), &line)?;
         let service = Service::begin(Wanted {
             name: broker::NAME,

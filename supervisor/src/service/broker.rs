@@ -13,6 +13,7 @@ use sandboxd_broker::io::{Carrier, Owner, Pair, Said, now};
 use sandboxd_broker::limit::kept::{self, HEADER, SLOT, Slot};
 use sandboxd_broker::limit::{Buckets, Moment, Saved};
 use sandboxd_broker::relay::{CallId, ConnectionId, InstanceId, Load, Output, Relay};
+use sandboxd_broker_plan::record::Record;
 use sandboxd_broker_plan::{BrokerPlan, Name, wire};
 use sandboxd_kernel::fds::take;
 use std::collections::VecDeque;
@@ -147,15 +148,24 @@ impl Owner for Outside {
             // Without its server a client has nobody to talk to.
             Output::Stop(_) => self.say(Said::CallerGone(self.caller.clone())),
             Output::Close(_) => self.say(Said::Gone),
-            Output::Record(record) | Output::Durable(record) => {
+            Output::Durable(record) => {
                 return told(say_record(&record, self.channel.as_fd()));
             }
             Output::Seen(seen, words) => {
                 return told(say_seen(&seen, &words, self.channel.as_fd()));
             }
-            Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {}
+            Output::Record(_)
+            | Output::Ask(_)
+            | Output::Withdraw(_)
+            | Output::ToCaller(..)
+            | Output::ToCallee(..) => {}
         }
         Ok(())
+    }
+
+    fn record(&mut self, records: &[Record]) -> io::Result<()> {
+        let channel = self.channel.as_fd();
+        records.iter().try_for_each(|record| told(say_record(record, channel)))
     }
 
     fn keep(&mut self, charged: &[(usize, Moment)]) -> io::Result<()> {
@@ -230,16 +240,21 @@ impl Owner for Supervisor {
             },
             Output::Stop(instance) => Wish::Stop(instance.0),
             Output::Close(connection) => Wish::Closed(connection.0),
-            Output::Record(record) => return told(gathered::say(&record, self.records.as_fd())),
             Output::Durable(record) => return told(say_record(&record, self.channel.as_fd())),
             Output::Seen(seen, words) => {
                 return told(say_seen(&seen, &words, self.channel.as_fd()));
             }
-            Output::Ask(_) | Output::Withdraw(_) | Output::ToCaller(..) | Output::ToCallee(..) => {
-                return Ok(());
-            }
+            Output::Record(_)
+            | Output::Ask(_)
+            | Output::Withdraw(_)
+            | Output::ToCaller(..)
+            | Output::ToCallee(..) => return Ok(()),
         };
         told(wish.say(self.channel.as_fd()))
+    }
+
+    fn record(&mut self, records: &[Record]) -> io::Result<()> {
+        told(gathered::say(records, self.records.as_fd()))
     }
 
     fn keep(&mut self, charged: &[(usize, Moment)]) -> io::Result<()> {

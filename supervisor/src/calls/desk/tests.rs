@@ -5,7 +5,7 @@ use crate::calls::{Calls, Most};
 use crate::control::Approvers;
 use crate::sandbox::nowhere;
 use crate::service::channel::{receive, say_record};
-use crate::service::gathered;
+use crate::service::gathered::{self, Gathered};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, What};
 use sandboxd_plan::HostPath;
@@ -34,7 +34,7 @@ fn graph() -> Graph {
     graph::load(first, &Folders::default(), &mut read).unwrap()
 }
 
-/// The broker's end of the line, and of the stream for records.
+/// The broker's end of the line, and of the pipe for records.
 pub(in crate::calls) struct Broker {
     pub(in crate::calls) line: OwnedFd,
     gathers: OwnedFd,
@@ -47,7 +47,7 @@ fn desk() -> (Desk, Broker) {
 }
 
 /// What a desk has; connection 5 is the agent's.
-fn parts() -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
+fn parts() -> (Arc<Shared>, (Records, Gathered), Receiver<News>, Broker) {
     parts_of(Most { instances: 1, connections: 1 }, |_, _| unreachable!())
 }
 
@@ -55,10 +55,10 @@ fn parts() -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
 pub(in crate::calls) fn parts_of(
     most: Most,
     refused: fn(&str, &StartError),
-) -> (Arc<Shared>, (Records, OwnedFd), Receiver<News>, Broker) {
-    let pair = |kind| socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
-    let (line, brokers) = pair(SocketType::SEQPACKET);
-    let (gathered, gathers) = pair(SocketType::STREAM);
+) -> (Arc<Shared>, (Records, Gathered), Receiver<News>, Broker) {
+    let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+    let (line, brokers) = socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
+    let (gathered, gathers) = Gathered::new().unwrap();
     let broker = Broker { line: brokers, gathers };
     let (bell, news) = Bell::new().unwrap();
     let calls = Calls {
@@ -153,7 +153,7 @@ fn a_broker_that_tells_of_what_cannot_be_is_ended() {
             if waits {
                 say_record(&record, broker.line.as_fd()).unwrap();
             } else {
-                gathered::say(&record, broker.gathers.as_fd()).unwrap();
+                gathered::say(&[record], broker.gathers.as_fd()).unwrap();
             }
             assert!(is_cut(&broker), "{what}");
             let left = desk.close();
@@ -164,7 +164,7 @@ fn a_broker_that_tells_of_what_cannot_be_is_ended() {
     let (edge, event) = (of("agent"), named(0));
     let record = Record { edge, connection: 5, instance: 0, call: 1, event };
     // Until it is ended for it.
-    while gathered::say(&record, broker.gathers.as_fd()).is_ok() {}
+    while gathered::say(&[record], broker.gathers.as_fd()).is_ok() {}
     assert!(desk.close().iter().any(|left| left.contains("more calls than there may be")));
 }
 
@@ -177,7 +177,7 @@ fn what_was_told_before_the_end_is_heard() {
         if waits {
             say_record(&record, broker.line.as_fd()).unwrap();
         } else {
-            gathered::say(&record, broker.gathers.as_fd()).unwrap();
+            gathered::say(&[record], broker.gathers.as_fd()).unwrap();
         }
         // Over before it begins.
         let (closed, _) = rustix::pipe::pipe().unwrap();
@@ -246,16 +246,15 @@ fn of_wishes_without_end_so_many_are_heard_at_a_time() {
 
 #[test]
 fn of_records_without_end_so_many_pieces_are_heard_at_a_time() {
-    use rustix::net::{SendFlags, sockopt};
     let (shared, records, news, broker) = parts();
     let mut clerk = Clerk::new(shared, records, None, news);
-    sockopt::set_socket_send_buffer_size(&broker.gathers, 1 << 20).unwrap();
+    rustix::pipe::fcntl_setpipe_size(&broker.gathers, 1 << 20).unwrap();
+    rustix::io::ioctl_fionbio(&broker.gathers, true).unwrap();
     let record =
         Record { edge: Some(0), connection: 5, instance: 0, call: 1, event: Event::Malformed };
     let piece = [0; 256].map(|_: u8| record.encode()).concat();
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     let mut said = 0;
-    while let Ok(sent) = rustix::net::send(&broker.gathers, &piece[said % piece.len()..], flags) {
+    while let Ok(sent) = rustix::io::write(&broker.gathers, &piece[said % piece.len()..]) {
         said += sent;
     }
     assert!(said > PIECES * piece.len(), "no more than {said} bytes fit");
