@@ -44,3 +44,18 @@ impl AuditError {
         Self { call, subject: subject.into(), errno: 0, remedy: remedy.to_owned() }
     }
 }
+
+/// Records that could not be written, of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritten {
+    /// How many.
+    pub records: u64,
+    /// Why the last of them could not.
+    pub why: AuditError,
+}
+
+impl From<Unwritten> for AuditError {
+    fn from(unwritten: Unwritten) -> Self {
+        unwritten.why
+    }
+}

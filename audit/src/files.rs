@@ -63,10 +63,10 @@ impl Appended {
         }
     }
 
-    /// Adds a line. Where not all of it can be written, none of it stays.
-    pub(crate) fn append(&mut self, line: &[u8]) -> Result<(), AuditError> {
+    /// Adds lines. Where not all of them can be written, none stays.
+    pub(crate) fn append(&mut self, lines: &[u8]) -> Result<(), AuditError> {
         self.mend()?;
-        let mut rest = line;
+        let mut rest = lines;
         while !rest.is_empty() {
             match rustix::io::retry_on_intr(|| rustix::io::write(&self.file, rest)) {
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
@@ -78,7 +78,7 @@ impl Appended {
                 }
             }
         }
-        self.length += u64::try_from(line.len()).unwrap_or(0);
+        self.length += u64::try_from(lines.len()).unwrap_or(0);
         Ok(())
     }
 

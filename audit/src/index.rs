@@ -164,9 +164,10 @@ impl<'a> Index<'a> {
 
     /// Adds an entry, and gives its hash.
     pub(crate) fn append(&mut self, record: &Record) -> Result<Hash, AuditError> {
-        let (line, hash) = line::write(self.seq, Stamp::now(), record, self.last)
+        let mut line = Vec::new();
+        let hash = line::write(self.seq, &Stamp::now().text(), record, self.last, &mut line)
             .map_err(|error| AuditError::encode(&error))?;
-        self.file.append(line.as_bytes())?;
+        self.file.append(&line)?;
         self.seq += 1;
         self.last = hash;
         Ok(hash)

@@ -33,7 +33,7 @@ pub mod time;
 pub mod verify;
 pub mod writer;
 
-pub use error::AuditError;
+pub use error::{AuditError, Unwritten};
 pub use folder::Folder;
 pub use hide::Hidden;
 pub use record::{Kind, Record};

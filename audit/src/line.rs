@@ -3,7 +3,6 @@
 
 use crate::chain::Hash;
 use crate::record::Record;
-use crate::time::Stamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,25 +19,31 @@ const TAIL: usize = BEFORE.len() + 64 + 2;
 struct Body<'a> {
     v: u32,
     seq: u64,
-    ts: String,
+    ts: &'a str,
     #[serde(flatten)]
     record: &'a Record,
     prev: String,
 }
 
-/// The line of a record, with its end, and the record's hash.
+/// Adds the line of a record, with its end, to those before it, and gives the record's hash. `at` is
+/// [`Stamp::text`](crate::time::Stamp::text).
 pub(crate) fn write(
     seq: u64,
-    at: Stamp,
+    at: &str,
     record: &Record,
     prev: Hash,
-) -> Result<(String, Hash), serde_json::Error> {
-    let body = Body { v: VERSION, seq, ts: at.text(), record, prev: prev.to_string() };
-    let mut line = serde_json::to_string(&body)?;
-    line.pop();
-    let hash = Hash::of(prev, line.as_bytes());
-    line.push_str(&format!("{BEFORE}{hash}\"}}\n"));
-    Ok((line, hash))
+    lines: &mut Vec<u8>,
+) -> Result<Hash, serde_json::Error> {
+    let from = lines.len();
+    let body = Body { v: VERSION, seq, ts: at, record, prev: prev.to_string() };
+    serde_json::to_writer(&mut *lines, &body)?;
+    // Its hash is its last member.
+    lines.pop();
+    let hash = Hash::of(prev, lines.get(from..).unwrap_or_default());
+    for part in [BEFORE, &hash.to_string(), "\"}\n"] {
+        lines.extend_from_slice(part.as_bytes());
+    }
+    Ok(hash)
 }
 
 /// A record that was read and is what it was when it was written, or was forged whole.
@@ -118,12 +123,16 @@ impl Line {
 mod tests {
     use super::*;
     use crate::record::{Actor, Kind};
+    use crate::time::Stamp;
 
     fn line() -> (String, Hash) {
         let mut record = Record::of(Kind::Started);
         record.actor = Some(Actor { agent: "build".into(), uid: Some(70_001), ..Actor::default() });
         record.method = Some("/usr/bin/make \"h\":\"".into());
-        write(3, Stamp(1_795_618_862_123), &record, Hash([7; 32])).unwrap()
+        let (at, mut lines) = (Stamp(1_795_618_862_123).text(), b"before\n".to_vec());
+        let hash = write(3, &at, &record, Hash([7; 32]), &mut lines).unwrap();
+        let text = String::from_utf8(lines).unwrap();
+        (text.strip_prefix("before\n").unwrap().to_owned(), hash)
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The log of one supervisor: its segments, one after the other.
 
 use crate::chain::Hash;
-use crate::error::AuditError;
+use crate::error::{AuditError, Unwritten};
 use crate::files::Appended;
 use crate::folder::{Folder, LIVE};
 use crate::index::{Closed, Index, Opened};
@@ -80,7 +80,7 @@ impl Log {
         fresh.extend([Arc::new(live.shared()?), Arc::new(folder.shared()?)]);
         let header = header(&name, 0, key.public());
         let mut segment = Segment::new(file, key, segment::origin(&name, 0));
-        let last = segment.append(0, &telling(Kind::Header, &header)?, last)?;
+        let last = segment.append(0, &[telling(Kind::Header, &header)?], last)?;
         let began = Instant::now();
         let number = 0;
         Ok(Self {
@@ -115,25 +115,55 @@ impl Log {
     /// # Errors
     /// Where it cannot be written; it is counted, and told once another can.
     pub fn append(&mut self, record: &Record) -> Result<(), AuditError> {
-        self.try_append(record).inspect_err(|_| self.gap += 1)
+        Ok(self.append_all(std::slice::from_ref(record))?)
     }
 
-    fn try_append(&mut self, record: &Record) -> Result<(), AuditError> {
+    /// Adds records, as many at a time as can be.
+    ///
+    /// # Errors
+    /// Where some cannot be written; they are counted, and told once others can.
+    pub fn append_all(&mut self, records: &[Record]) -> Result<(), Unwritten> {
+        let (mut left, mut most) = (records, usize::MAX);
+        let mut unwritten = None;
+        while !left.is_empty() {
+            let before = left.len();
+            let Err(why) = self.try_append(&mut left, most) else { continue };
+            if left.len() == before && before > 1 && most > 1 {
+                // Where they cannot be written together, each is tried by itself.
+                most = 1;
+                continue;
+            }
+            if left.len() == before {
+                left = left.get(1..).unwrap_or_default();
+            }
+            self.gap += 1;
+            let lost = unwritten.take().map_or(0, |Unwritten { records, .. }| records);
+            unwritten = Some(Unwritten { records: lost + 1, why });
+        }
+        unwritten.map_or(Ok(()), Err)
+    }
+
+    /// Adds the first of those that are left, up to the next checkpoint and no more than so many.
+    fn try_append(&mut self, left: &mut &[Record], most: usize) -> Result<(), AuditError> {
         if self.segment.length() >= self.measures.bytes || self.began.elapsed() >= self.measures.age
         {
             self.rotate()?;
         }
         if self.gap > 0 {
-            self.add(&telling(Kind::Gap, &Gap { records: self.gap })?)?;
+            self.add(&[telling(Kind::Gap, &Gap { records: self.gap })?])?;
             self.gap = 0;
         }
-        self.add(record)?;
+        let until = self.measures.unsigned.saturating_sub(self.segment.unsigned()).max(1);
+        let most = most.min(usize::try_from(until).unwrap_or(usize::MAX)).min(left.len());
+        let (now, later) = left.split_at(most);
+        self.add(now)?;
+        *left = later;
         if self.segment.unsigned() >= self.measures.unsigned { self.checkpoint() } else { Ok(()) }
     }
 
-    fn add(&mut self, record: &Record) -> Result<(), AuditError> {
-        self.last = self.segment.append(self.seq, record, self.last)?;
-        self.seq += 1;
+    fn add(&mut self, records: &[Record]) -> Result<(), AuditError> {
+        self.last = self.segment.append(self.seq, records, self.last)?;
+        self.seq += u64::try_from(records.len()).unwrap_or(0);
         Ok(())
     }
 
@@ -166,7 +196,7 @@ impl Log {
             }
             Err(error) => return Err(error),
         };
-        self.add(&telling(Kind::Rotated, &Rotated { segment: number, key: key.public() })?)?;
+        self.add(&[telling(Kind::Rotated, &Rotated { segment: number, key: key.public() })?])?;
         self.checkpoint()?;
         let header = header(&self.name, number, key.public());
         let next = Segment::new(file, key, segment::origin(&self.name, number));
@@ -174,7 +204,7 @@ impl Log {
         self.number = number;
         self.began = Instant::now();
         self.fresh.extend([whole.shared(), Arc::new(self.live.shared()?)]);
-        self.add(&telling(Kind::Header, &header)?)?;
+        self.add(&[telling(Kind::Header, &header)?])?;
         self.put_away(number - 1, &Stamp::now().day())
     }
 
@@ -189,9 +219,9 @@ impl Log {
     /// Where that cannot be written. The log is then closed by whoever sweeps up.
     pub fn close(mut self) -> Result<(), AuditError> {
         if self.gap > 0 {
-            self.add(&telling(Kind::Gap, &Gap { records: self.gap })?)?;
+            self.add(&[telling(Kind::Gap, &Gap { records: self.gap })?])?;
         }
-        self.add(&Record::of(Kind::Closed))?;
+        self.add(&[Record::of(Kind::Closed)])?;
         self.checkpoint()?;
         let day = Stamp::now().day();
         let closed = Closed {

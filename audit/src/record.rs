@@ -6,6 +6,7 @@
 use crate::redact::Redactor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// Bytes of a name.
 const NAME: usize = 128;
@@ -210,7 +211,7 @@ impl Record {
     /// The same, without secrets, and nothing longer or more than a record may hold.
     #[must_use]
     pub(crate) fn fit(mut self, redactor: &Redactor) -> Self {
-        let name = |text: &mut String| *text = fit(&redactor.clean(text), NAME);
+        let name = |text: &mut String| fit_text(text, redactor, NAME);
         if let Some(actor) = &mut self.actor {
             name(&mut actor.agent);
             actor.instance.iter_mut().for_each(name);
@@ -220,7 +221,7 @@ impl Record {
             text.iter_mut().for_each(name);
         }
         self.chain.truncate(LIST);
-        for value in [&mut self.result, &mut self.receipt] {
+        for value in [&mut self.result, &mut self.receipt].into_iter().filter(|it| !it.is_null()) {
             fit_value(value, redactor);
             let text = value.to_string();
             if text.len() > WHOLE {
@@ -234,7 +235,7 @@ impl Record {
 
 fn fit_value(value: &mut Value, redactor: &Redactor) {
     match value {
-        Value::String(text) => *text = fit(&redactor.clean(text), TEXT),
+        Value::String(text) => fit_text(text, redactor, TEXT),
         Value::Array(list) => {
             let more = list.len().saturating_sub(LIST);
             list.truncate(LIST);
@@ -248,10 +249,22 @@ fn fit_value(value: &mut Value, redactor: &Redactor) {
     }
 }
 
+/// Takes secrets out of a text, and makes it fit.
+fn fit_text(text: &mut String, redactor: &Redactor, most: usize) {
+    let clean = redactor.clean(text);
+    if matches!(clean, Cow::Owned(_)) || !fits(&clean, most) {
+        *text = fit(&clean, most);
+    }
+}
+
+/// Whether a text has so many bytes at most, and nothing that a terminal or a reader of lines could obey. Most do.
+fn fits(text: &str, most: usize) -> bool {
+    text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// A text of so many bytes at most, that no terminal and no reader of lines obeys.
 fn fit(text: &str, most: usize) -> String {
-    // Most are.
-    if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if fits(text, most) {
         return text.to_owned();
     }
     let mut fitted = String::new();

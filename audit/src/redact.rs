@@ -4,6 +4,7 @@
 use crate::encode::{Alphabet, base64_bare};
 use crate::hide::Hidden;
 use aho_corasick::{AhoCorasick, MatchKind};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -88,21 +89,22 @@ impl Redactor {
 
     /// The text, with each secret replaced by its name.
     #[must_use]
-    pub fn clean(&self, text: &str) -> String {
-        let mut text = std::borrow::Cow::Borrowed(text);
+    pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
         for hidden in &self.hidden {
             if let Some(clean) = hidden.clean(&text) {
                 text = clean.into();
             }
         }
-        self.variables(&text)
+        self.variables(&text).map_or(text, Cow::Owned)
     }
 
-    fn variables(&self, text: &str) -> String {
+    /// The text without the values of variables; nothing where it has none.
+    fn variables(&self, text: &str) -> Option<String> {
         let forms = match &self.forms {
-            Forms::None => return text.to_owned(),
-            Forms::These(forms) => forms,
-            Forms::TooMany => return String::from("«secret»"),
+            Forms::These(forms) if forms.is_match(text) => forms,
+            Forms::None | Forms::These(_) => return None,
+            Forms::TooMany => return Some(String::from("«secret»")),
         };
         let mut clean = String::with_capacity(text.len());
         forms.replace_all_with(text, &mut clean, |found, _, to| {
@@ -110,7 +112,7 @@ impl Redactor {
             to.push_str(&format!("«secret:{name}»"));
             true
         });
-        clean
+        Some(clean)
     }
 }
 

@@ -91,26 +91,33 @@ impl Segment {
         Self { file, key, origin, tree: Tree::default(), unsigned: 0 }
     }
 
-    /// Adds a record after the one with `prev`, and gives its hash.
+    /// Adds records after the one with `prev`, all of them or none, and gives the hash of the last.
     pub(crate) fn append(
         &mut self,
         seq: u64,
-        record: &Record,
+        records: &[Record],
         prev: Hash,
     ) -> Result<Hash, AuditError> {
-        let (line, hash) = line::write(seq, Stamp::now(), record, prev)
-            .map_err(|error| AuditError::encode(&error))?;
-        self.file.append(line.as_bytes())?;
-        self.tree.push(hash);
-        self.unsigned += 1;
-        Ok(hash)
+        let (mut lines, mut hashes) = (Vec::new(), Vec::with_capacity(records.len()));
+        let (at, mut last) = (Stamp::now().text(), prev);
+        for (seq, record) in (seq..).zip(records) {
+            last = line::write(seq, &at, record, last, &mut lines)
+                .map_err(|error| AuditError::encode(&error))?;
+            hashes.push(last);
+        }
+        self.file.append(&lines)?;
+        for hash in hashes {
+            self.tree.push(hash);
+            self.unsigned += 1;
+        }
+        Ok(last)
     }
 
     /// Adds a checkpoint over all records so far.
     pub(crate) fn checkpoint(&mut self, seq: u64, prev: Hash) -> Result<Hash, AuditError> {
         let note = self.key.sign(&self.origin, self.tree.size(), &self.tree.root());
         let record = telling(Kind::Checkpoint, &Checkpoint { note })?;
-        let hash = self.append(seq, &record, prev)?;
+        let hash = self.append(seq, &[record], prev)?;
         self.unsigned = 0;
         Ok(hash)
     }

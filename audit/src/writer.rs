@@ -5,7 +5,7 @@
 //! at once where somebody waits for it. The same thread opens the log, so that nobody waits for that
 //! but the first record, and closes what killed supervisors left.
 
-use crate::error::AuditError;
+use crate::error::{AuditError, Unwritten};
 use crate::files;
 use crate::folder::Folder;
 use crate::log::{Log, Measures};
@@ -139,10 +139,30 @@ impl Writer {
     /// # Errors
     /// Where it cannot be written.
     pub fn append(&self, record: Record, durability: Durability) -> Result<Commit, AuditError> {
-        let mut state = self.shared.opened()?;
-        let record = record.fit(&state.redactor);
-        let Phase::Open(log) = &mut state.phase else { return Err(closed()) };
-        log.append(&record)?;
+        Ok(self.append_all(vec![record], durability)?)
+    }
+
+    /// Adds records.
+    ///
+    /// # Errors
+    /// Where some of them cannot be written. All others are.
+    pub fn append_all(
+        &self,
+        records: Vec<Record>,
+        durability: Durability,
+    ) -> Result<Commit, Unwritten> {
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        let none = |why| Unwritten { records: count, why };
+        let mut state = self.shared.opened().map_err(none)?;
+        let fit = |record: Record| record.fit(&state.redactor);
+        let records: Vec<Record> = records.into_iter().map(fit).collect();
+        let Phase::Open(log) = &mut state.phase else { return Err(none(closed())) };
+        let written = log.append_all(&records);
+        if let Err(all) = &written
+            && all.records >= count
+        {
+            return Err(all.clone());
+        }
         let unsigned = log.is_unsigned();
         let now = Instant::now();
         let hurries = durability == Durability::Durable && !state.hurry;
@@ -156,7 +176,7 @@ impl Writer {
         if wakes {
             self.shared.work.notify_one();
         }
-        Ok(Commit { shared: Arc::clone(&self.shared), number })
+        written.map(|()| Commit { shared: Arc::clone(&self.shared), number })
     }
 
     /// Whether all that was written could be brought to the disk, as far as is known.

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests {
+    use sandboxd_audit::line::Line;
     use sandboxd_audit::log::{Log, Measures};
     use sandboxd_audit::note::Note;
     use sandboxd_audit::read::{self, Piece, Pieces};
@@ -117,6 +118,39 @@ mod tests {
             what.iter().any(|what| matches!(what, What::Lost { last: Some(_), .. })),
             "{what:?}"
         );
+    }
+
+    #[test]
+    fn records_that_are_written_together_are_those_that_are_written_one_by_one() {
+        let measures = Measures { bytes: 4000, unsigned: 5, ..Measures::default() };
+        let records: Vec<Record> = (0..40).map(record).collect();
+        let kinds = |name: &str, together: usize| {
+            let scratch = Scratch::new(name);
+            let mut log = Log::begin(scratch.folder(), measures).unwrap();
+            records.chunks(together).for_each(|some| log.append_all(some).unwrap());
+            log.append_all(&[]).unwrap();
+            log.close().unwrap();
+            let report = scratch.verify();
+            whole(&report);
+            let places = read::places(&scratch.folder()).unwrap();
+            assert!(places.len() > 2, "{places:?}");
+            let bytes: Vec<u8> = places
+                .iter()
+                .flat_map(|place| fs::read(scratch.0.join(place.path())).unwrap())
+                .collect();
+            let lines = bytes.split(|byte| *byte == b'\n').filter_map(Line::read);
+            let agents = |line: &Line| line.text_at("/actor/agent").map(str::to_owned);
+            let lines: Vec<_> = lines.map(|line| (line.kind.clone(), agents(&line))).collect();
+            let started = lines.iter().filter(|(kind, _)| kind == "started").cloned();
+            (started.collect::<Vec<_>>(), report.records)
+        };
+        let one = kinds("one", 1);
+        for together in [2, 7, 40] {
+            let some = kinds("together", together);
+            assert_eq!(some.0, one.0, "{together}");
+            // A segment is full after what was written together, so there may be one less.
+            assert!(some.1 <= one.1, "{} and {}", some.1, one.1);
+        }
     }
 
     #[test]

@@ -135,7 +135,12 @@ impl Ear {
             callee: Some(self.server.clone()),
             called: Some(self.run.clone()),
         };
-        let written = self.records().told(record, known)?;
+        let written = {
+            let mut records = self.records();
+            let written = records.told(record, known);
+            records.settle();
+            written?
+        };
         match written {
             Written::Yes => {}
             Written::Not(call) => self.not_written(call),

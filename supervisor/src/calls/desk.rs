@@ -205,7 +205,9 @@ impl Clerk {
             match self.gathered.next() {
                 Ok(Some(records)) => {
                     let mut records = records.iter();
-                    records.try_for_each(|record| self.record(record)).map_err(Closed::Violated)?;
+                    let told = records.try_for_each(|record| self.record(record));
+                    self.records.settle();
+                    told.map_err(Closed::Violated)?;
                     heard = true;
                 }
                 Ok(None) => {
@@ -250,7 +252,7 @@ impl Clerk {
                 Heard::Wish(Wish::Load { callee, waiting, breaker }) => {
                     self.records.load(callee, waiting, breaker).map_err(Closed::Violated)?;
                 }
-                Heard::Record(record) => self.record(&record).map_err(Closed::Violated)?,
+                Heard::Record(record) => self.record_now(&record).map_err(Closed::Violated)?,
                 Heard::Seen(seen) => self.pins.seen(&seen).map_err(Closed::Violated)?,
                 Heard::Words(words) => self.pins.says(&words).map_err(Closed::Violated)?,
             }

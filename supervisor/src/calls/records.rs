@@ -92,7 +92,7 @@ impl Records {
         }
     }
 
-    /// Writes what the broker told.
+    /// Writes what the broker told, with what it tells next: see [`Records::settle`].
     ///
     /// # Errors
     /// Where it says what cannot be.
@@ -152,8 +152,13 @@ impl Records {
         } else if let Event::Finished { .. } = &told.event {
             self.open = self.open.checked_sub(1).ok_or("tells of the end of no call")?;
         }
-        self.log.write(record);
+        self.log.gather(record);
         Ok(Written::Yes)
+    }
+
+    /// Has written what was told and nobody waits for, before anybody is heard again.
+    pub(crate) fn settle(&mut self) {
+        self.log.settle();
     }
 
     fn edge(&self, told: &Told) -> Result<Option<&Edge>, String> {
@@ -191,6 +196,7 @@ impl Records {
             Some(CallOf { callee: None, sandbox: None, connection, instance: 0, number: 0 });
         self.log.audit().count(&record);
         self.now_and_then(caller, Weight::Refused, record);
+        self.settle();
     }
 
     /// What cannot be written down any more, of which somebody must know.
@@ -212,12 +218,13 @@ impl Records {
         }
         let before = std::mem::take(left_out);
         if before > 0 {
-            self.log.write(self::left_out(caller, before));
+            self.log.gather(self::left_out(caller, before));
         }
-        self.log.write(record);
+        self.log.gather(record);
     }
 
     fn durable(&mut self, call: u64, record: Record) -> Written {
+        self.settle();
         match self.log.audit().append(record, Durability::Durable) {
             Ok(commit) => Written::Waits(call, commit),
             Err(error) => {

@@ -149,7 +149,7 @@ impl Rotating {
         if self.audit.is_kept()
             && let Err(error) = self.audit.append(record, Durability::Grouped)
         {
-            self.audit.lost();
+            self.audit.lost(1);
             self.audit.alarm(&error);
         }
         json!({

@@ -69,9 +69,11 @@ impl Meter {
         self.counts().count(record);
     }
 
-    /// Records could not be written.
-    pub(crate) fn lost(&self) {
-        self.counts().add(Of::AuditLost, &[]);
+    /// So many records could not be written.
+    pub(crate) fn lost(&self, records: u64) {
+        let mut counts = self.counts();
+        let lost = counts.number(Of::AuditLost, &[]);
+        *lost = lost.saturating_add(records);
     }
 
     /// So many calls wait for somebody to approve them.

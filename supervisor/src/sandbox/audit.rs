@@ -11,7 +11,7 @@ use crate::secret::Secrets;
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::redact::{Redactor, is_secret_name};
 use sandboxd_audit::{
-    AuditError, Commit, Durability, Folder, Hidden, Kind, Record, Writer, chain::digest,
+    AuditError, Commit, Durability, Folder, Hidden, Kind, Record, Unwritten, Writer, chain::digest,
 };
 use sandboxd_broker::limit::Position;
 use sandboxd_plan::{Plan, Text};
@@ -257,7 +257,7 @@ impl Audit {
     /// A text that others had a hand in, without the secrets that runs hold.
     pub(crate) fn clean(&self, text: &str) -> String {
         let held = self.log.known().held.clone();
-        Redactor::default().and(held).clean(text)
+        Redactor::default().and(held).clean(text).into_owned()
     }
 
     /// Whether records are written.
@@ -282,6 +282,14 @@ impl Audit {
         self.log.writer.append(record, durability)
     }
 
+    /// Adds records, for which nobody waits.
+    ///
+    /// # Errors
+    /// Where some of them cannot be written.
+    pub(crate) fn append_all(&self, records: Vec<Record>) -> Result<Commit, Unwritten> {
+        self.log.writer.append_all(records, Durability::Grouped)
+    }
+
     /// Whether all that was written could be brought to the disk, as far as is known.
     ///
     /// # Errors
@@ -300,9 +308,9 @@ impl Audit {
         self.log.meter.load(callee, calls, breaker);
     }
 
-    /// Counts a record that was lost.
-    pub(crate) fn lost(&self) {
-        self.log.meter.lost();
+    /// Counts records that were lost.
+    pub(crate) fn lost(&self, records: u64) {
+        self.log.meter.lost(records);
     }
 
     /// Says that something was not written down.

@@ -2,13 +2,15 @@
 //! the first, and how many there were at the end.
 
 use super::audit::Audit;
-use sandboxd_audit::{AuditError, Durability, Record};
+use sandboxd_audit::{AuditError, Record, Unwritten};
 
 /// Writes records of one kind.
 pub(crate) struct Unawaited {
     audit: Audit,
     /// What they are of, in words.
     of: &'static str,
+    /// Not written yet: they are, together, before anything else is.
+    gathered: Vec<Record>,
     lost: u64,
     why: Option<AuditError>,
 }
@@ -16,7 +18,7 @@ pub(crate) struct Unawaited {
 impl Unawaited {
     /// Records of this, in this log.
     pub(crate) const fn new(audit: Audit, of: &'static str) -> Self {
-        Self { audit, of, lost: 0, why: None }
+        Self { audit, of, gathered: Vec::new(), lost: 0, why: None }
     }
 
     /// Where they are written.
@@ -24,21 +26,39 @@ impl Unawaited {
         &self.audit
     }
 
-    /// Writes one. Where one before did not get to the disk, none after it does.
+    /// Writes one.
     pub(crate) fn write(&mut self, record: Record) {
-        if !self.audit.is_kept() {
+        self.gather(record);
+        self.settle();
+    }
+
+    /// Leaves one to be written with those that come with it.
+    pub(crate) fn gather(&mut self, record: Record) {
+        self.gathered.push(record);
+    }
+
+    /// Writes what was gathered. Where one before did not get to the disk, none after it does.
+    pub(crate) fn settle(&mut self) {
+        let records = std::mem::take(&mut self.gathered);
+        if records.is_empty() || !self.audit.is_kept() {
             return;
         }
-        let written = self.audit.append(record, Durability::Grouped);
-        if let Err(error) = written.and_then(|_| self.audit.held()) {
-            self.failed(error);
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
+        match self.audit.append_all(records).map(|_| self.audit.held()) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => self.lost(count, error),
+            Err(Unwritten { records, why }) => self.lost(records, why),
         }
     }
 
     /// One is lost.
     pub(crate) fn failed(&mut self, error: AuditError) {
-        self.lost += 1;
-        self.audit.lost();
+        self.lost(1, error);
+    }
+
+    fn lost(&mut self, records: u64, error: AuditError) {
+        self.lost += records;
+        self.audit.lost(records);
         if self.why.is_none() {
             self.audit.alarm(&error);
             self.why = Some(error);
@@ -47,6 +67,7 @@ impl Unawaited {
 
     /// What was lost, of which somebody must know.
     pub(crate) fn close(&mut self) -> Option<String> {
+        self.settle();
         let why = self.why.take().filter(|_| !self.audit.is_waived())?;
         let (lost, of, why) = (self.lost, self.of, crate::audit_folder::line(&why));
         Some(format!("{lost} records of {of} were not written to the audit log: {why}"))

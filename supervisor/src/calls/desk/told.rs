@@ -21,7 +21,7 @@ impl Clerk {
         for _ in 0..UNHEARD {
             match Heard::next(&self.shared.line) {
                 Ok(Some(Heard::Record(record))) => {
-                    if let Err(what) = self.record(&record) {
+                    if let Err(what) = self.record_now(&record) {
                         return self.cut_off(&what);
                     }
                 }
@@ -46,7 +46,15 @@ impl Clerk {
         }
     }
 
-    /// Writes down what the broker tells; a call that waits for it goes on once it is on the disk.
+    /// Writes down what the broker tells, before anything else is heard.
+    pub(super) fn record_now(&mut self, record: &Record) -> Result<(), String> {
+        let told = self.record(record);
+        self.records.settle();
+        told
+    }
+
+    /// Writes down what the broker tells, with what comes with it; a call that waits for it goes on once it is on
+    /// the disk.
     pub(super) fn record(&mut self, record: &Record) -> Result<(), String> {
         let known = self.known(record)?;
         match self.records.told(record, known)? {
@@ -73,14 +81,15 @@ impl Clerk {
     /// What is known here of whom a record is about.
     fn known(&self, record: &Record) -> Result<Known, String> {
         let number = record.connection;
-        let connection = self.shared.connections().get(&number).cloned();
+        let connections = self.shared.connections();
+        let connection = connections.get(&number);
         // One that is closed may still be told of.
         if connection.is_none() && number > self.shared.last.load(Ordering::Relaxed) {
             return Err(format!("tells of connection {number}, which never was"));
         }
         let graph = &self.shared.calls.graph;
         let mut chain = Vec::new();
-        if let Some(connection) = &connection {
+        if let Some(connection) = connection {
             chain.push(graph.name(&connection.standing).to_owned());
             let mut behalf = connection.behalf;
             while let Some(instance) = self.instances.get(&behalf) {
@@ -92,7 +101,7 @@ impl Clerk {
         }
         let instance = self.instances.get(&record.instance);
         Ok(Known {
-            sandbox: connection.map(|connection| connection.sandbox),
+            sandbox: connection.map(|connection| connection.sandbox.clone()),
             chain,
             callee: instance.map(|instance| instance.callee.clone()),
             called: None,
