@@ -85,7 +85,12 @@ mod tests {
         }
         assert_eq!(
             all(&mut lines, b"x\nabcd\nabcde\n\n"),
-            [Frame::TooLong, Frame::Line(b"abcd".as_slice().into()), Frame::TooLong, Frame::Line(b"".as_slice().into())]
+            [
+                Frame::TooLong,
+                Frame::Line(b"abcd".as_slice().into()),
+                Frame::TooLong,
+                Frame::Line(b"".as_slice().into())
+            ]
         );
     }
 

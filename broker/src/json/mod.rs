@@ -6,17 +6,24 @@
 mod parse;
 mod write;
 
+use std::borrow::Cow;
+
 pub use parse::{DEPTH, JsonError, NODES, parse};
 pub use write::{canonical, digest, shown, text};
 
 /// How many bytes from the first on stand for themselves in a string: no quotation mark, no backslash, nothing
-/// below a space. Sixty-four are looked at together, because strings are most of what is carried.
+/// below a space. Sixty-four are looked at together, because strings are most of what is carried, but for the
+/// first few: most strings are short.
 fn plain(bytes: &[u8]) -> usize {
     let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
     let has = |piece: &[u8]| piece.iter().fold(false, |found, byte| found | special(byte));
-    let passed: usize = bytes.chunks(64).take_while(|piece| !has(piece)).map(<[u8]>::len).sum();
-    let rest = bytes.get(passed..).unwrap_or_default();
-    passed + rest.iter().position(special).unwrap_or(rest.len())
+    let (few, many) = bytes.split_at(bytes.len().min(16));
+    if let Some(place) = few.iter().position(special) {
+        return place;
+    }
+    let passed: usize = many.chunks(64).take_while(|piece| !has(piece)).map(<[u8]>::len).sum();
+    let rest = many.get(passed..).unwrap_or_default();
+    few.len() + passed + rest.iter().position(special).unwrap_or(rest.len())
 }
 
 /// A JSON value.
@@ -71,9 +78,40 @@ impl From<i64> for Number {
     }
 }
 
+/// The key of an entry.
+type Key = Cow<'static, str>;
+
+/// Keys of messages, which take no memory of their own.
+const KNOWN: &[&str] = &[
+    "jsonrpc",
+    "id",
+    "method",
+    "params",
+    "result",
+    "error",
+    "name",
+    "arguments",
+    "_meta",
+    "content",
+    "type",
+    "text",
+    "isError",
+    "structuredContent",
+    "code",
+    "message",
+];
+
+/// The key with these letters.
+fn key(letters: Cow<'_, str>) -> Key {
+    match KNOWN.iter().find(|known| **known == letters) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(letters.into_owned()),
+    }
+}
+
 /// Keys and values in the order in which they were written; no key twice.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Object(Vec<(String, Value)>);
+pub struct Object(Vec<(Key, Value)>);
 
 impl Object {
     /// The value of a key.
@@ -97,7 +135,7 @@ impl Object {
     pub fn set(&mut self, key: &str, value: Value) {
         match self.get_mut(key) {
             Some(place) => *place = value,
-            None => self.0.push((key.to_owned(), value)),
+            None => self.0.push((self::key(key.into()), value)),
         }
     }
 
@@ -119,7 +157,7 @@ impl Object {
 
     /// Keys and values in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        self.0.iter().map(|(key, value)| (key.as_ref(), value))
     }
 
     /// Keeps those entries for which this holds.
@@ -142,7 +180,7 @@ impl Object {
 
 impl<const N: usize> From<[(&str, Value); N]> for Object {
     fn from(entries: [(&str, Value); N]) -> Self {
-        Self(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+        Self(entries.into_iter().map(|(key, value)| (self::key(key.into()), value)).collect())
     }
 }
 

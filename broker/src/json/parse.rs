@@ -4,8 +4,8 @@
 //! parsers are known to differ about is refused: a key that is there twice, half a surrogate pair,
 //! bytes that are no UTF-8, a byte order mark.
 
-use super::{Number, Object, Value, plain};
-use std::{collections::HashSet, fmt};
+use super::{Key, Number, Object, Value, key, plain};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 /// How many lists and objects may lie in each other.
 pub const DEPTH: usize = 64;
@@ -100,7 +100,7 @@ impl<'t> Reader<'t> {
             b'{' | b'[' if depth == DEPTH => Err(JsonError::Depth),
             b'{' => self.object(depth + 1),
             b'[' => self.array(depth + 1),
-            b'"' => self.string().map(Value::String),
+            b'"' => Ok(Value::String(self.string()?.into_owned())),
             b't' => self.word("true", Value::Bool(true)),
             b'f' => self.word("false", Value::Bool(false)),
             b'n' => self.word("null", Value::Null),
@@ -143,18 +143,19 @@ impl<'t> Reader<'t> {
         Ok(Value::Number(Number(self.since(start)?.into())))
     }
 
-    fn string(&mut self) -> Result<String, JsonError> {
+    /// A string, as it lies there where nothing in it is escaped.
+    fn string(&mut self) -> Result<Cow<'t, str>, JsonError> {
         self.expect(b'"')?;
-        let mut text = String::new();
+        let mut text = Cow::Borrowed("");
         loop {
             let start = self.at;
             self.at += plain(self.text.as_bytes().get(start..).unwrap_or_default());
-            text.push_str(self.since(start)?);
+            text += self.since(start)?;
             if self.take(b'"') {
                 return Ok(text);
             }
             self.expect(b'\\')?;
-            text.push(self.escape()?);
+            text.to_mut().push(self.escape()?);
         }
     }
 
@@ -225,7 +226,7 @@ impl<'t> Reader<'t> {
         if !self.take(b'}') {
             loop {
                 self.space();
-                let key = self.string()?;
+                let key = key(self.string()?);
                 self.space();
                 self.expect(b':')?;
                 entries.push((key, self.value(depth)?));
@@ -244,7 +245,7 @@ impl<'t> Reader<'t> {
 }
 
 /// Whether a key is there twice, its escapes resolved.
-fn repeats(entries: &[(String, Value)]) -> bool {
+fn repeats(entries: &[(Key, Value)]) -> bool {
     if entries.len() <= FEW {
         let mut rest = entries;
         while let [(key, _), after @ ..] = rest {
@@ -256,7 +257,7 @@ fn repeats(entries: &[(String, Value)]) -> bool {
         return false;
     }
     let mut seen = HashSet::with_capacity(entries.len());
-    !entries.iter().all(|(key, _)| seen.insert(key.as_str()))
+    !entries.iter().all(|(key, _)| seen.insert(key.as_ref()))
 }
 
 #[cfg(test)]
