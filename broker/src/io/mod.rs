@@ -34,10 +34,11 @@ const TOO_MUCH: usize = 64 << 20;
 /// How long a connection that is to be closed may take to read what was written to it.
 const LINGER: Millis = Millis(10_000);
 
+/// In the order in which they are written to: callees first, who are at it while answers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Whose {
-    Caller(ConnectionId),
     Callee(InstanceId),
+    Caller(ConnectionId),
     Approver(u32),
 }
 

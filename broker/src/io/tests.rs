@@ -3,7 +3,7 @@ use crate::{
     approve::Approvals,
     relay::{ConnectionId, InstanceId, Output, Relay},
 };
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::record::{Event, Record};
 use sandboxd_broker_plan::{Approval, BrokerPlan, Millis, Name};
 use std::{
@@ -344,4 +344,106 @@ fn where_nobody_can_be_asked_a_call_is_denied_at_once() {
     let answer = until(&mut carrier, &mut owner, answer(agent));
     assert!(answer.contains("nobody to be asked") && answer.contains("isError"), "{answer}");
     assert!(owner.waiting.is_empty());
+}
+
+/// An owner that sees whether anything goes on before it is told. It has the other ends of all streams.
+struct Watcher {
+    threads: Threads,
+    caller: UnixStream,
+    callee: Option<UnixStream>,
+    /// What was told at a time.
+    told: Vec<Vec<Event>>,
+}
+
+/// Whether there is nothing to read.
+fn is_empty(stream: &UnixStream) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    rustix::net::recv(stream, &mut [0_u8; 1], flags).is_err()
+}
+
+impl Owner for Watcher {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.threads.descriptor()
+    }
+
+    fn hear(&mut self) -> io::Result<Option<Said>> {
+        self.threads.hear()
+    }
+
+    fn tell(&mut self, output: Output) -> io::Result<()> {
+        if let Output::Start { instance, .. } = output {
+            let (ours, theirs) = pair();
+            rustix::io::ioctl_fionbio(&ours, true)?;
+            self.callee = Some(theirs.into());
+            self.threads.say(Said::Started { instance, pair: Pair::One(ours) });
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, records: &[Record]) -> io::Result<()> {
+        let calls = records.iter().filter(|record| record.call > 0);
+        let told: Vec<Event> = calls.map(|record| record.event).collect();
+        for event in &told {
+            if let Event::Allowed(_) = event {
+                assert!(self.callee.as_ref().is_some_and(is_empty));
+            } else if let Event::Finished { .. } = event {
+                assert!(is_empty(&self.caller));
+            }
+        }
+        self.told.push(told);
+        Ok(())
+    }
+
+    fn keep(&mut self, charged: &[(usize, crate::limit::Moment)]) -> io::Result<()> {
+        self.threads.keep(charged)
+    }
+
+    fn waits(&mut self, calls: usize) -> io::Result<()> {
+        self.threads.waits(calls)
+    }
+
+    fn load(&mut self, callee: usize, load: crate::relay::Load) -> io::Result<()> {
+        self.threads.load(callee, load)
+    }
+}
+
+#[test]
+fn nothing_goes_on_before_it_is_told_and_what_happens_together_is_told_together() {
+    let (caller, theirs) = pair();
+    rustix::io::ioctl_fionbio(&theirs, true).unwrap();
+    let mut owner =
+        Watcher { threads: Threads::new(), caller: caller.into(), callee: None, told: vec![] };
+    owner.threads.connect(1, "a", Pair::One(theirs));
+    let calls: String = (0..4).map(|id| call(id, 3)).collect();
+    owner.caller.write_all(calls.as_bytes()).unwrap();
+    let mut carrier = carrier();
+    // Asked for its tools, the callee is asked for nothing else until they are known.
+    while owner.callee.as_ref().is_none_or(is_empty) {
+        carrier.turn(&mut owner).unwrap();
+    }
+    let lines = |owner: &Watcher, count: usize| {
+        let mut lines = BufReader::new(owner.callee.as_ref().unwrap()).lines();
+        let lines = (0..count).map(|_| lines.next().unwrap().unwrap());
+        lines.map(|line| serde_json::from_str(&line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    let answer = |id: &serde_json::Value, result: &str| {
+        format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n")
+    };
+    let asked = lines(&owner, 1);
+    let tools = answer(&asked[0]["id"], r#"{"tools":[{"name":"read","inputSchema":{}}]}"#);
+    owner.callee.as_mut().unwrap().write_all(tools.as_bytes()).unwrap();
+    carrier.turn(&mut owner).unwrap();
+    let asked = lines(&owner, 4);
+    let answers: String = asked.iter().map(|line| answer(&line["id"], "{}")).collect();
+    owner.callee.as_mut().unwrap().write_all(answers.as_bytes()).unwrap();
+    carrier.turn(&mut owner).unwrap();
+    let answered = BufReader::new(&owner.caller).lines().take(4);
+    assert_eq!(answered.filter(|line| line.as_ref().unwrap().contains("result")).count(), 4);
+    let of = |told: &[Event], kind: fn(&Event) -> bool| told.iter().filter(|it| kind(it)).count();
+    let counts = owner.told.iter().map(|told| {
+        let allowed = of(told, |it| matches!(it, Event::Allowed(_)));
+        (allowed, of(told, |it| matches!(it, Event::Finished { .. })))
+    });
+    let counts: Vec<_> = counts.filter(|counts| *counts != (0, 0)).collect();
+    assert_eq!(counts, [(4, 0), (0, 4)]);
 }
