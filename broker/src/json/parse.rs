@@ -326,6 +326,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_escaped_is_seen_wherever_it_stands() {
+        for place in 0..200 {
+            for letter in ["\"", "\\", "\n", "\u{1f}"] {
+                let whole = "x".repeat(place) + letter + &"y".repeat(place % 70);
+                let json = serde_json::to_string(&whole).unwrap();
+                let value = parse(json.as_bytes()).unwrap();
+                assert_eq!(value.as_str(), Some(whole.as_str()));
+                assert_eq!(text(&value), json);
+            }
+        }
+    }
+
+    #[test]
     fn depth_and_number_of_values_end_somewhere() {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(parse(nested(DEPTH).as_bytes()).is_ok());
