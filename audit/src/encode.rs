@@ -28,6 +28,25 @@ pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// A byte of a string of JSON, RFC 8259, section 7, as serde_json writes it: so many of these bytes.
+#[must_use]
+pub fn in_json(byte: u8) -> ([u8; 6], usize) {
+    let short = |letter: u8| ([b'\\', letter, 0, 0, 0, 0], 2);
+    match byte {
+        b'"' | b'\\' => short(byte),
+        b'\n' => short(b'n'),
+        b'\r' => short(b'r'),
+        b'\t' => short(b't'),
+        0..=31 => ([b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)], 6),
+        _ => ([byte, 0, 0, 0, 0, 0], 1),
+    }
+}
+
+/// A hexadecimal digit.
+pub(crate) const fn digit(four: u8) -> u8 {
+    if four < 10 { b'0' + four } else { b'a' + (four - 10) }
+}
+
 /// The last two characters of an alphabet are all that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alphabet {

@@ -1,7 +1,7 @@
 //! A secret that is held by sandboxd, looked for in a text in every form in which it is likely to stand
 //! there. All that is known of it lies in memory that is never on a disk, and nothing here tells it.
 
-use crate::encode::{Alphabet, character};
+use crate::encode::{Alphabet, character, digit, in_json};
 use rustix::io::Result;
 use sandboxd_kernel::locked::Locked;
 use std::fmt;
@@ -63,7 +63,8 @@ impl Hidden {
     }
 
     /// The text with its name in the place of each form; nothing where there is none of them.
-    pub(crate) fn clean(&self, text: &str) -> Option<String> {
+    #[must_use]
+    pub fn clean(&self, text: &str) -> Option<String> {
         let mut clean = Vec::new();
         let (mut rest, mut found) = (text.as_bytes(), false);
         while let Some((first, after)) = rest.split_first() {
@@ -132,23 +133,6 @@ fn forms(value: &[u8]) -> Vec<Form<'_>> {
         })));
     }
     forms
-}
-
-/// A byte of a string of JSON, RFC 8259, section 7, as serde_json writes it.
-fn in_json(byte: u8) -> ([u8; 6], usize) {
-    let short = |letter: u8| ([b'\\', letter, 0, 0, 0, 0], 2);
-    match byte {
-        b'"' | b'\\' => short(byte),
-        b'\n' => short(b'n'),
-        b'\r' => short(b'r'),
-        b'\t' => short(b't'),
-        0..=31 => ([b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)], 6),
-        _ => ([byte, 0, 0, 0, 0, 0], 1),
-    }
-}
-
-const fn digit(four: u8) -> u8 {
-    if four < 10 { b'0' + four } else { b'a' + (four - 10) }
 }
 
 /// The characters of base64 that the value alone decides, where it begins `shift` bytes into a group.

@@ -21,3 +21,4 @@ pub mod refusal;
 pub mod relay;
 pub mod rpc;
 pub mod schema;
+pub mod secret;

@@ -31,7 +31,10 @@ mod tell;
 mod tunnel;
 mod world;
 
-use crate::{authority::Authority, secret::Secrets};
+use crate::{
+    authority::Authority,
+    secret::{self, Secrets},
+};
 use connection::connections;
 use sandboxd_egress_plan::{Carries, EgressPlan, record::Way};
 use std::{
@@ -90,7 +93,7 @@ pub struct Ends {
 /// Where a socket is none of its kind, or can be served no more; where there is no runtime to be had;
 /// where what is handed over is not what the plan wants.
 pub fn serve(plan: EgressPlan, sockets: Sockets, mut handed: Handed) -> io::Result<()> {
-    handed.secrets.check(&plan).map_err(io::Error::other)?;
+    secret::check(&handed.secrets, &plan).map_err(io::Error::other)?;
     let Sockets { transparent, proxy, .. } = &sockets;
     let [led, asked] = [plan.ways.redirects(), plan.ways.proxies()];
     if (!led && !transparent.is_empty()) || (!asked && !proxy.is_empty()) {

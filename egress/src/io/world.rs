@@ -7,7 +7,7 @@ use crate::{
     names::Names,
     purse::Purses,
     rule::Place,
-    secret::{SecretError, Secrets},
+    secret::{self, SecretError, Secrets},
     ssh::agent::Agent,
 };
 use sandboxd_broker::limit::{Gcra, Moment};
@@ -112,7 +112,7 @@ impl World {
     /// # Errors
     /// Where they are not what the plan wants, or no more memory can be locked; then nothing is changed.
     pub(super) fn renew(&self, secrets: Secrets, agent: Agent) -> Result<(), SecretError> {
-        secrets.check(&self.plan)?;
+        secret::check(&secrets, &self.plan)?;
         let mask = Mask::of(&secrets, Some(&self.mask.borrow()))?;
         *self.mask.borrow_mut() = Rc::new(mask);
         *self.agent.borrow_mut() = agent;

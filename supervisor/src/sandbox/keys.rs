@@ -150,7 +150,7 @@ pub(super) fn message(
         let secret = secret.ok_or_else(|| wrong(name.clone()))?;
         secrets.push(secret.line()).map_err(|error| wrong(error.to_string()))?;
     }
-    secrets.check(plan).map_err(|error| {
+    secret::check(&secrets, plan).map_err(|error| {
         let remedy =
             "see that it is written where [secrets] says, in letters that a request can have";
         wrong(error.to_string()).with_remedy(remedy)
