@@ -22,3 +22,4 @@ pub mod relay;
 pub mod rpc;
 pub mod schema;
 pub mod secret;
+pub mod swap;

@@ -14,6 +14,7 @@ use crate::{
     },
     rpc::Id,
     schema::Violation,
+    swap::Unfit,
 };
 use sandboxd_broker_plan::record::Rule;
 
@@ -28,6 +29,8 @@ pub enum Refusal {
     Unknown(Target),
     /// The arguments are not what they must be.
     Arguments(Violation),
+    /// A placeholder stands where no secret does.
+    Secret(Unfit),
     /// Called too often.
     Rate(Wait),
     /// Too many calls wait already, or this one waited too long.
@@ -65,6 +68,7 @@ impl Refusal {
             Self::Params(_) => Rule::Params,
             Self::Unknown(_) => Rule::Reach,
             Self::Arguments(_) => Rule::Arguments,
+            Self::Secret(_) => Rule::Secret,
             Self::Rate(_) => Rule::Rate,
             Self::Busy(_) => Rule::Busy,
             Self::Broken(_) => Rule::Breaker,
@@ -84,7 +88,10 @@ impl Refusal {
     /// Whether the caller asked for what it may not have, which it should not try often.
     #[must_use]
     pub const fn is_denial(&self) -> bool {
-        matches!(self, Self::Method | Self::Unknown(_) | Self::Chain)
+        matches!(
+            self,
+            Self::Method | Self::Unknown(_) | Self::Chain | Self::Secret(Unfit::Misplaced)
+        )
     }
 
     /// Whether it says that the callee does not work.
@@ -96,7 +103,7 @@ impl Refusal {
     const fn code(&self) -> i64 {
         match self {
             Self::Method => -32601,
-            Self::Params(_) | Self::Unknown(_) | Self::Arguments(_) => -32602,
+            Self::Params(_) | Self::Unknown(_) | Self::Arguments(_) | Self::Secret(_) => -32602,
             Self::Quarantined(_) | Self::Chain | Self::AsksBack(_) => -31001,
             Self::Rate(_) | Self::Repeated(_) | Self::Spent => -31002,
             Self::Busy(_) => -31003,
@@ -131,6 +138,14 @@ impl Refusal {
             Self::Params(what) => what,
             Self::Unknown(target) => return unknown(target),
             Self::Arguments(violation) => return format!("Invalid arguments: {violation}"),
+            Self::Secret(Unfit::Misplaced) => {
+                "Invalid arguments: no secret stands for a placeholder there. {{secret:NAME}} works only with \
+                 the name, and in the argument, that were given to you for this tool. Write it there, or leave it out."
+            }
+            Self::Secret(Unfit::TooMany) => {
+                "Invalid arguments: too many placeholders, or too much beside them. There may be 16 in a call, and \
+                 each counts as 8192 bytes of what it may have. Make several calls of it."
+            }
             Self::Rate(_) => "Called too often.",
             Self::Busy(_) => "Too many calls are being answered.",
             Self::Broken(_) => "The callee has failed several times and is given a rest.",

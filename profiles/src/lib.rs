@@ -38,7 +38,7 @@ pub use resolve::{
     Accepts, Area, Calls, Credentials, Explained, IN_A_CONTAINER, Invocation, Listening, Manager,
     Passed, Sources, Stream, Whose, budget, explain, resolve,
 };
-pub use resolved::{Copied, Escape, From, Hangup, Held, Outside, Resolved, Wire};
+pub use resolved::{Copied, Escape, From, Hangup, Held, Outside, Placeholder, Resolved, Wire};
 pub use schema::Profile;
 pub use schema::json::schema;
 pub use source::{Document, MOST_BYTES, MOST_VALUES};

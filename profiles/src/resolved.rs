@@ -50,6 +50,8 @@ pub struct Outside {
     pub notify: bool,
     /// What is read before the start, and used by its place here; never told in a plan.
     pub secrets: Vec<Held>,
+    /// Where a secret stands in the arguments of a call.
+    pub placeholders: Vec<Placeholder>,
     /// What the sandbox's own root has copies of, to be granted after the `tasks` files, in this order.
     pub copies: Vec<Copied>,
     /// User namespaces to make for idmapped mounts; they are granted after the copies, in this
@@ -71,6 +73,19 @@ pub struct Held {
     pub name: String,
     /// Where it is read.
     pub from: From,
+}
+
+/// Where a secret stands for `{{secret:NAME}}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placeholder {
+    /// Its name in the profile.
+    pub secret: String,
+    /// The edge, as the profile names it.
+    pub call: String,
+    /// The tools.
+    pub tools: Vec<String>,
+    /// The arguments, as JSON pointers.
+    pub arguments: Vec<String>,
 }
 
 /// Where a secret is read.

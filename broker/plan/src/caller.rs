@@ -1,6 +1,7 @@
 //! Who may connect.
 
 use crate::{Bound, Millis, Name, Rate};
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// A sandbox with an identity, or the client outside of `sandboxd mcp`.
@@ -19,6 +20,8 @@ pub struct Caller {
     pub calls: Bound,
     /// What follows many denials.
     pub quarantine: Quarantine,
+    /// Secrets that stand in arguments of its calls, by their names; what they are comes another way, in this order.
+    pub secrets: Vec<Name>,
 }
 
 /// More than `denials` within `window`: nothing goes through for `length`.

@@ -42,6 +42,20 @@ pub struct Edge {
     pub instructions: Instructions,
     /// How often the very same call is made.
     pub repeats: Repeats,
+    /// Where a secret of the caller's stands for its placeholder; nowhere else does one.
+    pub placeholders: Vec<Placeholder>,
+}
+
+/// Where `{{secret:NAME}}` in the arguments of a tool is what the secret is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Placeholder {
+    /// Which: a place in [`Caller::secrets`](crate::Caller::secrets).
+    pub secret: u32,
+    /// The tools, each by its name.
+    pub tools: Vec<String>,
+    /// The arguments, each by a JSON pointer (RFC 6901): it and whatever is below it.
+    pub arguments: Vec<String>,
 }
 
 /// Names of what may be called; a list without an entry allows nothing.

@@ -31,7 +31,8 @@ use serde::{Deserialize, Serialize};
 pub use callee::{Breaker, Callee, Instances, Pin, Pinning, Speaks};
 pub use caller::{Caller, Quarantine};
 pub use edge::{
-    Approval, Arguments, Durability, Edge, Instructions, Queue, Reach, Repeats, Reverse, Root,
+    Approval, Arguments, Durability, Edge, Instructions, Placeholder, Queue, Reach, Repeats,
+    Reverse, Root,
 };
 pub use pattern::{Name, Pattern};
 pub use quantity::{Bound, Bytes, Millis, Rate};

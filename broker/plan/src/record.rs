@@ -88,6 +88,8 @@ pub struct What {
     pub digest: [u8; 32],
     /// Bytes of the message.
     pub bytes: u64,
+    /// The secrets that stand in its arguments: a bit for each place in the caller's list.
+    pub secrets: u64,
 }
 
 /// A tool as its callee defines it.
@@ -144,6 +146,8 @@ impl Event {
             name: what.name.unwrap_or(NONE),
             digest: what.digest,
             bytes: what.bytes,
+            // Nothing that is not over yet has lasted.
+            millis: what.secrets,
             ..of(event)
         };
         let tool = |event, tool: &Tool| Numbers {
@@ -181,7 +185,8 @@ impl Event {
     fn of(numbers: &Numbers) -> Result<Self, RecordError> {
         let Numbers { event, word, method, name, count, bytes, millis, digest, .. } = *numbers;
         let name = Some(name).filter(|name| *name != NONE);
-        let what = || Ok(What { method: Method::from_number(method)?, name, digest, bytes });
+        let method = || Method::from_number(method);
+        let what = || Ok(What { method: method()?, name, digest, bytes, secrets: millis });
         let tool = Tool { name, digest };
         Ok(match event {
             1 => Self::Allowed(what()?),
@@ -218,8 +223,13 @@ mod tests {
     use alloc::vec::Vec;
 
     fn events() -> Vec<Event> {
-        let what =
-            What { method: Method::ToolsCall, name: Some(2), digest: [7; 32], bytes: 1 << 40 };
+        let what = What {
+            method: Method::ToolsCall,
+            name: Some(2),
+            digest: [7; 32],
+            bytes: 1 << 40,
+            secrets: 5,
+        };
         let tool = Tool { name: None, digest: [9; 32] };
         let mut events = Vec::from([
             Event::Allowed(what),

@@ -30,6 +30,10 @@ fn whole(plan: &BrokerPlan) -> Result<(), WireError> {
     let twice = |what: &str, name: &str| Err(WireError(format!("{what} {name} is there twice")));
     let (mut callers, mut callees, mut edges) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for caller in &plan.callers {
+        // A record has a bit for each.
+        if caller.secrets.len() > 64 {
+            return Err(WireError(format!("caller {} has more than 64 secrets", caller.name)));
+        }
         if !callers.insert(&caller.name) {
             return twice("caller", caller.name.as_str());
         }
@@ -49,6 +53,12 @@ fn whole(plan: &BrokerPlan) -> Result<(), WireError> {
         if !edges.insert((&edge.caller, &edge.name)) {
             return twice("edge", &format!("{} of {}", edge.name, edge.caller));
         }
+        let caller = plan.callers.iter().find(|caller| caller.name == edge.caller);
+        let secrets = caller.map_or(0, |caller| caller.secrets.len());
+        let there = |place: u32| usize::try_from(place).is_ok_and(|place| place < secrets);
+        if edge.placeholders.iter().any(|placeholder| !there(placeholder.secret)) {
+            return Err(WireError(format!("edge {} has a placeholder for nothing", edge.name)));
+        }
     }
     Ok(())
 }
@@ -58,7 +68,8 @@ mod tests {
     use super::*;
     use crate::{
         Approval, Bound, Breaker, Bytes, Callee, Caller, Durability, Edge, Instances, Instructions,
-        Limits, Millis, Name, Pinning, Quarantine, Queue, Rate, Reach, Repeats, Speaks,
+        Limits, Millis, Name, Pinning, Placeholder, Quarantine, Queue, Rate, Reach, Repeats,
+        Speaks,
     };
     use alloc::{string::String, vec};
 
@@ -109,7 +120,16 @@ mod tests {
             roots: vec![],
             instructions: Instructions::Dropped,
             repeats: Repeats { most: Bound::AtMost(20), window: Millis(60_000) },
+            placeholders: vec![],
         }
+    }
+
+    fn name(text: &str) -> Name {
+        Name::try_from(text).unwrap()
+    }
+
+    fn placeholder() -> Placeholder {
+        Placeholder { secret: 0, tools: vec!["read".into()], arguments: vec!["/path".into()] }
     }
 
     fn plan() -> BrokerPlan {
@@ -135,6 +155,7 @@ mod tests {
                     window: Millis(60_000),
                     length: Millis(60_000),
                 },
+                secrets: vec![],
             }],
             callees: vec![callee()],
             edges: vec![edge()],
@@ -160,11 +181,13 @@ mod tests {
     #[test]
     fn an_edge_joins_two_that_are_there() {
         type Change = fn(&mut BrokerPlan);
-        let changes: [(Change, &str); 4] = [
+        let changes: [(Change, &str); 6] = [
             (|plan| plan.callees.clear(), "no callee fs"),
             (|plan| plan.callers.clear(), "no caller health"),
             (|plan| plan.edges.push(edge()), "is there twice"),
             (|plan| plan.callees.push(callee()), "callee fs is there twice"),
+            (|plan| plan.edges[0].placeholders.push(placeholder()), "placeholder for nothing"),
+            (|plan| plan.callers[0].secrets = vec![name("s"); 65], "more than 64 secrets"),
         ];
         for (change, says) in changes {
             let mut plan = plan();

@@ -7,6 +7,7 @@
 //! and then each line goes on, those for one reader together.
 
 mod approver;
+mod keys;
 mod owner;
 mod stream;
 
@@ -14,7 +15,9 @@ use crate::{
     approve::Approvals,
     limit::Moment,
     relay::{ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
+    swap::Piece,
 };
+use keys::Keys;
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     io::Errno,
@@ -50,6 +53,8 @@ pub struct Carrier {
     approvals: Approvals,
     /// What an approver has written of its line.
     lines: BTreeMap<u32, Vec<u8>>,
+    /// Where secrets come that stand in arguments.
+    keys: Keys,
     /// How many calls waited when the owner was told.
     told: usize,
     /// The time of this turn.
@@ -82,6 +87,7 @@ impl Carrier {
             streams: BTreeMap::new(),
             approvals,
             lines: BTreeMap::new(),
+            keys: Keys::default(),
             told: 0,
             now: Moment(0),
             records: Vec::new(),
@@ -110,7 +116,7 @@ impl Carrier {
     /// # Errors
     /// As [`Carrier::run`].
     pub fn turn(&mut self, owner: &mut impl Owner) -> io::Result<bool> {
-        let (heard, ready) = self.wait(owner)?;
+        let (heard, keys, ready) = self.wait(owner)?;
         self.now = now()?;
         if heard {
             while let Some(said) = owner.hear()? {
@@ -120,6 +126,9 @@ impl Carrier {
                 }
                 self.said(said, owner)?;
             }
+        }
+        if keys {
+            self.keys.hear(&mut self.relay);
         }
         for (whose, flags) in ready {
             self.ready(whose, flags, owner)?;
@@ -134,8 +143,8 @@ impl Carrier {
         Ok(true)
     }
 
-    /// Which streams are ready, and for what; and whether the owner has something to say.
-    fn wait(&self, owner: &impl Owner) -> io::Result<(bool, Vec<(Whose, PollFlags)>)> {
+    /// Which streams are ready, and for what; and whether the owner has something to say, or secrets have come.
+    fn wait(&self, owner: &impl Owner) -> io::Result<(bool, bool, Vec<(Whose, PollFlags)>)> {
         let mut fds = vec![PollFd::from_borrowed_fd(owner.descriptor(), PollFlags::IN)];
         let mut whose = Vec::with_capacity(self.streams.len());
         let holds_up = self.streams.values().any(Stream::is_full);
@@ -152,6 +161,7 @@ impl Carrier {
             fds.push(PollFd::from_borrowed_fd(stream.output(), read | written));
             whose.push(*id);
         }
+        fds.extend(self.keys.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         let closing = self.streams.values().filter_map(Stream::closing).min();
         let next = self.relay.wakes_at().into_iter().chain(closing).min();
         let timeout = match next {
@@ -166,13 +176,14 @@ impl Carrier {
         };
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) => {}
-            Err(Errno::INTR) => return Ok((false, Vec::new())),
+            Err(Errno::INTR) => return Ok((false, false, Vec::new())),
             Err(error) => return Err(error.into()),
         }
         let mut events = fds.iter().map(PollFd::revents);
         let heard = events.next().is_some_and(|flags| !flags.is_empty());
-        let ready = whose.into_iter().zip(events).filter(|(_, flags)| !flags.is_empty()).collect();
-        Ok((heard, ready))
+        let ready = whose.into_iter().zip(events.by_ref());
+        let ready = ready.filter(|(_, flags)| !flags.is_empty()).collect();
+        Ok((heard, events.any(|flags| !flags.is_empty()), ready))
     }
 
     /// Whether what somebody writes leads to one who does not read.
@@ -204,6 +215,10 @@ impl Carrier {
             Said::CallerGone(caller) => self.step(Input::CallerGone(&caller), owner),
             Said::Approver { number, stream } => self.approver(number, stream),
             Said::Recorded { call, written } => self.step(Input::Recorded { call, written }, owner),
+            Said::Secrets { caller, behalf, line } => {
+                self.keys.come_from(caller, behalf, line);
+                Ok(())
+            }
             Said::Kept(saved) => {
                 self.relay.restore(&saved);
                 Ok(())
@@ -299,6 +314,7 @@ impl Carrier {
             match output {
                 Output::ToCaller(id, line) => self.write(Whose::Caller(id), line),
                 Output::ToCallee(id, line) => self.write(Whose::Callee(id), line),
+                Output::Swapped(id, line) => self.write_pieces(Whose::Callee(id), line),
                 Output::Record(record) => self.records.push(record),
                 Output::Close(id) => self.close(Whose::Caller(id)),
                 Output::Stop(id) => {
@@ -341,6 +357,13 @@ impl Carrier {
     fn write(&mut self, whose: Whose, line: Vec<u8>) {
         if let Some(stream) = self.streams.get_mut(&whose) {
             stream.write(line);
+            self.written.push(whose);
+        }
+    }
+
+    fn write_pieces(&mut self, whose: Whose, line: Vec<Piece>) {
+        if let Some(stream) = self.streams.get_mut(&whose) {
+            stream.write_pieces(line);
             self.written.push(whose);
         }
     }

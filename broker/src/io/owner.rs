@@ -52,6 +52,15 @@ pub enum Said {
         /// Whether it is on the disk.
         written: bool,
     },
+    /// What stands for placeholders comes here, now and whenever it is something else, and is answered.
+    Secrets {
+        /// Whose they are.
+        caller: Name,
+        /// The instance that it is, where this broker wanted it.
+        behalf: Option<InstanceId>,
+        /// A `SOCK_SEQPACKET` pair's end.
+        line: OwnedFd,
+    },
     /// What was left of buckets when a broker before this one kept them.
     Kept(Vec<Saved>),
     /// Nothing more will be said: the broker ends.

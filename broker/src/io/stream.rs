@@ -4,13 +4,17 @@
 //! non-blocking: that would change it for them. So a blocking one is only touched when poll(2) says
 //! that it is ready, and is written to in pieces that fit: what a pipe that is ready has room for.
 
-use crate::limit::Moment;
+use crate::{
+    limit::Moment,
+    swap::{Piece, Quoted},
+};
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     fs::{OFlags, fcntl_getfl},
     io::Errno,
 };
 use std::{
+    collections::VecDeque,
     io,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
@@ -48,8 +52,12 @@ pub(super) struct Stream {
     /// Until when what waits may still be written, where it is to be closed.
     closing: Option<Moment>,
     unsent: Vec<u8>,
-    /// How much of `unsent` is written.
+    /// A secret, which is written from where it lies; then `unsent` is empty.
+    secret: Option<Quoted>,
+    /// How much of `unsent`, or of the secret, is written.
     sent: usize,
+    /// What comes after that: nothing, where no secret is among it.
+    later: VecDeque<Piece>,
 }
 
 pub(super) enum Read {
@@ -68,7 +76,9 @@ impl Stream {
             broken: false,
             closing: None,
             unsent: Vec::new(),
+            secret: None,
             sent: 0,
+            later: VecDeque::new(),
         };
         stream.eager = fcntl_getfl(stream.output())?.contains(OFlags::NONBLOCK);
         Ok(stream)
@@ -100,16 +110,25 @@ impl Stream {
         self.broken
     }
 
-    pub(super) const fn is_done(&self) -> bool {
-        self.broken || (self.closing.is_some() && self.unsent.is_empty())
+    pub(super) fn is_done(&self) -> bool {
+        self.broken || (self.closing.is_some() && self.unsent() == 0)
     }
 
-    pub(super) const fn unsent(&self) -> usize {
-        self.unsent.len() - self.sent
+    pub(super) fn unsent(&self) -> usize {
+        let later = self.later.iter().map(|piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Secret(secret) => secret.bytes().len(),
+        });
+        self.now().len() - self.sent + later.sum::<usize>()
+    }
+
+    /// What is being written.
+    fn now(&self) -> &[u8] {
+        self.secret.as_ref().map_or(self.unsent.as_slice(), Quoted::bytes)
     }
 
     /// Whether so much waits that nothing more is to be read of what leads here.
-    pub(super) const fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.unsent() > HIGH
     }
 
@@ -126,6 +145,8 @@ impl Stream {
     pub(super) fn give_up(&mut self) {
         self.broken = true;
         self.unsent = Vec::new();
+        self.secret = None;
+        self.later = VecDeque::new();
         self.sent = 0;
     }
 
@@ -158,10 +179,19 @@ impl Stream {
         if self.broken {
             return;
         }
-        if self.unsent.is_empty() {
-            self.unsent = line;
-        } else {
-            self.unsent.extend_from_slice(&line);
+        match self.later.back_mut() {
+            Some(Piece::Text(last)) => last.extend_from_slice(&line),
+            Some(Piece::Secret(_)) => self.later.push_back(Piece::Text(line)),
+            None if self.secret.is_some() => self.later.push_back(Piece::Text(line)),
+            None if self.unsent.is_empty() => self.unsent = line,
+            None => self.unsent.extend_from_slice(&line),
+        }
+    }
+
+    /// The same, of a line with secrets in it.
+    pub(super) fn write_pieces(&mut self, line: Vec<Piece>) {
+        if !self.broken {
+            self.later.extend(line);
         }
     }
 
@@ -175,8 +205,11 @@ impl Stream {
     /// Writes what waits, as far as it goes without waiting.
     pub(super) fn flush(&mut self) {
         loop {
-            let waits = self.unsent.get(self.sent..).unwrap_or_default();
+            let waits = self.now().get(self.sent..).unwrap_or_default();
             if waits.is_empty() {
+                if self.next() {
+                    continue;
+                }
                 break;
             }
             let piece = if self.eager { waits } else { waits.get(..PIECE).unwrap_or(waits) };
@@ -190,6 +223,9 @@ impl Stream {
                 break;
             }
         }
+        if self.secret.is_some() {
+            return;
+        }
         if self.sent == self.unsent.len() {
             // One that has nothing to say holds no memory for it.
             self.unsent = Vec::new();
@@ -198,5 +234,68 @@ impl Stream {
             self.unsent.drain(..self.sent);
             self.sent = 0;
         }
+    }
+
+    /// Goes on with what comes next, where anything does.
+    fn next(&mut self) -> bool {
+        (self.secret, self.sent) = (None, 0);
+        self.unsent.clear();
+        match self.later.pop_front() {
+            Some(Piece::Text(text)) => self.unsent = text,
+            Some(Piece::Secret(secret)) => self.secret = Some(secret),
+            None => return false,
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{secret::Secrets, swap::Keyring};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+    use sandboxd_broker_plan::Name;
+    use std::{io::Read as _, os::unix::net::UnixStream};
+
+    #[test]
+    fn what_is_written_stays_in_order_around_secrets_whoever_waits_for_room() {
+        let mut secrets = Secrets::default();
+        secrets.push(&[b's'; 8000]).unwrap();
+        let keys = Keyring::of(&[Name::try_from("s").unwrap()], &secrets, None).unwrap();
+        for flags in [SocketFlags::NONBLOCK, SocketFlags::empty()] {
+            let (ours, theirs) =
+                socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+            rustix::io::ioctl_fionbio(&theirs, true).unwrap();
+            let (mut stream, mut theirs) =
+                (Stream::new(Pair::One(ours)).unwrap(), UnixStream::from(theirs));
+            let (mut expected, mut heard) = (Vec::new(), Vec::new());
+            for round in 0..60 {
+                let plain = format!("plain {round}\n").repeat(300);
+                stream.write(plain.clone().into_bytes());
+                stream.write_pieces(keys.pieces("<{{secret:s}}{{secret:s}}>").unwrap());
+                stream.write(b"after\n".to_vec());
+                stream.go_on();
+                expected.extend_from_slice(plain.as_bytes());
+                expected.push(b'<');
+                expected.extend([b's'; 16_000]);
+                expected.extend_from_slice(b">after\n");
+            }
+            assert!(stream.unsent() > 0 && !stream.is_done());
+            let mut piece = [0; 5000];
+            while heard.len() < expected.len() {
+                assert_eq!(stream.unsent() > 0, heard.len() + waiting(&theirs) < expected.len());
+                if waiting(&theirs) == 0 {
+                    stream.flush();
+                }
+                let count = theirs.read(&mut piece).unwrap();
+                heard.extend_from_slice(&piece[..count]);
+            }
+            stream.close(Moment(1));
+            assert!(heard == expected && stream.is_done());
+        }
+    }
+
+    fn waiting(stream: &UnixStream) -> usize {
+        usize::try_from(rustix::io::ioctl_fionread(stream).unwrap()).unwrap()
     }
 }

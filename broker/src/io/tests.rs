@@ -93,6 +93,7 @@ impl Owner for Threads {
             Output::Record(_)
             | Output::ToCaller(..)
             | Output::ToCallee(..)
+            | Output::Swapped(..)
             | Output::Durable(_)
             | Output::Ask(_)
             | Output::Withdraw(_) => panic!("{output:?}"),

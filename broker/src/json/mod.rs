@@ -9,7 +9,7 @@ mod write;
 use std::borrow::Cow;
 
 pub use parse::{DEPTH, JsonError, NODES, parse};
-pub use write::{canonical, digest, shown, text};
+pub use write::{around, canonical, digest, shown, text};
 
 /// How many bytes from the first on stand for themselves in a string: no quotation mark, no backslash, nothing
 /// below a space. Sixty-four are looked at together, because strings are most of what is carried, but for the
@@ -165,6 +165,20 @@ impl Object {
         self.0.retain(|(key, value)| keep(key, value));
     }
 
+    /// The same, changed as [`Value::with_texts`] says; of keys that are the same then, the last counts.
+    #[must_use]
+    pub fn with_texts(self, change: &impl Fn(&str) -> Option<String>) -> Self {
+        let mut changed = Self(Vec::with_capacity(self.0.len()));
+        for (key, value) in self.0 {
+            let value = value.with_texts(change);
+            match change(&key) {
+                Some(key) => changed.set(&key, value),
+                None => changed.0.push((key, value)),
+            }
+        }
+        changed
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -213,6 +227,24 @@ impl Value {
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
         if let Self::Bool(bool) = self { Some(*bool) } else { None }
+    }
+
+    /// The same, with each text in it changed for which this gives another: names of entries too, and numbers, which
+    /// are texts then.
+    #[must_use]
+    pub fn with_texts(self, change: &impl Fn(&str) -> Option<String>) -> Self {
+        match self {
+            Self::Null | Self::Bool(_) => self,
+            Self::Number(number) => match change(number.text()) {
+                Some(other) => Self::String(other),
+                None => Self::Number(number),
+            },
+            Self::String(text) => Self::String(change(&text).unwrap_or(text)),
+            Self::Array(list) => {
+                Self::Array(list.into_iter().map(|value| value.with_texts(change)).collect())
+            }
+            Self::Object(object) => Self::Object(object.with_texts(change)),
+        }
     }
 
     /// The number, where it is one that fits.

@@ -1,6 +1,6 @@
 //! Values to bytes, on one line.
 
-use super::{Value, plain};
+use super::{Object, Value, plain};
 use sha2::{Digest as _, Sha256};
 
 /// The value on one line, keys in their order and numbers as they were written.
@@ -55,6 +55,41 @@ pub fn shown(value: &Value, shows: fn(char) -> bool) -> String {
     let mut text = String::new();
     write(value, &mut text, Style { order: Order::Sorted, shows: Some(shows) });
     text
+}
+
+/// The text of an object in three parts: what is before the value that these keys lead to, that value, and what is
+/// after it. Nothing where they lead nowhere.
+#[must_use]
+pub fn around(object: &Object, keys: &[&str]) -> Option<[String; 3]> {
+    let (wanted, deeper) = keys.split_first()?;
+    object.get(wanted)?;
+    let style = Style { order: Order::AsWritten, shows: None };
+    let mut parts = [String::from("{"), String::new(), String::new()];
+    let (mut passed, mut first) = (false, true);
+    for (key, value) in object.iter() {
+        let [before, within, after] = &mut parts;
+        let to = if passed { &mut *after } else { &mut *before };
+        if !std::mem::replace(&mut first, false) {
+            to.push(',');
+        }
+        quote(key, to, style.shows);
+        to.push(':');
+        if key != *wanted {
+            write(value, to, style);
+            continue;
+        }
+        passed = true;
+        if deeper.is_empty() {
+            write(value, within, style);
+        } else {
+            let [head, value, tail] = around(value.as_object()?, deeper)?;
+            before.push_str(&head);
+            (*within, *after) = (value, tail);
+        }
+    }
+    let [_, _, after] = &mut parts;
+    after.push('}');
+    Some(parts)
 }
 
 #[derive(Clone, Copy)]
@@ -213,6 +248,19 @@ mod tests {
         let ascii = shown(&value, |letter| matches!(letter, ' '..='~'));
         assert_eq!(ascii, r#"{"\u00e9":"a\ud83d\ude00\u007f"}"#);
         assert_eq!(parse(ascii.as_bytes()).unwrap(), value);
+    }
+
+    #[test]
+    fn the_parts_around_a_value_are_the_whole_text() {
+        let whole = br#"{"a":[1],"p":{"x":"y","args":{"k":"v"},"z":{"args":2}},"b":"c"}"#;
+        let value = parse(whole).unwrap();
+        let object = value.as_object().unwrap();
+        let parts = around(object, &["p", "args"]).unwrap();
+        assert_eq!((parts.concat(), parts[1].as_str()), (text(&value), r#"{"k":"v"}"#));
+        assert_eq!(around(object, &["b"]).unwrap().concat(), text(&value));
+        for nowhere in [&["x"][..], &["p", "none"], &["a", "args"], &[]] {
+            assert_eq!(around(object, nowhere), None);
+        }
     }
 
     #[test]

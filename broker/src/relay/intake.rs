@@ -192,6 +192,7 @@ impl Relay {
             size,
             digest,
             first,
+            secrets: 0,
             again: None,
             stage: Stage::Starting,
             timer: None,

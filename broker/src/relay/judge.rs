@@ -43,7 +43,10 @@ impl Relay {
     /// Every rule.
     pub(super) fn judge(&mut self, id: CallId) -> Result<(), Refusal> {
         let now = self.now;
-        self.may(id)?;
+        let secrets = self.may(id)?;
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.secrets = secrets;
+        }
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         let (edge, is_call, digest) = (call.edge, call.asks.is_call(), self.identity(call));
         let (_, callee, _) = self.rules(edge).ok_or(Refusal::Gone)?;
@@ -122,8 +125,8 @@ impl Relay {
         open.map(|parent| parent.deadline).max().map_or(own, |parent| parent.min(own))
     }
 
-    /// The rules that know nothing of how often and how many.
-    fn may(&self, id: CallId) -> Result<(), Refusal> {
+    /// The rules that know nothing of how often and how many; and which secrets stand in it.
+    fn may(&self, id: CallId) -> Result<u64, Refusal> {
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         if !self.reaches(call, &call.target) || !self.exists(call) {
             return Err(absent(&call.target));
@@ -139,7 +142,8 @@ impl Relay {
         if self.attenuates(call) && !call.chains.iter().all(|chain| self.all_may(chain, call)) {
             return Err(absent(&call.target));
         }
-        self.arguments(call)
+        self.arguments(call)?;
+        self.placeholders(call).map_err(Refusal::Secret)
     }
 
     /// Whether the callee has what is meant, where that is known before it is asked.

@@ -115,6 +115,7 @@ impl Relay {
             known.users.insert(id);
             known.lines.limit(most.max(known.lines.most()));
         }
+        self.may_be_given(instance, id);
         Ok(instance)
     }
 
@@ -187,6 +188,7 @@ impl Relay {
                 connection.rounds.clear();
             }
         }
+        self.forget_keyrings();
     }
 
     fn calls_of(&self, id: InstanceId) -> Vec<CallId> {
@@ -291,6 +293,7 @@ fn new_instance(callee: usize, edge: usize, owner: Option<ConnectionId>, most: u
         prompts: Catalogue::default(),
         handshake: Handshake::NotYet,
         initialized: false,
+        rings: BTreeSet::new(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
 //! callee's instance), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
 //! `reply` (its answer), `done` (its end). `notice` is what a callee says unasked, `rounds` what it
-//! asks by an answer, `clock` what happens when nothing else does, and `state` what is remembered.
+//! asks by an answer, `secrets` what stands for placeholders in a call, `clock` what happens when nothing else does, and `state` what is remembered.
 
 mod clock;
 mod done;
@@ -15,6 +15,7 @@ mod load;
 mod notice;
 mod reply;
 mod rounds;
+mod secrets;
 mod state;
 mod turn;
 
@@ -27,9 +28,10 @@ use crate::{
     limit::{Buckets, Fair, Fuse, Moment, Repeated, Saved, Tripwire},
     mcp::pins::Pins,
     schema::{Schema, SchemaError},
+    swap::{Keyring, Piece},
 };
 use sandboxd_broker_plan::{BrokerPlan, Name, record::Record, seen::Seen};
-use state::{Call, Connection, Instance, Question, Timer};
+use state::{Call, Connection, Instance, Question, Ring, Timer};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -113,6 +115,8 @@ pub enum Output {
     ToCaller(ConnectionId, Vec<u8>),
     /// A line for a callee, its end with it.
     ToCallee(InstanceId, Vec<u8>),
+    /// The same, with secrets in it.
+    Swapped(InstanceId, Vec<Piece>),
     /// An instance is wanted, for this edge (its place in the plan) and this connection.
     Start {
         /// The number it will have.
@@ -215,6 +219,8 @@ pub struct Relay {
     calls: BTreeMap<CallId, Call>,
     /// What callees asked back, by the number that the caller sees.
     questions: BTreeMap<u64, Question>,
+    /// What stands for the placeholders of each caller that has any.
+    keyrings: BTreeMap<Ring, Keyring>,
     timers: BTreeSet<(Moment, Timer)>,
     /// Connections that end with the last answer that they wait for.
     finishing: BTreeSet<ConnectionId>,
@@ -285,6 +291,7 @@ impl Relay {
             instances: BTreeMap::new(),
             calls: BTreeMap::new(),
             questions: BTreeMap::new(),
+            keyrings: BTreeMap::new(),
             timers: BTreeSet::new(),
             finishing: BTreeSet::new(),
             last: 0,

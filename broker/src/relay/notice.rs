@@ -17,6 +17,7 @@ use sandboxd_broker_plan::{Edge, Instances, Reverse, Speaks};
 
 impl Relay {
     pub(super) fn told(&mut self, instance: InstanceId, method: &str, body: Object) {
+        let body = self.covered_object(instance, body);
         let Some(known) = self.instances.get(&instance) else { return };
         let (edge, owner) = (known.edge, known.owner);
         let Some((rules, _, callee)) = self.rules(edge) else { return };
@@ -113,6 +114,7 @@ impl Relay {
 
     /// A callee asks its caller. What it may not ask is a method that is not there.
     pub(super) fn asked_back(&mut self, instance: InstanceId, id: Id, method: &str, body: Object) {
+        let body = self.covered_object(instance, body);
         let Some(known) = self.instances.get(&instance) else { return };
         let Some((rules, _, callee)) = self.rules(known.edge) else { return };
         match (callee.speaks, method) {

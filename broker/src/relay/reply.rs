@@ -156,6 +156,10 @@ impl Relay {
     fn answer_keeping(&mut self, id: CallId, key: &str, value: Value) {
         let Some(call) = self.calls.get(&id) else { return };
         if let Origin::Caller { connection, id: answer, .. } = &call.origin {
+            let value = match call.instance {
+                Some(instance) => self.covered(instance, value),
+                None => value,
+            };
             let message = crate::refusal::response(answer.clone(), key, value);
             self.tell_caller(*connection, &message);
         }
@@ -231,6 +235,7 @@ impl Relay {
                     self.reaches(call, &Target::Tool(name.to_owned()))
                         && pins.is_some_and(|pins| pins.holds(name))
                         && schema(entry).is_ok()
+                        && !call.instance.is_some_and(|from| self.tells(from, entry))
                 }
                 Listed::Resources => self.reaches(call, &Target::Resource(name.to_owned())),
                 Listed::Prompts => self.reaches(call, &Target::Prompt(name.to_owned())),
@@ -245,6 +250,11 @@ impl Relay {
     fn see(&mut self, id: CallId, entry: &Value) {
         let Some(entry) = entry.as_object() else { return };
         let Some(tool) = entry.str("name") else { return };
+        let from = self.calls.get(&id).and_then(|call| call.instance);
+        if from.is_some_and(|from| self.tells(from, entry)) {
+            // It would be kept, and shown to whoever looks at what is.
+            return;
+        }
         let Some(callee) = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.1))
         else {
             return;
@@ -292,12 +302,12 @@ impl Relay {
             self.see(id, entry);
         }
         match schema(object) {
-            Ok(schema) => {
+            Ok(schema) if !self.tells(instance, object) => {
                 if let Some(known) = self.catalogue(instance, listed) {
                     known.add(called, schema);
                 }
             }
-            Err(_) => {
+            Ok(_) | Err(_) => {
                 let event = Event::ToolUncheckable(self.tool(id, &called, pins::digest(object)));
                 let record = self.call_record(id, event);
                 self.out.push(Output::Record(record));

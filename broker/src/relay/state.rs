@@ -18,6 +18,9 @@ use sandboxd_broker_plan::record::{Event, Method, Record, Tool, What};
 use sandboxd_broker_plan::{Callee, Edge, Pattern};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Whose secrets: a caller, by its place in the plan, and the instance that it is, where this broker has started it.
+pub(super) type Ring = (usize, Option<InstanceId>);
+
 /// A connection of a caller.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -52,6 +55,8 @@ pub(super) struct Instance {
     pub(super) prompts: Catalogue,
     pub(super) handshake: Handshake,
     pub(super) initialized: bool,
+    /// Whose secrets it may have been given.
+    pub(super) rings: BTreeSet<Ring>,
 }
 
 /// How far the handshake of an instance for all is: it is made once.
@@ -79,6 +84,8 @@ pub(super) struct Call {
     pub(super) digest: [u8; 32],
     /// The same without answers to what its callee asked back.
     pub(super) first: [u8; 32],
+    /// The secrets that stand for placeholders in it, a bit for each of the caller's.
+    pub(super) secrets: u64,
     /// What its callee wants back, where it is made again.
     pub(super) again: Option<Asked>,
     /// Callers, by their places in the plan: for each chain of calls that this one is part of, the
@@ -234,7 +241,8 @@ impl Relay {
         // Until its parameters were understood, what is meant is only the method.
         let is_meant = named == matches!(call.target, Target::Method(_));
         let name = is_meant.then(|| first(method.names(reach), call.target.name()));
-        Some(What { method, name: name.flatten(), digest: call.digest, bytes: call.size })
+        let Call { digest, size, secrets, .. } = *call;
+        Some(What { method, name: name.flatten(), digest, bytes: size, secrets })
     }
 
     /// A tool, as records have it.

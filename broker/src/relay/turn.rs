@@ -15,6 +15,7 @@ use crate::{
         method::{Asks, Target},
     },
     refusal::Refusal,
+    swap::Unfit,
 };
 use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::{Approval, Durability, Instances, Millis};
@@ -43,8 +44,9 @@ impl Relay {
                 Handshake::NotYet => known.handshake = Handshake::Asked,
                 Handshake::Asked => return self.set_timer(id, waits),
                 Handshake::Done(result) => {
-                    let result = result.clone();
-                    return self.answer(id, "result", result.into());
+                    let result = result.clone().into();
+                    let result = self.covered(instance, result);
+                    return self.answer(id, "result", result);
                 }
             }
         }
@@ -127,6 +129,7 @@ impl Relay {
             size: 0,
             digest: [0; 32],
             first: [0; 32],
+            secrets: 0,
             again: None,
             chains: Vec::new(),
             stage: Stage::Starting,
@@ -154,6 +157,7 @@ impl Relay {
         if let Value::Object(parameters) = &mut parameters {
             parameters.remove("_meta");
         }
+        let shown = self.shown_parameters(call, &parameters);
         let parameters = json::canonical(&parameters);
         let (caller, name) = (edge.caller.to_string(), edge.name.to_string());
         let names = |chain: &Vec<usize>| self.names(chain).map(str::to_owned).collect();
@@ -174,7 +178,7 @@ impl Relay {
             callee: callee.name.to_string(),
             method: call.method.clone(),
             name: call.target.name().to_owned(),
-            parameters,
+            parameters: shown.unwrap_or(parameters),
             digest,
             expires: self.now.after(expires),
         };
@@ -322,7 +326,14 @@ impl Relay {
             let roots = self.rules_of(id).map_or(Value::Null, roots);
             body.change("params", |params| asked.give_back(params, &roots));
         }
-        self.tell_callee(instance, &body.into());
+        if self.calls.get(&id).is_some_and(|call| call.secrets != 0) {
+            match self.swapped(id, &body) {
+                Some(line) => self.out.push(Output::Swapped(instance, line)),
+                None => return self.refuse(id, Refusal::Secret(Unfit::Misplaced)),
+            }
+        } else {
+            self.tell_callee(instance, &body.into());
+        }
         if silent {
             return self.finished(id, Outcome::Answered, 0, true);
         }

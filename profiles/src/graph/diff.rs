@@ -135,6 +135,14 @@ impl Told {
     fn edge(&mut self, (was, old): (&Graph, &Edge), (is, new): (&Graph, &Edge)) {
         self.reach(&was.reach(old), &is.reach(new));
         self.arguments(old, new);
+        for (direction, here, there) in [
+            (Widened, is.placed(new), was.placed(old)),
+            (Narrowed, was.placed(old), is.placed(new)),
+        ] {
+            for stands in here.iter().filter(|one| !there.contains(one)) {
+                self.tell(direction, format!("a secret: {stands}"));
+            }
+        }
         self.limits(old, new);
         self.manners((was, old), (is, new));
         // What a chain lets be done is the meet of its edges and of the profiles at their ends. Where none

@@ -54,6 +54,9 @@ impl Graph {
             let tools: Vec<&str> = serve.ask.iter().map(|one| one.value.as_str()).collect();
             text += &format!("           a person is asked about {}\n", tools.join(", "));
         }
+        for stands in self.placed(edge) {
+            text += &format!("           {stands}\n");
+        }
         match edge.ready() {
             0 => {}
             1 => text += "           one instance is kept ready\n",
@@ -134,6 +137,7 @@ impl Graph {
             "at": place(&edge.origin),
             "reach": reach,
             "arguments": arguments,
+            "placeholders": self.placed(edge),
             "grant": edge.call.grant.as_ref().map(|grant| json!({
                 "at": place(&grant.origin),
                 "may": authority(&self.basis(edge)),

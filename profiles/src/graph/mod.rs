@@ -15,6 +15,7 @@ mod launch;
 mod limits;
 mod load;
 pub(crate) mod patterns;
+mod placed;
 mod plan;
 mod reach;
 mod trees;

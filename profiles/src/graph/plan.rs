@@ -1,7 +1,7 @@
 //! From a graph to what the broker is told: complete, with every default written out.
 
 use super::limits::Limits;
-use super::{Edge, Graph, HOPS};
+use super::{Edge, Graph, HOPS, Node};
 use crate::Problem;
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
@@ -26,7 +26,7 @@ impl Graph {
         let calls = |place: usize| self.from(place).next().is_some();
         let callers = self.nodes.iter().enumerate().filter(|(place, _)| calls(*place));
         let callers: Vec<Caller> =
-            callers.map(|(_, node)| caller(&node.name, &node.profile)).collect();
+            callers.map(|(_, node)| placing(caller(&node.name, &node.profile), node)).collect();
         let callees = self.nodes.iter().filter(|node| node.profile.serve.is_some());
         let plan = BrokerPlan {
             version: VERSION,
@@ -49,7 +49,12 @@ impl Graph {
             callee: &self.node(edge.callee).name,
         };
         let serve = self.node(edge.callee).profile.serve.as_ref();
-        broker::Edge { roots: self.roots(edge), ..edge_plan(&ends, &edge.call, serve) }
+        let caller = &self.node(edge.caller).profile;
+        broker::Edge {
+            roots: self.roots(edge),
+            placeholders: placeholders(caller, &edge.name),
+            ..edge_plan(&ends, &edge.call, serve)
+        }
     }
 
     /// The folders of the grant that hold data; none where no grant is written.
@@ -191,7 +196,24 @@ fn edge_plan(ends: &Ends<'_>, call: &Call, serve: Option<&Serve>) -> broker::Edg
             Instructions::Dropped
         },
         repeats: Repeats { most: Bound::AtMost(20), window: MINUTE },
+        // A client outside has none.
+        placeholders: Vec::new(),
     }
+}
+
+/// Where secrets of a caller stand in the arguments of its calls over this edge.
+fn placeholders(caller: &Profile, edge: &Name) -> Vec<broker::Placeholder> {
+    let texts = |list: &[Written<String>]| list.iter().map(|one| one.value.clone()).collect();
+    let mut placeholders = Vec::new();
+    for (place, (_, secret)) in caller.placed().enumerate() {
+        let here = secret.placeholder.iter().filter(|placed| placed.value.call.value == *edge);
+        placeholders.extend(here.map(|placed| broker::Placeholder {
+            secret: crate::resolve::count(place),
+            tools: texts(&placed.value.tools),
+            arguments: texts(&placed.value.arguments),
+        }));
+    }
+    placeholders
 }
 
 /// Whom the edge asks about, and whom the callee does: both do.
@@ -224,7 +246,14 @@ pub(super) fn caller(name: &Name, profile: &Profile) -> Caller {
         connections: connections.map_or(u32::MAX, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         calls: bound(amount(calls, 10_000)),
         quarantine: Quarantine { denials: 5, window: MINUTE, length: MINUTE },
+        secrets: Vec::new(),
     }
+}
+
+/// The same, with its secrets that stand in arguments.
+fn placing(caller: Caller, node: &Node) -> Caller {
+    let secrets = node.profile.placed().map(|(name, _)| name.clone());
+    Caller { secrets: secrets.collect(), ..caller }
 }
 
 fn callee(name: &Name, profile: &Profile, instances: &Instances) -> Callee {

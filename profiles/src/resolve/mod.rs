@@ -4,7 +4,7 @@
 //! (what of that is left under other profiles), [`own`] (what is no command's to write),
 //! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
 //! [`calls`] (what it calls through), [`network`] (what goes out) and the [`proxy`], [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
-//! and [`credentials`], [`secrets`] and who [`inject`]s them, [`probes`]. What is different where the profile chose
+//! and [`credentials`], [`secrets`] and who [`inject`]s them or has them stand for a [`placeholder`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
 mod bare;
@@ -25,6 +25,7 @@ pub(crate) mod masks;
 mod network;
 mod notify;
 mod own;
+mod placeholder;
 mod probes;
 mod proxy;
 mod resolver;
@@ -136,6 +137,7 @@ fn decide(
     let limits = deciding.limits(identity, shown);
     deciding.known_hosts_hold(&left);
     let secrets = deciding.secrets(&left);
+    let placeholders = deciding.placeholders();
     let credentials = deciding.credentials(&invocation.credentials, &secrets, shown);
     let mut copies = credentials.copies();
     let trusts = deciding.authority(egress.as_ref(), shown, &mut copies);
@@ -201,6 +203,7 @@ fn decide(
         streams: terminal.streams,
         escapes: deciding.escapes(),
         secrets: secrets.held,
+        placeholders,
         copies,
         notify: deciding.profile.command.notifies() && invocation.manager.waits(),
         hangup: profile.command.hangup.as_ref().map_or(Hangup::Stop, |written| written.value),

@@ -60,9 +60,10 @@ impl Deciding<'_> {
     }
 
     fn is_used(&mut self, name: &Name, secret: &Written<Secret>) {
-        let Secret { credential, inject, ssh, .. } = &secret.value;
-        if credential.is_none() && inject.is_empty() && ssh.is_empty() {
-            let remedy = "write inject = { … } for requests that it is put into, ssh = { … } for logins that it signs, credential = true for a file that the command reads, or remove it";
+        let Secret { credential, inject, ssh, placeholder, .. } = &secret.value;
+        let stands = !placeholder.is_empty();
+        if credential.is_none() && inject.is_empty() && ssh.is_empty() && !stands {
+            let remedy = "write inject = { … } for requests that it is put into, ssh = { … } for logins that it signs, placeholder = { … } for arguments that it stands in, credential = true for a file that the command reads, or remove it";
             self.refuse(&secret.origin, format!("nobody uses {name}"), remedy);
         }
     }

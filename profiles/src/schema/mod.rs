@@ -14,6 +14,7 @@ pub(crate) mod isolation;
 pub mod json;
 pub(crate) mod limits;
 pub(crate) mod network;
+pub(crate) mod placeholder;
 pub(crate) mod reach;
 pub(crate) mod require;
 pub(crate) mod secrets;
@@ -38,6 +39,7 @@ pub use inject::Injected;
 pub use isolation::Isolation;
 pub use limits::Limits;
 pub use network::{Mode, Network};
+pub use placeholder::Placed;
 pub use reach::Reach;
 pub use require::{Must, Require};
 pub use secrets::{Secret, Secrets, Source};
@@ -103,6 +105,12 @@ impl Profile {
         replace(&mut self.folders.cwd, over.folders.cwd);
         replace(&mut self.folders.home, over.folders.home);
         self.documents.extend(over.documents);
+    }
+
+    /// The secrets that stand in arguments, in the order in which whoever puts them there knows them.
+    pub fn placed(&self) -> impl Iterator<Item = (&sandboxd_broker_plan::Name, &Secret)> {
+        let all = self.secrets.iter().map(|(name, secret)| (name, &secret.value));
+        all.filter(|(_, secret)| !secret.placeholder.is_empty())
     }
 
     /// What keeps it apart from its host.

@@ -1,6 +1,7 @@
 //! `[secrets.NAME]`: where a secret is read, and who uses it how.
 
 use super::inject::{self, Injected};
+use super::placeholder::{self, Placed};
 use super::ssh::{self, Ssh};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
@@ -41,6 +42,12 @@ pub(crate) const KEYS: &[Key] = &[
               has it",
         shape: Shape::OneOrMore(ssh::KEYS),
     },
+    Key {
+        name: "placeholder",
+        doc: "the arguments of tools in which it stands for {{secret:NAME}}, so that the command writes that and \
+              never has it",
+        shape: Shape::OneOrMore(placeholder::KEYS),
+    },
 ];
 
 /// `[secrets.NAME]`.
@@ -54,6 +61,8 @@ pub struct Secret {
     pub inject: Vec<Written<Injected>>,
     /// What it signs, where it is a private key of OpenSSH's.
     pub ssh: Vec<Written<Ssh>>,
+    /// Where it stands for its placeholder.
+    pub placeholder: Vec<Written<Placed>>,
 }
 
 /// Where a secret is read.
@@ -87,6 +96,7 @@ pub(crate) fn lay(secrets: &mut Secrets, over: Secrets) {
                 replace(&mut secret.value.credential, over.value.credential);
                 secret.value.inject.extend(over.value.inject);
                 secret.value.ssh.extend(over.value.ssh);
+                secret.value.placeholder.extend(over.value.placeholder);
                 secret.origin = over.origin;
             }
             None => {
@@ -147,6 +157,9 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
     }
     if let Some(node) = fields.get("ssh") {
         secret.ssh = one_or_more(reader, node, ssh::read);
+    }
+    if let Some(node) = fields.get("placeholder") {
+        secret.placeholder = one_or_more(reader, node, placeholder::read);
     }
     secret.credential = fields.get("credential").and_then(|node| credential(reader, node, own));
     secret

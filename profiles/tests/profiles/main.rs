@@ -16,6 +16,8 @@ mod network;
 #[cfg(test)]
 mod passed;
 #[cfg(test)]
+mod placeholders;
+#[cfg(test)]
 mod problems;
 #[cfg(test)]
 mod resolving;

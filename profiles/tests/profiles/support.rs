@@ -189,18 +189,22 @@ pub(crate) fn with(
     host: HostFacts,
     overrides: &Overrides,
 ) -> Result<Resolved, Vec<Problem>> {
+    let env = [("LANG", "C.UTF-8"), ("SECRET_TOKEN", "hunter2")]
+        .map(|(name, value)| (Text::try_from(name).unwrap(), Text::try_from(value).unwrap()));
+    invoked(text, host, overrides, &Invocation { env: env.into(), ..Invocation::default() })
+}
+
+/// The same, of one invocation.
+pub(crate) fn invoked(
+    text: &str,
+    host: HostFacts,
+    overrides: &Overrides,
+    invocation: &Invocation,
+) -> Result<Resolved, Vec<Problem>> {
     let mut profile = read(text)?;
     profile.apply(overrides)?;
     let host = looked_at(&profile, host);
-    let env = [("LANG", "C.UTF-8"), ("SECRET_TOKEN", "hunter2")]
-        .map(|(name, value)| (Text::try_from(name).unwrap(), Text::try_from(value).unwrap()));
-    resolve(
-        &profile,
-        &[],
-        &host,
-        &lease(),
-        &Invocation { env: env.into(), ..Invocation::default() },
-    )
+    resolve(&profile, &[], &host, &lease(), invocation)
 }
 
 /// The ruleset of the profile's own, which is put on last.

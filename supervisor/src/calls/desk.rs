@@ -39,7 +39,7 @@ const GATHER: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
 const PIECES: usize = 16;
 
 /// How long a broker may leave no room for what it is told.
-const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+pub(super) const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// How many packets are heard before it is looked whether the run is over.
 const PACKETS: usize = 256;

@@ -193,6 +193,15 @@ impl Caller {
         Self { room, sandbox: sandbox.to_owned(), ..self }
     }
 
+    /// Has what stands for its placeholders come to the broker by this socket.
+    ///
+    /// # Errors
+    /// Where the broker is gone, or does not read.
+    pub(crate) fn secrets_come_by(&self, socket: &OwnedFd) -> rustix::io::Result<()> {
+        let told = Told::Secrets { caller: self.place, behalf: self.behalf };
+        told.say_within(self.shared.line.as_fd(), Some(socket.as_fd()), desk::PATIENCE)
+    }
+
     /// Its command runs: from now on there may be something ready for it.
     fn runs(&self) {
         self.shared.bell.ring(News::Runs(self.connection()));

@@ -15,7 +15,7 @@ use sandboxd_audit::record::{Actor, CallOf};
 use sandboxd_audit::{AuditError, Commit, Durability, Kind, Record};
 use sandboxd_broker::limit::Position;
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Record as Told, Rule, Tool, What};
-use sandboxd_broker_plan::{BrokerPlan, Durability as Wanted, Edge, Pattern};
+use sandboxd_broker_plan::{BrokerPlan, Durability as Wanted, Edge, Name, Pattern, Placeholder};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -62,6 +62,8 @@ pub(crate) struct Records {
     approvers: Approvers,
     edges: Vec<Edge>,
     callees: Vec<String>,
+    /// Secrets that stand in arguments, by callers.
+    secrets: BTreeMap<Name, Vec<Name>>,
     /// Calls that were passed on, and may not be more than the plan lets be; nothing where it sets no limit.
     calls: Option<Pace>,
     open: u64,
@@ -86,6 +88,11 @@ impl Records {
             approvers,
             edges: plan.edges.clone(),
             callees: plan.callees.iter().map(|callee| callee.name.to_string()).collect(),
+            secrets: plan
+                .callers
+                .iter()
+                .map(|caller| (caller.name.clone(), caller.secrets.clone()))
+                .collect(),
             calls: Pace::of_calls(plan.limits.rate, &lists),
             open: 0,
             often: BTreeMap::new(),
@@ -123,6 +130,11 @@ impl Records {
             number: told.call,
         });
         describe(&mut record, &told.event, edge)?;
+        if let (Event::Allowed(what), Some(edge)) = (&told.event, edge)
+            && what.secrets != 0
+        {
+            record.result = json!({ "secrets": self.stood(what.secrets, edge)? });
+        }
         if let Event::Approved(_, by) | Event::Denied(_, by) = told.event {
             let who = self.approvers.get(by)?;
             record.result = json!({
@@ -159,6 +171,19 @@ impl Records {
     /// Has written what was told and nobody waits for, before anybody is heard again.
     pub(crate) fn settle(&mut self) {
         self.log.settle();
+    }
+
+    /// The names of the secrets that stood in a call over this edge.
+    fn stood(&self, secrets: u64, edge: &Edge) -> Result<Vec<&Name>, String> {
+        let names = self.secrets.get(&edge.caller).map(Vec::as_slice).unwrap_or_default();
+        let may = |place: usize| {
+            let is_it = |one: &Placeholder| usize::try_from(one.secret) == Ok(place);
+            edge.placeholders.iter().any(is_it)
+        };
+        let stood = (0..64).filter(|place| (secrets >> place) & 1 == 1);
+        let name = |place: usize| names.get(place).filter(|_| may(place));
+        let names: Option<Vec<_>> = stood.map(name).collect();
+        names.ok_or_else(|| String::from("tells of a secret that does not stand there"))
     }
 
     fn edge(&self, told: &Told) -> Result<Option<&Edge>, String> {

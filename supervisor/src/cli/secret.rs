@@ -13,7 +13,7 @@ use crate::secret;
 use crate::{audit_folder, privilege};
 use sandboxd_egress::ssh::private;
 use sandboxd_egress_plan::{EgressPlan, Inject, Login, Requests, Signer, Spot};
-use sandboxd_profiles::{Copied, From, Held, Outside};
+use sandboxd_profiles::{Copied, From, Held, Outside, Placeholder};
 use serde_json::{Value, json};
 
 /// The status that says that one cannot be read.
@@ -73,8 +73,25 @@ fn uses(outside: &Outside, place: usize) -> Vec<String> {
         files.map(|_| String::from("the command reads it in $CREDENTIALS_DIRECTORY")).collect();
     uses.extend(outside.egress.iter().flat_map(|plan| injected(plan, outside.secrets.get(place))));
     uses.extend(outside.egress.iter().flat_map(|plan| signed(plan, outside.secrets.get(place))));
+    uses.extend(outside.secrets.get(place).into_iter().flat_map(|held| placed(outside, held)));
     uses.dedup();
     uses
+}
+
+/// The arguments in which it stands for its placeholder.
+fn placed<'o>(outside: &'o Outside, held: &'o Held) -> impl Iterator<Item = String> + 'o {
+    let all = outside.placeholders.iter().filter(|one| one.secret == held.name);
+    all.map(|Placeholder { secret, call, tools, arguments }| {
+        let of = |argument: &String| {
+            if argument.is_empty() { String::from("every argument") } else { argument.clone() }
+        };
+        let arguments: Vec<String> = arguments.iter().map(of).collect();
+        format!(
+            "stands for {{{{secret:{secret}}}}} in {} of {} over [call.{call}]",
+            arguments.join(", "),
+            tools.join(", ")
+        )
+    })
 }
 
 /// Which of the secrets of the way out it is.
@@ -167,6 +184,9 @@ fn check(outside: &Outside, json: bool) -> u8 {
 
 /// Whether it is what it is used as.
 fn usable(outside: &Outside, held: &Held, secret: &secret::Secret) -> Result<(), StartError> {
+    if placed(outside, held).next().is_some() {
+        sandbox::stands(&held.name, secret.line())?;
+    }
     let signs = outside.egress.iter().any(|plan| !signed(plan, Some(held)).is_empty());
     if !signs {
         return Ok(());

@@ -3,7 +3,7 @@
 //! them.
 //!
 //! ```text
-//!  sandboxd secret rotate ─▶ FOLDER/secrets/RUN.socket ─▶ trusted? ─▶ read, hidden from records ─▶ egress process
+//!  sandboxd secret rotate ─▶ FOLDER/secrets/RUN.socket ─▶ trusted? ─▶ read, hidden from records ─▶ egress process, broker
 //! ```
 
 use super::folder::{self, Name, ROTATIONS};
@@ -18,7 +18,6 @@ use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::{Durability, Hidden, Kind, Record};
 use sandboxd_egress::secret::{Message, NO_KEY, TAKEN};
-use sandboxd_egress_plan::EgressPlan;
 use sandboxd_profiles::{From, Held};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,33 +27,41 @@ pub(crate) const WORD: &[u8] = b"rotate\n";
 
 /// How long the word may take.
 const WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
-/// How long the egress process may take to use what it is told, on a machine that is busy.
+/// How long whoever uses them may take to use what it is told, on a machine that is busy.
 const USED_WITHIN: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
-/// What is said to the egress process of a plan, in the form that it takes.
-pub(crate) type Encode = fn(&EgressPlan, &Secrets) -> Result<Message, StartError>;
+/// What is said to whoever uses them, in the form that it takes.
+pub(crate) type Encode = Box<dyn Fn(&Secrets) -> Result<Message, StartError> + Send>;
 
-/// The secrets of a run that are put into requests.
+/// Whoever uses them for the command.
+pub(crate) struct User {
+    /// How it is told.
+    pub(crate) encode: Encode,
+    /// Where.
+    pub(crate) line: Line,
+}
+
+/// The secrets of a run that others use for its command.
 pub(crate) struct Rotating {
     /// Where each is read.
     pub(crate) held: Vec<Held>,
     /// What each is now, as far as it takes to know it again.
     pub(crate) now: Vec<Arc<Hidden>>,
-    /// What they are put into.
-    pub(crate) plan: EgressPlan,
-    /// How they are told.
-    pub(crate) encode: Encode,
-    /// Where they are told.
-    pub(crate) line: Line,
+    /// Who is told.
+    pub(crate) users: Vec<User>,
+    /// The sandbox's id.
+    pub(crate) id: String,
     /// Where it is written down, and whose they are.
     pub(crate) audit: Audit,
     /// The profile's name.
     pub(crate) agent: String,
 }
 
-/// Where the egress process is told what they are now, and says what became of that.
+/// Where whoever uses them is told what they are now, and says what became of that.
 pub(crate) struct Line {
     socket: OwnedFd,
+    /// Who that is, in words.
+    who: &'static str,
     /// It has not said yet what became of what it was told last.
     owed: bool,
 }
@@ -73,7 +80,7 @@ impl Rotation {
     /// # Errors
     /// Where there is no folder for it that is the user's alone.
     pub(crate) fn open(mut rotating: Rotating) -> Result<Self, StartError> {
-        let (socket, name) = folder::listen_for(&ROTATIONS, &rotating.plan.id)?;
+        let (socket, name) = folder::listen_for(&ROTATIONS, &rotating.id)?;
         let thread =
             Thread::begin("secrets", move |closed| serve(&closed, &socket, &mut rotating))?;
         Ok(Self { _thread: thread, _name: name })
@@ -129,7 +136,7 @@ fn asked(stream: &OwnedFd, closed: &OwnedFd) -> bool {
 }
 
 impl Rotating {
-    /// Reads all of them again, and has the egress process use what they are now: all, or none.
+    /// Reads all of them again, and has whoever uses them use what they are now: all, or none.
     fn rotate(&mut self, who: Approver) -> Value {
         let (secrets, failed) = match self.renewed() {
             Ok(all) => (all, None),
@@ -139,7 +146,7 @@ impl Rotating {
         let mut record = Record::of(Kind::SecretRotated);
         record.actor = Some(Actor {
             agent: self.agent.clone(),
-            instance: Some(self.plan.id.clone()),
+            instance: Some(self.id.clone()),
             ..Actor::default()
         });
         record.decision = Some(if told.is_none() { "allowed" } else { "refused" });
@@ -153,20 +160,23 @@ impl Rotating {
             self.audit.alarm(&error);
         }
         json!({
-            "sandbox": self.plan.id, "ok": told.is_none(), "secrets": secrets, "why": told,
+            "sandbox": self.id, "ok": told.is_none(), "secrets": secrets, "why": told,
             "remedy": failed.and_then(|error| error.remedy()),
         })
     }
 
     fn renewed(&mut self) -> Result<Vec<Value>, StartError> {
         let secrets = Secrets::read(&self.held)?;
-        let message = (self.encode)(&self.plan, &secrets)?;
+        let messages = self.users.iter().map(|user| (user.encode)(&secrets));
+        let messages: Vec<Message> = messages.collect::<Result<_, _>>()?;
         // From here on no record has it, whatever becomes of it.
         self.audit.hide(&secrets)?;
         let now: Result<Vec<_>, _> =
             secrets.all().iter().map(|secret| secret.hidden().map(Arc::new)).collect();
         let now = now?;
-        self.line.tell(&message)?;
+        for (user, message) in self.users.iter_mut().zip(&messages) {
+            user.line.tell(message)?;
+        }
         let before = std::mem::replace(&mut self.now, now);
         let all = self.held.iter().zip(before.iter().zip(&self.now));
         Ok(all.map(|(held, (before, now))| outcome(held, !before.is_same(now))).collect())
@@ -174,13 +184,17 @@ impl Rotating {
 }
 
 impl Line {
-    pub(crate) const fn new(socket: OwnedFd) -> Self {
-        Self { socket, owed: false }
+    pub(crate) const fn new(socket: OwnedFd, who: &'static str) -> Self {
+        Self { socket, who, owed: false }
     }
 
-    /// Tells the egress process, and waits until it uses them.
-    fn tell(&mut self, message: &Message) -> Result<(), StartError> {
-        let failed = |call| move |errno| StartError::call(call, "the egress process", errno);
+    /// Tells whoever uses them, and waits until it does.
+    ///
+    /// # Errors
+    /// Where it does not.
+    pub(crate) fn tell(&mut self, message: &Message) -> Result<(), StartError> {
+        let who = self.who;
+        let failed = |call| move |errno| StartError::call(call, who, errno);
         if self.owed {
             // Each answer is to what was told before it.
             self.answer()?;
@@ -188,15 +202,15 @@ impl Line {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         retry_on_intr(|| send(&self.socket, message.bytes(), flags)).map_err(failed("sendmsg"))?;
         self.owed = true;
-        let why = |what| StartError::found("secrets", what);
+        let why = |what: &str| StartError::found("secrets", format!("{who}: {what}"));
         match self.answer()? {
             TAKEN => Ok(()),
             NO_KEY => {
                 Err(why("one that is to sign is no private key, and what was there stays in use")
                     .with_remedy("see that it is written as ssh-keygen wrote it, and ask again"))
             }
-            _ => Err(why("the egress process did not take them, and what was there stays in use")
-                .with_remedy("so much memory cannot be locked: start it again with what they are")),
+            _ => Err(why("it did not take them, and what was there stays in use")
+                .with_remedy("so much memory cannot be locked (ulimit -l, or LimitMEMLOCK= in the unit): start it again with what they are")),
         }
     }
 
@@ -204,7 +218,7 @@ impl Line {
     fn answer(&mut self) -> Result<u8, StartError> {
         let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
         if retry_on_intr(|| poll(&mut fds, Some(&USED_WITHIN))) != Ok(1) {
-            let what = "the egress process has not said yet whether it uses them";
+            let what = format!("{} has not said yet whether it uses them", self.who);
             return Err(StartError::found("secrets", what)
                 .with_remedy("the machine is busy, or that process is stopped: ask again, it may use them by then"));
         }
@@ -214,8 +228,8 @@ impl Line {
                 self.owed = false;
                 Ok(u8::from_le_bytes(answer))
             }
-            Ok(_) => Err(StartError::call("recvmsg", "the egress process", Errno::PIPE)),
-            Err(errno) => Err(StartError::call("recvmsg", "the egress process", errno)),
+            Ok(_) => Err(StartError::call("recvmsg", self.who, Errno::PIPE)),
+            Err(errno) => Err(StartError::call("recvmsg", self.who, errno)),
         }
     }
 }
@@ -242,7 +256,7 @@ mod tests {
             let (ours, theirs) =
                 socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                     .unwrap();
-            let mut line = Line { socket: ours, owed: true };
+            let mut line = Line { socket: ours, who: "a case", owed: true };
             for answer in [late, now] {
                 send(&theirs, &[answer], SendFlags::empty()).unwrap();
             }

@@ -351,6 +351,7 @@ mod tests {
                 connections: 1,
                 calls: Bound::Unlimited,
                 quarantine: Quarantine { denials: 1, window: Millis(1), length: Millis(1) },
+                secrets: Vec::new(),
             }],
             callees: Vec::new(),
             edges: Vec::new(),

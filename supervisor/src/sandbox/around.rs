@@ -4,6 +4,7 @@ use super::audit::Audit;
 use super::brokered::Brokered;
 use super::egress::Egress;
 use super::error::StartError;
+use super::renewals::Renewals;
 use super::signals::Signals;
 use super::stdio::Stdio;
 use crate::calls::{Caller, Calls, Exchange, Hold, Streams, Waits, Whose};
@@ -62,6 +63,8 @@ pub(super) struct Between {
     pub(super) egress: Option<Egress>,
     /// What it says to the service manager, where that is anything.
     pub(super) words: Option<Words>,
+    /// What others use for it, until they have it.
+    pub(super) renewals: Option<Renewals>,
 }
 
 impl Around {

@@ -14,6 +14,7 @@ use super::state::{Event, Limit};
 use super::stdio::Stdio;
 use crate::calls::{Caller, Endpoint, Exchange};
 use crate::cgroup::Group;
+use crate::control::rotation::Rotation;
 use crate::terminal::console::Console;
 use rustix::fd::OwnedFd;
 use rustix::process::Pid;
@@ -29,6 +30,8 @@ pub(crate) struct Carried {
     endpoint: Option<Endpoint>,
     /// The sandbox's own uid.
     uid: u32,
+    /// Who may have secrets read again that others use for the command.
+    rotation: Option<Rotation>,
     /// What went out, once the run is over.
     used: Option<Used>,
     /// Answers what the command's filter refuses, once the shim has sent through what.
@@ -56,6 +59,7 @@ impl Carried {
             between,
             endpoint: None,
             uid: resolved.plan.command.identity.uid,
+            rotation: None,
             used: None,
             refusing: None,
         })
@@ -120,9 +124,11 @@ impl Carried {
     pub(crate) fn begin(&mut self, handed: Handed) -> Result<(), StartError> {
         self.refusing.iter_mut().for_each(Refusing::begin);
         self.settle(handed.signatures)?;
-        let Between { brokered, exchange, caller, words, .. } = &mut self.between;
+        let Between { brokered, exchange, caller, words, renewals, .. } = &mut self.between;
         brokered.as_mut().map_or(Ok(()), Brokered::started)?;
         exchange.as_mut().map_or(Ok(()), Exchange::started)?;
+        let renewals = renewals.take();
+        self.rotation = renewals.map(|renewals| renewals.begin(caller.as_ref())).transpose()?;
         self.endpoint = match (caller.take(), handed.calls) {
             (Some(caller), Some(socket)) => Some(Endpoint::new(socket, caller, self.uid)?),
             (None, None) => None,
@@ -257,6 +263,7 @@ impl Carried {
             None => Vec::new(),
         };
         // Nobody is let in any more.
+        self.rotation = None;
         if let Some(endpoint) = self.endpoint.take() {
             endpoint.close();
         }

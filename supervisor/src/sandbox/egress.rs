@@ -10,7 +10,6 @@ use super::image;
 use super::keys::Keys;
 use super::purse::{Membership, Purses};
 use super::signatures::{Signature, Signatures, Signers};
-use crate::control::rotation::Rotation;
 use crate::network::{self, Inside, passed};
 use crate::service::egress::NAME;
 use crate::service::{Service, Wanted};
@@ -47,8 +46,6 @@ pub(crate) struct Egress {
     signs: bool,
     /// What it is handed with them, and nobody keeps.
     keys: Option<Keys>,
-    /// Who may have its secrets come anew.
-    rotation: Option<Rotation>,
     heard: Heard,
     /// It said something that is no record: what it says now is not read.
     confused: bool,
@@ -150,7 +147,6 @@ impl Egress {
             waiting: None,
             signs: !plan.agent.signers.is_empty(),
             keys: Some(keys),
-            rotation: None,
             heard: Heard {
                 used: Used { ended: ended(plan), ..Used::default() },
                 refused: BTreeMap::new(),
@@ -204,7 +200,6 @@ impl Egress {
         if let Some(keys) = self.keys.take() {
             keys.send(self.control.get_ref())
                 .map_err(|errno| StartError::call("sendmsg", "the egress process's keys", errno))?;
-            self.rotation = keys.rotation();
         }
         self.heard.budgets.listens();
         Ok(())
@@ -244,7 +239,6 @@ impl Egress {
 
     /// Ends it, and tells what went out, and what could not be cleaned up.
     pub(crate) async fn finish(&mut self) -> (Used, Vec<String>) {
-        self.rotation = None;
         // It ends at the end of what it hears, and says before that what was open until now.
         shutdown(self.control.get_ref(), Shutdown::Write).ok();
         let drained = async {

@@ -5,8 +5,6 @@
 use super::error::StartError;
 use super::image;
 use super::receipt::sha256;
-use super::renewals::Renewals;
-use crate::control::rotation::Rotation;
 use crate::network::passed;
 use crate::secret::Secrets;
 use rustix::fd::{AsFd, OwnedFd};
@@ -98,8 +96,8 @@ fn roots() -> Result<String, StartError> {
 pub(crate) struct Keys {
     message: Message,
     roots: Option<OwnedFd>,
-    /// How secrets come anew, where there are any.
-    renewals: Option<Renewals>,
+    /// Where secrets come anew, where there are any.
+    renewals: Option<OwnedFd>,
 }
 
 impl Keys {
@@ -111,7 +109,7 @@ impl Keys {
         plan: &EgressPlan,
         held: &Secrets,
         trusted: Option<Trusted>,
-        renewals: Option<Renewals>,
+        renewals: Option<OwnedFd>,
     ) -> Result<Self, StartError> {
         let message = message(plan, held, trusted.as_ref())?;
         let roots = trusted.map(|trusted| image::copy(trusted.roots.as_bytes())).transpose()?;
@@ -123,14 +121,9 @@ impl Keys {
     /// # Errors
     /// Where it cannot be sent.
     pub(crate) fn send(&self, to: impl AsFd) -> Called<()> {
-        let given = self.roots.iter().chain(self.renewals.iter().map(|renewals| &renewals.theirs));
+        let given = self.roots.iter().chain(&self.renewals);
         let given = given.map(AsFd::as_fd).collect();
         passed::send_all(given, self.message.bytes(), to)
-    }
-
-    /// Who may have secrets come anew from now on.
-    pub(crate) fn rotation(self) -> Option<Rotation> {
-        self.renewals.map(|renewals| renewals.rotation)
     }
 }
 

@@ -61,6 +61,7 @@ pub(crate) use keys::receive as keys;
 pub use prepare::{Prepared, prepare};
 pub use purse::{Model, Purses, UsedUp};
 pub use receipt::{Receipt, RunResult, sha256};
+pub(crate) use renewals::stands;
 pub use signatures::Signature;
 pub(crate) use unawaited::Unawaited;
 
@@ -80,6 +81,7 @@ use given_back::{clean_up, give_back};
 use inspect::Inspected;
 use keys::Keys;
 use receipt::Facts;
+use renewals::Renewals;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_plan::{Enforced, HostPath, wire};
 use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved};
@@ -314,12 +316,14 @@ impl Running<'_> {
             if around.is_callers() { ServiceManager::find(plan, outside.notify)? } else { None };
         let around::Prepared { signals, mut stdio, mut between, kept } =
             around.prepare(self.resolved, profile, below, &audit)?;
+        let mut renewals = renewals::begin((outside, &plan.id), &secrets, (profile, &audit))?;
         let begin = |plan| {
-            let renewals = renewals::begin((outside, plan), &secrets, (profile, &audit))?;
-            let keys = Keys::of(plan, &secrets, trusted, renewals)?;
+            let anew = renewals.as_mut().and_then(Renewals::egress);
+            let keys = Keys::of(plan, &secrets, trusted, anew)?;
             Egress::begin(plan, network.as_ref(), (profile, &audit), &purses, keys)
         };
         between.egress = outside.egress.as_ref().map(begin).transpose()?;
+        between.renewals = renewals;
         let heard = manager.as_ref().filter(|_| outside.notify);
         between.words = Words::to(heard, profile, &audit)?;
         let carried = Carried::start(&mut stdio, between, self.resolved, profile, &audit)?;

@@ -7,6 +7,7 @@ use super::gathered;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::rand::GetRandomFlags;
 use sandboxd_broker::approve::Approvals;
 use sandboxd_broker::io::{Carrier, Owner, Pair, Said, now};
@@ -60,6 +61,8 @@ fn between(plan: BrokerPlan) -> io::Result<()> {
 
 /// All that the supervisor lets in.
 fn among() -> io::Result<()> {
+    // What stands for placeholders is for nobody who has the same user, and for no core.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let mut plan = Vec::new();
     File::from(take(0)?).read_to_end(&mut plan)?;
     let plan = decode(&plan)?;
@@ -158,7 +161,8 @@ impl Owner for Outside {
             | Output::Ask(_)
             | Output::Withdraw(_)
             | Output::ToCaller(..)
-            | Output::ToCallee(..) => {}
+            | Output::ToCallee(..)
+            | Output::Swapped(..) => {}
         }
         Ok(())
     }
@@ -192,6 +196,12 @@ struct Supervisor {
     keeper: Keeper,
 }
 
+impl Supervisor {
+    fn caller(&self, place: u64) -> Option<Name> {
+        usize::try_from(place).ok().and_then(|place| self.callers.get(place)).cloned()
+    }
+}
+
 impl Owner for Supervisor {
     fn descriptor(&self) -> BorrowedFd<'_> {
         self.channel.as_fd()
@@ -207,16 +217,18 @@ impl Owner for Supervisor {
         };
         let unknown = || io::Error::other("the supervisor said what is no message");
         let said = match Told::heard(packet).ok_or_else(unknown)? {
-            (Told::Opened { connection, caller, behalf }, Some(stream)) => {
-                let name = usize::try_from(caller).ok().and_then(|place| self.callers.get(place));
-                Said::Opened {
-                    connection: ConnectionId(connection),
-                    caller: name.ok_or_else(unknown)?.clone(),
-                    edge: None,
-                    behalf: (behalf != 0).then_some(InstanceId(behalf)),
-                    pair: Pair::One(stream),
-                }
-            }
+            (Told::Opened { connection, caller, behalf }, Some(stream)) => Said::Opened {
+                connection: ConnectionId(connection),
+                caller: self.caller(caller).ok_or_else(unknown)?,
+                edge: None,
+                behalf: (behalf != 0).then_some(InstanceId(behalf)),
+                pair: Pair::One(stream),
+            },
+            (Told::Secrets { caller, behalf }, Some(line)) => Said::Secrets {
+                caller: self.caller(caller).ok_or_else(unknown)?,
+                behalf: (behalf != 0).then_some(InstanceId(behalf)),
+                line,
+            },
             (Told::Started(instance), Some(stream)) => {
                 Said::Started { instance: InstanceId(instance), pair: Pair::One(stream) }
             }
@@ -224,9 +236,14 @@ impl Owner for Supervisor {
             (Told::Approver(number), Some(stream)) => Said::Approver { number, stream },
             (Told::Recorded { call, written }, _) => Said::Recorded { call: CallId(call), written },
             (Told::Limits, Some(file)) => Said::Kept(self.keeper.take(file)?),
-            (Told::Opened { .. } | Told::Started(_) | Told::Approver(_) | Told::Limits, None) => {
-                return Err(unknown());
-            }
+            (
+                Told::Opened { .. }
+                | Told::Secrets { .. }
+                | Told::Started(_)
+                | Told::Approver(_)
+                | Told::Limits,
+                None,
+            ) => return Err(unknown()),
         };
         Ok(Some(said))
     }
@@ -248,7 +265,8 @@ impl Owner for Supervisor {
             | Output::Ask(_)
             | Output::Withdraw(_)
             | Output::ToCaller(..)
-            | Output::ToCallee(..) => return Ok(()),
+            | Output::ToCallee(..)
+            | Output::Swapped(..) => return Ok(()),
         };
         told(wish.say(self.channel.as_fd()))
     }

@@ -32,6 +32,13 @@ pub(crate) enum Told {
         /// The instance that it is; 0 where it is none.
         behalf: u64,
     },
+    /// What stands for the placeholders of whoever this is comes by the socket that comes with this.
+    Secrets {
+        /// Who it is: a place among the plan's callers.
+        caller: u64,
+        /// The instance that it is; 0 where it is none.
+        behalf: u64,
+    },
     /// An instance runs, at the stream that comes with this.
     Started(u64),
     /// An instance ended, or cannot be started.
@@ -91,6 +98,7 @@ impl Told {
             Self::Ended(instance) => [3, instance, 0, 0, 0],
             Self::Approver(number) => [4, u64::from(number), 0, 0, 0],
             Self::Limits => [6, 0, 0, 0, 0],
+            Self::Secrets { caller, behalf } => [7, caller, behalf, 0, 0],
             Self::Recorded { call, written } => [5, call, u64::from(written), 0, 0],
         };
         send(to, &packet(numbers), with, SendFlags::DONTWAIT)
@@ -125,12 +133,17 @@ impl Told {
             [3, instance, 0, 0, 0] => Self::Ended(instance),
             [4, number, 0, 0, 0] => Self::Approver(number.try_into().ok()?),
             [6, 0, 0, 0, 0] => Self::Limits,
+            [7, caller, behalf, 0, 0] => Self::Secrets { caller, behalf },
             [5, call, written @ (0 | 1), 0, 0] => Self::Recorded { call, written: written == 1 },
             _ => return None,
         };
         let needed = matches!(
             told,
-            Self::Opened { .. } | Self::Started(_) | Self::Approver(_) | Self::Limits
+            Self::Opened { .. }
+                | Self::Secrets { .. }
+                | Self::Started(_)
+                | Self::Approver(_)
+                | Self::Limits
         );
         (needed == with.is_some()).then_some((told, with))
     }

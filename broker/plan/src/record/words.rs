@@ -73,6 +73,8 @@ words! {
     Reverse = 17, "reverse";
     /// The caller wants no answer any more.
     Cancelled = 18, "cancelled";
+    /// A placeholder stood where no secret does.
+    Secret = 19, "secret";
 }
 
 words! {

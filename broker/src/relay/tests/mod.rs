@@ -5,5 +5,6 @@ mod instances;
 mod limits;
 mod mcp;
 mod rounds;
+mod secrets;
 mod soak;
 pub(crate) mod world;

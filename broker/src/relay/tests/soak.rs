@@ -97,7 +97,7 @@ impl Soak {
                     self.seen.allowed += u64::from(call);
                 }
                 Output::Seen(..) => {}
-                Output::Ask(_) | Output::Durable(_) | Output::Withdraw(_) => {
+                Output::Swapped(..) | Output::Ask(_) | Output::Durable(_) | Output::Withdraw(_) => {
                     panic!("not in this plan")
                 }
             }

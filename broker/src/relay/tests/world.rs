@@ -4,6 +4,7 @@ use crate::{
     json::{Object, Value, parse, text},
     limit::Moment,
     relay::{Ask, CallId, ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
+    swap::Piece,
 };
 use sandboxd_broker_plan::record::Record;
 use sandboxd_broker_plan::seen::Seen;
@@ -39,6 +40,7 @@ pub(crate) fn caller(called: &str) -> Caller {
         connections: 4,
         calls: Bound::Unlimited,
         quarantine: Quarantine { denials: 1000, window: Millis(60_000), length: Millis(60_000) },
+        secrets: vec![],
     }
 }
 
@@ -83,6 +85,7 @@ pub(crate) fn edge(from: &str, to: &str) -> Edge {
         roots: vec![],
         instructions: Instructions::Dropped,
         repeats: Repeats { most: Bound::Unlimited, window: Millis(60_000) },
+        placeholders: vec![],
     }
 }
 
@@ -145,6 +148,10 @@ pub(super) struct World {
     pub(super) started: Vec<(InstanceId, ConnectionId)>,
     pub(super) stopped: Vec<InstanceId>,
     pub(super) closed: Vec<ConnectionId>,
+    /// How many lines had secrets in them.
+    pub(super) swapped: usize,
+    /// What tools were seen to say.
+    pub(super) words: Vec<String>,
     /// Every line that a callee got.
     pub(super) served: Vec<(InstanceId, Value)>,
     heard: BTreeMap<u64, Vec<Value>>,
@@ -169,6 +176,8 @@ impl World {
             started: vec![],
             stopped: vec![],
             closed: vec![],
+            swapped: 0,
+            words: vec![],
             served: vec![],
             heard: BTreeMap::new(),
         }
@@ -207,6 +216,15 @@ impl World {
                         outputs.extend(self.relay.step(self.now, input));
                     }
                 }
+                Output::Swapped(instance, line) => {
+                    let bytes = line.iter().flat_map(|piece| match piece {
+                        Piece::Text(text) => text.as_slice(),
+                        Piece::Secret(secret) => secret.bytes(),
+                    });
+                    let line: Vec<u8> = bytes.copied().collect();
+                    self.swapped += 1;
+                    outputs.push_front(Output::ToCallee(instance, line));
+                }
                 Output::Start { instance, connection, .. } => {
                     self.started.push((instance, connection));
                     if self.starts {
@@ -215,7 +233,10 @@ impl World {
                 }
                 Output::Stop(instance) => self.stopped.push(instance),
                 Output::Record(record) => self.records.push(record),
-                Output::Seen(seen, _) => self.seen.push(seen),
+                Output::Seen(seen, words) => {
+                    self.seen.push(seen);
+                    self.words.push(words);
+                }
                 Output::Durable(record) => {
                     self.durable.push(CallId(record.call));
                     self.records.push(record);

@@ -1,7 +1,8 @@
 //! `[secrets.NAME]` as text again.
 
 use super::{Text, string};
-use crate::schema::{Injected, Profile, Secret, Source, Ssh};
+use crate::origin::Written;
+use crate::schema::{Injected, Placed, Profile, Secret, Source, Ssh};
 use sandboxd_egress_plan::Spot;
 
 impl Profile {
@@ -31,6 +32,8 @@ fn keys(secret: &Secret, text: &mut Text) {
     text.list("inject", entries.map(|one| (injected(&one.value), &one.origin)));
     let entries = secret.ssh.iter();
     text.list("ssh", entries.map(|one| (signs(&one.value), &one.origin)));
+    let entries = secret.placeholder.iter();
+    text.list("placeholder", entries.map(|one| (placed(&one.value), &one.origin)));
     text.value("credential", secret.credential.as_ref(), |name| string(name));
 }
 
@@ -50,11 +53,18 @@ fn injected(inject: &Injected) -> String {
     format!("{{ {} }}", keys.join(", "))
 }
 
+fn placed(Placed { call, tools, arguments }: &Placed) -> String {
+    let list = |all: &[Written<String>]| texts(all.iter().map(|one| one.value.clone()).collect());
+    let (call, tools, arguments) = (string(call.value.as_str()), list(tools), list(arguments));
+    format!("{{ call = {call}, tools = {tools}, arguments = {arguments} }}")
+}
+
+fn texts(all: Vec<String>) -> String {
+    let all: Vec<String> = all.iter().map(|one| string(one)).collect();
+    format!("[{}]", all.join(", "))
+}
+
 fn signs(Ssh { hosts, host_keys, known_hosts, sign }: &Ssh) -> String {
-    let texts = |all: Vec<String>| {
-        let all: Vec<String> = all.iter().map(|one| string(one)).collect();
-        format!("[{}]", all.join(", "))
-    };
     let mut keys = Vec::new();
     for (name, all) in [
         ("hosts", hosts.iter().map(|one| one.value.to_string()).collect::<Vec<_>>()),

@@ -134,7 +134,8 @@ fn a_broker_that_tells_of_what_cannot_be_is_ended() {
         let place = edges.iter().position(|edge| edge.caller.as_str() == name).unwrap();
         u32::try_from(place).ok()
     };
-    let what = What { method: Method::ToolsCall, name: None, digest: [0; 32], bytes: 1 };
+    let what =
+        What { method: Method::ToolsCall, name: None, digest: [0; 32], bytes: 1, secrets: 0 };
     let allowed = Event::Allowed(what);
     let ended = Event::Finished { outcome: Outcome::Answered, bytes: 1, millis: 1 };
     let named = |name| Event::Allowed(What { name: Some(name), ..what });

@@ -26,7 +26,7 @@ pub(super) fn rotate(typed: &SecretRotate) -> u8 {
         let which =
             typed.run.as_ref().map_or_else(String::new, |run| format!(" {}", printable(run)));
         warn(&format!(
-            "sandboxd: no run{which} puts secrets into requests or logs in with them here\n  remedy  say it as the user who started the run, or as root where that was root\n"
+            "sandboxd: no run{which} puts secrets into requests or arguments, or logs in with them, here\n  remedy  say it as the user who started the run, or as root where that was root\n"
         ));
         return NO;
     }
@@ -84,7 +84,7 @@ fn words(answer: &Value) -> String {
     let all = answer.get("secrets").and_then(Value::as_array).into_iter().flatten();
     all.map(|secret| {
         let what = match told(secret, "renewed").as_str() {
-            "changed" => "changed: the next request has it",
+            "changed" => "changed: the next request or call has it",
             "cannot" => "not changed: a variable of sandboxd's own stays what it was at the start",
             _ => "not changed: what is read is what it was",
         };

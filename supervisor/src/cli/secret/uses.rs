@@ -12,13 +12,24 @@ use sandboxd_profiles::Outside;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Whose use of what: the profile's name, the secret, the entry and the host.
-type By = (String, String, String, String);
+/// Whose use of what: the profile's name, the secret, how it was used, and by which entry or edge and where.
+type By = (String, String, How, String, String);
+
+/// How a secret was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum How {
+    /// Put into requests to a host.
+    Put,
+    /// It signed.
+    Signed,
+    /// It stood in the arguments of a tool.
+    Stood,
+}
 
 /// What the log says of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
-    /// Connections with such requests.
+    /// Connections with such requests; signatures, and calls.
     connections: u64,
     /// Requests that a secret was put into.
     requests: u64,
@@ -90,32 +101,52 @@ fn used(line: &Line) -> Vec<By> {
     let told = |path| line.text_at(path).unwrap_or_default().to_owned();
     if line.kind == "signature" && line.text_at("/decision") == Some("allowed") {
         // A key that logs in, or signs a text: the rule says as whom and where.
-        return vec![(told("/actor/agent"), told("/result/key"), told("/rule"), String::new())];
+        let (agent, key, rule) = (told("/actor/agent"), told("/result/key"), told("/rule"));
+        return vec![(agent, key, How::Signed, rule, String::new())];
     }
-    let names =
-        line.at("/result/secrets").and_then(Value::as_array).filter(|_| line.kind == "egress");
+    let allowed = line.kind == "call" && line.text_at("/decision") == Some("allowed");
+    let names = line.at("/result/secrets").and_then(Value::as_array);
+    let names = names.filter(|_| allowed || line.kind == "egress");
     let names = names.into_iter().flatten().filter_map(Value::as_str);
+    if allowed {
+        let by = |name: &str| {
+            let (agent, edge) = (told("/actor/agent"), told("/edge"));
+            (agent, name.to_owned(), How::Stood, edge, told("/tool"))
+        };
+        return names.map(by).collect();
+    }
     let port = line.at("/result/port").map_or_else(String::new, |port| format!(":{port}"));
     let host = format!("{}{port}", told("/result/name"));
-    names.map(|name| (told("/actor/agent"), name.to_owned(), told("/rule"), host.clone())).collect()
+    let by =
+        |name: &str| (told("/actor/agent"), name.to_owned(), How::Put, told("/rule"), host.clone());
+    names.map(by).collect()
 }
 
-fn words((agent, _, rule, host): &By, seen: &Seen) -> String {
+fn words((agent, _, how, rule, place): &By, seen: &Seen) -> String {
     let Seen { connections, requests, last } = seen;
-    let text = if host.is_empty() {
-        format!("by {agent}: signed {connections} times for {rule}, the last {last}")
-    } else {
-        format!(
-            "by {agent} to {host} [{rule}]: {requests} requests on {connections} connections, the last {last}"
-        )
+    let text = match how {
+        How::Signed => {
+            format!("by {agent}: signed {connections} times for {rule}, the last {last}")
+        }
+        How::Put => format!(
+            "by {agent} to {place} [{rule}]: {requests} requests on {connections} connections, the last {last}"
+        ),
+        How::Stood => format!(
+            "by {agent} in {place} over [call.{rule}]: {connections} calls, the last {last}"
+        ),
     };
     format!("  used  {}\n", printable(&text))
 }
 
-fn object(((agent, _, rule, host), seen): (&By, &Seen)) -> Value {
+fn object(((agent, _, how, rule, place), seen): (&By, &Seen)) -> Value {
     let Seen { connections, requests, last } = seen;
-    json!({
-        "profile": agent, "rule": rule, "host": host,
-        "connections": connections, "requests": requests, "last": last,
-    })
+    match how {
+        How::Put | How::Signed => json!({
+            "profile": agent, "rule": rule, "host": place,
+            "connections": connections, "requests": requests, "last": last,
+        }),
+        How::Stood => json!({
+            "profile": agent, "call": rule, "tool": place, "calls": connections, "last": last,
+        }),
+    }
 }

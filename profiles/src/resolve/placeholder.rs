@@ -1,0 +1,58 @@
+//! Secrets that stand in the arguments of calls: that each place is one to which a call leads.
+
+use super::Deciding;
+use crate::origin::Written;
+use crate::resolved::Placeholder;
+use crate::schema::Placed;
+
+/// How many bytes of a call a placeholder counts as, whatever stands for it.
+const COUNTS: u64 = 8 << 10;
+
+impl Deciding<'_> {
+    /// Where a secret stands for its placeholder.
+    pub(super) fn placeholders(&mut self) -> Vec<Placeholder> {
+        let secrets = &self.profile.secrets;
+        let all = secrets.iter().flat_map(|(name, secret)| {
+            secret.value.placeholder.iter().map(move |placed| (name, placed))
+        });
+        let mut placeholders = Vec::new();
+        for (name, placed) in all {
+            self.leads_somewhere(placed);
+            let Placed { call, tools, arguments } = &placed.value;
+            let texts =
+                |list: &[Written<String>]| list.iter().map(|one| one.value.clone()).collect();
+            placeholders.push(Placeholder {
+                secret: name.to_string(),
+                call: call.value.to_string(),
+                tools: texts(tools),
+                arguments: texts(arguments),
+            });
+        }
+        placeholders
+    }
+
+    fn leads_somewhere(&mut self, placed: &Written<Placed>) {
+        let Placed { call, tools, .. } = &placed.value;
+        let Some(edge) = self.profile.calls.get(&call.value) else {
+            let what = format!("this profile has no [call.{}]", call.value);
+            let remedy = "name the call whose tool is to have the secret, or remove it";
+            self.refuse(&call.origin, what, remedy);
+            return;
+        };
+        for tool in tools {
+            let reach = &edge.value.reach.tools;
+            if !reach.iter().any(|pattern| pattern.value.matches(&tool.value)) {
+                let what =
+                    format!("[call.{}].tools does not let {:?} through", call.value, tool.value);
+                self.refuse(&tool.origin, what, "name the tool there too, or remove it here");
+            }
+        }
+        if edge.value.max_request.as_ref().is_some_and(|most| most.value < 2 * COUNTS) {
+            let what = format!(
+                "[call.{}].max_request leaves no room for it: a placeholder counts as {COUNTS} bytes",
+                call.value
+            );
+            self.refuse(&placed.origin, what, "let 16K or more through there");
+        }
+    }
+}
