@@ -1,4 +1,4 @@
-//! While a key is used, it is in the egress process alone, and there only in pages that are locked, so that none
+//! While a key is used, it is in the one process that uses it for the command, the egress process or the broker, and there only in pages that are locked, so that none
 //! is ever written to a swap area, and that are left out of cores, of which that process makes none anyway; nobody
 //! of the same user can look into it. Where not so much memory may be locked, nothing is started.
 
@@ -17,6 +17,35 @@ pub(crate) const CASE: Case =
 const KEY: &[u8] = b"sk-locked-hunter2-0123456789";
 
 fn outside(outside: &Outside) -> Result<()> {
+    put_into_requests(outside)?;
+    put_into_arguments(outside)
+}
+
+/// What the tool is told stands in no line that the broker has made; nor does the agent have anything of it.
+fn put_into_arguments(outside: &Outside) -> Result<()> {
+    let key = outside.dir().join("key");
+    let tool = outside.tool("tool", &[], "")?;
+    let edge = outside.call("tool", &tool, &[])?;
+    let profile = format!(
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n{edge}[secrets.db]\nfrom = \"file:{}\"\n\
+         placeholder = {{ call = \"tool\", tools = [\"sh\"], arguments = [\"/line\"] }}\n",
+        key.display()
+    );
+    // Long, so that it does not go out at once.
+    let calls = "F=$(printf '%90000s' | tr ' ' x); A=\"[ '{{secret:db}}' = no ] || printf welcome; : $F\"; \
+        /run/sandboxd/sandboxd call tool sh \"{\\\"line\\\": \\\"$A\\\"}\"; echo over; while :; do sleep 1; done";
+    let sandbox = outside.sandbox(&profile);
+    let mut running = sandbox.command(&["/bin/bash", "-c", calls]).start()?;
+    running.says("over")?;
+    ensure!(running.stdout()?.contains("welcome"), "the key was not used: {}", running.stdout()?);
+    let broker = running.process_to_come(|command| command.ends_with("service broker"))?;
+    let judged = looked_into(broker).and_then(|()| no_core(broker));
+    running.signal(nix::sys::signal::Signal::SIGTERM)?;
+    running.wait()?;
+    judged
+}
+
+fn put_into_requests(outside: &Outside) -> Result<()> {
     let host = TcpListener::bind("127.0.0.1:0")?;
     let port = host.local_addr()?.port();
     std::thread::spawn(move || {
