@@ -68,6 +68,8 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(run.fact("found")?.is_empty(), "it is in {}", run.fact("found")?);
     ensure!(!run.fact("control")?.is_empty(), "nothing was searched");
     let receipt = fs::read_to_string(run.folder().join("receipt"))?;
+    let placed: Value = serde_json::from_str(&receipt)?;
+    ensure!(placed["placeholders"][0]["arguments"] == json!(["/line"]), "{receipt}");
     for (text, what) in [(&run.stdout, "the agent"), (&run.stderr, "a message"), (&receipt, "the receipt")] {
         is_nowhere(text, what)?;
     }

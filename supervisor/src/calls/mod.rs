@@ -115,7 +115,8 @@ impl Most {
                 "a command that calls takes 200 open files, and 40 more for each of what it has called at once, or 80 where something of that goes out (network.mode = \"egress\"): ulimit -n 1024",
             ));
         }
-        let connections = files.min(1024) - BROKERS - instances;
+        // Where the secrets come of each instance that calls is one more.
+        let connections = files.min(1024) - BROKERS - 2 * instances;
         let fits = |count| usize::try_from(count).unwrap_or(usize::MAX);
         Ok(Self { instances: fits(instances), connections: fits(connections) })
     }
@@ -407,7 +408,7 @@ mod tests {
                 [instances, connections].map(|count| u64::try_from(count).unwrap());
             assert!((1..=256).contains(&instances), "{files}");
             assert!(sandbox::DESCRIPTORS + instances * EACH <= files, "{files}");
-            assert_eq!(instances + connections + BROKERS, files.min(1024), "{files}");
+            assert_eq!(2 * instances + connections + BROKERS, files.min(1024), "{files}");
         }
         assert_eq!(Most::of(1024, EACH).unwrap().instances, 21);
         assert_eq!(Most::of(1024, EACH + EGRESS).unwrap().instances, 10);

@@ -12,7 +12,7 @@ use crate::cgroup::{Pressures, Usage};
 use sandboxd_egress_plan::{Bound, Budget, EgressPlan, Ways, money};
 use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
 use sandboxd_profiles::resolved::{Absent, Waived};
-use sandboxd_profiles::{HostFacts, Profile, Resolved};
+use sandboxd_profiles::{HostFacts, Placeholder, Profile, Resolved};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -50,6 +50,8 @@ pub struct Receipt {
     pub probes: Enforced,
     /// Where its network leads; nothing where that is nowhere, or the host's.
     pub egress: Option<WayOut>,
+    /// Where secrets stand in the arguments of its calls, by their names.
+    pub placeholders: Vec<Placeholder>,
     /// The command's uid.
     pub uid: u32,
     /// The command's gid.
@@ -181,6 +183,7 @@ impl Receipt {
             plan_sha256: sha256(facts.plan),
             probes: facts.enforced.clone(),
             egress: facts.resolved.outside.egress.as_ref().map(WayOut::new),
+            placeholders: facts.resolved.outside.placeholders.clone(),
             uid: command.identity.uid,
             gid: command.identity.gid,
             cgroup_placement: facts.placed.to_owned(),

@@ -222,6 +222,20 @@ fn whatever_comes_from_a_callee_that_may_have_it_is_covered() {
 }
 
 #[test]
+fn no_spelling_of_json_hides_it() {
+    let mut world = world(placing("list", "/dsn"));
+    keep(&mut world, "a", None, &["another-key", "31415926535"]);
+    world.call("list", r#"{"dsn":"{{secret:db}}"}"#);
+    assert_eq!(got(&world), r#"{"dsn":"31415926535"}"#);
+    let heard = answer(
+        &mut world,
+        1,
+        r#"{"a":31415926535,"b":-31415926535e1,"c":"\u0033\u0031415926535","\u00331415926535":[{"d":"x31415926535y"}]}"#,
+    );
+    assert!(!heard.contains("31415926535") && heard.matches("«secret:db»").count() == 5, "{heard}");
+}
+
+#[test]
 fn a_tool_that_says_it_in_its_definition_is_not_there_and_is_not_kept() {
     fn renamed(
         method: &str,

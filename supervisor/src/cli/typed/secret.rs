@@ -27,17 +27,18 @@ pub enum SecretCommand {
     Check(SecretsOf),
     /// Print who may use each, and what the audit log says of who did: how often, and when last.
     ///
-    /// A secret that is put into requests is counted by profile, entry and host. What was written down too often at
-    /// once was counted, and not by secret (`sandboxd audit show --kind left_out`). What a command does with a
-    /// file that it has in $CREDENTIALS_DIRECTORY nobody sees.
+    /// A secret that is put into requests is counted by profile, entry and host; one that stands in arguments, by
+    /// profile, [call.NAME] and tool. What was written down too often at once was counted, and not by secret
+    /// (`sandboxd audit show --kind left_out`). What a command does with a file that it has in
+    /// $CREDENTIALS_DIRECTORY nobody sees.
     #[command(
         after_help = "Examples:\n  sandboxd secret uses -p agent.toml\n  sandboxd secret uses -p agent.toml --secret model --since 1d"
     )]
     Uses(SecretUses),
-    /// Have runs that are going on read theirs again: the next request has what each is now.
+    /// Have runs that are going on read theirs again: the next request or call has what each is now.
     ///
-    /// Every secret that is put into requests ([secrets.NAME].inject) is read again where it was read at the
-    /// start; all of a run's are renewed, or none. What each was before stays covered in answers and records,
+    /// Every secret that is put into requests ([secrets.NAME].inject), stands in arguments (placeholder) or logs
+    /// in (ssh) is read again where it was read at the start; all of a run's are renewed, or none. What each was before stays covered in answers and records,
     /// too. A variable (env:) stays what it was, and a file that a command has in $CREDENTIALS_DIRECTORY stays
     /// its own until it is started anew.
     #[command(
