@@ -31,13 +31,13 @@ fn put_into_arguments(outside: &Outside) -> Result<()> {
          placeholder = {{ call = \"tool\", tools = [\"sh\"], arguments = [\"/line\"] }}\n",
         key.display()
     );
-    // Long, so that it does not go out at once.
-    let calls = "F=$(printf '%90000s' | tr ' ' x); A=\"[ '{{secret:db}}' = no ] || printf welcome; : $F\"; \
-        /run/sandboxd/sandboxd call tool sh \"{\\\"line\\\": \\\"$A\\\"}\"; echo over; while :; do sleep 1; done";
+    // The connection goes on, and with it whatever the broker has for it.
+    let calls = "A=\"[ '{{secret:db}}' = no ] || printf wel''come\"; \
+        { printf '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",\"params\":{\"name\":\"sh\",\"arguments\":{\"line\":\"%s\"}}}\\n' \"$A\"; \
+        while :; do sleep 1; done; } | /run/sandboxd/sandboxd connect tool";
     let sandbox = outside.sandbox(&profile);
     let mut running = sandbox.command(&["/bin/bash", "-c", calls]).start()?;
-    running.says("over")?;
-    ensure!(running.stdout()?.contains("welcome"), "the key was not used: {}", running.stdout()?);
+    running.says("welcome")?;
     let broker = running.process_to_come(|command| command.ends_with("service broker"))?;
     let judged = looked_into(broker).and_then(|()| no_core(broker));
     running.signal(nix::sys::signal::Signal::SIGTERM)?;
