@@ -45,6 +45,15 @@ enum Whose {
     Approver(u32),
 }
 
+/// What a wait came to: whether the owner has something to say, and secrets have come; and which streams are ready,
+/// for what.
+#[derive(Default)]
+struct Woken {
+    owner: bool,
+    keys: bool,
+    ready: Vec<(Whose, PollFlags)>,
+}
+
 /// The streams of a relay.
 #[derive(Debug)]
 pub struct Carrier {
@@ -116,7 +125,7 @@ impl Carrier {
     /// # Errors
     /// As [`Carrier::run`].
     pub fn turn(&mut self, owner: &mut impl Owner) -> io::Result<bool> {
-        let (heard, keys, ready) = self.wait(owner)?;
+        let Woken { owner: heard, keys, ready } = self.wait(owner)?;
         self.now = now()?;
         if heard {
             while let Some(said) = owner.hear()? {
@@ -143,8 +152,8 @@ impl Carrier {
         Ok(true)
     }
 
-    /// Which streams are ready, and for what; and whether the owner has something to say, or secrets have come.
-    fn wait(&self, owner: &impl Owner) -> io::Result<(bool, bool, Vec<(Whose, PollFlags)>)> {
+    /// Waits until something happens.
+    fn wait(&self, owner: &impl Owner) -> io::Result<Woken> {
         let mut fds = vec![PollFd::from_borrowed_fd(owner.descriptor(), PollFlags::IN)];
         let mut whose = Vec::with_capacity(self.streams.len());
         let holds_up = self.streams.values().any(Stream::is_full);
@@ -176,14 +185,14 @@ impl Carrier {
         };
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(_) => {}
-            Err(Errno::INTR) => return Ok((false, false, Vec::new())),
+            Err(Errno::INTR) => return Ok(Woken::default()),
             Err(error) => return Err(error.into()),
         }
         let mut events = fds.iter().map(PollFd::revents);
         let heard = events.next().is_some_and(|flags| !flags.is_empty());
         let ready = whose.into_iter().zip(events.by_ref());
         let ready = ready.filter(|(_, flags)| !flags.is_empty()).collect();
-        Ok((heard, events.any(|flags| !flags.is_empty()), ready))
+        Ok(Woken { owner: heard, keys: events.any(|flags| !flags.is_empty()), ready })
     }
 
     /// Whether what somebody writes leads to one who does not read.

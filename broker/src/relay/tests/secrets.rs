@@ -68,11 +68,10 @@ fn it_stands_in_the_argument_of_the_tool_that_is_named_and_the_record_has_the_ca
         format!(r#"{{"dsn":{},"note":"x"}}"#, quoted(&format!("p://app:{SECRET}@db")))
     );
     let what = |world: &World| {
-        let allowed = world.records.iter().rev().find_map(|record| match record.event {
-            Event::Allowed(what) => Some(what),
-            _ => None,
+        let mut allowed = world.records.iter().rev().filter_map(|record| {
+            if let Event::Allowed(what) = record.event { Some(what) } else { None }
         });
-        allowed.unwrap()
+        allowed.next().unwrap()
     };
     assert_eq!(what(&world).secrets, 0b10);
     // The same call where nothing stands for it has the same digest and size.
