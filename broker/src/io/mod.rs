@@ -139,6 +139,12 @@ impl Carrier {
         if keys {
             self.keys.hear(&mut self.relay);
         }
+        // What waits from turns before; what is read now goes on once it is told.
+        for (whose, _) in ready.iter().filter(|(_, flags)| flags.contains(PollFlags::OUT)) {
+            if let Some(stream) = self.streams.get_mut(whose) {
+                stream.flush();
+            }
+        }
         for (whose, flags) in ready {
             self.ready(whose, flags, owner)?;
         }
@@ -252,9 +258,6 @@ impl Carrier {
 
     fn ready(&mut self, whose: Whose, flags: PollFlags, owner: &mut impl Owner) -> io::Result<()> {
         let Some(stream) = self.streams.get_mut(&whose) else { return Ok(()) };
-        if flags.contains(PollFlags::OUT) {
-            stream.flush();
-        }
         let mut gone = stream.is_broken() || flags.contains(PollFlags::ERR);
         if flags.intersects(PollFlags::IN | PollFlags::HUP) && stream.reads() && !gone {
             let mut piece = std::mem::take(&mut self.piece);
