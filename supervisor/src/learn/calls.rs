@@ -25,18 +25,19 @@ const fn of_a_name(folder: Option<usize>, path: usize) -> Named {
 }
 
 const READ: Need = Need::READ;
+const LOOK: Need = Need::LOOK;
 const WRITE: Need = Need::WRITE;
 const FOLDER: Need = Need::NAME.and(Need::FOLDER);
 
 /// Calls that look, change, make and remove; opening and executing is judged by its flags.
 pub(crate) const CALLS: &[(&str, &[Named])] = &[
-    ("stat", &[named(None, 0, READ)]),
-    ("lstat", &[Named { follows: false, ..named(None, 0, READ) }]),
-    ("newfstatat", &[named(Some(0), 1, READ)]),
-    ("statx", &[named(Some(0), 1, READ)]),
-    ("access", &[named(None, 0, READ)]),
-    ("faccessat", &[named(Some(0), 1, READ)]),
-    ("faccessat2", &[named(Some(0), 1, READ)]),
+    ("stat", &[named(None, 0, LOOK)]),
+    ("lstat", &[Named { follows: false, ..named(None, 0, LOOK) }]),
+    ("newfstatat", &[named(Some(0), 1, LOOK)]),
+    ("statx", &[named(Some(0), 1, LOOK)]),
+    ("access", &[named(None, 0, LOOK)]),
+    ("faccessat", &[named(Some(0), 1, LOOK)]),
+    ("faccessat2", &[named(Some(0), 1, LOOK)]),
     ("readlink", &[Named { follows: false, ..named(None, 0, READ) }]),
     ("readlinkat", &[Named { follows: false, ..named(Some(0), 1, READ) }]),
     ("chdir", &[named(None, 0, READ)]),
@@ -65,6 +66,9 @@ pub(crate) const CALLS: &[(&str, &[Named])] = &[
     ("execve", &[named(None, 0, Need::EXECUTE)]),
     ("execveat", &[named(Some(0), 1, Need::EXECUTE)]),
 ];
+
+/// Those of them that take a name away.
+pub(crate) const REMOVES: &[&str] = &["unlink", "unlinkat", "rmdir"];
 
 /// Opening: the argument with the path, and that with the flags.
 pub(crate) const OPENS: &[(&str, Option<usize>, usize, Option<usize>)] =

@@ -111,21 +111,38 @@ pub(crate) struct LeftOut {
 /// Grants by list and path.
 pub(crate) type Grants = BTreeMap<(List, PathBuf), For>;
 
-/// Makes grants of what was wanted. `work` is the folder it was done in, `home` that of whoever did it.
-pub(crate) fn group(wanted: &[Wanted], work: &Path, home: &Path) -> (Grants, Vec<LeftOut>) {
+/// Where a command was learnt from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Around<'a> {
+    /// The folder it was done in, and the home of whoever did it.
+    pub(crate) work: &'a Path,
+    pub(crate) home: &'a Path,
+    /// What was named to be written meanwhile. Nothing else could be.
+    pub(crate) writable: &'a [PathBuf],
+}
+
+/// Makes grants of what was wanted.
+pub(crate) fn group(wanted: &[Wanted], around: Around<'_>) -> (Grants, Vec<LeftOut>) {
+    let Around { work, home, .. } = around;
     let made: BTreeSet<&Path> = wanted
         .iter()
         .filter(|one| one.need.has(Need::FOLDER))
         .map(|one| one.path.as_path())
         .collect();
+    let worked_in = around.worked_in(wanted);
     let mut left = Vec::new();
     let mut grants = Grants::new();
     let mut secrets = BTreeSet::new();
     for one in wanted {
         for (list, path) in targets(one, &made) {
+            let named = worked_in.iter().find(|root| path.starts_with(root));
             let why = if is_secret(&path) {
                 secrets.insert(path.clone());
                 Some("keys, tokens or histories lie there")
+            } else if list == List::Write && around.named(&path).is_none() {
+                Some("it could not be written meanwhile: learn with -w for it")
+            } else if named.is_some() {
+                None
             } else if holds_secret(&path, home) {
                 Some("keys, tokens or histories lie in it: name what is needed beside them")
             } else if is_broad(&path, home) && (one.folder || list == List::Write) {
@@ -137,6 +154,7 @@ pub(crate) fn group(wanted: &[Wanted], work: &Path, home: &Path) -> (Grants, Vec
                 let what = format!("{} {}", list.key(), path.to_string_lossy());
                 left.push(LeftOut { what, by: one.by.clone(), why: why.to_owned() });
             } else {
+                let path = named.map_or(path, |root| (*root).to_owned());
                 let entry = grants.entry((list, path)).or_default();
                 entry.by.insert(one.by.clone());
                 entry.names += 1;
@@ -152,6 +170,23 @@ pub(crate) fn group(wanted: &[Wanted], work: &Path, home: &Path) -> (Grants, Vec
     (without_covered(grants), left)
 }
 
+impl Around<'_> {
+    /// What a path lies in, of what was named to be written.
+    fn named(&self, path: &Path) -> Option<&Path> {
+        let above = self.writable.iter().filter(|root| path.starts_with(root));
+        above.max_by_key(|root| root.as_os_str().len()).map(PathBuf::as_path)
+    }
+
+    /// Folders that were named and written in. Such a one is granted whole: a file that is replaced or moved
+    /// there must not be a mount of its own, and the owner of all that is in it is the same.
+    fn worked_in(&self, wanted: &[Wanted]) -> BTreeSet<&Path> {
+        let writes =
+            wanted.iter().filter(|one| one.need.has(Need::WRITE) || one.need.has(Need::NAME));
+        let roots = writes.filter_map(|one| self.named(&one.path));
+        roots.filter(|root| !is_broad(root, self.home) && !holds_secret(root, self.home)).collect()
+    }
+}
+
 /// What is to be granted for this to work.
 fn targets(one: &Wanted, made: &BTreeSet<&Path>) -> Vec<(List, PathBuf)> {
     // What the command itself made was not there, and is not there the next time.
@@ -159,6 +194,7 @@ fn targets(one: &Wanted, made: &BTreeSet<&Path>) -> Vec<(List, PathBuf)> {
     let own = outermost.and_then(Path::parent);
     let mut targets = Vec::new();
     if one.need.has(Need::EXECUTE) {
+        let own = own.or_else(|| one.path.parent().filter(|_| one.need.has(Need::NAME)));
         targets.push((List::Execute, own.unwrap_or(&one.path).to_owned()));
     }
     if one.need.has(Need::NAME) {
@@ -292,7 +328,9 @@ mod tests {
     }
 
     fn grouped(all: &[Wanted]) -> (Vec<String>, Vec<String>) {
-        let (grants, left) = group(all, Path::new("/srv/w"), Path::new("/home/u"));
+        let writable = ["/srv/w", "/home/u"].map(PathBuf::from);
+        let (work, home) = (Path::new("/srv/w"), Path::new("/home/u"));
+        let (grants, left) = group(all, Around { work, home, writable: &writable });
         let grants = grants.keys();
         let grants = grants.map(|(list, path)| format!("{} {}", list.key(), path.display()));
         (grants.collect(), left.into_iter().map(|one| one.what).collect())
@@ -324,6 +362,22 @@ mod tests {
             wanted("/srv/w/src/main.rs", Need::READ, false),
         ];
         assert_eq!(grouped(&all).0, ["write /srv/w", "execute /srv/w"]);
+    }
+
+    #[test]
+    fn a_folder_that_was_named_is_written_whole_and_nothing_beside_it() {
+        let all = [
+            wanted("/srv/w/.git/index", Need::NAME.and(Need::WRITE), false),
+            wanted("/srv/w/src/main.rs", Need::READ, false),
+            wanted("/srv/w/run.sh", Need::EXECUTE, false),
+            wanted("/srv/other/file", Need::WRITE, false),
+            wanted("/srv/more", Need::NAME, false),
+        ];
+        let (grants, left) = grouped(&all);
+        assert_eq!(grants, ["write /srv/w", "execute /srv/w"]);
+        assert_eq!(left, ["write /srv", "write /srv/other/file"]);
+        // One in which nothing was written is not.
+        assert_eq!(grouped(&all[1..3]).0, ["read /srv/w/src/main.rs", "execute /srv/w/run.sh"]);
     }
 
     #[test]

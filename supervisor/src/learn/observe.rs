@@ -5,7 +5,7 @@
 //! nothing, see `sandboxd_kernel::seccomp::let_through`: a path that is swapped meanwhile is seen wrongly, and
 //! meets the same sandbox.
 
-use super::calls::{CALLS, MAPS, Named, OF_CREAT, OPENS, opening};
+use super::calls::{CALLS, MAPS, Named, OF_CREAT, OPENS, REMOVES, opening};
 use super::seen::{LONGEST, MOST, Need, Seen};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -182,9 +182,11 @@ impl Observer {
                 let Some(file) = self.path(asked, named) else { continue };
                 self.found(asked, &file, named.follows, |exists, folder| {
                     // What is not there is not needed, but by whoever makes it; and a folder that is only
-                    // looked at is there where something in it is.
+                    // looked at is there where something in it is. A folder that is there is not made.
                     match (named.need, exists) {
-                        (Need::READ, _) if folder || !exists => Need::default(),
+                        (Need::LOOK | Need::READ, _) if folder || !exists => Need::default(),
+                        (need, true) if need.has(Need::FOLDER) => Need::default(),
+                        (_, false) if REMOVES.contains(&call) => Need::default(),
                         (need, false) if !need.has(Need::NAME) => need.and(Need::ABSENT),
                         (need, _) => need,
                     }

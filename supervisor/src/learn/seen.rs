@@ -1,6 +1,6 @@
 //! What the observer tells: one record after the other, of which only lengths are taken apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a command needs of a path, a set of bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,8 @@ impl Need {
 
     /// It was not there.
     pub(crate) const ABSENT: Self = Self(1 << 6);
+    /// It was asked what it is, and no more.
+    pub(crate) const LOOK: Self = Self(1 << 7);
 
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -26,6 +28,10 @@ impl Need {
 
     pub(crate) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     pub(crate) const fn is_nothing(self) -> bool {
@@ -83,15 +89,31 @@ impl All {
     pub(crate) fn read(mut bytes: &[u8]) -> Self {
         let mut all = Self::default();
         for _ in 0..MOST {
-            let Some((seen, rest)) = record(bytes) else {
-                all.cut |= !bytes.is_empty();
-                return all;
-            };
+            let Some((seen, rest)) = record(bytes) else { break };
             all.add(seen);
             bytes = rest;
         }
         all.cut = !bytes.is_empty();
+        all.forget_what_was_only_listed();
         all
+    }
+
+    /// What was looked at and no more is needed as if it was read; but not where its whole folder was listed:
+    /// what is not shown there is not listed the next time, and nobody looks at it.
+    fn forget_what_was_only_listed(&mut self) {
+        let listed = |need: Need, folder: bool| folder && need.has(Need::READ);
+        let known = self.paths.iter();
+        let folders = known.filter(|(_, (need, folder, _))| listed(*need, *folder));
+        let folders: BTreeSet<Vec<u8>> = folders.map(|(path, _)| path.clone()).collect();
+        let parent = |path: &[u8]| {
+            let end = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            path.get(..end.max(1)).unwrap_or_default().to_vec()
+        };
+        self.paths
+            .retain(|path, (need, ..)| *need != Need::LOOK || !folders.contains(&parent(path)));
+        for (need, ..) in self.paths.values_mut().filter(|(need, ..)| need.has(Need::LOOK)) {
+            *need = need.without(Need::LOOK).and(Need::READ);
+        }
     }
 
     fn add(&mut self, seen: Seen) {
@@ -118,7 +140,7 @@ fn record(bytes: &[u8]) -> Option<(Seen, &[u8])> {
     let (&[need, folder, name, low, high], rest) = bytes.split_first_chunk::<5>()?;
     let (path, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
     let (by, rest) = rest.split_at_checked(usize::from(name))?;
-    if path.len() > LONGEST || by.len() > LONGEST_NAME || folder > 1 || need >= 1 << 7 {
+    if path.len() > LONGEST || by.len() > LONGEST_NAME || folder > 1 {
         return None;
     }
     let seen = Seen { need: Need(need), folder: folder == 1, path: path.to_vec(), by: by.to_vec() };
@@ -143,9 +165,33 @@ mod tests {
         let all = All::read(&bytes);
         assert_eq!(all.paths.get(one.path.as_slice()), Some(&(one.need, false, one.by.clone())));
         assert_eq!((all.calls.len(), all.cut), (1, false));
-        bytes.extend([0xff; 9]);
+        bytes.extend([1, 2, 0, 0, 0]);
         let cut = All::read(&bytes);
         assert_eq!((cut.paths, cut.calls, cut.cut), (all.paths, all.calls, true));
         assert!(All::read(&bytes[..3]).cut);
+    }
+
+    #[test]
+    fn what_was_looked_at_is_needed_but_in_a_folder_that_was_listed() {
+        let seen = |need: Need, folder: bool, path: &str| Seen {
+            need,
+            folder,
+            path: path.as_bytes().to_vec(),
+            by: Vec::new(),
+        };
+        let all = [
+            seen(Need::LOOK, false, "/etc/motd"),
+            seen(Need::LOOK, false, "/etc/issue"),
+            seen(Need::READ, false, "/etc/issue"),
+            seen(Need::READ, true, "/etc"),
+            seen(Need::LOOK, false, "/srv/flag"),
+            seen(Need::LOOK, false, "/flag"),
+        ];
+        let bytes: Vec<u8> = all.iter().flat_map(Seen::encode).collect();
+        let paths = All::read(&bytes).paths;
+        let kept: Vec<_> =
+            paths.iter().map(|(path, (need, ..))| (path.as_slice(), *need)).collect();
+        let read = [b"/etc".as_slice(), b"/etc/issue", b"/flag", b"/srv/flag"];
+        assert_eq!(kept, read.map(|path| (path, Need::READ)));
     }
 }

@@ -82,7 +82,9 @@ impl Shown {
         let entries = trees.iter().map(entry).collect::<Result<Vec<String>, StartError>>()?;
         let hides = hidden.iter().map(text).collect::<Result<Vec<String>, StartError>>()?;
         let calls: Vec<String> = CALLS.iter().map(|group| quoted(&format!("@{group}"))).collect();
-        let mut overrides = Overrides { cwd, ..Overrides::default() };
+        // What is built there can be run, as what lies there can.
+        let execute = grants.write.clone();
+        let mut overrides = Overrides { cwd, execute, ..Overrides::default() };
         overrides.set = vec![
             format!("files.execute=[{}]", entries.join(",")),
             format!("files.hide=[{}]", hides.join(",")),
@@ -106,16 +108,16 @@ impl Shown {
                 .collect();
             if paths.is_empty() { String::from("nothing") } else { paths.join(" ") }
         };
-        let or = |typed: &[String], nothing: &str| {
+        let or = |typed: &[String], words: &str, nothing: &str| {
             let all = crate::explain::printable(&typed.join(" "));
-            if all.is_empty() { nothing.to_owned() } else { all }
+            if all.is_empty() { nothing.to_owned() } else { format!("{words}{all}") }
         };
         format!(
             "sandboxd: learning; meanwhile, beyond the profile, the command\n  reads   and executes {}\n  never   {}, and what the files' permissions keep from it\n  writes  {}\n  reaches {}\n",
             list(&self.trees),
             list(&self.hidden),
-            or(&self.written, "nothing of the host (-w PATH)"),
-            or(&self.egress, "nobody (--egress HOST:PORT)"),
+            or(&self.written, "and executes ", "nothing of the host (-w PATH)"),
+            or(&self.egress, "", "nobody (--egress HOST:PORT)"),
         )
     }
 }

@@ -4,7 +4,7 @@
 use crate::cli::typed::Grants;
 use crate::cli::why::subject::Subject;
 use crate::host;
-use crate::learn::group::{self, LeftOut, List, Wanted, group};
+use crate::learn::group::{self, Around, LeftOut, List, Wanted, group};
 use crate::learn::seen::{All, Need};
 use crate::learn::text::{Learnt, is_plain, quoted};
 use crate::sandbox::{RunResult, StartError};
@@ -47,7 +47,9 @@ pub(super) fn profile(
         path.map_or_else(|| PathBuf::from("/nowhere"), |path| PathBuf::from(path.as_str()))
     };
     let (cwd, home) = (path(cwd), path(home));
-    let (mut files, more) = group(&wanted, &cwd, &home);
+    let writable: Vec<PathBuf> = real(&grants.write).collect();
+    let around = Around { work: &cwd, home: &home, writable: &writable };
+    let (mut files, more) = group(&wanted, around);
     left.extend(more);
     files.retain(|(list, path), what| {
         let by = what.by.iter().next().cloned().unwrap_or_default();
@@ -71,7 +73,7 @@ pub(super) fn profile(
     left.truncate(LISTED);
     let exec = subject_command(grants, &subject);
     let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
-    let shown = files.keys().any(|(_, path)| cwd.starts_with(path));
+    let shown = files.keys().any(|(_, path)| cwd.starts_with(path) || path.starts_with(&cwd));
     let cwd_text = cwd.to_str().filter(|text| shown && is_plain(text));
     let learnt = Learnt {
         extends: &extends,
@@ -141,8 +143,14 @@ fn missing(asked: &Asked<'_>, path: &str, need: Need, folder: bool) -> Option<Ne
         Some(parent) => given(&asked.path(parent, Access::MakeReg)),
         None => false,
     };
-    // What is gone again is asked about by the folder that it was in.
-    let above = Path::new(path).ancestors().find(|above| above.symlink_metadata().is_ok());
+    // What is gone again is asked about by the folder that it was in. Inside, it may have another name.
+    let there = |place: &Path| {
+        let led = place.to_str().and_then(|place| asked.leads(place, Access::Read));
+        let outside = led.and_then(|(_, host)| host);
+        place.symlink_metadata().is_ok()
+            || outside.is_some_and(|host| Path::new(host.as_str()).symlink_metadata().is_ok())
+    };
+    let above = Path::new(path).ancestors().find(|above| there(above));
     let above = above.and_then(Path::to_str).unwrap_or(path);
     let gone = above != path;
     let read = if folder { Access::ReadDir } else { Access::ReadFile };
@@ -166,8 +174,7 @@ fn tried(subject: &Subject, typed: &Grants, list: List, path: &Path) -> Result<(
     if group::is_secret(path) {
         return Err("keys, tokens or histories lie there".into());
     }
-    let named = typed.read.iter().chain(&typed.write).chain(&typed.execute);
-    let mut named = named.filter_map(|named| Path::new(named).canonicalize().ok());
+    let mut named = real(&typed.read).chain(real(&typed.write)).chain(real(&typed.execute));
     if let Some(key) = group::key_in(path).filter(|_| !named.any(|named| named == path)) {
         return Err(format!("{key} lies in it: name what is needed beside that"));
     }
@@ -177,6 +184,11 @@ fn tried(subject: &Subject, typed: &Grants, list: List, path: &Path) -> Result<(
     };
     let with = subject.profile.with(&line).map_err(first)?;
     subject.explained(&with, &[]).map(drop).map_err(first)
+}
+
+/// Where what was typed really lies.
+fn real(typed: &[String]) -> impl Iterator<Item = PathBuf> + '_ {
+    typed.iter().filter_map(|named| Path::new(named).canonicalize().ok())
 }
 
 /// The command as it was typed, or as the profile has it.
