@@ -2,6 +2,7 @@
 //! file that nobody else can read, written anew by each such run.
 
 use crate::audit_folder;
+use crate::calls::Called;
 use crate::lease::RunDir;
 use crate::sandbox::{Denials, DeniedCall, RunResult};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstat, openat2, renameat, unlinkat};
@@ -15,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The folder, beside that of the audit log.
 const FOLDER: &str = "last";
 const FILE: &str = "run.json";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Far more than a run comes to: what it holds is bounded, one by one.
 const MOST: u64 = 1 << 20;
 
@@ -30,6 +31,8 @@ pub(crate) struct Kept {
     pub(crate) sandbox: String,
     /// The command, without its arguments: a secret may be among them.
     pub(crate) command: String,
+    /// Whether it was typed, and is not the profile's own.
+    pub(crate) typed: bool,
     /// How it ended.
     pub(crate) exit: Option<u8>,
     pub(crate) signal: Option<u8>,
@@ -39,6 +42,8 @@ pub(crate) struct Kept {
     /// What was refused.
     pub(crate) denials: Denials,
     pub(crate) not_let_out: Vec<NotLetOut>,
+    /// Edges over which calls were refused.
+    pub(crate) called: Vec<Called>,
 }
 
 /// What was typed, but for what sets variables, which may be a secret.
@@ -66,7 +71,7 @@ pub(crate) struct NotLetOut {
 }
 
 impl Kept {
-    pub(crate) fn of(result: &RunResult, command: String, asked: Options) -> Self {
+    pub(crate) fn of(result: &RunResult, (command, typed): (String, bool), asked: Options) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let cwd = std::env::current_dir().unwrap_or_default();
         let refused = result.egress.iter().flat_map(|used| &used.refused);
@@ -81,12 +86,14 @@ impl Kept {
             at: now.map_or(0, |since| since.as_secs()),
             sandbox: result.sandbox.clone(),
             command,
+            typed,
             exit: result.exit,
             signal: result.signal,
             cwd: cwd.to_string_lossy().into_owned(),
             asked,
             denials: result.denials.clone(),
             not_let_out: not_let_out.collect(),
+            called: refused_calls(result).cloned().collect(),
         }
     }
 
@@ -128,6 +135,11 @@ impl Kept {
     pub(crate) fn calls(&self) -> &[DeniedCall] {
         &self.denials.calls
     }
+}
+
+/// Edges over which calls were refused.
+pub(crate) fn refused_calls(result: &RunResult) -> impl Iterator<Item = &Called> {
+    result.called.iter().filter(|edge| !edge.refused.is_empty())
 }
 
 fn plain() -> ResolveFlags {

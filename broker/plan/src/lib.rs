@@ -7,7 +7,8 @@
 //!
 //! Read in this order: [`quantity`] and [`pattern`] (the words), [`caller`], [`callee`], [`edge`],
 //! then [`wire`] with [`bytes`] (how a plan becomes bytes, and what must fit together in it). What the broker
-//! says in turn, of what happened, is a [`record`]; of tools that are to be kept, what was [`seen`], in [`words`] too.
+//! says in turn, of what happened, is a [`record`]; of tools that are to be kept, what was [`seen`], in [`words`] too; of those that
+//! were called, which were [`meant`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod callee;
 pub mod caller;
 pub mod edge;
 pub mod fixed;
+pub mod meant;
 pub mod pattern;
 pub mod quantity;
 pub mod record;

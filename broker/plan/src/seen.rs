@@ -10,7 +10,7 @@ use core::fmt;
 pub const SIZE: usize = 168;
 
 /// The longest name.
-const LONGEST: usize = 128;
+pub(crate) const LONGEST: usize = 128;
 
 /// What a name begins with that is the digest of another.
 const DIGEST: u8 = b'~';
@@ -37,6 +37,15 @@ impl ToolName {
             }
         }
         Self(name)
+    }
+}
+
+impl ToolName {
+    /// The name of this length in a message.
+    pub(crate) fn read(name: &[u8; LONGEST], length: u8) -> Result<Self, RecordError> {
+        let name = name.get(..usize::from(length)).ok_or(RecordError("its tool is too long"))?;
+        let name = core::str::from_utf8(name).map_err(|_| RecordError("its tool is no text"))?;
+        Self::try_from(name)
     }
 }
 
@@ -100,9 +109,8 @@ impl Seen {
         let [changed, length, ..] = from.take::<4>()?;
         let digest = from.take()?;
         let name: [u8; LONGEST] = from.take()?;
-        let name = name.get(..usize::from(length)).ok_or(RecordError("its tool is too long"))?;
-        let name = core::str::from_utf8(name).map_err(|_| RecordError("its tool is no text"))?;
-        let seen = Self { callee, changed: changed == 1, digest, tool: ToolName::try_from(name)? };
+        let seen =
+            Self { callee, changed: changed == 1, digest, tool: ToolName::read(&name, length)? };
         // Whatever it does not have is 0.
         if seen.encode() == *bytes { Ok(seen) } else { Err(RecordError("it holds more")) }
     }

@@ -339,7 +339,7 @@ impl Carrier {
                 }
                 Output::Ask(ask) => self.ask(ask, owner)?,
                 Output::Withdraw(call) => self.approvals.withdraw(call),
-                Output::Start { .. } | Output::Durable(_) | Output::Seen(..) => {
+                Output::Start { .. } | Output::Durable(_) | Output::Seen(..) | Output::Meant(_) => {
                     self.tell(output, owner)?;
                 }
             }

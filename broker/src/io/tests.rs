@@ -89,7 +89,7 @@ impl Owner for Threads {
                 }
             }
             // Nothing is kept here.
-            Output::Seen(..) => {}
+            Output::Seen(..) | Output::Meant(_) => {}
             Output::Record(_)
             | Output::ToCaller(..)
             | Output::ToCallee(..)

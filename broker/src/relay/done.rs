@@ -56,6 +56,7 @@ impl Relay {
         }
         let Some(record) = self.refused(id, refusal.rule()) else { return };
         self.out.push(Output::Record(record));
+        self.meant(id, Some(refusal.rule()));
         self.forget(id);
         if let Some(caller) = caller.filter(|_| refusal.is_denial()) {
             self.denied(caller, record);

@@ -30,7 +30,7 @@ use crate::{
     schema::{Schema, SchemaError},
     swap::{Keyring, Piece},
 };
-use sandboxd_broker_plan::{BrokerPlan, Name, record::Record, seen::Seen};
+use sandboxd_broker_plan::{BrokerPlan, Name, meant::Meant, record::Record, seen::Seen};
 use state::{Call, Connection, Instance, Question, Ring, Timer};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -134,6 +134,8 @@ pub enum Output {
     Durable(Record),
     /// What a tool was seen as, to be kept, and what it says in words.
     Seen(Seen, String),
+    /// Which tool of its callee's a call meant; said once.
+    Meant(Meant),
     /// Somebody is to be asked.
     Ask(Ask),
     /// The answer is not needed any more.
@@ -238,6 +240,8 @@ struct EdgeState {
     repeated: Repeated,
     in_flight: u64,
     queued: u32,
+    /// What was told of the tools that calls over it meant.
+    meant: BTreeSet<Meant>,
 }
 
 /// What is remembered of a caller.
@@ -395,5 +399,6 @@ fn edge(plan: &BrokerPlan, place: usize) -> Result<EdgeState, RelayError> {
         repeated: Repeated::new(edge.repeats),
         in_flight: 0,
         queued: 0,
+        meant: BTreeSet::new(),
     })
 }

@@ -1,6 +1,6 @@
 //! What is remembered: connections, instances, calls, and what callees asked back.
 
-use super::{CallId, ConnectionId, InstanceId, Relay};
+use super::{CallId, ConnectionId, InstanceId, Output, Relay};
 use crate::{
     frame::Lines,
     json::{Object, Value},
@@ -11,15 +11,20 @@ use crate::{
         input::Asked,
         list::Listed,
         method::{Asks, Target},
+        pins,
     },
     rpc::Id,
 };
-use sandboxd_broker_plan::record::{Event, Method, Record, Tool, What};
+use sandboxd_broker_plan::meant::Meant;
+use sandboxd_broker_plan::record::{Event, Method, Record, Rule, Tool, What};
 use sandboxd_broker_plan::{Callee, Edge, Pattern};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose secrets: a caller, by its place in the plan, and the instance that it is, where this broker has started it.
 pub(super) type Ring = (usize, Option<InstanceId>);
+
+/// So much is told of the tools that were meant over an edge.
+const MOST_MEANT: usize = 512;
 
 /// A connection of a caller.
 #[derive(Debug)]
@@ -243,6 +248,21 @@ impl Relay {
         let name = is_meant.then(|| first(method.names(reach), call.target.name()));
         let Call { digest, size, secrets, .. } = *call;
         Some(What { method, name: name.flatten(), digest, bytes: size, secrets })
+    }
+
+    /// Tells which tool a call meant, where its callee has such a one, and that was not told before.
+    pub(super) fn meant(&mut self, id: CallId, refused: Option<Rule>) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let (Target::Tool(name), Some(place)) = (&call.target, place(call.edge)) else { return };
+        let instance = call.instance.and_then(|id| self.instances.get(&id));
+        if instance.is_none_or(|instance| instance.tools.get(name).is_none()) {
+            return;
+        }
+        let meant = Meant { edge: place, refused, tool: pins::name(name) };
+        let Some(edge) = self.edges.get_mut(call.edge) else { return };
+        if edge.meant.len() < MOST_MEANT && edge.meant.insert(meant.clone()) {
+            self.out.push(Output::Meant(meant));
+        }
     }
 
     /// A tool, as records have it.

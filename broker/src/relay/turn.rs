@@ -284,6 +284,7 @@ impl Relay {
             state.in_flight += 1;
             state.queued = state.queued.saturating_sub(1);
         }
+        self.meant(id, None);
         let record = self.call_record(id, Event::Allowed(what));
         let durable = self.rules_of(id).map(|edge| edge.durability) == Some(Durability::Durable);
         if durable && what.method.is_call() {

@@ -109,6 +109,7 @@ impl Ear {
                 Ok(Some(Heard::Record(record))) => self.record(&record)?,
                 Ok(Some(Heard::Seen(seen))) => self.pins.seen(&seen)?,
                 Ok(Some(Heard::Words(words))) => self.pins.says(&words)?,
+                Ok(Some(Heard::Meant(meant))) => self.records().meant(&meant)?,
                 Ok(Some(Heard::Wish(Wish::Waits(calls)))) => (self.waits)(calls),
                 Ok(Some(Heard::Wish(Wish::Load { callee, waiting, breaker }))) => {
                     self.records().load(callee, waiting, breaker)?;

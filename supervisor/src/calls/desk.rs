@@ -255,6 +255,7 @@ impl Clerk {
                 Heard::Record(record) => self.record_now(&record).map_err(Closed::Violated)?,
                 Heard::Seen(seen) => self.pins.seen(&seen).map_err(Closed::Violated)?,
                 Heard::Words(words) => self.pins.says(&words).map_err(Closed::Violated)?,
+                Heard::Meant(meant) => self.records.meant(&meant).map_err(Closed::Violated)?,
             }
         }
         self.pins.save();

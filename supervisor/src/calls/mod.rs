@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Read in this order: [`endpoint`] (who connects), [`desk`] (what the broker may ask), [`instance`]
-//! (what is started), [`hold`] (what is kept ready), [`records`] and [`durable`] (what is written down), [`client`] (the same for `sandboxd
+//! (what is started), [`hold`] (what is kept ready), [`records`] and [`durable`] (what is written down), [`tally`] (what whoever asks later is told), [`client`] (the same for `sandboxd
 //! mcp`, whose caller is no sandbox), then `service::channel` (what is
 //! said between the two).
 
@@ -20,6 +20,7 @@ mod hold;
 mod instance;
 mod keeper;
 mod records;
+mod tally;
 
 use crate::cgroup::Tree;
 use crate::control::{Approvers, Control};
@@ -48,6 +49,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use hold::Hold;
 pub(crate) use instance::{Streams, Whose};
 pub(crate) use records::Records;
+pub(crate) use tally::{Called, RefusedCall, Tally};
 
 /// How long the broker may take to end once nobody is there.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -269,6 +271,8 @@ pub(crate) struct Exchange {
     desk: Desk,
     /// Where calls are approved; nothing where no edge asks.
     control: Option<Control>,
+    /// What came of all calls.
+    tally: Tally,
     /// Closed once the broker has ended.
     _limits: Option<Limits>,
 }
@@ -293,6 +297,7 @@ impl Exchange {
         let pins = kept(audit, &mut plan, |name| calls.graph.serving(name))?;
         let approvers = Approvers::default();
         let records = Records::new(audit.clone(), &plan, approvers.clone());
+        let tally = records.tally();
         waits_for_nothing(&plan, audit)?;
         let limits = audit.is_kept().then(|| Limits::open(run.name(), &plan)).transpose()?;
         let told = wire::encode(&plan)
@@ -331,7 +336,7 @@ impl Exchange {
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
         let control = asks.then(|| Control::open(id, &shared.line, approvers)).transpose()?;
         let desk = Desk::open(shared, (records, gathered), pins, news)?;
-        Ok((Self { service, desk, control, _limits: limits }, caller))
+        Ok((Self { service, desk, control, tally, _limits: limits }, caller))
     }
 
     /// Waits until the broker runs.
@@ -345,6 +350,11 @@ impl Exchange {
     /// Returns once, when the broker has ended: the command does not go on without it.
     pub(crate) async fn over(&mut self) {
         self.service.over().await;
+    }
+
+    /// What came of all calls: once it is finished, all of it.
+    pub(crate) fn called(&self) -> Vec<Called> {
+        self.tally.so_far()
     }
 
     /// Ends all that was started and the broker, and tells what could not be cleaned up.

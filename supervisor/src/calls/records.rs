@@ -7,6 +7,7 @@
 //! counted.
 
 use super::endpoint::Peer;
+use super::tally::Tally;
 use crate::control::Approvers;
 use crate::pace::Pace;
 use crate::sandbox::{Audit, Unawaited};
@@ -14,6 +15,7 @@ use sandboxd_audit::chain::digits;
 use sandboxd_audit::record::{Actor, CallOf};
 use sandboxd_audit::{AuditError, Commit, Durability, Kind, Record};
 use sandboxd_broker::limit::Position;
+use sandboxd_broker_plan::meant::Meant;
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Record as Told, Rule, Tool, What};
 use sandboxd_broker_plan::{BrokerPlan, Durability as Wanted, Edge, Name, Pattern, Placeholder};
 use serde_json::json;
@@ -67,6 +69,8 @@ pub(crate) struct Records {
     /// Calls that were passed on, and may not be more than the plan lets be; nothing where it sets no limit.
     calls: Option<Pace>,
     open: u64,
+    /// What came of all calls.
+    tally: Tally,
     /// What an agent brings about as often as it likes, by who is told of.
     often: BTreeMap<(String, Weight), (Pace, u64)>,
 }
@@ -95,6 +99,7 @@ impl Records {
                 .collect(),
             calls: Pace::of_calls(plan.limits.rate, &lists),
             open: 0,
+            tally: Tally::default(),
             often: BTreeMap::new(),
         }
     }
@@ -143,6 +148,7 @@ impl Records {
             });
         }
         self.log.audit().count(&record);
+        self.tally.record(told, edge, &caller);
         let durable = edge.is_some_and(|edge| edge.durability == Wanted::Durable);
         match weight(&told.event) {
             Some(weight) => self.now_and_then(caller, weight, record),
@@ -186,10 +192,27 @@ impl Records {
         names.ok_or_else(|| String::from("tells of a secret that does not stand there"))
     }
 
+    /// Remembers which tool a call meant.
+    ///
+    /// # Errors
+    /// Where there is no such edge.
+    pub(crate) fn meant(&self, meant: &Meant) -> Result<(), String> {
+        self.tally.meant(meant, self.at(meant.edge)?);
+        Ok(())
+    }
+
+    /// What came of all calls, told as far as it is known.
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally.clone()
+    }
+
     fn edge(&self, told: &Told) -> Result<Option<&Edge>, String> {
-        let Some(place) = told.edge else { return Ok(None) };
+        told.edge.map(|place| self.at(place)).transpose()
+    }
+
+    fn at(&self, place: u32) -> Result<&Edge, String> {
         let edge = usize::try_from(place).ok().and_then(|place| self.edges.get(place));
-        edge.map(Some).ok_or_else(|| format!("tells of edge {place}, which is none"))
+        edge.ok_or_else(|| format!("tells of edge {place}, which is none"))
     }
 
     /// Counts what a callee has before it. Nothing is written down of that.

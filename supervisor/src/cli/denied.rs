@@ -1,10 +1,11 @@
 //! What a person is told of a run that failed: what it was refused, in a few lines.
 
 use super::load;
+use super::not_called;
 use super::typed::Grants;
 use super::why::last;
 use crate::explain::{self, printable};
-use crate::kept::{Kept, Options};
+use crate::kept::{Kept, Options, refused_calls};
 use crate::sandbox::{DeniedCall, RunResult};
 
 /// So many refusals are said one by one.
@@ -58,9 +59,11 @@ fn argument(call: &str, number: u64) -> String {
 /// cannot be kept.
 pub(super) fn keep(result: &RunResult, grants: &Grants) -> Option<Kept> {
     let refused = !result.denials.is_empty()
-        || result.egress.as_ref().is_some_and(|used| !used.refused.is_empty());
-    let kept = (refused || result.exit_status() != 0)
-        .then(|| Kept::of(result, load::name(grants), asked(grants)))?;
+        || result.egress.as_ref().is_some_and(|used| !used.refused.is_empty())
+        || refused_calls(result).next().is_some();
+    let kept = (refused || result.exit_status() != 0).then(|| {
+        Kept::of(result, (load::name(grants), !grants.command.is_empty()), asked(grants))
+    })?;
     kept.keep().then_some(kept)
 }
 
@@ -79,6 +82,13 @@ pub(super) fn words(result: &RunResult, grants: &Grants, kept: Option<&Kept>) ->
     let more = more.saturating_add(denials.others);
     if more > 0 {
         lines.push(format!("refused: {more} more"));
+    }
+    let calls: Vec<_> = not_called::all(&result.called).collect();
+    let said = calls.iter().take(SAID);
+    lines.extend(said.map(|(edge, one)| format!("not called: {}", not_called::line(edge, one))));
+    let more: u64 = calls.iter().skip(SAID).map(|(_, one)| one.times).sum();
+    if more > 0 {
+        lines.push(format!("not called: {more} more"));
     }
     let went = result.egress.as_ref().is_some_and(|used| !used.refused.is_empty());
     let somebody = rustix::termios::isatty(std::io::stderr());

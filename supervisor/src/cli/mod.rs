@@ -16,6 +16,7 @@ mod learn;
 mod living;
 mod load;
 mod man;
+mod not_called;
 mod notice;
 mod output;
 mod pins;

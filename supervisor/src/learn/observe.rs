@@ -9,7 +9,7 @@ use super::calls::{CALLS, MAPS, Named, OF_CREAT, OPENS, REMOVES, opening};
 use super::seen::{LONGEST, MOST, Need, Seen};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Access, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sandboxd_kernel::seccomp::{self, Asked, Instruction};
@@ -50,7 +50,10 @@ pub(crate) fn observe(record: &Path, extra: &[u32], command: &[OsString]) -> Res
         let devices = PRIVATE.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.dev()));
         let private = devices.collect();
         let (told, extra) = (File::from(told), extra.to_vec());
-        Observer { listener, told, known: HashSet::new(), deaf: false, extra, private }.look();
+        let known = HashSet::new();
+        let mut observer = Observer { listener, told, known, deaf: false, extra, private };
+        observer.begun(command.first());
+        observer.look();
     }
     starter.join().map_err(|_| Errno::NOTRECOVERABLE)?
 }
@@ -136,6 +139,14 @@ struct Observer {
 }
 
 impl Observer {
+    /// The command itself: until it is executed, its memory is that of this process, and not to be read.
+    fn begun(&mut self, program: Option<&OsString>) {
+        let Some(program) = program.and_then(|program| found_in_path(program)) else { return };
+        let own = std::process::id();
+        self.found(own, &program, true, |_, _| Need::EXECUTE);
+        self.interpreter(own, &program);
+    }
+
     /// Until nobody is left who asks.
     fn look(mut self) {
         loop {
@@ -159,7 +170,7 @@ impl Observer {
     fn see(&mut self, asked: &Asked) {
         let Ok(number) = u32::try_from(asked.number) else { return };
         if self.extra.contains(&number) {
-            self.tell(asked, Need::CALL, false, number.to_string().into_bytes());
+            self.tell(asked.pid, Need::CALL, false, number.to_string().into_bytes());
             return;
         }
         let Some(call) = name(number) else { return };
@@ -168,19 +179,19 @@ impl Observer {
             let [_, _, _, _, fd, _] = asked.arguments;
             let link = format!("/proc/{}/fd/{}", asked.pid, low(fd));
             if let Ok(file) = std::fs::read_link(link) {
-                self.found(asked, &file, true, |_, _| Need::EXECUTE);
+                self.found(asked.pid, &file, true, |_, _| Need::EXECUTE);
             }
         } else if let Some((_, folder, path, flags)) = OPENS.iter().find(|(name, ..)| *name == call)
         {
             let flags = flags.map_or(OF_CREAT, |place| at(asked, place));
             let named = Named { folder: *folder, path: *path, need: Need::READ, follows: true };
             if let Some(file) = self.path(asked, &named) {
-                self.found(asked, &file, true, |exists, _| opening(flags, exists));
+                self.found(asked.pid, &file, true, |exists, _| opening(flags, exists));
             }
         } else if let Some((_, all)) = CALLS.iter().find(|(name, _)| *name == call) {
             for named in *all {
                 let Some(file) = self.path(asked, named) else { continue };
-                self.found(asked, &file, named.follows, |exists, folder| {
+                self.found(asked.pid, &file, named.follows, |exists, folder| {
                     // What is not there is not needed, but by whoever makes it; and a folder that is only
                     // looked at is there where something in it is. A folder that is there is not made.
                     match (named.need, exists) {
@@ -192,14 +203,14 @@ impl Observer {
                     }
                 });
                 if named.need == Need::EXECUTE {
-                    self.interpreter(asked, &file);
+                    self.interpreter(asked.pid, &file);
                 }
             }
         }
     }
 
     /// What the kernel opens for a script, which is executed as well.
-    fn interpreter(&mut self, asked: &Asked, script: &Path) {
+    fn interpreter(&mut self, pid: u32, script: &Path) {
         let mut head = [0; 256];
         let read = regular(script).and_then(|file| file.read_at(&mut head, 0).ok()).unwrap_or(0);
         let line = head.get(..read).unwrap_or_default().split(|byte| *byte == b'\n').next();
@@ -207,7 +218,7 @@ impl Observer {
         let mut words =
             words.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
         if let Some(program) = words.next() {
-            self.found(asked, Path::new(OsStr::from_bytes(program)), true, |_, _| Need::EXECUTE);
+            self.found(pid, Path::new(OsStr::from_bytes(program)), true, |_, _| Need::EXECUTE);
         }
     }
 
@@ -237,13 +248,7 @@ impl Observer {
     }
 
     /// Tells of a file, where it really is.
-    fn found(
-        &mut self,
-        asked: &Asked,
-        file: &Path,
-        follows: bool,
-        need: impl Fn(bool, bool) -> Need,
-    ) {
+    fn found(&mut self, pid: u32, file: &Path, follows: bool, need: impl Fn(bool, bool) -> Need) {
         if OWN.iter().any(|own| file.starts_with(own)) {
             return;
         }
@@ -258,20 +263,30 @@ impl Observer {
         if !absent && device(&real).is_some_and(|device| self.private.contains(&device)) {
             return;
         }
-        self.tell(asked, need, folder, real.into_os_string().into_vec());
+        self.tell(pid, need, folder, real.into_os_string().into_vec());
     }
 
-    fn tell(&mut self, asked: &Asked, need: Need, folder: bool, path: Vec<u8>) {
+    fn tell(&mut self, pid: u32, need: Need, folder: bool, path: Vec<u8>) {
         // One more than is read, so that it shows that there was more.
         if self.deaf || self.known.len() > MOST || !self.known.insert((need, path.clone())) {
             return;
         }
-        let by = std::fs::read(format!("/proc/{}/comm", asked.pid)).unwrap_or_default();
+        let by = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
         let by = by.strip_suffix(b"\n").unwrap_or(&by).to_vec();
         // A disk that is full tells less, and the command goes on. What follows a piece of a record would
         // be read as the rest of it.
         self.deaf = self.told.write_all(&Seen { need, folder, path, by }.encode()).is_err();
     }
+}
+
+/// Where a program is that is called so; nothing where that is nowhere.
+fn found_in_path(program: &OsStr) -> Option<PathBuf> {
+    if program.as_bytes().contains(&b'/') {
+        return std::path::absolute(program).ok();
+    }
+    let folders = std::env::var_os("PATH")?;
+    let mut places = std::env::split_paths(&folders).map(|folder| folder.join(program));
+    places.find(|place| rustix::fs::access(place, Access::EXEC_OK).is_ok())
 }
 
 /// A file that can be read without waiting for anybody: whoever names it may have made a pipe of it.

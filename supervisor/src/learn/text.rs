@@ -3,13 +3,18 @@
 
 use super::group::{For, Grants, LeftOut, List};
 use crate::explain::printable;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// So many of those who needed something are named.
 const NAMED: usize = 3;
 
+/// So many names are listed of those that were called over an edge.
+const LISTED: usize = 100;
+
 /// What a profile is written from.
 pub(crate) struct Learnt<'a> {
+    pub(crate) name: Option<&'a str>,
     pub(crate) extends: &'a str,
     pub(crate) exec: &'a [String],
     pub(crate) cwd: Option<&'a str>,
@@ -17,7 +22,17 @@ pub(crate) struct Learnt<'a> {
     pub(crate) grants: &'a Grants,
     /// System calls by name, and who made them.
     pub(crate) calls: &'a [(String, String)],
+    pub(crate) edges: &'a [UsedEdge],
     pub(crate) left_out: &'a [LeftOut],
+}
+
+/// What was called over an edge of the profile that is extended.
+pub(crate) struct UsedEdge {
+    pub(crate) name: String,
+    /// Whether that is all that the edge names.
+    pub(crate) all: bool,
+    /// Names by the key of their list.
+    pub(crate) lists: BTreeMap<String, Vec<String>>,
 }
 
 /// A text of TOML, on one line whatever is in it.
@@ -48,6 +63,9 @@ impl Learnt<'_> {
             "# What one run of this command used, as `sandboxd learn` saw it. Read it before you use it: the\n\
              # command chose the names.\n",
         );
+        if let Some(name) = self.name {
+            text.push_str(&format!("name = {}\n", quoted(name)));
+        }
         text.push_str(&format!("extends = [{}]\n", quoted(self.extends)));
         let exec: Vec<String> = self.exec.iter().map(|word| quoted(word)).collect();
         text.push_str(&format!("\n[command]\nexec = [{}]\n", exec.join(", ")));
@@ -74,6 +92,7 @@ impl Learnt<'_> {
                 to.join(", ")
             ));
         }
+        text.push_str(&self.narrower());
         if !self.left_out.is_empty() {
             text.push_str("\n# Left out, though it was wanted:\n");
         }
@@ -81,6 +100,33 @@ impl Learnt<'_> {
             text.push_str(&format!("#   {} ({}): {}\n", comment(what), comment(by), comment(why)));
         }
         text
+    }
+
+    /// Edges that were not used up. What is extended gives them, and nothing that extends it takes them away.
+    fn narrower(&self) -> String {
+        let mut text = String::new();
+        for UsedEdge { name, lists, .. } in self.edges.iter().filter(|edge| !edge.all) {
+            let name = comment(name);
+            if lists.is_empty() {
+                text.push_str(&format!("#   [call.{name}]  # nothing was called\n"));
+                continue;
+            }
+            text.push_str(&format!("#   [call.{name}]\n"));
+            for (key, names) in lists {
+                let more = names.len().saturating_sub(LISTED);
+                let names = names.iter().take(LISTED).map(|name| quoted(name));
+                let names = comment_of(&names.collect::<Vec<String>>().join(", "));
+                let more = if more > 0 { format!("  # and {more} more") } else { String::new() };
+                text.push_str(&format!("#   {key} = [{names}]{more}\n"));
+            }
+        }
+        if text.is_empty() {
+            return text;
+        }
+        let file = comment(self.extends);
+        format!(
+            "\n# Less was called than {file} lets be called. Where this is all that is needed, write it there, because\n# here it would only be added:\n{text}"
+        )
     }
 
     fn list(&self, list: List) -> String {
@@ -111,7 +157,11 @@ fn whom(what: &For) -> String {
 
 /// Of a comment nothing gets out.
 fn comment(text: &str) -> String {
-    printable(text).chars().filter(|letter| !letter.is_control()).take(300).collect()
+    comment_of(text).chars().take(300).collect()
+}
+
+fn comment_of(text: &str) -> String {
+    printable(text).chars().filter(|letter| !letter.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -126,12 +176,18 @@ mod tests {
         let grants = Grants::from([((List::Read, "/srv/a \"b\"".into()), For { by, names: 2 })]);
         let left = LeftOut { what: evil.into(), by: evil.into(), why: "so".into() };
         let learnt = Learnt {
+            name: Some(evil),
             extends: "builtin:base",
             exec: &[evil.to_owned()],
             cwd: None,
             egress: &[],
             grants: &grants,
             calls: &[("shmget".into(), evil.into())],
+            edges: &[UsedEdge {
+                name: evil.into(),
+                all: false,
+                lists: BTreeMap::from([("tools".into(), vec![evil.into()])]),
+            }],
             left_out: &[left],
         };
         let text = learnt.text();

@@ -4,7 +4,7 @@
 use super::audit::Audit;
 use super::error::StartError;
 use super::state::GRACE;
-use crate::calls::{Client, Records, Waits, kept, told_limits, waits_for_nothing};
+use crate::calls::{Called, Client, Records, Tally, Waits, kept, told_limits, waits_for_nothing};
 use crate::control::{Approvers, Control};
 use crate::lasting::{Limits, server_key};
 use crate::service::broker::{FIRST, NAME};
@@ -26,6 +26,8 @@ pub(crate) struct Brokered {
     client: Client,
     /// Where calls are approved; nothing where none is asked about.
     control: Option<Control>,
+    /// What came of all calls.
+    tally: Tally,
     /// Once it is over: until when the server may end by itself.
     until: Option<Instant>,
     /// Closed once the broker has ended.
@@ -81,8 +83,9 @@ impl Brokered {
         let approvers = Approvers::default();
         let control = asks.then(|| Control::open(id, &line, approvers.clone())).transpose()?;
         let records = Records::new(audit.clone(), &plan, approvers);
+        let tally = records.tally();
         let client = Client::hear(line, (id, &plan), (records, pins), waits)?;
-        Ok((Self { service, until: None, client, control, _limits: limits }, server))
+        Ok((Self { service, until: None, client, control, tally, _limits: limits }, server))
     }
 
     /// Waits until it runs.
@@ -105,6 +108,11 @@ impl Brokered {
         };
         tokio::time::sleep_until(until.into()).await;
         self.until = None;
+    }
+
+    /// What came of all calls: once it is finished, all of it.
+    pub(crate) fn called(&self) -> Vec<Called> {
+        self.tally.so_far()
     }
 
     /// Lets the client read what it was answered, and tells what could not be cleaned up.

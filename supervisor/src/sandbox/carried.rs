@@ -12,7 +12,7 @@ use super::relay::Relays;
 use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Told};
 use super::state::{Event, Limit};
 use super::stdio::Stdio;
-use crate::calls::{Caller, Endpoint, Exchange};
+use crate::calls::{Called, Caller, Endpoint, Exchange};
 use crate::cgroup::Group;
 use crate::control::rotation::Rotation;
 use crate::terminal::console::Console;
@@ -157,6 +157,13 @@ impl Carried {
     /// What went out, once the run is over.
     pub(crate) fn used(&mut self) -> Option<Used> {
         self.used.take()
+    }
+
+    /// What came of its calls, once the run is over.
+    pub(crate) fn called(&self) -> Vec<Called> {
+        let Between { brokered, exchange, .. } = &self.between;
+        let clients = brokered.iter().flat_map(Brokered::called);
+        clients.chain(exchange.iter().flat_map(Exchange::called)).collect()
     }
 
     /// Whether the command has a terminal of its own.

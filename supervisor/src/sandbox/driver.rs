@@ -14,6 +14,7 @@ use super::orphans;
 use super::signals::{self, Signals};
 use super::spawn::Entering;
 use super::state::{Action, End, Event, Limit, State, next};
+use crate::calls::Called;
 use crate::cgroup::Group;
 use crate::systemd::notify::ServiceManager;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -161,9 +162,9 @@ impl<'a> Driver<'a> {
         std::mem::take(&mut self.left)
     }
 
-    /// What went out, where anything could; and what was refused, where anybody was asked.
-    pub(crate) fn told(&mut self) -> (Option<Used>, Option<Denials>) {
-        (self.carried.used(), self.carried.denials())
+    /// What went out, where anything could; what was refused, where anybody was asked; and what came of calls.
+    pub(crate) fn told(&mut self) -> (Option<Used>, Option<Denials>, Vec<Called>) {
+        (self.carried.used(), self.carried.denials(), self.carried.called())
     }
 
     /// Whether the command was let go.

@@ -68,6 +68,7 @@ pub(crate) use unawaited::Unawaited;
 #[cfg(test)]
 pub(crate) use audit::nowhere;
 
+use crate::calls::Called;
 use crate::cgroup::{Group, Room, Tree};
 use crate::paths::Place;
 use crate::systemd::notify::ServiceManager;
@@ -208,6 +209,7 @@ pub fn run(
     result.receipt_sha256 = ran.receipt_sha256;
     result.egress = ran.egress;
     result.denials = ran.denials.unwrap_or_else(|| denials::unseen(&resolved.plan, host.listeners));
+    result.called = ran.called;
     result.budget = purses.used(&sandboxd_profiles::budget(profile));
     let before = ran.before.take().unwrap_or(before);
     result.may_execute = watch::appeared(&resolved.outside.watched, &before);
@@ -242,6 +244,8 @@ struct Ran {
     egress: Option<Used>,
     /// What was refused; nothing where nobody was asked.
     denials: Option<Denials>,
+    /// What came of calls.
+    called: Vec<Called>,
 }
 
 /// Everything a run needs once its uid and its cgroup are there.
@@ -373,7 +377,7 @@ impl Running<'_> {
         ran.claimed = driver.claimed;
         ran.unused = still.is_some() && !ran.went;
         ran.left = driver.left();
-        (ran.egress, ran.denials) = driver.told();
+        (ran.egress, ran.denials, ran.called) = driver.told();
         // Where nobody reads it before the start, the command need not wait for it to be made.
         if let Some((enforced, inspected)) = held.filter(|_| digest) {
             ran.receipt_sha256 = sha256(facts(&enforced, &inspected).text()?.as_bytes());

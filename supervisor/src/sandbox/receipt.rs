@@ -8,6 +8,7 @@ use super::error::StartError;
 use super::inspect::Inspected;
 use super::purse::UsedUp;
 use super::state::{End, Limit};
+use crate::calls::Called;
 use crate::cgroup::{Pressures, Usage};
 use sandboxd_egress_plan::{Bound, Budget, EgressPlan, Ways, money};
 use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
@@ -299,6 +300,8 @@ pub struct RunResult {
     pub egress: Option<Used>,
     /// What it was refused, as far as that is known.
     pub denials: Denials,
+    /// What came of its calls, and of those of all that it called; over each edge that anything was called over.
+    pub called: Vec<Called>,
     /// What was used of its budget, by itself and whatever acted for it; nothing where nobody could.
     pub budget: Option<UsedUp>,
     /// SHA-256 of the receipt, as it stands in the file of `--receipt`.
@@ -333,6 +336,7 @@ impl RunResult {
             may_execute: Vec::new(),
             egress: None,
             denials: Denials::default(),
+            called: Vec::new(),
             budget: None,
             receipt_sha256: String::new(),
         }
@@ -354,6 +358,10 @@ impl RunResult {
                 .collect();
         }
         self.denials.calls.iter_mut().for_each(|denied| change(&mut denied.by));
+        for called in &mut self.called {
+            let refused = called.refused.iter_mut().flat_map(|one| &mut one.tools);
+            called.tools.iter_mut().chain(refused).for_each(&change);
+        }
     }
 
     /// The exit status of `sandboxd run`.

@@ -2,7 +2,7 @@
 //! starts it, the client is at standard input and output, and what it may carry stands on its command
 //! line. For a command that calls, its plan is standard input, and records go to standard output.
 
-use super::channel::{Told, Wish, receive, say_record, say_seen};
+use super::channel::{Told, Wish, receive, say_meant, say_record, say_seen};
 use super::gathered;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -157,6 +157,7 @@ impl Owner for Outside {
             Output::Seen(seen, words) => {
                 return told(say_seen(&seen, &words, self.channel.as_fd()));
             }
+            Output::Meant(meant) => return told(say_meant(&meant, self.channel.as_fd())),
             Output::Record(_)
             | Output::Ask(_)
             | Output::Withdraw(_)
@@ -261,6 +262,7 @@ impl Owner for Supervisor {
             Output::Seen(seen, words) => {
                 return told(say_seen(&seen, &words, self.channel.as_fd()));
             }
+            Output::Meant(meant) => return told(say_meant(&meant, self.channel.as_fd())),
             Output::Record(_)
             | Output::Ask(_)
             | Output::Withdraw(_)

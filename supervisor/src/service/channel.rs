@@ -10,6 +10,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags,
 };
 use sandboxd_broker::limit::Position;
+use sandboxd_broker_plan::meant::Meant;
 use sandboxd_broker_plan::record::Record;
 use sandboxd_broker_plan::seen::Seen;
 use sandboxd_broker_plan::words::{self, Words};
@@ -192,6 +193,8 @@ pub(crate) enum Heard {
     Seen(Seen),
     /// What it says, a part of it.
     Words(Words),
+    /// A tool that a call meant.
+    Meant(Meant),
 }
 
 impl Heard {
@@ -212,6 +215,8 @@ impl Heard {
             Record::decode(record).ok().map(Self::Record)
         } else if let Ok(seen) = said.try_into() {
             Seen::decode(seen).ok().map(Self::Seen)
+        } else if let Ok(meant) = said.try_into() {
+            Meant::decode(meant).ok().map(Self::Meant)
         } else if let Ok(words) = said.try_into() {
             Words::decode(words).ok().map(Self::Words)
         } else {
@@ -237,6 +242,14 @@ pub(crate) fn say_seen(seen: &Seen, words: &str, to: BorrowedFd<'_>) -> Result<(
     send(to, &seen.encode(), None, SendFlags::empty())?;
     let mut words = Words::of(words).into_iter();
     words.try_for_each(|words| send(to, &words.encode(), None, SendFlags::empty()))
+}
+
+/// Says which tool a call meant, and waits for room.
+///
+/// # Errors
+/// Where the supervisor is gone (`EPIPE`).
+pub(crate) fn say_meant(meant: &Meant, to: BorrowedFd<'_>) -> Result<()> {
+    send(to, &meant.encode(), None, SendFlags::empty())
 }
 
 fn packet(numbers: [u64; 5]) -> [u8; SIZE] {

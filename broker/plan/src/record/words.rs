@@ -16,11 +16,11 @@ macro_rules! words {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$word,)+];
 
-            pub(super) const fn number(self) -> u8 {
+            pub(crate) const fn number(self) -> u8 {
                 match self { $(Self::$word => $number,)+ }
             }
 
-            pub(super) fn from_number(number: u8) -> Result<Self, RecordError> {
+            pub(crate) fn from_number(number: u8) -> Result<Self, RecordError> {
                 let found = Self::ALL.iter().find(|word| word.number() == number);
                 found.copied().ok_or(RecordError(concat!("its ", stringify!($name), " is none")))
             }

@@ -96,7 +96,7 @@ impl Soak {
                     let call = matches!(&record.event, Event::Allowed(what) if what.method == Method::ToolsCall);
                     self.seen.allowed += u64::from(call);
                 }
-                Output::Seen(..) => {}
+                Output::Seen(..) | Output::Meant(_) => {}
                 Output::Swapped(..) | Output::Ask(_) | Output::Durable(_) | Output::Withdraw(_) => {
                     panic!("not in this plan")
                 }

@@ -6,6 +6,7 @@ use crate::{
     relay::{Ask, CallId, ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
     swap::Piece,
 };
+use sandboxd_broker_plan::meant::Meant;
 use sandboxd_broker_plan::record::Record;
 use sandboxd_broker_plan::seen::Seen;
 use sandboxd_broker_plan::{
@@ -142,6 +143,7 @@ pub(super) struct World {
     pub(super) starts: bool,
     pub(super) records: Vec<Record>,
     pub(super) seen: Vec<Seen>,
+    pub(super) meant: Vec<Meant>,
     pub(super) asks: Vec<Ask>,
     pub(super) durable: Vec<CallId>,
     pub(super) withdrawn: Vec<CallId>,
@@ -170,6 +172,7 @@ impl World {
             starts: true,
             records: vec![],
             seen: vec![],
+            meant: vec![],
             asks: vec![],
             durable: vec![],
             withdrawn: vec![],
@@ -237,6 +240,7 @@ impl World {
                     self.seen.push(seen);
                     self.words.push(words);
                 }
+                Output::Meant(meant) => self.meant.push(meant),
                 Output::Durable(record) => {
                     self.durable.push(CallId(record.call));
                     self.records.push(record);

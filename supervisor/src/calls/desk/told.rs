@@ -35,6 +35,11 @@ impl Clerk {
                         return self.cut_off(&what);
                     }
                 }
+                Ok(Some(Heard::Meant(meant))) => {
+                    if let Err(what) = self.records.meant(&meant) {
+                        return self.cut_off(&what);
+                    }
+                }
                 // Nothing is started any more.
                 Ok(Some(Heard::Wish(_))) => {}
                 Ok(None) | Err(_) => break,

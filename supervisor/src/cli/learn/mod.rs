@@ -5,15 +5,16 @@ mod written;
 
 use super::output::warn;
 use super::typed::{Grants, Learn};
-use super::{NOT_SET_UP, load};
+use super::{NOT_SET_UP, load, notice, run::Says};
 use crate::audit_folder;
+use crate::calls::Calls;
 use crate::explain::printable;
 use crate::learn::seen::{All, MOST_BYTES};
 use crate::sandbox::{
     self, Ahead, Around, AuditLog, Finished, Purses, Request, RunResult, StartError, Then,
 };
 use sandboxd_plan::HostPath;
-use sandboxd_profiles::{Listening, Profile};
+use sandboxd_profiles::Listening;
 use shown::Shown;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -39,7 +40,7 @@ fn learnt(arguments: &Learn, since: Instant) -> Result<u8, StartError> {
     if !quiet {
         warn(&shown.words());
     }
-    let seen = run(grants, &shown, since);
+    let seen = run(grants, &mut shown, since);
     let (result, seen) = seen.inspect_err(|_| forget(output))?;
     if seen.cut {
         warn("sandboxd: it used more than is looked at: the profile lacks some\n");
@@ -106,9 +107,9 @@ fn forget(output: &std::path::Path) {
 fn unwritten(_: &sandboxd_audit::AuditError) {}
 
 /// Runs it, and reads what the observer told.
-fn run(grants: &Grants, shown: &Shown, since: Instant) -> Result<(RunResult, All), StartError> {
+fn run(grants: &Grants, shown: &mut Shown, since: Instant) -> Result<(RunResult, All), StartError> {
     let log = AuditLog::begin(audit_folder::open, unwritten)?;
-    let ran = watched(&shown.profile, since, &log);
+    let ran = watched(shown, since, &log);
     if let Err(error) = &ran {
         log.refused(&load::name(grants), error);
     }
@@ -126,7 +127,10 @@ fn run(grants: &Grants, shown: &Shown, since: Instant) -> Result<(RunResult, All
     Ok((result, All::read(&bytes)))
 }
 
-fn watched(profile: &Profile, since: Instant, log: &AuditLog) -> Result<Finished, StartError> {
+fn watched(shown: &mut Shown, since: Instant, log: &AuditLog) -> Result<Finished, StartError> {
+    // Along the edges as they are written, and within what the profile gives without what is shown meanwhile.
+    let graph = shown.graph.take();
+    let profile = &shown.profile;
     let late = Box::new(|error: &StartError| error.exit_status());
     let ahead = Ahead::begin(since, Then::Sweep, late)?;
     // Only one filter can ask, and it is the observer's.
@@ -135,6 +139,16 @@ fn watched(profile: &Profile, since: Instant, log: &AuditLog) -> Result<Finished
         listening: Listening::default(),
         ..sandbox::invocation(profile)?
     };
+    let purses = Purses::default();
+    let name = profile.name().to_owned();
+    let calls = graph.map(|graph| Calls {
+        graph,
+        under: Vec::new(),
+        purses: purses.clone(),
+        metrics: None,
+        refused: Box::new(|name, error| warn(&error.text(name))),
+        waits: Box::new(notice::waiting(name, Says { json: false, quiet: false })),
+    });
     let request = Request {
         profile,
         under: &[],
@@ -143,10 +157,10 @@ fn watched(profile: &Profile, since: Instant, log: &AuditLog) -> Result<Finished
         ahead,
         audit: log.of(profile),
         digest: false,
-        around: Around::Caller { calls: None },
+        around: Around::Caller { calls: calls.map(Box::new) },
         within: None,
         sockets: Vec::new(),
-        purses: Purses::default(),
+        purses,
     };
     sandbox::run(request, None)
 }

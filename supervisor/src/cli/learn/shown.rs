@@ -10,7 +10,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use sandboxd_plan::Text;
 use sandboxd_profiles::schema::Isolation;
 use sandboxd_profiles::syscalls::{groups, number};
-use sandboxd_profiles::{Overrides, Profile};
+use sandboxd_profiles::{Graph, Overrides, Profile};
 use std::fs::{DirBuilder, File};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -33,6 +33,8 @@ pub(super) struct Shown {
     pub(super) profile: Profile,
     /// What the observer tells, for us to read.
     pub(super) record: File,
+    /// Whom it calls.
+    pub(super) graph: Option<Graph>,
     trees: Vec<PathBuf>,
     hidden: Vec<PathBuf>,
     written: Vec<String>,
@@ -51,12 +53,9 @@ impl Shown {
     /// # Errors
     /// Where the profile cannot be read, or has no view in which anything could be shown.
     pub(super) fn new(grants: &Grants) -> Result<Self, StartError> {
-        let Loaded { mut profile, under, .. } = load::load(grants)?;
-        if !under.is_empty()
-            || profile.isolation() == Isolation::Landlock
-            || !profile.calls.is_empty()
-        {
-            return Err(StartError::found("learn", "--under, isolation = \"landlock\" or [call]")
+        let Loaded { mut profile, under, graph, .. } = load::load(grants)?;
+        if !under.is_empty() || profile.isolation() == Isolation::Landlock {
+            return Err(StartError::found("learn", "--under, or isolation = \"landlock\"")
                 .with_remedy("learn upon a profile without, such as builtin:base"));
         }
         if !grants.bind.is_empty() {
@@ -96,7 +95,7 @@ impl Shown {
         overrides.command = command(&profile, grants)?;
         profile.apply(&overrides)?;
         let (written, egress) = (grants.write.clone(), grants.egress.clone());
-        Ok(Self { profile, record, trees, hidden, written, egress, folder })
+        Ok(Self { profile, record, graph, trees, hidden, written, egress, folder })
     }
 
     /// What is allowed meanwhile, for people.

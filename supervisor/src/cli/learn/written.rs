@@ -1,15 +1,18 @@
 //! What was seen becomes a profile: without what the profile gives that is extended, and without what must not
 //! be granted. Each grant is tried before it is written.
 
+use crate::calls::Called;
+use crate::cli::not_called;
 use crate::cli::typed::Grants;
 use crate::cli::why::subject::Subject;
 use crate::host;
 use crate::learn::group::{self, Around, LeftOut, List, Wanted, group};
 use crate::learn::seen::{All, Need};
-use crate::learn::text::{Learnt, is_plain, quoted};
+use crate::learn::text::{Learnt, UsedEdge, is_plain, quoted};
 use crate::sandbox::{RunResult, StartError};
 use sandboxd_profiles::syscalls::name;
 use sandboxd_profiles::why::{Access, Answer, Asked};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -69,19 +72,26 @@ pub(super) fn profile(
     }
     let calls = calls(&asked, seen);
     left.extend(not_let_out(result));
+    let own = result.called.iter().filter(|edge| edge.caller == subject.profile.name());
+    let own: Vec<&Called> = own.collect();
+    left.extend(own.iter().flat_map(|edge| not_called(edge)));
     let left_out = left.len();
     left.truncate(LISTED);
     let exec = subject_command(grants, &subject);
     let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
     let shown = files.keys().any(|(_, path)| cwd.starts_with(path) || path.starts_with(&cwd));
     let cwd_text = cwd.to_str().filter(|text| shown && is_plain(text));
+    // Who calls has a name, which no profile gets from another.
+    let name = (!subject.profile.calls.is_empty()).then(|| subject.profile.name());
     let learnt = Learnt {
+        name,
         extends: &extends,
         exec: &exec,
         cwd: cwd_text,
         egress: &grants.egress,
         grants: &files,
         calls: &calls,
+        edges: &edges(&subject, &own),
         left_out: &left,
     };
     Ok(Written { text: learnt.text(), grants: files.len() + calls.len(), left_out })
@@ -207,6 +217,54 @@ fn extends(profile: &str) -> String {
     }
     let real = Path::new(profile).canonicalize().ok();
     real.and_then(|real| real.to_str().map(str::to_owned)).unwrap_or_else(|| profile.to_owned())
+}
+
+/// What was called over each edge of the profile that is extended.
+fn edges(subject: &Subject, called: &[&Called]) -> Vec<UsedEdge> {
+    let edges = subject.profile.calls.iter().map(|(name, edge)| {
+        let used = called.iter().find(|one| one.edge == name.as_str());
+        let tools = used.iter().flat_map(|used| &used.tools).map(|tool| ("tools", tool));
+        let others = used.iter().flat_map(|used| &used.others);
+        let others =
+            others.flat_map(|(key, names)| names.iter().map(move |name| (key.as_str(), name)));
+        let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (key, name) in tools.chain(others) {
+            lists.entry(key.to_owned()).or_default().push(name.clone());
+        }
+        lists.values_mut().for_each(|names| names.sort());
+        let reach = &edge.value.reach;
+        let named = [&reach.tools, &reach.resources, &reach.prompts, &reach.methods];
+        let named = named.into_iter().flatten().map(|pattern| pattern.value.as_str());
+        let used = |name: &str| lists.values().flatten().any(|used| used == name);
+        UsedEdge { name: name.to_string(), all: named.clone().all(used), lists }
+    });
+    edges.collect()
+}
+
+/// What was wanted of an edge and refused.
+fn not_called(called: &Called) -> Vec<LeftOut> {
+    let Called { edge, .. } = called;
+    let refused = called.refused.iter().flat_map(|one| {
+        let by = String::from("the broker");
+        let named = one.tools.iter().map(|tool| LeftOut {
+            what: format!("call {tool} of {edge}"),
+            by: String::from("the broker"),
+            why: if one.rule == "reach" {
+                format!(
+                    "not named: [call.{edge}] tools = [{}], where its server serves it",
+                    quoted(tool)
+                )
+            } else {
+                not_called::remedy(called, one)
+            },
+        });
+        let named: Vec<LeftOut> = named.collect();
+        // What was meant is only told of what is there.
+        let why = not_called::remedy(called, one);
+        let all = LeftOut { what: format!("call: {}", not_called::line(called, one)), by, why };
+        if named.is_empty() { vec![all] } else { named }
+    });
+    refused.collect()
 }
 
 fn not_let_out(result: &RunResult) -> Vec<LeftOut> {

@@ -2,8 +2,9 @@
 //! the profile, a plan is made, and the question is asked again.
 
 use super::subject::{Question, Subject};
+use crate::cli::load;
 use sandboxd_profiles::why::{Access, Answer, Line};
-use sandboxd_profiles::{Overrides, Problem, Profile};
+use sandboxd_profiles::{Overrides, Problem, Profile, graph};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -264,6 +265,24 @@ fn refusals(answer: &Answer) -> Vec<String> {
             _ => judged.what.clone(),
         })
         .collect()
+}
+
+impl Subject {
+    /// What lets this caller call a tool over its edge of this name; nothing where it may already, or where the
+    /// profile that calls is another than what is asked about.
+    pub(super) fn of_a_tool(&self, (caller, edge): (&str, &str), tool: &str) -> Option<Advice> {
+        let Self { profile, .. } = self;
+        if caller != profile.name() || profile.calls.is_empty() {
+            return None;
+        }
+        let graph = graph::around(profile, &mut load::document).ok()?;
+        let answer = graph.why(caller, edge, Some(tool));
+        let file = self.names(false).into_iter().next()?;
+        match of_a_call(profile, &answer, (&file, edge), Some(tool)) {
+            advice @ Advice::Add { .. } if !answer.allowed => Some(advice),
+            _ => None,
+        }
+    }
 }
 
 /// What to write for a call that is refused.

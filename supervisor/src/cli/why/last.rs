@@ -4,8 +4,10 @@
 use super::advice::Advice;
 use super::subject::{Question, Subject};
 use super::words;
+use crate::calls::{Called, RefusedCall};
 use crate::cli::NOT_SET_UP;
 use crate::cli::denied;
+use crate::cli::not_called;
 use crate::cli::output::{say, say_json, warn};
 use crate::cli::typed::Grants;
 use crate::explain::{self, printable};
@@ -17,9 +19,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const AF_INET: u64 = 2;
 const AF_INET6: u64 = 10;
 
+/// The rule that a name is not named, as it stands in the audit log.
+const REACH: &str = "reach";
+
 /// What is known of files that were refused.
-const FILES: &str = "files: the kernel tells nobody which were refused. Of one, sandboxd why --path FILE says \
-     it; of all that a command needs, sandboxd learn";
+const FILES: &str = "files: the kernel tells nobody which were refused";
 
 /// After each refused call, the line that lets it be made, or that there is none.
 pub(in crate::cli) fn advised(grants: &Grants, calls: &[DeniedCall], most: usize) -> Vec<String> {
@@ -48,6 +52,24 @@ fn of_a_call(subject: &Subject, call: &str) -> Option<Advice> {
     let question = Question::Syscall(call.to_owned());
     let answer = subject.ask(&question).ok().filter(|answer| !answer.allowed)?;
     Some(subject.advise(&question, &answer))
+}
+
+/// The entry that lets it be reached, where none names it.
+fn of_a_host(subject: &Subject, to: &str) -> Option<Advice> {
+    let (host, port) = to.rsplit_once(':')?;
+    let question = Question::Host(host.to_owned(), port.parse().ok()?);
+    let answer = subject.ask(&question).ok().filter(|answer| !answer.allowed)?;
+    match subject.advise(&question, &answer) {
+        advice @ (Advice::Add { .. } | Advice::Remove(_)) => Some(advice),
+        Advice::Nothing(_) => None,
+    }
+}
+
+/// What lets tools be called that were refused because they are not named.
+fn of_tools(subject: &Subject, edge: &Called, one: &RefusedCall) -> Vec<Advice> {
+    let tools = one.tools.iter().filter(|_| one.rule == REACH);
+    let advice = tools.filter_map(|tool| subject.of_a_tool((&edge.caller, &edge.edge), tool));
+    advice.collect()
 }
 
 /// The reasons for which such a call is refused, where its arguments decide.
@@ -92,13 +114,14 @@ fn as_json(kept: &Kept) -> serde_json::Value {
         "calls": calls,
         "others": kept.denials.others,
         "not_let_out": kept.not_let_out,
+        "not_called": kept.called,
         "unseen": unseen(kept),
     })
 }
 
 /// The plan as it would be now, with the same options and in the same folder.
 fn subject(kept: &Kept) -> Option<Subject> {
-    if kept.calls().is_empty() {
+    if kept.calls().is_empty() && kept.not_let_out.is_empty() && kept.called.is_empty() {
         return None;
     }
     std::env::set_current_dir(&kept.cwd).ok()?;
@@ -108,7 +131,42 @@ fn subject(kept: &Kept) -> Option<Subject> {
     Subject::load(&grants).ok()
 }
 
-/// What was not looked at, and how it is asked for.
+/// How it is asked which files were refused: the very commands, for the folder in which it was run.
+fn ask(kept: &Kept) -> String {
+    let Options { profile, under, read, write, execute, egress, bind, set } = &kept.asked;
+    let profile = profile.iter().cloned().collect::<Vec<String>>();
+    let lists = [("-p", &profile), ("-r", read), ("-w", write), ("-x", execute)];
+    let more = [("--egress", egress), ("--set", set), ("--bind", bind), ("--under", under)];
+    let all = lists.into_iter().chain(more);
+    let words = all.flat_map(|(option, list)| list.iter().map(move |one| (option, one)));
+    let options: String =
+        words.map(|(option, one)| format!(" {option} {}", for_a_shell(one))).collect();
+    let mut text = format!("  ask of one   sandboxd why{options} --path FILE\n");
+    if under.is_empty() && bind.is_empty() {
+        let command = if kept.typed {
+            format!(" -- {} …", for_a_shell(&kept.command))
+        } else {
+            String::new()
+        };
+        text.push_str(&format!("  or of all    sandboxd learn{options} -o learnt.toml{command}\n"));
+    }
+    let here = std::env::current_dir().is_ok_and(|here| here.as_os_str() == kept.cwd.as_str());
+    if !here {
+        text.push_str(&format!("  in           {}\n", printable(&kept.cwd)));
+    }
+    text
+}
+
+/// A word as a shell takes it, with nothing in it that a terminal would act on.
+fn for_a_shell(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,{}".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", printable(word).replace('\'', "'\\''"))
+}
+
+/// What was not looked at.
 fn unseen(kept: &Kept) -> Vec<String> {
     let calls =
         (!kept.denials.unseen.is_empty()).then(|| format!("system calls: {}", kept.denials.unseen));
@@ -116,6 +174,8 @@ fn unseen(kept: &Kept) -> Vec<String> {
 }
 
 fn in_words(kept: &Kept) -> String {
+    // Before the folder is that of the run.
+    let ask = ask(kept);
     let mut text = format!(
         "{} ({}), {}: {}\n",
         kept.sandbox,
@@ -143,16 +203,35 @@ fn in_words(kept: &Kept) -> String {
             printable(&one.to),
             printable(&one.why)
         ));
-        if let Some(remedy) = &one.remedy {
-            text.push_str(&format!("  remedy  {}\n", printable(remedy)));
+        let advice = subject.as_ref().and_then(|subject| of_a_host(subject, &one.to));
+        if let Some(advice) = advice {
+            text.push_str(&words::advised(&advice));
+        } else if let Some(remedy) = &one.remedy {
+            // Of a name that was looked up no port is known.
+            let meant =
+                if one.to.contains(':') { one.to.clone() } else { format!("{}:PORT", one.to) };
+            let remedy = remedy.replace("HOST:PORT", &meant);
+            text.push_str(&format!("  remedy  {}\n", printable(&remedy)));
         }
     }
-    if kept.calls().is_empty() && kept.not_let_out.is_empty() {
+    for (edge, one) in not_called::all(&kept.called) {
+        text.push_str(&format!("not called: {}\n", printable(&not_called::line(edge, one))));
+        let advice = subject.as_ref().map(|subject| of_tools(subject, edge, one));
+        match advice.filter(|advice| !advice.is_empty()) {
+            Some(advice) => text.extend(advice.iter().map(words::advised)),
+            None => {
+                let remedy = printable(&not_called::remedy(edge, one));
+                text.push_str(&format!("  remedy  {remedy}\n"));
+            }
+        }
+    }
+    if kept.calls().is_empty() && kept.not_let_out.is_empty() && kept.called.is_empty() {
         text.push_str("nothing is known of that it was refused\n");
     }
     for what in unseen(kept) {
         text.push_str(&format!("not known: {}\n", printable(&what)));
     }
+    text.push_str(&ask);
     text
 }
 
@@ -170,5 +249,19 @@ fn ended(kept: &Kept) -> String {
         (Some(status), _) => format!("exit status {status}"),
         (None, Some(signal)) => format!("ended by signal {signal}"),
         (None, None) => String::from("it did not end by itself"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::for_a_shell;
+
+    #[test]
+    fn a_word_is_one_word_to_a_shell_and_nothing_to_a_terminal() {
+        assert_eq!(for_a_shell("/srv/a.toml"), "/srv/a.toml");
+        assert_eq!(for_a_shell("a b"), "'a b'");
+        assert_eq!(for_a_shell("a'; rm -r b"), "'a'\\''; rm -r b'");
+        assert_eq!(for_a_shell(""), "''");
+        assert!(!for_a_shell("a\u{1b}]0;b\u{7}").contains('\u{1b}'));
     }
 }

@@ -1,0 +1,157 @@
+//! What was called in a run and what was refused, counted of what the broker tells: in words of the plan and of
+//! the broker's closed lists, and by names of tools that their callee has. It is for whoever asks once the run is
+//! over; what is enforced and written down does not depend on it.
+
+use sandboxd_broker_plan::Edge;
+use sandboxd_broker_plan::meant::Meant;
+use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, Rule, What};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// So many names are remembered in a run.
+const MOST: usize = 512;
+
+/// What came of the calls over an edge.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Called {
+    /// The profile that called.
+    pub caller: String,
+    /// What it calls the edge; empty where it has none such.
+    pub edge: String,
+    /// The profile of what it called.
+    pub callee: String,
+    /// How many calls were passed on.
+    pub passed_on: u64,
+    /// Tools that were called.
+    pub tools: Vec<String>,
+    /// Entries of the plan that others were called by, by the key of their list.
+    pub others: BTreeMap<String, Vec<String>>,
+    /// What was refused.
+    pub refused: Vec<RefusedCall>,
+}
+
+/// Calls that were refused for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefusedCall {
+    /// What was asked for.
+    pub method: String,
+    /// The rule, as it stands in the audit log.
+    pub rule: String,
+    /// How often.
+    pub times: u64,
+    /// Tools that were meant, of those that the callee has.
+    pub tools: Vec<String>,
+}
+
+/// What is known so far, by the edge's place in the plan.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally(Arc<Mutex<BTreeMap<Option<u32>, Called>>>);
+
+impl Tally {
+    /// Counts what happened, over this edge or none.
+    pub(super) fn record(&self, told: &Record, edge: Option<&Edge>, caller: &str) {
+        let Some((method, rule)) = reason(&told.event) else { return };
+        let mut all = self.all();
+        let called = all.entry(told.edge).or_insert_with(|| called(edge, caller));
+        match (rule, &told.event) {
+            (None, Event::Allowed(what)) => called.pass_on(what, edge),
+            (None, _) => {}
+            (Some(rule), _) => called.refuse(method, rule, |refused| refused.times += 1),
+        }
+    }
+
+    /// Remembers which tool was meant.
+    pub(super) fn meant(&self, meant: &Meant, edge: &Edge) {
+        let mut all = self.all();
+        let known: usize = all.values().map(Called::names).sum();
+        if known >= MOST {
+            return;
+        }
+        let called = all.entry(Some(meant.edge)).or_insert_with(|| called(Some(edge), ""));
+        let tool = meant.tool.as_str();
+        match meant.refused {
+            None => add(&mut called.tools, tool),
+            Some(rule) => called.refuse(Method::ToolsCall.text(), rule.text(), |refused| {
+                add(&mut refused.tools, tool);
+            }),
+        }
+    }
+
+    /// What is known by now.
+    pub(crate) fn so_far(&self) -> Vec<Called> {
+        self.all().values().cloned().collect()
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Option<u32>, Called>> {
+        // Whoever panics ends this process.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Called {
+    fn pass_on(&mut self, what: &What, edge: Option<&Edge>) {
+        self.passed_on += 1;
+        let key = match what.method {
+            Method::ResourcesRead | Method::ResourcesSubscribe => "resources",
+            Method::PromptsGet => "prompts",
+            Method::Named => "methods",
+            // Of tools the names are told.
+            _ => return,
+        };
+        let list = edge.map(|edge| what.method.names(&edge.reach)).unwrap_or_default();
+        let place = what.name.and_then(|place| usize::try_from(place).ok());
+        if let Some(entry) = place.and_then(|place| list.get(place)) {
+            add(self.others.entry(key.to_owned()).or_default(), entry.as_str());
+        }
+    }
+
+    fn refuse(&mut self, method: &str, rule: &str, change: impl FnOnce(&mut RefusedCall)) {
+        let mut known = self.refused.iter_mut();
+        if let Some(one) = known.find(|one| one.method == method && one.rule == rule) {
+            return change(one);
+        }
+        let (method, rule) = (method.to_owned(), rule.to_owned());
+        let mut one = RefusedCall { method, rule, times: 0, tools: Vec::new() };
+        change(&mut one);
+        self.refused.push(one);
+    }
+
+    fn names(&self) -> usize {
+        self.tools.len() + self.refused.iter().map(|one| one.tools.len()).sum::<usize>()
+    }
+}
+
+/// By which method, and by which rule where it is a refusal; nothing of what is neither a call nor one.
+fn reason(event: &Event) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match event {
+        Event::Allowed(what) if what.method.is_call() => (what.method.text(), None),
+        Event::Refused(_, Rule::Cancelled) => return None,
+        Event::Refused(what, rule) => (what.method.text(), Some(rule.text())),
+        Event::Finished { outcome: Outcome::By(rule), .. } if *rule != Rule::Cancelled => {
+            ("", Some(rule.text()))
+        }
+        Event::NoEdge => ("", Some("no_edge")),
+        _ => return None,
+    })
+}
+
+fn called(edge: Option<&Edge>, caller: &str) -> Called {
+    match edge {
+        Some(edge) => Called {
+            caller: edge.caller.to_string(),
+            edge: edge.name.to_string(),
+            callee: edge.callee.to_string(),
+            ..Called::default()
+        },
+        None => Called { caller: caller.to_owned(), ..Called::default() },
+    }
+}
+
+fn add(list: &mut Vec<String>, name: &str) {
+    if !list.iter().any(|known| known == name) {
+        list.push(name.to_owned());
+    }
+}
