@@ -12,6 +12,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// So many names are remembered in a run.
 const MOST: usize = 512;
 
+/// What stands in the place of a rule where there is no edge.
+const NO_EDGE: &str = "no_edge";
+
 /// What came of the calls over an edge.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,11 +98,23 @@ impl Called {
     fn pass_on(&mut self, what: &What, edge: Option<&Edge>) {
         self.passed_on += 1;
         let key = match what.method {
-            Method::ResourcesRead | Method::ResourcesSubscribe => "resources",
+            Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe => {
+                "resources"
+            }
             Method::PromptsGet => "prompts",
             Method::Named => "methods",
-            // Of tools the names are told.
-            _ => return,
+            // Of tools the names are told, and nothing else has any.
+            Method::ToolsCall
+            | Method::Initialize
+            | Method::Discover
+            | Method::ToolsList
+            | Method::ResourcesList
+            | Method::TemplatesList
+            | Method::PromptsList
+            | Method::Complete
+            | Method::Listen
+            | Method::Ping
+            | Method::SetLevel => return,
         };
         let list = edge.map(|edge| what.method.names(&edge.reach)).unwrap_or_default();
         let place = what.name.and_then(|place| usize::try_from(place).ok());
@@ -124,18 +139,29 @@ impl Called {
     }
 }
 
-/// By which method, and by which rule where it is a refusal; nothing of what is neither a call nor one.
+/// By which method, and by which rule where it is a refusal; nothing of what is neither a call nor one. What its
+/// caller took back was not refused.
 fn reason(event: &Event) -> Option<(&'static str, Option<&'static str>)> {
-    Some(match event {
-        Event::Allowed(what) if what.method.is_call() => (what.method.text(), None),
-        Event::Refused(_, Rule::Cancelled) => return None,
-        Event::Refused(what, rule) => (what.method.text(), Some(rule.text())),
-        Event::Finished { outcome: Outcome::By(rule), .. } if *rule != Rule::Cancelled => {
-            ("", Some(rule.text()))
-        }
-        Event::NoEdge => ("", Some("no_edge")),
-        _ => return None,
-    })
+    let (method, rule) = match event {
+        Event::Allowed(what) => return what.method.is_call().then(|| (what.method.text(), None)),
+        Event::Refused(what, rule) => (what.method.text(), *rule),
+        Event::Finished { outcome: Outcome::By(rule), .. } => ("", *rule),
+        Event::NoEdge => return Some(("", Some(NO_EDGE))),
+        Event::Finished { outcome: Outcome::Answered | Outcome::Failed, .. }
+        | Event::Approved(..)
+        | Event::Denied(..)
+        | Event::Malformed
+        | Event::Struck
+        | Event::Quarantined
+        | Event::BreakerOpened
+        | Event::ToolPinned(_)
+        | Event::ToolChanged(_)
+        | Event::ToolUncheckable(_)
+        | Event::AskedBack
+        | Event::AskedInVain
+        | Event::Stray(_) => return None,
+    };
+    (rule != Rule::Cancelled).then(|| (method, Some(rule.text())))
 }
 
 fn called(edge: Option<&Edge>, caller: &str) -> Called {
@@ -153,5 +179,70 @@ fn called(edge: Option<&Edge>, caller: &str) -> Called {
 fn add(list: &mut Vec<String>, name: &str) {
     if !list.iter().any(|known| known == name) {
         list.push(name.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandboxd_broker_plan::seen::ToolName;
+    use sandboxd_profiles::{Document, Folders, graph};
+
+    const AGENT: &str = "name = \"agent\"\ncommand.exec = [\"/bin/true\"]\nfiles.execute = [\"/usr\"]\n[call.hub]\n\
+        profile = \"hub.toml\"\ntools = [\"*\"]\nresources = [\"file:///a*\"]";
+    const HUB: &str = "name = \"hub\"\ncommand.exec = [\"/bin/true\"]\nfiles.execute = [\"/usr\"]\nserve.tools = [\"*\"]\n\
+        serve.resources = [\"*\"]";
+
+    fn edge() -> Edge {
+        let document = |name: &str, text: &str| Document {
+            name: name.into(),
+            folder: sandboxd_plan::HostPath::try_from("/p").ok(),
+            text: text.into(),
+        };
+        let first = vec![document("agent.toml", AGENT)];
+        let graph = graph::load(first, &Folders::default(), &mut |_| Ok(document("hub.toml", HUB)));
+        graph.unwrap().plan("case").unwrap().edges.remove(0)
+    }
+
+    fn told(event: Event) -> Record {
+        Record { edge: Some(0), connection: 1, instance: 1, call: 1, event }
+    }
+
+    #[test]
+    fn what_was_called_and_refused_is_counted_and_named_but_not_without_end() {
+        let (tally, edge) = (Tally::default(), edge());
+        let what = |method| What { method, name: Some(0), digest: [0; 32], bytes: 1 };
+        let refused = |rule| Event::Refused(What { name: None, ..what(Method::ToolsCall) }, rule);
+        let late = Event::Finished { outcome: Outcome::By(Rule::Deadline), bytes: 0, millis: 1 };
+        for event in [
+            Event::Allowed(what(Method::ToolsCall)),
+            Event::Allowed(what(Method::ToolsList)),
+            Event::Allowed(what(Method::ResourcesRead)),
+            refused(Rule::Reach),
+            refused(Rule::Reach),
+            refused(Rule::Cancelled),
+            late,
+        ] {
+            tally.record(&told(event), Some(&edge), "agent");
+        }
+        for number in 0..MOST * 2 {
+            let tool = ToolName::try_from(format!("t{number}").as_str()).unwrap();
+            let meant = Meant { edge: 0, refused: (number % 2 == 1).then_some(Rule::Reach), tool };
+            tally.meant(&meant, &edge);
+            tally.meant(&meant, &edge);
+        }
+        let all = tally.so_far();
+        let [called] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!((called.passed_on, called.tools.len()), (2, MOST / 2));
+        assert_eq!(
+            called.others,
+            BTreeMap::from([("resources".into(), vec!["file:///a*".into()])])
+        );
+        let known =
+            called.refused.iter().map(|one| (one.rule.as_str(), one.times, one.tools.len()));
+        let known: Vec<_> = known.collect();
+        assert_eq!(known, [("reach", 2, MOST / 2), ("deadline", 1, 0)]);
+        tally.record(&Record { edge: None, ..told(Event::NoEdge) }, None, "agent");
+        assert_eq!(tally.so_far()[0].refused[0].rule, "no_edge");
     }
 }

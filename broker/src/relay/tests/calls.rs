@@ -5,7 +5,7 @@ use crate::{
     json::{Value, text},
     relay::{ConnectionId, Endpoint, Input, Verdict},
 };
-use sandboxd_broker_plan::record::{Event, Method, Outcome};
+use sandboxd_broker_plan::record::{Event, Method, Outcome, Rule};
 use sandboxd_broker_plan::{Approval, Arguments, Bound, Durability, Millis, Name, Speaks};
 
 #[test]
@@ -83,6 +83,10 @@ fn hidden_and_absent_are_answered_alike_byte_for_byte() {
         r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"Unknown tool: nothing"}}"#
     );
     assert!(world.got("tools/call").is_empty());
+    // Of the three, one is told of, once: what a caller makes up is not.
+    world.call("write", "{}");
+    let meant: Vec<_> = world.meant.iter().map(|one| (one.tool.as_str(), one.refused)).collect();
+    assert_eq!(meant, [("write", Some(Rule::Reach))]);
     // A name that the edge would have, and the callee has not.
     let mut plan = plan();
     plan.edges[0].reach.tools = patterns(&["*"]);

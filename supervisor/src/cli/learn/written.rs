@@ -63,17 +63,10 @@ pub(super) fn profile(
             })
             .is_ok()
     });
-    while files.len() > MOST {
-        let least = files.iter().min_by_key(|(_, what)| what.names).map(|(key, _)| key.clone());
-        let Some(least) = least else { break };
-        files.remove(&least);
-        let what = format!("{} {}", least.0.key(), least.1.display());
-        left.push(LeftOut { what, by: String::new(), why: "there is too much of it".into() });
-    }
+    left.extend(cut(&mut files));
     let calls = calls(&asked, seen);
     left.extend(not_let_out(result));
-    let own = result.called.iter().filter(|edge| edge.caller == subject.profile.name());
-    let own: Vec<&Called> = own.collect();
+    let own: Vec<&Called> = own(&subject, result).collect();
     left.extend(own.iter().flat_map(|edge| not_called(edge)));
     let left_out = left.len();
     left.truncate(LISTED);
@@ -81,10 +74,9 @@ pub(super) fn profile(
     let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
     let shown = files.keys().any(|(_, path)| cwd.starts_with(path) || path.starts_with(&cwd));
     let cwd_text = cwd.to_str().filter(|text| shown && is_plain(text));
-    // Who calls has a name, which no profile gets from another.
-    let name = (!subject.profile.calls.is_empty()).then(|| subject.profile.name());
     let learnt = Learnt {
-        name,
+        // Who calls has a name, which no profile gets from another.
+        name: (!subject.profile.calls.is_empty()).then(|| subject.profile.name()),
         extends: &extends,
         exec: &exec,
         cwd: cwd_text,
@@ -95,6 +87,19 @@ pub(super) fn profile(
         left_out: &left,
     };
     Ok(Written { text: learnt.text(), grants: files.len() + calls.len(), left_out })
+}
+
+/// Takes out what is too much, those for fewest names first.
+fn cut(files: &mut group::Grants) -> Vec<LeftOut> {
+    let mut left = Vec::new();
+    while files.len() > MOST {
+        let least = files.iter().min_by_key(|(_, what)| what.names).map(|(key, _)| key.clone());
+        let Some(least) = least else { break };
+        files.remove(&least);
+        let what = format!("{} {}", least.0.key(), least.1.display());
+        left.push(LeftOut { what, by: String::new(), why: "there is too much of it".into() });
+    }
+    left
 }
 
 /// What was typed and is not in the profile: of variables, which may be secrets, the names.
@@ -239,6 +244,11 @@ fn edges(subject: &Subject, called: &[&Called]) -> Vec<UsedEdge> {
         UsedEdge { name: name.to_string(), all: named.clone().all(used), lists }
     });
     edges.collect()
+}
+
+/// The edges of the profile itself that anything was called over.
+fn own<'r>(subject: &Subject, result: &'r RunResult) -> impl Iterator<Item = &'r Called> {
+    result.called.iter().filter(|edge| edge.caller == subject.profile.name())
 }
 
 /// What was wanted of an edge and refused.

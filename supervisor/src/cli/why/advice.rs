@@ -278,10 +278,8 @@ impl Subject {
         let graph = graph::around(profile, &mut load::document).ok()?;
         let answer = graph.why(caller, edge, Some(tool));
         let file = self.names(false).into_iter().next()?;
-        match of_a_call(profile, &answer, (&file, edge), Some(tool)) {
-            advice @ Advice::Add { .. } if !answer.allowed => Some(advice),
-            _ => None,
-        }
+        let advice = of_a_call(profile, &answer, (&file, edge), Some(tool));
+        (!answer.allowed && matches!(advice, Advice::Add { .. })).then_some(advice)
     }
 }
 

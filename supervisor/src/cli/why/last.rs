@@ -196,6 +196,21 @@ fn in_words(kept: &Kept) -> String {
     if kept.denials.others > 0 {
         text.push_str(&format!("refused: {} calls more\n", kept.denials.others));
     }
+    text.push_str(&not_let_out(kept, subject.as_ref()));
+    text.push_str(&not_called(kept, subject.as_ref()));
+    if kept.calls().is_empty() && kept.not_let_out.is_empty() && kept.called.is_empty() {
+        text.push_str("nothing is known of that it was refused\n");
+    }
+    for what in unseen(kept) {
+        text.push_str(&format!("not known: {}\n", printable(&what)));
+    }
+    text.push_str(&ask);
+    text
+}
+
+/// What the way out refused.
+fn not_let_out(kept: &Kept, subject: Option<&Subject>) -> String {
+    let mut text = String::new();
     for one in &kept.not_let_out {
         let times = if one.times == 1 { String::new() } else { format!(", {} times", one.times) };
         text.push_str(&format!(
@@ -203,7 +218,7 @@ fn in_words(kept: &Kept) -> String {
             printable(&one.to),
             printable(&one.why)
         ));
-        let advice = subject.as_ref().and_then(|subject| of_a_host(subject, &one.to));
+        let advice = subject.and_then(|subject| of_a_host(subject, &one.to));
         if let Some(advice) = advice {
             text.push_str(&words::advised(&advice));
         } else if let Some(remedy) = &one.remedy {
@@ -214,9 +229,15 @@ fn in_words(kept: &Kept) -> String {
             text.push_str(&format!("  remedy  {}\n", printable(&remedy)));
         }
     }
+    text
+}
+
+/// What a broker refused.
+fn not_called(kept: &Kept, subject: Option<&Subject>) -> String {
+    let mut text = String::new();
     for (edge, one) in not_called::all(&kept.called) {
         text.push_str(&format!("not called: {}\n", printable(&not_called::line(edge, one))));
-        let advice = subject.as_ref().map(|subject| of_tools(subject, edge, one));
+        let advice = subject.map(|subject| of_tools(subject, edge, one));
         match advice.filter(|advice| !advice.is_empty()) {
             Some(advice) => text.extend(advice.iter().map(words::advised)),
             None => {
@@ -225,13 +246,6 @@ fn in_words(kept: &Kept) -> String {
             }
         }
     }
-    if kept.calls().is_empty() && kept.not_let_out.is_empty() && kept.called.is_empty() {
-        text.push_str("nothing is known of that it was refused\n");
-    }
-    for what in unseen(kept) {
-        text.push_str(&format!("not known: {}\n", printable(&what)));
-    }
-    text.push_str(&ask);
     text
 }
 
