@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn what_was_called_and_refused_is_counted_and_named_but_not_without_end() {
         let (tally, edge) = (Tally::default(), edge());
-        let what = |method| What { method, name: Some(0), digest: [0; 32], bytes: 1 };
+        let what = |method| What { method, name: Some(0), digest: [0; 32], bytes: 1, secrets: 0 };
         let refused = |rule| Event::Refused(What { name: None, ..what(Method::ToolsCall) }, rule);
         let late = Event::Finished { outcome: Outcome::By(Rule::Deadline), bytes: 0, millis: 1 };
         for event in [
