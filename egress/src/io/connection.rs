@@ -39,8 +39,6 @@ impl Drop for Told {
 async fn connection(world: Rc<World>, stream: TcpStream, way: Way) {
     let mut told = Told { world, story: Story::new(way), verdict: Verdict::Ended };
     let Told { world, story, .. } = &mut told;
-    // Without it, what is carried in small pieces waits for each of them to be acknowledged.
-    stream.set_nodelay(true).ok();
     let mut client = Client::new(Tcp::new(stream));
     let ended = match way {
         Way::Proxy => proxy::serve(world, story, &mut client).await,

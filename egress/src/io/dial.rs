@@ -1,6 +1,7 @@
 //! To an upstream: where its name leads is asked once, looked at, and connected to.
 
 use super::{
+    connect::connect,
     resolve::resolve,
     story::Story,
     stream::Tcp,
@@ -15,7 +16,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     time::Duration,
 };
-use tokio::{net::TcpStream, time::timeout};
 
 /// The most addresses of a name that are tried.
 const TRIES: usize = 4;
@@ -42,7 +42,7 @@ pub(super) async fn dial(
             return Err(verdict);
         }
     };
-    let upstream = connect(world, place.port, &addresses).await;
+    let upstream = first(world, place.port, &addresses).await;
     world.fuses().ended(place, upstream.is_some(), now()?);
     story.address =
         upstream.as_ref().map(|upstream| upstream.address).or(addresses.first().copied());
@@ -84,12 +84,10 @@ fn is_own(address: IpAddr) -> bool {
     own.is_ok_and(|own| own.ip() == address)
 }
 
-async fn connect(world: &World, port: u16, addresses: &[IpAddr]) -> Option<Upstream> {
+async fn first(world: &World, port: u16, addresses: &[IpAddr]) -> Option<Upstream> {
     let wait = Duration::from_millis(world.plan.waits.connect.0);
     for address in addresses {
-        let connecting = TcpStream::connect(SocketAddr::new(*address, port));
-        if let Ok(Ok(stream)) = timeout(wait, connecting).await {
-            stream.set_nodelay(true).ok();
+        if let Ok(stream) = connect(SocketAddr::new(*address, port), wait).await {
             return Some(Upstream { stream: Tcp::new(stream), address: *address });
         }
     }

@@ -9,6 +9,7 @@ mod agent;
 mod answer;
 mod beyond;
 mod client;
+mod connect;
 mod connection;
 mod content;
 mod counted;
@@ -19,6 +20,7 @@ mod exchange;
 mod fault;
 mod meter;
 mod original;
+mod piece;
 mod proxy;
 mod renew;
 mod requests;
@@ -43,7 +45,10 @@ use std::{
     os::{fd::OwnedFd, unix::net::UnixListener},
     rc::Rc,
 };
-use tokio::task::{JoinSet, LocalSet};
+use tokio::{
+    runtime::{Builder, LocalOptions},
+    task::JoinSet,
+};
 use world::World;
 
 /// The sockets that the supervisor opened: those of the sandbox, and its own. None need be of any kind.
@@ -103,9 +108,9 @@ pub fn serve(plan: EgressPlan, sockets: Sockets, mut handed: Handed) -> io::Resu
     if ended != handed.ends.is_some() {
         return Err(io::Error::other("there is an authority where TLS is ended, and only there"));
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    LocalSet::new().block_on(&runtime, async move {
+    let mut runtime = Builder::new_current_thread();
+    let runtime = runtime.enable_io().enable_time().build_local(LocalOptions::default())?;
+    runtime.block_on(async move {
         let renewals = handed.renewals.take();
         let world = Rc::new(World::new(plan, sockets.control, handed)?);
         let mut serving = JoinSet::new();
@@ -144,6 +149,7 @@ pub fn serve(plan: EgressPlan, sockets: Sockets, mut handed: Handed) -> io::Resu
 
 fn listener(socket: OwnedFd) -> io::Result<tokio::net::TcpListener> {
     let socket = TcpListener::from(socket);
+    connect::inside(&socket)?;
     socket.set_nonblocking(true)?;
     tokio::net::TcpListener::from_std(socket)
 }

@@ -1,21 +1,30 @@
-//! Bytes from one connection to the other, which never come here: the kernel moves them through a pipe.
+//! Bytes from one connection to the other. Where there are many, they never come here: the kernel moves them
+//! through a pipe. A few are taken and sent on, which is less work.
 //!
 //! A pipe is needed only while there is something in it, so the connections share a few, and one that
 //! says nothing has none.
 
-use super::meter::Meter;
+use super::{
+    meter::Meter,
+    piece::{self, Room},
+    stream::{Stream as _, Tcp},
+};
 use crate::limit::Direction;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use sandboxd_egress_plan::Verdict;
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     io,
+    mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
 };
 use tokio::{io::Interest, net::TcpStream, task::coop::consume_budget};
 
 /// How many bytes a pipe takes at once, where the kernel lets us have so much.
-const PIPE: usize = 256 << 10;
+const PIPE: usize = 1 << 20;
+
+/// How many bytes are carried at a time of what a connection may do until it is somebody else's turn.
+const TURN: usize = 64 << 10;
 
 /// How many pipes are kept that nobody needs now.
 const SPARE: usize = 16;
@@ -51,31 +60,36 @@ impl Pipes {
     }
 }
 
-/// Carries until there is no more, and passes that on.
+/// Carries one way until there is no more, and passes that on; the other way goes on. After both, the connections
+/// are let go of, which says it too.
 pub(super) async fn one_way(
-    from: &TcpStream,
-    to: &TcpStream,
-    meter: &Meter<'_>,
+    from: &Tcp,
+    to: &Tcp,
+    (meter, other): (&Meter<'_>, &Cell<bool>),
     direction: Direction,
 ) -> Result<(), Verdict> {
     all(from, to, meter, direction).await?;
-    end(to)
+    if other.replace(true) { Ok(()) } else { end(to) }
 }
 
 /// Carries until there is no more.
 pub(super) async fn all(
-    from: &TcpStream,
-    to: &TcpStream,
+    from: &Tcp,
+    to: &Tcp,
     meter: &Meter<'_>,
     direction: Direction,
 ) -> Result<(), Verdict> {
+    let mut many = false;
+    let mut carried = 0;
     loop {
         // However fast these are, it is somebody else's turn now and then.
-        consume_budget().await;
+        for _ in 0..=carried / TURN {
+            consume_budget().await;
+        }
         from.readable().await.map_err(|_| Verdict::Broke)?;
         // Not before that, since others use of the same while this one waits.
-        let most = usize::try_from(meter.left(direction)).unwrap_or(usize::MAX).min(PIPE);
-        if most == 0 {
+        let left = usize::try_from(meter.left(direction)).unwrap_or(usize::MAX);
+        if left == 0 {
             // It may have been the last byte.
             return match from.peek(&mut [0]).await {
                 Ok(0) => Ok(()),
@@ -83,22 +97,75 @@ pub(super) async fn all(
                 Err(_) => Err(Verdict::Broke),
             };
         }
-        let pipe = meter.pipes().take()?;
-        match from.try_io(Interest::READABLE, || step(from, &pipe.inlet, most)) {
-            Ok(0) => {
-                meter.pipes().give(pipe);
-                return Ok(());
+        let count = |count| meter.count(direction, count);
+        let moved = if many {
+            through_pipe(from, to, meter.pipes(), (left.min(PIPE), count)).await?
+        } else {
+            by_hand(from, to, (left.min(piece::MOST), count)).await?
+        };
+        carried = match moved {
+            Moved::All => return Ok(()),
+            Moved::Nothing => 0,
+            Moved::Some(count) => {
+                many = count >= piece::MOST;
+                count
             }
-            Ok(count) => {
-                meter.count(direction, count);
-                // Where this fails, the pipe is let go of with what is left in it.
-                drain(&pipe, to, count).await?;
-                meter.pipes().give(pipe);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => meter.pipes().give(pipe),
-            Err(_) => return Err(Verdict::Broke),
-        }
+        };
     }
+}
+
+/// What went of what there was.
+enum Moved {
+    /// There is nothing now.
+    Nothing,
+    Some(usize),
+    /// There will be no more.
+    All,
+}
+
+/// A few bytes, counted when they are taken.
+async fn by_hand(
+    from: &Tcp,
+    to: &Tcp,
+    (most, count): (usize, impl FnOnce(usize)),
+) -> Result<Moved, Verdict> {
+    // Whoever waits for the other end holds no more than it did not take.
+    let (taken, rest) = {
+        let mut room: Room = [MaybeUninit::uninit(); piece::MOST];
+        let bytes = match piece::received(from, room.get_mut(..most).unwrap_or_default()) {
+            Ok([]) => return Ok(Moved::All),
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Moved::Nothing),
+            Err(_) => return Err(Verdict::Broke),
+        };
+        count(bytes.len());
+        (bytes.len(), piece::sent(to, bytes)?.to_vec())
+    };
+    to.write(&rest).await?;
+    Ok(Moved::Some(taken))
+}
+
+/// Many bytes, counted when the pipe has them.
+async fn through_pipe(
+    from: &Tcp,
+    to: &Tcp,
+    pipes: &Pipes,
+    (most, count): (usize, impl FnOnce(usize)),
+) -> Result<Moved, Verdict> {
+    let pipe = pipes.take()?;
+    let moved = match from.try_io(Interest::READABLE, || step(from, &pipe.inlet, most)) {
+        Ok(0) => Moved::All,
+        Ok(taken) => {
+            count(taken);
+            // Where this fails, the pipe is let go of with what is left in it.
+            drain(&pipe, to, taken).await?;
+            Moved::Some(taken)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Moved::Nothing,
+        Err(_) => return Err(Verdict::Broke),
+    };
+    pipes.give(pipe);
+    Ok(moved)
 }
 
 async fn drain(pipe: &Pipe, to: &TcpStream, mut left: usize) -> Result<(), Verdict> {

@@ -1,12 +1,17 @@
 //! What bytes come from and go to: a connection as it is, or what is said in TLS on one.
 
-use super::{meter::Meter, splice, world::World};
+use super::{
+    meter::Meter,
+    piece::{self, Room},
+    splice,
+    world::World,
+};
 use crate::{
     limit::Direction,
     rule::{Cover, Place},
 };
 use sandboxd_egress_plan::Verdict;
-use std::{io::ErrorKind, rc::Rc, time::Duration};
+use std::{io::ErrorKind, mem::MaybeUninit, rc::Rc, time::Duration};
 use tokio::{net::TcpStream, task::coop::consume_budget};
 
 /// A connection. Who reads and who writes have it at the same time.
@@ -61,11 +66,11 @@ impl Stream for Tcp {
             consume_budget().await;
             self.readable().await.map_err(|_| Verdict::Broke)?;
             // Here and not before, so that whoever waits holds no room for it.
-            let mut bytes = [0; 16 << 10];
-            match self.try_read(&mut bytes) {
-                Ok(count) => {
-                    to.extend_from_slice(bytes.get(..count).unwrap_or_default());
-                    return Ok(count > 0);
+            let mut room: Room = [MaybeUninit::uninit(); piece::MOST];
+            match piece::received(self, &mut room) {
+                Ok(bytes) => {
+                    to.extend_from_slice(bytes);
+                    return Ok(!bytes.is_empty());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(_) => return Err(Verdict::Broke),
@@ -74,16 +79,14 @@ impl Stream for Tcp {
     }
 
     async fn write(&self, mut bytes: &[u8]) -> Result<(), Verdict> {
-        while !bytes.is_empty() {
+        loop {
+            bytes = piece::sent(self, bytes)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
             consume_budget().await;
             self.writable().await.map_err(|_| Verdict::Broke)?;
-            match self.try_write(bytes) {
-                Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(_) => return Err(Verdict::Broke),
-            }
         }
-        Ok(())
     }
 
     async fn end(&self, _: Option<&Self>) -> Result<(), Verdict> {

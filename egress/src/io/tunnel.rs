@@ -17,7 +17,7 @@ use crate::{
     rule::{Fitting, Tls},
 };
 use sandboxd_egress_plan::Verdict;
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 /// How a client begins, where some rule has it. Who speaks HTTP is told in HTTP that it does so badly.
 pub(super) async fn begins(
@@ -96,14 +96,16 @@ pub(super) async fn carry(
     story.rule.set(Some(open.rule));
     let meter = Meter::new(world, story, deadlines);
     let first = std::mem::take(&mut client.buffer);
+    let one_ended = Cell::new(false);
+    let both = (&meter, &one_ended);
     let carried = async {
         meter.spend(Direction::Up, first.len())?;
         let up = async {
             upstream.stream.write(&first).await?;
             drop(first);
-            splice::one_way(&client.stream, &upstream.stream, &meter, Direction::Up).await
+            splice::one_way(&client.stream, &upstream.stream, both, Direction::Up).await
         };
-        let down = splice::one_way(&upstream.stream, &client.stream, &meter, Direction::Down);
+        let down = splice::one_way(&upstream.stream, &client.stream, both, Direction::Down);
         tokio::try_join!(up, down)
     };
     let ended = meter.within(carried).await;

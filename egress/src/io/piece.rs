@@ -1,0 +1,51 @@
+//! Bytes that come here, in pieces that are not worth a pipe.
+
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use sandboxd_egress_plan::Verdict;
+use std::{io, mem::MaybeUninit};
+use tokio::{io::Interest, net::TcpStream};
+
+/// Room for a piece, and no work to have it.
+pub(super) type Room = [MaybeUninit<u8>; MOST];
+
+/// The most bytes of a piece.
+pub(super) const MOST: usize = 16 << 10;
+
+/// What there is, as far as there is room; nothing where there will be no more. Where room is left, that was all,
+/// and nobody asks again before there is more (epoll(7)).
+pub(super) fn received<'a>(
+    from: &TcpStream,
+    room: &'a mut [MaybeUninit<u8>],
+) -> io::Result<&'a [u8]> {
+    let mut received = None;
+    let more = from.try_io(Interest::READABLE, || {
+        let ((bytes, left), _) = recv(from, room, RecvFlags::empty())?;
+        let all = !bytes.is_empty() && !left.is_empty();
+        received = Some(&*bytes);
+        if all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match (received, more) {
+        (Some(bytes), _) => Ok(bytes),
+        (None, Err(error)) => Err(error),
+        (None, Ok(())) => Err(io::ErrorKind::WouldBlock.into()),
+    }
+}
+
+/// Sends what is taken at once, and returns the rest.
+pub(super) fn sent<'a>(to: &TcpStream, bytes: &'a [u8]) -> Result<&'a [u8], Verdict> {
+    if bytes.is_empty() {
+        return Ok(bytes);
+    }
+    let step = || Ok(send(to, bytes, SendFlags::NOSIGNAL)?);
+    let full = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+    // At first without looking whether there is room, since there is as a rule.
+    let count = match step() {
+        Err(error) if full(&error) => to.try_io(Interest::WRITABLE, step),
+        count => count,
+    };
+    match count {
+        Ok(count) => Ok(bytes.get(count..).unwrap_or_default()),
+        Err(error) if full(&error) => Ok(bytes),
+        Err(_) => Err(Verdict::Broke),
+    }
+}
