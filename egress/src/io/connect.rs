@@ -61,3 +61,47 @@ fn again(stream: &TcpStream, to: SocketAddr) -> io::Result<()> {
         Err(failed) => Err(failed.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{net::TcpListener, time::Instant};
+    use tokio::runtime::{Builder, LocalOptions};
+
+    fn try_to(to: SocketAddr, wait: Duration) -> io::Result<TcpStream> {
+        let mut runtime = Builder::new_current_thread();
+        let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
+        runtime.block_on(connect(to, wait))
+    }
+
+    #[test]
+    fn what_stays_here_is_sent_at_once_and_unpaced_on_both_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        inside(&listener).unwrap();
+        let made = try_to(listener.local_addr().unwrap(), Duration::ZERO).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        assert!(sockopt::tcp_nodelay(&accepted).unwrap() && sockopt::tcp_nodelay(&made).unwrap());
+        assert_eq!(sockopt::tcp_congestion(&accepted).unwrap(), UNPACED);
+        assert_eq!(sockopt::tcp_congestion(&made).unwrap(), UNPACED);
+    }
+
+    #[test]
+    fn nobody_listens_or_nobody_answers() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let refused = try_to(gone, Duration::from_secs(60)).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        // One that has as many waiting as it wants hears no more.
+        let full = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+        let full = full.unwrap();
+        rustix::net::bind(&full, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        rustix::net::listen(&full, 0).unwrap();
+        let listener = TcpListener::from(full);
+        let to = listener.local_addr().unwrap();
+        let waiting = try_to(to, Duration::from_secs(60)).unwrap();
+        let from = Instant::now();
+        let slow = try_to(to, Duration::from_millis(50)).unwrap_err();
+        assert_eq!(slow.kind(), io::ErrorKind::TimedOut);
+        assert!(from.elapsed() >= Duration::from_millis(50));
+        drop(waiting);
+    }
+}

@@ -1,0 +1,53 @@
+//! Bytes of all amounts, in pieces and through a pipe.
+
+use super::world::*;
+
+fn bytes(count: usize) -> Vec<u8> {
+    (0_u8..251).cycle().take(count).collect()
+}
+
+/// Some of them by hand, some through a pipe, and both on one connection.
+const AMOUNTS: [usize; 9] =
+    [1, 16_383, 16_384, 16_385, 1, (1 << 20) - 1, (1 << 20) + 1, 5 << 20, 3];
+
+#[test]
+fn all_bytes_come_back_in_order_whatever_their_number() {
+    let port = echo();
+    let running = start(plan(to_host(port, Carries::Tcp)), port);
+    let mut stream = running.led();
+    for amount in AMOUNTS {
+        let said = bytes(amount);
+        let mut writes = stream.try_clone().unwrap();
+        let written = said.clone();
+        // Nobody reads meanwhile, so that what goes back has to wait.
+        let writing = thread::spawn(move || writes.write_all(&written).unwrap());
+        thread::sleep(Duration::from_millis(20));
+        let mut heard = vec![0; amount];
+        stream.read_exact(&mut heard).unwrap();
+        writing.join().unwrap();
+        assert!(heard == said, "of {amount} bytes");
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(rest(&mut stream), "");
+    let total = u64::try_from(AMOUNTS.iter().sum::<usize>()).unwrap();
+    let record = running.record();
+    assert_eq!((record.verdict, record.up, record.down), (Verdict::Carried, total, total));
+}
+
+#[test]
+fn not_a_byte_more_than_is_left_goes_whatever_their_number() {
+    for most in [1, 16_384, 16_385, (1 << 20) + 1] {
+        let port = echo();
+        let mut plan = plan(to_host(port, Carries::Tcp));
+        plan.accounts[1].up = Bound::AtMost(most);
+        let running = start(plan, port);
+        let mut stream = running.led();
+        let said = bytes(usize::try_from(most).unwrap() + 1);
+        let mut writes = stream.try_clone().unwrap();
+        let writing = thread::spawn(move || writes.write_all(&said).ok());
+        rest(&mut stream);
+        writing.join().unwrap();
+        let record = running.record();
+        assert_eq!((record.verdict, record.up), (Verdict::Spent, most));
+    }
+}
