@@ -21,6 +21,8 @@ pub struct Mask {
     /// All forms, one behind the other, in memory that is kept as that of the secrets is.
     bytes: Locked,
     forms: Vec<Range<usize>>,
+    /// Behind them: for each byte, whether one begins with it. Most bytes of an answer are none of those.
+    begins: Range<usize>,
 }
 
 impl fmt::Debug for Mask {
@@ -47,15 +49,20 @@ impl Mask {
         }
         forms.sort_by(|one, other| one.as_slice().cmp(other.as_slice()));
         forms.dedup_by(|one, other| one.as_slice() == other.as_slice());
-        let room = forms.iter().map(|form| form.len()).sum();
-        let mut bytes = Locked::with_room(room).map_err(|_| unlocked())?;
+        let room: usize = forms.iter().map(|form| form.len()).sum();
+        let mut firsts = Zeroizing::new([0; 256]);
+        for first in forms.iter().filter_map(|form| form.first()) {
+            firsts.get_mut(usize::from(*first)).into_iter().for_each(|begins| *begins = 1);
+        }
+        let mut bytes = Locked::with_room(room + firsts.len()).map_err(|_| unlocked())?;
         let mut places = Vec::with_capacity(forms.len());
         for form in &forms {
             let from = bytes.bytes().len();
             append(&mut bytes, form);
             places.push(from..bytes.bytes().len());
         }
-        Ok(Self { bytes, forms: places })
+        append(&mut bytes, &*firsts);
+        Ok(Self { forms: places, begins: room..bytes.bytes().len(), bytes })
     }
 
     fn forms(&self) -> impl Iterator<Item = &[u8]> {
@@ -68,7 +75,11 @@ impl Mask {
         let mut at = 0;
         let mut covered = Vec::new();
         let mut settled = bytes.len();
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let begins = self.bytes.bytes().get(self.begins.clone()).unwrap_or_default();
+        let begins = |byte: &u8| begins.get(usize::from(*byte)).is_none_or(|begins| *begins != 0);
+        while let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(begins)) {
+            at += next;
+            let rest = bytes.get(at..).unwrap_or_default();
             for form in self.forms() {
                 if rest.starts_with(form) {
                     covered.push(at..at + form.len());
