@@ -52,12 +52,16 @@ enum Which {
         #[arg(long)]
         starts: bool,
     },
-    /// Connections and bytes through the egress process's proxy beside tinyproxy and squid
+    /// Connections, bytes and memory of the egress process beside tinyproxy, squid and sandbox-runtime; TLS that is ended
     Egress,
 }
 
 pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
     let built = Built::new(tree)?;
+    // It is not measured there.
+    if !matches!(typed.which, Which::Egress) {
+        process::run(process::cargo(&tree.root).args(["build", "--release", "-p", "sandboxd"]))?;
+    }
     match typed.which {
         Which::Start => start::run(&built, typed.rounds),
         Which::Launch { seconds, no_alive } => launch::run(&built, seconds, !no_alive),
@@ -77,7 +81,6 @@ struct Built {
 
 impl Built {
     fn new(tree: &Tree) -> Result<Self> {
-        process::run(process::cargo(&tree.root).args(["build", "--release", "-p", "sandboxd"]))?;
         let target = &tree.target;
         let folder = target.join("bench");
         std::fs::create_dir_all(&folder)?;

@@ -1,193 +1,173 @@
-//! A proxy's work: a connection to its first byte, and bytes through it, beside a connection with nothing
-//! between, tinyproxy and squid. All on the loopback, with `CONNECT`, none of them looking inside.
+//! A proxy's work, beside a connection with nothing between, tinyproxy, squid and the npm package
+//! `@anthropic-ai/sandbox-runtime`: connections to their first byte, one after the other and several at once;
+//! bytes; what a connection that says nothing costs in memory. All on the loopback, with `CONNECT`, none of them
+//! looking inside. Then what it costs to look: TLS that is ended beside TLS that is carried.
+
+mod ended;
+mod memory;
+mod upstream;
+mod ways;
 
 use super::{
     Built,
-    paired::{self, Runner},
+    paired::{self, Runner, WARM_UP, at},
 };
 use crate::{process, tree::Tree};
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use std::{
+    cell::RefCell,
     fs,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
+use ways::Way;
 
 /// To be reached, at least, against the better of the two; what is reached stands in
 /// docs/book/figures.md.
 const AGAINST_BETTER: f64 = 1.5;
 
-/// Connections, one after the other, of a turn.
-const CONNECTIONS: u32 = 200;
+/// Connections of a turn.
+const CONNECTIONS: usize = 200;
+
+/// Clients at once.
+const AT_ONCE: usize = 8;
 
 /// Bytes of a turn.
 const BYTES: usize = 256 << 20;
 
-/// How long a proxy may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A proxy that runs for as long as this is held.
-struct Proxy {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
 pub(crate) fn run(tree: &Tree, built: &Built, rounds: usize) -> Result<()> {
-    let example = ["build", "--release", "-p", "sandboxd-egress", "--example", "proxy"];
-    process::run(process::cargo(&tree.root).args(example))?;
-    let upstream = upstream()?;
-    let ours = start(Command::new(tree.released("examples/proxy")), |port| {
-        Ok(vec![port.to_string(), upstream.to_string()])
-    })?;
-    let tinyproxy = start(Command::new("tinyproxy"), |port| {
-        let file = built.folder.join("tinyproxy.conf");
-        fs::write(
-            &file,
-            format!(
-                "Port {port}\nListen 127.0.0.1\nMaxClients 100\nLogLevel Critical\nTimeout 60\n"
-            ),
-        )?;
-        Ok(vec!["-d".into(), "-c".into(), file.display().to_string()])
-    })
-    .context("bench egress needs tinyproxy: apt-get install tinyproxy")?;
-    let squid = start(Command::new("squid"), |port| {
-        let file = built.folder.join("squid.conf");
-        fs::write(
-            &file,
-            format!(
-                "http_port 127.0.0.1:{port}\nhttp_access allow all\ncache deny all\n\
-                 access_log none\ncache_log /dev/null\npid_filename none\n"
-            ),
-        )?;
-        Ok(vec!["-N".into(), "-f".into(), file.display().to_string()])
-    })
-    .context("bench egress needs squid: apt-get install squid")?;
-    let ways = [
-        Way { name: "nothing between", proxy: None, host: "127.0.0.1" },
-        Way { name: "sandboxd's egress", proxy: Some(ours.port), host: "host.internal" },
-        Way { name: "tinyproxy", proxy: Some(tinyproxy.port), host: "127.0.0.1" },
-        Way { name: "squid", proxy: Some(squid.port), host: "127.0.0.1" },
-    ];
-    println!("{CONNECTIONS} connections, one after the other, each to its first byte");
-    table(&ways, rounds, |way| {
-        for _ in 0..CONNECTIONS {
-            let mut stream = way.open(upstream)?;
-            stream.write_all(b"x")?;
-            stream.read_exact(&mut [0])?;
-        }
-        Ok(())
-    })?;
-    println!("\n{} MiB", BYTES >> 20);
-    table(&ways, rounds, |way| {
-        let mut stream = way.open(upstream)?;
-        stream.write_all(b"D")?;
-        let mut bytes = vec![0; 256 << 10];
-        let mut left = BYTES;
-        while left > 0 {
-            let count = stream.read(&mut bytes)?;
-            ensure!(count > 0, "it ended {left} bytes too soon");
-            left = left.saturating_sub(count);
-        }
-        Ok(())
-    })
+    for example in ["proxy", "ended"] {
+        let build = ["build", "--release", "-p", "sandboxd-egress", "--example", example];
+        process::run(process::cargo(&tree.root).args(build))?;
+    }
+    let upstream = upstream::start(BYTES)?;
+    let ways = ways::all(tree, built, upstream)?;
+    // BBR sends no faster than it believes that a line takes it, on the loopback too.
+    let congestion = fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control")?;
+    println!("TCP's way of sending here: {}\n", congestion.trim());
+    one_by_one(&ways, rounds)?;
+    at_once(&ways, rounds)?;
+    bytes(&ways, rounds)?;
+    memory::run(&ways)?;
+    ended::run(tree, rounds)
 }
 
-/// A line for each way, and what is to be reached.
-fn table(ways: &[Way; 4], rounds: usize, work: impl Fn(&Way) -> Result<()>) -> Result<()> {
-    let work = &work;
-    let mut runners = ways.each_ref().map(|way| {
-        Runner::new(way.name, move || {
-            let from = Instant::now();
-            work(way)?;
-            Ok(from.elapsed())
-        })
-    });
+/// Opens a connection, and has a byte come back on it.
+fn first_byte(way: &Way) -> Result<()> {
+    let mut stream = way.open()?;
+    stream.write_all(b"x")?;
+    Ok(stream.read_exact(&mut [0])?)
+}
+
+fn one_by_one(ways: &[Way], rounds: usize) -> Result<()> {
+    let each: Vec<RefCell<Vec<Duration>>> = ways.iter().map(|_| RefCell::default()).collect();
+    let mut runners: Vec<Runner<'_>> = Vec::new();
+    for (way, each) in ways.iter().zip(&each) {
+        runners.push(Runner::new(way.name, move || {
+            let turn = Instant::now();
+            for _ in 0..CONNECTIONS {
+                let from = Instant::now();
+                first_byte(way)?;
+                each.borrow_mut().push(from.elapsed());
+            }
+            Ok(turn.elapsed())
+        }));
+    }
     paired::run(&mut runners, rounds)?;
-    let [direct, ours, tinyproxy, squid] = &runners;
-    paired::print(&runners, direct);
-    let better = tinyproxy.ratio(ours).min(squid.ratio(ours));
-    println!("the better of the two / ours   {better:.2}  (to reach: {AGAINST_BETTER})");
+    println!("| a connection to its first byte | median | p99 | a second | time to ours |");
+    println!("| --- | --- | --- | --- | --- |");
+    for ((runner, each), way) in runners.iter().zip(&each).zip(ways) {
+        let mut each = each.take().split_off(WARM_UP * CONNECTIONS);
+        each.sort();
+        let micros = |permille| at(&each, permille).map_or(0, Duration::as_micros);
+        let [median, p99] = [micros(500), micros(990)];
+        let second = per_second(runner);
+        println!(
+            "| {} | {median} µs | {p99} µs | {second:.0} | {} |",
+            way.name,
+            to_ours(&runners, runner)
+        );
+    }
+    better(&runners);
     Ok(())
 }
 
-/// A way to the upstream.
-struct Way {
-    name: &'static str,
-    proxy: Option<u16>,
-    /// What the upstream is called on it.
-    host: &'static str,
+fn at_once(ways: &[Way], rounds: usize) -> Result<()> {
+    let mut runners: Vec<Runner<'_>> = Vec::new();
+    for way in ways {
+        runners.push(Runner::new(way.name, move || {
+            let turn = Instant::now();
+            thread::scope(|scope| {
+                let client = || (0..CONNECTIONS / AT_ONCE).try_for_each(|_| first_byte(way));
+                let clients: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(client)).collect();
+                clients.into_iter().try_for_each(|one| {
+                    one.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a client panicked")))
+                })
+            })?;
+            Ok(turn.elapsed())
+        }));
+    }
+    paired::run(&mut runners, rounds)?;
+    println!("\n| connections of {AT_ONCE} clients at once | a second | time to ours |");
+    println!("| --- | --- | --- |");
+    for (runner, way) in runners.iter().zip(ways) {
+        println!("| {} | {:.0} | {} |", way.name, per_second(runner), to_ours(&runners, runner));
+    }
+    better(&runners);
+    Ok(())
 }
 
-impl Way {
-    fn open(&self, upstream: u16) -> Result<TcpStream> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.proxy.unwrap_or(upstream)))?;
-        stream.set_nodelay(true)?;
-        if self.proxy.is_some() {
-            let whom = format!("{}:{upstream}", self.host);
-            write!(stream, "CONNECT {whom} HTTP/1.1\r\nHost: {whom}\r\n\r\n")?;
-            let (mut head, mut bytes) = (Vec::new(), [0; 512]);
-            // Nothing comes after it until something is said.
-            while !head.ends_with(b"\r\n\r\n") {
+fn bytes(ways: &[Way], rounds: usize) -> Result<()> {
+    let mut runners: Vec<Runner<'_>> = Vec::new();
+    for way in ways {
+        runners.push(Runner::new(way.name, move || {
+            let from = Instant::now();
+            let mut stream = way.open()?;
+            stream.write_all(b"D")?;
+            let mut bytes = vec![0; 256 << 10];
+            let mut left = BYTES;
+            while left > 0 {
                 let count = stream.read(&mut bytes)?;
-                ensure!(count > 0, "{} ended the connection", self.name);
-                head.extend(bytes.iter().take(count));
+                ensure!(count > 0, "it ended {left} bytes too soon");
+                left = left.saturating_sub(count);
             }
-            let established = head.get(8..12) == Some(b" 200");
-            ensure!(established, "{}: {}", self.name, String::from_utf8_lossy(&head));
-        }
-        Ok(stream)
+            Ok(from.elapsed())
+        }));
     }
+    paired::run(&mut runners, rounds)?;
+    println!("\n| {} MiB | median | MiB a second | time to ours |", BYTES >> 20);
+    println!("| --- | --- | --- | --- |");
+    for (runner, way) in runners.iter().zip(ways) {
+        let took = runner.median();
+        #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "a few hundred")]
+        let speed = (BYTES >> 20) as f64 / took.as_secs_f64();
+        let ours = to_ours(&runners, runner);
+        println!("| {} | {} ms | {speed:.0} | {ours} |", way.name, took.as_millis());
+    }
+    better(&runners);
+    Ok(())
 }
 
-/// Starts a proxy on a free port, and waits until it listens.
-fn start(mut command: Command, words: impl Fn(u16) -> Result<Vec<String>>) -> Result<Proxy> {
-    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-    command.args(words(port)?).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut proxy = Proxy { child: command.spawn()?, port };
-    let from = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        let ended = proxy.child.try_wait()?;
-        ensure!(ended.is_none(), "it ended before it listened");
-        ensure!(from.elapsed() < PATIENCE, "it does not listen");
-        thread::sleep(Duration::from_millis(20));
-    }
-    Ok(proxy)
+/// Connections a second, in the median turn.
+fn per_second(runner: &Runner<'_>) -> f64 {
+    #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "a few hundred")]
+    let connections = CONNECTIONS as f64;
+    connections / runner.median().as_secs_f64()
 }
 
-/// Says a byte back, and for a `D` as many as are wanted; its port.
-fn upstream() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let port = listener.local_addr()?.port();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || serve(stream));
-        }
-    });
-    Ok(port)
+/// The ratio of the times of each round to those of our proxy.
+fn to_ours(runners: &[Runner<'_>], runner: &Runner<'_>) -> String {
+    let ours = runners.get(ways::OURS);
+    ours.map_or_else(String::new, |ours| format!("{:.2}", runner.ratio(ours)))
 }
 
-fn serve(mut stream: TcpStream) {
-    let mut byte = [0];
-    while stream.read_exact(&mut byte).is_ok() {
-        let said = if byte == *b"D" {
-            let piece = vec![0; 256 << 10];
-            (0..BYTES / piece.len()).try_for_each(|_| stream.write_all(&piece))
-        } else {
-            stream.write_all(&byte)
-        };
-        if said.is_err() {
-            return;
-        }
-    }
+/// What is to be reached, and what is.
+fn better(runners: &[Runner<'_>]) {
+    let Some(ours) = runners.get(ways::OURS) else { return };
+    let two = runners.iter().skip(ways::TWO.start).take(ways::TWO.len());
+    let better = two.map(|one| one.ratio(ours)).fold(f64::INFINITY, f64::min);
+    println!(
+        "\nthe better of tinyproxy and squid / ours: {better:.2} (to reach: {AGAINST_BETTER})"
+    );
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Rounds that are run and not counted.
-const WARM_UP: usize = 5;
+pub(super) const WARM_UP: usize = 5;
 
 /// Something that is run, and the time it took in each round.
 pub(crate) struct Runner<'a> {
@@ -19,6 +19,13 @@ pub(crate) struct Runner<'a> {
 impl<'a> Runner<'a> {
     pub(crate) fn new(name: &'static str, once: impl FnMut() -> Result<Duration> + 'a) -> Self {
         Self { name, once: Box::new(once), times: Vec::new() }
+    }
+
+    /// The median of the times.
+    pub(super) fn median(&self) -> Duration {
+        let mut sorted = self.times.clone();
+        sorted.sort();
+        at(&sorted, 500).copied().unwrap_or_default()
     }
 
     /// The median of the ratios of each round to another's.
