@@ -6,18 +6,18 @@
 //! be. And whatever an agent can bring about as often as it likes is written down only so often, and then
 //! counted.
 
+use super::described::{Weight, describe, kind, weight};
 use super::endpoint::Peer;
 use super::tally::Tally;
 use crate::control::Approvers;
 use crate::pace::Pace;
 use crate::sandbox::{Audit, Unawaited};
-use sandboxd_audit::chain::digits;
 use sandboxd_audit::record::{Actor, CallOf};
 use sandboxd_audit::{AuditError, Commit, Durability, Kind, Record};
 use sandboxd_broker::limit::Position;
 use sandboxd_broker_plan::meant::Meant;
-use sandboxd_broker_plan::record::{Event, Method, Outcome, Record as Told, Rule, Tool, What};
-use sandboxd_broker_plan::{BrokerPlan, Durability as Wanted, Edge, Name, Pattern, Placeholder};
+use sandboxd_broker_plan::record::{Event, Record as Told};
+use sandboxd_broker_plan::{BrokerPlan, Durability as Wanted, Edge, Name, Placeholder};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -73,15 +73,6 @@ pub(crate) struct Records {
     tally: Tally,
     /// What an agent brings about as often as it likes, by who is told of.
     often: BTreeMap<(String, Weight), (Pace, u64)>,
-}
-
-/// What must not keep something else from being written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Weight {
-    /// A caller was refused something.
-    Refused,
-    /// Something changed for all that come after.
-    Changed,
 }
 
 impl Records {
@@ -251,7 +242,7 @@ impl Records {
     pub(crate) fn close(&mut self) -> Option<String> {
         for ((caller, _), (_, left_out)) in std::mem::take(&mut self.often) {
             if left_out > 0 {
-                self.log.write(self::left_out(caller, left_out));
+                self.log.write(super::described::left_out(caller, left_out));
             }
         }
         self.log.close()
@@ -266,7 +257,7 @@ impl Records {
         }
         let before = std::mem::take(left_out);
         if before > 0 {
-            self.log.gather(self::left_out(caller, before));
+            self.log.gather(super::described::left_out(caller, before));
         }
         self.log.gather(record);
     }
@@ -286,140 +277,4 @@ impl Records {
     pub(crate) fn failed(&mut self, error: AuditError) {
         self.log.failed(error);
     }
-}
-
-const fn kind(event: &Event) -> Kind {
-    match event {
-        Event::Allowed(_) | Event::Refused(..) => Kind::Call,
-        Event::Approved(..) | Event::Denied(..) => Kind::Approval,
-        Event::Finished { .. } => Kind::Answered,
-        Event::Malformed
-        | Event::NoEdge
-        | Event::Struck
-        | Event::Quarantined
-        | Event::BreakerOpened
-        | Event::ToolPinned(_)
-        | Event::ToolChanged(_)
-        | Event::ToolUncheckable(_)
-        | Event::AskedBack
-        | Event::AskedInVain
-        | Event::Stray(_) => Kind::Noticed,
-    }
-}
-
-/// Nothing for what the plan itself bounds, or a person did.
-const fn weight(event: &Event) -> Option<Weight> {
-    Some(match event {
-        Event::Allowed(_) | Event::Finished { .. } | Event::Approved(..) | Event::Denied(..) => {
-            return None;
-        }
-        Event::Refused(..)
-        | Event::Malformed
-        | Event::NoEdge
-        | Event::AskedBack
-        | Event::AskedInVain => Weight::Refused,
-        Event::Struck
-        | Event::Quarantined
-        | Event::BreakerOpened
-        | Event::ToolPinned(_)
-        | Event::ToolChanged(_)
-        | Event::ToolUncheckable(_)
-        | Event::Stray(_) => Weight::Changed,
-    })
-}
-
-/// Puts into a record what happened.
-fn describe(record: &mut Record, event: &Event, edge: Option<&Edge>) -> Result<(), String> {
-    let rule = match event {
-        Event::Allowed(what) | Event::Approved(what, _) => {
-            record.decision = Some("allowed");
-            return called(record, what, edge);
-        }
-        Event::Denied(what, _) => {
-            record.decision = Some("refused");
-            return called(record, what, edge);
-        }
-        Event::Refused(what, rule) => {
-            record.decision = Some("refused");
-            record.rule = Some(rule.text().to_owned());
-            return called(record, what, edge);
-        }
-        Event::Finished { outcome, bytes, millis } => {
-            record.rule = ended_by(*outcome).map(|rule| rule.text().to_owned());
-            record.result = json!({ "status": status(*outcome), "bytes": bytes, "ms": millis });
-            return Ok(());
-        }
-        Event::Malformed => "malformed",
-        Event::NoEdge => "no_edge",
-        Event::Struck => "struck",
-        Event::Quarantined => "quarantined",
-        Event::BreakerOpened => "breaker_opened",
-        Event::ToolPinned(tool) => return defined(record, "tool_pinned", tool, edge),
-        Event::ToolChanged(tool) => return defined(record, "tool_changed", tool, edge),
-        Event::ToolUncheckable(tool) => return defined(record, "tool_uncheckable", tool, edge),
-        Event::AskedBack => "asked_back",
-        Event::AskedInVain => "asked_in_vain",
-        Event::Stray(count) => {
-            record.result = json!({ "count": count });
-            "stray"
-        }
-    };
-    record.rule = Some(rule.to_owned());
-    Ok(())
-}
-
-fn called(record: &mut Record, what: &What, edge: Option<&Edge>) -> Result<(), String> {
-    let Some(edge) = edge else { return Err(String::from("tells of a call over no edge")) };
-    let list = what.method.names(&edge.reach);
-    let named = what.name.map(|place| name(list, place)).transpose()?;
-    if what.method == Method::Named {
-        record.method = named;
-    } else {
-        record.method = Some(what.method.text().to_owned());
-        record.tool = named;
-    }
-    record.args_sha256 = Some(digits(&what.digest));
-    record.args_bytes = Some(what.bytes);
-    Ok(())
-}
-
-fn defined(
-    record: &mut Record,
-    rule: &str,
-    tool: &Tool,
-    edge: Option<&Edge>,
-) -> Result<(), String> {
-    let Some(edge) = edge else { return Err(String::from("tells of a tool over no edge")) };
-    record.rule = Some(rule.to_owned());
-    record.tool = tool.name.map(|place| name(&edge.reach.tools, place)).transpose()?;
-    record.result = json!({ "sha256": digits(&tool.digest) });
-    Ok(())
-}
-
-/// What the operator wrote there: a name, or a pattern that has the name.
-fn name(list: &[Pattern], place: u32) -> Result<String, String> {
-    let found = usize::try_from(place).ok().and_then(|place| list.get(place));
-    found.map(ToString::to_string).ok_or_else(|| String::from("tells of a name that is none"))
-}
-
-const fn ended_by(outcome: Outcome) -> Option<Rule> {
-    match outcome {
-        Outcome::Answered | Outcome::Failed => None,
-        Outcome::By(rule) => Some(rule),
-    }
-}
-
-const fn status(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Answered => "answered",
-        Outcome::Failed => "error",
-        Outcome::By(_) => "ended",
-    }
-}
-
-fn left_out(caller: String, records: u64) -> Record {
-    let mut record = Record::of(Kind::LeftOut);
-    record.actor = Some(Actor { agent: caller, ..Actor::default() });
-    record.result = json!({ "records": records });
-    record
 }

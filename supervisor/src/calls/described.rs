@@ -1,0 +1,157 @@
+//! What the broker says of a call, as a record of the log: its kind, its words, and whether it is written down each time.
+
+use sandboxd_audit::chain::digits;
+use sandboxd_audit::record::Actor;
+use sandboxd_audit::{Kind, Record};
+use sandboxd_broker_plan::record::{Event, Method, Outcome, Rule, Tool, What};
+use sandboxd_broker_plan::{Edge, Pattern};
+use serde_json::json;
+
+/// What must not keep something else from being written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Weight {
+    /// A caller was refused something.
+    Refused,
+    /// Something changed for all that come after.
+    Changed,
+}
+
+pub(super) const fn kind(event: &Event) -> Kind {
+    match event {
+        Event::Allowed(_) | Event::Refused(..) => Kind::Call,
+        Event::Approved(..) | Event::Denied(..) => Kind::Approval,
+        Event::Finished { .. } => Kind::Answered,
+        Event::Malformed
+        | Event::NoEdge
+        | Event::Struck
+        | Event::Quarantined
+        | Event::BreakerOpened
+        | Event::ToolPinned(_)
+        | Event::ToolChanged(_)
+        | Event::ToolUncheckable(_)
+        | Event::AskedBack
+        | Event::AskedInVain
+        | Event::Stray(_) => Kind::Noticed,
+    }
+}
+
+/// Nothing for what the plan itself bounds, or a person did.
+pub(super) const fn weight(event: &Event) -> Option<Weight> {
+    Some(match event {
+        Event::Allowed(_) | Event::Finished { .. } | Event::Approved(..) | Event::Denied(..) => {
+            return None;
+        }
+        Event::Refused(..)
+        | Event::Malformed
+        | Event::NoEdge
+        | Event::AskedBack
+        | Event::AskedInVain => Weight::Refused,
+        Event::Struck
+        | Event::Quarantined
+        | Event::BreakerOpened
+        | Event::ToolPinned(_)
+        | Event::ToolChanged(_)
+        | Event::ToolUncheckable(_)
+        | Event::Stray(_) => Weight::Changed,
+    })
+}
+
+/// Puts into a record what happened.
+pub(super) fn describe(
+    record: &mut Record,
+    event: &Event,
+    edge: Option<&Edge>,
+) -> Result<(), String> {
+    let rule = match event {
+        Event::Allowed(what) | Event::Approved(what, _) => {
+            record.decision = Some("allowed");
+            return called(record, what, edge);
+        }
+        Event::Denied(what, _) => {
+            record.decision = Some("refused");
+            return called(record, what, edge);
+        }
+        Event::Refused(what, rule) => {
+            record.decision = Some("refused");
+            record.rule = Some(rule.text().to_owned());
+            return called(record, what, edge);
+        }
+        Event::Finished { outcome, bytes, millis } => {
+            record.rule = ended_by(*outcome).map(|rule| rule.text().to_owned());
+            record.result = json!({ "status": status(*outcome), "bytes": bytes, "ms": millis });
+            return Ok(());
+        }
+        Event::Malformed => "malformed",
+        Event::NoEdge => "no_edge",
+        Event::Struck => "struck",
+        Event::Quarantined => "quarantined",
+        Event::BreakerOpened => "breaker_opened",
+        Event::ToolPinned(tool) => return defined(record, "tool_pinned", tool, edge),
+        Event::ToolChanged(tool) => return defined(record, "tool_changed", tool, edge),
+        Event::ToolUncheckable(tool) => return defined(record, "tool_uncheckable", tool, edge),
+        Event::AskedBack => "asked_back",
+        Event::AskedInVain => "asked_in_vain",
+        Event::Stray(count) => {
+            record.result = json!({ "count": count });
+            "stray"
+        }
+    };
+    record.rule = Some(rule.to_owned());
+    Ok(())
+}
+
+fn called(record: &mut Record, what: &What, edge: Option<&Edge>) -> Result<(), String> {
+    let Some(edge) = edge else { return Err(String::from("tells of a call over no edge")) };
+    let list = what.method.names(&edge.reach);
+    let named = what.name.map(|place| name(list, place)).transpose()?;
+    if what.method == Method::Named {
+        record.method = named;
+    } else {
+        record.method = Some(what.method.text().to_owned());
+        record.tool = named;
+    }
+    record.args_sha256 = Some(digits(&what.digest));
+    record.args_bytes = Some(what.bytes);
+    Ok(())
+}
+
+fn defined(
+    record: &mut Record,
+    rule: &str,
+    tool: &Tool,
+    edge: Option<&Edge>,
+) -> Result<(), String> {
+    let Some(edge) = edge else { return Err(String::from("tells of a tool over no edge")) };
+    record.rule = Some(rule.to_owned());
+    record.tool = tool.name.map(|place| name(&edge.reach.tools, place)).transpose()?;
+    record.result = json!({ "sha256": digits(&tool.digest) });
+    Ok(())
+}
+
+/// What the operator wrote there: a name, or a pattern that has the name.
+fn name(list: &[Pattern], place: u32) -> Result<String, String> {
+    let found = usize::try_from(place).ok().and_then(|place| list.get(place));
+    found.map(ToString::to_string).ok_or_else(|| String::from("tells of a name that is none"))
+}
+
+const fn ended_by(outcome: Outcome) -> Option<Rule> {
+    match outcome {
+        Outcome::Answered | Outcome::Failed => None,
+        Outcome::By(rule) => Some(rule),
+    }
+}
+
+const fn status(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered => "answered",
+        Outcome::Failed => "error",
+        Outcome::By(_) => "ended",
+    }
+}
+
+pub(super) fn left_out(caller: String, records: u64) -> Record {
+    let mut record = Record::of(Kind::LeftOut);
+    record.actor = Some(Actor { agent: caller, ..Actor::default() });
+    record.result = json!({ "records": records });
+    record
+}
