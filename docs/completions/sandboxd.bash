@@ -64,6 +64,9 @@ _sandboxd() {
             sandboxd,profile)
                 cmd="sandboxd__subcmd__profile"
                 ;;
+            sandboxd,ps)
+                cmd="sandboxd__subcmd__ps"
+                ;;
             sandboxd,receipt)
                 cmd="sandboxd__subcmd__receipt"
                 ;;
@@ -75,6 +78,9 @@ _sandboxd() {
                 ;;
             sandboxd,service)
                 cmd="sandboxd__subcmd__service"
+                ;;
+            sandboxd,stop)
+                cmd="sandboxd__subcmd__stop"
                 ;;
             sandboxd,why)
                 cmd="sandboxd__subcmd__why"
@@ -149,7 +155,7 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run mcp connect call approvals approve deny pins check plan why learn profile receipt graph secret doctor audit service completions man"
+            opts="-h -V --help --version run mcp connect call ps stop approvals approve deny pins check plan why learn profile receipt graph secret doctor audit service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -850,6 +856,20 @@ _sandboxd() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        sandboxd__subcmd__ps)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         sandboxd__subcmd__receipt)
             opts="-h --help check"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1325,6 +1345,20 @@ _sandboxd() {
         sandboxd__subcmd__service__subcmd__terminal)
             opts="-h --help links title clipboard reports"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__stop)
+            opts="-h --all --now --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
