@@ -126,25 +126,33 @@ impl Log {
         let (mut left, mut most) = (records, usize::MAX);
         let mut unwritten = None;
         while !left.is_empty() {
-            let before = left.len();
-            let Err(why) = self.try_append(&mut left, most) else { continue };
-            if left.len() == before && before > 1 && most > 1 {
+            if let Err(why) = self.make_ready() {
+                self.lose(left.len(), why, &mut unwritten);
+                break;
+            }
+            let (now, later) = left.split_at(self.until_signed().min(most).min(left.len()));
+            match self.add(now) {
+                Ok(()) => left = later,
                 // Where they cannot be written together, each is tried by itself.
-                most = 1;
-                continue;
+                Err(_) if now.len() > 1 => {
+                    most = 1;
+                    continue;
+                }
+                Err(why) => {
+                    self.lose(1, why, &mut unwritten);
+                    left = later;
+                }
             }
-            if left.len() == before {
-                left = left.get(1..).unwrap_or_default();
+            if self.segment.unsigned() >= self.measures.unsigned {
+                // What cannot be signed now is signed with the next.
+                self.checkpoint().ok();
             }
-            self.gap += 1;
-            let lost = unwritten.take().map_or(0, |Unwritten { records, .. }| records);
-            unwritten = Some(Unwritten { records: lost + 1, why });
         }
         unwritten.map_or(Ok(()), Err)
     }
 
-    /// Adds the first of those that are left, up to the next checkpoint and no more than so many.
-    fn try_append(&mut self, left: &mut &[Record], most: usize) -> Result<(), AuditError> {
+    /// Begins another segment where it is time for it, and tells of what was lost.
+    fn make_ready(&mut self) -> Result<(), AuditError> {
         if self.segment.length() >= self.measures.bytes || self.began.elapsed() >= self.measures.age
         {
             self.rotate()?;
@@ -153,12 +161,20 @@ impl Log {
             self.add(&[telling(Kind::Gap, &Gap { records: self.gap })?])?;
             self.gap = 0;
         }
+        Ok(())
+    }
+
+    /// How many records there may be before the next checkpoint; one at least.
+    fn until_signed(&self) -> usize {
         let until = self.measures.unsigned.saturating_sub(self.segment.unsigned()).max(1);
-        let most = most.min(usize::try_from(until).unwrap_or(usize::MAX)).min(left.len());
-        let (now, later) = left.split_at(most);
-        self.add(now)?;
-        *left = later;
-        if self.segment.unsigned() >= self.measures.unsigned { self.checkpoint() } else { Ok(()) }
+        usize::try_from(until).unwrap_or(usize::MAX)
+    }
+
+    fn lose(&mut self, records: usize, why: AuditError, unwritten: &mut Option<Unwritten>) {
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.gap += records;
+        let before = unwritten.as_ref().map_or(0, |unwritten| unwritten.records);
+        *unwritten = Some(Unwritten { records: before + records, why });
     }
 
     fn add(&mut self, records: &[Record]) -> Result<(), AuditError> {

@@ -127,6 +127,12 @@ impl Carrier {
     pub fn turn(&mut self, owner: &mut impl Owner) -> io::Result<bool> {
         let Woken { owner: heard, keys, ready } = self.wait(owner)?;
         self.now = now()?;
+        // What waits from turns before; what is heard or read now goes on once it is told.
+        for (whose, _) in ready.iter().filter(|(_, flags)| flags.contains(PollFlags::OUT)) {
+            if let Some(stream) = self.streams.get_mut(whose) {
+                stream.flush();
+            }
+        }
         if heard {
             while let Some(said) = owner.hear()? {
                 if matches!(said, Said::Gone) {
@@ -138,12 +144,6 @@ impl Carrier {
         }
         if keys {
             self.keys.hear(&mut self.relay);
-        }
-        // What waits from turns before; what is read now goes on once it is told.
-        for (whose, _) in ready.iter().filter(|(_, flags)| flags.contains(PollFlags::OUT)) {
-            if let Some(stream) = self.streams.get_mut(whose) {
-                stream.flush();
-            }
         }
         for (whose, flags) in ready {
             self.ready(whose, flags, owner)?;

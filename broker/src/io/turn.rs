@@ -27,6 +27,9 @@ impl Carrier {
     pub(super) fn write(&mut self, whose: Whose, line: Vec<u8>) {
         if let Some(stream) = self.streams.get_mut(&whose) {
             stream.write(line);
+            if matches!(whose, Whose::Caller(_)) && stream.unsent() > TOO_MUCH {
+                stream.give_up();
+            }
             self.written.push(whose);
         }
     }
@@ -56,9 +59,6 @@ impl Carrier {
             for whose in &written {
                 let Some(stream) = self.streams.get_mut(whose) else { continue };
                 stream.go_on();
-                if matches!(whose, Whose::Caller(_)) && stream.unsent() > TOO_MUCH {
-                    stream.give_up();
-                }
             }
             written.into_iter().try_for_each(|whose| self.sweep(whose, owner))?;
             self.commit(owner)?;
