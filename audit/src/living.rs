@@ -10,6 +10,7 @@ use crate::segment::{self, Header};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use std::collections::BTreeMap;
+use std::io::BufRead as _;
 use std::sync::Arc;
 
 /// A log that is being written.
@@ -19,8 +20,10 @@ pub struct Living {
     pub log: String,
     /// Who writes it, in the pid namespace where that was started.
     pub pid: u32,
-    /// Its newest segment, which its writer has open.
+    /// The segment that its writer has open and locked, and its name.
     pub file: Arc<OwnedFd>,
+    /// See `file`.
+    pub name: String,
 }
 
 /// All of a folder, by when each was begun.
@@ -30,20 +33,27 @@ pub struct Living {
 pub fn living(folder: &Folder) -> Result<Vec<Living>, AuditError> {
     let Some(live) = folder.existing(LIVE)? else { return Ok(Vec::new()) };
     let names = live.names()?;
-    // Sorted: of several segments of a log, the newest is the last.
-    let newest: BTreeMap<&str, &String> =
-        names.iter().filter_map(|name| Some((segment::of_file(name)?.0, name))).collect();
-    let mut found = Vec::new();
-    for (log, name) in newest {
-        // Put away since it was listed.
-        let Ok(file) = live.file(name, OFlags::RDONLY) else { continue };
-        let file = Appended::new(file, live.path(name))?;
-        if file.try_lock()? {
-            continue;
+    let mut logs: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
+    for name in &names {
+        if let Some((log, _)) = segment::of_file(name) {
+            logs.entry(log).or_default().push(name);
         }
-        // Not begun yet, else.
-        if let Some(pid) = writer(&live, name)? {
-            found.push(Living { log: log.to_owned(), pid, file: file.shared() });
+    }
+    let mut found = Vec::new();
+    for (log, names) in logs {
+        // The newest may be one that could not be begun, and so is nobody's.
+        for name in names.into_iter().rev() {
+            // Put away since it was listed.
+            let Ok(file) = live.file(name, OFlags::RDONLY) else { continue };
+            let file = Appended::new(file, live.path(name))?;
+            if file.try_lock()? {
+                continue;
+            }
+            if let Some(pid) = writer(&live, name)? {
+                let (log, name) = (log.to_owned(), name.clone());
+                found.push(Living { log, pid, name, file: file.shared() });
+                break;
+            }
         }
     }
     Ok(found)
@@ -60,17 +70,31 @@ fn writer(live: &Folder, name: &str) -> Result<Option<u32>, AuditError> {
 }
 
 impl Living {
-    /// Tells each of its records that is still kept, in order.
+    /// Tells each of its records of these kinds, in order. Those of other kinds are not even read, because a busy
+    /// log has many.
     ///
     /// # Errors
     /// Where a segment cannot be read.
-    pub fn each(&self, folder: &Folder, mut told: impl FnMut(&Line)) -> Result<(), AuditError> {
+    pub fn each(
+        &self,
+        folder: &Folder,
+        kinds: &[Kind],
+        mut told: impl FnMut(&Line),
+    ) -> Result<(), AuditError> {
+        let kinds: Vec<String> =
+            kinds.iter().map(|kind| format!("\"kind\":\"{}\"", kind.name())).collect();
         let mut places: Vec<Place> = read::places(folder)?;
         places.retain(|place| place.log == self.log);
         for place in places {
-            for piece in Pieces::new(read::open_place(folder, &place)?) {
-                let piece = piece.map_err(|error| AuditError::io("read", &place.path(), &error))?;
-                if let Piece::Record(line) = piece {
+            let file = read::open_place(folder, &place)?;
+            let failed = |error| AuditError::io("read", &place.path(), &error);
+            for line in file.split(b'\n') {
+                let line = line.map_err(failed)?;
+                let text = String::from_utf8_lossy(&line);
+                if kinds.iter().any(|kind| text.contains(kind))
+                    && let Some(line) = Line::read(&line)
+                    && kinds.iter().any(|kind| kind.contains(&line.kind))
+                {
                     told(&line);
                 }
             }
@@ -104,9 +128,21 @@ mod tests {
         let [one] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!((one.log.as_str(), one.pid), (log.name(), std::process::id()));
         let mut agents = Vec::new();
-        one.each(&folder, |line| agents.extend(line.text_at("/actor/agent").map(str::to_owned)))
-            .unwrap();
+        let mut agent =
+            |line: &Line| agents.extend(line.text_at("/actor/agent").map(str::to_owned));
+        one.each(&folder, &[Kind::Ended], &mut agent).unwrap();
+        one.each(&folder, &[Kind::Started], &mut agent).unwrap();
         assert_eq!(agents, ["one", "two"]);
+        // A segment that could not be begun is nobody's.
+        let number = segment::of_file(&one.name).unwrap().1 + 1;
+        fs::write(path.join(LIVE).join(segment::file_name(log.name(), number)), "").unwrap();
+        assert_eq!(living(&folder).unwrap().len(), 1);
+        // What is old is kept of a log that goes on.
+        let later = crate::time::Stamp(crate::time::Stamp::now().0 + 9 * 86_400_000);
+        crate::recover::expire(&folder, later, crate::writer::KEEP).unwrap();
+        let mut count = 0;
+        one.each(&folder, &[Kind::Started], |_| count += 1).unwrap();
+        assert_eq!(count, 2);
         // Killed, it has the same end: nobody holds the lock.
         drop(log);
         assert!(living(&folder).unwrap().is_empty());

@@ -116,20 +116,31 @@ fn lives(live: &Folder, files: &[String]) -> Result<bool, AuditError> {
 /// How long the index is kept beyond the logs that it names.
 const INDEX_LONGER: u32 = 2;
 
-/// Removes what is older than `keep`: logs by the day on which they ended, and files of the index once
-/// they are twice as old.
+/// Removes what is older than `keep`: segments by the day on which they ended, but of logs that go on, and
+/// files of the index once they are twice as old.
 ///
 /// # Errors
 /// Where something cannot be removed.
 pub fn expire(folder: &Folder, now: Stamp, keep: Duration) -> Result<(), AuditError> {
     let oldest = now.before(keep).day();
+    let live = folder.existing(LIVE)?.map_or_else(|| Ok(Vec::new()), |live| live.names())?;
+    let goes_on = |name: &str| {
+        let of = |name| segment::of_file(name).map(|(log, _)| log);
+        of(name).is_some_and(|log| live.iter().any(|live| of(live) == Some(log)))
+    };
     for day in folder.names()?.into_iter().filter(|name| is_day(name) && *name < oldest) {
         let Some(dir) = folder.existing(&day)? else { continue };
-        let names = dir.names()?;
+        let (kept, names): (Vec<_>, Vec<_>) =
+            dir.names()?.into_iter().partition(|name| goes_on(name));
+        if names.is_empty() && !kept.is_empty() {
+            continue;
+        }
         let removed = Removed { what: day.clone(), files: names.len(), last: None };
         Index::lock(folder)?.append(&telling(Kind::Removed, &removed)?)?;
         names.iter().try_for_each(|name| dir.remove(name))?;
-        folder.remove_dir(&day)?;
+        if kept.is_empty() {
+            folder.remove_dir(&day)?;
+        }
     }
     let oldest = now.before(keep * INDEX_LONGER).day();
     for name in index::file_names(folder)? {

@@ -1,7 +1,7 @@
 //! `sandboxd ps` lists the runs that go on, with what they called, and `sandboxd stop` ends one with all of that,
 //! whatever its command ignores. Neither takes another process for a run, whatever a log says.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use sandboxd_integration::below::field;
@@ -36,7 +36,9 @@ fn outside(outside: &Outside) -> Result<()> {
     };
     let mut running = start(agent, &calls)?;
     running.says("ready")?;
-    let mut other = start(plain, STUBBORN)?;
+    // A script that starts it in the background has it ignore SIGINT.
+    let other = outside.sandbox(plain).ignoring(&[Signal::SIGINT as i32]);
+    let mut other = other.command(&["/bin/sh", "-c", STUBBORN]).start()?;
     other.says("ready")?;
 
     let (agent, command) = is_listed(outside, &running)?;
@@ -48,9 +50,11 @@ fn outside(outside: &Outside) -> Result<()> {
     // One is ended, whatever it ignores, with all that it called and left behind; and no other.
     let refused = ask(outside, "stop", &["agen"])?;
     ensure!(refused.exit() == Some(1) && refused.stderr.contains("sandboxd ps"), "{}", refused.stderr);
-    let left = running.process(|command| command == "/bin/sleep 1000")?;
+    let left = running.process_to_come(|command| command == "/bin/sleep 1000")?;
     let id = agent.get("id").and_then(Value::as_str).context("no id")?.to_owned();
+    let from = Instant::now();
     let stopped = ask(outside, "stop", &[&id])?;
+    let asked = from.elapsed();
     stopped.exited(0)?;
     ensure!(stopped.stdout == format!("{id}: ended\n"), "{}", stopped.stdout);
     running.wait()?.exited(137)?;
@@ -63,7 +67,8 @@ fn outside(outside: &Outside) -> Result<()> {
     // The other at once, by the name of its profile.
     let from = Instant::now();
     ask(outside, "stop", &["--now", "plain"])?.exited(0)?;
-    ensure!(from.elapsed() < patience(Duration::from_millis(1900)), "{:?}", from.elapsed());
+    let killed = from.elapsed();
+    ensure!(killed + Duration::from_secs(1) < asked, "{killed:?} at once, {asked:?} when asked");
     other.wait()?.exited(137)?;
     ensure!(all(outside)?.is_empty(), "what has ended is listed");
     ask(outside, "stop", &["--all"])?.exited(0)?;
@@ -76,8 +81,24 @@ fn outside(outside: &Outside) -> Result<()> {
     killed.wait()?;
     ensure!(all(outside)?.is_empty(), "one that was killed is listed");
     drop(forged);
+    learning_is_a_run(outside)?;
     // Sweeps up after it.
     outside.sandbox(plain).command(&["/bin/true"]).run()?.exited(0)?;
+    Ok(())
+}
+
+/// So is one that is learnt from, whose command sandboxd watches inside.
+fn learning_is_a_run(outside: &Outside) -> Result<()> {
+    let file = outside.dir().join("learnt.toml");
+    let learn = outside.bare().verb("learn").option("--output").option(file.as_path());
+    let mut learn = learn.command(&["/bin/sh", "-c", STUBBORN]).start()?;
+    learn.says("ready")?;
+    let runs = all(outside)?;
+    let ids: Vec<&str> = runs.iter().filter_map(|run| run.get("run")?.as_str()).collect();
+    let [id] = ids.as_slice() else { bail!("{runs:#?}") };
+    ask(outside, "stop", &["--now", id])?.exited(0)?;
+    learn.wait()?;
+    ensure!(all(outside)?.is_empty(), "it is still listed");
     Ok(())
 }
 

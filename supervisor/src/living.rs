@@ -10,17 +10,28 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sandboxd_audit::line::Line;
 use sandboxd_audit::living::{Living, living};
-use sandboxd_audit::{AuditError, Folder};
+use sandboxd_audit::{AuditError, Folder, Kind};
 use serde_json::Value;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// What there is.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) runs: Vec<Run>,
+    /// Why some could not be looked at.
+    pub(crate) unread: Vec<AuditError>,
+}
+
 /// A run that goes on.
 pub(crate) struct Run {
     /// Its own sandbox first, then what it called by when that was started, then what serves it.
     pub(crate) sandboxes: Vec<Sandbox>,
+    /// Its sandboxd.
+    pub(crate) pid: u32,
     supervisor: OwnedFd,
 }
 
@@ -56,38 +67,50 @@ pub(crate) struct Used {
 ///
 /// # Errors
 /// Where it cannot be read.
-pub(crate) fn runs(folder: &Folder) -> Result<Vec<Run>, AuditError> {
-    let mut runs = Vec::new();
+pub(crate) fn runs(folder: &Folder) -> Result<Found, AuditError> {
+    let mut found = Found::default();
     for log in living(folder)? {
         // Ended since it was listed.
         let Some(supervisor) = writer_of(&log) else { continue };
-        let mut sandboxes = Vec::new();
-        log.each(folder, |line| tell(line, &mut sandboxes))?;
-        // What serves a command is started beside it, and may be the first.
-        sandboxes.sort_by_key(Sandbox::is_service);
-        // One that has not started its command yet, or ended it, or only writes something down.
-        if sandboxes.first().is_some_and(|first| !first.is_service()) {
-            runs.push(Run { sandboxes, supervisor });
+        let mut told = Told::default();
+        if let Err(error) = log.each(folder, &[Kind::Started, Kind::Ended], |line| told.tell(line))
+        {
+            found.unread.push(error);
+        } else if let Some(sandboxes) = told.of_a_run() {
+            found.runs.push(Run { sandboxes, pid: log.pid, supervisor });
         }
     }
-    Ok(runs)
+    Ok(found)
 }
 
-fn tell(line: &Line, sandboxes: &mut Vec<Sandbox>) {
-    let Some(id) = line.text_at("/actor/instance") else { return };
-    let text = |path| line.text_at(path).unwrap_or_default().to_owned();
-    match line.kind.as_str() {
-        "started" => sandboxes.push(Sandbox {
-            id: id.to_owned(),
-            profile: text("/actor/agent"),
-            command: text("/method"),
-            since: line.ts.clone(),
-            pid: line.at("/actor/pid").and_then(Value::as_u64),
-            uid: line.at("/actor/uid").and_then(Value::as_u64),
-            cgroups: line.at("/receipt/outside/cgroups").and_then(texts).unwrap_or_default(),
-        }),
-        "ended" => sandboxes.retain(|sandbox| sandbox.id != id),
-        _ => {}
+/// What a log tells of sandboxes.
+#[derive(Default)]
+struct Told {
+    /// Those that have not ended.
+    sandboxes: Vec<Sandbox>,
+    /// The first that serves nothing, whether it has ended or not.
+    own: Option<String>,
+}
+
+impl Told {
+    fn tell(&mut self, line: &Line) {
+        let Some(id) = line.text_at("/actor/instance") else { return };
+        if line.kind == Kind::Ended.name() {
+            return self.sandboxes.retain(|sandbox| sandbox.id != id);
+        }
+        let sandbox = Sandbox::of(line, id);
+        if self.own.is_none() && !sandbox.is_service() {
+            self.own = Some(id.to_owned());
+        }
+        self.sandboxes.push(sandbox);
+    }
+
+    /// In the order of a run; nothing of one that has not begun, or is about to be over, or only writes something
+    /// down.
+    fn of_a_run(mut self) -> Option<Vec<Sandbox>> {
+        let own = self.own?;
+        self.sandboxes.sort_by_key(|sandbox| (sandbox.id != own, sandbox.is_service()));
+        self.sandboxes.first().is_some_and(|first| first.id == own).then_some(self.sandboxes)
     }
 }
 
@@ -97,16 +120,31 @@ fn texts(value: &Value) -> Option<Vec<String>> {
 
 /// The process that writes a log; nothing where it has ended, or is in another pid namespace.
 fn writer_of(log: &Living) -> Option<OwnedFd> {
-    let pid = Pid::from_raw(i32::try_from(log.pid).ok()?)?;
+    // A number of another namespace can be that of this process, which has the log open to look at it.
+    let own = log.pid == std::process::id();
+    let pid = Pid::from_raw(i32::try_from(log.pid).ok()?).filter(|_| !own)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-    let ours = rustix::fs::fstat(&log.file).ok()?;
     // The pidfd is of whoever has the number from before this look to after it.
     let mut open = fs::read_dir(format!("/proc/{}/fd", log.pid)).ok()?;
-    let has = open.any(|entry| {
-        let metadata = entry.and_then(|entry| fs::metadata(entry.path()));
-        metadata.is_ok_and(|file| (file.dev(), file.ino()) == (ours.st_dev, ours.st_ino))
+    let writes = open.any(|entry| entry.is_ok_and(|entry| is_writer(log, &entry.file_name())));
+    (writes && !is_over(&pidfd, Duration::ZERO)).then_some(pidfd)
+}
+
+/// Whether a descriptor of the log's process is the one with the log's lock. Nothing is asked of a file by another
+/// name: it may lie where nobody answers.
+fn is_writer(log: &Living, descriptor: &OsStr) -> bool {
+    let of = |folder| Path::new("/proc").join(log.pid.to_string()).join(folder).join(descriptor);
+    let named = fs::read_link(of("fd"));
+    if !named.is_ok_and(|path| path.file_name() == Some(OsStr::new(&log.name))) {
+        return false;
+    }
+    let same = rustix::fs::fstat(&log.file).is_ok_and(|ours| {
+        fs::metadata(of("fd"))
+            .is_ok_and(|file| (file.dev(), file.ino()) == (ours.st_dev, ours.st_ino))
     });
-    (has && !is_over(&pidfd, Duration::ZERO)).then_some(pidfd)
+    let lock =
+        |text: String| text.lines().any(|line| line.contains("FLOCK") && line.contains("WRITE"));
+    same && fs::read_to_string(of("fdinfo")).is_ok_and(lock)
 }
 
 /// Whether a process ends in time.
@@ -122,23 +160,16 @@ impl Run {
         self.sandboxes.first()
     }
 
-    /// Asks its command to end; `at_once`, or where it has not within two seconds, it is killed.
+    /// Asks its command to end, which has two seconds for it. Asked again, it is killed.
     ///
     /// # Errors
     /// Why it could not be asked.
-    pub(crate) fn stop(&self, at_once: bool) -> Result<(), String> {
-        // A second one says that somebody waits. Two of the same number can become one.
-        let second = at_once.then_some(Signal::INT);
-        for signal in [Some(Signal::TERM), second].into_iter().flatten() {
-            match pidfd_send_signal(&self.supervisor, signal) {
-                // It has just ended.
-                Ok(()) | Err(Errno::SRCH) => {}
-                Err(refused) => {
-                    return Err(format!("pidfd_send_signal: {}", errno(refused.raw_os_error())));
-                }
-            }
+    pub(crate) fn stop(&self) -> Result<(), String> {
+        match pidfd_send_signal(&self.supervisor, Signal::TERM) {
+            // It has just ended.
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(refused) => Err(format!("pidfd_send_signal: {}", errno(refused.raw_os_error()))),
         }
-        Ok(())
     }
 
     /// Whether its supervisor is gone by then, and so everything of it.
@@ -148,9 +179,24 @@ impl Run {
 }
 
 impl Sandbox {
-    /// It serves a run: its command is sandboxd.
+    /// What is written down of a start.
+    fn of(line: &Line, id: &str) -> Self {
+        let text = |path| line.text_at(path).unwrap_or_default().to_owned();
+        let number = |path| line.at(path).and_then(Value::as_u64);
+        Self {
+            id: id.to_owned(),
+            profile: text("/actor/agent"),
+            command: text("/method"),
+            since: line.ts.clone(),
+            pid: number("/actor/pid"),
+            uid: number("/actor/uid"),
+            cgroups: line.at("/receipt/outside/cgroups").and_then(texts).unwrap_or_default(),
+        }
+    }
+
+    /// It serves a run: its command is sandboxd, by a profile of its own.
     pub(crate) fn is_service(&self) -> bool {
-        self.command == service::PROGRAM
+        self.command == service::PROGRAM && service::NAMES.contains(&self.profile.as_str())
     }
 
     /// How many of these it was called through, by where its cgroup lies.
@@ -205,21 +251,40 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_has_another_file_open_writes_no_log() {
+    fn a_process_is_the_writer_of_the_log_that_it_has_locked_alone() {
         let folder = std::env::temp_dir().join(format!("sandboxd-runs-{}", std::process::id()));
         fs::create_dir(&folder).unwrap();
-        let file = fs::File::create(folder.join("log")).unwrap();
-        let log = |pid, file: fs::File| Living {
-            log: String::from("log"),
-            pid,
-            file: std::sync::Arc::new(file.into()),
+        let (path, ready) = (folder.join("log"), folder.join("ready"));
+        let file = fs::File::create(&path).unwrap();
+        let script = format!("exec 9<>{0}; $LOCK; : >{1}; read x", path.display(), ready.display());
+        let holds = |lock: &str| {
+            let script = script.replace("$LOCK", lock);
+            let mut child = std::process::Command::new("/bin/sh")
+                .args(["-c", &script])
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap();
+            while !ready.exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            let (file, name) = (file.try_clone().unwrap(), String::from("log"));
+            let file = std::sync::Arc::new(file.into());
+            let log = Living { log: name.clone(), pid: child.id(), name, file };
+            let other = Living {
+                name: String::from("other"),
+                log: String::new(),
+                file: log.file.clone(),
+                ..log
+            };
+            let found = [writer_of(&log).is_some(), writer_of(&other).is_some()];
+            drop(child.stdin.take());
+            child.wait().unwrap();
+            fs::remove_file(&ready).unwrap();
+            found
         };
-        let own = log(std::process::id(), file.try_clone().unwrap());
-        assert!(writer_of(&own).is_some());
-        assert!(writer_of(&log(std::process::id() + 1, file)).is_none());
-        let gone = fs::File::create(folder.join("gone")).unwrap();
-        let parent = std::os::unix::process::parent_id();
-        assert!(writer_of(&log(parent, gone)).is_none());
+        assert_eq!(holds("flock -x 9"), [true, false]);
+        assert_eq!(holds("flock -s 9"), [false, false]);
+        assert_eq!(holds(":"), [false, false]);
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use super::output::{say, say_json, warn};
 use super::typed::{Ps, Stop};
 use crate::audit_folder;
 use crate::explain::printable;
-use crate::living::{self, Run, Sandbox, Used};
+use crate::living::{self, Found, Run, Sandbox, Used};
 use sandboxd_audit::AuditError;
 use sandboxd_audit::time::Stamp;
 use serde_json::{Value, json};
@@ -20,9 +20,13 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// The titles, and a line for each sandbox.
 type Table = Vec<[String; 6]>;
 
+/// How often, and in which intervals, one that is to end at once is asked again: two of the same signal become one
+/// where the first was not taken yet.
+const AGAIN: [Duration; 3] = [Duration::from_millis(20); 3];
+
 pub(crate) fn ps(typed: &Ps) -> u8 {
-    let runs = match all() {
-        Ok(runs) => runs,
+    let Found { runs, unread: troubles } = match all() {
+        Ok(found) => found,
         Err(error) => return unread(&error),
     };
     let said = if typed.json {
@@ -32,10 +36,10 @@ pub(crate) fn ps(typed: &Ps) -> u8 {
     } else {
         say(&aligned(&table(&runs)))
     };
-    if said { 0 } else { NOT_SET_UP }
+    troubles.iter().map(unread).next_back().unwrap_or(if said { 0 } else { NOT_SET_UP })
 }
 
-fn all() -> Result<Vec<Run>, AuditError> {
+fn all() -> Result<Found, AuditError> {
     audit_folder::open().and_then(|folder| living::runs(&folder))
 }
 
@@ -121,8 +125,8 @@ fn aligned(table: &Table) -> String {
 }
 
 pub(crate) fn stop(typed: &Stop) -> u8 {
-    let runs = match all() {
-        Ok(runs) => runs,
+    let Found { runs, unread: troubles } = match all() {
+        Ok(found) => found,
         Err(error) => return unread(&error),
     };
     let is = |run: &Run, name: &String| {
@@ -141,7 +145,11 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
         ));
     }
     // All are asked before the first is waited for.
-    let asked: Vec<_> = wanted.iter().map(|run| run.stop(typed.now)).collect();
+    let mut asked: Vec<_> = wanted.iter().map(|run| run.stop()).collect();
+    for pause in AGAIN.into_iter().filter(|_| typed.now) {
+        std::thread::sleep(pause);
+        asked = wanted.iter().map(|run| run.stop()).collect();
+    }
     let until = Instant::now() + WITHIN;
     let mut ended = unknown.is_empty();
     for (run, asked) in wanted.iter().zip(asked) {
@@ -149,29 +157,32 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
         let gone = run.is_gone(until);
         let why = if gone { None } else { Some(asked.err().unwrap_or_else(late)) };
         ended &= gone;
-        if !told(own, why.as_deref(), typed.json) {
+        if !told(own, why.as_deref().map(|why| (why, run.pid)), typed.json) {
             return NOT_SET_UP;
         }
     }
-    if ended { 0 } else { NO }
+    troubles.iter().map(unread).next_back().unwrap_or(if ended { 0 } else { NO })
 }
 
 fn late() -> String {
     format!("it was asked, and has not ended within {} s", WITHIN.as_secs())
 }
 
-fn told(own: &Sandbox, why: Option<&str>, json: bool) -> bool {
-    if json {
-        return say(&format!("{}\n", json!({ "run": own.id, "ended": why.is_none(), "why": why })));
-    }
-    let id = printable(&own.id);
-    match why {
-        None => say(&format!("{id}: ended\n")),
-        Some(why) => say(&format!(
-            "{id}: goes on: {}\n  remedy  look what sandboxd's process waits for, and ask again with --now\n",
-            printable(why)
-        )),
-    }
+fn told(own: &Sandbox, why: Option<(&str, u32)>, json: bool) -> bool {
+    let Some((why, pid)) = why else {
+        let ended = json!({ "run": own.id, "ended": true });
+        return say(&if json {
+            format!("{ended}\n")
+        } else {
+            format!("{}: ended\n", printable(&own.id))
+        });
+    };
+    let remedy = format!("kill -9 {pid} ends its sandboxd, and with it everything of it");
+    say(&if json {
+        format!("{}\n", json!({ "run": own.id, "ended": false, "why": why, "remedy": remedy }))
+    } else {
+        format!("{}: goes on: {}\n  remedy  {remedy}\n", printable(&own.id), printable(why))
+    })
 }
 
 #[cfg(test)]

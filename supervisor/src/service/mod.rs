@@ -30,6 +30,9 @@ use tokio::io::unix::AsyncFd;
 /// Where a service finds this executable.
 pub(crate) const PROGRAM: &str = "/sandboxd";
 
+/// The names of all services, which are those of their profiles.
+pub(crate) const NAMES: [&str; 4] = [broker::NAME, egress::NAME, notify::NAME, terminal::NAME];
+
 /// How long a service may take to run: what any start may take.
 const START_WITHIN: Duration = Duration::from_secs(30);
 
