@@ -5,7 +5,7 @@ use clap::Args;
 /// Show the runs that go on.
 ///
 /// Each line is a sandbox: that of the run, below it those that it called, and those in which sandboxd serves it.
-/// Memory and processes are those of a sandbox and of all that it called. Runs are seen by whoever started them:
+/// Memory, and processes with their threads, are those of a sandbox and of all that it called. Runs are seen by whoever started them:
 /// root sees root's, a user their own; one without an audit log ([require].audit waived) is not seen.
 #[derive(Debug, Args)]
 #[command(
@@ -20,13 +20,14 @@ pub struct Ps {
 /// End runs that go on.
 ///
 /// The command is asked to end (SIGTERM), and killed where it has not within two seconds; with it ends everything
-/// that it started and called. Returns when nothing of it is left.
+/// that it started and called. Returns when nothing of it is left, or gives up after 20 seconds.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where all of them ended; 1 where one goes on, or there is no such run; 125 where the audit\nlog cannot be read. A unit that systemd starts again is stopped by systemctl.\n\nExamples:\n  sandboxd stop agent-70001      this run\n  sandboxd stop agent            every run of this profile\n  sandboxd stop --now --all      kill all of yours"
+    after_help = "Exit status: 0 where all of them ended; 1 where one still goes on, or there is no such run; 125 where the audit log cannot be read. A unit that systemd starts again is stopped by systemctl.\n\nExamples:\n  sandboxd stop agent-70001      this run\n  sandboxd stop agent            every run of this profile\n  sandboxd stop --now --all      kill all of yours"
 )]
 pub struct Stop {
-    /// Which: the id of a run, or the name of its profile, as `sandboxd ps` has them.
+    /// Which: the id of a run, or the name of its profile, as `sandboxd ps` has them in the lines that are not
+    /// indented.
     #[arg(required_unless_present = "all", value_name = "RUN")]
     pub runs: Vec<String>,
     /// All runs of yours.

@@ -38,8 +38,9 @@ pub enum SecretCommand {
     /// Have runs that are going on read theirs again: the next request or call has what each is now.
     ///
     /// Every secret that is put into requests ([secrets.NAME].inject), stands in arguments (placeholder) or logs
-    /// in (ssh) is read again where it was read at the start; all of a run's are renewed, or none. What each was before stays covered in answers and records,
-    /// too. A variable (env:) stays what it was, and a file that a command has in $CREDENTIALS_DIRECTORY stays
+    /// in (ssh) is read again where it was read at the start. Where one of a run's cannot be, none is renewed. Where the
+    /// broker then does not take its own, that is said, and requests have the new ones already: ask again, or start
+    /// the run anew. What each was before stays covered in answers and records, too. A variable (env:) stays what it was, and a file that a command has in $CREDENTIALS_DIRECTORY stays
     /// its own until it is started anew.
     #[command(
         after_help = "Exit status: 0 where all runs renewed theirs; 1 where one did not, or there is none.\n\nExamples:\n  sandboxd secret rotate                    every run of yours\n  sandboxd secret rotate --run agent-70001  this one"
@@ -64,7 +65,7 @@ pub struct SecretUses {
 /// Whose secrets are read again.
 #[derive(Debug, Args)]
 pub struct SecretRotate {
-    /// The id of a run, as `sandboxd audit show` has it; without it, all of the user's.
+    /// The id of a run, as `sandboxd ps` has it; without it, all of the user's.
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
     /// Print what came of it as JSON.

@@ -38,8 +38,8 @@ pub struct Why {
     /// May it call what its profile calls EDGE, and this tool there?
     #[arg(long, value_names = ["EDGE", "TOOL"], num_args = 1..=2)]
     pub call: Option<Vec<String>>,
-    /// What was your last run refused that failed or was refused anything, and what would allow it? Of
-    /// system calls and of what did not go out it is known; of files, that is said.
+    /// What was your last run refused that failed or was refused anything, and what would allow it? Known are
+    /// system calls, hosts that were not let out, and calls of tools; of files it says how to ask.
     #[arg(long)]
     pub last: bool,
     /// Print the answer as JSON.
