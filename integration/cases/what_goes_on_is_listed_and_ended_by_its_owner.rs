@@ -73,15 +73,21 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(all(outside)?.is_empty(), "what has ended is listed");
     ask(outside, "stop", &["--all"])?.exited(0)?;
 
-    // Nobody writes the log of one that was killed.
-    let mut killed = start(plain, STUBBORN)?;
+    one_that_was_killed_is_none(outside, plain)?;
+    drop(forged);
+    learning_is_a_run(outside)?;
+    Ok(())
+}
+
+/// Nobody writes the log of one that was killed.
+fn one_that_was_killed_is_none(outside: &Outside, plain: &str) -> Result<()> {
+    let killed = outside.sandbox(plain).command(&["/bin/sh", "-c", STUBBORN]);
+    let mut killed = killed.start()?;
     killed.says("ready")?;
     ensure!(all(outside)?.len() == 1, "it is not listed");
     killed.signal(Signal::SIGKILL)?;
     killed.wait()?;
     ensure!(all(outside)?.is_empty(), "one that was killed is listed");
-    drop(forged);
-    learning_is_a_run(outside)?;
     // Sweeps up after it.
     outside.sandbox(plain).command(&["/bin/true"]).run()?.exited(0)?;
     Ok(())
