@@ -60,7 +60,7 @@ struct Shared {
 struct State {
     phase: Phase,
     redactor: Redactor,
-    /// Records that were written, and those of them that are on the disk.
+    /// How often records were written, one or several, and up to which of these times they are on the disk.
     written: u64,
     committed: u64,
     /// Since when records wait to be brought to the disk, and whether somebody waits for it.

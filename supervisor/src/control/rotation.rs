@@ -174,8 +174,10 @@ impl Rotating {
         let now: Result<Vec<_>, _> =
             secrets.all().iter().map(|secret| secret.hidden().map(Arc::new)).collect();
         let now = now?;
+        let mut took = Vec::new();
         for (user, message) in self.users.iter_mut().zip(&messages) {
-            user.line.tell(message)?;
+            user.line.tell(message).map_err(|error| in_part(error, &took))?;
+            took.push(user.line.who);
         }
         let before = std::mem::replace(&mut self.now, now);
         let all = self.held.iter().zip(before.iter().zip(&self.now));
@@ -234,6 +236,15 @@ impl Line {
     }
 }
 
+/// Why not all of them use what the secrets are now, where some do.
+fn in_part(error: StartError, took: &[&str]) -> StartError {
+    if took.is_empty() {
+        return error;
+    }
+    let what = format!("{}; {} uses what they are now", error.line(), took.join(" and "));
+    StartError::found("secrets", what).with_remedy("ask again, or start the run anew")
+}
+
 /// What became of one.
 fn outcome(held: &Held, changed: bool) -> Value {
     let renewed = match (changed, &held.from) {
@@ -267,5 +278,15 @@ mod tests {
         assert_eq!(told(NOT_TAKEN, TAKEN), Ok(()));
         assert!(told(TAKEN, NO_KEY).unwrap_err().contains("no private key"));
         assert!(told(TAKEN, NOT_TAKEN).unwrap_err().contains("did not take them"));
+    }
+
+    #[test]
+    fn who_uses_the_new_ones_already_is_told_where_another_does_not() {
+        let error = || StartError::found("secrets", "the broker: it did not take them");
+        assert_eq!(in_part(error(), &[]).line(), error().line());
+        let told = in_part(error(), &["the egress process"]).line();
+        assert!(
+            told.contains("the broker: it did not") && told.contains("the egress process uses")
+        );
     }
 }
