@@ -82,6 +82,10 @@ fn known(rule: &str) -> (&'static str, &'static str) {
         "reverse" => {
             ("it asked something back, which it may not", "let it: reverse of [call.EDGE]")
         }
+        "secret" => (
+            "a placeholder stands where no secret does, or there are too many",
+            "write {{secret:NAME}} only where placeholder of CALLER's [secrets.NAME] has it: sandboxd secret list",
+        ),
         "no_edge" => ("no such edge", "write [call.NAME] with the profile of what is called"),
         _ => ("refused", "see the audit log: sandboxd audit show"),
     }
