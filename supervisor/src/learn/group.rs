@@ -126,7 +126,7 @@ pub(crate) fn group(wanted: &[Wanted], around: Around<'_>) -> (Grants, Vec<LeftO
     let Around { work, home, .. } = around;
     let made: BTreeSet<&Path> = wanted
         .iter()
-        .filter(|one| one.need.has(Need::FOLDER))
+        .filter(|one| one.need.has(Need::FOLDER) && around.makes_beside(&one.path).is_some())
         .map(|one| one.path.as_path())
         .collect();
     let worked_in = around.worked_in(wanted);
@@ -134,7 +134,7 @@ pub(crate) fn group(wanted: &[Wanted], around: Around<'_>) -> (Grants, Vec<LeftO
     let mut grants = Grants::new();
     let mut secrets = BTreeSet::new();
     for one in wanted {
-        for (list, path) in targets(one, &made) {
+        for (list, path) in targets(one, &made, around) {
             let named = worked_in.iter().find(|root| path.starts_with(root));
             let why = if is_secret(&path) {
                 secrets.insert(path.clone());
@@ -145,7 +145,9 @@ pub(crate) fn group(wanted: &[Wanted], around: Around<'_>) -> (Grants, Vec<LeftO
                 None
             } else if holds_secret(&path, home) {
                 Some("keys, tokens or histories lie in it: name what is needed beside them")
-            } else if is_broad(&path, home) && (one.folder || list == List::Write) {
+            } else if is_broad(&path, home)
+                && (one.folder || list == List::Write || path != one.path)
+            {
                 Some("the folder holds far more than this command's")
             } else {
                 None
@@ -177,6 +179,12 @@ impl Around<'_> {
         above.max_by_key(|root| root.as_os_str().len()).map(PathBuf::as_path)
     }
 
+    /// The folder of a name that can be made, replaced and removed: one in which nothing may be written cannot
+    /// have been changed, whatever was tried.
+    fn makes_beside<'p>(&self, path: &'p Path) -> Option<&'p Path> {
+        path.parent().filter(|folder| self.named(folder).is_some())
+    }
+
     /// Folders that were named and written in. Such a one is granted whole: a file that is replaced or moved
     /// there must not be a mount of its own, and the owner of all that is in it is the same.
     fn worked_in(&self, wanted: &[Wanted]) -> BTreeSet<&Path> {
@@ -188,13 +196,18 @@ impl Around<'_> {
 }
 
 /// What is to be granted for this to work.
-fn targets(one: &Wanted, made: &BTreeSet<&Path>) -> Vec<(List, PathBuf)> {
+fn targets(
+    one: &Wanted,
+    made: &BTreeSet<&Path>,
+    around: Around<'_>,
+) -> Vec<(List, PathBuf)> {
     // What the command itself made was not there, and is not there the next time.
     let outermost = one.path.ancestors().filter(|above| made.contains(above)).last();
     let own = outermost.and_then(Path::parent);
     let mut targets = Vec::new();
     if one.need.has(Need::EXECUTE) {
-        let own = own.or_else(|| one.path.parent().filter(|_| one.need.has(Need::NAME)));
+        let beside = || around.makes_beside(&one.path).filter(|_| one.need.has(Need::NAME));
+        let own = own.or_else(beside);
         targets.push((List::Execute, own.unwrap_or(&one.path).to_owned()));
     }
     if one.need.has(Need::NAME) {
@@ -378,6 +391,26 @@ mod tests {
         assert_eq!(left, ["write /srv", "write /srv/other/file"]);
         // One in which nothing was written is not.
         assert_eq!(grouped(&all[1..3]).0, ["read /srv/w/src/main.rs", "execute /srv/w/run.sh"]);
+    }
+
+    #[test]
+    fn what_failed_to_be_replaced_is_executed_alone() {
+        let replaced = Need::EXECUTE.and(Need::NAME);
+        let all = [
+            wanted("/srv/customers.db", replaced, false),
+            wanted("/opt/tool/bin", replaced, false),
+            wanted("/opt/made", Need::NAME.and(Need::FOLDER), false),
+            wanted("/opt/made/run", Need::EXECUTE, false),
+            wanted("/home/u/run", replaced, false),
+        ];
+        let (grants, left) = grouped(&all);
+        let alone = ["/opt/made/run", "/opt/tool/bin", "/srv/customers.db"];
+        assert_eq!(grants, alone.map(|path| format!("execute {path}")));
+        // Where it can be replaced, its folder is needed, and that may be too wide.
+        let wide = ["execute /home/u", "write /home/u", "write /opt", "write /opt/tool"];
+        assert_eq!(left, [&wide[..], &["write /srv"]].concat());
+        let built = [wanted("/srv/w/bin/run", replaced, false)];
+        assert_eq!(grouped(&built).0, ["write /srv/w", "execute /srv/w"]);
     }
 
     #[test]
