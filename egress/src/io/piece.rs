@@ -11,24 +11,17 @@ pub(super) type Room = [MaybeUninit<u8>; MOST];
 /// The most bytes of a piece.
 pub(super) const MOST: usize = 16 << 10;
 
-/// What there is, as far as there is room; nothing where there will be no more. Where room is left, that was all,
-/// and nobody asks again before there is more (epoll(7)).
+/// What there is, as far as there is room; nothing where there will be no more. That room is left does not say
+/// that this was all: reading stops before an urgent byte (tcp(7)), and epoll(7) tells nobody of what lies behind
+/// it. So who wants more asks until there is nothing.
 pub(super) fn received<'a>(
     from: &TcpStream,
     room: &'a mut [MaybeUninit<u8>],
 ) -> io::Result<&'a [u8]> {
-    let mut received = None;
-    let more = from.try_io(Interest::READABLE, || {
-        let ((bytes, left), _) = recv(from, room, RecvFlags::empty())?;
-        let all = !bytes.is_empty() && !left.is_empty();
-        received = Some(&*bytes);
-        if all { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-    });
-    match (received, more) {
-        (Some(bytes), _) => Ok(bytes),
-        (None, Err(error)) => Err(error),
-        (None, Ok(())) => Err(io::ErrorKind::WouldBlock.into()),
-    }
+    from.try_io(Interest::READABLE, || {
+        let ((bytes, _), _) = recv(from, room, RecvFlags::empty())?;
+        Ok(&*bytes)
+    })
 }
 
 /// Sends what is taken at once, and returns the rest.

@@ -153,19 +153,21 @@ async fn through_pipe(
     (most, count): (usize, impl FnOnce(usize)),
 ) -> Result<Moved, Verdict> {
     let pipe = pipes.take()?;
-    let moved = match from.try_io(Interest::READABLE, || step(from, &pipe.inlet, most)) {
-        Ok(0) => Moved::All,
+    match step(from, &pipe.inlet, most) {
+        // No pipe goes past an urgent byte: what lies behind one looks like nothing, or like the end.
+        Ok(0) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(_) => return Err(Verdict::Broke),
         Ok(taken) => {
             count(taken);
             // Where this fails, the pipe is let go of with what is left in it.
             drain(&pipe, to, taken).await?;
-            Moved::Some(taken)
+            pipes.give(pipe);
+            return Ok(Moved::Some(taken));
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Moved::Nothing,
-        Err(_) => return Err(Verdict::Broke),
-    };
+    }
     pipes.give(pipe);
-    Ok(moved)
+    by_hand(from, to, (most.min(piece::MOST), count)).await
 }
 
 async fn drain(pipe: &Pipe, to: &TcpStream, mut left: usize) -> Result<(), Verdict> {

@@ -51,3 +51,33 @@ fn not_a_byte_more_than_is_left_goes_whatever_their_number() {
         assert_eq!((record.verdict, record.up), (Verdict::Spent, most));
     }
 }
+
+/// All of it arrives, whoever says it, with an urgent byte after so many; that byte does not.
+fn goes_past_an_urgent_byte(before: usize, after: usize, end: bool) {
+    let port = echo();
+    let running = start(plan(to_host(port, Carries::Tcp)), port);
+    let mut stream = running.led();
+    let said = [bytes(before), bytes(after)].concat();
+    let mut writes = stream.try_clone().unwrap();
+    let writing = thread::spawn(move || {
+        writes.write_all(&bytes(before)).unwrap();
+        rustix::net::send(&writes, b"!", rustix::net::SendFlags::OOB).unwrap();
+        writes.write_all(&bytes(after)).unwrap();
+        if end {
+            writes.shutdown(Shutdown::Write).unwrap();
+        }
+    });
+    let mut heard = vec![0; said.len()];
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let all = stream.read_exact(&mut heard);
+    assert!(all.is_ok() && heard == said, "{all:?}: {before} and {after}");
+    writing.join().unwrap();
+}
+
+#[test]
+fn what_comes_after_an_urgent_byte_is_not_left_lying() {
+    for (before, after) in [(3, 5), (1 << 20, 5), (1 << 20, 1 << 20), (40_000, 3)] {
+        goes_past_an_urgent_byte(before, after, false);
+        goes_past_an_urgent_byte(before, after, true);
+    }
+}
