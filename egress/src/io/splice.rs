@@ -17,44 +17,67 @@ use std::{
     io,
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
+    rc::Rc,
 };
 use tokio::{io::Interest, net::TcpStream, task::coop::consume_budget};
 
 /// How many bytes a pipe takes at once, where the kernel lets us have so much.
 const PIPE: usize = 1 << 20;
 
+/// The same, of each pipe beyond the first few. All pipes of a user have 64 MiB together, and whatever of that
+/// user's makes one after that gets one of 8 KiB (pipe(7)).
+const SMALL: usize = 256 << 10;
+
+/// How many pipes at a time are large.
+const LARGE: usize = 4;
+
 /// How many bytes are carried at a time of what a connection may do until it is somebody else's turn.
 const TURN: usize = 64 << 10;
 
 /// How many pipes are kept that nobody needs now.
-const SPARE: usize = 16;
+const SPARE: usize = 2;
 
-/// The pipes that nobody needs now. They are empty.
+/// The pipes that nobody needs now, which are empty; and how many there are in all.
 #[derive(Debug, Default)]
-pub(super) struct Pipes(RefCell<Vec<Pipe>>);
+pub(super) struct Pipes {
+    spare: RefCell<Vec<Pipe>>,
+    all: Rc<Cell<usize>>,
+}
 
 #[derive(Debug)]
 struct Pipe {
     outlet: OwnedFd,
     inlet: OwnedFd,
+    /// Whether it takes what it was to take.
+    whole: bool,
+    all: Rc<Cell<usize>>,
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.all.set(self.all.get().saturating_sub(1));
+    }
 }
 
 impl Pipes {
     fn take(&self) -> Result<Pipe, Verdict> {
-        if let Some(pipe) = self.0.borrow_mut().pop() {
+        if let Some(pipe) = self.spare.borrow_mut().pop() {
             return Ok(pipe);
         }
         let (outlet, inlet) =
             pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|_| Verdict::Broke)?;
-        // Whoever has many pipes gets small ones, and then takes more steps.
-        fcntl_setpipe_size(&inlet, PIPE).ok();
-        Ok(Pipe { outlet, inlet })
+        let before = self.all.get();
+        self.all.set(before + 1);
+        let size = if before < LARGE { PIPE } else { SMALL };
+        // Where that is not to be had, it takes more steps.
+        let whole = fcntl_setpipe_size(&inlet, size).is_ok();
+        Ok(Pipe { outlet, inlet, whole, all: Rc::clone(&self.all) })
     }
 
-    /// Keeps a pipe that is empty.
+    /// Keeps a pipe that is empty, where it is worth it.
     fn give(&self, pipe: Pipe) {
-        let mut spare = self.0.borrow_mut();
-        if spare.len() < SPARE {
+        let mut spare = self.spare.borrow_mut();
+        if pipe.whole && spare.len() < SPARE {
             spare.push(pipe);
         }
     }
@@ -194,4 +217,28 @@ pub(super) fn end(to: &TcpStream) -> Result<(), Verdict> {
 fn step(from: impl AsFd, to: impl AsFd, most: usize) -> io::Result<usize> {
     let flags = SpliceFlags::MOVE | SpliceFlags::NONBLOCK;
     Ok(splice(from, None, to, None, most, flags)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::fcntl_getpipe_size;
+
+    #[test]
+    fn few_pipes_are_large_and_fewer_are_kept() {
+        let pipes = Pipes::default();
+        let taken: Vec<Pipe> = (0..LARGE + 3).map(|_| pipes.take().unwrap()).collect();
+        for (number, pipe) in taken.iter().enumerate().filter(|(_, pipe)| pipe.whole) {
+            let size = if number < LARGE { PIPE } else { SMALL };
+            assert_eq!(fcntl_getpipe_size(&pipe.inlet).unwrap(), size, "of {number}");
+        }
+        taken.into_iter().for_each(|pipe| pipes.give(pipe));
+        assert!(pipes.spare.borrow().len() <= SPARE);
+        assert_eq!(pipes.all.get(), pipes.spare.borrow().len());
+        pipes.spare.borrow_mut().clear();
+        let mut stunted = pipes.take().unwrap();
+        stunted.whole = false;
+        pipes.give(stunted);
+        assert_eq!((pipes.spare.borrow().len(), pipes.all.get()), (0, 0));
+    }
 }
