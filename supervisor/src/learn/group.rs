@@ -108,6 +108,18 @@ pub(crate) struct LeftOut {
     pub(crate) why: String,
 }
 
+impl LeftOut {
+    /// A key is given all the same with a folder that is granted whole because it was named.
+    fn beside(self, granted: Option<&Path>) -> Self {
+        let Some(root) = granted else { return self };
+        let why = format!(
+            "it lies in {}, which you named and which is granted whole: hide it ([files] hide)",
+            root.to_string_lossy()
+        );
+        Self { why, ..self }
+    }
+}
+
 /// Grants by list and path.
 pub(crate) type Grants = BTreeMap<(List, PathBuf), For>;
 
@@ -131,6 +143,7 @@ pub(crate) fn group(wanted: &[Wanted], around: Around<'_>) -> (Grants, Vec<LeftO
         .collect();
     let worked_in = around.worked_in(wanted);
     let mut left = Vec::new();
+    let mut within = Vec::new();
     let mut grants = Grants::new();
     let mut secrets = BTreeSet::new();
     for one in wanted {
@@ -154,7 +167,11 @@ pub(crate) fn group(wanted: &[Wanted], around: Around<'_>) -> (Grants, Vec<LeftO
             };
             if let Some(why) = why {
                 let what = format!("{} {}", list.key(), path.to_string_lossy());
-                left.push(LeftOut { what, by: one.by.clone(), why: why.to_owned() });
+                let out = LeftOut { what, by: one.by.clone(), why: why.to_owned() };
+                match named {
+                    Some(root) => within.push((*root, out)),
+                    None => left.push(out),
+                }
             } else {
                 let path = named.map_or(path, |root| (*root).to_owned());
                 let entry = grants.entry((list, path)).or_default();
@@ -163,6 +180,8 @@ pub(crate) fn group(wanted: &[Wanted], around: Around<'_>) -> (Grants, Vec<LeftO
             }
         }
     }
+    let granted = |root: &Path| grants.keys().any(|(_, path)| path == root);
+    left.extend(within.into_iter().map(|(root, out)| out.beside(granted(root).then_some(root))));
     left.sort_by(|one, other| one.what.cmp(&other.what));
     left.dedup_by(|one, other| one.what == other.what);
     let bounds = Bounds { work, home, secrets };
@@ -430,6 +449,19 @@ mod tests {
         assert_eq!(grants, Vec::<String>::new());
         let named = ["read /home/u/.config", "write /home/u/.cargo", "write /home/u/.config"];
         assert_eq!(left, named);
+    }
+
+    #[test]
+    fn a_key_in_a_folder_that_is_granted_whole_is_not_said_to_be_left_out_of_it() {
+        let key = wanted("/srv/w/.ssh/id", Need::READ, false);
+        let writable = [PathBuf::from("/srv/w")];
+        let around = |all: &[Wanted]| {
+            let (work, home) = (Path::new("/srv/w"), Path::new("/home/u"));
+            group(all, Around { work, home, writable: &writable }).1.remove(0).why
+        };
+        let written = wanted("/srv/w/a", Need::WRITE, false);
+        assert!(around(&[key.clone(), written]).starts_with("it lies in /srv/w, which you named"));
+        assert_eq!(around(&[key]), "keys, tokens or histories lie there");
     }
 
     #[test]
