@@ -60,12 +60,11 @@ impl Drop for Pipe {
 }
 
 impl Pipes {
-    fn take(&self) -> Result<Pipe, Verdict> {
+    fn take(&self) -> io::Result<Pipe> {
         if let Some(pipe) = self.spare.borrow_mut().pop() {
             return Ok(pipe);
         }
-        let (outlet, inlet) =
-            pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(|_| Verdict::Broke)?;
+        let (outlet, inlet) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         let before = self.all.get();
         self.all.set(before + 1);
         let size = if before < LARGE { PIPE } else { SMALL };
@@ -175,7 +174,10 @@ async fn through_pipe(
     pipes: &Pipes,
     (most, count): (usize, impl FnOnce(usize)),
 ) -> Result<Moved, Verdict> {
-    let pipe = pipes.take()?;
+    // Where no pipe is to be had, there are no descriptors left, and the bytes need none.
+    let Ok(pipe) = pipes.take() else {
+        return by_hand(from, to, (most.min(piece::MOST), count)).await;
+    };
     match step(from, &pipe.inlet, most) {
         // No pipe goes past an urgent byte: what lies behind one looks like nothing, or like the end.
         Ok(0) => {}

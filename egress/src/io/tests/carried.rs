@@ -81,3 +81,32 @@ fn what_comes_after_an_urgent_byte_is_not_left_lying() {
         goes_past_an_urgent_byte(before, after, true);
     }
 }
+
+#[test]
+#[ignore = "takes all descriptors of its process: the test below starts it in one of its own"]
+fn without_descriptors() {
+    let port = echo();
+    let running = start(plan(to_host(port, Carries::Tcp)), port);
+    let mut stream = running.led();
+    let mut writes = stream.try_clone().unwrap();
+    let mut heard = vec![0; 3 << 20];
+    stream.write_all(b"x").unwrap();
+    stream.read_exact(&mut heard[..1]).unwrap();
+    let taken: Vec<_> = std::iter::from_fn(|| writes.try_clone().ok()).collect();
+    assert!(!taken.is_empty());
+    let writing = thread::spawn(move || writes.write_all(&bytes(3 << 20)).unwrap());
+    stream.read_exact(&mut heard).unwrap();
+    writing.join().unwrap();
+    drop(taken);
+    assert!(heard == bytes(3 << 20));
+}
+
+#[test]
+fn bytes_go_on_where_there_is_no_descriptor_left_for_a_pipe() {
+    let own = std::env::current_exe().unwrap();
+    let name = "io::tests::carried::without_descriptors";
+    let mut child = std::process::Command::new(own);
+    let ended = child.args(["--exact", name, "--include-ignored"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+}
