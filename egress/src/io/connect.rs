@@ -78,7 +78,7 @@ mod tests {
     fn what_stays_here_is_sent_at_once_and_unpaced_on_both_ends() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         inside(&listener).unwrap();
-        let made = try_to(listener.local_addr().unwrap(), Duration::ZERO).unwrap();
+        let made = try_to(listener.local_addr().unwrap(), Duration::from_secs(60)).unwrap();
         let (accepted, _) = listener.accept().unwrap();
         assert!(sockopt::tcp_nodelay(&accepted).unwrap() && sockopt::tcp_nodelay(&made).unwrap());
         assert_eq!(sockopt::tcp_congestion(&accepted).unwrap(), UNPACED);
@@ -87,13 +87,19 @@ mod tests {
 
     #[test]
     fn nobody_listens_or_nobody_answers() {
-        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let refused = try_to(gone, Duration::from_secs(60)).unwrap_err();
+        let bound = || {
+            let flags = SocketFlags::CLOEXEC;
+            let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).unwrap();
+            rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+            socket
+        };
+        // Kept, so that its port is nobody else's.
+        let deaf = TcpListener::from(bound());
+        let refused = try_to(deaf.local_addr().unwrap(), Duration::from_secs(60)).unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        drop(deaf);
         // One that has as many waiting as it wants hears no more.
-        let full = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
-        let full = full.unwrap();
-        rustix::net::bind(&full, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let full = bound();
         rustix::net::listen(&full, 0).unwrap();
         let listener = TcpListener::from(full);
         let to = listener.local_addr().unwrap();
