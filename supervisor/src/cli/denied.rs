@@ -2,6 +2,7 @@
 
 use super::load;
 use super::not_called;
+use super::run::Who;
 use super::typed::Grants;
 use super::why::last;
 use crate::explain::{self, printable};
@@ -68,7 +69,12 @@ pub(super) fn keep(result: &RunResult, grants: &Grants) -> Option<Kept> {
 }
 
 /// The first few refusals of a run that failed, each with what would allow it, and where the rest is told.
-pub(super) fn words(result: &RunResult, grants: &Grants, kept: Option<&Kept>) -> String {
+/// Whoever called through the broker reads this: no tool is named that it was not given.
+pub(super) fn words(
+    result: &RunResult,
+    grants: &Grants,
+    (kept, who): (Option<&Kept>, Who),
+) -> String {
     if result.exit_status() == 0 {
         return String::new();
     }
@@ -84,8 +90,12 @@ pub(super) fn words(result: &RunResult, grants: &Grants, kept: Option<&Kept>) ->
         lines.push(format!("refused: {more} more"));
     }
     let calls: Vec<_> = not_called::all(&result.called).collect();
+    let line = match who {
+        Who::Caller => not_called::line,
+        Who::Client => not_called::line_for_a_client,
+    };
     let said = calls.iter().take(SAID);
-    lines.extend(said.map(|(edge, one)| format!("not called: {}", not_called::line(edge, one))));
+    lines.extend(said.map(|(edge, one)| format!("not called: {}", line(edge, one))));
     let more: u64 = calls.iter().skip(SAID).map(|(_, one)| one.times).sum();
     if more > 0 {
         lines.push(format!("not called: {more} more"));

@@ -25,6 +25,11 @@ pub(super) fn line(Called { caller, edge, .. }: &Called, one: &RefusedCall) -> S
     format!("{caller} calling {whom}{what}: {}{times}", known(&one.rule).0)
 }
 
+/// The same for a client, without the tools that it meant: what it may not call, it is not told is there.
+pub(super) fn line_for_a_client(called: &Called, one: &RefusedCall) -> String {
+    line(called, &RefusedCall { tools: Vec::new(), ..one.clone() })
+}
+
 /// What helps, in words.
 pub(super) fn remedy(Called { caller, edge, callee, .. }: &Called, one: &RefusedCall) -> String {
     let text = known(&one.rule).1.replace("CALLER", caller).replace("CALLEE", callee);
@@ -121,6 +126,13 @@ mod tests {
         assert_eq!(text, "raise in_flight of [call.notes] or tool's [serve]");
         let client = Called { caller: "client".into(), ..called("tool") };
         assert_eq!(remedy(&client, &refused("busy", 1, &[])), "raise in_flight of [serve]");
+    }
+
+    #[test]
+    fn a_client_is_told_of_no_tool() {
+        let client = Called { caller: "client".into(), ..called("tool") };
+        let text = line_for_a_client(&client, &refused("reach", 3, &["write", "move"]));
+        assert_eq!(text, "client calling tool: tools/call: not named, or not there, 3 times");
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) struct Says {
 
 /// Who calls the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub(super) enum Who {
     /// Nobody but sandboxd's caller, as any program.
     Caller,
     /// A client, through the broker.
@@ -151,7 +151,7 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
     }
     let kept = denied::keep(&result, &grants);
     if !json && !quiet {
-        warn(&denied::words(&result, &grants, kept.as_ref()));
+        warn(&denied::words(&result, &grants, (kept.as_ref(), who)));
     }
     // With --json the object has said them.
     for what in left.iter().filter(|_| !json) {
