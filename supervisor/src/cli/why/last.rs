@@ -159,7 +159,7 @@ fn ask(kept: &Kept) -> String {
 
 /// A word as a shell takes it, with nothing in it that a terminal would act on.
 fn for_a_shell(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,{}".contains(letter);
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();
     }
@@ -276,6 +276,9 @@ mod tests {
         assert_eq!(for_a_shell("a b"), "'a b'");
         assert_eq!(for_a_shell("a'; rm -r b"), "'a'\\''; rm -r b'");
         assert_eq!(for_a_shell(""), "''");
+        // A shell makes two words of this.
+        assert_eq!(for_a_shell("-x{/etc/shadow,/srv}"), "'-x{/etc/shadow,/srv}'");
+        assert_eq!(for_a_shell("a,b"), "'a,b'");
         assert!(!for_a_shell("a\u{1b}]0;b\u{7}").contains('\u{1b}'));
     }
 }
