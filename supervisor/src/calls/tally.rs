@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// So many names are remembered in a run.
+/// So many tools are remembered of each edge that were called, and so many that were refused: neither takes the
+/// other's room, nor one edge's another's.
 const MOST: usize = 512;
 
 /// What stands in the place of a rule where there is no edge.
@@ -69,14 +70,12 @@ impl Tally {
     /// Remembers which tool was meant.
     pub(super) fn meant(&self, meant: &Meant, edge: &Edge) {
         let mut all = self.all();
-        let known: usize = all.values().map(Called::names).sum();
-        if known >= MOST {
-            return;
-        }
         let called = all.entry(Some(meant.edge)).or_insert_with(|| called(Some(edge), ""));
         let tool = meant.tool.as_str();
         match meant.refused {
+            None if called.forgot_used() => {}
             None => add(&mut called.tools, tool),
+            Some(_) if called.forgot_refused() => {}
             Some(rule) => called.refuse(Method::ToolsCall.text(), rule.text(), |refused| {
                 add(&mut refused.tools, tool);
             }),
@@ -134,8 +133,14 @@ impl Called {
         self.refused.push(one);
     }
 
-    fn names(&self) -> usize {
-        self.tools.len() + self.refused.iter().map(|one| one.tools.len()).sum::<usize>()
+    /// Whether more tools may have been called than are known.
+    pub(crate) fn forgot_used(&self) -> bool {
+        self.tools.len() >= MOST
+    }
+
+    /// Whether more tools may have been refused than are known.
+    pub(crate) fn forgot_refused(&self) -> bool {
+        self.refused.iter().map(|one| one.tools.len()).sum::<usize>() >= MOST
     }
 }
 
@@ -225,15 +230,24 @@ mod tests {
         ] {
             tally.record(&told(event), Some(&edge), "agent");
         }
-        for number in 0..MOST * 2 {
+        let meant = |edge_number, refused, number: usize| {
             let tool = ToolName::try_from(format!("t{number}").as_str()).unwrap();
-            let meant = Meant { edge: 0, refused: (number % 2 == 1).then_some(Rule::Reach), tool };
-            tally.meant(&meant, &edge);
-            tally.meant(&meant, &edge);
+            tally.meant(&Meant { edge: edge_number, refused, tool }, &edge);
+        };
+        // However much is refused, and of whatever edge, what is used is known.
+        for number in (0..MOST * 2).flat_map(|number| [number, number]) {
+            meant(0, Some(Rule::Reach), number);
         }
+        assert!(tally.so_far()[0].forgot_refused() && !tally.so_far()[0].forgot_used());
+        for number in 0..MOST * 2 {
+            meant(0, None, number);
+        }
+        meant(1, None, 0);
         let all = tally.so_far();
-        let [called] = all.as_slice() else { panic!("{all:?}") };
-        assert_eq!((called.passed_on, called.tools.len()), (2, MOST / 2));
+        let [called, other] = all.as_slice() else { panic!("{all:?}") };
+        assert_eq!(other.tools, ["t0"]);
+        assert!(called.forgot_used());
+        assert_eq!((called.passed_on, called.tools.len()), (2, MOST));
         assert_eq!(
             called.others,
             BTreeMap::from([("resources".into(), vec!["file:///a*".into()])])
@@ -241,7 +255,7 @@ mod tests {
         let known =
             called.refused.iter().map(|one| (one.rule.as_str(), one.times, one.tools.len()));
         let known: Vec<_> = known.collect();
-        assert_eq!(known, [("reach", 2, MOST / 2), ("deadline", 1, 0)]);
+        assert_eq!(known, [("reach", 2, MOST), ("deadline", 1, 0)]);
         tally.record(&Record { edge: None, ..told(Event::NoEdge) }, None, "agent");
         assert_eq!(tally.so_far()[0].refused[0].rule, "no_edge");
     }

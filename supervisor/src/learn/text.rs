@@ -31,6 +31,8 @@ pub(crate) struct UsedEdge {
     pub(crate) name: String,
     /// Whether that is all that the edge names.
     pub(crate) all: bool,
+    /// Whether there may have been more tools than are known.
+    pub(crate) forgot: bool,
     /// Names by the key of their list.
     pub(crate) lists: BTreeMap<String, Vec<String>>,
 }
@@ -105,7 +107,7 @@ impl Learnt<'_> {
     /// Edges that were not used up. What is extended gives them, and nothing that extends it takes them away.
     fn narrower(&self) -> String {
         let mut text = String::new();
-        for UsedEdge { name, lists, .. } in self.edges.iter().filter(|edge| !edge.all) {
+        for UsedEdge { name, lists, forgot, .. } in self.edges.iter().filter(|edge| !edge.all) {
             let name = comment(name);
             if lists.is_empty() {
                 text.push_str(&format!("#   [call.{name}]  # nothing was called\n"));
@@ -116,7 +118,11 @@ impl Learnt<'_> {
                 let more = names.len().saturating_sub(LISTED);
                 let names = names.iter().take(LISTED).map(|name| quoted(name));
                 let names = comment_of(&names.collect::<Vec<String>>().join(", "));
-                let more = if more > 0 { format!("  # and {more} more") } else { String::new() };
+                let more = match (more, *forgot && key == "tools") {
+                    (_, true) => format!("  # and {more} more at least: not all were remembered"),
+                    (0, false) => String::new(),
+                    (more, false) => format!("  # and {more} more"),
+                };
                 text.push_str(&format!("#   {key} = [{names}]{more}\n"));
             }
         }
@@ -186,6 +192,7 @@ mod tests {
             edges: &[UsedEdge {
                 name: evil.into(),
                 all: false,
+                forgot: true,
                 lists: BTreeMap::from([("tools".into(), vec![evil.into()])]),
             }],
             left_out: &[left],
@@ -196,6 +203,7 @@ mod tests {
         assert_eq!(files.len(), 1, "{text}");
         assert_eq!(files.get("read").unwrap().as_array().unwrap().len(), 1);
         assert!(text.lines().all(|line| !line.starts_with("write")), "{text}");
+        assert!(text.contains("  # and 0 more at least: not all were remembered"), "{text}");
         assert!(!text.contains('\u{1b}') && !text.contains('\u{7f}'), "{text}");
     }
 }

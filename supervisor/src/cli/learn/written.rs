@@ -240,8 +240,10 @@ fn edges(subject: &Subject, called: &[&Called]) -> Vec<UsedEdge> {
         let reach = &edge.value.reach;
         let named = [&reach.tools, &reach.resources, &reach.prompts, &reach.methods];
         let named = named.into_iter().flatten().map(|pattern| pattern.value.as_str());
-        let used = |name: &str| lists.values().flatten().any(|used| used == name);
-        UsedEdge { name: name.to_string(), all: named.clone().all(used), lists }
+        let is_used = |name: &str| lists.values().flatten().any(|used| used == name);
+        let all = named.clone().all(is_used);
+        let forgot = used.is_some_and(|used| used.forgot_used());
+        UsedEdge { name: name.to_string(), all, forgot, lists }
     });
     edges.collect()
 }
@@ -274,7 +276,12 @@ fn not_called(called: &Called) -> Vec<LeftOut> {
         let all = LeftOut { what: format!("call: {}", not_called::line(called, one)), by, why };
         if named.is_empty() { vec![all] } else { named }
     });
-    refused.collect()
+    let forgot = called.forgot_refused().then(|| LeftOut {
+        what: format!("more calls of {edge}"),
+        by: String::from("the broker"),
+        why: String::from("so much was refused that not all was remembered: learn again without"),
+    });
+    forgot.into_iter().chain(refused).collect()
 }
 
 fn not_let_out(result: &RunResult) -> Vec<LeftOut> {
