@@ -39,6 +39,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = learn.command(&["/bin/sh", "-c", &script]).run()?;
     run.exited(0)?;
     ensure!(run.stdout.contains("itself: shown meanwhile"), "{}, {}", run.stdout, run.stderr);
+    ensure!(run.stderr.contains("  calls   own tool unused: what it reads it can tell them"), "{}", run.stderr);
     let learnt = fs::read_to_string(&file)?;
     judged(&run.stdout, &learnt).with_context(|| format!("{}\n{learnt}", run.stdout))?;
     for line in [

@@ -112,13 +112,26 @@ impl Shown {
             if all.is_empty() { nothing.to_owned() } else { format!("{words}{all}") }
         };
         format!(
-            "sandboxd: learning; meanwhile, beyond the profile, the command\n  reads   and executes {}\n  never   {}, and what the files' permissions keep from it\n  writes  {}\n  reaches {}\n",
+            "sandboxd: learning; meanwhile, beyond the profile, the command\n  reads   and executes {}\n  never   {}, and what the files' permissions keep from it\n  writes  {}\n  reaches {}\n{}",
             list(&self.trees),
             list(&self.hidden),
             or(&self.written, "and executes ", "nothing of the host (-w PATH)"),
             or(&self.egress, "", "nobody (--egress HOST:PORT)"),
+            calls(&self.profile),
         )
     }
+}
+
+/// Whom the profile calls: they are called meanwhile, and whoever is called can be told anything.
+fn calls(profile: &Profile) -> String {
+    if profile.calls.is_empty() {
+        return String::new();
+    }
+    let edges: Vec<&str> = profile.calls.keys().map(|name| name.as_str()).collect();
+    format!(
+        "  calls   {}: what it reads it can tell them, and they whomever they reach\n",
+        crate::explain::printable(&edges.join(" "))
+    )
 }
 
 /// A file of ours in a folder of its own, which is shown to be written.

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 ///
 /// While it is learnt from, the command is in a sandbox too: it may read and execute what is on this host, but
 /// for keys, tokens, histories and what only root may read; it writes nothing but what -w names and its own
-/// temporary folders; it reaches nobody but whom --egress names. What that is, is said before it starts.
+/// temporary folders; by itself it reaches nobody but whom --egress names. What PROFILE calls is called meanwhile, so
+/// what the command reads it can tell these tools, and they whomever they reach. What that is, is said before it
+/// starts.
 ///
 /// The profile extends PROFILE and has what was used beyond it, folder by folder where many files of one were,
 /// with a comment of who used it. What would be dangerous to grant is not granted, and listed with the reason.
@@ -21,7 +23,7 @@ pub struct Learn {
     /// The profile that is extended, and what may be done beyond it meanwhile.
     #[command(flatten)]
     pub grants: Grants,
-    /// Where the profile is written; must not exist, and not lie where the command may write.
+    /// Where the profile is written; must not exist, and not lie where the command or what it calls may write.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     /// Say nothing of what is allowed meanwhile.
