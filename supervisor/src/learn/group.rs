@@ -215,11 +215,7 @@ impl Around<'_> {
 }
 
 /// What is to be granted for this to work.
-fn targets(
-    one: &Wanted,
-    made: &BTreeSet<&Path>,
-    around: Around<'_>,
-) -> Vec<(List, PathBuf)> {
+fn targets(one: &Wanted, made: &BTreeSet<&Path>, around: Around<'_>) -> Vec<(List, PathBuf)> {
     // What the command itself made was not there, and is not there the next time.
     let outermost = one.path.ancestors().filter(|above| made.contains(above)).last();
     let own = outermost.and_then(Path::parent);
