@@ -58,6 +58,28 @@ fn outside(outside: &Outside) -> Result<()> {
     let before = run.stdout.split("(own) ").next().unwrap_or_default();
     ensure!(again.stdout.starts_with(before), "{} and not {}", again.stdout, run.stdout);
     ensure!(again.stdout.contains("Unknown tool: unnamed"), "{}", again.stdout);
+    writes_no_profile(outside, &ws)
+}
+
+/// Where what is called may write, nothing is learnt: it could write the profile.
+fn writes_no_profile(outside: &Outside, ws: &Path) -> Result<()> {
+    let open = outside.file("open/there", "there\n")?;
+    let open = open.parent().context("a folder")?;
+    let tool = outside.tool("writer", &[], "")?;
+    let text = fs::read_to_string(&tool)?.replace("read = []", &format!("write = [{open:?}]"));
+    fs::write(&tool, text)?;
+    let base = outside.dir().join("calls-writer.toml");
+    let leave = outside.leave();
+    let text = format!(
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n{leave}[call.writer]\nprofile = {tool:?}\ntools = [\"sh\"]\n"
+    );
+    fs::write(&base, text)?;
+    let file = open.join("learnt.toml");
+    let learn = outside.bare().verb("learn").option("--profile").option(base.as_path());
+    let run = learn.option("--output").option(file.as_path()).cwd(ws).command(&["/bin/true"]).run()?;
+    run.exited(125)?;
+    ensure!(run.stderr.contains("may be written by writer"), "{}", run.stderr);
+    ensure!(!file.exists(), "{} was made", file.display());
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use crate::origin::Origin;
 use crate::quantity::Amount;
 use crate::resolve::limits::PROCESSES;
 use crate::schema::{Access, Instances, Mode, Serve, Speaks};
+use sandboxd_plan::HostPath;
 
 /// The processes of a sandbox that does nothing yet: init, and what becomes its command.
 const EACH: u64 = 2;
@@ -16,8 +17,18 @@ pub(super) fn problems(graph: &Graph) -> Vec<Problem> {
     for edge in &graph.edges {
         checking.edge(edge);
     }
+    let documents: Vec<_> = graph.nodes.iter().flat_map(|other| &other.profile.documents).collect();
     for node in &graph.nodes {
-        checking.is_out_of_reach(node);
+        checking.is_out_of_reach(node, &documents);
+    }
+    checking.problems
+}
+
+/// Why a document more cannot lie in this folder.
+pub(super) fn may_be_written(graph: &Graph, document: &(String, HostPath)) -> Vec<Problem> {
+    let mut checking = Checking { graph, problems: Vec::new() };
+    for node in &graph.nodes {
+        checking.is_out_of_reach(node, &[document]);
     }
     checking.problems
 }
@@ -201,28 +212,31 @@ impl Checking<'_> {
     }
 
     /// A profile that a sandbox of the graph could rewrite binds nobody the next time.
-    fn is_out_of_reach(&mut self, node: &Node) {
+    fn is_out_of_reach(&mut self, node: &Node, documents: &[&(String, HostPath)]) {
         for grant in node.profile.files.grants.iter().filter(|one| one.access == Access::Write) {
-            self.holds_no_profile(node, &grant.path);
+            self.holds_no_profile(node, &grant.path, documents);
         }
         for bind in node.profile.files.bind.iter().filter(|one| one.access == Access::Write) {
-            self.holds_no_profile(node, &bind.from);
+            self.holds_no_profile(node, &bind.from, documents);
         }
     }
 
-    fn holds_no_profile(&mut self, node: &Node, written: &crate::Written<crate::Place>) {
+    fn holds_no_profile(
+        &mut self,
+        node: &Node,
+        written: &crate::Written<crate::Place>,
+        documents: &[&(String, HostPath)],
+    ) {
         let Some(tree) = written.value.host(&node.profile.folders) else { return };
         let mut found = Vec::new();
-        for other in &self.graph.nodes {
-            for (file, folder) in &other.profile.documents {
-                let name = file.rsplit('/').next().unwrap_or(file);
-                let own = folder.join(name).is_ok_and(|own| own == tree);
-                if (own || folder.is_within(&tree)) && node.own.write.has(folder) {
-                    found.push(format!(
-                        "{tree} may be written by {}, and the profile {file} lies in it",
-                        node.name
-                    ));
-                }
+        for (file, folder) in documents {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            let own = folder.join(name).is_ok_and(|own| own == tree);
+            if (own || folder.is_within(&tree)) && node.own.write.has(folder) {
+                found.push(format!(
+                    "{tree} may be written by {}, and the profile {file} lies in it",
+                    node.name
+                ));
             }
         }
         for what in found {

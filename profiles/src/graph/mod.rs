@@ -21,10 +21,12 @@ mod reach;
 mod trees;
 mod why;
 
+use crate::Problem;
 use crate::origin::Origin;
 use crate::schema::{Call, Instances, Profile};
 use authority::Authority;
 use sandboxd_broker_plan::{Name, Pattern};
+use sandboxd_plan::HostPath;
 
 pub use diff::{Change, Direction};
 pub use launch::{Launch, Standing};
@@ -99,6 +101,15 @@ impl Graph {
         let serve = self.node(edge.callee).profile.serve.as_ref();
         let words = [edge.call.durable.as_ref(), serve.and_then(|serve| serve.durable.as_ref())];
         words.into_iter().flatten().any(|word| word.value)
+    }
+
+    /// Checks a document more, of which nothing is read: its file, and the folder that it lies in.
+    ///
+    /// # Errors
+    /// Whatever in the graph may write it.
+    pub fn leaves_alone(&self, document: &(String, HostPath)) -> Result<(), Vec<Problem>> {
+        let problems = check::may_be_written(self, document);
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     fn from(&self, caller: usize) -> impl Iterator<Item = &Edge> {

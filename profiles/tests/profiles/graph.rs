@@ -136,6 +136,21 @@ fn every_wrong_edge_has_its_problem() {
     }
 }
 
+#[test]
+fn a_document_more_lies_where_nobody_in_the_graph_writes() {
+    let graph = with("[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]").unwrap();
+    let to = |folder| graph.leaves_alone(&("learnt.toml".into(), path(folder)));
+    to("/p").unwrap();
+    to("/srv/keys").unwrap();
+    for folder in ["/srv", "/srv/deep"] {
+        assert_eq!(
+            shown(&to(folder).unwrap_err()),
+            "fs.toml:4:16: files.write[0]: /srv may be written by fs, and the profile learnt.toml lies in it\n  \
+             remedy  move the profiles to a folder that no sandbox can write"
+        );
+    }
+}
+
 /// Profiles that call each other in a row, the last the first where `closed`.
 fn row(length: usize, closed: bool, each: &str) -> Result<Graph, Vec<Problem>> {
     let texts: Vec<(String, String)> = (0..length)

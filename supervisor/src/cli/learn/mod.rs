@@ -35,8 +35,12 @@ fn learnt(arguments: &Learn, since: Instant) -> Result<u8, StartError> {
     let grants = &extending(grants);
     let mut file = begin(output)?;
     let mut shown = Shown::new(grants).inspect_err(|_| forget(output))?;
-    // Where the command could write, it would be the command's profile: refused as any profile is there.
-    shown.profile.documents.insert(0, document(output).inspect_err(|_| forget(output))?);
+    // Where the command or what it calls could write, it would be theirs: refused as any profile is there.
+    let document = document(output).inspect_err(|_| forget(output))?;
+    if let Some(graph) = &shown.graph {
+        graph.leaves_alone(&document).inspect_err(|_| forget(output))?;
+    }
+    shown.profile.documents.insert(0, document);
     if !quiet {
         warn(&shown.words());
     }
@@ -46,8 +50,7 @@ fn learnt(arguments: &Learn, since: Instant) -> Result<u8, StartError> {
         warn("sandboxd: it used more than is looked at: the profile lacks some\n");
     }
     let written = written::profile(grants, &seen, &result).inspect_err(|_| forget(output))?;
-    file.write_all(written.text.as_bytes())
-        .map_err(|error| StartError::io("write", output.display().to_string(), &error))?;
+    fill(&mut file, output, &written.text)?;
     let place = printable(&output.display().to_string());
     warn(&format!(
         "sandboxd: written: {place}: {} grants, {} left out\n  next    read it, then sandboxd run -p {place}\n",
@@ -83,6 +86,26 @@ fn begin(output: &std::path::Path) -> Result<File, StartError> {
         StartError::io("open", output.display().to_string(), &error)
             .with_remedy("name a file that is not there yet, in a folder of yours")
     })
+}
+
+/// Writes the profile and nothing else into the file that was made, where that is still what lies there.
+fn fill(file: &mut File, output: &std::path::Path, text: &str) -> Result<(), StartError> {
+    use std::os::unix::fs::MetadataExt;
+    let subject = output.display().to_string();
+    let failed = |call: &'static str| {
+        let subject = subject.clone();
+        move |error: std::io::Error| StartError::io(call, subject, &error)
+    };
+    let made = file.metadata().map_err(failed("fstat"))?;
+    let found = output.symlink_metadata().map_err(failed("lstat"))?;
+    if (made.dev(), made.ino()) != (found.dev(), found.ino()) {
+        let what = format!("{subject}: another file took its place meanwhile");
+        return Err(StartError::found("lstat", what).with_remedy(
+            "see who made that, and name a file in a folder that only you can write",
+        ));
+    }
+    file.set_len(0).map_err(failed("ftruncate"))?;
+    file.write_all(text.as_bytes()).map_err(failed("write"))
 }
 
 /// What messages call it, and the folder it lies in.
@@ -163,4 +186,26 @@ fn watched(shown: &mut Shown, since: Instant, log: &AuditLog) -> Result<Finished
         purses,
     };
     sandbox::run(request, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_meanwhile_is_no_part_of_it_nor_is_another_file() {
+        let name = format!("sandboxd-learnt-{}.toml", std::process::id());
+        let output = std::env::temp_dir().join(name);
+        let mut file = begin(&output).unwrap();
+        std::fs::write(&output, "[files]\nwrite = [\"/srv\"] # longer than what is learnt\n")
+            .unwrap();
+        fill(&mut file, &output, "learnt\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&output).unwrap(), "learnt\n");
+        std::fs::remove_file(&output).unwrap();
+        std::fs::write(&output, "another\n").unwrap();
+        assert!(fill(&mut file, &output, "learnt\n").is_err());
+        let kept = std::fs::read_to_string(&output).unwrap();
+        std::fs::remove_file(&output).unwrap();
+        assert_eq!(kept, "another\n");
+    }
 }
