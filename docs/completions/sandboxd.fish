@@ -174,7 +174,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -l egress -d 'L
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s o -l output -d 'Where the profile is written; must not exist, and not lie where the command may write' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s o -l output -d 'Where the profile is written; must not exist, and not lie where the command or what it calls may write' -r -F
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s q -l quiet -d 'Say nothing of what is allowed meanwhile'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s h -l help -d 'Print help'
