@@ -5,6 +5,8 @@ use crate::encode::{Alphabet, character, digit, in_json};
 use rustix::io::Result;
 use sandboxd_kernel::locked::Locked;
 use std::fmt;
+use std::ops::Range;
+use zeroize::Zeroizing;
 
 /// A shorter value would be found everywhere.
 const SHORTEST: usize = 6;
@@ -12,14 +14,18 @@ const SHORTEST: usize = 6;
 const LONGEST: usize = 4096;
 /// More pieces are a file of data, and every record would be looked through for each.
 const MOST: usize = 512;
+/// A bit for each byte.
+const BITS: usize = 32;
 
 /// One secret.
 pub struct Hidden {
     name: String,
-    /// One form after the other.
-    forms: Locked,
-    /// Where each ends.
-    ends: Vec<usize>,
+    /// One form after the other, and behind them for each byte whether one begins with it.
+    bytes: Locked,
+    /// Where each form is, in the order of their letters.
+    places: Vec<Range<usize>>,
+    /// Where the bits are.
+    begins: Range<usize>,
 }
 
 impl fmt::Debug for Hidden {
@@ -38,11 +44,12 @@ impl Hidden {
         if values.len() > MOST {
             return Err(rustix::io::Errno::TOOBIG);
         }
-        let bytes: usize = values.iter().flat_map(|value| forms(value)).map(Iterator::count).sum();
-        let mut hidden =
-            Self { name: name.to_owned(), forms: Locked::with_room(bytes)?, ends: Vec::new() };
+        let all: usize = values.iter().flat_map(|value| forms(value)).map(Iterator::count).sum();
+        let mut bytes = Locked::with_room(all + BITS)?;
+        let mut places: Vec<Range<usize>> = Vec::new();
         for form in values.iter().flat_map(|value| forms(value)) {
-            hidden.forms.extend(|room| {
+            let from = bytes.bytes().len();
+            bytes.extend(|room| {
                 let mut length = 0;
                 for (to, from) in room.iter_mut().zip(form) {
                     *to = from;
@@ -50,47 +57,120 @@ impl Hidden {
                 }
                 Ok::<_, rustix::io::Errno>(length)
             })?;
-            hidden.ends.push(hidden.forms.bytes().len());
+            places.push(from..bytes.bytes().len());
         }
-        Ok(hidden)
+        let letters = |place: &Range<usize>| {
+            let form = bytes.bytes().get(place.clone()).unwrap_or_default();
+            form.iter().map(u8::to_ascii_lowercase)
+        };
+        places.sort_by(|one, other| letters(one).cmp(letters(other)));
+        places.dedup_by(|one, other| letters(one).eq(letters(other)));
+        let firsts: Zeroizing<Vec<u8>> =
+            Zeroizing::new(places.iter().filter_map(|place| letters(place).next()).collect());
+        let begins = all..all + BITS;
+        bytes.extend(|room| {
+            for first in firsts.iter() {
+                set(room, *first);
+                set(room, first.to_ascii_uppercase());
+            }
+            Ok::<_, rustix::io::Errno>(BITS)
+        })?;
+        Ok(Self { name: name.to_owned(), bytes, places, begins })
     }
 
     /// Whether it looks for the same under the same name.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        let bytes = self.forms.bytes() == other.forms.bytes();
-        bytes && self.name == other.name && self.ends == other.ends
+        let bytes = self.bytes.bytes() == other.bytes.bytes();
+        bytes && self.name == other.name && self.places == other.places
     }
 
-    /// The text with its name in the place of each form; nothing where there is none of them.
+    /// The name that stands for it.
     #[must_use]
-    pub fn clean(&self, text: &str) -> Option<String> {
-        let mut clean = Vec::new();
-        let (mut rest, mut found) = (text.as_bytes(), false);
-        while let Some((first, after)) = rest.split_first() {
-            let Some(length) = self.longest_at(rest) else {
-                clean.push(*first);
-                rest = after;
-                continue;
-            };
-            clean.extend_from_slice(format!("«secret:{}»", self.name).as_bytes());
-            rest = rest.get(length..).unwrap_or_default();
-            found = true;
-        }
-        found.then(|| String::from_utf8_lossy(&clean).into_owned())
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn form(&self, place: &Range<usize>) -> &[u8] {
+        self.bytes.bytes().get(place.clone()).unwrap_or_default()
     }
 
     /// How long the longest form is that begins here. Names of hosts come in small letters, and so case
     /// is no difference.
     fn longest_at(&self, text: &[u8]) -> Option<usize> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let forms =
-            starts.zip(&self.ends).filter_map(|(from, to)| self.forms.bytes().get(from..*to));
-        let here = forms.filter(|form| {
-            text.get(..form.len()).is_some_and(|begins| begins.eq_ignore_ascii_case(form))
+        let begins = beginning(text)?;
+        let before = |place: &Range<usize>| beginning(self.form(place)) < Some(begins);
+        let from = self.places.partition_point(before);
+        let alike = self.places.get(from..)?.iter().map(|place| self.form(place));
+        let alike = alike.take_while(|form| beginning(form) == Some(begins));
+        let here = alike.filter(|form| {
+            text.get(..form.len()).is_some_and(|text| text.eq_ignore_ascii_case(form))
         });
         here.map(<[u8]>::len).max()
     }
+}
+
+/// The first bytes, in small letters: no form has fewer.
+fn beginning(bytes: &[u8]) -> Option<[u8; 4]> {
+    bytes.first_chunk::<4>().map(|four| four.map(|byte| byte.to_ascii_lowercase()))
+}
+
+/// Whether it can be found in a text: something of it is long enough.
+#[must_use]
+pub fn is_found(value: &[u8]) -> bool {
+    !looked_for(value).is_empty()
+}
+
+/// The text with the name of each in the place of each of its forms; nothing where there is none of them. All
+/// are looked for together, and what begins within another is covered with it: of two that share bytes, no part
+/// is left.
+#[must_use]
+pub fn clean<'h>(all: impl Iterator<Item = &'h Hidden> + Clone, text: &str) -> Option<String> {
+    if text.len() < SHORTEST {
+        return None;
+    }
+    let mut begins = Zeroizing::new([0_u8; BITS]);
+    for hidden in all.clone() {
+        let bits = hidden.form(&hidden.begins);
+        begins.iter_mut().zip(bits).for_each(|(to, from)| *to |= from);
+    }
+    let longest_at = |at: usize| {
+        let here = text.as_bytes().get(at..)?;
+        is_set(&*begins, *here.first()?)
+            .then(|| all.clone().filter_map(|it| Some((it.longest_at(here)?, it))))?
+            .max_by_key(|(length, _)| *length)
+    };
+    let mut clean = Vec::new();
+    let (mut at, mut copied) = (0, 0);
+    while at < text.len() {
+        let Some((length, hidden)) = longest_at(at) else {
+            at += 1;
+            continue;
+        };
+        clean.extend_from_slice(text.as_bytes().get(copied..at).unwrap_or_default());
+        clean.extend_from_slice(format!("«secret:{}»", hidden.name).as_bytes());
+        let mut end = at + length;
+        while at + 1 < end {
+            at += 1;
+            end = longest_at(at).map_or(end, |(length, _)| end.max(at + length));
+        }
+        (at, copied) = (end, end);
+    }
+    if copied == 0 {
+        return None;
+    }
+    clean.extend_from_slice(text.as_bytes().get(copied..).unwrap_or_default());
+    Some(String::from_utf8_lossy(&clean).into_owned())
+}
+
+fn set(bits: &mut [u8], byte: u8) {
+    if let Some(eight) = bits.get_mut(usize::from(byte / 8)) {
+        *eight |= 1 << (byte % 8);
+    }
+}
+
+fn is_set(bits: &[u8], byte: u8) -> bool {
+    bits.get(usize::from(byte / 8)).is_some_and(|eight| eight & (1 << (byte % 8)) != 0)
 }
 
 /// The whole of it, and where it has several lines, each; what is long, in pieces.
@@ -126,13 +206,73 @@ fn forms(value: &[u8]) -> Vec<Form<'_>> {
             one.into_iter().take(if plain(*byte) { 1 } else { 3 })
         })));
     }
-    if value.iter().any(|byte| in_json(*byte).1 != 1) {
-        forms.push(Box::new(value.iter().flat_map(|byte| {
-            let (escaped, length) = in_json(*byte);
-            escaped.into_iter().take(length)
-        })));
-    }
+    let written = WRITERS.iter().map(|writer| writer.string(value));
+    let differs = WRITERS.iter().map(|writer| !writer.string(value).eq(value.iter().copied()));
+    forms.extend(written.zip(differs).filter_map(|(form, differs)| differs.then_some(form)));
     forms
+}
+
+/// How a string of JSON is written, of what may be written in several ways.
+struct Writer {
+    /// Letters that are told by their numbers.
+    numbered: &'static [u8],
+    /// Whether a slash has a backslash before it.
+    slash: bool,
+    /// Whether what is not ASCII is told by its numbers.
+    ascii: bool,
+}
+
+/// serde_json and JavaScript; Go; Gson; Python; PHP, in two ways; .NET.
+const WRITERS: [Writer; 7] = [
+    Writer { numbered: b"", slash: false, ascii: false },
+    Writer { numbered: b"&<>", slash: false, ascii: false },
+    Writer { numbered: b"&'<=>", slash: false, ascii: false },
+    Writer { numbered: b"", slash: false, ascii: true },
+    Writer { numbered: b"", slash: true, ascii: true },
+    Writer { numbered: b"", slash: true, ascii: false },
+    Writer { numbered: b"\"&'+<>`", slash: false, ascii: true },
+];
+
+impl Writer {
+    fn string<'v>(&'static self, value: &'v [u8]) -> Form<'v> {
+        Box::new(value.utf8_chunks().flat_map(|chunk| {
+            let text = chunk.valid().chars().flat_map(|letter| {
+                let (bytes, length) = self.letter(letter);
+                bytes.into_iter().take(length)
+            });
+            text.chain(chunk.invalid().iter().copied())
+        }))
+    }
+
+    fn letter(&self, letter: char) -> ([u8; 12], usize) {
+        let mut bytes = [0; 12];
+        let plain = u8::try_from(letter).ok().filter(u8::is_ascii);
+        let length = match plain {
+            Some(b'/') if self.slash => copy(&mut bytes, b"\\/"),
+            Some(byte) if !self.numbered.contains(&byte) => {
+                let (escaped, length) = in_json(byte);
+                copy(&mut bytes, escaped.get(..length).unwrap_or_default())
+            }
+            None if !self.ascii => letter.encode_utf8(&mut bytes).len(),
+            Some(_) | None => {
+                let mut units = [0; 2];
+                let units = letter.encode_utf16(&mut units);
+                for (to, unit) in bytes.chunks_exact_mut(6).zip(&*units) {
+                    let [high, low] = unit.to_be_bytes();
+                    let digits = [high >> 4, high & 15, low >> 4, low & 15].map(digit);
+                    copy(to, b"\\u");
+                    copy(to.get_mut(2..).unwrap_or_default(), &digits);
+                }
+                6 * units.len()
+            }
+        };
+        (bytes, length)
+    }
+}
+
+fn copy(to: &mut [u8], from: &[u8]) -> usize {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    from.len()
 }
 
 /// The characters of base64 that the value alone decides, where it begins `shift` bytes into a group.
@@ -153,6 +293,10 @@ fn shifted(value: &[u8], shift: usize, alphabet: Alphabet) -> Form<'_> {
 mod tests {
     use super::*;
     use crate::encode::base64;
+
+    fn cleaned(hidden: &Hidden, text: &str) -> Option<String> {
+        clean(std::iter::once(hidden), text)
+    }
 
     const SECRET: &str = "s3cr3t/\"va?lue+";
 
@@ -177,7 +321,7 @@ mod tests {
             }
         }
         for text in texts {
-            let clean = hidden.clean(&text).unwrap();
+            let clean = cleaned(&hidden, &text).unwrap();
             assert!(clean.contains("«secret:model»"), "{text} -> {clean}");
             assert!(!clean.contains("s3cr3t"), "{clean}");
         }
@@ -186,29 +330,78 @@ mod tests {
     #[test]
     fn each_line_of_a_file_is_looked_for_and_what_is_none_stays() {
         let hidden = Hidden::of("key", b"BEGIN KEY\r\nabcdefgh\n\nend\n").unwrap();
-        assert_eq!(hidden.clean("x abcdefgh y").unwrap(), "x «secret:key» y");
+        assert_eq!(cleaned(&hidden, "x abcdefgh y").unwrap(), "x «secret:key» y");
         for text in ["end", "", "begin", "ü"] {
-            assert_eq!(hidden.clean(text), None, "{text}");
+            assert_eq!(cleaned(&hidden, text), None, "{text}");
         }
-        assert_eq!(Hidden::of("short", b"abc\n").unwrap().clean("abc"), None);
+        assert_eq!(cleaned(&Hidden::of("short", b"abc\n").unwrap(), "abc"), None);
         let text = "ä«BEGIN KEY»ß";
-        assert_eq!(hidden.clean(text).unwrap(), "ä««secret:key»»ß");
+        assert_eq!(cleaned(&hidden, text).unwrap(), "ä««secret:key»»ß");
         assert!(!format!("{hidden:?}").contains("BEGIN"));
     }
 
     #[test]
     fn a_long_line_and_the_last_of_many_are_looked_for_and_a_file_of_data_is_none() {
-        let long: Vec<u8> =
-            (0..9000).map(|place| b'a' + u8::try_from(place % 23).unwrap()).collect();
-        let text = String::from_utf8(long.clone()).unwrap();
-        let clean = Hidden::of("long", &long).unwrap().clean(&text).unwrap();
+        let text: String = (0..1800).map(|place| format!("{place:04},")).collect();
+        let clean = cleaned(&Hidden::of("long", text.as_bytes()).unwrap(), &text).unwrap();
         assert_eq!(clean, "«secret:long»".repeat(3));
         let lines: Vec<String> = (0..200).map(|line| format!("line-{line:04}")).collect();
         let hidden = Hidden::of("lines", lines.join("\n").as_bytes()).unwrap();
-        assert_eq!(hidden.clean("x line-0199").unwrap(), "x «secret:lines»");
+        assert_eq!(cleaned(&hidden, "x line-0199").unwrap(), "x «secret:lines»");
         assert!(hidden.is_same(&Hidden::of("lines", lines.join("\n").as_bytes()).unwrap()));
         assert!(!hidden.is_same(&Hidden::of("other", lines.join("\n").as_bytes()).unwrap()));
         let data: Vec<String> = (0..600).map(|line| format!("line-{line:04}")).collect();
         assert!(Hidden::of("data", data.join("\n").as_bytes()).is_err());
+    }
+
+    #[test]
+    fn of_secrets_that_share_bytes_no_part_is_left() {
+        let all = ["hunter2", "hunter2!xyz", "2!xyzabc", "bc9876"];
+        let all: Vec<Hidden> =
+            all.iter().map(|value| Hidden::of("s", value.as_bytes()).unwrap()).collect();
+        for order in [vec![0, 1, 2, 3], vec![3, 2, 1, 0], vec![1, 0, 3, 2]] {
+            let all = order.iter().map(|place| &all[*place]);
+            for (text, expected) in [
+                ("a hunter2!xyz b", "a «secret:s» b"),
+                ("a hunter2!xy b", "a «secret:s»!xy b"),
+                ("a hunter2!xyzabc9876", "a «secret:s»"),
+                ("hunter2hunter2", "«secret:s»«secret:s»"),
+            ] {
+                assert_eq!(clean(all.clone(), text).as_deref(), Some(expected), "{text}");
+            }
+            assert_eq!(clean(all, "unter2!xyz"), None);
+        }
+        assert_eq!(clean(std::iter::empty(), "anything"), None);
+    }
+
+    #[test]
+    fn it_is_found_as_every_usual_writer_of_json_escapes_it() {
+        let hidden = Hidden::of("s", "a&b<c>d'e/f\"ä😀=+".as_bytes()).unwrap();
+        for text in [
+            r#"a&b<c>d'e/f\"ä😀=+"#,
+            r#"a\u0026b\u003cc\u003ed'e/f\"ä😀=+"#,
+            r#"a\u0026b\u003cc\u003ed\u0027e/f\"ä😀\u003d+"#,
+            r#"a&b<c>d'e/f\"\u00e4\ud83d\ude00=+"#,
+            r#"a&b<c>d'e\/f\"\u00e4\ud83d\ude00=+"#,
+            r#"a&b<c>d'e\/f\"ä😀=+"#,
+            r#"a\u0026b\u003Cc\u003Ed\u0027e/f\u0022\u00E4\uD83D\uDE00=\u002B"#,
+        ] {
+            let text = format!("x{text}y");
+            assert_eq!(cleaned(&hidden, &text).as_deref(), Some("x«secret:s»y"), "{text}");
+        }
+        // What is no text is looked for all the same.
+        let hidden = Hidden::of("s", b"abc\xff/def").unwrap();
+        assert_eq!(cleaned(&hidden, "abcdef"), None);
+    }
+
+    #[test]
+    fn a_long_text_is_looked_through_at_once() {
+        let lines: Vec<String> = (0..500).map(|line| format!("{line:04}-a-line")).collect();
+        let hidden = Hidden::of("lines", lines.join("\n").as_bytes()).unwrap();
+        let text = "0123456789abcdef".repeat(1 << 15);
+        let began = std::time::Instant::now();
+        assert_eq!(cleaned(&hidden, &text), None);
+        // Each form at each byte took minutes.
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
     }
 }

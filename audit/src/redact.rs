@@ -2,7 +2,7 @@
 //! are, in base64 wherever they begin in it, percent-encoded, escaped as in JSON.
 
 use crate::encode::{Alphabet, base64_bare};
-use crate::hide::Hidden;
+use crate::hide::{self, Hidden};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::borrow::Cow;
 use std::fmt;
@@ -90,12 +90,8 @@ impl Redactor {
     /// The text, with each secret replaced by its name.
     #[must_use]
     pub fn clean<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
-        for hidden in &self.hidden {
-            if let Some(clean) = hidden.clean(&text) {
-                text = clean.into();
-            }
-        }
+        let clean = hide::clean(self.hidden.iter().map(Arc::as_ref), text);
+        let text = clean.map_or(Cow::Borrowed(text), Cow::Owned);
         self.variables(&text).map_or(text, Cow::Owned)
     }
 
