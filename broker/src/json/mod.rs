@@ -6,7 +6,7 @@
 mod parse;
 mod write;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 pub use parse::{DEPTH, JsonError, NODES, parse};
 pub use write::{around, canonical, digest, shown, text};
@@ -168,15 +168,22 @@ impl Object {
     /// The same, changed as [`Value::with_texts`] says; of keys that are the same then, the last counts.
     #[must_use]
     pub fn with_texts(self, change: &impl Fn(&str) -> Option<String>) -> Self {
-        let mut changed = Self(Vec::with_capacity(self.0.len()));
+        let mut entries = Vec::with_capacity(self.0.len());
+        let mut renamed = false;
         for (key, value) in self.0 {
-            let value = value.with_texts(change);
-            match change(&key) {
-                Some(key) => changed.set(&key, value),
-                None => changed.0.push((key, value)),
-            }
+            let other = change(&key);
+            renamed |= other.is_some();
+            let key = other.map_or(key, |other| self::key(other.into()));
+            entries.push((key, value.with_texts(change)));
         }
-        changed
+        if renamed {
+            let mut later = BTreeSet::new();
+            let last: Vec<bool> =
+                entries.iter().rev().map(|(key, _)| later.insert(key.as_ref())).collect();
+            let mut last = last.into_iter().rev();
+            entries.retain(|_| last.next().unwrap_or(true));
+        }
+        Self(entries)
     }
 
     /// How many keys there are.
@@ -293,5 +300,25 @@ impl From<Object> for Value {
 impl<const N: usize> From<[(&str, Value); N]> for Value {
     fn from(entries: [(&str, Value); N]) -> Self {
         Self::Object(entries.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_keys_that_are_the_same_after_a_change_the_last_counts_and_many_are_changed_at_once() {
+        let change = |text: &str| text.contains("SECRET").then(|| String::from("s"));
+        let read = |json: &str| parse(json.as_bytes()).unwrap().with_texts(&change);
+        let changed = read(r#"{"xSECRET":1,"a":2,"SECRET":3,"b":{"s":1,"SECRET":"SECRETs"}}"#);
+        assert_eq!(text(&changed), r#"{"a":2,"s":3,"b":{"s":"s"}}"#);
+        assert_eq!(text(&read(r#"{"SECRET":1,"s":2}"#)), r#"{"s":2}"#);
+        let keys: Vec<String> = (0..40_000).map(|key| format!("\"k{key}\":1")).collect();
+        let many = parse(format!("{{{}}}", keys.join(",")).as_bytes()).unwrap();
+        let began = std::time::Instant::now();
+        let longer = many.with_texts(&|text| text.starts_with('k').then(|| format!("{text}-s")));
+        assert_eq!(longer.as_object().map(Object::len), Some(40_000));
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
     }
 }
