@@ -17,10 +17,14 @@ use sandboxd_broker_plan::{Edge, Instances, Reverse, Speaks};
 
 impl Relay {
     pub(super) fn told(&mut self, instance: InstanceId, method: &str, body: Object) {
-        let body = self.covered_object(instance, body);
         let Some(known) = self.instances.get(&instance) else { return };
         let (edge, owner) = (known.edge, known.owner);
         let Some((rules, _, callee)) = self.rules(edge) else { return };
+        let tells = Tells::of(method);
+        if callee.speaks != Speaks::JsonRpc && tells == Some(Tells::Progress) {
+            return self.progress(instance, body);
+        }
+        let body = self.covered_object(instance, body);
         if callee.speaks == Speaks::JsonRpc {
             let named = rules.reach.methods.iter().any(|pattern| pattern.matches(method))
                 && callee.serves.methods.iter().any(|pattern| pattern.matches(method));
@@ -30,8 +34,7 @@ impl Relay {
             }
             return;
         }
-        match Tells::of(method) {
-            Some(Tells::Progress) => self.progress(instance, body),
+        match tells {
             Some(Tells::Cancelled) => self.taken_back(instance, &body),
             Some(Tells::Changed) => {
                 let listed =
@@ -45,7 +48,7 @@ impl Relay {
             Some(Tells::Updated | Tells::Message | Tells::Acknowledged) => {
                 self.pass_on(instance, body);
             }
-            None => self.stray(instance),
+            Some(Tells::Progress) | None => self.stray(instance),
         }
     }
 
@@ -94,8 +97,9 @@ impl Relay {
         }
     }
 
-    /// How far a call is: for its caller, under the caller's own token, and not too often.
-    fn progress(&mut self, instance: InstanceId, mut body: Object) {
+    /// How far a call is: for its caller, under the caller's own token, and not too often; only what goes on is
+    /// looked through.
+    fn progress(&mut self, instance: InstanceId, body: Object) {
         let token = params(&body).and_then(|params| Id::of(params.get("progressToken")?));
         let id = token.and_then(|token| token.number()).map(CallId);
         let rate = Gcra::from(self.plan.limits.progress);
@@ -108,6 +112,7 @@ impl Relay {
         let Ok(next) = rate.next(call.progress, self.now) else { return };
         call.progress = next;
         let (connection, token) = (*connection, token.clone());
+        let mut body = self.covered_object(instance, body);
         body.change("params", |params| params.set("progressToken", token));
         self.tell_caller(connection, &body.into());
     }
