@@ -1,5 +1,5 @@
 //! `{{secret:NAME}}` in the arguments of a tool: whether a secret of the caller's stands there, and the line with the
-//! secret in its place. Once a callee may have one, [`Keyring::clean`] takes it out of whatever that says.
+//! secret in its place. Once a callee may have one, what is [hidden](Keyring::hidden) is taken out of whatever that says.
 //!
 //! What a secret is stands nowhere but in its own locked pages, as JSON has it in a string, and is written from
 //! there: no line is made that has it. So nothing that it says is taken for a placeholder, either.
@@ -8,7 +8,8 @@ use crate::{
     json::Value,
     secret::{MOST, SecretError, Secrets, fill, unlocked},
 };
-use sandboxd_audit::{Hidden, encode::in_json};
+use rustix::io::Errno;
+use sandboxd_audit::{Hidden, encode::in_json, hide};
 use sandboxd_broker_plan::{Name, Placeholder};
 use sandboxd_kernel::locked::Locked;
 use std::{fmt, sync::Arc};
@@ -17,8 +18,8 @@ use std::{fmt, sync::Arc};
 const OPENS: &str = "{{secret:";
 const CLOSES: &str = "}}";
 
-/// A shorter one would be found everywhere, and so is not looked for in answers.
-const SHORTEST: usize = 6;
+/// So many that a secret was before are still taken out of texts: each takes memory that is locked.
+const BEFORE: usize = 8;
 
 /// How many bytes a placeholder counts as in a line, whatever stands for it: how long that is, is nobody's to find out.
 pub const COUNTS: usize = MOST;
@@ -93,10 +94,10 @@ struct Kept {
 }
 
 impl Keyring {
-    /// These, by their names; and whatever was covered before goes on to be.
+    /// These, by their names; and what they were before goes on to be covered, the last few times.
     ///
     /// # Errors
-    /// Where one is none that can stand in arguments, or no more memory can be locked.
+    /// Where one is none that can stand in arguments, or none that can be looked for, or no more memory can be locked.
     pub fn of(
         names: &[Name],
         secrets: &Secrets,
@@ -108,12 +109,13 @@ impl Keyring {
             fits(value).map_err(|what| SecretError(format!("secret {name:?} {what}")))?;
             let mut locked = Locked::with_room(length(value)).map_err(|_| unlocked())?;
             fill(&mut locked, quoted(value));
-            let hidden = Hidden::of(name.as_str(), value).map_err(|_| unlocked())?;
+            let hidden = Hidden::of(name.as_str(), value).map_err(|errno| match errno {
+                Errno::TOOBIG => SecretError(format!("secret {name:?} has too many lines")),
+                _ => unlocked(),
+            })?;
             let known = before.and_then(|before| before.get(name.as_str()));
             let mut all = known.map(|kept| kept.hidden.clone()).unwrap_or_default();
-            if !all.iter().any(|known| known.is_same(&hidden)) {
-                all.push(Arc::new(hidden));
-            }
+            hide_too(&mut all, Arc::new(hidden));
             Ok(Kept { name: name.clone(), quoted: Quoted(Arc::new(locked)), hidden: all })
         });
         kept.collect::<Result<_, _>>().map(Self)
@@ -123,15 +125,9 @@ impl Keyring {
         self.0.iter().find(|kept| kept.name.as_str() == name)
     }
 
-    /// A text with its name in the place of each secret, in whatever form it stands there; nothing where there is
-    /// none.
-    #[must_use]
-    pub fn clean(&self, text: &str) -> Option<String> {
-        let hidden = self.0.iter().flat_map(|kept| &kept.hidden);
-        hidden.fold(None, |clean, hidden| {
-            let next = hidden.clean(clean.as_deref().unwrap_or(text));
-            next.or(clean)
-        })
+    /// What takes them out of texts.
+    pub fn hidden(&self) -> impl Iterator<Item = &Arc<Hidden>> {
+        self.0.iter().flat_map(|kept| &kept.hidden)
     }
 
     /// A text of JSON with the secrets in the places of their placeholders; nothing where one has no such name.
@@ -149,17 +145,28 @@ impl Keyring {
     }
 }
 
+/// Has this one taken out of texts as well, as the last that a secret of its name was; what that was too many
+/// times before is let go of.
+pub fn hide_too(all: &mut Vec<Arc<Hidden>>, one: Arc<Hidden>) {
+    all.retain(|known| !known.is_same(&one));
+    let before = |all: &[Arc<Hidden>]| all.iter().filter(|it| it.name() == one.name()).count();
+    while before(all) > BEFORE
+        && let Some(oldest) = all.iter().position(|known| known.name() == one.name())
+    {
+        all.remove(oldest);
+    }
+    all.push(one);
+}
+
 /// Whether it can stand in arguments: as text, and so that it is known again in an answer.
 ///
 /// # Errors
 /// Why it cannot, in words that go on from its name.
 pub fn fits(value: &[u8]) -> Result<(), &'static str> {
-    let lines = || value.split(|byte| *byte == b'\n');
     if std::str::from_utf8(value).is_err() {
         return Err("is no text in UTF-8, which is all that JSON carries");
     }
-    if value.len() < SHORTEST || (value.len() > MOST / 2 && lines().all(|one| one.len() < SHORTEST))
-    {
+    if !hide::is_found(value) {
         return Err("is so short that an answer could not be looked through for it");
     }
     if length(value) > MOST {

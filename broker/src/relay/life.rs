@@ -294,6 +294,7 @@ fn new_instance(callee: usize, edge: usize, owner: Option<ConnectionId>, most: u
         handshake: Handshake::NotYet,
         initialized: false,
         rings: BTreeSet::new(),
+        over: BTreeSet::new(),
     }
 }
 

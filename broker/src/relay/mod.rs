@@ -32,11 +32,13 @@ use crate::{
     schema::{Schema, SchemaError},
     swap::{Keyring, Piece},
 };
+use sandboxd_audit::Hidden;
 use sandboxd_broker_plan::{BrokerPlan, Name, meant::Meant, record::Record, seen::Seen};
 use state::{Call, Connection, Instance, Question, Ring, Timer};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 /// A connection of a caller; its owner gives the numbers, and none twice.
@@ -191,6 +193,8 @@ pub struct Relay {
     questions: BTreeMap<u64, Question>,
     /// What stands for the placeholders of each caller that has any.
     keyrings: BTreeMap<Ring, Keyring>,
+    /// Of each caller, what takes out of texts the secrets of those of its instances that are over.
+    over: BTreeMap<usize, Vec<Arc<Hidden>>>,
     timers: BTreeSet<(Moment, Timer)>,
     /// Connections that end with the last answer that they wait for.
     finishing: BTreeSet<ConnectionId>,
@@ -264,6 +268,7 @@ impl Relay {
             calls: BTreeMap::new(),
             questions: BTreeMap::new(),
             keyrings: BTreeMap::new(),
+            over: BTreeMap::new(),
             timers: BTreeSet::new(),
             finishing: BTreeSet::new(),
             last: 0,

@@ -51,6 +51,12 @@ impl Relay {
             Ok(Some(_)) => Err(Unfit::NoLeave("more questions at once than may wait")),
             Err(unfit) => Err(unfit),
         };
+        // The caller would see another key, and could answer none that its callee knows.
+        let instance = call.instance.ok_or(Refusal::Gone)?;
+        let asked = asked.and_then(|asked| {
+            let tells = asked.caller.iter().any(|key| self.tells_in(instance, key));
+            if tells { Err(Unfit::Malformed) } else { Ok(asked) }
+        });
         let passed = asked.as_ref().is_ok_and(|asked| !asked.caller.is_empty());
         let event = match &asked {
             Ok(_) => Some(Event::AskedBack).filter(|_| passed),

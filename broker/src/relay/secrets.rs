@@ -14,9 +14,11 @@ use crate::{
     mcp::method::{Asks, Target},
     relay::ConnectionId,
     secret::{SecretError, Secrets},
-    swap::{COUNTS, Keyring, Piece, Unfit, found},
+    swap::{COUNTS, Keyring, Piece, Unfit, found, hide_too},
 };
+use sandboxd_audit::{Hidden, hide};
 use sandboxd_broker_plan::{Name, Placeholder};
+use std::{collections::BTreeSet, sync::Arc};
 
 impl Relay {
     /// What stands for the placeholders of a caller from now on: of the instance that it is, where this broker has
@@ -63,13 +65,24 @@ impl Relay {
         }
     }
 
-    /// Lets go of those of instances that are over, once nobody is there any more who may have been given one.
+    /// Lets go of those of instances that are over. What they were is kept once for each caller, however many of its
+    /// instances had it, while somebody is there who may have been given one.
     pub(super) fn forget_keyrings(&mut self) {
+        let there: BTreeSet<InstanceId> = self.instances.keys().copied().collect();
+        let over = |ring: &Ring| ring.1.is_some_and(|instance| !there.contains(&instance));
+        for known in self.instances.values_mut() {
+            let done: Vec<Ring> = known.rings.iter().filter(|ring| over(ring)).copied().collect();
+            for ring in done {
+                known.rings.remove(&ring);
+                let Some(keyring) = self.keyrings.get(&ring) else { continue };
+                known.over.insert(ring.0);
+                let kept = self.over.entry(ring.0).or_default();
+                keyring.hidden().for_each(|hidden| hide_too(kept, Arc::clone(hidden)));
+            }
+        }
+        self.keyrings.retain(|ring, _| !over(ring));
         let instances = &self.instances;
-        self.keyrings.retain(|ring, _| {
-            ring.1.is_none_or(|instance| instances.contains_key(&instance))
-                || instances.values().any(|known| known.rings.contains(ring))
-        });
+        self.over.retain(|caller, _| instances.values().any(|known| known.over.contains(caller)));
     }
 
     /// Which secrets stand in a call. Of a tool in whose arguments none may stand, and of anything else that is
@@ -117,7 +130,7 @@ impl Relay {
     pub(super) fn covered(&self, instance: InstanceId, said: Value) -> Value {
         match self.given(instance).as_slice() {
             [] => said,
-            keyrings => said.with_texts(&|text| clean(keyrings, text)),
+            given => said.with_texts(&|text| clean(given, text)),
         }
     }
 
@@ -125,7 +138,7 @@ impl Relay {
     pub(super) fn covered_object(&self, instance: InstanceId, said: Object) -> Object {
         match self.given(instance).as_slice() {
             [] => said,
-            keyrings => said.with_texts(&|text| clean(keyrings, text)),
+            given => said.with_texts(&|text| clean(given, text)),
         }
     }
 
@@ -133,32 +146,34 @@ impl Relay {
     pub(super) fn tells(&self, instance: InstanceId, said: &Object) -> bool {
         match self.given(instance).as_slice() {
             [] => false,
-            keyrings => said.clone().with_texts(&|text| clean(keyrings, text)) != *said,
+            given => said.clone().with_texts(&|text| clean(given, text)) != *said,
         }
     }
 
-    /// What whoever is asked about a call is shown for its parameters, where that is not all of them: the caller may
-    /// itself have been given a secret of somebody else's.
-    pub(super) fn shown_parameters(&self, call: &Call, parameters: &Value) -> Option<String> {
-        let connection = call.origin.connection().and_then(|id| self.connections.get(&id))?;
-        let keyrings = self.given(connection.behalf?);
-        if keyrings.is_empty() {
-            return None;
+    /// Whether a word that an instance says has such a secret.
+    pub(super) fn tells_in(&self, instance: InstanceId, word: &str) -> bool {
+        clean(&self.given(instance), word).is_some()
+    }
+
+    /// What whoever is asked about a call is shown of it: the caller may itself have been given a secret of somebody
+    /// else's.
+    pub(super) fn shown(&self, call: &Call, said: Value) -> Value {
+        let connection = call.origin.connection().and_then(|id| self.connections.get(&id));
+        match connection.and_then(|connection| connection.behalf) {
+            Some(caller) => self.covered(caller, said),
+            None => said,
         }
-        let shown = parameters.clone().with_texts(&|text| clean(&keyrings, text));
-        Some(json::canonical(&shown))
     }
 
     /// The secrets that an instance may have been given.
-    fn given(&self, instance: InstanceId) -> Vec<&Keyring> {
+    fn given(&self, instance: InstanceId) -> Vec<&Hidden> {
         let Some(known) = self.instances.get(&instance) else { return Vec::new() };
-        known.rings.iter().filter_map(|ring| self.keyrings.get(ring)).collect()
+        let there = known.rings.iter().filter_map(|ring| self.keyrings.get(ring));
+        let over = known.over.iter().filter_map(|caller| self.over.get(caller)).flatten();
+        there.flat_map(Keyring::hidden).chain(over).map(Arc::as_ref).collect()
     }
 }
 
-fn clean(keyrings: &[&Keyring], text: &str) -> Option<String> {
-    keyrings.iter().fold(None, |clean, keyring| {
-        let next = keyring.clean(clean.as_deref().unwrap_or(text));
-        next.or(clean)
-    })
+fn clean(given: &[&Hidden], text: &str) -> Option<String> {
+    hide::clean(given.iter().copied(), text)
 }

@@ -62,6 +62,8 @@ pub(super) struct Instance {
     pub(super) initialized: bool,
     /// Whose secrets it may have been given.
     pub(super) rings: BTreeSet<Ring>,
+    /// And of which callers, by instances of them that are over.
+    pub(super) over: BTreeSet<usize>,
 }
 
 /// How far the handshake of an instance for all is: it is made once.

@@ -17,6 +17,11 @@ fn keyring(values: &[(&str, &[u8])], before: Option<&Keyring>) -> Result<Keyring
     Keyring::of(&names, &secrets, before)
 }
 
+fn cleaned(keys: &Keyring, text: &str) -> Option<String> {
+    let hidden: Vec<&Hidden> = keys.hidden().map(Arc::as_ref).collect();
+    hide::clean(hidden.into_iter(), text)
+}
+
 fn joined(pieces: &[Piece]) -> String {
     let bytes = pieces.iter().flat_map(|piece| match piece {
         Piece::Text(text) => text.as_slice(),
@@ -91,10 +96,10 @@ fn it_is_covered_in_its_forms_and_goes_on_to_be_when_it_is_another() {
         "YTpzM2NyM3QvInZhP2x1ZSs=",
         "7333637233742f227661 3f6c75652b renewed-one",
     ] {
-        let clean = both.clean(text).unwrap();
+        let clean = cleaned(&both, text).unwrap();
         assert!(clean.contains("«secret:db»") && !clean.contains("s3cr3t"), "{text}: {clean}");
     }
-    assert_eq!(both.clean("nothing of it"), None);
+    assert_eq!(cleaned(&both, "nothing of it"), None);
 }
 
 #[test]
@@ -102,6 +107,7 @@ fn what_could_not_be_carried_or_covered_is_none() {
     for (value, says) in [
         (&b"\xff\xfe\xfd\xfc\xfb\xfa\xf9"[..], "UTF-8"),
         (b"short", "short"),
+        (b"short\n", "short"),
         (&[b'\n'; 5000], "short"),
         (&[1; 2000], "8192"),
     ] {
@@ -110,4 +116,28 @@ fn what_could_not_be_carried_or_covered_is_none() {
     }
     assert!(keyring(&[("db", &[b'x'; 8192])], None).is_ok());
     assert!(keyring(&[("db", &[b'x'; 8193])], None).is_err());
+}
+
+#[test]
+fn what_one_was_long_ago_is_let_go_of_and_what_it_is_again_is_kept() {
+    let value = |number: usize| format!("value-{number:03}");
+    let mut keys: Option<Keyring> = None;
+    for number in (0..30).chain([0]) {
+        let next = [("db", value(number)), ("api", String::from("another"))];
+        let next = next.each_ref().map(|(name, value)| (*name, value.as_bytes()));
+        keys = Some(keyring(&next, keys.as_ref()).unwrap());
+    }
+    let keys = keys.unwrap();
+    let known: Vec<usize> =
+        (0..30).filter(|number| cleaned(&keys, &value(*number)).is_some()).collect();
+    assert_eq!(known, [0, 22, 23, 24, 25, 26, 27, 28, 29]);
+    assert!(cleaned(&keys, "another").is_some());
+}
+
+#[test]
+fn one_within_another_leaves_no_part_of_it() {
+    let first = keyring(&[("db", b"hunter2"), ("api", b"2!xyzabc")], None).unwrap();
+    let keys = keyring(&[("db", b"hunter2!xyz"), ("api", b"2!xyzabc")], Some(&first)).unwrap();
+    assert_eq!(cleaned(&keys, "a hunter2!xyz b").as_deref(), Some("a «secret:db» b"));
+    assert_eq!(cleaned(&keys, "a hunter2!xyzabc b").as_deref(), Some("a «secret:db» b"));
 }

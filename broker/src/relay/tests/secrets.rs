@@ -361,6 +361,7 @@ fn one_that_answers_several_tells_it_to_none_of_them() {
 fn whoever_is_asked_about_a_call_of_a_callee_is_not_shown_what_that_was_given() {
     let mut plan = through(Instances::PerCaller);
     plan.edges[1].approval = Approval::Ask { expires: Millis(60_000) };
+    plan.edges[1].reach.resources = patterns(&["*"]);
     let mut world = World::new(plan);
     world.serve = hang;
     keep(&mut world, "a", None, &["of-the-first"]);
@@ -374,4 +375,98 @@ fn whoever_is_asked_about_a_call_of_a_callee_is_not_shown_what_that_was_given() 
     world.call_as(2, "2", "list", r#"{"x":"«secret:db»"}"#);
     let other = world.asks.pop().unwrap();
     assert_ne!(one.digest, other.digest, "what looks alike is not the same call");
+    world.request(2, "3", "resources/read", r#"{"uri":"x://of-the-first"}"#);
+    let read = world.asks.pop().unwrap();
+    assert_eq!(read.name, "x://«secret:db»");
+    assert!(!format!("{read:?}").contains("of-the-first"), "{read:?}");
+}
+
+#[test]
+fn of_many_that_are_over_what_they_were_is_kept_once_and_as_long_as_somebody_may_tell_it() {
+    let mut plan = through(Instances::PerCaller);
+    plan.callees[1].instances = Instances::Attenuate;
+    let mut world = World::new(plan);
+    world.serve = hang;
+    let mut shared = None;
+    for round in 0..20 {
+        let (first, second) = (10 + 2 * round, 11 + 2 * round);
+        world.connect(first, "a", "mid");
+        world.call_as(first, "1", "list", "{}");
+        answer(&mut world, first, "{}");
+        let (mid, _) = *world.started.last().unwrap();
+        keep(&mut world, "mid", Some(mid), &["of-the-middle"]);
+        connect(&mut world, second, mid);
+        world.call_as(second, "1", "list", r#"{"dsn":"{{secret:db}}"}"#);
+        assert_eq!(got(&world), r#"{"dsn":"of-the-middle"}"#);
+        let heard = answer(&mut world, second, r#"{"a":"x of-the-middle"}"#);
+        assert!(heard.contains("«secret:db»") && !heard.contains("of-the"), "{round} {heard}");
+        shared = shared.or(world.started.last().map(|(instance, _)| *instance));
+        world.step(Input::Closed(ConnectionId(second)));
+        world.step(Input::Ended(mid));
+    }
+    assert_eq!(world.relay.keyrings.len(), 0);
+    let kept: Vec<usize> = world.relay.over.values().map(Vec::len).collect();
+    assert_eq!(kept, [1]);
+    // One that was never told it there is told nothing of it by the one that was.
+    world.connect(1, "a", "mid");
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = *world.started.last().unwrap();
+    keep(&mut world, "mid", Some(mid), &["renewed-since"]);
+    connect(&mut world, 2, mid);
+    world.call_as(2, "1", "list", "{}");
+    let heard = answer(&mut world, 2, r#"{"a":"of-the-middle"}"#);
+    assert!(heard.contains("«secret:db»"), "{heard}");
+    world.step(Input::Ended(shared.unwrap()));
+    assert!(world.relay.over.is_empty());
+}
+
+#[test]
+fn the_record_of_a_tool_that_says_it_is_no_way_to_guess_it() {
+    fn telling(
+        method: &str,
+        body: &crate::json::Object,
+    ) -> Option<Result<&'static str, &'static str>> {
+        match method {
+            "tools/list" => Some(Ok(r#"{"tools":[{"name":"list","inputSchema":{}},
+                {"name":"read","description":"another-key","inputSchema":{}}]}"#)),
+            _ => hang(method, body),
+        }
+    }
+    let digest = |value: &str| {
+        let entry = format!(r#"{{"name":"read","description":"{value}","inputSchema":{{}}}}"#);
+        let entry = crate::json::parse(entry.as_bytes()).unwrap();
+        crate::mcp::pins::digest(entry.as_object().unwrap())
+    };
+    let mut world = world(placing("list", "/dsn"));
+    world.serve = telling;
+    world.call("read", r#"{"path":"x"}"#);
+    let told: Vec<[u8; 32]> = world
+        .records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::ToolUncheckable(tool) => Some(tool.digest),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [digest("«secret:api»")]);
+    assert_ne!(told, [digest("another-key")]);
+}
+
+#[test]
+fn a_question_whose_key_is_a_secret_is_refused_since_nobody_could_answer_it() {
+    const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{"form":{}}}}"#;
+    let mut plan = placing("list", "/dsn");
+    plan.edges[0].reverse = vec![sandboxd_broker_plan::Reverse::Elicitation];
+    let mut world = world(plan);
+    for (key, asked) in [("another-key", false), ("who", true)] {
+        let params = format!(r#"{{"name":"list","arguments":{{}},{META}}}"#);
+        world.request(1, "1", "tools/call", &params);
+        let result = format!(
+            r#"{{"resultType":"input_required","inputRequests":{{"{key}":{{"method":"elicitation/create","params":{{"message":"another-key?"}}}}}}}}"#
+        );
+        let heard = answer(&mut world, 1, &result);
+        assert_eq!(heard.contains("inputRequests"), asked, "{heard}");
+        assert!(!heard.contains("another-key"), "{heard}");
+        assert_eq!(heard.contains("not what the protocol has"), !asked, "{heard}");
+    }
 }
