@@ -72,8 +72,17 @@ impl Mask {
     /// Covers what is found, and says how many bytes are what they stay: the rest may be the beginning of
     /// something that is looked for.
     pub fn cover(&self, bytes: &mut [u8]) -> usize {
+        let (found, settled) = self.find(bytes);
+        found.into_iter().for_each(|place| cover(bytes, place));
+        settled
+    }
+
+    /// Where something is that is looked for, and how many bytes are what they stay. Whoever looks again when more
+    /// is there keeps the rest as it was: what was found in it may be within something longer.
+    #[must_use]
+    pub fn find(&self, bytes: &[u8]) -> (Vec<Range<usize>>, usize) {
         let mut at = 0;
-        let mut covered = Vec::new();
+        let mut found = Vec::new();
         let mut settled = bytes.len();
         let begins = self.bytes.bytes().get(self.begins.clone()).unwrap_or_default();
         let begins = |byte: &u8| begins.get(usize::from(*byte)).is_none_or(|begins| *begins != 0);
@@ -82,19 +91,22 @@ impl Mask {
             let rest = bytes.get(at..).unwrap_or_default();
             for form in self.forms() {
                 if rest.starts_with(form) {
-                    covered.push(at..at + form.len());
+                    found.push(at..at + form.len());
                 } else if rest.len() < form.len() && form.starts_with(rest) {
                     settled = settled.min(at);
                 }
             }
             at += 1;
         }
-        for place in covered {
-            if let Some(place) = bytes.get_mut(place) {
-                place.fill(COVER);
-            }
-        }
-        settled
+        (found, settled)
+    }
+}
+
+/// Covers this, as far as it is there.
+pub fn cover(bytes: &mut [u8], place: Range<usize>) {
+    let place = place.start.min(bytes.len())..place.end.min(bytes.len());
+    if let Some(place) = bytes.get_mut(place) {
+        place.fill(COVER);
     }
 }
 

@@ -1,6 +1,9 @@
 //! What is in the body of an answer, as it comes: without what frames it, and with secrets covered.
 
-use crate::{http::Body, mask::Mask};
+use crate::{
+    http::Body,
+    mask::{self, Mask},
+};
 use sandboxd_egress_plan::Verdict;
 
 /// So many bytes of what may be a secret go on where nothing follows for a while: many a text ends so. Of more
@@ -15,6 +18,8 @@ pub(super) struct Content {
     held: Vec<u8>,
     /// So many bytes of that went on already, and are known again where the rest of a secret follows.
     gone: usize,
+    /// So many bytes of that belong to a secret that began before them.
+    covered: usize,
 }
 
 /// How much is to go on.
@@ -31,7 +36,7 @@ pub(super) enum Until {
 impl Content {
     /// Of this one.
     pub(super) const fn new(body: Body) -> Self {
-        Self { body, held: Vec::new(), gone: 0 }
+        Self { body, held: Vec::new(), gone: 0, covered: 0 }
     }
 
     /// Takes what is there of the body, and returns what is in that, covered by this where it is.
@@ -44,7 +49,7 @@ impl Content {
         let taken = self.body.take_and_hear(from, &mut Vec::new(), &mut self.held);
         from.drain(..taken.map_err(|_| Verdict::Reply)?);
         let all = self.held.len();
-        let settled = mask.map_or(all, |mask| mask.cover(&mut self.held));
+        let (found, settled) = mask.map_or((Vec::new(), all), |mask| mask.find(&self.held));
         let few = all - settled <= FEW;
         let goes = match until {
             _ if self.is_over() => all,
@@ -53,10 +58,15 @@ impl Content {
             Until::Late | Until::Settled => settled,
         };
         let goes = goes.max(self.gone);
-        let bytes = self.held.get(self.gone..goes).unwrap_or_default().to_vec();
+        let mut bytes = self.held.get(..goes).unwrap_or_default().to_vec();
+        mask::cover(&mut bytes, 0..self.covered);
+        found.iter().cloned().for_each(|place| mask::cover(&mut bytes, place));
+        bytes.drain(..self.gone.min(goes));
         // What went on and is settled need not be known any more.
         let known = settled.min(goes);
         self.held.drain(..known);
+        let began = found.iter().filter(|place| place.start < known).map(|place| place.end);
+        self.covered = began.max().unwrap_or(0).max(self.covered).saturating_sub(known);
         self.gone = goes - known;
         Ok(bytes)
     }
@@ -88,13 +98,17 @@ mod tests {
 
     /// What goes on of these pieces, with a while between them.
     fn slowly(pieces: &[&[u8]]) -> String {
-        let (mask, mut out) = (mask(), Vec::new());
+        slowly_by(&mask(), pieces)
+    }
+
+    fn slowly_by(mask: &Mask, pieces: &[&[u8]]) -> String {
+        let mut out = Vec::new();
         let length = pieces.iter().map(|piece| piece.len()).sum::<usize>();
         let mut content = Content::new(Body::new(Framing::Length(u64::try_from(length).unwrap())));
         for piece in pieces {
             let mut piece = piece.to_vec();
             for until in [Until::Settled, Until::Late, Until::Late] {
-                out.extend(content.take(&mut piece, until, Some(&mask)).unwrap());
+                out.extend(content.take(&mut piece, until, Some(mask)).unwrap());
             }
         }
         assert!(content.is_over() && !content.waits());
@@ -109,6 +123,31 @@ mod tests {
         // Byte by byte, of which a few go on before it is known whether they are one.
         let pieces: Vec<&[u8]> = SECRET.as_bytes().chunks(1).collect();
         assert_eq!(slowly(&pieces), format!("sk-{}", "*".repeat(18)));
+    }
+
+    #[test]
+    fn of_secrets_that_share_bytes_no_part_comes_out_however_it_is_cut() {
+        let mut secrets = Secrets::default();
+        for value in ["hunter2", "hunter2!xyz", "xyzabcd", "bcdefgh"] {
+            secrets.push(value.as_bytes()).unwrap();
+        }
+        let mask = Mask::of(&secrets, None).unwrap();
+        for text in ["a hunter2!xyz b", "a hunter2!xyzabcd b", "xyzabcdefgh, hunter2!xy"] {
+            let whole = slowly_by(&mask, &[text.as_bytes()]);
+            for first in 0..text.len() {
+                for second in first..text.len() {
+                    let (one, rest) = text.as_bytes().split_at(first);
+                    let (two, three) = rest.split_at(second - first);
+                    // A few bytes of what only may be one go on after a while.
+                    let said = slowly_by(&mask, &[one, two, three]);
+                    let same = said.bytes().zip(whole.bytes()).filter(|(a, b)| a != b).count();
+                    assert!(same <= 2 * FEW, "{text} cut at {first}, {second}: {said}");
+                    for rest in ["!xyz", "abcd", "efgh"] {
+                        assert!(!said.contains(rest) || whole.contains(rest), "{said}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]
