@@ -41,7 +41,7 @@ impl Hidden {
     /// Where no memory can be locked; `E2BIG` where it has so many lines that it cannot be looked for.
     pub fn of(name: &str, value: &[u8]) -> Result<Self> {
         let values = looked_for(value);
-        if values.len() > MOST {
+        if is_too_much(value) {
             return Err(rustix::io::Errno::TOOBIG);
         }
         let all: usize = values.iter().flat_map(|value| forms(value)).map(Iterator::count).sum();
@@ -119,6 +119,12 @@ fn beginning(bytes: &[u8]) -> Option<[u8; 4]> {
 #[must_use]
 pub fn is_found(value: &[u8]) -> bool {
     !looked_for(value).is_empty()
+}
+
+/// Whether it has so many lines that it cannot be looked for.
+#[must_use]
+pub fn is_too_much(value: &[u8]) -> bool {
+    looked_for(value).len() > MOST
 }
 
 /// The text with the name of each in the place of each of its forms; nothing where there is none of them. All

@@ -8,7 +8,6 @@ use crate::{
     json::Value,
     secret::{MOST, SecretError, Secrets, fill, unlocked},
 };
-use rustix::io::Errno;
 use sandboxd_audit::{Hidden, encode::in_json, hide};
 use sandboxd_broker_plan::{Name, Placeholder};
 use sandboxd_kernel::locked::Locked;
@@ -97,7 +96,7 @@ impl Keyring {
     /// These, by their names; and what they were before goes on to be covered, the last few times.
     ///
     /// # Errors
-    /// Where one is none that can stand in arguments, or none that can be looked for, or no more memory can be locked.
+    /// Where one is none that can stand in arguments, or no more memory can be locked.
     pub fn of(
         names: &[Name],
         secrets: &Secrets,
@@ -109,10 +108,7 @@ impl Keyring {
             fits(value).map_err(|what| SecretError(format!("secret {name:?} {what}")))?;
             let mut locked = Locked::with_room(length(value)).map_err(|_| unlocked())?;
             fill(&mut locked, quoted(value));
-            let hidden = Hidden::of(name.as_str(), value).map_err(|errno| match errno {
-                Errno::TOOBIG => SecretError(format!("secret {name:?} has too many lines")),
-                _ => unlocked(),
-            })?;
+            let hidden = Hidden::of(name.as_str(), value).map_err(|_| unlocked())?;
             let known = before.and_then(|before| before.get(name.as_str()));
             let mut all = known.map(|kept| kept.hidden.clone()).unwrap_or_default();
             hide_too(&mut all, Arc::new(hidden));
@@ -168,6 +164,9 @@ pub fn fits(value: &[u8]) -> Result<(), &'static str> {
     }
     if !hide::is_found(value) {
         return Err("is so short that an answer could not be looked through for it");
+    }
+    if hide::is_too_much(value) {
+        return Err("has so many lines that an answer could not be looked through for them");
     }
     if length(value) > MOST {
         return Err("takes more than 8192 bytes in JSON");

@@ -169,9 +169,9 @@ impl Relay {
             digest = digest.chain_update(length.to_le_bytes()).chain_update(part);
         }
         let digest: [u8; 32] = digest.finalize().into();
-        let word = |word: &str| match self.shown(call, word.into()) {
-            Value::String(shown) => shown,
-            other => json::canonical(&other),
+        let word = |word: &str| {
+            let shown = self.shown(call, word.into());
+            shown.as_str().map_or_else(|| json::canonical(&shown), str::to_owned)
         };
         let ask = Ask {
             call: id,

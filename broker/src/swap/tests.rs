@@ -104,12 +104,14 @@ fn it_is_covered_in_its_forms_and_goes_on_to_be_when_it_is_another() {
 
 #[test]
 fn what_could_not_be_carried_or_covered_is_none() {
+    let lines: String = (0..700).map(|line| format!("line{line:03}\n")).collect();
     for (value, says) in [
         (&b"\xff\xfe\xfd\xfc\xfb\xfa\xf9"[..], "UTF-8"),
         (b"short", "short"),
         (b"short\n", "short"),
         (&[b'\n'; 5000], "short"),
         (&[1; 2000], "8192"),
+        (lines.as_bytes(), "so many lines"),
     ] {
         let error = keyring(&[("db", value)], None).unwrap_err();
         assert!(error.0.contains(says), "{error}");

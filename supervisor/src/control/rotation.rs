@@ -211,8 +211,8 @@ impl Line {
                 Err(why("one that is to sign is no private key, and what was there stays in use")
                     .with_remedy("see that it is written as ssh-keygen wrote it, and ask again"))
             }
-            _ => Err(why("it did not take them, and what was there stays in use")
-                .with_remedy("so much memory cannot be locked (ulimit -l, or LimitMEMLOCK= in the unit): start it again with what they are")),
+            _ => Err(why("it did not take them, and goes on with what it had")
+                .with_remedy("so much memory cannot be locked: allow more (ulimit -l, or LimitMEMLOCK= in the unit), and start the run anew")),
         }
     }
 
