@@ -37,7 +37,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let mut running = start(agent, &calls)?;
     running.says("ready")?;
     // A script that starts it in the background has it ignore SIGINT.
-    let other = outside.sandbox(plain).ignoring(&[Signal::SIGINT as i32]);
+    let other = outside.sandbox(plain).ignoring(&[nix::libc::SIGINT]);
     let mut other = other.command(&["/bin/sh", "-c", STUBBORN]).start()?;
     other.says("ready")?;
 

@@ -69,6 +69,8 @@ pub enum Event {
     ToolChanged(Tool),
     /// A tool's arguments cannot be checked, so it is hidden.
     ToolUncheckable(Tool),
+    /// A tool's definition says a secret that its callee may have been given, so it is hidden.
+    ToolTells(Tool),
     /// A callee asked back, and that was passed on.
     AskedBack,
     /// A callee asked back, and that was refused.
@@ -179,6 +181,7 @@ impl Event {
             Self::NoEdge => of(14),
             Self::Approved(it, by) => Numbers { count: *by, ..what(15, it) },
             Self::Denied(it, by) => Numbers { count: *by, ..what(16, it) },
+            Self::ToolTells(it) => tool(17, it),
         }
     }
 
@@ -212,6 +215,7 @@ impl Event {
             14 => Self::NoEdge,
             15 => Self::Approved(what()?, count),
             16 => Self::Denied(what()?, count),
+            17 => Self::ToolTells(tool),
             _ => return Err(RecordError("its event is none")),
         })
     }
@@ -243,6 +247,7 @@ mod tests {
             Event::ToolPinned(tool),
             Event::ToolChanged(tool),
             Event::ToolUncheckable(tool),
+            Event::ToolTells(tool),
             Event::AskedBack,
             Event::AskedInVain,
             Event::Stray(64),

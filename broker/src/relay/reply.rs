@@ -303,14 +303,17 @@ impl Relay {
         }
         // A digest of what has a secret would let whoever reads it guess that.
         let covered = self.covered_object(instance, object.clone());
+        let tells = covered != *object;
         match schema(object) {
-            Ok(schema) if covered == *object => {
+            Ok(schema) if !tells => {
                 if let Some(known) = self.catalogue(instance, listed) {
                     known.add(called, schema);
                 }
             }
             Ok(_) | Err(_) => {
-                let event = Event::ToolUncheckable(self.tool(id, &called, pins::digest(&covered)));
+                let tool = self.tool(id, &called, pins::digest(&covered));
+                let event =
+                    if tells { Event::ToolTells(tool) } else { Event::ToolUncheckable(tool) };
                 let record = self.call_record(id, event);
                 self.out.push(Output::Record(record));
             }

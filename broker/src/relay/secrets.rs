@@ -158,11 +158,21 @@ impl Relay {
     /// What whoever is asked about a call is shown of it: the caller may itself have been given a secret of somebody
     /// else's.
     pub(super) fn shown(&self, call: &Call, said: Value) -> Value {
-        let connection = call.origin.connection().and_then(|id| self.connections.get(&id));
-        match connection.and_then(|connection| connection.behalf) {
+        match self.caller_of(call) {
             Some(caller) => self.covered(caller, said),
             None => said,
         }
+    }
+
+    /// The same, of a word of it.
+    pub(super) fn shown_word(&self, call: &Call, word: &str) -> String {
+        let given = self.caller_of(call).map(|caller| self.given(caller)).unwrap_or_default();
+        clean(&given, word).unwrap_or_else(|| word.to_owned())
+    }
+
+    /// The instance that calls, where this broker has started it.
+    fn caller_of(&self, call: &Call) -> Option<InstanceId> {
+        self.connections.get(&call.origin.connection()?)?.behalf
     }
 
     /// The secrets that an instance may have been given.

@@ -157,30 +157,26 @@ impl Relay {
         if let Value::Object(parameters) = &mut parameters {
             parameters.remove("_meta");
         }
-        let exact_parameters = json::canonical(&parameters);
+        let exactly = json::canonical(&parameters);
         let (caller, name) = (edge.caller.to_string(), edge.name.to_string());
         let names = |chain: &Vec<usize>| self.names(chain).map(str::to_owned).collect();
         let chains: Vec<Vec<String>> = call.chains.iter().map(names).collect();
         let along = chains.concat().join(" ");
-        let exact = [caller.as_str(), &name, &along, &call.method, &exact_parameters];
+        let exact = [caller.as_str(), &name, &along, &call.method, &exactly];
         let mut digest = Sha256::new().chain_update(self.plan.generation.to_le_bytes());
         for part in exact {
             let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
             digest = digest.chain_update(length.to_le_bytes()).chain_update(part);
         }
         let digest: [u8; 32] = digest.finalize().into();
-        let word = |word: &str| {
-            let shown = self.shown(call, word.into());
-            shown.as_str().map_or_else(|| json::canonical(&shown), str::to_owned)
-        };
         let ask = Ask {
             call: id,
             caller,
             chains,
             edge: name,
             callee: callee.name.to_string(),
-            method: word(&call.method),
-            name: word(call.target.name()),
+            method: self.shown_word(call, &call.method),
+            name: self.shown_word(call, call.target.name()),
             parameters: json::canonical(&self.shown(call, parameters)),
             digest,
             expires: self.now.after(expires),

@@ -29,6 +29,7 @@ pub(super) const fn kind(event: &Event) -> Kind {
         | Event::ToolPinned(_)
         | Event::ToolChanged(_)
         | Event::ToolUncheckable(_)
+        | Event::ToolTells(_)
         | Event::AskedBack
         | Event::AskedInVain
         | Event::Stray(_) => Kind::Noticed,
@@ -52,6 +53,7 @@ pub(super) const fn weight(event: &Event) -> Option<Weight> {
         | Event::ToolPinned(_)
         | Event::ToolChanged(_)
         | Event::ToolUncheckable(_)
+        | Event::ToolTells(_)
         | Event::Stray(_) => Weight::Changed,
     })
 }
@@ -89,6 +91,7 @@ pub(super) fn describe(
         Event::ToolPinned(tool) => return defined(record, "tool_pinned", tool, edge),
         Event::ToolChanged(tool) => return defined(record, "tool_changed", tool, edge),
         Event::ToolUncheckable(tool) => return defined(record, "tool_uncheckable", tool, edge),
+        Event::ToolTells(tool) => return defined(record, "tool_tells_secret", tool, edge),
         Event::AskedBack => "asked_back",
         Event::AskedInVain => "asked_in_vain",
         Event::Stray(count) => {

@@ -162,6 +162,7 @@ fn reason(event: &Event) -> Option<(&'static str, Option<&'static str>)> {
         | Event::ToolPinned(_)
         | Event::ToolChanged(_)
         | Event::ToolUncheckable(_)
+        | Event::ToolTells(_)
         | Event::AskedBack
         | Event::AskedInVain
         | Event::Stray(_) => return None,

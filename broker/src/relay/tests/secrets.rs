@@ -440,14 +440,11 @@ fn the_record_of_a_tool_that_says_it_is_no_way_to_guess_it() {
     let mut world = world(placing("list", "/dsn"));
     world.serve = telling;
     world.call("read", r#"{"path":"x"}"#);
-    let told: Vec<[u8; 32]> = world
-        .records
-        .iter()
-        .filter_map(|record| match &record.event {
-            Event::ToolUncheckable(tool) => Some(tool.digest),
-            _ => None,
-        })
-        .collect();
+    let tells = |event: &Event| {
+        if let Event::ToolTells(tool) = event { Some(tool.digest) } else { None }
+    };
+    let told: Vec<[u8; 32]> =
+        world.records.iter().filter_map(|record| tells(&record.event)).collect();
     assert_eq!(told, [digest("«secret:api»")]);
     assert_ne!(told, [digest("another-key")]);
 }
