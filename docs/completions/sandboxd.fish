@@ -162,7 +162,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l syscall -d 'Ma
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l host -d 'May it connect to this port of this host?' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l call -d 'May it call what its profile calls EDGE, and this tool there?' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l last -d 'What was your last run refused that failed or was refused anything, and what would allow it? Of system calls and of what did not go out it is known; of files, that is said'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l last -d 'What was your last run refused that failed or was refused anything, and what would allow it? Known are system calls, hosts that were not let out, and calls of tools; of files it says how to ask'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l json -d 'Print the answer as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
@@ -246,7 +246,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_see
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -l json -d 'Print them as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from uses" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from rotate" -l run -d 'The id of a run, as `sandboxd audit show` has it; without it, all of the user\'s' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from rotate" -l run -d 'The id of a run, as `sandboxd ps` has it; without it, all of the user\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from rotate" -l json -d 'Print what came of it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand secret; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand doctor" -l clean -d 'Remove what killed supervisors left behind, say what that was, and do nothing else. Living sandboxes are not touched'
