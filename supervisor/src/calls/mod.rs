@@ -265,8 +265,9 @@ impl Exchange {
         audit: &Audit,
     ) -> Result<(Self, Caller), StartError> {
         let each = if calls.graph.goes_out() { EACH + EGRESS } else { EACH };
-        let most = Most::of(sandbox::descriptors(), each)?;
         let mut plan = calls.graph.plan(run.name())?;
+        let secrets = plan.edges.iter().any(|edge| !edge.placeholders.is_empty());
+        let most = Most::of(sandbox::descriptors(), each, secrets)?;
         let pins = kept(audit, &mut plan, |name| calls.graph.serving(name))?;
         let approvers = Approvers::default();
         let records = Records::new(audit.clone(), &plan, approvers.clone());

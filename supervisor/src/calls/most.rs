@@ -17,11 +17,12 @@ pub(super) const EGRESS: u64 = 40;
 const BROKERS: u64 = 24;
 
 impl Most {
-    /// What fits, where this process may open so many files, and the broker not more than is usual.
+    /// What fits, where this process may open so many files, and the broker not more than is usual; `secrets` where any
+    /// may stand in arguments.
     ///
     /// # Errors
     /// Where not one does.
-    pub(super) fn of(files: u64, each: u64) -> Result<Self, StartError> {
+    pub(super) fn of(files: u64, each: u64, secrets: bool) -> Result<Self, StartError> {
         let instances = (files.saturating_sub(sandbox::DESCRIPTORS) / each).min(256);
         if instances == 0 {
             return Err(StartError::found("getrlimit", "RLIMIT_NOFILE").with_remedy(
@@ -29,7 +30,8 @@ impl Most {
             ));
         }
         // Where the secrets come of each instance that calls is one more.
-        let connections = files.min(1024) - BROKERS - 2 * instances;
+        let brokers = if secrets { 2 } else { 1 };
+        let connections = files.min(1024) - BROKERS - brokers * instances;
         let fits = |count| usize::try_from(count).unwrap_or(usize::MAX);
         Ok(Self { instances: fits(instances), connections: fits(connections) })
     }
@@ -41,16 +43,18 @@ mod tests {
 
     #[test]
     fn what_there_may_be_at_once_fits_into_the_open_files() {
-        assert!(Most::of(sandbox::DESCRIPTORS + EACH - 1, EACH).is_err());
+        assert!(Most::of(sandbox::DESCRIPTORS + EACH - 1, EACH, true).is_err());
         for files in [sandbox::DESCRIPTORS + EACH, 256, 1024, 4096, u64::MAX] {
-            let Most { instances, connections } = Most::of(files, EACH).unwrap();
-            let [instances, connections] =
-                [instances, connections].map(|count| u64::try_from(count).unwrap());
-            assert!((1..=256).contains(&instances), "{files}");
-            assert!(sandbox::DESCRIPTORS + instances * EACH <= files, "{files}");
-            assert_eq!(2 * instances + connections + BROKERS, files.min(1024), "{files}");
+            for (secrets, brokers) in [(false, 1), (true, 2)] {
+                let Most { instances, connections } = Most::of(files, EACH, secrets).unwrap();
+                let [instances, connections] =
+                    [instances, connections].map(|count| u64::try_from(count).unwrap());
+                assert!((1..=256).contains(&instances), "{files}");
+                assert!(sandbox::DESCRIPTORS + instances * EACH <= files, "{files}");
+                assert_eq!(brokers * instances + connections + BROKERS, files.min(1024), "{files}");
+            }
         }
-        assert_eq!(Most::of(1024, EACH).unwrap().instances, 21);
-        assert_eq!(Most::of(1024, EACH + EGRESS).unwrap().instances, 10);
+        assert_eq!(Most::of(1024, EACH, false).unwrap().instances, 21);
+        assert_eq!(Most::of(1024, EACH + EGRESS, true).unwrap().instances, 10);
     }
 }
