@@ -122,13 +122,6 @@ pub fn of_repository(entry: &str) -> bool {
     matches!(entry, "hooks" | "config" | "config.worktree" | "commondir")
 }
 
-/// Whether a protected path belongs to git. Its own files have one name each, whereas package
-/// managers link whole trees, `.vscode` and all, from a store.
-#[must_use]
-pub fn is_of_git(path: &str, of_repository: bool) -> bool {
-    of_repository || path.split('/').any(|part| part == ".git")
-}
-
 /// Whether a directory of this name may hold protected paths that lie deeper: what a walk that
 /// leaves folders out must not leave out.
 #[must_use]

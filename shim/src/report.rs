@@ -1,5 +1,5 @@
-//! What the shim says: the terminal and the endpoint where there are such, one packet before the command runs, and one
-//! more where it then cannot.
+//! What the shim says: what it made for the supervisor, one packet before the command runs, and one more where it then
+//! cannot.
 
 use crate::failure::At;
 use alloc::vec::Vec;
@@ -23,8 +23,8 @@ pub(crate) fn enforced(answers: &[Answer]) -> Result<()> {
     send(&Report::Enforced(Enforced { answers: answers.to_vec() }))
 }
 
-/// Hands over what was made for the supervisor: the other end of the command's terminal, or where its
-/// calls arrive.
+/// Hands over what was made for the supervisor: the other end of the command's terminal, where its calls arrive, who
+/// asks about refused calls, and whatever else has a [`Report`] of its own.
 pub(crate) fn hand_over(what: &Report, made: BorrowedFd<'_>) -> Result<()> {
     let packet: Vec<u8> = serde_json::to_vec(what).map_err(|_| Errno::INVAL)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];

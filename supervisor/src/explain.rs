@@ -57,6 +57,9 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
         (Stage::Limits, Call::Prlimit, Errno::PERM) => {
             "the limit exceeds the supervisor's own hard limit: lower it in [limits], or raise the supervisor's (LimitNOFILE= and the like)"
         }
+        (Stage::Terminal, Call::Open, Errno::NOSPC) => {
+            "this host has no terminal left: raise kernel.pty.max, or write [command].tty = \"never\""
+        }
         (Stage::Limits | Stage::Split, _, Errno::AGAIN | Errno::NOMEM) => {
             "the host or an outer cgroup is out of processes or memory: raise its limit, or run fewer sandboxes"
         }

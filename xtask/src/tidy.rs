@@ -10,6 +10,7 @@ mod promises;
 mod roots;
 mod safety;
 pub(crate) mod sizes;
+mod stages;
 mod text;
 
 use crate::tree::Tree;
@@ -48,6 +49,7 @@ pub(crate) fn run(tree: &Tree) -> Result<()> {
     }
     roots::check(tree, &mut found)?;
     promises::check(tree, &files, &mut found)?;
+    stages::check(tree, &mut found)?;
 
     let mut exceptions = Exceptions::read(tree)?;
     found.retain(|finding| !exceptions.excuse(finding));

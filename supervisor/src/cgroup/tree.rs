@@ -174,7 +174,7 @@ impl Tree {
         }
     }
 
-    /// The same, as `resolve` needs to know it.
+    /// What [`Cgroups::missing`] tells, as `resolve` needs to know it.
     #[must_use]
     pub fn gaps(&self) -> BTreeMap<Controller, Gap> {
         self.missing.iter().map(|one| (one.controller, one.gap.clone())).collect()

@@ -1,25 +1,16 @@
 //! `sandboxd check`.
 
-use super::load::Loaded;
 use super::output::{say, say_json, warn};
 use super::typed::Check;
 use super::{NOT_SET_UP, load};
-use crate::sandbox::{self, StartError};
-use crate::{audit_folder, privilege};
+use crate::sandbox::StartError;
 use serde_json::json;
 
 pub(crate) fn check(arguments: &Check) -> u8 {
     let name = load::name(&arguments.grants);
     let checked = load::load(&arguments.grants)
-        .and_then(|Loaded { profile, under, invocation, .. }| {
-            let asked =
-                sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
-            sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())
-        })
-        .and_then(|prepared| {
-            let waived = prepared.resolved.waived.clone();
-            prepared.release().map(|()| waived)
-        });
+        .and_then(|loaded| load::resolved(&loaded))
+        .map(|resolved| resolved.waived);
     let said = match (&checked, arguments.json) {
         (Ok(waived), true) => say_json(&json!({ "ok": true, "waived": waived })),
         (Ok(waived), false) => {

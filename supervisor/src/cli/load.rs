@@ -1,10 +1,12 @@
 //! From what was typed to a profile and an invocation.
 
 use super::typed::Grants;
-use crate::sandbox::{StartError, invocation};
-use crate::{host, profile_file};
+use crate::sandbox::{self, StartError, invocation};
+use crate::{audit_folder, host, privilege, profile_file};
 use sandboxd_plan::{HostPath, Text};
-use sandboxd_profiles::{Document, Folders, Graph, Invocation, Overrides, Problem, Profile, graph};
+use sandboxd_profiles::{
+    Document, Folders, Graph, Invocation, Overrides, Problem, Profile, Resolved, graph,
+};
 use std::os::unix::ffi::OsStringExt;
 
 /// What is run where no profile is named: nothing but the system's programs, and the current folder
@@ -58,6 +60,16 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
     let invocation = invocation(&profile)?;
     let graph = called(&profile)?;
     Ok(Loaded { profile, under, graph, invocation })
+}
+
+/// What would be done for a profile here; nothing of it is.
+pub(crate) fn resolved(loaded: &Loaded) -> Result<Resolved, StartError> {
+    let Loaded { profile, under, invocation, .. } = loaded;
+    let asked = sandbox::Asked { profile, under, invocation };
+    let prepared = sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())?;
+    let resolved = prepared.resolved.clone();
+    prepared.release()?;
+    Ok(resolved)
 }
 
 /// A command for a profile that names none, where it changes no answer which one it is.

@@ -1,18 +1,15 @@
 //! `sandboxd plan`.
 
-use super::load::Loaded;
 use super::output::{say, say_json, warn};
 use super::typed::Plan;
 use super::{NOT_SET_UP, load};
-use crate::sandbox::{self, StartError};
-use crate::{audit_folder, privilege};
 use sandboxd_plan::{Arrives, Confinement, Layer, Probe, Resource, Rlimit, Root, RootOp};
 use sandboxd_profiles::why::rights;
 use sandboxd_profiles::{Resolved, syscalls};
 
 pub(crate) fn plan(arguments: &Plan) -> u8 {
     let name = load::name(&arguments.grants);
-    match resolve(arguments) {
+    match load::load(&arguments.grants).and_then(|loaded| load::resolved(&loaded)) {
         Ok(resolved) => {
             let said = if arguments.json {
                 say_json(&resolved)
@@ -32,15 +29,6 @@ pub(crate) fn plan(arguments: &Plan) -> u8 {
             error.exit_status()
         }
     }
-}
-
-fn resolve(arguments: &Plan) -> Result<Resolved, StartError> {
-    let Loaded { profile, under, invocation, .. } = load::load(&arguments.grants)?;
-    let asked = sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
-    let prepared = sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())?;
-    let resolved = prepared.resolved.clone();
-    prepared.release()?;
-    Ok(resolved)
 }
 
 /// The plan for people, stage by stage.

@@ -4,13 +4,12 @@ mod rotate;
 mod uses;
 
 use super::NOT_SET_UP;
-use super::load::{self, Loaded};
+use super::load;
 use super::output::{say, say_json, warn};
 use super::typed::{SecretCommand, SecretsOf};
 use crate::explain::printable;
 use crate::sandbox::{self, StartError};
 use crate::secret;
-use crate::{audit_folder, privilege};
 use sandboxd_egress::ssh::private;
 use sandboxd_egress_plan::{EgressPlan, Inject, Login, Requests, Signer, Spot};
 use sandboxd_profiles::{Copied, From, Held, Outside, Placeholder};
@@ -45,13 +44,9 @@ fn told(of: &SecretsOf, tell: impl Fn(&Outside) -> u8) -> u8 {
 }
 
 fn outside(of: &SecretsOf) -> Result<Outside, StartError> {
-    let Loaded { mut profile, under, invocation, .. } = load::load(&of.grants)?;
-    load::name_a_command(&mut profile)?;
-    let asked = sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
-    let prepared = sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())?;
-    let outside = prepared.resolved.outside.clone();
-    prepared.release()?;
-    Ok(outside)
+    let mut loaded = load::load(&of.grants)?;
+    load::name_a_command(&mut loaded.profile)?;
+    load::resolved(&loaded).map(|resolved| resolved.outside)
 }
 
 /// Where one is read, as profiles have it.

@@ -14,7 +14,7 @@
 use super::Held;
 use crate::sandbox::StartError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FlockOperation, Mode, OFlags, ResolveFlags, flock, openat2};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use sandboxd_broker::limit::kept::{self, HEADER, SLOT, Slot};
@@ -93,7 +93,9 @@ impl Limits {
         let header = Header { boot_id, slots: count, closed: false, boot, day, longest };
         let slots: Vec<[u8; SLOT]> = slots.iter().map(Slot::encode).collect();
         held.replace(&name, &[&header.encode()[..], &slots.concat()].concat())?;
-        let file = open(&held, &name, OFlags::RDWR)?;
+        let file = held
+            .file(&name, OFlags::RDWR)
+            .map_err(|errno| StartError::call("openat2", held.path(&name), errno))?;
         Ok(Self { file: File::from(file), header, _lock: lock })
     }
 }
@@ -230,13 +232,6 @@ fn free(held: &Held, name: &str) -> Result<(String, OwnedFd), StartError> {
         }
     }
     Err(StartError::found("limits", format!("{AT_ONCE} runs of {name} at once")))
-}
-
-fn open(held: &Held, name: &str, flags: OFlags) -> Result<OwnedFd, StartError> {
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    openat2(&held.folder, name, flags, Mode::empty(), resolve)
-        .map_err(|errno| StartError::call("openat2", held.path(name), errno))
 }
 
 #[cfg(test)]

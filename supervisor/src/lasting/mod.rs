@@ -52,15 +52,19 @@ impl Held {
         Ok(names)
     }
 
+    /// A file that is there.
+    fn file(&self, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(&self.folder, name, flags, Mode::empty(), resolve)
+    }
+
     /// What is in a file; nothing where there is none.
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StartError> {
-        let failed = |call, errno| StartError::call(call, self.path(name), errno);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let file: OwnedFd = match openat2(&self.folder, name, flags, Mode::empty(), resolve) {
+        let file = match self.file(name, OFlags::RDONLY | OFlags::NONBLOCK) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(failed("openat2", errno)),
+            Err(errno) => return Err(StartError::call("openat2", self.path(name), errno)),
         };
         let mut bytes = Vec::new();
         let read = File::from(file).take(LONGEST + 1).read_to_end(&mut bytes);

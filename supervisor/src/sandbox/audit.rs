@@ -54,7 +54,7 @@ impl Known {
 /// Says that something was not written down, while what it is about goes on.
 type Alarm = fn(&AuditError);
 
-/// The same, as one run has it.
+/// The log of the audit, as one run has it.
 #[derive(Clone)]
 pub struct Audit {
     log: Arc<Log>,

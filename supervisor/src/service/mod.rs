@@ -16,7 +16,8 @@ pub(crate) mod terminal;
 use crate::host;
 use crate::sandbox::channel::watched;
 use crate::sandbox::{
-    self, Ahead, Around, Audit, Finished, MakeReceipt, Purses, Request, StartError, Then,
+    self, Ahead, Around, Audit, Finished, MakeReceipt, Purses, Request, START_WITHIN, StartError,
+    Then,
 };
 use rustix::fd::OwnedFd;
 use sandboxd_plan::Text;
@@ -32,9 +33,6 @@ pub(crate) const PROGRAM: &str = "/sandboxd";
 
 /// The names of all services, which are those of their profiles.
 pub(crate) const NAMES: [&str; 4] = [broker::NAME, egress::NAME, notify::NAME, terminal::NAME];
-
-/// How long a service may take to run: what any start may take.
-const START_WITHIN: Duration = Duration::from_secs(30);
 
 /// What is wanted of a service.
 pub(crate) struct Wanted {
