@@ -1,4 +1,5 @@
-//! A hidden file inside a writable tree cannot be read, changed, moved or reached by another name.
+//! A hidden file inside a writable tree cannot be read, changed, moved or reached by another name, and where its folder
+//! is shown a second time, it is hidden there too.
 
 use anyhow::{Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Outside};
@@ -16,7 +17,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
     let canary = outside.canary("ws/.env")?;
     let profile = format!(
-        "extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\nhide = [{:?}]\n",
+        "extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\nhide = [{:?}]\nbind = [{{ from = {ws:?}, to = \"/second\" }}]\n",
         canary.path()
     );
     let run =
@@ -46,6 +47,10 @@ fn reveal(inside: &Inside) -> Result<()> {
         if let Ok(text) = fs::read_to_string(ws.join(name)) {
             inside.fact(name, &text);
         }
+    }
+    ensure!(fs::read_dir("/second")?.count() > 0, "it is not shown a second time");
+    if let Some(text) = inside.attempt("second", fs::read_to_string("/second/.env")) {
+        inside.fact("text of the second", &text);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! A limit that the plan set is not raised inside, neither by the process for itself nor for another,
-//! and lowering it is everybody's right.
+//! and lowering it is everybody's right, but for that of cores: at 1 byte the host's handler of cores is not run,
+//! core(5), and at 0, as who wants no core asks for, it would be, as root and outside.
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
@@ -31,9 +32,10 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = outside.sandbox(profile).probe("raise", &[]).run()?;
     run.ran()?;
     for (name, ..) in LIMITS {
-        run.refused(&format!("{name} raised"), &[Errno::EPERM])?;
-        run.refused(&format!("{name} raised by prlimit"), &[Errno::EPERM])?;
-        run.refused(&format!("{name} of init"), &[Errno::EPERM])?;
+        let expected = if *name == "core" { [Errno::EINVAL] } else { [Errno::EPERM] };
+        run.refused(&format!("{name} raised"), &expected)?;
+        run.refused(&format!("{name} raised by prlimit"), &expected)?;
+        run.refused(&format!("{name} of init"), &expected)?;
         let (before, after) = (run.fact(name)?, run.fact(&format!("{name} after"))?);
         ensure!(before == after, "{name} was {before} and became {after}");
     }
@@ -42,6 +44,11 @@ fn outside(outside: &Outside) -> Result<()> {
         let limit: u64 = run.fact(name)?.parse()?;
         ensure!(limit <= most, "{name}: {limit}");
     }
+    for way in CORES {
+        run.refused(&format!("core lowered by {way}"), &[Errno::EINVAL])?;
+    }
+    let core: u64 = run.fact("core at the end")?.parse()?;
+    ensure!(core == 1, "the limit of cores became {core}, and a handler of the host's would run");
     run.allowed("lowered")?.refused("raised again", &[Errno::EPERM])?;
     run.refused("oom_score_adj", &[Errno::EACCES, Errno::EPERM])?;
     Ok(())
@@ -58,11 +65,39 @@ fn raise(inside: &Inside) -> Result<()> {
         }
         inside.fact(&format!("{name} after"), &getrlimit(*resource)?.1.to_string());
     }
+    lower_cores(inside)?;
     inside.attempt("lowered", setrlimit(Resource::RLIMIT_NOFILE, 50, 50));
     inside.attempt("raised again", setrlimit(Resource::RLIMIT_NOFILE, 50, 51));
     let own: i32 = fs::read_to_string("/proc/self/oom_score_adj")?.trim().parse()?;
     let lower = fs::write("/proc/self/oom_score_adj", (own - 1).to_string());
     inside.attempt("oom_score_adj", lower);
+    Ok(())
+}
+
+/// An address whose low half is 0.
+const AWKWARD: u64 = 1 << 32;
+/// `PROT_READ | PROT_WRITE`.
+const READ_WRITE: u64 = 3;
+/// `MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS`.
+const FIXED: u64 = 0x32;
+
+/// Each way to say that no core is wanted.
+const CORES: [&str; 4] =
+    ["the C library", "setrlimit", "prlimit", "an address whose low half is 0"];
+
+fn lower_cores(inside: &Inside) -> Result<()> {
+    let [library, own, other, address] = CORES.map(|way| format!("core lowered by {way}"));
+    inside.attempt(&library, setrlimit(Resource::RLIMIT_CORE, 0, 0));
+    let mut words = [Argument::Number(libc::RLIMIT_CORE.into()), Argument::Bytes(&[0; 16])];
+    inside.attempt(&own, raw::call(libc::SYS_setrlimit, &mut words));
+    inside.attempt(&other, prlimit(0, libc::RLIMIT_CORE, 0));
+    // Memory is zeros at first: a limit of 0 and 0.
+    let mapped =
+        raw::call_numbers(libc::SYS_mmap, &[AWKWARD, 4096, READ_WRITE, FIXED, u64::MAX, 0])?;
+    ensure!(u64::try_from(mapped)? == AWKWARD, "memory at {mapped:#x}");
+    let words = [0, libc::RLIMIT_CORE.into(), AWKWARD, 0];
+    inside.attempt(&address, raw::call_numbers(libc::SYS_prlimit64, &words));
+    inside.fact("core at the end", &getrlimit(Resource::RLIMIT_CORE)?.1.to_string());
     Ok(())
 }
 

@@ -39,6 +39,19 @@ pub(super) struct Punched {
     pub(super) origin: Origin,
 }
 
+impl Punched {
+    /// The same hole wherever its path is shown: a folder may be shown at several places.
+    pub(super) fn everywhere(&self, shown: &Shown) -> Vec<Self> {
+        let places = shown.trees.iter().filter_map(|tree| {
+            let below = self.host.below(&tree.from).filter(|below| !below.is_empty())?;
+            let place = tree.to.join(below).ok()?;
+            // Another tree may be shown over it.
+            shown.around(&place).is_some_and(|around| around.to == tree.to).then_some(place)
+        });
+        places.map(|place| Self { place, ..self.clone() }).collect()
+    }
+}
+
 /// Everything that is held.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
@@ -141,10 +154,14 @@ impl Deciding<'_> {
             return Vec::new();
         }
         let profile = self.profile;
-        let holes: Vec<Punched> =
+        let written: Vec<Punched> =
             profile.files.hide.iter().filter_map(|hole| self.punch(hole, shown)).collect();
+        let holes: Vec<Punched> = written.iter().flat_map(|hole| hole.everywhere(shown)).collect();
         for tree in &shown.trees {
-            if holes.iter().any(|hole| tree.to.is_within(&hole.place)) {
+            let covered = |hole: &Punched| {
+                tree.to.is_within(&hole.place) || tree.from.below(&hole.host).is_some()
+            };
+            if holes.iter().any(covered) {
                 let what = format!("{} lies in what files.hide covers", tree.to);
                 self.refuse(&tree.origin, what, "remove one of the two");
             }

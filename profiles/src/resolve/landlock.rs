@@ -14,9 +14,10 @@ use landlock::{ABI, Access as _, AccessFs, AccessNet, BitFlags, Scope, make_bitf
 use sandboxd_plan::{Ending, JailPath, Kind, Landlock, Layer, Layers, PathRule};
 use std::collections::BTreeMap;
 
-/// `LANDLOCK_RESTRICT_SELF_LOG_NEW_EXEC_ON` (kernel 6.15): refusals are logged after the command was
-/// executed too, which answers "why was this denied".
-const LOG_NEW_EXEC_ON: u32 = 2;
+/// `LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF` and `LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF` (kernel 6.15): nothing
+/// that is refused is a record in the host's audit log, not to the shim, and not by rulesets of the command's own,
+/// which could ask for that. The command could write as many as it likes.
+const LOG_NOTHING: u32 = 1 | 4;
 
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 /// All that writing needs. Devices are not made, and REFER lets files move between folders.
@@ -145,7 +146,7 @@ impl Deciding<'_> {
             handled_fs: handled.bits(),
             handled_net: net.bits(),
             scoped: Scope::from_all(abi).bits(),
-            flags: if facts.abi >= 7 { LOG_NEW_EXEC_ON } else { 0 },
+            flags: if facts.abi >= 7 { LOG_NOTHING } else { 0 },
             paths: rules.finish(),
             ports: Vec::new(),
         }

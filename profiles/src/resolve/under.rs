@@ -185,15 +185,7 @@ fn narrow(own: &Shown, holes: &[Punched], granted: &[Granted]) -> Shown {
 
 /// The holes of what was granted, at their places in the view.
 fn granted_holes(shown: &Shown, granted: &[Granted]) -> Vec<Punched> {
-    let mut holes = Vec::new();
-    for hole in granted.iter().flat_map(|one| &one.holes) {
-        let places = shown.trees.iter().filter_map(|tree| {
-            let below = hole.host.below(&tree.from).filter(|below| !below.is_empty())?;
-            tree.to.join(below).ok()
-        });
-        holes.extend(places.map(|place| Punched { place, ..hole.clone() }));
-    }
-    holes
+    granted.iter().flat_map(|one| &one.holes).flat_map(|hole| hole.everywhere(shown)).collect()
 }
 
 /// What is left of a part of a tree, at its place in the tree.

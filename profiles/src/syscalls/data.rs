@@ -99,11 +99,13 @@ pub struct Check {
     pub reason: &'static str,
 }
 
-/// Something about the low 32 bits of one argument.
+/// Something about one half of one argument.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Condition {
     /// Which argument, from 0 to 5.
     pub argument: u8,
+    /// Whether its high 32 bits are meant, and not the low ones.
+    pub high: bool,
     /// The bits that are looked at.
     pub mask: u32,
     /// What they are compared with.
@@ -121,7 +123,7 @@ pub enum Test {
 
 impl fmt::Display for Condition {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "arg{}", self.argument)?;
+        write!(to, "arg{}{}", self.argument, if self.high { ">>32" } else { "" })?;
         if self.mask != u32::MAX {
             write!(to, "&{:#x}", self.mask)?;
         }
@@ -151,8 +153,14 @@ impl fmt::Display for Check {
 }
 
 /// The errno values that the data may use, by name: errno(3) of x86_64.
-pub(super) const ERRNOS: &[(&str, u16)] =
-    &[("EPERM", 1), ("ENOENT", 2), ("ENOSYS", 38), ("EOPNOTSUPP", 95), ("EAFNOSUPPORT", 97)];
+pub(super) const ERRNOS: &[(&str, u16)] = &[
+    ("EPERM", 1),
+    ("ENOENT", 2),
+    ("EINVAL", 22),
+    ("ENOSYS", 38),
+    ("EOPNOTSUPP", 95),
+    ("EAFNOSUPPORT", 97),
+];
 
 /// `EAFNOSUPPORT`: there are no such sockets.
 pub(super) const EAFNOSUPPORT: u16 = 97;

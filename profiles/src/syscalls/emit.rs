@@ -141,7 +141,8 @@ fn refusal(check: &Check) -> Result<Vec<Instruction>, String> {
 /// Goes on where the condition holds, else skips the `rest` instructions behind it.
 fn comparison(condition: &Condition, rest: usize) -> Result<Vec<Instruction>, String> {
     // Little endian: the low half of a 64-bit argument comes first.
-    let mut program = vec![load(ARGUMENTS_AT + u32::from(condition.argument) * 8)];
+    let half = if condition.high { 4 } else { 0 };
+    let mut program = vec![load(ARGUMENTS_AT + u32::from(condition.argument) * 8 + half)];
     if let Test::Not([0]) = condition.test {
         program.push(jump(JUMP_ANY_BIT, condition.mask, 0, near(rest)?));
         return Ok(program);

@@ -73,6 +73,8 @@ enum SocketsText {
 #[serde(deny_unknown_fields)]
 struct ConditionText {
     argument: u8,
+    #[serde(default)]
+    high: bool,
     mask: Option<u32>,
     is: Option<Vec<u32>>,
     not: Option<Vec<u32>>,
@@ -135,7 +137,7 @@ fn check(out: &mut String, text: &CheckText, numbers: &BTreeMap<String, u32>) {
     writeln!(out, "        shared: {},", text.shared).unwrap();
     writeln!(out, "        when: &[").unwrap();
     for condition in &text.when {
-        let argument = condition.argument;
+        let ConditionText { argument, high, .. } = *condition;
         assert!(argument < 6, "a call has six arguments");
         let mask = condition.mask.unwrap_or(u32::MAX);
         let (word, values) = match (&condition.is, &condition.not) {
@@ -147,7 +149,7 @@ fn check(out: &mut String, text: &CheckText, numbers: &BTreeMap<String, u32>) {
         assert!(!values.is_empty() && values.iter().all(|value| value & !mask == 0), "{list:?}");
         writeln!(
             out,
-            "            Condition {{ argument: {argument}, mask: {mask:#x}, test: Test::{word}(&[{}]) }},",
+            "            Condition {{ argument: {argument}, high: {high}, mask: {mask:#x}, test: Test::{word}(&[{}]) }},",
             list.join(", ")
         )
         .unwrap();

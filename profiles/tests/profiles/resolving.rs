@@ -210,6 +210,19 @@ fn a_hole_is_covered_and_a_second_name_for_it_refused() {
     on(optional, typical()).unwrap();
 }
 
+#[test]
+fn a_hole_is_covered_wherever_its_folder_is_shown() {
+    let text = "[files]\nwrite = [\"/w\"]\nhide = [\"/w/.env\"]\nbind = [{ from = \"/w\", to = \"/again\" }]";
+    let resolved = on(text, typical()).unwrap();
+    let hidden = |place: &str| {
+        let is_it = |op: &RootOp| matches!(op, RootOp::Hide { path, .. } if path.as_str() == place);
+        ops(&resolved).iter().any(is_it)
+    };
+    assert!(hidden("/w/.env") && hidden("/again/.env"));
+    let itself = "[files]\nwrite = [\"/w\"]\nhide = [\"/w/.env\"]\nbind = [{ from = \"/w/.env\", to = \"/env\" }]";
+    assert!(refused(itself).contains("/env lies in what files.hide covers"));
+}
+
 fn repository(facts: &[(&str, ProtectedKind)]) -> sandboxd_profiles::HostFacts {
     let mut host = typical();
     let protected = facts.iter().map(|(at, kind)| protected(at, *kind)).collect();
@@ -399,7 +412,7 @@ fn rights_are_those_of_the_abi_and_files_get_no_rights_of_directories() {
         assert_eq!(landlock.handled_fs, (1 << bits) - 1, "ABI {abi}");
         assert_eq!(landlock.handled_net, if abi >= 4 { 3 } else { 0 });
         assert_eq!(landlock.scoped, if abi >= 6 { 3 } else { 0 });
-        assert_eq!(landlock.flags, if abi >= 7 { 2 } else { 0 });
+        assert_eq!(landlock.flags, if abi >= 7 { 5 } else { 0 });
         let rights = |path: &str| {
             landlock.paths.iter().find(|rule| rule.path.as_str() == path).unwrap().rights
         };

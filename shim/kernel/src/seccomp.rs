@@ -8,22 +8,20 @@ use rustix::io::{Errno, Result};
 /// One instruction, `struct sock_filter`.
 pub type Instruction = libc::sock_filter;
 
-/// `SECCOMP_FILTER_FLAG_LOG`.
-const LOG: usize = 1 << 1;
 /// `SECCOMP_FILTER_FLAG_NEW_LISTENER`.
 const NEW_LISTENER: usize = 1 << 3;
 /// `SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV`, Linux 5.19: once it is known of, only the end of the process
 /// takes a call back.
 const WAIT_KILLABLE_RECV: usize = 1 << 5;
 
-/// Puts the calling thread, and whatever it starts, under a filter for good. Refusals are logged
-/// where the profile's action asks for it (`SECCOMP_FILTER_FLAG_LOG`).
+/// Puts the calling thread, and whatever it starts, under a filter for good. What it refuses is not logged
+/// (`SECCOMP_FILTER_FLAG_LOG`): each would be a record in the host's audit log, as often as the command likes.
 ///
 /// # Errors
 /// `EINVAL` where the program is empty, too long or malformed; `EACCES` without `no_new_privs`;
 /// `ENOMEM` where the filters of this thread exceed 32768 instructions together.
 pub fn install(program: &[Instruction]) -> Result<()> {
-    put_on(program, LOG).map(drop)
+    put_on(program, 0).map(drop)
 }
 
 /// The same, and whoever has the descriptor answers the calls for which the program returns
@@ -32,7 +30,7 @@ pub fn install(program: &[Instruction]) -> Result<()> {
 /// # Errors
 /// As [`install`]; `EBUSY` where such a filter is on already; `EINVAL` before Linux 5.19.
 pub fn install_asking(program: &[Instruction]) -> Result<OwnedFd> {
-    let fd = put_on(program, LOG | NEW_LISTENER | WAIT_KILLABLE_RECV)?;
+    let fd = put_on(program, NEW_LISTENER | WAIT_KILLABLE_RECV)?;
     let fd = i32::try_from(fd).map_err(|_| Errno::BADF)?;
     // SAFETY: the kernel made it for us, close-on-exec, and nobody else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -1,6 +1,6 @@
 //! Install the finished filters.
 //!
-//! Kernel: seccomp(2) mode 2 (3.5), `SECCOMP_FILTER_FLAG_LOG` (4.14).
+//! Kernel: seccomp(2) mode 2 (3.5).
 //! Here because: last of the layers, so that they need not allow what the earlier stages used. Of
 //! several, the plan puts the one that does not allow installing a further one last.
 //! Where the supervisor answers what the innermost refuses, it is handed what it answers through, and

@@ -57,11 +57,13 @@ fn pool(checks: &[&Check], argument: u8) -> Vec<u32> {
 
 /// Whether the check refuses these arguments, by the words of its description.
 pub(super) fn refuses(check: &Check, arguments: &[u64; 6]) -> bool {
-    check.when.iter().all(|Condition { argument, mask, test }| {
-        let low = u32::try_from(arguments[usize::from(*argument)] & 0xffff_ffff).unwrap() & mask;
+    check.when.iter().all(|Condition { argument, high, mask, test }| {
+        let whole = arguments[usize::from(*argument)];
+        let half =
+            u32::try_from(if *high { whole >> 32 } else { whole & 0xffff_ffff }).unwrap() & mask;
         match test {
-            Test::Is(values) => values.contains(&low),
-            Test::Not(values) => !values.contains(&low),
+            Test::Is(values) => values.contains(&half),
+            Test::Not(values) => !values.contains(&half),
         }
     })
 }
