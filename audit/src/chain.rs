@@ -58,13 +58,7 @@ impl fmt::Debug for Hash {
 /// SHA-256 of any bytes, in hexadecimal digits.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
-    digits(&Sha256::digest(bytes).into())
-}
-
-/// A SHA-256, in hexadecimal digits.
-#[must_use]
-pub fn digits(digest: &[u8; 32]) -> String {
-    hex(digest)
+    hex(&Sha256::digest(bytes))
 }
 
 #[cfg(test)]

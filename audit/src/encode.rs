@@ -1,12 +1,13 @@
 //! Bytes as text: hexadecimal, and base64 as in RFC 4648.
 
-use base64ct::{Base64, Encoding as _};
+use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding as _};
 
 /// As lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |half: u8| char::from(if half < 10 { b'0' + half } else { b'a' - 10 + half });
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
-    bytes.iter().for_each(|byte| text.extend([digit(byte >> 4), digit(byte & 15)]));
+    let digits = bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    text.extend(digits.map(char::from));
     text
 }
 
@@ -72,27 +73,16 @@ pub(crate) const fn character(six: u8, alphabet: Alphabet) -> u8 {
 /// Without the padding at the end.
 #[must_use]
 pub fn base64_bare(bytes: &[u8], alphabet: Alphabet) -> String {
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let mut group = [0_u8; 3];
-        group.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-        let [a, b, c] = group;
-        let sixes = [a >> 2, (a & 3) << 4 | b >> 4, (b & 15) << 2 | c >> 6, c & 63];
-        text.extend(
-            sixes.iter().take(chunk.len() + 1).map(|six| char::from(character(*six, alphabet))),
-        );
+    match alphabet {
+        Alphabet::Standard => Base64Unpadded::encode_string(bytes),
+        Alphabet::UrlSafe => Base64UrlUnpadded::encode_string(bytes),
     }
-    text
 }
 
 /// With the padding, as notes have it.
 #[must_use]
 pub fn base64(bytes: &[u8]) -> String {
-    let mut text = base64_bare(bytes, Alphabet::Standard);
-    while !text.len().is_multiple_of(4) {
-        text.push('=');
-    }
-    text
+    Base64::encode_string(bytes)
 }
 
 /// What [`base64`] encoded; nothing for text that it would not have made.

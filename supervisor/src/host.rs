@@ -56,7 +56,7 @@ pub(crate) fn probe(
     privilege: Privilege,
     audit: AuditFact,
 ) -> (HostFacts, BTreeMap<HostPath, Place>) {
-    let places;
+    let looked = paths::look(wanted);
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let host = HostFacts {
         last_syscall: last_syscall(&kernel),
@@ -82,16 +82,12 @@ pub(crate) fn probe(
         invoker: invoker(),
         groups: groups(),
         top_links: paths::top_links(),
-        paths: {
-            let looked = paths::look(wanted);
-            places = looked.places;
-            looked.facts
-        },
+        paths: looked.facts,
         disks: paths::disks(wanted),
         known_hosts: known_hosts::look(&wanted.known_hosts),
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
     };
-    (host, places)
+    (host, looked.places)
 }
 
 /// Whether refusals can be asked about. What an outer filter refuses with an errno, no inner one is asked

@@ -21,6 +21,15 @@ impl Bound {
             Self::Unlimited => true,
         }
     }
+
+    /// How much it is at most; nothing where there is no limit.
+    #[must_use]
+    pub const fn most(self) -> Option<u64> {
+        match self {
+            Self::AtMost(most) => Some(most),
+            Self::Unlimited => None,
+        }
+    }
 }
 
 /// A number of bytes. Always a limit: what is read is held in memory.

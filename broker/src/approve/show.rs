@@ -8,8 +8,8 @@ use super::Waiting;
 use crate::{
     json::{self, Object, Value},
     limit::{Moment, Wait},
-    mcp::pins::hex,
 };
+use sandboxd_audit::encode::hex;
 
 /// In words: a line that begins with the ID, then lines that do not begin a line.
 pub(super) fn words(id: &str, Waiting { ask, since }: &Waiting, now: Moment) -> String {

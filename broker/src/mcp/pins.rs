@@ -3,6 +3,7 @@
 //! held to.
 
 use crate::json::{Object, Value, canonical};
+use sandboxd_audit::encode::hex;
 use sandboxd_broker_plan::seen::ToolName;
 use sandboxd_broker_plan::{Pin, Pinning};
 use sha2::{Digest as _, Sha256};
@@ -85,12 +86,6 @@ pub fn digest(definition: &Object) -> [u8; 32] {
     let mut definition = definition.clone();
     definition.remove("_meta");
     Sha256::digest(canonical(&Value::Object(definition))).into()
-}
-
-/// Bytes in hexadecimal.
-#[must_use]
-pub fn hex(bytes: &[u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

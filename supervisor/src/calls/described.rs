@@ -1,6 +1,6 @@
 //! What the broker says of a call, as a record of the log: its kind, its words, and whether it is written down each time.
 
-use sandboxd_audit::chain::digits;
+use sandboxd_audit::encode::hex;
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::{Kind, Record};
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Rule, Tool, What};
@@ -113,7 +113,7 @@ fn called(record: &mut Record, what: &What, edge: Option<&Edge>) -> Result<(), S
         record.method = Some(what.method.text().to_owned());
         record.tool = named;
     }
-    record.args_sha256 = Some(digits(&what.digest));
+    record.args_sha256 = Some(hex(&what.digest));
     record.args_bytes = Some(what.bytes);
     Ok(())
 }
@@ -127,7 +127,7 @@ fn defined(
     let Some(edge) = edge else { return Err(String::from("tells of a tool over no edge")) };
     record.rule = Some(rule.to_owned());
     record.tool = tool.name.map(|place| name(&edge.reach.tools, place)).transpose()?;
-    record.result = json!({ "sha256": digits(&tool.digest) });
+    record.result = json!({ "sha256": hex(&tool.digest) });
     Ok(())
 }
 

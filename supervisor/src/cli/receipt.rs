@@ -4,6 +4,7 @@ use super::NOT_SET_UP;
 use super::output::{say, say_json, warn};
 use super::typed::{ReceiptCheck, ReceiptCommand};
 use crate::explain::printable;
+use crate::sandbox::LayerState;
 use sandboxd_profiles::schema::Require;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,15 +33,7 @@ struct Receipt {
 #[derive(Debug, Deserialize)]
 struct Layer {
     name: String,
-    state: State,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum State {
-    Enforced,
-    Waived,
-    Absent,
+    state: LayerState,
 }
 
 #[derive(Debug, Deserialize)]
@@ -140,7 +133,7 @@ fn missing(receipt: &Receipt, leave: &BTreeSet<String>) -> Vec<Missing> {
     for Absent { layer, what } in &receipt.absent {
         found.entry(layer.clone()).or_default().push(what.clone());
     }
-    for layer in receipt.layers.iter().filter(|layer| layer.state != State::Enforced) {
+    for layer in receipt.layers.iter().filter(|layer| layer.state != LayerState::Enforced) {
         found.entry(layer.name.clone()).or_insert_with(|| {
             vec![String::from("not enforced, as the profile or its [require] says")]
         });
@@ -177,7 +170,7 @@ fn answer(receipt: &Receipt, missing: &[Missing], json: bool) -> u8 {
 }
 
 fn words(receipt: &Receipt, missing: &[Missing], without: &[&str]) -> String {
-    let on = receipt.layers.iter().filter(|layer| layer.state == State::Enforced).count();
+    let on = receipt.layers.iter().filter(|layer| layer.state == LayerState::Enforced).count();
     let mut text = format!(
         "{} on Linux {}: {on} of {} layers enforced\n",
         printable(&receipt.sandbox),

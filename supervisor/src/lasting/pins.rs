@@ -7,7 +7,8 @@
 
 use super::Held;
 use crate::sandbox::StartError;
-use sandboxd_audit::chain::{digest, digits};
+use sandboxd_audit::chain::digest;
+use sandboxd_audit::encode::hex;
 use sandboxd_broker_plan::seen::{Seen, ToolName};
 use sandboxd_broker_plan::words::{self, Words};
 use sandboxd_broker_plan::{BrokerPlan, Pin, Pinning};
@@ -132,7 +133,7 @@ impl Pins {
         let Some((_, server)) = self.servers.get_mut(place) else {
             return Err(format!("tells of callee {}, which is none", seen.callee));
         };
-        let digest = digits(&seen.digest);
+        let digest = hex(&seen.digest);
         let full = server.tools.len() >= MOST;
         match server.tools.get_mut(seen.tool.as_str()) {
             Some(_) if !seen.changed => return Err(String::from("pins what is pinned")),
@@ -359,8 +360,8 @@ mod tests {
         pins.seen(&seen("old", true)).unwrap();
         let tools = &pins.servers[0].1.tools;
         assert_eq!(tools["old"].accepted, "aa");
-        assert_eq!(tools["old"].offered, Some(digits(&[7; 32])));
-        assert_eq!(tools["new"].accepted, digits(&[7; 32]));
+        assert_eq!(tools["old"].offered, Some(hex(&[7; 32])));
+        assert_eq!(tools["new"].accepted, hex(&[7; 32]));
         for number in 0..MOST {
             pins.seen(&seen(&format!("tool-{number}"), false)).ok();
         }
@@ -455,7 +456,7 @@ mod tests {
         run.save_in(&all).unwrap();
         let tools = all.get("server-1").unwrap().unwrap().tools;
         assert_eq!(tools["a"], Pinned::new(String::from("accepted")));
-        assert_eq!(tools["b"].offered, Some(digits(&[7; 32])));
+        assert_eq!(tools["b"].offered, Some(hex(&[7; 32])));
         assert!(!tools.contains_key("gone"));
         std::fs::remove_dir_all(&path).unwrap();
     }

@@ -4,11 +4,11 @@
 
 use super::error::StartError;
 use super::image;
-use super::receipt::sha256;
 use crate::network::passed;
 use crate::secret::Secrets;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, Result as Called};
+use sandboxd_audit::chain::digest as sha256;
 use sandboxd_egress::authority::{Authority, java::trust_store};
 use sandboxd_egress::secret::{self, Message};
 use sandboxd_egress::ssh::private;

@@ -4,6 +4,7 @@
 use super::error::StartError;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use sandboxd_audit::encode::hex;
 use sandboxd_profiles::resolved::Pinned;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -64,6 +65,6 @@ fn digest(file: &mut File) -> std::io::Result<(String, [u8; 2])> {
         start = start.or_else(|| bytes.first_chunk::<2>().copied());
         hash.update(bytes);
     }
-    let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&hash.finalize());
     Ok((digest, start.unwrap_or_default()))
 }

@@ -12,6 +12,7 @@ use rustix::fs::{
     fstat, ftruncate, mkdirat, openat, openat2, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
+use sandboxd_audit::encode::hex;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::resolved::Private;
 use std::ffi::CString;
@@ -36,7 +37,7 @@ pub(crate) fn name() -> Result<HostPath, StartError> {
     let mut random = [0_u8; 16];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
         .map_err(|errno| StartError::call("getrandom", "name", errno))?;
-    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let random = hex(&random);
     let parent = std::env::temp_dir();
     let found = |what: String| StartError::found("realpath", what).with_remedy(REMEDY);
     let real = std::fs::canonicalize(&parent)

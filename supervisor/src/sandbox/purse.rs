@@ -3,7 +3,7 @@
 
 use rustix::fd::OwnedFd;
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
-use sandboxd_egress_plan::{Bound, Budget, Level, Spent, Tokens, Use, money};
+use sandboxd_egress_plan::{Budget, Level, Spent, Tokens, Use, money};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,13 +82,6 @@ pub struct UsedUp {
     pub models: BTreeMap<String, Model>,
 }
 
-const fn limit(bound: Bound) -> Option<u64> {
-    match bound {
-        Bound::AtMost(most) => Some(most),
-        Bound::Unlimited => None,
-    }
-}
-
 impl Purses {
     fn all(&self) -> MutexGuard<'_, All> {
         // A thread that panicked ends the process.
@@ -126,11 +119,11 @@ impl Purses {
         let priced = !budget.prices.is_empty();
         Some(UsedUp {
             tokens: spent.tokens,
-            tokens_limit: limit(budget.tokens),
+            tokens_limit: budget.tokens.most(),
             cost: priced.then(|| money(spent.cost)),
-            cost_limit: limit(budget.cost).map(money),
+            cost_limit: budget.cost.most().map(money),
             bytes: spent.bytes,
-            bytes_limit: limit(budget.bytes),
+            bytes_limit: budget.bytes.most(),
             models: purse.models.clone(),
         })
     }
@@ -230,6 +223,7 @@ mod tests {
     use super::*;
     use rustix::io::Errno;
     use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
+    use sandboxd_egress_plan::Bound;
 
     fn budget(of: &str) -> Budget {
         Budget {

@@ -10,12 +10,12 @@ use super::purse::UsedUp;
 use super::state::{End, Limit};
 use crate::calls::Called;
 use crate::cgroup::{Pressures, Usage};
-use sandboxd_egress_plan::{Bound, Budget, EgressPlan, Ways, money};
+use sandboxd_audit::chain::digest as sha256;
+use sandboxd_egress_plan::{Budget, EgressPlan, Ways, money};
 use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
 use sandboxd_profiles::resolved::{Absent, Waived};
 use sandboxd_profiles::{HostFacts, Placeholder, Profile, Resolved};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What was enforced, as the kernel answered when it was tried.
@@ -68,9 +68,20 @@ pub struct Receipt {
 pub struct Layer {
     /// Which.
     pub name: &'static str,
-    /// `enforced`, `waived` (the host lacks it, by leave of `[require]`) or `absent` (the profile chose to
-    /// do without).
-    pub state: &'static str,
+    /// Whether it is on.
+    pub state: LayerState,
+}
+
+/// Whether a restriction is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LayerState {
+    /// It is.
+    Enforced,
+    /// The host lacks it, by leave of `[require]`.
+    Waived,
+    /// The profile chose to do without.
+    Absent,
 }
 
 /// A profile that a run was narrowed by.
@@ -117,13 +128,9 @@ pub struct Bears {
 
 impl Bears {
     fn new(budget: &Budget) -> Self {
-        let limit = |bound| match bound {
-            Bound::AtMost(most) => Some(most),
-            Bound::Unlimited => None,
-        };
         let Budget { of, tokens, cost, bytes, prices: _ } = budget;
-        let cost = limit(*cost).map(money);
-        Self { of: of.clone(), tokens: limit(*tokens), cost, bytes: limit(*bytes) }
+        let cost = cost.most().map(money);
+        Self { of: of.clone(), tokens: tokens.most(), cost, bytes: bytes.most() }
     }
 }
 
@@ -238,19 +245,13 @@ fn layers(facts: &Facts<'_>) -> Vec<Layer> {
     .into_iter()
     .map(|(name, on)| {
         let state = match (on, absent(name)) {
-            (true, _) => "enforced",
-            (false, true) => "absent",
-            (false, false) => "waived",
+            (true, _) => LayerState::Enforced,
+            (false, true) => LayerState::Absent,
+            (false, false) => LayerState::Waived,
         };
         Layer { name, state }
     })
     .collect()
-}
-
-/// Lower-case hexadecimal SHA-256.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// signal(7).

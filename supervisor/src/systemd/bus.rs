@@ -5,6 +5,7 @@
 //! that was made: a sender cannot be mistaken, because the bus passes on only replies that were
 //! asked for, and whatever else it sends is left unread.
 
+use sandboxd_audit::encode::hex;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -51,7 +52,7 @@ pub(super) enum Answer {
 pub(super) fn call(socket: &Path, call: &Call<'_>, until: Instant) -> Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
     let uid = rustix::process::geteuid().as_raw().to_string();
-    let digits: String = uid.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let digits = hex(uid.as_bytes());
     wait_until(&stream, until)?;
     stream.write_all(format!("\0AUTH EXTERNAL {digits}\r\n").as_bytes())?;
     let welcome = line(&mut stream, until)?;

@@ -185,7 +185,7 @@ mod tests {
         let unit = "sandboxd-7-00000000000000ff.scope";
         let body = arguments(unit, Some("user-0.slice"), 7).unwrap();
         let bytes = request(body).message(2).unwrap();
-        let shown: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = sandboxd_audit::encode::hex(&bytes);
         assert_eq!(shown, BY_OTHERS.concat());
     }
 
