@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod approve;
+pub mod former;
 pub mod frame;
 pub mod io;
 pub mod json;

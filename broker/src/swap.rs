@@ -5,6 +5,7 @@
 //! there: no line is made that has it. So nothing that it says is taken for a placeholder, either.
 
 use crate::{
+    former::keep,
     json::Value,
     secret::{MOST, SecretError, Secrets, fill, unlocked},
 };
@@ -16,9 +17,6 @@ use std::{fmt, sync::Arc};
 /// What a placeholder begins and ends with.
 const OPENS: &str = "{{secret:";
 const CLOSES: &str = "}}";
-
-/// So many that a secret was before are still taken out of texts: each takes memory that is locked.
-const BEFORE: usize = 8;
 
 /// How many bytes a placeholder counts as in a line, whatever stands for it: how long that is, is nobody's to find out.
 pub const COUNTS: usize = MOST;
@@ -141,17 +139,10 @@ impl Keyring {
     }
 }
 
-/// Has this one taken out of texts as well, as the last that a secret of its name was; what that was too many
-/// times before is let go of.
+/// Has this one taken out of texts as well, as the last that a secret of its name was.
 pub fn hide_too(all: &mut Vec<Arc<Hidden>>, one: Arc<Hidden>) {
-    all.retain(|known| !known.is_same(&one));
-    let before = |all: &[Arc<Hidden>]| all.iter().filter(|it| it.name() == one.name()).count();
-    while before(all) > BEFORE
-        && let Some(oldest) = all.iter().position(|known| known.name() == one.name())
-    {
-        all.remove(oldest);
-    }
-    all.push(one);
+    let same_name = |known: &Arc<Hidden>, one: &Arc<Hidden>| known.name() == one.name();
+    keep(all, one, |known, one| known.is_same(one), same_name);
 }
 
 /// Whether it can stand in arguments: as text, and so that it is known again in an answer.

@@ -3,6 +3,7 @@
 
 use crate::secret::{SecretError, Secrets, append, unlocked};
 use sandboxd_audit::encode::{Alphabet, base64_bare};
+use sandboxd_broker::former::keep;
 use sandboxd_kernel::locked::Locked;
 use std::{fmt, ops::Range};
 use zeroize::Zeroizing;
@@ -13,6 +14,13 @@ const SHORTEST: usize = 6;
 /// One thing that is looked for, until it lies with the others.
 type Form = Zeroizing<Vec<u8>>;
 
+/// What a secret is or was.
+struct Value {
+    /// Its number.
+    secret: usize,
+    bytes: Form,
+}
+
 /// What a covered byte is.
 const COVER: u8 = b'*';
 
@@ -21,6 +29,8 @@ pub struct Mask {
     /// All forms, one behind the other, in memory that is kept as that of the secrets is.
     bytes: Locked,
     forms: Vec<Range<usize>>,
+    /// Which of them are what the secret of this number is and was, the oldest first.
+    values: Vec<(usize, usize)>,
     /// Behind them: for each byte, whether one begins with it. Most bytes of an answer are none of those.
     begins: Range<usize>,
 }
@@ -32,16 +42,22 @@ impl fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// For these: as they are, in base64 wherever they begin in it, and percent-encoded; and for all that this
-    /// one covers already.
+    /// For these: as they are, in base64 wherever they begin in it, and percent-encoded; and for what they were
+    /// [the last few times](sandboxd_broker::former), which this one covers already.
     ///
     /// # Errors
     /// Where no more memory can be locked.
     pub fn of(secrets: &Secrets, before: Option<&Self>) -> Result<Self, SecretError> {
-        let before = before.into_iter().flat_map(Self::forms);
-        let mut forms: Vec<Form> = before.map(|form| Form::new(form.to_vec())).collect();
-        for value in secrets.all().filter(|value| value.len() >= SHORTEST) {
-            forms.push(Form::new(value.to_vec()));
+        let mut all: Vec<Value> = before.map(Self::values).unwrap_or_default();
+        for (secret, value) in secrets.all().enumerate().filter(|(_, it)| it.len() >= SHORTEST) {
+            let one = Value { secret, bytes: Form::new(value.to_vec()) };
+            let is_same =
+                |known: &Value, one: &Value| known.secret == one.secret && known.bytes == one.bytes;
+            keep(&mut all, one, is_same, |known, one| known.secret == one.secret);
+        }
+        let mut forms: Vec<Form> = Vec::new();
+        for value in all.iter().map(|one| &one.bytes) {
+            forms.push(Form::clone(value));
             for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
                 forms.extend((0..3).filter_map(|shift| shifted(value, shift, alphabet)));
             }
@@ -62,7 +78,21 @@ impl Mask {
             places.push(from..bytes.bytes().len());
         }
         append(&mut bytes, &*firsts);
-        Ok(Self { forms: places, begins: room..bytes.bytes().len(), bytes })
+        let place = |one: &Value| {
+            let form = forms.binary_search_by(|form| form.as_slice().cmp(one.bytes.as_slice()));
+            Some((one.secret, form.ok()?))
+        };
+        let values = all.iter().filter_map(place).collect();
+        Ok(Self { values, forms: places, begins: room..bytes.bytes().len(), bytes })
+    }
+
+    /// What it covers, the oldest of each secret first.
+    fn values(&self) -> Vec<Value> {
+        let value = |(secret, form): &(usize, usize)| {
+            let bytes = self.bytes.bytes().get(self.forms.get(*form)?.clone())?;
+            Some(Value { secret: *secret, bytes: Form::new(bytes.to_vec()) })
+        };
+        self.values.iter().filter_map(value).collect()
     }
 
     fn forms(&self) -> impl Iterator<Item = &[u8]> {
@@ -140,6 +170,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use sandboxd_audit::encode::base64;
+    use sandboxd_broker::former::BEFORE;
 
     const SECRET: &str = "s3cr3t/\"va?lue+";
 
@@ -178,6 +209,31 @@ mod tests {
         let mut bytes = format!("{SECRET} another-one").into_bytes();
         both.cover(&mut bytes);
         assert_eq!(bytes, format!("{} {}", "*".repeat(15), "*".repeat(11)).as_bytes());
+    }
+
+    #[test]
+    fn what_was_a_secret_too_many_times_before_is_let_go_of() {
+        const FORMS_OF_ONE: usize = 8;
+        let mut mask = mask();
+        for round in 0..3 * BEFORE {
+            let mut secrets = Secrets::default();
+            secrets.push(format!("{round:04}-is-what-it-was").as_bytes()).unwrap();
+            secrets.push(b"the-other-stays").unwrap();
+            mask = Mask::of(&secrets, Some(&mask)).unwrap();
+            assert!(mask.forms.len() <= (BEFORE + 2) * FORMS_OF_ONE, "{round}: {mask:?}");
+        }
+        let covers = |text: &str| {
+            let mut bytes = text.as_bytes().to_vec();
+            mask.cover(&mut bytes);
+            bytes.contains(&COVER)
+        };
+        let last = 3 * BEFORE - 1;
+        for round in 0..=last {
+            let text = format!("{round:04}-is-what-it-was");
+            assert_eq!(covers(&text), last - round <= BEFORE, "{text}");
+            assert_eq!(covers(&base64(text.as_bytes())), last - round <= BEFORE, "{text}");
+        }
+        assert!(covers("the-other-stays") && !covers(SECRET));
     }
 
     #[test]
