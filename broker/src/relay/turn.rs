@@ -45,6 +45,10 @@ impl Relay {
                 Handshake::Asked => return self.set_timer(id, waits),
                 Handshake::Done(result) => {
                     let result = result.clone().into();
+                    // The first was charged when it was passed on, and one that is answered here is no other.
+                    if let Err(refusal) = self.judge(id) {
+                        return self.refuse(id, refusal);
+                    }
                     let result = self.covered(instance, result);
                     return self.answer(id, "result", result);
                 }

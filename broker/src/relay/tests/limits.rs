@@ -78,6 +78,31 @@ fn what_is_denied_is_charged_to_nobody_and_what_is_listed_to_another_bucket() {
 }
 
 #[test]
+fn a_handshake_that_is_answered_by_the_broker_is_charged_as_the_first_was() {
+    for mode in [Instances::Attenuate, Instances::Serial, Instances::PerCaller] {
+        let mut plan = plan();
+        plan.callees[0].instances = mode.clone();
+        plan.callers[0].lists = rate(2, 2);
+        let mut world = World::open(plan);
+        for _ in 0..2 {
+            let heard = world.request(1, "1", "initialize", "{}").concat();
+            assert!(heard.contains("serverInfo"), "{mode:?}: {heard}");
+        }
+        for _ in 0..20 {
+            let heard = world.request(1, "1", "initialize", "{}").concat();
+            assert!(heard.contains(r#""code":-31002"#), "{mode:?}: {heard}");
+        }
+        world.wait(30_000);
+        let heard = world.request(1, "1", "initialize", "{}").concat();
+        assert!(heard.contains("serverInfo"), "{mode:?}: {heard}");
+        assert!(
+            world.call("list", "{}").contains("content"),
+            "{mode:?}: calls are charged elsewhere"
+        );
+    }
+}
+
+#[test]
 fn who_knocks_too_often_is_not_heard_for_a_while() {
     let mut plan = plan();
     plan.callers[0].quarantine =
