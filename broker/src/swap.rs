@@ -18,9 +18,6 @@ use std::{fmt, sync::Arc};
 const OPENS: &str = "{{secret:";
 const CLOSES: &str = "}}";
 
-/// How many bytes a placeholder counts as in a line, whatever stands for it: how long that is, is nobody's to find out.
-pub const COUNTS: usize = MOST;
-
 /// How many there may be in one call.
 pub const MANY: usize = 16;
 

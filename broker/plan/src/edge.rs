@@ -58,6 +58,12 @@ pub struct Placeholder {
     pub arguments: Vec<String>,
 }
 
+impl Placeholder {
+    /// How many bytes of [`Edge::max_request`] one counts as, whatever stands for it: how long that is, is nobody's to
+    /// find out. No secret is longer there.
+    pub const COUNTS: u64 = 8 << 10;
+}
+
 /// Names of what may be called; a list without an entry allows nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,7 +14,7 @@ use crate::{
     mcp::method::{Asks, Target},
     relay::ConnectionId,
     secret::{SecretError, Secrets},
-    swap::{COUNTS, Keyring, Piece, Unfit, found, hide_too},
+    swap::{Keyring, Piece, Unfit, found, hide_too},
 };
 use sandboxd_audit::{Hidden, hide};
 use sandboxd_broker_plan::{Name, Placeholder};
@@ -103,8 +103,8 @@ impl Relay {
         let caller = self.edges.get(call.edge).and_then(|it| self.plan.callers.get(it.caller));
         let (Some(caller), false) = (caller, places.is_empty()) else { return Ok(0) };
         let found = found(arguments, &places, &caller.secrets)?;
-        let more = found.count.saturating_mul(COUNTS);
-        let size = call.size.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
+        let count = u64::try_from(found.count).unwrap_or(u64::MAX);
+        let size = call.size.saturating_add(count.saturating_mul(Placeholder::COUNTS));
         if found.count > 0 && size > edge.max_request.0 {
             return Err(Unfit::TooMany);
         }

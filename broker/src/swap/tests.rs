@@ -103,6 +103,11 @@ fn it_is_covered_in_its_forms_and_goes_on_to_be_when_it_is_another() {
 }
 
 #[test]
+fn none_is_longer_than_it_counts_as() {
+    assert_eq!(u64::try_from(MOST), Ok(Placeholder::COUNTS));
+}
+
+#[test]
 fn what_could_not_be_carried_or_covered_is_none() {
     let lines: String = (0..700).map(|line| format!("line{line:03}\n")).collect();
     for (value, says) in [

@@ -4,9 +4,7 @@ use super::Deciding;
 use crate::origin::Written;
 use crate::resolved::Placeholder;
 use crate::schema::Placed;
-
-/// How many bytes of a call a placeholder counts as, whatever stands for it.
-const COUNTS: u64 = 8 << 10;
+use sandboxd_broker_plan::Placeholder as Planned;
 
 impl Deciding<'_> {
     /// Where a secret stands for its placeholder.
@@ -47,9 +45,10 @@ impl Deciding<'_> {
                 self.refuse(&tool.origin, what, "name the tool there too, or remove it here");
             }
         }
-        if edge.value.max_request.as_ref().is_some_and(|most| most.value < 2 * COUNTS) {
+        let counts = Planned::COUNTS;
+        if edge.value.max_request.as_ref().is_some_and(|most| most.value < 2 * counts) {
             let what = format!(
-                "[call.{}].max_request leaves no room for it: a placeholder counts as {COUNTS} bytes",
+                "[call.{}].max_request leaves no room for it: a placeholder counts as {counts} bytes",
                 call.value
             );
             self.refuse(&placed.origin, what, "let 16K or more through there");
