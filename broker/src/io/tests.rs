@@ -3,17 +3,21 @@ use crate::{
     approve::Approvals,
     relay::{ConnectionId, InstanceId, Output, Relay},
 };
+use rustix::fs::OFlags;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::record::{Event, Record};
 use sandboxd_broker_plan::{Approval, BrokerPlan, Millis, Name};
 use std::{
     collections::VecDeque,
+    fs::File,
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::{
-        fd::{AsFd as _, BorrowedFd, OwnedFd},
-        unix::net::UnixStream,
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::{fs::OpenOptionsExt as _, net::UnixStream},
     },
+    sync::mpsc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 /// An owner that starts a thread for each instance that is wanted, and is gone when the connections
@@ -447,4 +451,183 @@ fn nothing_goes_on_before_it_is_told_and_what_happens_together_is_told_together(
     });
     let counts: Vec<_> = counts.filter(|counts| *counts != (0, 0)).collect();
     assert_eq!(counts, [(4, 0), (0, 4)]);
+}
+
+/// An owner that is told by this, and gives away the ends of instances that are wanted.
+struct Hears<F> {
+    threads: Threads,
+    callees: mpsc::Sender<UnixStream>,
+    told: F,
+}
+
+impl<F: FnMut(&[Record])> Owner for Hears<F> {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        self.threads.descriptor()
+    }
+
+    fn hear(&mut self) -> io::Result<Option<Said>> {
+        self.threads.hear()
+    }
+
+    fn tell(&mut self, output: Output) -> io::Result<()> {
+        let Output::Start { instance, .. } = output else { return self.threads.tell(output) };
+        let (ours, theirs) = pair();
+        rustix::io::ioctl_fionbio(&ours, true)?;
+        self.callees.send(theirs.into()).unwrap();
+        self.threads.say(Said::Started { instance, pair: Pair::One(ours) });
+        Ok(())
+    }
+
+    fn record(&mut self, records: &[Record]) -> io::Result<()> {
+        (self.told)(records);
+        Ok(())
+    }
+
+    fn keep(&mut self, charged: &[(usize, crate::limit::Moment)]) -> io::Result<()> {
+        self.threads.keep(charged)
+    }
+
+    fn waits(&mut self, calls: usize) -> io::Result<()> {
+        self.threads.waits(calls)
+    }
+
+    fn load(&mut self, callee: usize, load: crate::relay::Load) -> io::Result<()> {
+        self.threads.load(callee, load)
+    }
+}
+
+/// One line, and nothing after it.
+fn line(mut stream: &UnixStream) -> serde_json::Value {
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while byte != *b"\n" {
+        stream.read_exact(&mut byte).unwrap();
+        line.push(byte[0]);
+    }
+    serde_json::from_slice(&line).unwrap()
+}
+
+/// Answers a request with this.
+fn result(mut stream: &UnixStream, asked: &serde_json::Value, result: &str) {
+    let id = &asked["id"];
+    writeln!(stream, "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}").unwrap();
+}
+
+const TOOLS: &str = r#"{"tools":[{"name":"read","inputSchema":{}}]}"#;
+
+#[test]
+fn where_nobody_reads_what_is_told_nothing_goes_on_until_there_is_room() {
+    let (mut reads, writes) = io::pipe().unwrap();
+    let (caller, theirs) = pair();
+    rustix::io::ioctl_fionbio(&theirs, true).unwrap();
+    let (to, callees) = mpsc::channel();
+    // Another description of the same pipe, which does not wait: that of the broker does.
+    let name = format!("/proc/self/fd/{}", writes.as_raw_fd());
+    let mut fills =
+        File::options().write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(name);
+    let fills = fills.as_mut().unwrap();
+    let mut broker_writes = writes;
+    let told = move |records: &[Record]| {
+        records.iter().for_each(|it| broker_writes.write_all(&it.encode()).unwrap());
+    };
+    let mut owner = Hears { threads: Threads::new(), callees: to, told };
+    owner.threads.connect(1, "a", Pair::One(theirs));
+    let broker = thread::spawn(move || carrier().run(&mut owner).unwrap());
+    let mut caller = UnixStream::from(caller);
+    caller.write_all(call(0, 3).as_bytes()).unwrap();
+    let callee = callees.recv().unwrap();
+    result(&callee, &line(&callee), TOOLS);
+    result(&callee, &line(&callee), "{}");
+    assert_eq!(line(&caller)["id"], 0);
+    let mut fill = || {
+        let mut filled = 0;
+        while let Ok(more) = fills.write(&[0; 4096]) {
+            filled += more;
+        }
+        assert!(filled > 4096);
+        vec![0; filled]
+    };
+    let is_still_empty = |stream: &UnixStream| {
+        thread::sleep(Duration::from_millis(300));
+        is_empty(stream)
+    };
+    let mut filled = fill();
+    let calls: String = (1..4).map(|id| call(id, 3)).collect();
+    caller.write_all(calls.as_bytes()).unwrap();
+    assert!(is_still_empty(&callee), "calls went on before they were told");
+    reads.read_exact(&mut filled).unwrap();
+    let asked: Vec<serde_json::Value> = (1..4).map(|_| line(&callee)).collect();
+    let mut filled = fill();
+    asked.iter().for_each(|asked| result(&callee, asked, "{}"));
+    assert!(is_still_empty(&caller), "answers went on before they were told");
+    reads.read_exact(&mut filled).unwrap();
+    for id in 1..4 {
+        assert_eq!(line(&caller)["id"], id);
+    }
+    drop(caller);
+    broker.join().unwrap();
+}
+
+#[test]
+fn what_waits_from_before_takes_nothing_along_that_was_not_told() {
+    let (caller, theirs) = pair();
+    rustix::io::ioctl_fionbio(&theirs, true).unwrap();
+    let caller = UnixStream::from(caller);
+    caller.set_nonblocking(true).unwrap();
+    let drained = |caller: &UnixStream| {
+        let (mut caller, mut bytes) = (caller, Vec::new());
+        caller.read_to_end(&mut bytes).unwrap_err();
+        String::from_utf8(bytes).unwrap()
+    };
+    let (to, callees) = mpsc::channel();
+    let ends = caller.try_clone().unwrap();
+    let mut seen = 0;
+    // What has come until it is told that the second is answered.
+    let told = |records: &[Record]| {
+        let of_calls = records.iter().filter(|record| record.call > 0);
+        if of_calls.filter(|it| matches!(it.event, Event::Finished { .. })).count() > 0 {
+            seen += 1;
+            if seen == 2 {
+                let come = drained(&ends);
+                assert!(!come.contains("second"), "an answer went on before it was told");
+                assert!(come.contains("yyy"), "nothing waited");
+            }
+        }
+    };
+    let mut owner = Hears { threads: Threads::new(), callees: to, told };
+    owner.threads.connect(1, "a", Pair::One(theirs));
+    let mut carrier = carrier();
+    (&caller).write_all((call(1, 3) + &call(2, 3)).as_bytes()).unwrap();
+    let turns = |carrier: &mut Carrier, owner: &mut Hears<_>, stream: &UnixStream| {
+        while is_empty(stream) {
+            carrier.turn(owner).unwrap();
+        }
+    };
+    let callee = loop {
+        carrier.turn(&mut owner).unwrap();
+        if let Ok(callee) = callees.try_recv() {
+            break callee;
+        }
+    };
+    turns(&mut carrier, &mut owner, &callee);
+    result(&callee, &line(&callee), TOOLS);
+    turns(&mut carrier, &mut owner, &callee);
+    let (first, second) = (line(&callee), line(&callee));
+    // More than fits into a socket, and less than fits twice.
+    let (ours, _theirs) = pair();
+    rustix::io::ioctl_fionbio(&ours, true).unwrap();
+    let fits = UnixStream::from(ours).write(&[0; 8 << 20]).unwrap();
+    let answer = format!("{{\"text\":\"{}\"}}", "y".repeat(fits + fits / 4));
+    let writes = callee.try_clone().unwrap();
+    let writer = thread::spawn(move || result(&writes, &first, &answer));
+    while carrier.streams.values().all(|stream| stream.unsent() == 0) {
+        carrier.turn(&mut owner).unwrap();
+    }
+    writer.join().unwrap();
+    result(&callee, &second, "{\"text\":\"second\"}");
+    // Now there is room for both.
+    assert!(drained(&caller).len() > fits / 2);
+    carrier.turn(&mut owner).unwrap();
+    drop(owner);
+    assert_eq!(seen, 2);
+    assert!(drained(&caller).contains("second"));
 }
