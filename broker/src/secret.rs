@@ -15,8 +15,48 @@ pub const HANDED: usize = 96 << 10;
 /// What is answered to secrets that were handed over: they are used from now on.
 pub const TAKEN: u8 = 0;
 
-/// They are not, for want of memory that can be locked, and those that were used are.
-pub const NOT_TAKEN: u8 = 1;
+/// Why those that were handed over are not used, and those that were used are: all that is told of it, in a byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTaken {
+    /// So much memory cannot be locked.
+    Memory,
+    /// They are not those that the plan names, or no message at all.
+    Unknown,
+    /// One cannot go where it is to go.
+    Unfit,
+    /// One that is to sign is no key that does.
+    NoKey,
+    /// Two that are to sign are the same key.
+    SameKey,
+}
+
+impl NotTaken {
+    const ALL: [Self; 5] = [Self::Memory, Self::Unknown, Self::Unfit, Self::NoKey, Self::SameKey];
+
+    /// What is answered.
+    #[must_use]
+    pub const fn byte(self) -> u8 {
+        match self {
+            Self::Memory => 1,
+            Self::Unknown => 2,
+            Self::Unfit => 3,
+            Self::NoKey => 4,
+            Self::SameKey => 5,
+        }
+    }
+
+    /// What is meant by an answer; nothing where that is none of these.
+    #[must_use]
+    pub fn meant(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|why| why.byte() == byte)
+    }
+}
+
+/// What is answered to secrets that were handed over.
+#[must_use]
+pub fn answer(taken: Result<(), SecretError>) -> u8 {
+    taken.map_or_else(|error| error.why.byte(), |()| TAKEN)
+}
 
 /// What is handed over, as bytes.
 pub type Message = Locked;
@@ -33,11 +73,22 @@ impl fmt::Debug for Secrets {
 
 /// What is handed over is not what the plan wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecretError(pub String);
+pub struct SecretError {
+    /// In short.
+    pub why: NotTaken,
+    what: String,
+}
+
+impl SecretError {
+    /// For this reason, in words.
+    pub fn new(why: NotTaken, what: impl Into<String>) -> Self {
+        Self { why, what: what.into() }
+    }
+}
 
 impl fmt::Display for SecretError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        to.write_str(&self.0)
+        to.write_str(&self.what)
     }
 }
 
@@ -71,12 +122,14 @@ impl Secrets {
     pub fn are_of<N: AsRef<str>>(&self, names: &[N]) -> Result<(), SecretError> {
         let (there, wanted) = (self.0.len(), names.len());
         if there != wanted {
-            return Err(SecretError(format!("{there} secrets are there, and {wanted} wanted")));
+            let what = format!("{there} secrets are there, and {wanted} wanted");
+            return Err(SecretError::new(NotTaken::Unknown, what));
         }
         for (value, name) in self.all().zip(names) {
             if value.is_empty() || value.len() > MOST {
                 let name = name.as_ref();
-                return Err(SecretError(format!("secret {name:?} has not 1 to {MOST} bytes")));
+                let what = format!("secret {name:?} has not 1 to {MOST} bytes");
+                return Err(SecretError::new(NotTaken::Unfit, what));
             }
         }
         Ok(())
@@ -87,7 +140,7 @@ impl Secrets {
 #[must_use]
 pub fn unlocked() -> SecretError {
     let what = "so much memory cannot be locked (RLIMIT_MEMLOCK) as secrets take";
-    SecretError(what.to_owned())
+    SecretError::new(NotTaken::Memory, what)
 }
 
 /// These parts as one message, which begins with this byte.
@@ -100,7 +153,8 @@ pub fn encode<'p>(
 ) -> Result<Message, SecretError> {
     let length: usize = parts.clone().map(|part| part.len() + 4).sum();
     if length >= HANDED {
-        return Err(SecretError(format!("all secrets together have more than {HANDED} bytes")));
+        let what = format!("all secrets together have more than {HANDED} bytes");
+        return Err(SecretError::new(NotTaken::Unfit, what));
     }
     let mut message = Locked::with_room(length + 1).map_err(|_| unlocked())?;
     append(&mut message, &[first]);
@@ -139,7 +193,7 @@ pub fn decode(bytes: &[u8]) -> Result<(u8, Parts<'_>), SecretError> {
 /// What was handed over is none.
 #[must_use]
 pub fn malformed() -> SecretError {
-    SecretError("what was handed over is malformed".to_owned())
+    SecretError::new(NotTaken::Unknown, "what was handed over is malformed")
 }
 
 /// The parts that are left of a message.
@@ -196,8 +250,25 @@ mod tests {
         (0..20).for_each(|_| many.push(&[1; MOST]).unwrap());
         assert!(encode(0, many.all()).is_err());
         assert!(!format!("{secrets:?}").contains("one"));
-        assert!(secrets.are_of(&["a", "b"]).unwrap_err().0.contains("\"b\""));
-        assert!(secrets.are_of(&["a"]).unwrap_err().0.contains("2 secrets"));
+        assert!(secrets.are_of(&["a", "b"]).unwrap_err().to_string().contains("\"b\""));
+        assert!(secrets.are_of(&["a"]).unwrap_err().to_string().contains("2 secrets"));
+    }
+
+    #[test]
+    fn each_answer_means_one_thing() {
+        let meant = (0..=u8::MAX).filter_map(NotTaken::meant);
+        assert!(meant.eq(NotTaken::ALL));
+        for why in NotTaken::ALL {
+            let said = answer(Err(SecretError::new(why, "")));
+            assert_eq!((NotTaken::meant(said), said == TAKEN), (Some(why), false));
+        }
+        assert_eq!((answer(Ok(())), NotTaken::meant(TAKEN)), (TAKEN, None));
+        let mut secrets = Secrets::default();
+        secrets.push(b"").unwrap();
+        let of = |names: &[&str]| secrets.are_of(names).unwrap_err().why;
+        assert_eq!((of(&[]), of(&["a"])), (NotTaken::Unknown, NotTaken::Unfit));
+        let malformed = decode(&[]).unwrap_err().why;
+        assert_eq!((malformed, unlocked().why), (NotTaken::Unknown, NotTaken::Memory));
     }
 
     proptest! {

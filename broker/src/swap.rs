@@ -7,7 +7,7 @@
 use crate::{
     former::keep,
     json::Value,
-    secret::{MOST, SecretError, Secrets, fill, unlocked},
+    secret::{MOST, NotTaken, SecretError, Secrets, fill, unlocked},
 };
 use sandboxd_audit::{Hidden, encode::in_json, hide};
 use sandboxd_broker_plan::{Name, Placeholder};
@@ -100,7 +100,8 @@ impl Keyring {
         let names_of: Vec<&str> = names.iter().map(Name::as_str).collect();
         secrets.are_of(&names_of)?;
         let kept = names.iter().zip(secrets.all()).map(|(name, value)| {
-            fits(value).map_err(|what| SecretError(format!("secret {name:?} {what}")))?;
+            let unfit = |what| SecretError::new(NotTaken::Unfit, format!("secret {name:?} {what}"));
+            fits(value).map_err(unfit)?;
             let mut locked = Locked::with_room(length(value)).map_err(|_| unlocked())?;
             fill(&mut locked, quoted(value));
             let hidden = Hidden::of(name.as_str(), value).map_err(|_| unlocked())?;

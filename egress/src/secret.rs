@@ -2,20 +2,17 @@
 //! (`sandboxd_broker::secret`). Here is what the plan wants of it, and the authority that comes with it.
 
 use crate::authority::{Authority, AuthorityError};
-use sandboxd_broker::secret::{self, malformed};
+use sandboxd_broker::secret;
 use sandboxd_egress_plan::{EgressPlan, Spot};
 
 pub use sandboxd_broker::secret::{
-    HANDED, MOST, Message, NOT_TAKEN, SecretError, Secrets, TAKEN, append, unlocked,
+    HANDED, MOST, Message, NotTaken, SecretError, Secrets, TAKEN, answer, append, malformed,
+    unlocked,
 };
-
-/// What is answered to secrets that come anew: they are not used, because one that is to sign is no key, and those
-/// that were used are.
-pub const NO_KEY: u8 = 2;
 
 impl From<AuthorityError> for SecretError {
     fn from(error: AuthorityError) -> Self {
-        Self(error.0.to_owned())
+        Self::new(NotTaken::Unknown, error.0)
     }
 }
 
@@ -29,9 +26,8 @@ pub fn check(secrets: &Secrets, plan: &EgressPlan) -> Result<(), SecretError> {
         if !secrets.get(inject.secret).is_some_and(|value| fits(value, &inject.spot)) {
             let name = usize::try_from(inject.secret).ok().and_then(|at| plan.secrets.get(at));
             let name = name.map_or("", String::as_str);
-            return Err(SecretError(format!(
-                "secret {name:?} has bytes that cannot be put where it is to go"
-            )));
+            let what = format!("secret {name:?} has bytes that cannot be put where it is to go");
+            return Err(SecretError::new(NotTaken::Unfit, what));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 
 use crate::{
     relay::{InstanceId, Relay},
-    secret::{self, HANDED, Message, NOT_TAKEN, SecretError, TAKEN},
+    secret::{self, HANDED, Message, SecretError, answer, unlocked},
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -52,13 +52,13 @@ impl Line {
             // So much cannot be locked now: it is let go of, and what was there goes on to be used.
             return match read(&self.socket, &mut [0; 1]) {
                 Ok(0) => false,
-                Ok(_) | Err(Errno::INTR | Errno::AGAIN) => self.say(NOT_TAKEN),
+                Ok(_) | Err(Errno::INTR | Errno::AGAIN) => self.say(answer(Err(unlocked()))),
                 Err(_) => false,
             };
         };
         match message.extend(|room| read(&self.socket, room)) {
             Ok(0) => false,
-            Ok(_) => self.say(self.taken(relay, &message).map_or(NOT_TAKEN, |()| TAKEN)),
+            Ok(_) => self.say(answer(self.taken(relay, &message))),
             Err(Errno::INTR | Errno::AGAIN) => true,
             Err(_) => false,
         }

@@ -13,7 +13,7 @@ use crate::{
     json::{self, Object, Value},
     mcp::method::{Asks, Target},
     relay::ConnectionId,
-    secret::{SecretError, Secrets},
+    secret::{NotTaken, SecretError, Secrets},
     swap::{Keyring, Piece, Unfit, found, hide_too},
 };
 use sandboxd_audit::{Hidden, hide};
@@ -35,7 +35,7 @@ impl Relay {
         let place = self.plan.callers.iter().position(|known| known.name == *caller);
         let known = place.and_then(|place| Some((place, self.plan.callers.get(place)?)));
         let (place, known) =
-            known.ok_or_else(|| SecretError(String::from("there is no such caller")))?;
+            known.ok_or_else(|| SecretError::new(NotTaken::Unknown, "there is no such caller"))?;
         let ring = (place, behalf);
         let keyring = Keyring::of(&known.secrets, secrets, self.keyrings.get(&ring))?;
         // One that is over by now needs none.

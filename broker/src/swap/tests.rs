@@ -119,7 +119,8 @@ fn what_could_not_be_carried_or_covered_is_none() {
         (lines.as_bytes(), "so many lines"),
     ] {
         let error = keyring(&[("db", value)], None).unwrap_err();
-        assert!(error.0.contains(says), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+        assert_eq!(error.why, NotTaken::Unfit);
     }
     assert!(keyring(&[("db", &[b'x'; 8192])], None).is_ok());
     assert!(keyring(&[("db", &[b'x'; 8193])], None).is_err());

@@ -2,7 +2,7 @@
 //! has it.
 
 use super::world::World;
-use crate::secret::{self, HANDED, Message, NO_KEY, NOT_TAKEN, TAKEN};
+use crate::secret::{self, HANDED, Message, SecretError, answer, malformed, unlocked};
 use crate::ssh::agent::Agent;
 use std::{convert::Infallible, io, os::fd::OwnedFd, rc::Rc};
 use tokio::net::UnixDatagram;
@@ -18,7 +18,8 @@ pub(super) async fn renewals(socket: OwnedFd, world: Rc<World>) -> io::Result<In
         // Read anew each time, into memory that is kept for no longer than that takes.
         let Ok(mut message) = Message::with_room(HANDED) else {
             // So much cannot be locked now: it is let go of, and what was there goes on to be used.
-            if socket.try_recv(&mut []).is_ok() && socket.send(&[NOT_TAKEN]).await.is_err() {
+            let not = answer(Err(unlocked()));
+            if socket.try_recv(&mut []).is_ok() && socket.send(&[not]).await.is_err() {
                 return std::future::pending().await;
             }
             continue;
@@ -29,21 +30,19 @@ pub(super) async fn renewals(socket: OwnedFd, world: Rc<World>) -> io::Result<In
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(_) => return std::future::pending().await,
         }
-        let answer = renewed(&world, &message);
-        if socket.send(&[answer]).await.is_err() {
+        if socket.send(&[answer(renewed(&world, &message))]).await.is_err() {
             return std::future::pending().await;
         }
     }
 }
 
-/// What is answered to it.
-fn renewed(world: &World, message: &Message) -> u8 {
-    // An authority is not renewed.
-    let Ok((secrets, None)) = secret::decode(message.bytes(), &world.plan.id) else {
-        return NOT_TAKEN;
-    };
-    match Agent::new(&world.plan, &secrets) {
-        Err(_) => NO_KEY,
-        Ok(agent) => world.renew(secrets, agent).map_or(NOT_TAKEN, |()| TAKEN),
+/// Has it used, where it can be.
+fn renewed(world: &World, message: &Message) -> Result<(), SecretError> {
+    let (secrets, authority) = secret::decode(message.bytes(), &world.plan.id)?;
+    if authority.is_some() {
+        // An authority is not renewed.
+        return Err(malformed());
     }
+    let agent = Agent::new(&world.plan, &secrets)?;
+    world.renew(secrets, agent)
 }

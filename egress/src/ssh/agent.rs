@@ -9,7 +9,7 @@ use super::asked::{Asked, Login as Wanted, asked};
 use super::message::{Answer, Bind, Request};
 use super::private::Key;
 use super::public::verifies;
-use crate::secret::{SecretError, Secrets};
+use crate::secret::{NotTaken, SecretError, Secrets};
 use sandboxd_egress_plan::{EgressPlan, Login, Signed, Signer, Signing};
 
 /// Keys, and what they sign.
@@ -39,14 +39,15 @@ impl Agent {
     /// The keys of this plan.
     ///
     /// # Errors
-    /// Where a secret is no key.
+    /// Where a secret is no key, or the same as another.
     pub fn new(plan: &EgressPlan, secrets: &Secrets) -> Result<Self, SecretError> {
         let held = |signer: &Signer| {
             let name = usize::try_from(signer.secret).ok().and_then(|at| plan.secrets.get(at));
             let name = name.cloned().unwrap_or_default();
             let secret = secrets.get(signer.secret).unwrap_or_default();
-            let key = Key::read(secret)
-                .map_err(|error| SecretError(format!("secret {name:?} {error}")))?;
+            let none =
+                |error| SecretError::new(NotTaken::NoKey, format!("secret {name:?} {error}"));
+            let key = Key::read(secret).map_err(none)?;
             Ok(Held { key, signer: signer.clone(), name })
         };
         let all = plan.agent.signers.iter().map(held).collect::<Result<Vec<_>, SecretError>>()?;
@@ -55,7 +56,7 @@ impl Agent {
             if let Some(other) = before.find(|other| other.key.public() == one.key.public()) {
                 // Of two, one would sign what the other is asked for.
                 let what = format!("secrets {:?} and {:?} are the same key", other.name, one.name);
-                return Err(SecretError(what));
+                return Err(SecretError::new(NotTaken::SameKey, what));
             }
         }
         Ok(Self(all))

@@ -17,7 +17,7 @@ use rustix::io::{Errno, read, retry_on_intr};
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::{Durability, Hidden, Kind, Record};
-use sandboxd_egress::secret::{Message, NO_KEY, TAKEN};
+use sandboxd_egress::secret::{Message, NotTaken, TAKEN};
 use sandboxd_profiles::{From, Held};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -204,15 +204,13 @@ impl Line {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         retry_on_intr(|| send(&self.socket, message.bytes(), flags)).map_err(failed("sendmsg"))?;
         self.owed = true;
-        let why = |what: &str| StartError::found("secrets", format!("{who}: {what}"));
         match self.answer()? {
             TAKEN => Ok(()),
-            NO_KEY => {
-                Err(why("one that is to sign is no private key, and what was there stays in use")
-                    .with_remedy("see that it is written as ssh-keygen wrote it, and ask again"))
+            answer => {
+                let (why, remedy) = not_taken(answer);
+                let what = format!("{who}: {why}, and what was there stays in use");
+                Err(StartError::found("secrets", what).with_remedy(remedy))
             }
-            _ => Err(why("it did not take them, and goes on with what it had")
-                .with_remedy("so much memory cannot be locked: allow more (ulimit -l, or LimitMEMLOCK= in the unit), and start the run anew")),
         }
     }
 
@@ -236,13 +234,45 @@ impl Line {
     }
 }
 
+/// Why whoever uses them did not take them, and what to do.
+fn not_taken(answer: u8) -> (&'static str, &'static str) {
+    match NotTaken::meant(answer) {
+        Some(NotTaken::Memory) => (
+            "so much memory cannot be locked as they take",
+            "allow more (ulimit -l, or LimitMEMLOCK= in the unit), and start the run anew",
+        ),
+        Some(NotTaken::Unknown) => (
+            "they are not what its plan names",
+            "start the run anew; where that is no better, report it as an error of sandboxd",
+        ),
+        Some(NotTaken::Unfit) => (
+            "one cannot go where it is to go",
+            "see that it is the key alone, as text in one line, and ask again: sandboxd secret check names it",
+        ),
+        Some(NotTaken::NoKey) => (
+            "one that is to sign is no private key",
+            "see that it is written as ssh-keygen wrote it, and ask again: sandboxd secret check names it",
+        ),
+        Some(NotTaken::SameKey) => (
+            "two that are to sign are the same key",
+            "give each [secrets.NAME].ssh a key of its own, and ask again",
+        ),
+        None => (
+            "it answered what is no answer",
+            "start the run anew, and report it as an error of sandboxd",
+        ),
+    }
+}
+
 /// Why not all of them use what the secrets are now, where some do.
 fn in_part(error: StartError, took: &[&str]) -> StartError {
     if took.is_empty() {
         return error;
     }
     let what = format!("{}; {} uses what they are now", error.line(), took.join(" and "));
-    StartError::found("secrets", what).with_remedy("ask again, or start the run anew")
+    let remedy = error.remedy();
+    StartError::found("secrets", what)
+        .with_remedy(remedy.unwrap_or_else(|| String::from("ask again, or start the run anew")))
 }
 
 /// What became of one.
@@ -259,7 +289,6 @@ fn outcome(held: &Held, changed: bool) -> Value {
 mod tests {
     use super::*;
     use rustix::net::{AddressFamily, SocketType, socketpair};
-    use sandboxd_egress::secret::NOT_TAKEN;
 
     #[test]
     fn an_answer_that_came_too_late_is_none_to_what_is_told_next() {
@@ -275,14 +304,27 @@ mod tests {
             assert!(!line.owed);
             told.map_err(|error| error.line())
         };
-        assert_eq!(told(NOT_TAKEN, TAKEN), Ok(()));
-        assert!(told(TAKEN, NO_KEY).unwrap_err().contains("no private key"));
-        assert!(told(TAKEN, NOT_TAKEN).unwrap_err().contains("did not take them"));
+        assert_eq!(told(NotTaken::Memory.byte(), TAKEN), Ok(()));
+        let not = |why: NotTaken| told(TAKEN, why.byte()).unwrap_err();
+        assert!(not(NotTaken::NoKey).contains("no private key"));
+        assert!(not(NotTaken::Memory).contains("memory cannot be locked"));
+    }
+
+    #[test]
+    fn each_reason_has_words_and_a_remedy_of_its_own() {
+        let mut all: Vec<_> = (0..=u8::MAX).map(not_taken).collect();
+        all.sort_unstable();
+        all.dedup();
+        // What is no answer is one more.
+        assert_eq!(all.len(), 6, "{all:?}");
+        let remedies: std::collections::BTreeSet<_> =
+            all.iter().map(|(_, remedy)| remedy).collect();
+        assert_eq!(remedies.len(), 6);
     }
 
     #[test]
     fn who_uses_the_new_ones_already_is_told_where_another_does_not() {
-        let error = || StartError::found("secrets", "the broker: it did not take them");
+        let error = || StartError::found("secrets", "the broker: it did not");
         assert_eq!(in_part(error(), &[]).line(), error().line());
         let told = in_part(error(), &["the egress process"]).line();
         assert!(
