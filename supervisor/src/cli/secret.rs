@@ -155,7 +155,7 @@ fn check(outside: &Outside, json: bool) -> u8 {
     let mut unread = 0;
     let (mut text, mut objects) = (String::new(), Vec::new());
     for held in &outside.secrets {
-        let read = secret::Secret::read(held).and_then(|secret| usable(outside, held, &secret));
+        let read = secret::Secret::read(held, None).and_then(|secret| usable(outside, held, &secret));
         if json {
             let ok = read.is_ok();
             let why = read.as_ref().err().map(|error| error.json(&held.name));

@@ -9,7 +9,7 @@
 use super::folder::{self, Name, ROTATIONS};
 use super::trusted::{Approver, trusted};
 use crate::sandbox::{Audit, StartError};
-use crate::secret::{Renewed, Secrets};
+use crate::secret::{Over, Renewed, Secrets};
 use crate::thread::Thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -109,7 +109,7 @@ fn serve(closed: &OwnedFd, socket: &OwnedFd, rotating: &mut Rotating) {
         };
         let Ok(who) = trusted(stream.as_fd()) else { continue };
         if asked(&stream, closed) {
-            let told = rotating.rotate(who);
+            let told = rotating.rotate(who, Some(closed.as_fd()));
             // Whoever does not wait for the answer has had it done all the same.
             send(&stream, told.to_string().as_bytes(), SendFlags::NOSIGNAL).ok();
         }
@@ -137,8 +137,8 @@ fn asked(stream: &OwnedFd, closed: &OwnedFd) -> bool {
 
 impl Rotating {
     /// Reads all of them again, and has whoever uses them use what they are now: all, or none.
-    fn rotate(&mut self, who: Approver) -> Value {
-        let (secrets, failed) = match self.renewed() {
+    fn rotate(&mut self, who: Approver, over: Over<'_>) -> Value {
+        let (secrets, failed) = match self.renewed(over) {
             Ok(all) => (all, None),
             Err(error) => (Vec::new(), Some(error)),
         };
@@ -165,8 +165,8 @@ impl Rotating {
         })
     }
 
-    fn renewed(&mut self) -> Result<Vec<Value>, StartError> {
-        let secrets = Secrets::read(&self.held)?;
+    fn renewed(&mut self, over: Over<'_>) -> Result<Vec<Value>, StartError> {
+        let secrets = Secrets::read(&self.held, over)?;
         let messages = self.users.iter().map(|user| (user.encode)(&secrets));
         let messages: Vec<Message> = messages.collect::<Result<_, _>>()?;
         // From here on no record has it, whatever becomes of it.
@@ -176,7 +176,7 @@ impl Rotating {
         let now = now?;
         let mut took = Vec::new();
         for (user, message) in self.users.iter_mut().zip(&messages) {
-            user.line.tell(message).map_err(|error| in_part(error, &took))?;
+            user.line.tell(message, over).map_err(|error| in_part(error, &took))?;
             took.push(user.line.who);
         }
         let before = std::mem::replace(&mut self.now, now);
@@ -190,21 +190,21 @@ impl Line {
         Self { socket, who, owed: false }
     }
 
-    /// Tells whoever uses them, and waits until it does.
+    /// Tells whoever uses them, and waits until it does, or the run is over.
     ///
     /// # Errors
     /// Where it does not.
-    pub(crate) fn tell(&mut self, message: &Message) -> Result<(), StartError> {
+    pub(crate) fn tell(&mut self, message: &Message, over: Over<'_>) -> Result<(), StartError> {
         let who = self.who;
         let failed = |call| move |errno| StartError::call(call, who, errno);
         if self.owed {
             // Each answer is to what was told before it.
-            self.answer()?;
+            self.answer(over)?;
         }
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         retry_on_intr(|| send(&self.socket, message.bytes(), flags)).map_err(failed("sendmsg"))?;
         self.owed = true;
-        match self.answer()? {
+        match self.answer(over)? {
             TAKEN => Ok(()),
             answer => {
                 let (why, remedy) = not_taken(answer);
@@ -215,9 +215,13 @@ impl Line {
     }
 
     /// What became of what was told.
-    fn answer(&mut self) -> Result<u8, StartError> {
-        let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
-        if retry_on_intr(|| poll(&mut fds, Some(&USED_WITHIN))) != Ok(1) {
+    fn answer(&mut self, over: Over<'_>) -> Result<u8, StartError> {
+        let answer = PollFd::new(&self.socket, PollFlags::IN);
+        let over = over.map(|over| PollFd::from_borrowed_fd(over, PollFlags::IN));
+        let mut fds: Vec<PollFd<'_>> = [answer].into_iter().chain(over).collect();
+        let waited = retry_on_intr(|| poll(&mut fds, Some(&USED_WITHIN)));
+        let answered = fds.first().is_some_and(|answer| !answer.revents().is_empty());
+        if waited.is_err() || !answered {
             let what = format!("{} has not said yet whether it uses them", self.who);
             return Err(StartError::found("secrets", what)
                 .with_remedy("the machine is busy, or that process is stopped: ask again, it may use them by then"));
@@ -300,7 +304,7 @@ mod tests {
             for answer in [late, now] {
                 send(&theirs, &[answer], SendFlags::empty()).unwrap();
             }
-            let told = line.tell(&Message::with_room(8).unwrap());
+            let told = line.tell(&Message::with_room(8).unwrap(), None);
             assert!(!line.owed);
             told.map_err(|error| error.line())
         };

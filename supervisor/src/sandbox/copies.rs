@@ -18,7 +18,7 @@ pub(super) fn made(
     id: &str,
     audit: &Audit,
 ) -> Result<(Secrets, Option<Trusted>, Vec<OwnedFd>), StartError> {
-    let secrets = Secrets::read(&outside.secrets)?;
+    let secrets = Secrets::read(&outside.secrets, None)?;
     audit.hide(&secrets)?;
     let (mut room, mut trusted) = (credentials::MOST, None);
     let copies = outside.copies.iter().map(|copied| match copied {

@@ -136,7 +136,7 @@ impl Renewals {
             caller
                 .secrets_come_by(&theirs)
                 .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))?;
-            user.line.tell(&message)?;
+            user.line.tell(&message, None)?;
             rotating.users.push(user);
         }
         Rotation::open(rotating)

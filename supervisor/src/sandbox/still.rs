@@ -78,7 +78,7 @@ impl<'a> Still<'a> {
         if let (Some(pinned), Some(program)) = (&outside.pinned, program) {
             pinned::still(pinned, program)?;
         }
-        let secrets = hidden(&Secrets::read(&outside.secrets)?)?;
+        let secrets = hidden(&Secrets::read(&outside.secrets, None)?)?;
         let mut pairs = secrets.iter().zip(&self.secrets);
         if !pairs.all(|(now, before)| now.is_same(before)) {
             return found("a secret is another");

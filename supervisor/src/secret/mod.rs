@@ -5,11 +5,16 @@ mod program;
 mod source;
 
 use crate::sandbox::StartError;
-use rustix::fd::OwnedFd;
-use rustix::io::Errno;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::{Errno, retry_on_intr};
 use sandboxd_audit::Hidden;
 use sandboxd_kernel::locked::Locked;
 use sandboxd_profiles::Held;
+
+/// What can be read from once the run is over, where one is read again while it goes on: nobody waits for a source
+/// then.
+pub(crate) type Over<'o> = Option<BorrowedFd<'o>>;
 
 /// One that was read.
 pub(crate) struct Secret {
@@ -48,9 +53,13 @@ impl Secrets {
     /// Reads them.
     ///
     /// # Errors
-    /// Where one cannot be read, or others could read it.
-    pub(crate) fn read(held: &[Held]) -> Result<Self, StartError> {
-        held.iter().map(Secret::read).collect::<Result<_, _>>().map(Self)
+    /// Where one cannot be read, others could read it, or the run is over.
+    pub(crate) fn read(held: &[Held], over: Over<'_>) -> Result<Self, StartError> {
+        let all = held.iter().map(|held| match is_over(over) {
+            true => Err(self::over(&held.name)),
+            false => Secret::read(held, over),
+        });
+        all.collect::<Result<_, _>>().map(Self)
     }
 
     /// All of them.
@@ -73,10 +82,10 @@ impl Secret {
     /// Reads one.
     ///
     /// # Errors
-    /// Where it cannot be read, others could read it, or it is empty.
-    pub(crate) fn read(held: &Held) -> Result<Self, StartError> {
+    /// Where it cannot be read, others could read it, it is empty, or the run is over.
+    pub(crate) fn read(held: &Held, over: Over<'_>) -> Result<Self, StartError> {
         crate::sandbox::doing(format!("reading the secret {}", held.name));
-        let bytes = source::read(held)?;
+        let bytes = source::read(held, over)?;
         let secret = Self { name: held.name.clone(), bytes };
         if secret.line().is_empty() {
             let remedy = "see that it is written where [secrets] says";
@@ -115,6 +124,20 @@ impl Secret {
     fn wrong(&self, what: &str) -> StartError {
         StartError::found("secret", format!("{} {what}", self.name))
     }
+}
+
+fn is_over(over: Over<'_>) -> bool {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let seen = |over| {
+        let mut fds = [PollFd::from_borrowed_fd(over, PollFlags::IN)];
+        retry_on_intr(|| poll(&mut fds, Some(&now)))
+    };
+    over.is_some_and(|over| seen(over) != Ok(0))
+}
+
+fn over(name: &str) -> StartError {
+    StartError::found("secret", format!("{name}: the run is over"))
+        .with_remedy("there is nothing to be done: the next run reads it at its start")
 }
 
 /// Room for a secret.

@@ -1,7 +1,7 @@
 //! Where a secret is read: a file, a credential of systemd's, a variable, what a program prints, an encrypted
 //! file.
 
-use super::{program, room, unlocked};
+use super::{Over, program, room, unlocked};
 use crate::explain::printable;
 use crate::sandbox::StartError;
 use rustix::fd::OwnedFd;
@@ -25,8 +25,8 @@ const AGE: [&str; 2] = ["/usr/bin/age", "/usr/local/bin/age"];
 /// What it is now.
 ///
 /// # Errors
-/// Where it cannot be read, or others could read it.
-pub(super) fn read(Held { name, from }: &Held) -> Result<Locked, StartError> {
+/// Where it cannot be read, others could read it, or the run is over.
+pub(super) fn read(Held { name, from }: &Held, over: Over<'_>) -> Result<Locked, StartError> {
     let bytes = match from {
         From::File(path) => whole(name, &own(path)?)?,
         From::Systemd(passed) => whole(name, &open(&credential(passed)?)?)?,
@@ -34,7 +34,7 @@ pub(super) fn read(Held { name, from }: &Held) -> Result<Locked, StartError> {
         From::Exec { program, arguments } => {
             is_itself(program)?;
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            program::printed(name, (program.as_str(), &arguments), None)?
+            program::printed(name, (program.as_str(), &arguments), None, over)?
         }
         From::Age { file, identity } => {
             is_itself(file)?;
@@ -45,7 +45,7 @@ pub(super) fn read(Held { name, from }: &Held) -> Result<Locked, StartError> {
             })?;
             // The key is read from the very file that was looked at.
             let arguments = ["--decrypt", "--identity", "-", file.as_str()];
-            program::printed(name, (age, &arguments), Some(own(identity)?))?
+            program::printed(name, (age, &arguments), Some(own(identity)?), over)?
         }
     };
     if bytes.bytes().len() > MOST {
@@ -175,19 +175,19 @@ mod tests {
         let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         for open in [0o644, 0o640, 0o604, 0o620] {
             mode(open);
-            assert!(read(&held(&file)).unwrap_err().line().contains("lets others at it"));
+            assert!(read(&held(&file), None).unwrap_err().line().contains("lets others at it"));
         }
         mode(0o400);
-        assert_eq!(read(&held(&file)).unwrap().bytes(), b"hunter2\n");
+        assert_eq!(read(&held(&file), None).unwrap().bytes(), b"hunter2\n");
         let link = file.with_file_name("link");
         symlink(&file, &link).unwrap();
-        assert!(read(&held(&link)).is_err());
-        assert!(read(&held(&folder.canonicalize().unwrap())).is_err());
+        assert!(read(&held(&link), None).is_err());
+        assert!(read(&held(&folder.canonicalize().unwrap()), None).is_err());
         mode(0o600);
         fs::write(&file, vec![b'x'; MOST]).unwrap();
-        assert_eq!(read(&held(&file)).unwrap().bytes().len(), MOST);
+        assert_eq!(read(&held(&file), None).unwrap().bytes().len(), MOST);
         fs::write(&file, vec![b'x'; MOST + 1]).unwrap();
-        assert!(read(&held(&file)).unwrap_err().line().contains("more than 64 KiB"));
+        assert!(read(&held(&file), None).unwrap_err().line().contains("more than 64 KiB"));
         fs::remove_dir_all(&folder).unwrap();
     }
 
@@ -203,12 +203,13 @@ mod tests {
         let path = |path: &std::path::Path| HostPath::try_from(path.to_str().unwrap()).unwrap();
         let told = |program| {
             let arguments = ["-c", "echo hunter2"].map(str::to_owned).to_vec();
-            read(&Held { name: "model".into(), from: From::Exec { program, arguments } })
+            read(&Held { name: "model".into(), from: From::Exec { program, arguments } }, None)
         };
         assert_eq!(told(path(&shell)).unwrap().bytes(), b"hunter2\n");
         for linked in [folder.join("get-key"), below] {
             let (file, identity) = (path(&linked), path(&shell));
-            let age = read(&Held { name: "model".into(), from: From::Age { file, identity } });
+            let age =
+                read(&Held { name: "model".into(), from: From::Age { file, identity } }, None);
             for refused in [told(path(&linked)), age] {
                 let text = refused.unwrap_err().text("case");
                 assert!(text.contains(&format!("leads to, {},", shell.display())), "{text}");
