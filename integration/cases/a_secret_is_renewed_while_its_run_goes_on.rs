@@ -1,18 +1,19 @@
 //! A key is changed at its host and in its file while a program that uses it runs: once `sandboxd secret rotate`
 //! has said so, the next request of the very same process has the new one, over the connection that it has had
 //! all along, too. Neither is told to it, before or after, nor in any record. A file that cannot be read changes
-//! nothing. The profile and the log say who may use it, and who did how often.
+//! nothing, and neither does one for which no memory can be locked; it is said what to do about either. The profile and the log say who may use it, and who did how often.
 
 #![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{By, Case, Inside, Outside, Run, patience};
+use sandboxd_integration::{By, Case, Inside, Outside, Run, Running, patience};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,10 @@ fn outside(outside: &Outside) -> Result<()> {
     go_on(0)?;
     running.says("\"round 1\"")?;
 
+    // Whose limits its own user may set.
+    if outside.is_user() {
+        finds_no_memory(outside, &running)?;
+    }
     // What others can read is no secret, and what was there goes on to be used.
     mode(0o644)?;
     let said = outside.approver(&["secret", "rotate", "--json"])?;
@@ -83,6 +88,25 @@ fn outside(outside: &Outside) -> Result<()> {
     told(outside, &profile)
 }
 
+/// The process that uses it may lock no more memory.
+fn finds_no_memory(outside: &Outside, running: &Running<'_>) -> Result<()> {
+    let egress = running.process_to_come(|command| command.ends_with("service egress"))?;
+    let may_lock = |most: &str| -> Result<()> {
+        let limit = format!("--memlock={most}:");
+        let set = Command::new("prlimit").args(["--pid", &egress.to_string(), &limit]).output()?;
+        ensure!(set.status.success(), "{}", String::from_utf8_lossy(&set.stderr));
+        Ok(())
+    };
+    may_lock("0")?;
+    let said = outside.approver(&["secret", "rotate", "--json"])?;
+    may_lock("8388608")?;
+    let answers: Value = serde_json::from_str(&said.text).context("the answers")?;
+    let told = |key: &str| answers[0][key].as_str().unwrap_or_default().to_owned();
+    ensure!(said.status == 1 && told("why").contains("the egress process: so much memory cannot be locked"), "{}", said.text);
+    ensure!(told("remedy").contains("LimitMEMLOCK="), "{}", said.text);
+    Ok(())
+}
+
 /// It was welcome all along, and never told.
 fn answered(run: &Run) -> Result<()> {
     for fact in (0..ROUNDS).flat_map(|round| ["kept", "fresh"].map(|way| format!("{way} {round}"))) {
@@ -100,7 +124,11 @@ fn told(outside: &Outside, profile: &str) -> Result<()> {
     let rotated: Vec<&Value> =
         records.iter().filter(|record| record["kind"] == "secret_rotated").collect();
     let decisions: Vec<&Value> = rotated.iter().map(|record| &record["decision"]).collect();
-    ensure!(decisions == ["allowed", "refused", "allowed"], "{rotated:?}");
+    let refused = if outside.is_user() { 2 } else { 1 };
+    let mut expected = vec!["refused"; refused];
+    expected.insert(0, "allowed");
+    expected.push("allowed");
+    ensure!(decisions == expected, "{rotated:?}");
     ensure!(rotated[0]["result"]["secrets"][0]["renewed"] == "changed", "{rotated:?}");
     ensure!(rotated[0]["result"]["by"]["uid"].is_u64(), "{rotated:?}");
     for record in &records {
