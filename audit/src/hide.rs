@@ -179,8 +179,10 @@ fn is_set(bits: &[u8], byte: u8) -> bool {
     bits.get(usize::from(byte / 8)).is_some_and(|eight| eight & (1 << (byte % 8)) != 0)
 }
 
-/// The whole of it, and where it has several lines, each; what is long, in pieces.
-fn looked_for(value: &[u8]) -> Vec<&[u8]> {
+/// What is looked for: the whole of it, and where it has several lines, each; what is long, in pieces. What is short is
+/// not.
+#[must_use]
+pub fn looked_for(value: &[u8]) -> Vec<&[u8]> {
     let mut values: Vec<&[u8]> = Vec::new();
     let lines = value.split(|byte| *byte == b'\n');
     let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));

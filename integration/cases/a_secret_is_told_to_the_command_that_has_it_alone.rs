@@ -145,6 +145,25 @@ fn is_asked_about(outside: &Outside, world: &World) -> Result<()> {
     let unset = unset.command(&["/bin/true"]).run()?;
     unset.exited(1)?;
     ensure!(unset.stderr.contains("MODEL is not set"), "{}", unset.stderr);
+    ensure!(!check.stdout.contains("warning"), "{}", check.stdout);
+    is_warned_of(outside)
+}
+
+/// What stands in the words of others is no good secret. It is told that it is none, and not which it is.
+fn is_warned_of(outside: &Outside) -> Result<()> {
+    for (value, word) in [("Parameter", "ordinary word"), ("q7Zk3w", "by chance"), ("q7Zk", "nothing which says it")] {
+        let profile = "extends = [\"builtin:base\"]\n[secrets.weak]\nfrom = \"env:WEAK\"\ncredential = true\n";
+        let ask = || outside.sandbox(profile).env("WEAK", value).verb("secret check").command(&["/bin/true"]);
+        let (said, json) = (ask().run()?, ask().option("--json").run()?);
+        said.exited(0)?;
+        ensure!(said.stdout.contains("weak: can be read\n  warning  ") && said.stdout.contains(word), "{}", said.stdout);
+        let told: serde_json::Value = serde_json::from_str(&json.stdout)?;
+        let warning = told.pointer("/0/warning").and_then(serde_json::Value::as_str);
+        ensure!(warning.is_some_and(|warning| warning.contains(word)), "{}", json.stdout);
+        for text in [&said.stdout, &said.stderr, &json.stdout, &json.stderr] {
+            ensure!(!text.to_lowercase().contains(&format!(" {} ", value.to_lowercase())) && !text.contains(value), "{text}");
+        }
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use super::output::{say, say_json, warn};
 use super::typed::{SecretCommand, SecretsOf};
 use crate::explain::printable;
 use crate::sandbox::{self, StartError};
-use crate::secret;
+use crate::secret::{self, ordinary::warning};
 use sandboxd_egress::ssh::private;
 use sandboxd_egress_plan::{EgressPlan, Inject, Login, Requests, Signer, Spot};
 use sandboxd_profiles::{Copied, From, Held, Outside, Placeholder};
@@ -155,13 +155,19 @@ fn check(outside: &Outside, json: bool) -> u8 {
     let mut unread = 0;
     let (mut text, mut objects) = (String::new(), Vec::new());
     for held in &outside.secrets {
-        let read = secret::Secret::read(held, None).and_then(|secret| usable(outside, held, &secret));
+        let read =
+            secret::Secret::read(held, None).and_then(|secret| usable(outside, held, &secret));
         if json {
             let ok = read.is_ok();
             let why = read.as_ref().err().map(|error| error.json(&held.name));
-            objects.push(json!({ "name": held.name, "ok": ok, "why": why }));
-        } else if read.is_ok() {
+            let warning = read.as_ref().ok().copied().flatten();
+            let told = json!({ "name": held.name, "ok": ok, "why": why, "warning": warning });
+            objects.push(told);
+        } else if let Ok(warning) = &read {
             text.push_str(&format!("{}: can be read\n", held.name));
+            if let Some(warning) = warning {
+                text.push_str(&format!("  warning  {warning}\n"));
+            }
         }
         if let Err(error) = read {
             unread += 1;
@@ -177,19 +183,24 @@ fn check(outside: &Outside, json: bool) -> u8 {
     status(said, if unread == 0 { 0 } else { UNREAD })
 }
 
-/// Whether it is what it is used as.
-fn usable(outside: &Outside, held: &Held, secret: &secret::Secret) -> Result<(), StartError> {
+/// Whether it is what it is used as; and what is to be warned of all the same.
+fn usable(
+    outside: &Outside,
+    held: &Held,
+    secret: &secret::Secret,
+) -> Result<Option<&'static str>, StartError> {
+    let hidden = secret.hidden()?;
     if placed(outside, held).next().is_some() {
         sandbox::stands(&held.name, secret.line())?;
     }
     let signs = outside.egress.iter().any(|plan| !signed(plan, Some(held)).is_empty());
-    if !signs {
-        return Ok(());
+    if signs {
+        private::look(secret.line()).map_err(|error| {
+            let what = format!("{} {error}", held.name);
+            StartError::found("secret", what).with_remedy(error.remedy())
+        })?;
     }
-    private::look(secret.line()).map_err(|error| {
-        let what = format!("{} {error}", held.name);
-        StartError::found("secret", what).with_remedy(error.remedy())
-    })
+    Ok(warning(secret.bytes(), &hidden))
 }
 
 const fn status(said: bool, status: u8) -> u8 {

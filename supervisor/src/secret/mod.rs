@@ -1,6 +1,7 @@
 //! Secrets that the supervisor holds for a run: read once, before the start, into memory that is never on a
 //! disk, and handed to the one process that uses each. [`source`] says how one is read.
 
+pub(crate) mod ordinary;
 mod program;
 mod source;
 
