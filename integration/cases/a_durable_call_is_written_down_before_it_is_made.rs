@@ -4,10 +4,12 @@
 
 use anyhow::{Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use sandboxd_integration::{Case, Fault, Outside, Run};
+use nix::sys::signal::Signal;
+use sandboxd_integration::{Case, Fault, Outside, Run, patience};
 use serde_json::json;
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case = Case { rows: &["C06"], outside, ..Case::NEW };
 
@@ -29,6 +31,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let durable = calls.iter().filter(|one| one["edge"] == "careful" && one["method"] == "tools/call");
     ensure!(durable.count() == 1, "{calls:?}");
     a_disk_that_fails(outside, &profile)?;
+    a_disk_with_room_for_some(outside, &profile)?;
     a_full_disk(outside, &profile)?;
     without_a_log(outside, &profile)
 }
@@ -88,6 +91,72 @@ fn a_full_disk(outside: &Outside, profile: &str) -> Result<()> {
     let verified = outside.bare().waiving_nothing().verb("audit").option("verify").run()?;
     ensure!(verified.stdout.contains("could not be written"), "{}", verified.stdout);
     umount2(STATE, MntFlags::MNT_DETACH)?;
+    Ok(())
+}
+
+/// Records that are told together, of which the disk has room for some: those are written, and the others alone lost.
+fn a_disk_with_room_for_some(outside: &Outside, profile: &str) -> Result<()> {
+    const CALLS: usize = 16;
+    const PAGE: u64 = 4096;
+    mount(Some("tmpfs"), STATE, Some("tmpfs"), MsFlags::empty(), Some("mode=0700,size=1m"))?;
+    let full = Path::new(STATE).join("full");
+    let folder = outside.workspace()?;
+    let ask = |id: usize, line: &str| {
+        let params = json!({ "name": "sh", "arguments": { "line": line } });
+        let asked = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+        format!("echo '{asked}'; ")
+    };
+    let until = |name: &str| format!("while ! [ -e {name} ]; do sleep 0.1; done; ");
+    let many: String = (2..2 + CALLS).map(|id| ask(id, &format!("echo some {id}"))).collect();
+    let script = format!(
+        "({}{}{many}{}) | /run/sandboxd/sandboxd connect careless > answers",
+        ask(1, "echo up"),
+        until("some"),
+        until("end")
+    );
+    let running = outside
+        .sandbox(profile)
+        .option("--write=.")
+        .cwd(&folder)
+        .command(&["/bin/sh", "-c", &script])
+        .start()?;
+    let answers = || fs::read_to_string(folder.join("answers")).unwrap_or_default();
+    wait(|| answers().contains("up"), "the tool is not up")?;
+    ensure!(fs::write(&full, vec![1; 2 << 20]).is_err(), "the disk is not full");
+    let before = logged(outside)?;
+    // Nobody hears the broker meanwhile, so that all is told together.
+    running.signal(Signal::SIGSTOP)?;
+    fs::write(folder.join("some"), "")?;
+    let asked = wait(|| answers().matches("some").count() >= CALLS, "they are not answered");
+    fs::File::options().write(true).open(&full)?.set_len(fs::metadata(&full)?.len() - PAGE)?;
+    running.signal(Signal::SIGCONT)?;
+    asked?;
+    let grown = wait(|| logged(outside).is_ok_and(|now| now > before), "no record is written");
+    fs::write(folder.join("end"), "")?;
+    let run = running.wait()?;
+    grown?;
+    told(&run, "ENOSPC")?;
+    umount2(STATE, MntFlags::MNT_DETACH)?;
+    let lost = run.stderr.split(" records of calls were not").next().and_then(|before| before.split_whitespace().last());
+    let lost: usize = lost.unwrap_or_default().parse()?;
+    // Each is told that it is made, and what came of it.
+    ensure!(lost < 2 * CALLS, "none of them is written: {}", run.stderr);
+    Ok(())
+}
+
+/// How many bytes the logs of those who run have.
+fn logged(outside: &Outside) -> Result<u64> {
+    let entries = fs::read_dir(outside.audit().join("live"))?;
+    let sizes = entries.map(|entry| Ok::<_, std::io::Error>(entry?.metadata()?.len()));
+    Ok(sizes.sum::<Result<u64, _>>()?)
+}
+
+fn wait(until: impl Fn() -> bool, otherwise: &str) -> Result<()> {
+    let end = Instant::now() + patience(Duration::from_secs(10));
+    while !until() {
+        ensure!(Instant::now() < end, "{otherwise}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
     Ok(())
 }
 
