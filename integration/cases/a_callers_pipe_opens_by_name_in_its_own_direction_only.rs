@@ -1,11 +1,13 @@
 //! A script writes to `/dev/stderr` and reads `/dev/stdin` where they are its caller's pipes; it
-//! reads nothing back from what others write there, and a FIFO in a folder keeps its mode.
+//! reads nothing back from what others write there, and a FIFO in a folder keeps its mode. So does the server of an MCP
+//! client, which has its client's standard error.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{Case, Outside};
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 pub(crate) const CASE: Case = Case { rows: &["F35"], outside, ..Case::NEW };
@@ -50,5 +52,32 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(!ended.status.success(), "it opened a FIFO that is its caller's alone");
     let mode = fs::metadata(&fifo)?.permissions().mode();
     ensure!(mode & 0o777 == 0o600, "the FIFO in the folder has mode {mode:o}");
+    a_server(outside, &product)
+}
+
+/// It says something, and tries to read what others say there, before its client is gone.
+fn a_server(outside: &Outside, product: &Path) -> Result<()> {
+    let script = "echo to err > /dev/stderr; timeout 1 head -c 1 < /dev/stderr && echo read stderr >&2; cat > /dev/null";
+    let profile = outside.dir().join("server.toml");
+    let text = format!(
+        "name = \"server\"\nextends = [\"builtin:mcp-server\"]\n[command]\nexec = [\"/bin/sh\", \"-c\", {script:?}]\n\
+         [files]\nexecute = [\"/usr\"]\n[serve]\ntools = [\"none\"]\n"
+    );
+    fs::write(&profile, text)?;
+    let mut command = Command::new(product);
+    command.args(["mcp", "-p"]).arg(&profile).current_dir(outside.dir().join("ws"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let client = child.stdin.take().context("no pipe")?;
+    let mut heard = String::new();
+    let mut lines = BufReader::new(child.stderr.take().context("no pipe")?);
+    while !heard.contains("ermission denied") {
+        ensure!(lines.read_line(&mut heard)? > 0, "its standard error holds {heard:?}");
+        ensure!(!heard.contains("read stderr"), "it read what others write there: {heard:?}");
+    }
+    drop(client);
+    lines.read_to_string(&mut heard)?;
+    child.wait()?;
+    ensure!(heard.contains("to err\n"), "its standard error holds {heard:?}");
+    ensure!(!heard.contains("read stderr"), "it read what others write there: {heard:?}");
     Ok(())
 }

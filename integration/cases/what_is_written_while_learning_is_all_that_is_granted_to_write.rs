@@ -54,7 +54,36 @@ fn outside(outside: &Outside) -> Result<()> {
     let listing = learnt(outside, &ws, "listing", &["/usr/bin/python3", "-c", LISTING])?;
     let shown = listing.1.lines().filter(|line| line.starts_with("    \"/etc/")).count();
     ensure!(shown < 8, "what was only looked at is shown: {}", listing.1);
-    nothing_else(outside, &ws)
+    nothing_else(outside, &ws)?;
+    nothing_wider(outside, &ws)
+}
+
+/// What was executed and could not be removed or replaced is executed afterwards, and nothing beside it; what is not
+/// there and was to be removed is not needed at all.
+fn nothing_wider(outside: &Outside, ws: &Path) -> Result<()> {
+    let (tool, beside) = (outside.file("tools/run", "#!/bin/sh\necho ran\n")?, outside.file("tools/beside", "#!/bin/sh\n")?);
+    for script in [&tool, &beside] {
+        fs::set_permissions(script, fs::Permissions::from_mode(0o755))?;
+    }
+    let tools = outside.dir().join("tools");
+    fs::create_dir(tools.join("empty"))?;
+    let at = tools.display();
+    let tries = format!("{at}/run; rm -f {at}/run {at}/empty/absent; mv {at}/beside {at}/run; rmdir {at}/empty/none; true");
+    let file = outside.dir().join("wider.toml");
+    let learn = outside.bare().verb("learn").option("--output").option(&*file);
+    let learn = learn.option("--execute").option(&*tools).option("--read").option(&*tools);
+    let run = learn.option("--write").option(ws).cwd(ws).command(&["/bin/sh", "-c", &tries]).run()?;
+    run.exited(0)?;
+    ensure!(run.stdout == "ran\n" && tool.exists() && beside.exists(), "{}{}", run.stdout, run.stderr);
+    let text = fs::read_to_string(&file)?;
+    let granted = text.lines().filter(|line| line.starts_with("    \"") && line.contains("/tools"));
+    let granted: Vec<&str> = granted.filter_map(|line| line.split('"').nth(1)).collect();
+    let alone = |path: &&str| Path::new(path) == tool || Path::new(path) == beside;
+    ensure!(granted.contains(&&*tool.to_string_lossy()), "it is not granted: {text}");
+    ensure!(granted.iter().all(|path| alone(path)), "more than was executed is granted: {text}");
+    let mut needed = text.lines().filter(|line| !line.starts_with("exec = "));
+    ensure!(!needed.any(|line| line.contains("/empty")), "what is not there is needed: {text}");
+    Ok(())
 }
 
 /// What it tried to write elsewhere is left out, and said.
