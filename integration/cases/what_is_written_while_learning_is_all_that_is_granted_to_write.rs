@@ -55,7 +55,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let shown = listing.1.lines().filter(|line| line.starts_with("    \"/etc/")).count();
     ensure!(shown < 8, "what was only looked at is shown: {}", listing.1);
     nothing_else(outside, &ws)?;
-    nothing_wider(outside, &ws)
+    nothing_wider(outside, &ws)?;
+    another_file_stays(outside, &ws)
 }
 
 /// What was executed and could not be removed or replaced is executed afterwards, and nothing beside it; what is not
@@ -83,6 +84,31 @@ fn nothing_wider(outside: &Outside, ws: &Path) -> Result<()> {
     ensure!(granted.iter().all(|path| alone(path)), "more than was executed is granted: {text}");
     let mut needed = text.lines().filter(|line| !line.starts_with("exec = "));
     ensure!(!needed.any(|line| line.contains("/empty")), "what is not there is needed: {text}");
+    Ok(())
+}
+
+/// What somebody puts in the place of the file that is learnt into stays, and so does what was there before.
+fn another_file_stays(outside: &Outside, ws: &Path) -> Result<()> {
+    let file = outside.dir().join("taken.toml");
+    let learn = |line: &str| {
+        let learn = outside.bare().verb("learn").option("--output").option(&*file);
+        learn.option("--write").option(ws).cwd(ws).command(&["/bin/sh", "-c", line]).start()
+    };
+    let mut running = learn("echo begun; while ! [ -e go ]; do sleep 0.1; done")?;
+    running.says("begun")?;
+    fs::remove_file(&file)?;
+    fs::write(&file, "another\n")?;
+    fs::write(ws.join("go"), "")?;
+    let run = running.wait()?;
+    ensure!(run.stderr.contains("another file took its place"), "{}", run.stderr);
+    let run = learn("true")?.wait()?;
+    ensure!(run.stderr.contains("not there yet"), "{}", run.stderr);
+    ensure!(fs::read_to_string(&file)? == "another\n", "it is not what it was");
+    fs::remove_file(&file)?;
+    // What sandboxd made itself does not stay where nothing was learnt.
+    let refused = outside.bare().verb("learn").option("--output").option(&*file).option("--profile");
+    let run = refused.option("/nowhere/at-all.toml").cwd(ws).command(&["/bin/true"]).run()?;
+    ensure!(run.exit() != Some(0) && !file.exists(), "an empty file stays: {}", run.stderr);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
-//! `sandboxd learn`: [`shown`] is the sandbox that the command is watched in, [`written`] the profile.
+//! `sandboxd learn`: [`shown`] is the sandbox that the command is watched in, [`written`] the profile, [`made`] the file
+//! that it is written to.
 
+mod made;
 mod shown;
 mod written;
 
@@ -13,11 +15,11 @@ use crate::learn::seen::{All, MOST_BYTES};
 use crate::sandbox::{
     self, Ahead, Around, AuditLog, Finished, Purses, Request, RunResult, StartError, Then,
 };
+use made::Made;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::Listening;
 use shown::Shown;
-use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::time::Instant;
 
 pub(crate) fn learn(arguments: &Learn, since: Instant) -> u8 {
@@ -31,26 +33,35 @@ pub(crate) fn learn(arguments: &Learn, since: Instant) -> u8 {
 }
 
 fn learnt(arguments: &Learn, since: Instant) -> Result<u8, StartError> {
-    let Learn { grants, output, quiet } = arguments;
+    let Learn { grants, output, .. } = arguments;
     let grants = &extending(grants);
-    let mut file = begin(output)?;
-    let mut shown = Shown::new(grants).inspect_err(|_| forget(output))?;
+    let mut file = Made::begin(output)?;
+    let learnt = learnt_into(&mut file, arguments, grants, since);
+    learnt.inspect_err(|_| file.forget())
+}
+
+fn learnt_into(
+    file: &mut Made<'_>,
+    Learn { output, quiet, .. }: &Learn,
+    grants: &Grants,
+    since: Instant,
+) -> Result<u8, StartError> {
+    let mut shown = Shown::new(grants)?;
     // Where the command or what it calls could write, it would be theirs: refused as any profile is there.
-    let document = document(output).inspect_err(|_| forget(output))?;
+    let document = document(output)?;
     if let Some(graph) = &shown.graph {
-        graph.leaves_alone(&document).inspect_err(|_| forget(output))?;
+        graph.leaves_alone(&document)?;
     }
     shown.profile.documents.insert(0, document);
     if !quiet {
         warn(&shown.words());
     }
-    let seen = run(grants, &mut shown, since);
-    let (result, seen) = seen.inspect_err(|_| forget(output))?;
+    let (result, seen) = run(grants, &mut shown, since)?;
     if seen.cut {
         warn("sandboxd: it used more than is looked at: the profile lacks some\n");
     }
-    let written = written::profile(grants, &seen, &result).inspect_err(|_| forget(output))?;
-    fill(&mut file, output, &written.text)?;
+    let written = written::profile(grants, &seen, &result)?;
+    file.fill(&written.text)?;
     let place = printable(&output.display().to_string());
     warn(&format!(
         "sandboxd: written: {place}: {} grants, {} left out\n  next    read it, then sandboxd run -p {place}\n",
@@ -78,36 +89,6 @@ fn extending(grants: &Grants) -> Grants {
     }
 }
 
-/// Makes the file before anything is run, so that what is learnt can be written.
-fn begin(output: &std::path::Path) -> Result<File, StartError> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let file = File::options().write(true).create_new(true).mode(0o644).open(output);
-    file.map_err(|error| {
-        StartError::io("open", output.display().to_string(), &error)
-            .with_remedy("name a file that is not there yet, in a folder of yours")
-    })
-}
-
-/// Writes the profile and nothing else into the file that was made, where that is still what lies there.
-fn fill(file: &mut File, output: &std::path::Path, text: &str) -> Result<(), StartError> {
-    use std::os::unix::fs::MetadataExt;
-    let subject = output.display().to_string();
-    let failed = |call: &'static str| {
-        let subject = subject.clone();
-        move |error: std::io::Error| StartError::io(call, subject, &error)
-    };
-    let made = file.metadata().map_err(failed("fstat"))?;
-    let found = output.symlink_metadata().map_err(failed("lstat"))?;
-    if (made.dev(), made.ino()) != (found.dev(), found.ino()) {
-        let what = format!("{subject}: another file took its place meanwhile");
-        return Err(StartError::found("lstat", what).with_remedy(
-            "see who made that, and name a file in a folder that only you can write",
-        ));
-    }
-    file.set_len(0).map_err(failed("ftruncate"))?;
-    file.write_all(text.as_bytes()).map_err(failed("write"))
-}
-
 /// What messages call it, and the folder it lies in.
 fn document(output: &std::path::Path) -> Result<(String, HostPath), StartError> {
     let subject = output.display().to_string();
@@ -119,12 +100,6 @@ fn document(output: &std::path::Path) -> Result<(String, HostPath), StartError> 
         StartError::found("realpath", format!("{subject}: its folder has no name in UTF-8"))
     })?;
     Ok((subject, folder))
-}
-
-/// Nothing was learnt.
-fn forget(output: &std::path::Path) {
-    // An empty file that stays is no profile, and is said to be there the next time.
-    std::fs::remove_file(output).ok();
 }
 
 fn unwritten(_: &sandboxd_audit::AuditError) {}
@@ -186,26 +161,4 @@ fn watched(shown: &mut Shown, since: Instant, log: &AuditLog) -> Result<Finished
         purses,
     };
     sandbox::run(request, None)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_written_meanwhile_is_no_part_of_it_nor_is_another_file() {
-        let name = format!("sandboxd-learnt-{}.toml", std::process::id());
-        let output = std::env::temp_dir().join(name);
-        let mut file = begin(&output).unwrap();
-        std::fs::write(&output, "[files]\nwrite = [\"/srv\"] # longer than what is learnt\n")
-            .unwrap();
-        fill(&mut file, &output, "learnt\n").unwrap();
-        assert_eq!(std::fs::read_to_string(&output).unwrap(), "learnt\n");
-        std::fs::remove_file(&output).unwrap();
-        std::fs::write(&output, "another\n").unwrap();
-        assert!(fill(&mut file, &output, "learnt\n").is_err());
-        let kept = std::fs::read_to_string(&output).unwrap();
-        std::fs::remove_file(&output).unwrap();
-        assert_eq!(kept, "another\n");
-    }
 }

@@ -1,0 +1,111 @@
+//! The file that is learnt into: made before anything is run, and written or removed as the very file that was made.
+
+use crate::sandbox::StartError;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+/// The file, and where it was made.
+pub(super) struct Made<'p> {
+    file: File,
+    path: &'p Path,
+}
+
+impl<'p> Made<'p> {
+    /// Makes it before anything is run, so that what is learnt can be written. What is there already stays as it is.
+    ///
+    /// # Errors
+    /// Where something is there, or none can be made.
+    pub(super) fn begin(path: &'p Path) -> Result<Self, StartError> {
+        let file = File::options().write(true).create_new(true).mode(0o644).open(path);
+        let file = file.map_err(|error| {
+            StartError::io("open", path.display().to_string(), &error)
+                .with_remedy("name a file that is not there yet, in a folder of yours")
+        })?;
+        Ok(Self { file, path })
+    }
+
+    /// Writes the profile and nothing else into it, where it is still what lies there.
+    ///
+    /// # Errors
+    /// Where another lies there, or it cannot be written.
+    pub(super) fn fill(&mut self, text: &str) -> Result<(), StartError> {
+        let subject = self.path.display().to_string();
+        let failed = |call: &'static str| {
+            let subject = subject.clone();
+            move |error: io::Error| StartError::io(call, subject, &error)
+        };
+        if !self.is_there().map_err(failed("lstat"))? {
+            let what = format!("{subject}: another file took its place meanwhile");
+            return Err(StartError::found("lstat", what).with_remedy(
+                "see who made that, and name a file in a folder that only you can write",
+            ));
+        }
+        self.file.set_len(0).map_err(failed("ftruncate"))?;
+        self.file.write_all(text.as_bytes()).map_err(failed("write"))
+    }
+
+    /// Nothing was learnt: it is removed, and what another put in its place is not.
+    pub(super) fn forget(&self) {
+        if self.is_there().is_ok_and(|there| there) {
+            // One that stays is said to be there the next time.
+            std::fs::remove_file(self.path).ok();
+        }
+    }
+
+    /// Whether what lies there is the file that was made. As long as that is open, its number is no other file's.
+    fn is_there(&self) -> io::Result<bool> {
+        let made = self.file.metadata()?;
+        let found = self.path.symlink_metadata()?;
+        Ok((made.dev(), made.ino()) == (found.dev(), found.ino()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("sandboxd-{name}-{}.toml", std::process::id()))
+    }
+
+    #[test]
+    fn what_was_written_meanwhile_is_no_part_of_it_nor_is_another_file() {
+        let path = path("learnt");
+        let mut made = Made::begin(&path).unwrap();
+        fs::write(&path, "[files]\nwrite = [\"/srv\"] # longer than what is learnt\n").unwrap();
+        made.fill("learnt\n").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "learnt\n");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "another\n").unwrap();
+        assert!(made.fill("learnt\n").is_err());
+        let kept = fs::read_to_string(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(kept, "another\n");
+    }
+
+    #[test]
+    fn what_was_made_is_removed_and_nothing_else() {
+        let path = path("forgotten");
+        let made = Made::begin(&path).unwrap();
+        made.forget();
+        assert!(!path.exists());
+        // What is not there is no fault.
+        made.forget();
+        let made = Made::begin(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "another\n").unwrap();
+        made.forget();
+        let kept = fs::read_to_string(&path);
+        assert!(Made::begin(&path).is_err(), "what is there is taken");
+        std::os::unix::fs::symlink(&path, path.with_extension("link")).unwrap();
+        let linked = path.with_extension("link");
+        let refused = Made::begin(&linked).is_err();
+        fs::remove_file(linked).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert!(refused && kept.unwrap() == "another\n");
+    }
+}
