@@ -106,7 +106,11 @@ impl Ear {
     fn hear(&mut self, most: usize) -> Result<bool, String> {
         for _ in 0..most {
             match Heard::next(&self.line) {
-                Ok(Some(Heard::Record(record))) => self.record(&record)?,
+                Ok(Some(Heard::Records(all))) => {
+                    let told = all.iter().try_for_each(|record| self.record(record));
+                    self.records().settle();
+                    told?;
+                }
                 Ok(Some(Heard::Seen(seen))) => self.pins.seen(&seen)?,
                 Ok(Some(Heard::Words(words))) => self.pins.says(&words)?,
                 Ok(Some(Heard::Meant(meant))) => self.records().meant(&meant)?,
@@ -136,12 +140,7 @@ impl Ear {
             callee: Some(self.server.clone()),
             called: Some(self.run.clone()),
         };
-        let written = {
-            let mut records = self.records();
-            let written = records.told(record, known);
-            records.settle();
-            written?
-        };
+        let written = self.records().told(record, known)?;
         match written {
             Written::Yes => {}
             Written::Not(call) => self.not_written(call),

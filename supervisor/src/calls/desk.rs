@@ -252,7 +252,7 @@ impl Clerk {
                 Heard::Wish(Wish::Load { callee, waiting, breaker }) => {
                     self.records.load(callee, waiting, breaker).map_err(Closed::Violated)?;
                 }
-                Heard::Record(record) => self.record_now(&record).map_err(Closed::Violated)?,
+                Heard::Records(all) => self.records_now(&all).map_err(Closed::Violated)?,
                 Heard::Seen(seen) => self.pins.seen(&seen).map_err(Closed::Violated)?,
                 Heard::Words(words) => self.pins.says(&words).map_err(Closed::Violated)?,
                 Heard::Meant(meant) => self.records.meant(&meant).map_err(Closed::Violated)?,

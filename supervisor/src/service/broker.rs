@@ -2,7 +2,7 @@
 //! starts it, the client is at standard input and output, and what it may carry stands on its command
 //! line. For a command that calls, its plan is standard input, and records go to standard output.
 
-use super::channel::{Told, Wish, receive, say_meant, say_record, say_seen};
+use super::channel::{Told, Wish, receive, say_meant, say_records, say_seen};
 use super::gathered;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -152,7 +152,7 @@ impl Owner for Outside {
             Output::Stop(_) => self.say(Said::CallerGone(self.caller.clone())),
             Output::Close(_) => self.say(Said::Gone),
             Output::Durable(record) => {
-                return told(say_record(&record, self.channel.as_fd()));
+                return told(say_records(&[record], self.channel.as_fd()));
             }
             Output::Seen(seen, words) => {
                 return told(say_seen(&seen, &words, self.channel.as_fd()));
@@ -169,8 +169,7 @@ impl Owner for Outside {
     }
 
     fn record(&mut self, records: &[Record]) -> io::Result<()> {
-        let channel = self.channel.as_fd();
-        records.iter().try_for_each(|record| told(say_record(record, channel)))
+        told(say_records(records, self.channel.as_fd()))
     }
 
     fn keep(&mut self, charged: &[(usize, Moment)]) -> io::Result<()> {
@@ -258,7 +257,7 @@ impl Owner for Supervisor {
             },
             Output::Stop(instance) => Wish::Stop(instance.0),
             Output::Close(connection) => Wish::Closed(connection.0),
-            Output::Durable(record) => return told(say_record(&record, self.channel.as_fd())),
+            Output::Durable(record) => return told(say_records(&[record], self.channel.as_fd())),
             Output::Seen(seen, words) => {
                 return told(say_seen(&seen, &words, self.channel.as_fd()));
             }

@@ -11,7 +11,7 @@ use rustix::net::{
 };
 use sandboxd_broker::limit::Position;
 use sandboxd_broker_plan::meant::Meant;
-use sandboxd_broker_plan::record::Record;
+use sandboxd_broker_plan::record::{self, Record};
 use sandboxd_broker_plan::seen::Seen;
 use sandboxd_broker_plan::words::{self, Words};
 use std::mem::MaybeUninit;
@@ -187,8 +187,8 @@ impl Wish {
 pub(crate) enum Heard {
     /// Something is wanted.
     Wish(Wish),
-    /// Something happened.
-    Record(Record),
+    /// Something happened, once or several times.
+    Records(Vec<Record>),
     /// A tool is to be kept.
     Seen(Seen),
     /// What it says, a part of it.
@@ -211,8 +211,9 @@ impl Heard {
             Wish::heard((numbers, with)).map(Self::Wish)
         } else if with.is_some() {
             None
-        } else if let Ok(record) = said.try_into() {
-            Record::decode(record).ok().map(Self::Record)
+        } else if let (records @ [_, ..], []) = said.as_chunks::<{ record::SIZE }>() {
+            let records = records.iter().map(Record::decode);
+            records.map(|record| record.ok()).collect::<Option<_>>().map(Self::Records)
         } else if let Ok(seen) = said.try_into() {
             Seen::decode(seen).ok().map(Self::Seen)
         } else if let Ok(meant) = said.try_into() {
@@ -226,12 +227,18 @@ impl Heard {
     }
 }
 
-/// Says a record, and waits for room.
+/// So many records fit into one packet, which no other message is as long as.
+const RECORDS: usize = words::SIZE / record::SIZE;
+
+/// Says records, and waits for room.
 ///
 /// # Errors
 /// Where the supervisor is gone (`EPIPE`).
-pub(crate) fn say_record(record: &Record, to: BorrowedFd<'_>) -> Result<()> {
-    send(to, &record.encode(), None, SendFlags::empty())
+pub(crate) fn say_records(records: &[Record], to: BorrowedFd<'_>) -> Result<()> {
+    let bytes: Vec<[u8; record::SIZE]> = records.iter().map(Record::encode).collect();
+    bytes
+        .chunks(RECORDS)
+        .try_for_each(|some| send(to, some.as_flattened(), None, SendFlags::empty()))
 }
 
 /// Says what a tool was seen as, and in words, and waits for room.
@@ -326,7 +333,6 @@ fn take(from: impl AsFd, packet: &mut [u8]) -> Result<Option<(usize, Option<Owne
 mod tests {
     use super::*;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-    use sandboxd_broker_plan::record;
     use sandboxd_broker_plan::record::Event;
     use sandboxd_broker_plan::seen;
 
@@ -349,9 +355,9 @@ mod tests {
         start.say(theirs.as_fd()).unwrap();
         let struck =
             Record { edge: Some(1), connection: 9, instance: 0, call: 0, event: Event::Struck };
-        say_record(&struck, theirs.as_fd()).unwrap();
+        say_records(&[struck], theirs.as_fd()).unwrap();
         assert_eq!(Heard::next(&ours), Ok(Some(Heard::Wish(start))));
-        assert_eq!(Heard::next(&ours), Ok(Some(Heard::Record(struck))));
+        assert_eq!(Heard::next(&ours), Ok(Some(Heard::Records(vec![struck]))));
         for breaker in [Position::Closed, Position::Trying, Position::Open] {
             let load = Wish::Load { callee: 3, waiting: 7, breaker };
             load.say(theirs.as_fd()).unwrap();
@@ -360,6 +366,35 @@ mod tests {
         assert_eq!(Heard::next(&ours), Err(Errno::AGAIN));
         drop(theirs);
         assert_eq!(Heard::next(&ours), Ok(None));
+    }
+
+    #[test]
+    fn records_are_said_in_few_packets_which_are_taken_for_nothing_else() {
+        let (ours, theirs) = pair();
+        let told =
+            |call| Record { edge: Some(1), connection: 9, instance: 0, call, event: Event::Struck };
+        let records: Vec<Record> = (0..25).map(told).collect();
+        say_records(&records, theirs.as_fd()).unwrap();
+        say_records(&[], theirs.as_fd()).unwrap();
+        let mut packets = Vec::new();
+        while let Ok(heard) = Heard::next(&ours) {
+            let Some(Heard::Records(some)) = heard else { panic!("{heard:?}") };
+            packets.push(some);
+        }
+        assert_eq!(
+            packets.iter().map(Vec::len).collect::<Vec<_>>(),
+            [RECORDS, RECORDS, 25 - 2 * RECORDS]
+        );
+        assert_eq!(packets.concat(), records);
+        let others = [SIZE, seen::SIZE, sandboxd_broker_plan::meant::SIZE, words::SIZE];
+        assert!(
+            others.iter().all(|size| size % record::SIZE != 0 || *size > RECORDS * record::SIZE)
+        );
+        // Of which one is none, none is heard.
+        let mut bytes = told(1).encode().to_vec();
+        bytes.extend([0xff; record::SIZE]);
+        send(theirs.as_fd(), &bytes, None, SendFlags::empty()).unwrap();
+        assert_eq!(Heard::next(&ours), Err(Errno::BADMSG));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::*;
 use crate::calls::{Calls, Most};
 use crate::control::Approvers;
 use crate::sandbox::nowhere;
-use crate::service::channel::{receive, say_record};
+use crate::service::channel::{receive, say_records};
 use crate::service::gathered::{self, Gathered};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, What};
@@ -152,7 +152,7 @@ fn a_broker_that_tells_of_what_cannot_be_is_ended() {
         for waits in [false, true] {
             let (mut desk, broker) = desk();
             if waits {
-                say_record(&record, broker.line.as_fd()).unwrap();
+                say_records(&[record], broker.line.as_fd()).unwrap();
             } else {
                 gathered::say(&[record], broker.gathers.as_fd()).unwrap();
             }
@@ -176,7 +176,7 @@ fn what_was_told_before_the_end_is_heard() {
     for waits in [false, true] {
         let (shared, records, news, broker) = parts();
         if waits {
-            say_record(&record, broker.line.as_fd()).unwrap();
+            say_records(&[record], broker.line.as_fd()).unwrap();
         } else {
             gathered::say(&[record], broker.gathers.as_fd()).unwrap();
         }

@@ -20,8 +20,8 @@ impl Clerk {
         }
         for _ in 0..UNHEARD {
             match Heard::next(&self.shared.line) {
-                Ok(Some(Heard::Record(record))) => {
-                    if let Err(what) = self.record_now(&record) {
+                Ok(Some(Heard::Records(all))) => {
+                    if let Err(what) = self.records_now(&all) {
                         return self.cut_off(&what);
                     }
                 }
@@ -52,8 +52,8 @@ impl Clerk {
     }
 
     /// Writes down what the broker tells, before anything else is heard.
-    pub(super) fn record_now(&mut self, record: &Record) -> Result<(), String> {
-        let told = self.record(record);
+    pub(super) fn records_now(&mut self, all: &[Record]) -> Result<(), String> {
+        let told = all.iter().try_for_each(|record| self.record(record));
         self.records.settle();
         told
     }
