@@ -8,7 +8,8 @@ use crate::read::{self, Piece, Pieces, Place};
 use crate::record::Kind;
 use crate::segment::{self, Header};
 use rustix::fd::OwnedFd;
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io::BufRead as _;
 use std::sync::Arc;
@@ -70,6 +71,17 @@ fn writer(live: &Folder, name: &str) -> Result<Option<u32>, AuditError> {
 }
 
 impl Living {
+    /// Whether somebody writes it still.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        let taken = flock(&self.file, FlockOperation::NonBlockingLockExclusive);
+        if taken.is_ok() {
+            // Whoever closes the log looks for that.
+            flock(&self.file, FlockOperation::Unlock).ok();
+        }
+        taken == Err(Errno::WOULDBLOCK)
+    }
+
     /// Tells each of its records of these kinds, in order. Those of other kinds are not even read, because a busy
     /// log has many.
     ///
@@ -127,6 +139,7 @@ mod tests {
         let found = living(&folder).unwrap();
         let [one] = found.as_slice() else { panic!("{found:?}") };
         assert_eq!((one.log.as_str(), one.pid), (log.name(), std::process::id()));
+        assert!(one.goes_on());
         let mut agents = Vec::new();
         let mut agent =
             |line: &Line| agents.extend(line.text_at("/actor/agent").map(str::to_owned));
@@ -144,7 +157,10 @@ mod tests {
         one.each(&folder, &[Kind::Started], |_| count += 1).unwrap();
         assert_eq!(count, 2);
         // Killed, it has the same end: nobody holds the lock.
+        let found = living(&folder).unwrap();
         drop(log);
+        assert!(found.iter().all(|one| !one.goes_on()));
+        drop(found);
         assert!(living(&folder).unwrap().is_empty());
         fs::remove_dir_all(path).unwrap();
     }

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) runs: Vec<Run>,
+    /// The ids of those whose sandboxd is not to be seen from here: it is of another pid namespace.
+    pub(crate) elsewhere: Vec<String>,
     /// Why some could not be looked at.
     pub(crate) unread: Vec<AuditError>,
 }
@@ -70,14 +72,22 @@ pub(crate) struct Used {
 pub(crate) fn runs(folder: &Folder) -> Result<Found, AuditError> {
     let mut found = Found::default();
     for log in living(folder)? {
-        // Ended since it was listed.
-        let Some(supervisor) = writer_of(&log) else { continue };
+        let supervisor = writer_of(&log);
+        if supervisor.is_none() && !log.goes_on() {
+            // Ended since it was listed.
+            continue;
+        }
         let mut told = Told::default();
         if let Err(error) = log.each(folder, &[Kind::Started, Kind::Ended], |line| told.tell(line))
         {
             found.unread.push(error);
         } else if let Some(sandboxes) = told.of_a_run() {
-            found.runs.push(Run { sandboxes, pid: log.pid, supervisor });
+            match supervisor {
+                Some(supervisor) => found.runs.push(Run { sandboxes, pid: log.pid, supervisor }),
+                None => {
+                    found.elsewhere.extend(sandboxes.first().map(|own| own.id.clone()));
+                }
+            }
         }
     }
     Ok(found)

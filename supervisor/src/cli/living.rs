@@ -25,10 +25,16 @@ type Table = Vec<[String; 6]>;
 const AGAIN: [Duration; 3] = [Duration::from_millis(20); 3];
 
 pub(crate) fn ps(typed: &Ps) -> u8 {
-    let Found { runs, unread: troubles } = match all() {
+    let Found { runs, elsewhere, unread: troubles } = match all() {
         Ok(found) => found,
         Err(error) => return unread(&error),
     };
+    for id in elsewhere {
+        warn(&format!(
+            "sandboxd: {}: its log is held by a process that is not seen here, of another pid namespace as a rule (a container's)\n  remedy  list and end it there\n",
+            printable(&id)
+        ));
+    }
     let said = if typed.json {
         say_json(&runs.iter().map(as_json).collect::<Vec<_>>())
     } else if runs.is_empty() {
@@ -125,7 +131,7 @@ fn aligned(table: &Table) -> String {
 }
 
 pub(crate) fn stop(typed: &Stop) -> u8 {
-    let Found { runs, unread: troubles } = match all() {
+    let Found { runs, unread: troubles, .. } = match all() {
         Ok(found) => found,
         Err(error) => return unread(&error),
     };

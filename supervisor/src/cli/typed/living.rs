@@ -6,7 +6,8 @@ use clap::Args;
 ///
 /// Each line is a sandbox: that of the run, below it those that it called, and those in which sandboxd serves it.
 /// Memory, and processes with their threads, are those of a sandbox and of all that it called. Runs are seen by whoever started them:
-/// root sees root's, a user their own; one without an audit log ([require].audit waived) is not seen.
+/// root sees root's, a user their own; one without an audit log ([require].audit waived) is not seen. One of another pid
+/// namespace (a container that writes the same log) is named and not shown: there it is.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0, also where none goes on; 125 where the audit log cannot be read.\n\nExamples:\n  sandboxd ps                    what runs, and since when\n  sandboxd ps --json | jq .      the same, for programs"
