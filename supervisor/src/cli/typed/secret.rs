@@ -39,8 +39,8 @@ pub enum SecretCommand {
     ///
     /// Every secret that is put into requests ([secrets.NAME].inject), stands in arguments (placeholder) or logs
     /// in (ssh) is read again where it was read at the start. Where one of a run's cannot be, none is renewed. Where the
-    /// broker then does not take its own, that is said, and requests have the new ones already: ask again, or start
-    /// the run anew. What each was before stays covered in answers and records, too. A variable (env:) stays what it was, and a file that a command has in $CREDENTIALS_DIRECTORY stays
+    /// broker then does not take its own, that is said, with why and what to do, and requests have the new ones already.
+    /// The last eight that each was before stay covered in answers, and all of them in records. A variable (env:) stays what it was, and a file that a command has in $CREDENTIALS_DIRECTORY stays
     /// its own until it is started anew.
     #[command(
         after_help = "Exit status: 0 where all runs renewed theirs; 1 where one did not, or there is none.\n\nExamples:\n  sandboxd secret rotate                    every run of yours\n  sandboxd secret rotate --run agent-70001  this one"
