@@ -1,5 +1,4 @@
-//! What can be typed. From this one definition come the parser, `--help`, the man pages and the
-//! completions.
+//! What can be typed. From this one definition come the parser, `--help`, the man pages and the completions.
 
 mod approvals;
 mod audit;
@@ -51,8 +50,15 @@ pub enum Command {
     /// Call one tool, and print its answer.
     Call(Call),
     /// Show the runs that go on.
+    ///
+    /// Each line is a sandbox: the run's own, below it those that it called, and those in which sandboxd serves it. Memory, and
+    /// processes with their threads, are those of a sandbox and of all that it called. A run is seen by whoever started it; one without
+    /// an audit log is not, and one of another pid namespace (a container that writes the same log) is named, and shown there.
     Ps(Ps),
     /// End runs that go on.
+    ///
+    /// The command is asked to end (SIGTERM), and killed where it has not within two seconds; with it ends everything that it
+    /// started and called. Returns when nothing of it is left, or gives up after 20 seconds.
     Stop(Stop),
     /// Show the calls that wait for somebody to approve them.
     Approvals(Approvals),

@@ -2,12 +2,7 @@
 
 use clap::Args;
 
-/// Show the runs that go on.
-///
-/// Each line is a sandbox: that of the run, below it those that it called, and those in which sandboxd serves it.
-/// Memory, and processes with their threads, are those of a sandbox and of all that it called. Runs are seen by whoever started them:
-/// root sees root's, a user their own; one without an audit log ([require].audit waived) is not seen. One of another pid
-/// namespace (a container that writes the same log) is named and not shown: there it is.
+/// What is shown of the runs that go on.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0, also where none goes on; 125 where the audit log cannot be read.\n\nExamples:\n  sandboxd ps                    what runs, and since when\n  sandboxd ps --json | jq .      the same, for programs"
@@ -18,10 +13,7 @@ pub struct Ps {
     pub json: bool,
 }
 
-/// End runs that go on.
-///
-/// The command is asked to end (SIGTERM), and killed where it has not within two seconds; with it ends everything
-/// that it started and called. Returns when nothing of it is left, or gives up after 20 seconds.
+/// Which runs end.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 where all of them ended; 1 where one still goes on, or there is no such run; 125 where the audit log cannot be read. A unit that systemd starts again is stopped by systemctl.\n\nExamples:\n  sandboxd stop agent-70001      this run\n  sandboxd stop agent            every run of this profile\n  sandboxd stop --now --all      kill all of yours"
