@@ -41,13 +41,7 @@ fn outside(outside: &Outside) -> Result<()> {
     fs::write(&key, OLD)?;
     let mode = |mode| fs::set_permissions(&key, fs::Permissions::from_mode(mode));
     mode(0o600)?;
-    let profile = format!(
-        "name = \"agent\"\nextends = [\"builtin:base\"]\n[files]\nwrite = [{workspace:?}]\n\
-         [network]\nmode = \"egress\"\negress = [\"http://host.internal:{port}\"]\n\
-         [secrets.model]\nfrom = \"file:{}\"\n\
-         inject = {{ host = \"host.internal\", port = {port}, header = \"x-api-key\" }}\n",
-        key.display()
-    );
+    let profile = profile(&workspace, port, &key);
     let words = [port.to_string(), workspace.display().to_string()];
     let sandbox = outside.sandbox(&profile).probe("ask", &[&words[0], &words[1]]);
     let mut running =
@@ -86,6 +80,16 @@ fn outside(outside: &Outside) -> Result<()> {
     let said = outside.approver(&["secret", "rotate"])?;
     ensure!(said.status == 1 && said.text.contains("no run"), "it is over: {}", said.text);
     told(outside, &profile)
+}
+
+fn profile(workspace: &Path, port: u16, key: &Path) -> String {
+    format!(
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n[files]\nwrite = [{workspace:?}]\n\
+         [network]\nmode = \"egress\"\negress = [\"http://host.internal:{port}\"]\n\
+         [secrets.model]\nfrom = \"file:{}\"\n\
+         inject = {{ host = \"host.internal\", port = {port}, header = \"x-api-key\" }}\n",
+        key.display()
+    )
 }
 
 /// The process that uses it may lock no more memory.

@@ -47,17 +47,7 @@ fn outside(outside: &Outside) -> Result<()> {
     // A log that somebody else has open is not its run's.
     let forged = forge(outside)?;
     ensure!(all(outside)?.len() == 2, "a copy of a log counts as a run");
-    let held = ask(outside, "ps", &[])?;
-    ensure!(held.stderr.matches("not seen here").count() == 2, "it is not said: {}", held.stderr);
-    if !outside.is_user() {
-        // In a container with the same log, numbers are others', and none of them is.
-        let product = std::env::current_exe()?.with_file_name("sandboxd");
-        let apart = ["--pid", "--fork", "--mount-proc"];
-        let asked = Command::new("unshare").args(apart).arg(product).arg("ps").output()?;
-        let [said, told] = [asked.stdout, asked.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        ensure!(said.starts_with("no run of yours"), "{said}");
-        ensure!(told.matches("not seen here").count() == 4, "it is not said: {told}");
-    }
+    is_named(outside)?;
 
     // One is ended, whatever it ignores, with all that it called and left behind; and no other.
     let refused = ask(outside, "stop", &["agen"])?;
@@ -148,6 +138,22 @@ fn all(outside: &Outside) -> Result<Vec<Value>> {
 fn ask(outside: &Outside, verb: &'static str, words: &[&str]) -> Result<Run> {
     let asking = outside.bare().waiving_nothing().verb(verb);
     words.iter().fold(asking, |asking, word| asking.option(*word)).run()
+}
+
+/// Two copies are held, of which `ps` says so; and in a container with the same log, all four logs.
+fn is_named(outside: &Outside) -> Result<()> {
+    let held = ask(outside, "ps", &[])?;
+    ensure!(held.stderr.matches("not seen here").count() == 2, "it is not said: {}", held.stderr);
+    if !outside.is_user() {
+        // In a container with the same log, numbers are others', and none of them is.
+        let product = std::env::current_exe()?.with_file_name("sandboxd");
+        let apart = ["--pid", "--fork", "--mount-proc"];
+        let asked = Command::new("unshare").args(apart).arg(product).arg("ps").output()?;
+        let [said, told] = [asked.stdout, asked.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        ensure!(said.starts_with("no run of yours"), "{said}");
+        ensure!(told.matches("not seen here").count() == 4, "it is not said: {told}");
+    }
+    Ok(())
 }
 
 /// The sandbox of a profile.

@@ -81,7 +81,7 @@ fn nothing_wider(outside: &Outside, ws: &Path) -> Result<()> {
     let granted: Vec<&str> = granted.filter_map(|line| line.split('"').nth(1)).collect();
     let alone = |path: &&str| Path::new(path) == tool || Path::new(path) == beside;
     ensure!(granted.contains(&&*tool.to_string_lossy()), "it is not granted: {text}");
-    ensure!(granted.iter().all(|path| alone(path)), "more than was executed is granted: {text}");
+    ensure!(granted.iter().all(alone), "more than was executed is granted: {text}");
     let mut needed = text.lines().filter(|line| !line.starts_with("exec = "));
     ensure!(!needed.any(|line| line.contains("/empty")), "what is not there is needed: {text}");
     Ok(())
