@@ -169,7 +169,8 @@ mod tests {
         for script in ["sleep 60", "exec >&-; sleep 60"] {
             let (closed, closes) = pipe_with(PipeFlags::CLOEXEC).unwrap();
             let (told, tells) = pipe_with(PipeFlags::empty()).unwrap();
-            let script = format!("sleep 70 & echo $! >&{}; {script}; true", tells.as_raw_fd());
+            let script =
+                format!("sleep 70 & echo $! >/proc/self/fd/{}; {script}; true", tells.as_raw_fd());
             let began = Instant::now();
             let read = std::thread::spawn(move || {
                 printed("model", ("/bin/sh", &["-c", &script]), None, Some(closed.as_fd()))
