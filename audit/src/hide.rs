@@ -9,7 +9,7 @@ use std::ops::Range;
 use zeroize::Zeroizing;
 
 /// A shorter value would be found everywhere.
-const SHORTEST: usize = 6;
+pub const SHORTEST: usize = 6;
 /// A longer line is looked for in pieces.
 const LONGEST: usize = 4096;
 /// More pieces are a file of data, and every record would be looked through for each.
@@ -197,9 +197,12 @@ pub fn looked_for(value: &[u8]) -> Vec<&[u8]> {
 }
 
 /// A form, byte by byte, so that it is never whole anywhere else.
-type Form<'v> = Box<dyn Iterator<Item = u8> + 'v>;
+pub type Form<'v> = Box<dyn Iterator<Item = u8> + 'v>;
 
-fn forms(value: &[u8]) -> Vec<Form<'_>> {
+/// How a value may stand in a text: as it is, in base64 wherever it begins in it, in hexadecimal, percent-encoded, and
+/// as a string of JSON. Case is to be no difference: digits are small letters here.
+#[must_use]
+pub fn forms(value: &[u8]) -> Vec<Form<'_>> {
     let mut forms: Vec<Form<'_>> = vec![Box::new(value.iter().copied())];
     for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
         // What stands before it in the encoded text shifts it by none, one or two bytes.

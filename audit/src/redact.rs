@@ -1,15 +1,11 @@
 //! Secrets are taken out by value, in every form in which they are likely to stand somewhere: as they
 //! are, in base64 wherever they begin in it, percent-encoded, escaped as in JSON.
 
-use crate::encode::{Alphabet, base64_bare};
-use crate::hide::{self, Hidden};
+use crate::hide::{self, Form, Hidden, SHORTEST};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-
-/// A shorter value is no secret, and would be found everywhere.
-const SHORTEST: usize = 6;
 
 /// Words in the name of a variable or key that say that its value is a secret.
 const SECRET_NAMES: [&str; 12] = [
@@ -112,34 +108,22 @@ impl Redactor {
     }
 }
 
+/// As in [`hide`], and what is percent-encoded with capital digits too: case is a difference here.
 fn forms_of(value: &str) -> Vec<String> {
-    let mut forms = vec![value.to_owned()];
-    for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
-        // What stands before it in the encoded text shifts it by none, one or two bytes.
-        forms.extend((0..3).filter_map(|shift| shifted(value, shift, alphabet)));
-    }
-    forms.push(percent(value, |byte| format!("%{byte:02X}")));
-    forms.push(percent(value, |byte| format!("%{byte:02x}")));
-    let json = serde_json::Value::from(value).to_string();
-    forms.extend(json.get(1..json.len().saturating_sub(1)).map(str::to_owned));
+    let written = |form: Form<'_>| String::from_utf8(form.collect()).ok();
+    let mut forms: Vec<String> =
+        hide::forms(value.as_bytes()).into_iter().filter_map(written).collect();
+    forms.push(percent(value));
     forms.sort();
     forms.dedup();
     forms
 }
 
-/// The characters of base64 that the value alone decides, where it begins `shift` bytes into a group.
-fn shifted(value: &str, shift: usize, alphabet: Alphabet) -> Option<String> {
-    let bytes = [vec![0; shift], value.as_bytes().to_vec()].concat();
-    let text = base64_bare(&bytes, alphabet);
-    let (from, to) = ((shift * 8).div_ceil(6), bytes.len() * 8 / 6);
-    text.get(from..to).map(str::to_owned)
-}
-
-fn percent(value: &str, escape: impl Fn(u8) -> String) -> String {
+fn percent(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     value
         .bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { escape(byte) })
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
 }
 

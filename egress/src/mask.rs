@@ -2,14 +2,11 @@
 //! As many bytes as were there stay there, so that lengths stay what they are.
 
 use crate::secret::{SecretError, Secrets, append, unlocked};
-use sandboxd_audit::encode::{Alphabet, base64_bare};
+use sandboxd_audit::hide::{self, SHORTEST};
 use sandboxd_broker::former::keep;
 use sandboxd_kernel::locked::Locked;
-use std::{fmt, ops::Range};
+use std::{cmp::Ordering, fmt, ops::Range};
 use zeroize::Zeroizing;
-
-/// A shorter value would be found everywhere.
-const SHORTEST: usize = 6;
 
 /// One thing that is looked for, until it lies with the others.
 type Form = Zeroizing<Vec<u8>>;
@@ -26,7 +23,7 @@ const COVER: u8 = b'*';
 
 /// What is looked for.
 pub struct Mask {
-    /// All forms, one behind the other, in memory that is kept as that of the secrets is.
+    /// All forms, one behind the other and in order, in memory that is kept as that of the secrets is.
     bytes: Locked,
     forms: Vec<Range<usize>>,
     /// Which of them are what the secret of this number is and was, the oldest first.
@@ -42,7 +39,7 @@ impl fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// For these: as they are, in base64 wherever they begin in it, and percent-encoded; and for what they were
+    /// For these in [each of their forms](hide::forms), and for what they were
     /// [the last few times](sandboxd_broker::former), which this one covers already.
     ///
     /// # Errors
@@ -57,18 +54,16 @@ impl Mask {
         }
         let mut forms: Vec<Form> = Vec::new();
         for value in all.iter().map(|one| &one.bytes) {
-            forms.push(Form::clone(value));
-            for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
-                forms.extend((0..3).filter_map(|shift| shifted(value, shift, alphabet)));
-            }
-            forms.push(escaped(value));
+            forms.extend(hide::forms(value).into_iter().map(|form| Form::new(form.collect())));
         }
-        forms.sort_by(|one, other| one.as_slice().cmp(other.as_slice()));
+        forms.sort_by(|one, other| in_order(one, other));
         forms.dedup_by(|one, other| one.as_slice() == other.as_slice());
         let room: usize = forms.iter().map(|form| form.len()).sum();
         let mut firsts = Zeroizing::new([0; 256]);
         for first in forms.iter().filter_map(|form| form.first()) {
-            firsts.get_mut(usize::from(*first)).into_iter().for_each(|begins| *begins = 1);
+            for first in [first.to_ascii_lowercase(), first.to_ascii_uppercase()] {
+                firsts.get_mut(usize::from(first)).into_iter().for_each(|begins| *begins = 1);
+            }
         }
         let mut bytes = Locked::with_room(room + firsts.len()).map_err(|_| unlocked())?;
         let mut places = Vec::with_capacity(forms.len());
@@ -79,7 +74,7 @@ impl Mask {
         }
         append(&mut bytes, &*firsts);
         let place = |one: &Value| {
-            let form = forms.binary_search_by(|form| form.as_slice().cmp(one.bytes.as_slice()));
+            let form = forms.binary_search_by(|form| in_order(form, &one.bytes));
             Some((one.secret, form.ok()?))
         };
         let values = all.iter().filter_map(place).collect();
@@ -95,8 +90,17 @@ impl Mask {
         self.values.iter().filter_map(value).collect()
     }
 
-    fn forms(&self) -> impl Iterator<Item = &[u8]> {
-        self.forms.iter().filter_map(|place| self.bytes.bytes().get(place.clone()))
+    fn form(&self, place: &Range<usize>) -> &[u8] {
+        self.bytes.bytes().get(place.clone()).unwrap_or_default()
+    }
+
+    /// The forms that begin as this does.
+    fn forms_at(&self, rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let first = |bytes: &[u8]| bytes.first().map(u8::to_ascii_lowercase);
+        let wanted = first(rest);
+        let from = self.forms.partition_point(|place| first(self.form(place)) < wanted);
+        let forms = self.forms.get(from..).unwrap_or_default().iter().map(|place| self.form(place));
+        forms.take_while(move |form| first(form) == wanted)
     }
 
     /// Covers what is found, and says how many bytes are what they stay: the rest may be the beginning of
@@ -119,10 +123,13 @@ impl Mask {
         while let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(begins)) {
             at += next;
             let rest = bytes.get(at..).unwrap_or_default();
-            for form in self.forms() {
-                if rest.starts_with(form) {
+            for form in self.forms_at(rest) {
+                if !rest.iter().zip(form).all(|(one, other)| one.eq_ignore_ascii_case(other)) {
+                    continue;
+                }
+                if form.len() <= rest.len() {
                     found.push(at..at + form.len());
-                } else if rest.len() < form.len() && form.starts_with(rest) {
+                } else {
                     settled = settled.min(at);
                 }
             }
@@ -140,13 +147,10 @@ pub fn cover(bytes: &mut [u8], place: Range<usize>) {
     }
 }
 
-/// The characters of base64 that the value alone decides, where it begins `shift` bytes into a group.
-fn shifted(value: &[u8], shift: usize, alphabet: Alphabet) -> Option<Zeroizing<Vec<u8>>> {
-    let before = [0; 3];
-    let bytes = Zeroizing::new([before.get(..shift)?, value].concat());
-    let text = Zeroizing::new(base64_bare(&bytes, alphabet));
-    let (from, to) = ((shift * 8).div_ceil(6), bytes.len() * 8 / 6);
-    text.get(from..to).map(|text| Zeroizing::new(text.as_bytes().to_vec()))
+/// By their small letters first: whatever begins alike lies together.
+fn in_order(one: &[u8], other: &[u8]) -> Ordering {
+    let small = u8::to_ascii_lowercase;
+    one.iter().map(small).cmp(other.iter().map(small)).then_with(|| one.cmp(other))
 }
 
 /// A value as it stands in a query.
@@ -197,6 +201,14 @@ mod tests {
             assert!(covered.contains("*****************"), "{text} {covered}");
         }
         assert_eq!(covered("nothing of it"), ("nothing of it".into(), 13));
+        let digits: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(covered(&format!("{digits} ")).0, format!("{} ", "*".repeat(30)));
+        assert_eq!(
+            covered(&format!("{} ", digits.to_uppercase())).0,
+            format!("{} ", "*".repeat(30))
+        );
+        assert_eq!(covered("s3cr3t/\\\"va?lue+ ").0, format!("{} ", "*".repeat(16)));
+        assert_eq!(covered("s3cr3t/\\u0022va?lue\\u002B ").0, format!("{} ", "*".repeat(25)));
     }
 
     #[test]
@@ -213,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_was_a_secret_too_many_times_before_is_let_go_of() {
-        const FORMS_OF_ONE: usize = 8;
+        const FORMS_OF_ONE: usize = 16;
         let mut mask = mask();
         for round in 0..3 * BEFORE {
             let mut secrets = Secrets::default();

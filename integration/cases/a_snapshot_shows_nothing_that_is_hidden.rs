@@ -54,15 +54,17 @@ fn outside(outside: &Outside) -> Result<()> {
 
 fn snapshot(inside: &Inside) -> Result<()> {
     let (written, read) = (inside.path(0)?, inside.path(1)?);
-    let into = File::open(&written)?;
+    let into = File::open(written)?;
     let mut found = Vec::new();
     for (way, request, place) in WAYS {
         for (folder, path) in [("written", &written), ("read", &read)] {
             let name = format!("{folder}-{way}");
             let of = File::open(path)?;
-            let mut told = vec![0; ARGUMENTS];
-            told[..8].copy_from_slice(&i64::from(of.as_raw_fd()).to_ne_bytes());
-            told[place..place + name.len()].copy_from_slice(name.as_bytes());
+            // What it is taken of, and behind that, where this form has it, the name.
+            let mut told = i64::from(of.as_raw_fd()).to_ne_bytes().to_vec();
+            told.resize(place, 0);
+            told.extend_from_slice(name.as_bytes());
+            told.resize(ARGUMENTS, 0);
             let mut words = [
                 Argument::Number(into.as_raw_fd().try_into()?),
                 Argument::Number(request),
