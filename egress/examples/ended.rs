@@ -198,7 +198,9 @@ fn egress(listener: TcpListener, server: &Server, own: Authority) -> Result<()> 
             }
         })?,
     };
-    thread::spawn(move || serve(plan, sockets, Handed { secrets, ends, renewals: None }));
+    thread::spawn(move || {
+        serve(plan, sockets, Handed { secrets, ends, renewals: None, lender: None })
+    });
     Ok(())
 }
 

@@ -45,6 +45,6 @@ fn main() -> Result<()> {
             agent: vec![],
             control,
         },
-        Handed { secrets: Secrets::default(), ends: None, renewals: None },
+        Handed { secrets: Secrets::default(), ends: None, renewals: None, lender: None },
     )
 }

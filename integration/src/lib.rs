@@ -22,6 +22,7 @@ pub mod facts;
 pub mod faults;
 pub mod fetching;
 pub mod hosts;
+pub mod keeper;
 pub mod injected;
 pub mod inside;
 pub mod kills;

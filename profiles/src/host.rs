@@ -57,6 +57,8 @@ pub struct HostFacts {
     pub disks: BTreeMap<HostPath, DiskFact>,
     /// How names are resolved, where that was asked for.
     pub resolver: ResolverFacts,
+    /// Where `SSH_AUTH_SOCK` says that the ssh-agent of whoever runs `sandboxd` listens.
+    pub ssh_agent: Option<HostPath>,
     /// Files that say by which keys hosts are known.
     pub known_hosts: BTreeMap<HostPath, KnownHosts>,
 }

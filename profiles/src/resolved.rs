@@ -1,7 +1,7 @@
 //! What a profile comes to on a host: the plan for the shim, and what the supervisor does around it.
 
 use crate::host::{Controller, Disk};
-use sandboxd_egress_plan::EgressPlan;
+use sandboxd_egress_plan::{EgressPlan, Fingerprint};
 use sandboxd_plan::{HostPath, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +111,13 @@ pub enum From {
         file: HostPath,
         /// The file with the key.
         identity: HostPath,
+    },
+    /// An ssh-agent, which keeps it: what is read is its public half.
+    Agent {
+        /// Where the agent listens.
+        socket: HostPath,
+        /// What the key is known by.
+        key: Fingerprint,
     },
 }
 

@@ -84,6 +84,9 @@ pub(crate) fn probe(
         top_links: paths::top_links(),
         paths: looked.facts,
         disks: paths::disks(wanted),
+        ssh_agent: std::env::var("SSH_AUTH_SOCK")
+            .ok()
+            .and_then(|path| HostPath::try_from(path).ok()),
         known_hosts: known_hosts::look(&wanted.known_hosts),
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
     };

@@ -40,7 +40,12 @@ pub(crate) fn plan(rules: impl IntoIterator<Item = (u16, Carries)>) -> Result<Eg
         rules: rules.into_iter().map(rule).collect(),
         secrets: vec![],
         injects: vec![],
-        agent: Agent { signers: vec![], connections: 0, rate: Rate::Unlimited },
+        agent: Agent {
+            signers: vec![],
+            connections: 0,
+            rate: Rate::Unlimited,
+            patience: Millis(0),
+        },
         budgets: vec![],
         accounts: vec![UNLIMITED],
         waits: Waits { head: Millis(10_000), connect: Millis(10_000) },

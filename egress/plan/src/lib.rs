@@ -35,7 +35,7 @@ pub use network::{Network, NetworkError};
 pub use record::{Record, Verdict};
 pub use rule::{Carries, Requests, Rule, Target};
 pub use sandboxd_broker_plan::{Bound, Breaker, Bytes, Millis, Rate};
-pub use ssh::{Agent, HostKey, Login, Signed, Signer, Signing};
+pub use ssh::{Agent, Fingerprint, HostKey, Kept, Login, Signed, Signer, Signing};
 pub use ways::{PROXY, Ways};
 
 /// The version of this wire. Raised with every change to a type of this crate.

@@ -2,9 +2,9 @@
 
 use crate::HostName;
 use alloc::{string::String, vec::Vec};
-use base64ct::{Base64, Encoding as _};
+use base64ct::{Base64, Base64Unpadded, Encoding as _};
 use sandboxd_broker_plan::{
-    Rate,
+    Millis, Rate,
     fixed::{Reader, RecordError},
 };
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub struct Agent {
     pub connections: u32,
     /// How often all keys together sign.
     pub rate: Rate,
+    /// How long another agent may take that keeps a key: somebody may have to touch a token, or to say yes.
+    pub patience: Millis,
 }
 
 /// A key that signs.
@@ -27,10 +29,22 @@ pub struct Agent {
 pub struct Signer {
     /// Which of the plan's secrets, by its place.
     pub secret: u32,
+    /// Who has it.
+    pub kept: Kept,
     /// Whom it logs in, and where.
     pub logins: Vec<Login>,
     /// The namespaces of texts that it signs, as `ssh-keygen -Y sign -n` has them.
     pub texts: Vec<String>,
+}
+
+/// Who has a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kept {
+    /// The egress process.
+    Here,
+    /// Another ssh-agent, which is asked for each signature: what is handed over is the public half.
+    Agent,
 }
 
 /// Whom a key logs in, and where.
@@ -61,6 +75,16 @@ pub fn is_name(text: &str) -> bool {
 pub const KINDS: [&str; 4] =
     ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ssh-rsa"];
 
+/// The kinds of keys that another agent signs with: those, and those that lie on a token.
+pub const SIGNING: [&str; 6] = [
+    "ssh-ed25519",
+    "ecdsa-sha2-nistp256",
+    "ecdsa-sha2-nistp384",
+    "ssh-rsa",
+    "sk-ssh-ed25519@openssh.com",
+    "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
 /// The public key of a host, as a line of `known_hosts` has it: `ssh-ed25519 AAAA…`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -87,24 +111,7 @@ impl HostKey {
     /// # Errors
     /// Where there is none, or none of a known kind.
     pub fn read(line: &str) -> Result<Self, HostKeyError> {
-        let mut words = line.split_ascii_whitespace();
-        let (Some(kind), Some(key)) = (words.next(), words.next()) else {
-            return Err(HostKeyError(
-                "a key has its kind and then itself, as in ssh-ed25519 AAAA…",
-            ));
-        };
-        if !KINDS.contains(&kind) {
-            return Err(HostKeyError(
-                "is of no known kind: ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384 or ssh-rsa",
-            ));
-        }
-        let blob = unbase64(key).ok_or(HostKeyError("what follows its kind is not base64"))?;
-        let length = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
-        let begins = blob.strip_prefix(&length).and_then(|rest| rest.strip_prefix(kind.as_bytes()));
-        if begins.is_none_or(<[u8]>::is_empty) {
-            return Err(HostKeyError("is cut short, or of another kind than it says"));
-        }
-        let text = [kind, key].join(" ");
+        let (text, blob) = public(line, &KINDS)?;
         Ok(Self { text, blob })
     }
 
@@ -132,6 +139,67 @@ impl TryFrom<String> for HostKey {
 impl From<HostKey> for String {
     fn from(key: HostKey) -> Self {
         key.text
+    }
+}
+
+/// The public key on a line, of one of these kinds: as a line has it, and as it is said in the protocol.
+///
+/// # Errors
+/// Where there is none.
+pub fn public(line: &str, kinds: &[&str]) -> Result<(String, Vec<u8>), HostKeyError> {
+    let mut words = line.split_ascii_whitespace();
+    let (Some(kind), Some(key)) = (words.next(), words.next()) else {
+        return Err(HostKeyError("a key has its kind and then itself, as in ssh-ed25519 AAAA…"));
+    };
+    if !kinds.contains(&kind) {
+        return Err(HostKeyError(
+            "is of no known kind: ssh-ed25519, ecdsa-sha2-nistp256, ecdsa-sha2-nistp384 or ssh-rsa",
+        ));
+    }
+    let blob = unbase64(key).ok_or(HostKeyError("what follows its kind is not base64"))?;
+    let length = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let begins = blob.strip_prefix(&length).and_then(|rest| rest.strip_prefix(kind.as_bytes()));
+    if begins.is_none_or(<[u8]>::is_empty) {
+        return Err(HostKeyError("is cut short, or of another kind than it says"));
+    }
+    Ok(([kind, key].join(" "), blob))
+}
+
+/// A public key as a line has it.
+#[must_use]
+pub fn line(kind: &str, blob: &[u8]) -> String {
+    [kind, &Base64::encode_string(blob)].join(" ")
+}
+
+/// What a public key is known by, as `ssh-add -l` says it: `SHA256:…`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fingerprint(pub [u8; 32]);
+
+/// What begins one.
+const SHA256: &str = "SHA256:";
+
+impl TryFrom<String> for Fingerprint {
+    type Error = HostKeyError;
+
+    fn try_from(text: String) -> Result<Self, HostKeyError> {
+        let digest = text.strip_prefix(SHA256).and_then(|rest| {
+            let bytes = Base64Unpadded::decode_vec(rest).ok()?;
+            bytes.try_into().ok().map(Self)
+        });
+        digest.ok_or(HostKeyError("is no fingerprint: SHA256: and then 43 letters"))
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        [SHA256, &Base64Unpadded::encode_string(&fingerprint.0)].concat()
+    }
+}
+
+impl core::fmt::Display for Fingerprint {
+    fn fmt(&self, to: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        to.write_str(&String::from(*self))
     }
 }
 
@@ -216,6 +284,19 @@ signed! {
     Operation = 13, "the agent signs, and does nothing else", None;
     /// It comes too often.
     Rate = 14, "too often", None;
+    /// The agent that keeps the key is not there.
+    Gone = 15, "the ssh-agent that keeps the key cannot be reached any more",
+        Some("an ssh-agent at the same place, with the key in it: ssh-add -l");
+    /// The agent that keeps the key would not.
+    Keeper = 16, "the ssh-agent that keeps the key did not sign",
+        Some("ssh-add -l: whether the key is there, the agent is not locked, and the key may be used for this (ssh-add -h, -c)");
+    /// The agent that keeps the key did not answer in time.
+    Late = 17, "the ssh-agent that keeps the key did not answer in time",
+        Some("a touch of the token, or a yes, when it asks for one");
+    /// What the agent answered is no signature of the key's.
+    Wrong = 18, "the ssh-agent that keeps the key answered with something that is no signature of it", None;
+    /// Whoever asked did not wait for it.
+    Left = 19, "whoever asked did not wait for it", None;
 }
 
 impl Signed {
@@ -290,6 +371,33 @@ mod tests {
         ] {
             assert!(HostKey::read(wrong).unwrap_err().to_string().contains(why), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_fingerprint_is_read_as_ssh_add_prints_it() {
+        let text = "SHA256:ygYlZPxFPA9Qgp8qXVvdVqkDhuGcJUHDbn8vTBhiDH0";
+        let read = Fingerprint::try_from(String::from(text)).unwrap();
+        assert_eq!(read.to_string(), text);
+        for wrong in [
+            "",
+            "SHA256:",
+            &text[..49],
+            &[text, "A"].concat(),
+            &[text, "="].concat(),
+            &text.replace("SHA256", "SHA512"),
+            "MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48",
+        ] {
+            assert!(Fingerprint::try_from(String::from(wrong)).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_key_of_a_token_is_none_of_a_hosts() {
+        let kind = "sk-ssh-ed25519@openssh.com";
+        let blob = [&[0, 0, 0, 26][..], kind.as_bytes(), b"rest"].concat();
+        let line = line(kind, &blob);
+        assert_eq!(public(&line, &SIGNING).unwrap(), (line.clone(), blob));
+        assert!(HostKey::read(&line).is_err());
     }
 
     #[test]

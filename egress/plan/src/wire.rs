@@ -109,7 +109,7 @@ fn injected(plan: &EgressPlan, inject: &Inject) -> Result<(), WireError> {
 
 /// Whether a key is there, and signs for nobody but hosts that are let out and are known.
 fn signs(plan: &EgressPlan, signer: &Signer) -> Result<(), WireError> {
-    let Signer { secret, logins, texts } = signer;
+    let Signer { secret, kept: _, logins, texts } = signer;
     let wrong = |what: &str| Err(WireError(format!("ssh key {secret}: {what}")));
     if !usize::try_from(*secret).is_ok_and(|secret| secret < plan.secrets.len()) {
         return wrong("there is none of that number");
@@ -168,8 +168,8 @@ fn fakes(plan: &EgressPlan) -> Result<(), WireError> {
 mod tests {
     use super::*;
     use crate::{
-        Agent, Bound, Breaker, Budget, Deadlines, Fakes, HostKey, HostName, Known, Limits, Login,
-        Millis, Price, Rate, Resolver, Waits,
+        Agent, Bound, Breaker, Budget, Deadlines, Fakes, HostKey, HostName, Kept, Known, Limits,
+        Login, Millis, Price, Rate, Resolver, Waits,
         inject::{FieldName, Spot},
         rule::Method,
     };
@@ -235,7 +235,12 @@ mod tests {
             rules: vec![rule(), ended()],
             secrets: vec!["model".into()],
             injects: vec![inject("api.example.com", 443)],
-            agent: Agent { signers: vec![], connections: 64, rate: limits().rate },
+            agent: Agent {
+                signers: vec![],
+                connections: 64,
+                rate: limits().rate,
+                patience: Millis(1000),
+            },
             accounts: vec![limits(), limits()],
             budgets: vec![Budget {
                 of: "agent".into(),
@@ -363,7 +368,7 @@ mod tests {
             (leads.port, leads.carries, leads.model) = (22, Carries::Tcp, false);
             plan.rules.push(leads);
             let (logins, texts) = (vec![login.clone()], vec!["git".into()]);
-            plan.agent.signers.push(Signer { secret: 0, logins, texts });
+            plan.agent.signers.push(Signer { secret: 0, kept: Kept::Here, logins, texts });
             change(&mut plan);
             decode(&encode(&plan).unwrap())
         };
@@ -373,7 +378,10 @@ mod tests {
             (|plan| plan.agent.signers[0].secret = 1, "none of that number"),
             (|plan| plan.agent.signers.push(plan.agent.signers[0].clone()), "twice"),
             (
-                |plan| plan.agent.signers[0] = Signer { secret: 0, logins: vec![], texts: vec![] },
+                |plan| {
+                    plan.agent.signers[0] =
+                        Signer { secret: 0, kept: Kept::Here, logins: vec![], texts: vec![] }
+                },
                 "signs nothing",
             ),
             (|plan| plan.agent.signers[0].logins[0].user = "a b".into(), "no space"),

@@ -1,19 +1,19 @@
 //! A program in the sandbox asks an ssh-agent: read, judged, answered, and told.
 
-use super::{accept, client, world::World};
+use super::{accept, client, keeper, world::World};
 use crate::{
     Read,
     ssh::{
-        agent::Session,
-        message::{Request, message},
+        agent::{Ask, Session, Turn},
+        message::{Answer, MOST, Request, message},
     },
 };
-use sandboxd_egress_plan::Verdict;
+use sandboxd_egress_plan::{Signed, Signing, Verdict};
 use std::{convert::Infallible, io, io::ErrorKind, rc::Rc};
 use tokio::{
     net::{UnixListener, UnixStream},
     task::{coop::consume_budget, spawn_local},
-    time::timeout_at,
+    time::{Instant, timeout_at},
 };
 
 /// Accepts for as long as that can be done.
@@ -42,12 +42,42 @@ async fn connection(world: &World, stream: &UnixStream) -> Result<Infallible, Ve
     loop {
         let request = next(world, stream, &mut bytes).await?;
         let admits = || world.signs();
-        let (answer, told) = world.agent().answer(&mut session, request, admits);
+        let turn = world.agent().answer(&mut session, request, admits);
+        let (answer, told) = match turn {
+            Turn::Said(answer, told) => (answer, told),
+            Turn::Asks(ask) => {
+                let (answer, told) = kept(world, stream, (ask, &mut bytes)).await;
+                (answer, Some(told))
+            }
+        };
         if let Some(told) = told {
             world.tell_signing(&told);
         }
-        write(world, stream, &answer.message()).await?;
+        write(stream, &answer.message(), client::until(world.plan.waits.head)).await?;
     }
+}
+
+/// The answer where another agent keeps the key, which may take as long as somebody takes to touch a token; whoever
+/// asked may go meanwhile.
+async fn kept(
+    world: &World,
+    stream: &UnixStream,
+    (ask, bytes): (Ask, &mut Vec<u8>),
+) -> (Answer, Signing) {
+    let gone = async {
+        // What is asked next waits for its turn.
+        while bytes.len() <= MOST {
+            if read(stream, bytes).await.is_err() {
+                return;
+            }
+        }
+        std::future::pending().await
+    };
+    let signed = tokio::select! {
+        signed = keeper::signed(world, &ask) => signed,
+        () = gone => Err(Signed::Left),
+    };
+    ask.answered(signed)
 }
 
 async fn next(world: &World, stream: &UnixStream, bytes: &mut Vec<u8>) -> Result<Request, Verdict> {
@@ -69,7 +99,7 @@ async fn next(world: &World, stream: &UnixStream, bytes: &mut Vec<u8>) -> Result
 }
 
 /// Reads what is there.
-async fn read(stream: &UnixStream, to: &mut Vec<u8>) -> Result<(), Verdict> {
+pub(super) async fn read(stream: &UnixStream, to: &mut Vec<u8>) -> Result<(), Verdict> {
     loop {
         consume_budget().await;
         stream.readable().await.map_err(|_| Verdict::Broke)?;
@@ -86,8 +116,11 @@ async fn read(stream: &UnixStream, to: &mut Vec<u8>) -> Result<(), Verdict> {
     }
 }
 
-async fn write(world: &World, stream: &UnixStream, mut bytes: &[u8]) -> Result<(), Verdict> {
-    let until = client::until(world.plan.waits.head);
+pub(super) async fn write(
+    stream: &UnixStream,
+    mut bytes: &[u8],
+    until: Instant,
+) -> Result<(), Verdict> {
     while !bytes.is_empty() {
         consume_budget().await;
         let writable = timeout_at(until, stream.writable()).await;

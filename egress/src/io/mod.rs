@@ -18,6 +18,7 @@ mod dns;
 mod ended;
 mod exchange;
 mod fault;
+mod keeper;
 mod meter;
 mod original;
 mod piece;
@@ -80,6 +81,9 @@ pub struct Handed {
     /// A `SOCK_SEQPACKET` pair's end: what is put into requests comes there anew, and that it was taken is
     /// answered. Where nothing is put into any, there is none.
     pub renewals: Option<OwnedFd>,
+    /// A `SOCK_SEQPACKET` pair's end: the number of a secret that another ssh-agent keeps goes there with a
+    /// socket of the same kind, at which a connection to that agent comes. Where none keeps any, there is none.
+    pub lender: Option<OwnedFd>,
 }
 
 /// What TLS is ended with.

@@ -1,6 +1,6 @@
 //! What all connections share.
 
-use super::{Handed, ended::Ending, splice::Pipes, tell::Teller};
+use super::{Handed, ended::Ending, keeper::Lender, splice::Pipes, tell::Teller};
 use crate::{
     limit::{Fuses, Ledger},
     mask::Mask,
@@ -32,6 +32,7 @@ pub(super) struct World {
     mask: RefCell<Rc<Mask>>,
     ending: Option<Ending>,
     agent: RefCell<Agent>,
+    lender: Option<Lender>,
     /// When as much may be signed at once as at all.
     rested: Cell<Moment>,
     asking: Cell<u32>,
@@ -41,7 +42,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(plan: EgressPlan, control: OwnedFd, handed: Handed) -> io::Result<Self> {
-        let Handed { secrets, ends, renewals: _ } = handed;
+        let Handed { secrets, ends, renewals: _, lender } = handed;
         let mask = Mask::of(&secrets, None).map_err(io::Error::other)?;
         Ok(Self {
             pipes: Pipes::default(),
@@ -51,6 +52,7 @@ impl World {
             purses: RefCell::new(Purses::new(&plan.budgets)),
             mask: RefCell::new(Rc::new(mask)),
             agent: RefCell::new(Agent::new(&plan, &secrets).map_err(io::Error::other)?),
+            lender: lender.map(Lender::new),
             rested: Cell::new(Moment(0)),
             asking: Cell::new(0),
             secrets: RefCell::new(secrets),
@@ -79,6 +81,11 @@ impl World {
 
     pub(super) fn agent(&self) -> Ref<'_, Agent> {
         self.agent.borrow()
+    }
+
+    /// Where connections to agents come from that keep keys.
+    pub(super) const fn lender(&self) -> Option<&Lender> {
+        self.lender.as_ref()
     }
 
     /// Whether something may be signed now, which is then counted.

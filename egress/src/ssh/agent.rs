@@ -8,9 +8,9 @@
 use super::asked::{Asked, Login as Wanted, asked};
 use super::message::{Answer, Bind, Request};
 use super::private::Key;
-use super::public::verifies;
+use super::public::{algorithm, verifies};
 use crate::secret::{NotTaken, SecretError, Secrets};
-use sandboxd_egress_plan::{EgressPlan, Login, Signed, Signer, Signing};
+use sandboxd_egress_plan::{EgressPlan, Kept, Login, Signed, Signer, Signing, ssh};
 
 /// Keys, and what they sign.
 #[derive(Debug, Default)]
@@ -18,9 +18,67 @@ pub struct Agent(Vec<Held>);
 
 #[derive(Debug)]
 struct Held {
-    key: Key,
+    key: Half,
     signer: Signer,
     name: String,
+}
+
+/// As much of a key as is here.
+#[derive(Debug)]
+enum Half {
+    /// All of it.
+    Both(Box<Key>),
+    /// The public half: another agent keeps the private one.
+    Public(Vec<u8>),
+}
+
+impl Half {
+    fn public(&self) -> &[u8] {
+        match self {
+            Self::Both(key) => key.public(),
+            Self::Public(key) => key,
+        }
+    }
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Turn {
+    /// The answer, and what is to be told of it.
+    Said(Answer, Option<Signing>),
+    /// It is to be signed, by the agent that keeps the key.
+    Asks(Ask),
+}
+
+/// A signature that another agent is to make: what it is asked for is decided, and is this alone.
+#[derive(Debug)]
+pub struct Ask {
+    /// Which of the plan's secrets it is, by its place.
+    pub secret: u32,
+    /// The session that it is for, where there is one, so that the other agent can hold its own keys to it.
+    pub bind: Option<Bind>,
+    /// The public half of the key.
+    pub key: Vec<u8>,
+    /// What is to be signed.
+    pub data: Vec<u8>,
+    /// In which way.
+    pub flags: u32,
+    told: Signing,
+}
+
+impl Ask {
+    /// The answer, where the other agent gave this one: its word is not taken for it.
+    #[must_use]
+    pub fn answered(self, signature: Result<Vec<u8>, Signed>) -> (Answer, Signing) {
+        let signature = signature.and_then(|signature| {
+            let fits = verifies(&self.key, &self.data, &signature);
+            if fits { Ok(signature) } else { Err(Signed::Wrong) }
+        });
+        match signature {
+            Ok(signature) => (Answer::Signature(signature), self.told),
+            Err(signed) => (Answer::Refused, Signing { leave: None, signed, ..self.told }),
+        }
+    }
 }
 
 /// What is known of whoever is at the other end of a connection. It is said once.
@@ -45,9 +103,15 @@ impl Agent {
             let name = usize::try_from(signer.secret).ok().and_then(|at| plan.secrets.get(at));
             let name = name.cloned().unwrap_or_default();
             let secret = secrets.get(signer.secret).unwrap_or_default();
-            let none =
-                |error| SecretError::new(NotTaken::NoKey, format!("secret {name:?} {error}"));
-            let key = Key::read(secret).map_err(none)?;
+            let key = match signer.kept {
+                Kept::Here => Key::read(secret)
+                    .map(|key| Half::Both(Box::new(key)))
+                    .map_err(|error| error.to_string()),
+                Kept::Agent => public(secret).map(Half::Public).map_err(str::to_owned),
+            };
+            let key = key.map_err(|error| {
+                SecretError::new(NotTaken::NoKey, format!("secret {name:?} {error}"))
+            })?;
             Ok(Held { key, signer: signer.clone(), name })
         };
         let all = plan.agent.signers.iter().map(held).collect::<Result<Vec<_>, SecretError>>()?;
@@ -62,44 +126,47 @@ impl Agent {
         Ok(Self(all))
     }
 
-    /// The answer to a request, and what is to be told of it. `admits` says whether it is its turn, and is
-    /// asked for what would be signed alone.
+    /// What becomes of a request. `admits` says whether it is its turn, and is asked for what would be signed
+    /// alone.
     pub fn answer(
         &self,
         session: &mut Session,
         request: Request,
         admits: impl FnOnce() -> bool,
-    ) -> (Answer, Option<Signing>) {
+    ) -> Turn {
         let told = |signed| Some(Signing { signer: None, leave: None, signed });
         match request {
-            Request::Identities => (Answer::Identities(self.identities(session)), None),
+            Request::Identities => Turn::Said(Answer::Identities(self.identities(session)), None),
             Request::Bind(bind) => {
                 *session = self.bound(session, bind);
                 match session {
-                    Session::Refused(signed) => (Answer::NoExtension, told(*signed)),
-                    Session::Bound(_) | Session::Unbound => (Answer::Done, None),
+                    Session::Refused(signed) => Turn::Said(Answer::NoExtension, told(*signed)),
+                    Session::Bound(_) | Session::Unbound => Turn::Said(Answer::Done, None),
                 }
             }
             Request::Sign { key, data, flags } => {
                 let at = self.0.iter().position(|held| held.key.public() == key);
-                let judged = at.and_then(|at| self.0.get(at)).ok_or(Signed::Key);
                 let signer = at.and_then(|at| u32::try_from(at).ok());
-                let judged = judged.and_then(|held| {
+                let held = at.and_then(|at| self.0.get(at)).ok_or(Signed::Key);
+                let judged = held.and_then(|held| {
                     let (leave, signed) = held.leave(session, &data, flags)?;
                     let leave = u32::try_from(leave).map_err(|_| Signed::Malformed)?;
                     if !admits() {
                         return Err(Signed::Rate);
                     }
-                    let signature = held.key.sign(&data, flags).ok_or(Signed::Algorithm)?;
-                    Ok((signature, Signing { signer, leave: Some(leave), signed }))
+                    let told = Signing { signer, leave: Some(leave), signed };
+                    held.sign(session, (key, data, flags), told)
                 });
-                match judged {
-                    Ok((signature, told)) => (Answer::Signature(signature), Some(told)),
-                    Err(signed) => (Answer::Refused, Some(Signing { signer, leave: None, signed })),
-                }
+                judged.unwrap_or_else(|signed| {
+                    Turn::Said(Answer::Refused, Some(Signing { signer, leave: None, signed }))
+                })
             }
-            Request::Other { extension: true } => (Answer::NoExtension, told(Signed::Operation)),
-            Request::Other { extension: false } => (Answer::Refused, told(Signed::Operation)),
+            Request::Other { extension: true } => {
+                Turn::Said(Answer::NoExtension, told(Signed::Operation))
+            }
+            Request::Other { extension: false } => {
+                Turn::Said(Answer::Refused, told(Signed::Operation))
+            }
         }
     }
 
@@ -133,9 +200,31 @@ impl Agent {
 }
 
 impl Held {
+    /// Signs, or says what the agent is to be asked that does.
+    fn sign(
+        &self,
+        session: &Session,
+        (key, data, flags): (Vec<u8>, Vec<u8>, u32),
+        told: Signing,
+    ) -> Result<Turn, Signed> {
+        match &self.key {
+            Half::Both(both) => {
+                let signature = both.sign(&data, flags).ok_or(Signed::Algorithm)?;
+                Ok(Turn::Said(Answer::Signature(signature), Some(told)))
+            }
+            Half::Public(_) => {
+                let bind = match session {
+                    Session::Bound(bind) => Some(bind.clone()),
+                    Session::Unbound | Session::Refused(_) => None,
+                };
+                Ok(Turn::Asks(Ask { secret: self.signer.secret, bind, key, data, flags, told }))
+            }
+        }
+    }
+
     /// By which leave this is signed.
     fn leave(&self, session: &Session, data: &[u8], flags: u32) -> Result<(usize, Signed), Signed> {
-        let algorithm = self.key.algorithm(flags).ok_or(Signed::Algorithm)?;
+        let algorithm = algorithm(self.key.public(), flags).ok_or(Signed::Algorithm)?;
         match asked(data).ok_or(Signed::Malformed)? {
             Asked::Text { namespace } => {
                 // Whoever is at the end of a forwarded agent, or of a session that does not hold, gets nothing.
@@ -171,6 +260,15 @@ impl Held {
         let named = all.find(|(_, login)| login.user.as_bytes() == wanted.user);
         named.map(|(place, _)| place).ok_or(Signed::User)
     }
+}
+
+/// The public half of a key that another agent keeps.
+///
+/// # Errors
+/// Where it is none.
+pub fn public(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let text = std::str::from_utf8(text).map_err(|_| "is no public key")?;
+    ssh::public(text, &ssh::SIGNING).map(|(_, blob)| blob).map_err(|error| error.0)
 }
 
 /// Whether the host of a login is known by this key.

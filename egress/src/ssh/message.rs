@@ -10,7 +10,7 @@ pub const MOST: usize = 16 << 10;
 const IDENTITIES: u8 = 11;
 const SIGN: u8 = 13;
 const EXTENSION: u8 = 27;
-const BIND: &[u8] = b"session-bind@openssh.com";
+pub(super) const BIND: &[u8] = b"session-bind@openssh.com";
 
 /// What a client asks.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 pub mod agent;
 pub mod asked;
+pub mod keeper;
 pub mod known;
 pub mod message;
 pub mod private;

@@ -1,7 +1,7 @@
 //! Private keys, as `ssh-keygen` writes them (PROTOCOL.key of OpenSSH), and what they sign. Ed25519, ECDSA on
 //! P-256 and P-384, RSA of 2048 to 4096 bits with SHA-2.
 
-use super::public::verifies;
+use super::public::{RSA_SHA256, RSA_SHA512, algorithm, verifies};
 use super::wire::{Wire, put_magnitude, strings};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents};
@@ -20,10 +20,6 @@ const MAGIC: &[u8] = b"openssh-key-v1\0";
 /// The bytes of a modulus of RSA.
 const RSA: std::ops::RangeInclusive<usize> = 256..=512;
 
-/// Flags of a request, by which RSA signs.
-const SHA256: u32 = 2;
-const SHA512: u32 = 4;
-
 /// A key that signs.
 pub struct Key {
     public: Vec<u8>,
@@ -32,7 +28,7 @@ pub struct Key {
 
 enum Pair {
     Ed25519(Ed25519KeyPair),
-    Ecdsa(&'static str, EcdsaKeyPair),
+    Ecdsa(EcdsaKeyPair),
     Rsa(Box<RsaKeyPair>),
 }
 
@@ -99,7 +95,7 @@ impl Key {
         let pair = pair(&mut section)?;
         let key = Self { public: public.to_vec(), pair };
         // What it signs is what its public half says, whatever else stands there.
-        let tried = key.sign(b"try", SHA512).ok_or(KeyError::Broken)?;
+        let tried = key.sign(b"try", RSA_SHA512).ok_or(KeyError::Broken)?;
         if verifies(public, b"try", &tried) { Ok(key) } else { Err(KeyError::Broken) }
     }
 
@@ -109,27 +105,14 @@ impl Key {
         &self.public
     }
 
-    /// In which algorithm it signs where it is asked to with these flags; nothing where in none.
-    #[must_use]
-    pub const fn algorithm(&self, flags: u32) -> Option<&'static str> {
-        match (&self.pair, flags) {
-            (Pair::Ed25519(_), _) => Some("ssh-ed25519"),
-            (Pair::Ecdsa(kind, _), _) => Some(kind),
-            (Pair::Rsa(_), SHA256) => Some("rsa-sha2-256"),
-            (Pair::Rsa(_), SHA512) => Some("rsa-sha2-512"),
-            // SHA-1, which is no signature any more.
-            (Pair::Rsa(_), _) => None,
-        }
-    }
-
     /// Signs.
     #[must_use]
     pub fn sign(&self, data: &[u8], flags: u32) -> Option<Vec<u8>> {
-        let algorithm = self.algorithm(flags)?;
+        let algorithm = algorithm(&self.public, flags)?;
         let random = SystemRandom::new();
         let signature = match &self.pair {
             Pair::Ed25519(pair) => pair.sign(data).as_ref().to_vec(),
-            Pair::Ecdsa(_, pair) => {
+            Pair::Ecdsa(pair) => {
                 let fixed = pair.sign(&random, data).ok()?;
                 let (r, s) = fixed.as_ref().split_at(fixed.as_ref().len() / 2);
                 let mut numbers = Vec::new();
@@ -139,7 +122,7 @@ impl Key {
             }
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
-                let by = if flags == SHA256 { &RSA_PKCS1_SHA256 } else { &RSA_PKCS1_SHA512 };
+                let by = if flags == RSA_SHA256 { &RSA_PKCS1_SHA256 } else { &RSA_PKCS1_SHA512 };
                 pair.sign(by, &random, data, &mut signature).ok()?;
                 signature
             }
@@ -234,12 +217,8 @@ fn pair(section: &mut Wire<'_>) -> Result<Pair, KeyError> {
     let kind = section.string().ok_or(broken)?;
     match kind {
         b"ssh-ed25519" => ed25519(section).ok_or(broken),
-        b"ecdsa-sha2-nistp256" => {
-            ecdsa(section, "ecdsa-sha2-nistp256", &ECDSA_P256_SHA256_FIXED_SIGNING).ok_or(broken)
-        }
-        b"ecdsa-sha2-nistp384" => {
-            ecdsa(section, "ecdsa-sha2-nistp384", &ECDSA_P384_SHA384_FIXED_SIGNING).ok_or(broken)
-        }
+        b"ecdsa-sha2-nistp256" => ecdsa(section, &ECDSA_P256_SHA256_FIXED_SIGNING).ok_or(broken),
+        b"ecdsa-sha2-nistp384" => ecdsa(section, &ECDSA_P384_SHA384_FIXED_SIGNING).ok_or(broken),
         b"ssh-rsa" => rsa(section),
         _ => Err(KeyError::Kind),
     }
@@ -254,11 +233,7 @@ fn ed25519(section: &mut Wire<'_>) -> Option<Pair> {
     Ed25519KeyPair::from_seed_and_public_key(seed, public).ok().map(Pair::Ed25519)
 }
 
-fn ecdsa(
-    section: &mut Wire<'_>,
-    kind: &'static str,
-    by: &'static EcdsaSigningAlgorithm,
-) -> Option<Pair> {
+fn ecdsa(section: &mut Wire<'_>, by: &'static EcdsaSigningAlgorithm) -> Option<Pair> {
     let (_curve, public) = (section.string()?, section.string()?);
     let number = section.magnitude()?;
     // The point is a byte and two numbers of the curve's size.
@@ -268,7 +243,7 @@ fn ecdsa(
     padded.extend_from_slice(number);
     let pair =
         EcdsaKeyPair::from_private_key_and_public_key(by, &padded, public, &SystemRandom::new());
-    pair.ok().map(|pair| Pair::Ecdsa(kind, pair))
+    pair.ok().map(Pair::Ecdsa)
 }
 
 fn rsa(section: &mut Wire<'_>) -> Result<Pair, KeyError> {

@@ -87,7 +87,7 @@ impl Deciding<'_> {
     /// say what it is.
     fn source(&mut self, secret: &Written<Secret>, left: &Left) -> Option<From> {
         let Some(written) = &secret.value.from else {
-            let remedy = "write from = \"file:/etc/sandboxd/secrets/NAME\", or systemd:, env:, exec: or age:";
+            let remedy = "write from = \"file:/etc/sandboxd/secrets/NAME\", or systemd:, env:, exec:, age: or agent:";
             self.refuse(&secret.origin, "nothing says where it is read", remedy);
             return None;
         };
@@ -110,7 +110,50 @@ impl Deciding<'_> {
                 file: self.unwritten(file, origin, left)?,
                 identity: self.unseen(identity, origin, left)?,
             },
+            Source::Agent { key, socket } => {
+                self.only_signs(secret);
+                From::Agent {
+                    socket: self.agents_socket(socket.as_ref(), origin, left)?,
+                    key: *key,
+                }
+            }
         })
+    }
+
+    /// What an agent keeps is not here to be read.
+    fn only_signs(&mut self, secret: &Written<Secret>) {
+        let Secret { credential, inject, placeholder, .. } = &secret.value;
+        let origins = [
+            credential.as_ref().map(|one| &one.origin),
+            inject.first().map(|one| &one.origin),
+            placeholder.first().map(|one| &one.origin),
+        ];
+        for origin in origins.into_iter().flatten() {
+            let what = "an ssh-agent signs with its key, and tells nobody what it is";
+            self.refuse(origin, what, "write ssh = { … } alone, or read another secret for this");
+        }
+    }
+
+    /// Where the agent listens. Whoever finds its socket inside asks it for whatever they like.
+    fn agents_socket(
+        &mut self,
+        socket: Option<&Place>,
+        origin: &Origin,
+        left: &Left,
+    ) -> Option<HostPath> {
+        let path = match socket {
+            Some(place) => self.path_of(place, origin)?,
+            None => {
+                let Some(path) = self.host.ssh_agent.clone() else {
+                    let what = "sandboxd was started without SSH_AUTH_SOCK, which says where your ssh-agent is";
+                    let remedy = "start one and put the key in (eval $(ssh-agent); ssh-add FILE), under sudo hand it on (sudo --preserve-env=SSH_AUTH_SOCK sandboxd …), or write socket = \"/path\" beside it";
+                    self.refuse(origin, what, remedy);
+                    return None;
+                };
+                path
+            }
+        };
+        self.out_of_sight(path, ("ask", origin), left)
     }
 
     /// A variable that a secret is read from is not one that the command gets.
@@ -135,9 +178,18 @@ impl Deciding<'_> {
 
     fn unseen(&mut self, place: &Place, origin: &Origin, left: &Left) -> Option<HostPath> {
         let path = self.path_of(place, origin)?;
+        self.out_of_sight(path, ("read", origin), left)
+    }
+
+    fn out_of_sight(
+        &mut self,
+        path: HostPath,
+        (verb, origin): (&str, &Origin),
+        left: &Left,
+    ) -> Option<HostPath> {
         if let Some(tree) = shows(left, &path, |_| true) {
             let what =
-                format!("[files] shows {tree}, so that the command could read {path} itself");
+                format!("[files] shows {tree}, so that the command could {verb} {path} itself");
             self.refuse(origin, what, "put it elsewhere, or name it in files.hide");
         }
         Some(path)

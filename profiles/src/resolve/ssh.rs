@@ -8,10 +8,10 @@ use super::{Deciding, calls, count};
 use crate::host::KnownHosts;
 use crate::meet::egress::WayOut;
 use crate::origin::Written;
-use crate::schema::LogsIn;
 use crate::schema::ssh::Ssh;
+use crate::schema::{LogsIn, Source};
 use sandboxd_broker_plan::{Millis, Rate};
-use sandboxd_egress_plan::{Agent, Carries, EgressPlan, HostKey, Login, Signer};
+use sandboxd_egress_plan::{Agent, Carries, EgressPlan, HostKey, Kept, Login, Signer};
 use sandboxd_plan::{Arrives, JailPath, RootOp};
 use std::collections::BTreeSet;
 
@@ -25,6 +25,8 @@ const KNOWN: &str = "/etc/ssh/ssh_known_hosts";
 /// So many programs ask at the same time, and so often something is signed.
 const CONNECTIONS: u32 = 64;
 const RATE: Rate = Rate::Per { count: 240, period: Millis(60_000), burst: 60 };
+/// How long another agent may take that keeps a key: as long as OpenSSH's server waits for a login.
+const PATIENCE: Millis = Millis(120_000);
 
 impl Deciding<'_> {
     /// What signs, of the secrets of these names.
@@ -37,15 +39,20 @@ impl Deciding<'_> {
             if keys.is_empty() {
                 continue;
             }
-            let mut signer =
-                Signer { secret: count(secret), logins: Vec::new(), texts: Vec::new() };
+            let from = written.and_then(|(_, secret)| secret.value.from.as_ref());
+            let kept = match from.map(|from| &from.value) {
+                Some(Source::Agent { .. }) => Kept::Agent,
+                Some(_) | None => Kept::Here,
+            };
+            let (logins, texts) = (Vec::new(), Vec::new());
+            let mut signer = Signer { secret: count(secret), kept, logins, texts };
             for one in keys {
                 signer.texts.extend(one.value.sign.iter().map(|text| text.value.clone()));
                 signer.logins.extend(self.logins(one, way));
             }
             signers.push(signer);
         }
-        Agent { signers, connections: CONNECTIONS, rate: RATE }
+        Agent { signers, connections: CONNECTIONS, rate: RATE, patience: PATIENCE }
     }
 
     fn logins(&mut self, written: &Written<Ssh>, way: &WayOut) -> Vec<Login> {

@@ -8,6 +8,7 @@ use crate::origin::{Written, replace};
 use crate::place::{Place, Relative};
 use crate::reader::{Node, Reader};
 use sandboxd_broker_plan::Name;
+use sandboxd_egress_plan::Fingerprint;
 use std::collections::BTreeMap;
 use toml::de::DeValue;
 
@@ -16,14 +17,19 @@ pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "from",
         doc: "where sandboxd reads it before the start: file:PATH, systemd:NAME (a credential that systemd \
-              passes), env:NAME (a variable of sandboxd's own), exec:PROGRAM (what it prints), or age:FILE \
-              (an encrypted file)",
+              passes), env:NAME (a variable of sandboxd's own), exec:PROGRAM (what it prints), age:FILE \
+              (an encrypted file), or agent:SHA256:… (a key that your ssh-agent keeps, by its fingerprint)",
         shape: Shape::Text,
     },
     Key { name: "arguments", doc: "of the program of exec:", shape: Shape::Texts },
     Key {
         name: "identity",
         doc: "of age: the file with the key that opens it, which nobody else may read",
+        shape: Shape::Text,
+    },
+    Key {
+        name: "socket",
+        doc: "of agent: where that ssh-agent listens; without it, where SSH_AUTH_SOCK says",
         shape: Shape::Text,
     },
     Key {
@@ -83,6 +89,13 @@ pub enum Source {
         /// The file with the key.
         identity: Place,
     },
+    /// An ssh-agent of whoever runs sandboxd, which keeps it.
+    Agent {
+        /// What the key is known by.
+        key: Fingerprint,
+        /// Where the agent listens; nothing for where `SSH_AUTH_SOCK` says.
+        socket: Option<Place>,
+    },
 }
 
 /// All the secrets of a profile, by their names.
@@ -136,6 +149,7 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
     let beside = Beside {
         arguments: fields.get("arguments").map(|node| reader.list(node, Reader::text)),
         identity: fields.get("identity").and_then(|node| path(reader, node)),
+        socket: fields.get("socket").and_then(|node| path(reader, node)),
     };
     secret.from = fields.get("from").and_then(|node| from(reader, node, &beside));
     // Of one that is wrong it is not known what it has.
@@ -143,12 +157,13 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
         (Some(from), _) => fits(&from.value),
         (None, written) => written.is_some(),
     };
-    for (name, fits, of) in [
-        ("arguments", is(|from| matches!(from, Source::Program(..))), "exec:"),
-        ("identity", is(|from| matches!(from, Source::Age { .. })), "age:"),
+    for (name, fits, of, example) in [
+        ("arguments", is(|from| matches!(from, Source::Program(..))), "exec:", "/path"),
+        ("identity", is(|from| matches!(from, Source::Age { .. })), "age:", "/path"),
+        ("socket", is(|from| matches!(from, Source::Agent { .. })), "agent:", "SHA256:…"),
     ] {
         if let (Some(node), false) = (fields.get(name), fits) {
-            let remedy = format!("write from = \"{of}/path\" beside it, or remove it");
+            let remedy = format!("write from = \"{of}{example}\" beside it, or remove it");
             reader.refuse(node, format!("only {of} has it"), remedy);
         }
     }
@@ -181,10 +196,11 @@ fn one_or_more<'d, T>(
 struct Beside {
     arguments: Option<Vec<Written<String>>>,
     identity: Option<Written<Place>>,
+    socket: Option<Written<Place>>,
 }
 
-const FROM: &str = "write file:/etc/sandboxd/secrets/model, systemd:NAME, env:NAME, exec:/usr/bin/PROGRAM \
-                    or age:/etc/sandboxd/secrets/model.age";
+const FROM: &str = "write file:/etc/sandboxd/secrets/model, systemd:NAME, env:NAME, exec:/usr/bin/PROGRAM, \
+                    age:/etc/sandboxd/secrets/model.age or agent:SHA256:…";
 
 fn from<'d>(reader: &mut Reader<'d>, node: &Node<'d>, beside: &Beside) -> Option<Written<Source>> {
     let text = reader.text(node)?;
@@ -220,12 +236,29 @@ fn from<'d>(reader: &mut Reader<'d>, node: &Node<'d>, beside: &Beside) -> Option
             };
             Source::Age { file, identity: identity.value.clone() }
         }
+        "agent" => Source::Agent {
+            key: fingerprint(reader, node, rest)?,
+            socket: beside.socket.as_ref().map(|socket| socket.value.clone()),
+        },
         _ => {
             reader.refuse(node, format!("{kind:?} is nothing that it can be read from"), FROM);
             return None;
         }
     };
     Some(text.map(|_| source))
+}
+
+/// Which of an agent's keys it is: there is no "whichever it has".
+fn fingerprint<'d>(reader: &mut Reader<'d>, node: &Node<'d>, text: &str) -> Option<Fingerprint> {
+    match Fingerprint::try_from(text.to_owned()) {
+        Ok(key) => Some(key),
+        Err(error) => {
+            let remedy =
+                "write it as ssh-add -l prints it, agent:SHA256:…, or ssh-keygen -l -f KEY.pub";
+            reader.refuse(node, format!("{text:?} {error}"), remedy);
+            None
+        }
+    }
 }
 
 fn names_a_variable(name: &str) -> bool {

@@ -1,10 +1,10 @@
 //! Keys that log in by SSH.
 
 use crate::support::*;
-use sandboxd_egress_plan::HostKey;
+use sandboxd_egress_plan::{Fingerprint, HostKey, Kept};
 use sandboxd_plan::{Arrives, Root, RootOp, Text};
 use sandboxd_profiles::host::{KnownHosts, ResolverFacts};
-use sandboxd_profiles::{HostFacts, Resolved, wanted};
+use sandboxd_profiles::{From, HostFacts, Resolved, wanted};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINqpIRXohWcFDdwT0xKnC9/ptMU5ay8D4puxIhTkpcVt";
@@ -131,6 +131,46 @@ fn what_is_wrong_with_one_says_what_to_write() {
     assert!(found.contains("has no key of new.example"), "{found}");
     let tls = wrong(&with("\"git.example:22\", \"git.example:2222\"", SSH));
     assert!(tls.contains("leads to tcp://git.example:22"), "{tls}");
+}
+
+const AGENTS: &str = "agent:SHA256:ygYlZPxFPA9Qgp8qXVvdVqkDhuGcJUHDbn8vTBhiDH0";
+
+#[test]
+fn a_key_that_an_agent_keeps_is_named_by_its_fingerprint() {
+    let kept = with(TO, SSH).replace("file:/k/deploy", AGENTS);
+    let resolved = run(&kept);
+    let agent = &resolved.outside.egress.as_ref().unwrap().agent;
+    assert_eq!((agent.signers[0].kept, agent.signers[0].secret), (Kept::Agent, 0));
+    let from = |socket: &str| From::Agent {
+        socket: path(socket),
+        key: Fingerprint::try_from(AGENTS[6..].to_owned()).unwrap(),
+    };
+    assert_eq!(resolved.outside.secrets[0].from, from("/run/user/1000/agent"));
+    let own = format!("{AGENTS}\"\nsocket = \"/srv/agent");
+    let own = run(&with(TO, SSH).replace("file:/k/deploy", &own));
+    assert_eq!(own.outside.secrets[0].from, from("/srv/agent"));
+    let text = read(&kept).unwrap().to_toml();
+    assert_eq!(with_a_command(&text).outside.secrets, resolved.outside.secrets);
+    let without = HostFacts { ssh_agent: None, ..asked() };
+    let found = shown(&on(&kept, without).unwrap_err());
+    assert!(found.contains("without SSH_AUTH_SOCK") && found.contains("ssh-add"), "{found}");
+    for (wrong, says) in [
+        (kept.replace(AGENTS, "agent:"), "is no fingerprint"),
+        (kept.replace(AGENTS, "agent:any"), "is no fingerprint"),
+        (kept.replace(AGENTS, "agent:MD5:16:27:ac"), "is no fingerprint"),
+        (kept.replace(AGENTS, "file:/k/deploy\"\nsocket = \"/x"), "only agent: has it"),
+        (format!("{kept}credential = true\n"), "tells nobody what it is"),
+        (
+            format!(
+                "{}[files]\nread = [\"/w\"]\n",
+                kept.replace(AGENTS, &format!("{AGENTS}\"\nsocket = \"/w/agent"))
+            ),
+            "the command could ask /w/agent itself",
+        ),
+    ] {
+        let found = self::wrong(&wrong);
+        assert!(found.contains(says), "{wrong}: {found}");
+    }
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub(crate) fn typical() -> HostFacts {
         paths: BTreeMap::new(),
         disks: BTreeMap::new(),
         resolver: ResolverFacts::default(),
+        ssh_agent: Some(path("/run/user/1000/agent")),
         known_hosts: BTreeMap::new(),
     }
 }

@@ -57,6 +57,7 @@ fn from(held: &Held) -> String {
         From::Env(name) => format!("env:{name}"),
         From::Exec { program, .. } => format!("exec:{program}"),
         From::Age { file, .. } => format!("age:{file}"),
+        From::Agent { key, .. } => format!("agent:{key}"),
     }
 }
 
@@ -189,6 +190,9 @@ fn usable(
     held: &Held,
     secret: &secret::Secret,
 ) -> Result<Option<&'static str>, StartError> {
+    if secret.is_public() {
+        return Ok(None);
+    }
     let hidden = secret.hidden()?;
     if placed(outside, held).next().is_some() {
         sandbox::stands(&held.name, secret.line())?;

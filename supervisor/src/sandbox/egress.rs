@@ -8,6 +8,7 @@ use super::ended::{Ended, ended};
 use super::error::StartError;
 use super::image;
 use super::keys::Keys;
+use super::lender::Lender;
 use super::purse::{Membership, Purses};
 use super::signatures::{Signature, Signatures, Signers};
 use crate::network::{self, Inside, passed};
@@ -46,6 +47,8 @@ pub(crate) struct Egress {
     signs: bool,
     /// What it is handed with them, and nobody keeps.
     keys: Option<Keys>,
+    /// Who makes connections for it to agents that keep keys.
+    lender: Option<Lender>,
     heard: Heard,
     /// It said something that is no record: what it says now is not read.
     confused: bool,
@@ -147,6 +150,7 @@ impl Egress {
             waiting: None,
             signs: !plan.agent.signers.is_empty(),
             keys: Some(keys),
+            lender: None,
             heard: Heard {
                 used: Used { ended: ended(plan), ..Used::default() },
                 refused: BTreeMap::new(),
@@ -198,7 +202,8 @@ impl Egress {
         passed::send(inside, self.control.get_ref())
             .map_err(|errno| StartError::call("sendmsg", "the egress process's sockets", errno))?;
         if let Some(keys) = self.keys.take() {
-            keys.send(self.control.get_ref())
+            self.lender = keys
+                .send(self.control.get_ref())
                 .map_err(|errno| StartError::call("sendmsg", "the egress process's keys", errno))?;
         }
         self.heard.budgets.listens();

@@ -4,6 +4,7 @@
 
 use super::error::StartError;
 use super::image;
+use super::lender::Lender;
 use crate::network::passed;
 use crate::secret::Secrets;
 use rustix::fd::{AsFd, OwnedFd};
@@ -11,8 +12,8 @@ use rustix::io::{Errno, Result as Called};
 use sandboxd_audit::chain::digest as sha256;
 use sandboxd_egress::authority::{Authority, java::trust_store};
 use sandboxd_egress::secret::{self, Message};
-use sandboxd_egress::ssh::private;
-use sandboxd_egress_plan::EgressPlan;
+use sandboxd_egress::ssh::{agent, private};
+use sandboxd_egress_plan::{EgressPlan, Kept};
 use std::fs;
 use std::io::ErrorKind;
 use std::time::SystemTime;
@@ -98,6 +99,8 @@ pub(crate) struct Keys {
     roots: Option<OwnedFd>,
     /// Where secrets come anew, where there are any.
     renewals: Option<OwnedFd>,
+    /// Where the egress process asks for connections to agents that keep keys, and who makes them.
+    lender: Option<(Lender, OwnedFd)>,
 }
 
 impl Keys {
@@ -109,21 +112,23 @@ impl Keys {
         plan: &EgressPlan,
         held: &Secrets,
         trusted: Option<Trusted>,
-        renewals: Option<OwnedFd>,
+        (renewals, lender): (Option<OwnedFd>, Option<(Lender, OwnedFd)>),
     ) -> Result<Self, StartError> {
         let message = message(plan, held, trusted.as_ref())?;
         let roots = trusted.map(|trusted| image::copy(trusted.roots.as_bytes())).transpose()?;
-        Ok(Self { message, roots, renewals })
+        Ok(Self { message, roots, renewals, lender })
     }
 
-    /// Hands it over. Does not wait.
+    /// Hands it over. Does not wait. Whoever makes connections makes them for as long as it is kept.
     ///
     /// # Errors
     /// Where it cannot be sent.
-    pub(crate) fn send(&self, to: impl AsFd) -> Called<()> {
-        let given = self.roots.iter().chain(&self.renewals);
+    pub(crate) fn send(self, to: impl AsFd) -> Called<Option<Lender>> {
+        let (lender, theirs) = self.lender.unzip();
+        let given = self.roots.iter().chain(&theirs).chain(&self.renewals);
         let given = given.map(AsFd::as_fd).collect();
-        passed::send_all(given, self.message.bytes(), to)
+        passed::send_all(given, self.message.bytes(), to)?;
+        Ok(lender)
     }
 }
 
@@ -151,11 +156,15 @@ pub(super) fn message(
     // Whether it signs, the egress process finds: the key is made of it there alone.
     for signer in &plan.agent.signers {
         let key = secrets.get(signer.secret).unwrap_or_default();
-        private::look(key).map_err(|error| {
-            let name = usize::try_from(signer.secret).ok().and_then(|at| plan.secrets.get(at));
-            let name = name.map_or("", String::as_str);
-            wrong(format!("{name} {error}")).with_remedy(error.remedy())
-        })?;
+        let name = usize::try_from(signer.secret).ok().and_then(|at| plan.secrets.get(at));
+        let name = name.map_or("", String::as_str);
+        match signer.kept {
+            Kept::Here => private::look(key)
+                .map_err(|error| wrong(format!("{name} {error}")).with_remedy(error.remedy()))?,
+            Kept::Agent => {
+                agent::public(key).map_err(|what| wrong(format!("{name} {what}")))?;
+            }
+        }
     }
     secret::encode(&secrets, trusted.map(|trusted| &trusted.authority))
         .map_err(|error| wrong(error.to_string()))

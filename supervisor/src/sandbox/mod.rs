@@ -26,6 +26,7 @@ pub(crate) mod image;
 mod inspect;
 mod invocation;
 mod keys;
+mod lender;
 mod orphans;
 mod pinned;
 mod prepare;
@@ -80,6 +81,7 @@ use egress::Egress;
 use given_back::{clean_up, give_back};
 use inspect::Inspected;
 use keys::Keys;
+use lender::Lender;
 use receipt::Facts;
 use renewals::Renewals;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -323,7 +325,8 @@ impl Running<'_> {
         let mut renewals = renewals::begin((outside, &plan.id), &secrets, (profile, &audit))?;
         let begin = |plan| {
             let anew = renewals.as_mut().and_then(Renewals::egress);
-            let keys = Keys::of(plan, &secrets, trusted, anew)?;
+            let lender = Lender::begin(plan, &outside.secrets)?;
+            let keys = Keys::of(plan, &secrets, trusted, (anew, lender))?;
             Egress::begin(plan, network.as_ref(), (profile, &audit), &purses, keys)
         };
         between.egress = outside.egress.as_ref().map(begin).transpose()?;

@@ -1,6 +1,7 @@
 //! Secrets that the supervisor holds for a run: read once, before the start, into memory that is never on a
 //! disk, and handed to the one process that uses each. [`source`] says how one is read.
 
+pub(crate) mod agent;
 pub(crate) mod ordinary;
 mod program;
 mod source;
@@ -11,7 +12,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::{Errno, retry_on_intr};
 use sandboxd_audit::Hidden;
 use sandboxd_kernel::locked::Locked;
-use sandboxd_profiles::Held;
+use sandboxd_profiles::{From, Held};
 
 /// What can be read from once the run is over, where one is read again while it goes on: nobody waits for a source
 /// then.
@@ -22,6 +23,8 @@ pub(crate) struct Secret {
     /// Its name in the profile.
     pub(crate) name: String,
     bytes: Locked,
+    /// It is the public half of a key that an agent keeps.
+    is_public: bool,
 }
 
 /// What reading one again came to.
@@ -87,7 +90,8 @@ impl Secret {
     pub(crate) fn read(held: &Held, over: Over<'_>) -> Result<Self, StartError> {
         crate::sandbox::doing(format!("reading the secret {}", held.name));
         let bytes = source::read(held, over)?;
-        let secret = Self { name: held.name.clone(), bytes };
+        let is_public = matches!(held.from, From::Agent { .. });
+        let secret = Self { name: held.name.clone(), bytes, is_public };
         if secret.line().is_empty() {
             let remedy = "see that it is written where [secrets] says";
             return Err(secret.wrong("is empty").with_remedy(remedy));
@@ -98,6 +102,11 @@ impl Secret {
     /// What was read, as it was.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.bytes.bytes()
+    }
+
+    /// Whether it is no secret at all: an agent keeps that.
+    pub(crate) const fn is_public(&self) -> bool {
+        self.is_public
     }
 
     /// The same without the end of its line, which editors and programs write after it.

@@ -1,7 +1,7 @@
 //! Where a secret is read: a file, a credential of systemd's, a variable, what a program prints, an encrypted
 //! file.
 
-use super::{Over, program, room, unlocked};
+use super::{Over, agent, program, room, unlocked};
 use crate::explain::printable;
 use crate::sandbox::StartError;
 use rustix::fd::OwnedFd;
@@ -47,6 +47,10 @@ pub(super) fn read(Held { name, from }: &Held, over: Over<'_>) -> Result<Locked,
             let arguments = ["--decrypt", "--identity", "-", file.as_str()];
             program::printed(name, (age, &arguments), Some(own(identity)?), over)?
         }
+        From::Agent { socket, key } => {
+            let line = agent::key(socket, *key)?;
+            Locked::copy(line.as_bytes()).map_err(|errno| unlocked(name, errno))?
+        }
     };
     if bytes.bytes().len() > MOST {
         let what = format!("{name}: more than {} KiB", MOST >> 10);
@@ -80,17 +84,20 @@ fn is_itself(path: &HostPath) -> Result<(), StartError> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let opened = openat2(CWD, path.as_str(), flags, Mode::empty(), resolve);
-    opened.map(drop).map_err(|errno| {
-        let real = std::fs::canonicalize(path.as_str()).ok().filter(|_| errno == Errno::LOOP);
-        let remedy = match real {
-            Some(real) => {
-                let real = printable(&real.to_string_lossy());
-                format!("there is a link in it: write where that leads to, {real}, in [secrets]")
-            }
-            None => String::from("see that it is there, or correct [secrets]"),
-        };
-        StartError::call("open", path.as_str(), errno).with_remedy(remedy)
-    })
+    opened.map(drop).map_err(|errno| not_itself(path, errno))
+}
+
+/// Why a path cannot be opened without links, and where they lead.
+pub(super) fn not_itself(path: &HostPath, errno: Errno) -> StartError {
+    let real = std::fs::canonicalize(path.as_str()).ok().filter(|_| errno == Errno::LOOP);
+    let remedy = match real {
+        Some(real) => {
+            let real = printable(&real.to_string_lossy());
+            format!("there is a link in it: write where that leads to, {real}, in [secrets]")
+        }
+        None => String::from("see that it is there, or correct [secrets]"),
+    };
+    StartError::call("open", path.as_str(), errno).with_remedy(remedy)
 }
 
 fn open(path: &HostPath) -> Result<OwnedFd, StartError> {

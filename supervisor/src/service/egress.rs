@@ -8,7 +8,7 @@ use rustix::fd::OwnedFd;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use sandboxd_egress::secret;
 use sandboxd_egress::{Ends, Handed, Sockets};
-use sandboxd_egress_plan::{EgressPlan, wire};
+use sandboxd_egress_plan::{EgressPlan, Kept, Signer, wire};
 use sandboxd_kernel::fds::take;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -40,6 +40,11 @@ fn handed(plan: &EgressPlan, control: &OwnedFd) -> io::Result<Handed> {
         true => None,
         false => Some(given.pop().ok_or_else(none)?),
     };
+    let keeps = |signer: &Signer| signer.kept == Kept::Agent;
+    let lender = match plan.agent.signers.iter().any(keeps) {
+        false => None,
+        true => Some(given.pop().ok_or_else(none)?),
+    };
     let roots = given.pop();
     if !given.is_empty() {
         return Err(none());
@@ -57,5 +62,5 @@ fn handed(plan: &EgressPlan, control: &OwnedFd) -> io::Result<Handed> {
             return Err(io::Error::other("an authority comes with those that the host trusts"));
         }
     };
-    Ok(Handed { secrets, ends, renewals })
+    Ok(Handed { secrets, ends, renewals, lender })
 }

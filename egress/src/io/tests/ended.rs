@@ -118,7 +118,10 @@ fn running(rules: Vec<Rule>, injects: Vec<Inject>, roots: &Authority) -> (Runnin
     let mut secrets = Secrets::default();
     secrets.push(SECRET.as_bytes()).unwrap();
     let ends = Ends { authority: own, roots: roots.pem().into_bytes() };
-    (start_with(plan, port, Handed { secrets, ends: Some(ends), renewals: None }), certificate)
+    (
+        start_with(plan, port, Handed { secrets, ends: Some(ends), renewals: None, lender: None }),
+        certificate,
+    )
 }
 
 /// A program in the sandbox that trusts this authority.
@@ -420,7 +423,7 @@ fn what_is_handed_over_has_to_be_what_the_plan_wants() {
         let mut secrets = Secrets::default();
         secrets.push(SECRET.as_bytes()).unwrap();
         let ends = Ends { authority: authority(), roots: authority().pem().into_bytes() };
-        let mut handed = Handed { secrets, ends: Some(ends), renewals: None };
+        let mut handed = Handed { secrets, ends: Some(ends), renewals: None, lender: None };
         change(&mut plan, &mut handed);
         let (_ours, control) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)

@@ -36,7 +36,12 @@ pub(super) fn plan(mut rules: Vec<Rule>) -> EgressPlan {
         rules,
         secrets: vec![],
         injects: vec![],
-        agent: Agent { signers: vec![], connections: 0, rate: Rate::Unlimited },
+        agent: Agent {
+            signers: vec![],
+            connections: 0,
+            rate: Rate::Unlimited,
+            patience: Millis(0),
+        },
         budgets: vec![],
         accounts,
         waits: Waits { head: Millis(30_000), connect: Millis(30_000) },
@@ -87,7 +92,11 @@ impl Drop for Running {
 
 /// What serves these rules; connections to this port are led to it.
 pub(super) fn start(plan: EgressPlan, port: u16) -> Running {
-    start_with(plan, port, Handed { secrets: Secrets::default(), ends: None, renewals: None })
+    start_with(
+        plan,
+        port,
+        Handed { secrets: Secrets::default(), ends: None, renewals: None, lender: None },
+    )
 }
 
 /// The same, with what is handed over.

@@ -65,7 +65,10 @@ fn keys_of_ssh_keygen_are_read_and_sign() {
             let signature = key.sign(b"data", flags).unwrap();
             assert!(verifies(key.public(), b"data", &signature), "{kind}");
             assert!(!verifies(key.public(), b"Data", &signature), "{kind}");
-            assert_eq!(Wire(&signature).string(), key.algorithm(flags).map(str::as_bytes));
+            assert_eq!(
+                Wire(&signature).string(),
+                algorithm(key.public(), flags).map(str::as_bytes)
+            );
         }
         assert!(!format!("{key:?}").contains("AAAA"));
     }
@@ -146,8 +149,8 @@ fn agent(kind: &str, hosts: &[&str], texts: &[&str]) -> Agent {
     };
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
     let logins = if hosts.is_empty() { vec![] } else { vec![login] };
-    let signer = Signer { secret: 0, logins, texts };
-    Agent(vec![Held { key: key(kind), signer, name: "deploy".into() }])
+    let signer = Signer { secret: 0, kept: Kept::Here, logins, texts };
+    Agent(vec![Held { key: Half::Both(Box::new(key(kind))), signer, name: "deploy".into() }])
 }
 
 /// What ssh said while it logged in.
@@ -166,10 +169,17 @@ fn session(name: &str) -> Vec<Request> {
 fn answers(agent: &Agent, requests: &[Request]) -> Vec<(Answer, Option<Signed>)> {
     let mut session = Session::default();
     let all = requests.iter().map(|request| {
-        let (answer, told) = agent.answer(&mut session, request.clone(), || true);
+        let (answer, told) = said(agent.answer(&mut session, request.clone(), || true));
         (answer, told.map(|told| told.signed))
     });
     all.collect()
+}
+
+fn said(turn: Turn) -> (Answer, Option<Signing>) {
+    match turn {
+        Turn::Said(answer, told) => (answer, told),
+        Turn::Asks(ask) => panic!("{ask:?}"),
+    }
 }
 
 fn last(agent: &Agent, requests: &[Request]) -> Option<Signed> {
@@ -233,7 +243,7 @@ fn who_says_something_else_of_a_session_gets_no_signature() {
         let twice = [Request::Bind(Bind { forwarding: true, ..bind.clone() }), requests[0].clone()];
         assert_eq!(last(&agent, &twice), Some(Signed::Forwarded));
         // Another session's, another user's, in another way.
-        let algorithm = self::key(kind).algorithm(*flags).unwrap().as_bytes();
+        let algorithm = algorithm(key, *flags).unwrap().as_bytes();
         let asks = |data: Vec<u8>, flags| {
             let sign = Request::Sign { key: key.clone(), data, flags };
             last(&agent, &[requests[0].clone(), sign])
@@ -275,9 +285,115 @@ fn texts_of_a_named_namespace_are_signed_and_nothing_else_is_done() {
         assert_eq!(last(&both, &[other]), Some(Signed::Operation));
     }
     let mut session = Session::default();
-    let (answer, told) = both.answer(&mut session, sign(text_of(b"git")), || false);
+    let (answer, told) = said(both.answer(&mut session, sign(text_of(b"git")), || false));
     assert_eq!((answer, told.unwrap().signed), (Answer::Refused, Signed::Rate));
-    let (answer, told) = both.answer(&mut session, Request::Identities, || false);
+    let (answer, told) = said(both.answer(&mut session, Request::Identities, || false));
     assert_eq!(answer, Answer::Identities(vec![(public, "deploy".into())]));
     assert_eq!(told, None);
+}
+
+/// The same, where another agent keeps the private half.
+fn kept(kind: &str, hosts: &[&str], texts: &[&str]) -> Agent {
+    let mut agent = agent(kind, hosts, texts);
+    for held in &mut agent.0 {
+        held.key = Half::Public(key(kind).public().to_vec());
+        held.signer.kept = Kept::Agent;
+    }
+    agent
+}
+
+/// What is asked of the agent that keeps the key, at the end of these requests.
+fn asks(agent: &Agent, requests: &[Request]) -> Result<Ask, Option<Signed>> {
+    let (last, before) = requests.split_last().unwrap();
+    let mut session = Session::default();
+    for request in before {
+        said(agent.answer(&mut session, request.clone(), || true));
+    }
+    match agent.answer(&mut session, last.clone(), || true) {
+        Turn::Asks(ask) => Ok(ask),
+        Turn::Said(answer, told) => {
+            assert!(!matches!(answer, Answer::Signature(_)), "{answer:?}");
+            Err(told.map(|told| told.signed))
+        }
+    }
+}
+
+#[test]
+fn another_agent_is_asked_for_what_would_be_signed_here_and_nothing_else() {
+    for (host, kind) in SESSIONS {
+        let requests = session(&format!("{host}-{kind}.session"));
+        let agent = kept(kind, &[&format!("{host}.host")], &["git"]);
+        let (Request::Bind(bind), Some(sign)) = (&requests[0], requests.last()) else { panic!() };
+        let Request::Sign { key, data, flags } = sign else { panic!() };
+        let ask = asks(&agent, &requests).unwrap();
+        assert_eq!(
+            (&ask.key, &ask.data, ask.flags, ask.bind.as_ref()),
+            (key, data, *flags, Some(bind))
+        );
+        let signature = self::key(kind).sign(data, *flags).unwrap();
+        let (answer, told) = ask.answered(Ok(signature.clone()));
+        assert_eq!((answer, told.signed), (Answer::Signature(signature), Signed::Login));
+        // A text is of no session.
+        let text = Request::Sign { key: key.clone(), data: text_of(b"git"), flags: *flags };
+        let ask = asks(&agent, std::slice::from_ref(&text)).unwrap();
+        assert!(ask.bind.is_none() && ask.data == text_of(b"git"));
+        // What is refused here is not asked there.
+        assert_eq!(asks(&agent, std::slice::from_ref(sign)).unwrap_err(), Some(Signed::Unbound));
+        let forwarded = Request::Bind(Bind { forwarding: true, ..bind.clone() });
+        assert_eq!(asks(&agent, &[forwarded, text]).unwrap_err(), Some(Signed::Forwarded));
+        let other = login_of(&bind.session, b"git", (b"ssh-ed25519", key));
+        let other = Request::Sign { key: key.clone(), data: other, flags: *flags };
+        assert!(asks(&agent, &[requests[0].clone(), other]).is_err());
+    }
+}
+
+#[test]
+fn what_another_agent_answers_is_a_signature_of_the_key_or_nothing() {
+    let agent = kept("ed25519", &["ed25519.host"], &["git"]);
+    let requests = session("ed25519-ed25519.session");
+    let Some(Request::Sign { data, .. }) = requests.last() else { panic!() };
+    let good = key("ed25519").sign(data, 0).unwrap();
+    let refused = |answered: Result<Vec<u8>, Signed>| {
+        let (answer, told) = asks(&agent, &requests).unwrap().answered(answered);
+        assert_eq!((answer, told.leave), (Answer::Refused, None));
+        told.signed
+    };
+    for at in 0..good.len() {
+        let mut wrong = good.clone();
+        wrong[at] ^= 1;
+        assert_eq!(refused(Ok(wrong)), Signed::Wrong, "{at}");
+    }
+    let another = key("rsa").sign(data, 4).unwrap();
+    let of_another_text = key("ed25519").sign(b"another", 0).unwrap();
+    for wrong in [vec![], another, of_another_text, [good, vec![0]].concat()] {
+        assert_eq!(refused(Ok(wrong)), Signed::Wrong);
+    }
+    assert_eq!(refused(Err(Signed::Late)), Signed::Late);
+}
+
+/// As PROTOCOL.u2f of OpenSSH has it.
+#[test]
+fn the_signature_of_a_token_holds_for_what_it_says_of_itself_too() {
+    use ring::digest::{SHA256, digest};
+    use ring::signature::{Ed25519KeyPair, KeyPair as _};
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let kind = b"sk-ssh-ed25519@openssh.com";
+    let public = strings(&[kind, pair.public_key().as_ref(), b"ssh:"]);
+    let signed = |text: &[u8], flags: u8, counter: u32| {
+        let [application, text] = [b"ssh:", text].map(|bytes| digest(&SHA256, bytes));
+        let said = [&[flags][..], &counter.to_be_bytes()].concat();
+        let data = [application.as_ref(), &said, text.as_ref()].concat();
+        [strings(&[kind, pair.sign(&data).as_ref()]), said].concat()
+    };
+    let good = signed(b"a text", 1, 9);
+    assert!(verifies(&public, b"a text", &good));
+    assert!(!verifies(&public, b"another", &good));
+    assert!(!verifies(&strings(&[kind, pair.public_key().as_ref(), b"ssh:x"]), b"a text", &good));
+    for at in 0..good.len() {
+        let mut wrong = good.clone();
+        wrong[at] ^= 1;
+        assert!(!verifies(&public, b"a text", &wrong), "{at}");
+    }
+    assert!(!verifies(&public, b"a text", &good[..good.len() - 5]));
+    assert_eq!(algorithm(&public, 4).map(str::as_bytes), Some(&kind[..]));
 }

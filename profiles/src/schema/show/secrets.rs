@@ -25,7 +25,14 @@ fn keys(secret: &Secret, text: &mut Text) {
             Source::Age { identity, .. } => {
                 text.value("identity", Some(written), |_| string(&identity.to_string()));
             }
-            Source::File(_) | Source::Passed(_) | Source::Variable(_) | Source::Program(..) => {}
+            Source::Agent { socket: Some(socket), .. } => {
+                text.value("socket", Some(written), |_| string(&socket.to_string()));
+            }
+            Source::File(_)
+            | Source::Passed(_)
+            | Source::Variable(_)
+            | Source::Program(..)
+            | Source::Agent { socket: None, .. } => {}
         }
     }
     let entries = secret.inject.iter();
@@ -87,5 +94,6 @@ fn shown(from: &Source) -> String {
         Source::Variable(name) => format!("env:{name}"),
         Source::Program(place, _) => format!("exec:{place}"),
         Source::Age { file, .. } => format!("age:{file}"),
+        Source::Agent { key, .. } => format!("agent:{key}"),
     }
 }

@@ -1,0 +1,137 @@
+//! The ssh-agent of whoever runs sandboxd, which keeps a key. A connection to it is made here, with the rights
+//! that it knows, and is handed to the process that asks it for signatures: nothing inside has its socket. Of what it
+//! says this process reads one thing, before the start: which keys it has.
+//!
+//! It is less to be trusted than we are. What it says has a bound, and a time to be said in.
+
+use super::source::not_itself;
+use crate::profile_file::is_invoker;
+use crate::sandbox::StartError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsRawFd as _, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::io::{Errno, read, retry_on_intr};
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect as connect_to, send,
+    socket_with,
+};
+use rustix::process::getuid;
+use sandboxd_egress::Read;
+use sandboxd_egress::ssh::keeper::{IDENTITIES, KEYS, Reply, reply};
+use sandboxd_egress::ssh::public::{fingerprint, kind};
+use sandboxd_egress_plan::{Fingerprint, ssh};
+use sandboxd_plan::HostPath;
+use std::time::{Duration, Instant};
+
+/// How long one may take to say which keys it has, which asks nobody.
+const WITHIN: Duration = Duration::from_secs(5);
+
+const NOT_THERE: &str = "start one and put the key in (eval $(ssh-agent); ssh-add FILE), or correct SSH_AUTH_SOCK or socket in [secrets]";
+
+/// A connection to the agent that listens there, which is that of root or of whoever runs sandboxd.
+///
+/// # Errors
+/// Where none does, or it is somebody else's.
+pub(crate) fn connect(path: &HostPath) -> Result<OwnedFd, StartError> {
+    let failed =
+        |call| move |errno| StartError::call(call, path.as_str(), errno).with_remedy(NOT_THERE);
+    // Held, so that what is looked at is what is connected to.
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let held =
+        openat2(CWD, path.as_str(), flags, Mode::empty(), resolve).map_err(
+            |errno| match errno {
+                Errno::LOOP => not_itself(path, errno),
+                errno => failed("open")(errno),
+            },
+        )?;
+    let found = fstat(&held).map_err(failed("fstat"))?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
+        let what = format!("{path} is no socket");
+        return Err(StartError::found("ssh-agent", what).with_remedy(NOT_THERE));
+    }
+    is_ours(path, found.st_uid)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .map_err(failed("socket"))?;
+    let name = SocketAddrUnix::new(format!("/proc/self/fd/{}", held.as_raw_fd()))
+        .map_err(failed("connect"))?;
+    connect_to(&socket, &name).map_err(failed("connect"))?;
+    // Whoever listens may be another than whose the file is.
+    let peer = socket_peercred(&socket).map_err(failed("getsockopt"))?;
+    is_ours(path, peer.uid.as_raw())?;
+    Ok(socket)
+}
+
+/// Whether this is root, or whoever runs sandboxd: somebody else's agent would have itself asked what is signed
+/// here, and would say which keys are used.
+fn is_ours(path: &HostPath, uid: u32) -> Result<(), StartError> {
+    if uid == 0 || uid == getuid().as_raw() || is_invoker(uid) {
+        return Ok(());
+    }
+    let what = format!("{path} is the agent of uid {uid}");
+    Err(StartError::found("ssh-agent", what)
+        .with_remedy("name one of your own: another's is not asked to sign"))
+}
+
+/// The public half of the key that is known by this, as a line has it.
+///
+/// # Errors
+/// Where the agent is not there, says nothing in time, or has not this key.
+pub(super) fn key(path: &HostPath, wanted: Fingerprint) -> Result<String, StartError> {
+    let agent = connect(path)?;
+    let failed =
+        |call| move |errno| StartError::call(call, path.as_str(), errno).with_remedy(NOT_THERE);
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    retry_on_intr(|| send(&agent, &IDENTITIES, flags)).map_err(failed("sendto"))?;
+    let keys = keys(path, &agent)?;
+    let refused =
+        |what: String, remedy: &str| Err(StartError::found("ssh-agent", what).with_remedy(remedy));
+    if keys.is_empty() {
+        let remedy = "put it in (ssh-add FILE); one that is locked has none until ssh-add -X";
+        return refused(format!("{path} has no key: it is locked, or empty"), remedy);
+    }
+    let Some(key) = keys.iter().find(|key| fingerprint(key) == Some(wanted)) else {
+        let remedy = "ssh-add FILE puts it in; ssh-add -l shows the keys that are there";
+        return refused(format!("{path} has {} keys, and not {wanted}", keys.len()), remedy);
+    };
+    match kind(key) {
+        Some(kind) => Ok(ssh::line(kind, key)),
+        None => refused(
+            format!("{wanted} in {path} is of a kind that does not sign here"),
+            "Ed25519, ECDSA on P-256 and P-384, RSA, and the keys of tokens (ed25519-sk, ecdsa-sk) do",
+        ),
+    }
+}
+
+/// The keys that it has.
+fn keys(path: &HostPath, agent: &OwnedFd) -> Result<Vec<Vec<u8>>, StartError> {
+    let until = Instant::now() + WITHIN;
+    let wrong = |what: &str| {
+        Err(StartError::found("ssh-agent", format!("{path} {what}"))
+            .with_remedy("see that ssh-add -l answers there, and that it is an ssh-agent"))
+    };
+    let (mut bytes, mut some) = (Vec::new(), [0; 4 << 10]);
+    loop {
+        match reply(&bytes, KEYS) {
+            Ok(Read::More) => {}
+            Ok(Read::Done(Reply::Identities(keys), _)) => return Ok(keys),
+            Ok(Read::Done(..)) | Err(_) => return wrong("says what is no list of keys"),
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        let Ok(wait) = Timespec::try_from(left) else { return wrong("does not answer") };
+        match poll(&mut [PollFd::new(agent, PollFlags::IN)], Some(&wait)) {
+            Ok(0) => return wrong("does not answer within 5 s"),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(StartError::call("poll", path.as_str(), errno)),
+        }
+        match read(agent, &mut some) {
+            Ok(0) => return wrong("ends the connection"),
+            Ok(count) => bytes.extend_from_slice(some.get(..count).unwrap_or_default()),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => return Err(StartError::call("read", path.as_str(), errno)),
+        }
+    }
+}
