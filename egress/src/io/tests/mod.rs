@@ -6,6 +6,7 @@
 mod carried;
 mod counted;
 mod ended;
+mod kept;
 mod led;
 mod limited;
 mod proxied;
