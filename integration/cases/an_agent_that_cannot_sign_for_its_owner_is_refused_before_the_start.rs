@@ -31,6 +31,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let blob = blob(&public)?;
     is_refused(outside, &named, &other, &own)?;
     is_no_agent(outside, &named)?;
+    has_a_passphrase(outside)?;
     hangs_or_lies(outside, &named, (&blob, &other))
 }
 
@@ -109,6 +110,33 @@ fn strangers(path: &Path) -> Result<UnixListener> {
     nix::unistd::seteuid(Uid::from_raw(0))?;
     listens?;
     Ok(UnixListener::from(listener))
+}
+
+/// What is said of a key in a file that has one is the line that makes it work.
+fn has_a_passphrase(outside: &Outside) -> Result<()> {
+    let closed = outside.dir().join("closed");
+    key(&closed, &["ed25519", "-N", "open it"])?;
+    let line = format!("from = \"agent:{}\"", fingerprint(&closed)?);
+    let profile = |from: &str| {
+        format!(
+            "extends = [\"builtin:coding-agent\"]\n[network]\nmode = \"egress\"\n\
+             egress = [\"tcp://host.internal:9\"]\n[secrets.mine]\n{from}\nssh = {{ sign = [\"git\"] }}\n"
+        )
+    };
+    let socket = outside.dir().join("agent");
+    let agent = Keeper::begin(&socket)?;
+    let run = |from: &str| -> Result<Run> {
+        let profile = profile(from);
+        let sandbox = outside.sandbox(&profile).cwd(&outside.workspace()?);
+        let sandbox = sandbox.env("SSH_AUTH_SOCK", socket.to_str().context("a path")?);
+        sandbox.command(&["sh", "-c", "ssh-add -L"]).run()
+    };
+    let refused = run(&format!("from = \"file:{}\"", closed.display()))?;
+    ensure!(refused.exit() == Some(125), "{}", refused.stderr);
+    ensure!(refused.stderr.contains(&format!("write {line}")), "{line}: {}", refused.stderr);
+    agent.put_encrypted(&closed, "open it")?;
+    run(&line)?.exited(0)?;
+    Ok(())
 }
 
 /// One that says what it likes.

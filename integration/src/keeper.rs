@@ -2,6 +2,7 @@
 
 use crate::patience;
 use anyhow::{Context as _, Result, ensure};
+use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -61,15 +62,28 @@ impl Keeper {
         Ok(())
     }
 
-    /// Locks it.
+    /// Locks it, or unlocks it.
     ///
     /// # Errors
     /// Where it is not.
     pub fn lock(&self, word: &str) -> Result<()> {
-        // The words are asked for by a program where there is no terminal.
+        self.answered(word.as_ref(), "secret")
+    }
+
+    /// Puts a key in that these words open.
+    ///
+    /// # Errors
+    /// Where the agent does not take it.
+    pub fn put_encrypted(&self, key: &Path, words: &str) -> Result<()> {
+        self.answered(key.as_os_str(), words)
+    }
+
+    /// What `ssh-add` asks for is these words.
+    fn answered(&self, word: &OsStr, says: &str) -> Result<()> {
+        // They are asked for by a program where there is no terminal.
         let asks = self.socket.with_extension("asks");
         let mut file = std::fs::File::create(&asks)?;
-        writeln!(file, "#!/bin/sh\necho secret")?;
+        writeln!(file, "#!/bin/sh\necho {says}")?;
         std::fs::set_permissions(&asks, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         drop(file);
         let ran = Command::new(ADD)

@@ -1,7 +1,7 @@
 //! Private keys, as `ssh-keygen` writes them (PROTOCOL.key of OpenSSH), and what they sign. Ed25519, ECDSA on
 //! P-256 and P-384, RSA of 2048 to 4096 bits with SHA-2.
 
-use super::public::{RSA_SHA256, RSA_SHA512, algorithm, verifies};
+use super::public::{RSA_SHA256, RSA_SHA512, algorithm, fingerprint, verifies};
 use super::wire::{Wire, put_magnitude, strings};
 use ring::rand::SystemRandom;
 use ring::rsa::{KeyPair as RsaKeyPair, KeyPairComponents, PublicKeyComponents};
@@ -9,7 +9,8 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
     EcdsaSigningAlgorithm, Ed25519KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512,
 };
-use sandboxd_egress_plan::ssh::{KINDS, unbase64};
+use sandboxd_egress_plan::Fingerprint;
+use sandboxd_egress_plan::ssh::{KINDS, SIGNING, unbase64};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -43,8 +44,10 @@ impl fmt::Debug for Key {
 pub enum KeyError {
     /// It is written in another way.
     Format,
-    /// A passphrase opens it.
-    Encrypted,
+    /// A passphrase opens it; what it is known by.
+    Encrypted(Option<Fingerprint>),
+    /// It lies on a token; what it is known by.
+    Token(Option<Fingerprint>),
     /// It is of a kind that does not sign here.
     Kind,
     /// It does not fit together.
@@ -55,7 +58,8 @@ impl fmt::Display for KeyError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(match self {
             Self::Format => "is no private key as OpenSSH writes it",
-            Self::Encrypted => "is encrypted with a passphrase, which nobody types here",
+            Self::Encrypted(_) => "is encrypted with a passphrase, which nobody types here",
+            Self::Token(_) => "lies on a token, which an ssh-agent alone asks",
             Self::Kind => "is of a kind that does not sign here",
             Self::Broken => "does not fit together: it is damaged",
         })
@@ -65,11 +69,14 @@ impl fmt::Display for KeyError {
 impl KeyError {
     /// What to do.
     #[must_use]
-    pub const fn remedy(self) -> &'static str {
-        match self {
+    pub fn remedy(self) -> String {
+        let remedy = match self {
             Self::Format => "ssh-keygen -p -f FILE writes a private key of another format so",
-            Self::Encrypted => {
-                "take it off a copy that nobody else may read (ssh-keygen -p -f COPY), or keep the copy in an age: file"
+            Self::Encrypted(key) | Self::Token(key) => {
+                let key = key.map_or_else(|| String::from("SHA256:…"), String::from);
+                return format!(
+                    "put it into your ssh-agent (ssh-add FILE), and write from = \"agent:{key}\""
+                );
             }
             Self::Kind => {
                 "Ed25519, ECDSA on P-256 and P-384, and RSA of 2048 to 4096 bits do: ssh-keygen -t ed25519"
@@ -77,7 +84,8 @@ impl KeyError {
             Self::Broken => {
                 "see that the whole file is there, or make another: ssh-keygen -t ed25519"
             }
-        }
+        };
+        remedy.to_owned()
     }
 }
 
@@ -156,11 +164,16 @@ fn outer(bytes: &[u8]) -> Result<(&[u8], &[u8]), KeyError> {
     let wire = bytes.strip_prefix(MAGIC).ok_or(KeyError::Format)?;
     let (cipher, public, section) = parts(Wire(wire)).ok_or(KeyError::Format)?;
     if cipher != b"none" {
-        return Err(KeyError::Encrypted);
+        // Its public half is not.
+        return Err(KeyError::Encrypted(fingerprint(public)));
     }
     let kind = Wire(public).string().ok_or(KeyError::Broken)?;
-    let known = KINDS.iter().any(|known| known.as_bytes() == kind);
-    if known { Ok((public, section)) } else { Err(KeyError::Kind) }
+    let is_in = |all: &[&str]| all.iter().any(|known| known.as_bytes() == kind);
+    match (is_in(&KINDS), is_in(&SIGNING)) {
+        (true, _) => Ok((public, section)),
+        (false, true) => Err(KeyError::Token(fingerprint(public))),
+        (false, false) => Err(KeyError::Kind),
+    }
 }
 
 /// The cipher, the public key, and what the cipher is for.

@@ -7,7 +7,7 @@ use super::super::wire::{Wire, strings};
 use super::*;
 use crate::Read;
 use sandboxd_egress_plan::ssh::unbase64;
-use sandboxd_egress_plan::{HostKey, HostName};
+use sandboxd_egress_plan::{Fingerprint, HostKey, HostName};
 
 macro_rules! vectors {
     ($($name:literal),+) => {
@@ -73,8 +73,15 @@ fn keys_of_ssh_keygen_are_read_and_sign() {
         assert!(!format!("{key:?}").contains("AAAA"));
     }
     assert_eq!(key("rsa").sign(b"data", 0), None, "SHA-1");
+    let opened = "SHA256:Ge6w+zhgyioFqBnabSU2cZBNWeBZnILKnxZQd8wnIcQ";
+    let opened = KeyError::Encrypted(Some(Fingerprint::try_from(opened.to_owned()).unwrap()));
+    assert!(
+        opened
+            .remedy()
+            .contains("write from = \"agent:SHA256:Ge6w+zhgyioFqBnabSU2cZBNWeBZnILKnxZQd8wnIcQ\"")
+    );
     for (name, why) in [
-        ("encrypted.key", KeyError::Encrypted),
+        ("encrypted.key", opened),
         ("p521.key", KeyError::Kind),
         ("small.key", KeyError::Kind),
         ("pem.key", KeyError::Format),
@@ -112,6 +119,27 @@ fn a_key_that_is_damaged_is_none_or_the_same() {
         // What is said of it in words is nobody's promise.
         assert!(refused > bytes.len() * 3 / 4, "{kind}: {refused} of {}", bytes.len());
     }
+}
+
+/// As `ssh-keygen -t ed25519-sk` writes it, but for what the token has of it.
+#[test]
+fn a_key_on_a_token_is_sent_to_an_agent() {
+    let kind = b"sk-ssh-ed25519@openssh.com";
+    let public = strings(&[kind, &[7; 32], b"ssh:"]);
+    let inner = [
+        b"openssh-key-v1\0".to_vec(),
+        strings(&[b"none", b"none", b""]),
+        vec![0, 0, 0, 1],
+        strings(&[&public, b"a handle"]),
+    ];
+    let lines = sandboxd_egress_plan::ssh::line("", &inner.concat());
+    let text = format!(
+        "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n",
+        lines.trim()
+    );
+    let why = KeyError::Token(crate::ssh::public::fingerprint(&public));
+    assert_eq!(look(text.as_bytes()), Err(why));
+    assert!(why.remedy().contains("from = \"agent:SHA256:"), "{}", why.remedy());
 }
 
 /// What `ssh-keygen -Y sign` signed, and with what.
