@@ -165,7 +165,9 @@ fn check(outside: &Outside, json: bool) -> u8 {
             let told = json!({ "name": held.name, "ok": ok, "why": why, "warning": warning });
             objects.push(told);
         } else if let Ok(warning) = &read {
-            text.push_str(&format!("{}: can be read\n", held.name));
+            let kept = matches!(held.from, From::Agent { .. });
+            let what = if kept { "its ssh-agent has it" } else { "can be read" };
+            text.push_str(&format!("{}: {what}\n", held.name));
             if let Some(warning) = warning {
                 text.push_str(&format!("  warning  {warning}\n"));
             }
