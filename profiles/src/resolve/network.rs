@@ -37,10 +37,11 @@ impl Deciding<'_> {
         self.way_holds();
         self.secrets_go_out();
         self.budget_holds();
+        self.no_stream_leads_out(streams);
         if self.mode() != Mode::Egress {
             return None;
         }
-        self.is_led(streams);
+        self.is_led();
         let mut way = self.way_out();
         let (secrets, injects) = self.injects(&mut way);
         let ways = self.ways();
@@ -116,7 +117,7 @@ impl Deciding<'_> {
     }
 
     /// Whether there is a network to lead anywhere, and no way round.
-    fn is_led(&mut self, streams: [Stream; 3]) {
+    fn is_led(&mut self) {
         let Some(origin) = self.profile.network.mode.as_ref().map(|mode| mode.origin.clone())
         else {
             return;
@@ -130,12 +131,20 @@ impl Deciding<'_> {
                 remedy,
             );
         }
+    }
+
+    /// A socket stays in the network where it was made, whoever holds it: no namespace, no filter of its calls and no
+    /// Landlock keeps one that is there from being sent by.
+    fn no_stream_leads_out(&mut self, streams: [Stream; 3]) {
+        if !self.own_network() {
+            return;
+        }
         let number = streams.iter().position(|stream| *stream == Stream::Network);
         if let Some(number) = number {
             let name = ["input", "output", "error"].get(number).copied().unwrap_or_default();
             self.refuse(
                 &Origin::named(&format!("standard {name}"), ""),
-                "is a socket of the host's network, with which the command could dial past what is named here",
+                "is a socket of the host's network, with which the command could dial past what this profile names",
                 "put a pipe between: … | sandboxd run … | …",
             );
         }

@@ -106,9 +106,12 @@ fn what_would_not_hold_is_refused() {
 fn a_socket_of_the_hosts_network_is_no_way_round() {
     let streams = [Stream::Network, Stream::Pipe, Stream::Pipe];
     let invocation = Invocation { streams, ..Invocation::default() };
-    let found = shown(&invoked(&[ONE], asked(), invocation.clone()).unwrap_err());
-    assert!(found.contains("standard input") && found.contains("dial past"), "{found}");
-    assert!(invoked(&[""], asked(), invocation).is_ok());
+    for text in [ONE, "", "isolation = \"landlock\""] {
+        let found = shown(&invoked(&[text], asked(), invocation.clone()).unwrap_err());
+        assert!(found.contains("standard input") && found.contains("dial past"), "{text}: {found}");
+    }
+    let host = "[network]\nmode = \"host\"\nreason = \"x\"";
+    assert!(invoked(&[host], asked(), invocation).is_ok());
 }
 
 #[test]
