@@ -14,7 +14,7 @@ pub(crate) const CASE: Case = Case {
     rows: &["P08", "P09", "P11", "X01", "E20"],
     seconds: 240,
     outside,
-    probes: &[("storm", storm)],
+    probes: &[("storm", storm), ("flood", flood)],
     ..Case::NEW
 };
 
@@ -45,6 +45,17 @@ fn outside(outside: &Outside) -> Result<()> {
         running.signal(Signal::SIGKILL)?;
         running.wait()?;
         gone(outside).with_context(|| format!("{container:?}: the supervisor was killed"))?;
+
+        // Init has more to tell than is heard, and nobody is there any more when it goes on.
+        let probe = outside.sandbox(PROFILE).container(container).probe("flood", &[]);
+        let mut running = probe.start()?;
+        running.says("flood")?;
+        running.signal(Signal::SIGSTOP)?;
+        is_telling(init(running.pid())?)?;
+        ensure!(living(outside)?.len() > DAEMONS, "{container:?}: there is no flood");
+        running.signal(Signal::SIGKILL)?;
+        running.wait()?;
+        gone(outside).with_context(|| format!("{container:?}: killed while it was told"))?;
 
         let mut running = storm("600").start()?;
         running.says("storm")?;
@@ -97,6 +108,19 @@ fn init(supervisor: Pid) -> Result<Pid> {
     Ok(Pid::from_raw(first.parse()?))
 }
 
+/// Waits until init waits for its word to be taken.
+fn is_telling(init: Pid) -> Result<()> {
+    let (until, sendto) = (Instant::now() + patience(WITHIN), format!("{} ", libc::SYS_sendto));
+    let mut seen = 0;
+    while seen < 10 {
+        ensure!(Instant::now() < until, "init is never kept waiting");
+        std::thread::sleep(Duration::from_millis(10));
+        let call = fs::read_to_string(format!("/proc/{init}/syscall"))?;
+        seen = if call.starts_with(&sendto) { seen + 1 } else { 0 };
+    }
+    Ok(())
+}
+
 fn storm(inside: &Inside) -> Result<()> {
     setrlimit(Resource::RLIMIT_NPROC, MOST, MOST)?;
     for number in 0..FORKING {
@@ -119,6 +143,31 @@ fn storm(inside: &Inside) -> Result<()> {
             }
         })?;
     }
+    daemons()?;
+    inside.fact("storm", "on");
+    std::thread::sleep(Duration::from_secs(inside.argument(0)?.parse()?));
+    Ok(())
+}
+
+/// Stops and continues the command, as fast as it goes.
+fn flood(inside: &Inside) -> Result<()> {
+    daemons()?;
+    inside.fact("flood", "on");
+    let own = Pid::this();
+    raw::fork(|| {
+        let until = Instant::now() + STORM;
+        while Instant::now() < until {
+            if kill(own, Signal::SIGSTOP).and(kill(own, Signal::SIGCONT)).is_err() {
+                return 1;
+            }
+        }
+        0
+    })?;
+    std::thread::sleep(STORM);
+    Ok(())
+}
+
+fn daemons() -> Result<()> {
     for _ in 0..DAEMONS {
         raw::fork(|| {
             let blocked = SigSet::all().thread_block();
@@ -132,7 +181,5 @@ fn storm(inside: &Inside) -> Result<()> {
             }
         })?;
     }
-    inside.fact("storm", "on");
-    std::thread::sleep(Duration::from_secs(inside.argument(0)?.parse()?));
     Ok(())
 }

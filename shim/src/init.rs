@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! ready --child changes state--> exited or signaled --> end the rest, tell, _exit
-//!   └------lifeline at its end--> end the rest, _exit
+//!   ├------lifeline at its end--> end the rest, _exit
+//!   └------anything that fails--> end the rest, fail
 //! ```
 //!
 //! Where it is PID 1 of a pid namespace, its own end ends the rest. Where it is not, it kills whatever
@@ -36,7 +37,9 @@ pub(crate) fn ready(_: Sealed, command: Command) -> Result<Infallible, Failure> 
     drop(pidfd);
     // The last word on the report socket is the command's: its end of file is the exec.
     drop(fds::take(sandboxd_plan::fds::REPORT).map_err(AT.errno(Call::Fcntl, "report"))?);
-    watch(lifeline, pid, &children, &end).map_err(AT.errno(Call::Poll, "lifeline"))
+    let watched = watch(lifeline, pid, &children, &end);
+    // It failed: a word that nobody is there to hear is the end of the supervisor too.
+    end_rest(&end).and(watched).map_err(AT.errno(Call::Poll, "lifeline"))
 }
 
 fn hand_over(lifeline: BorrowedFd<'_>, pidfd: &OwnedFd) -> rustix::io::Result<()> {
