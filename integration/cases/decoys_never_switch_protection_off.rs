@@ -9,13 +9,17 @@ use std::os::unix::net::UnixListener;
 pub(crate) const CASE: Case = Case {
     rows: &["F15", "E5", "E25"],
     outside,
-    probes: &[("fill", fill)],
+    probes: &[("fill", fill), ("bury", bury)],
     by: By::Anybody,
     ..Case::NEW
 };
 
 /// More than a search lists.
 const DECOYS: usize = 1100;
+/// How deep folders of the longest name are put into one another, and how many lie there: with the names of those
+/// above, more than a search keeps in mind, in a tree of far fewer entries than one may have.
+const DEEP: usize = 15;
+const BURIED: usize = 5_000;
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
@@ -27,6 +31,27 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", &write]).run()?;
     run.not_started()?.has_problem(&["more than can be searched"])?;
     ensure!(fs::read_to_string(&hook)? == "mine", "the hook was written");
+
+    fs::remove_dir_all(&ws)?;
+    outside.workspace()?;
+    outside.sandbox(&profile).probe("bury", &words).run()?.ran()?.allowed("bury")?;
+    let run = outside.sandbox(&profile).command(&["/bin/true"]).run()?;
+    run.not_started()?.has_problem(&["more than can be searched"])?;
+    Ok(())
+}
+
+fn bury(inside: &Inside) -> Result<()> {
+    let long = "x".repeat(250);
+    let bury = || -> std::io::Result<()> {
+        // A path of all of them is longer than one may be.
+        std::env::set_current_dir(inside.path(0).map_err(std::io::Error::other)?)?;
+        for _ in 0..DEEP {
+            fs::create_dir(&long)?;
+            std::env::set_current_dir(&long)?;
+        }
+        (0..BURIED).try_for_each(|number| fs::create_dir(number.to_string()))
+    };
+    inside.attempt("bury", bury());
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use sandboxd_plan::HostPath;
 use sandboxd_profiles::Wanted;
 use sandboxd_profiles::host::{FileKind, Found, Link, PathFact};
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 mod disks;
 mod mounts;
@@ -45,9 +46,10 @@ pub(crate) fn look(wanted: &Wanted) -> Looked {
     };
     let mounts = mounts::Table::read();
     let mut looked = Looked::default();
+    let until = protected::until();
     for path in &wanted.paths {
         doing(format!("looking at {}", path.as_str()));
-        let fact = match find(&root, path, wanted.writable.contains(path)) {
+        let fact = match find(&root, path, wanted.writable.contains(path).then_some(until)) {
             Ok((found, place)) => {
                 looked.places.insert(path.clone(), place);
                 let doors = mounts.doors(&found.real);
@@ -82,7 +84,12 @@ fn open_root() -> rustix::io::Result<OwnedFd> {
     rustix::fs::openat(CWD, "/", flags, Mode::empty())
 }
 
-fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<(Found, Place)> {
+/// What is at a path; until when it is searched, where it may be written.
+fn find(
+    root: &OwnedFd,
+    path: &HostPath,
+    writable: Option<Instant>,
+) -> rustix::io::Result<(Found, Place)> {
     let (file, real, links) = match open(root, path.as_str()) {
         Ok(file) => (file, path.clone(), Vec::new()),
         Err(Errno::LOOP) => follow(root, path)?,
@@ -90,10 +97,9 @@ fn find(root: &OwnedFd, path: &HostPath, writable: bool) -> rustix::io::Result<(
     };
     let stat = rustix::fs::fstat(&file)?;
     let kind = kind(&stat);
-    let search = if writable && kind == FileKind::Directory {
-        protected::search(&file, &real)
-    } else {
-        protected::Search { complete: true, ..protected::Search::default() }
+    let search = match writable {
+        Some(until) if kind == FileKind::Directory => protected::search(&file, &real, until),
+        Some(_) | None => protected::Search { complete: true, ..protected::Search::default() },
     };
     let found = Found {
         kind,

@@ -289,7 +289,7 @@ impl Deciding<'_> {
         }
         if tree.cut_short {
             let what = format!(
-                "{} holds more than can be searched for what the host may execute and for sockets",
+                "{} holds more than can be searched in good time for what the host may execute and for sockets",
                 tree.from
             );
             let remedy =

@@ -11,6 +11,7 @@ use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::{ProtectedFact, ProtectedKind};
 use sandboxd_profiles::protect;
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 /// Entries looked at before the search gives up: some seconds' worth on a slow disk.
 const MOST_ENTRIES: usize = 500_000;
@@ -18,6 +19,21 @@ const MOST_ENTRIES: usize = 500_000;
 const MOST_DEPTH: usize = 64;
 /// Findings that are listed; a tree with more is reported as incomplete.
 const MOST_FOUND: usize = 1_000;
+/// Bytes of paths that are kept, of what was found and of folders that are still to be searched: the memory is the
+/// supervisor's, no limit of the command's counts it, and a command can make its folders deep and their names long. A tree
+/// that somebody works in has a tenth of it.
+const MOST_KEPT: usize = 16 << 20;
+/// Bytes of the names in one folder, which are kept while it is looked at: as many entries of 64 bytes each.
+const MOST_LISTED: usize = MOST_ENTRIES * 64;
+/// How long all trees together are searched at a start, or at an end: twice that is well within the time that a start may take,
+/// so that a command which makes its tree slow to search is told of, and not a disk that does not answer.
+const MOST_TIME: Duration = Duration::from_secs(10);
+
+/// When all searches that begin now are over, whatever there is left to search.
+#[must_use]
+pub fn until() -> Instant {
+    Instant::now() + MOST_TIME
+}
 
 /// What a search found.
 #[derive(Debug, Default)]
@@ -31,47 +47,88 @@ pub struct Search {
     pub cut_short: bool,
 }
 
-/// Searches the tree `at`, which is opened already, for protected names.
+/// Searches the tree `at`, which is opened already, for protected names, [`until`] then at most.
 #[must_use]
-pub fn search(tree: &OwnedFd, at: &HostPath) -> Search {
-    let mut search = Search { complete: true, ..Search::default() };
-    let mut seen = 0;
+pub fn search(tree: &OwnedFd, at: &HostPath, until: Instant) -> Search {
+    let search = Search { complete: true, ..Search::default() };
+    let mut walk = Walk { tree, at, until, search, ahead: VecDeque::new(), seen: 0, kept: 0 };
     // What lies near the top first: a command that wants to use up the bounds must not be able to put
     // anything before what its owner put there.
-    let mut ahead = VecDeque::from([String::new()]);
-    while let Some(folder) = ahead.pop_front() {
-        let deep = folder.split('/').count() >= MOST_DEPTH;
-        match entries(tree, &folder, MOST_ENTRIES.saturating_sub(seen)) {
-            Ok(Listed { names, whole, read }) => {
-                search.complete &= whole;
-                seen += read;
-                let repository = protect::is_repository(names.iter().map(|(name, _)| &**name));
-                for (name, kind) in names {
-                    let inner = repository && protect::of_repository(&name);
-                    let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-                    let protected = inner || is_protected(&below, kind);
-                    if protected || kind == FileType::Socket {
-                        let linked = is_linked(tree, &below, kind);
-                        note(&mut search, at.join(&below).ok(), kind, linked);
-                    }
-                    if kind == FileType::Directory && !protected {
-                        search.complete &= !deep;
-                        ahead.extend((!deep).then_some(below));
-                    }
-                }
-            }
+    let mut next = Some(String::new());
+    while let Some(folder) = next {
+        match entries(tree, &folder, walk.room()) {
+            Ok(listed) => walk.take(&folder, listed),
             // It went away, or was replaced, while we looked.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-            Err(_) => search.complete = false,
+            Err(_) => walk.search.complete = false,
         }
-        if seen >= MOST_ENTRIES || search.found.len() > MOST_FOUND {
-            search.complete = false;
-            search.cut_short = true;
+        if walk.is_over() {
+            (walk.search.complete, walk.search.cut_short) = (false, true);
             break;
         }
+        next = walk.ahead.pop_front();
+        walk.kept -= next.as_ref().map_or(0, String::len);
     }
-    search.found.sort_by(|one, other| one.path.cmp(&other.path));
-    search
+    walk.search.found.sort_by(|one, other| one.path.cmp(&other.path));
+    walk.search
+}
+
+/// A search under way.
+struct Walk<'a> {
+    tree: &'a OwnedFd,
+    at: &'a HostPath,
+    until: Instant,
+    search: Search,
+    /// Folders that are still to be searched.
+    ahead: VecDeque<String>,
+    /// Entries looked at.
+    seen: usize,
+    /// Bytes of names in what is ahead, and in what was found.
+    kept: usize,
+}
+
+impl Walk<'_> {
+    /// What may be read of the next folder.
+    fn room(&self) -> Room {
+        let entries = MOST_ENTRIES.saturating_sub(self.seen);
+        Room { entries, bytes: MOST_LISTED, until: self.until }
+    }
+
+    /// Whether a bound is reached.
+    fn is_over(&self) -> bool {
+        self.seen >= MOST_ENTRIES
+            || self.kept >= MOST_KEPT
+            || self.search.found.len() > MOST_FOUND
+            || Instant::now() > self.until
+    }
+
+    /// Takes in what lies in a folder.
+    fn take(&mut self, folder: &str, Listed { names, whole, read, cut }: Listed) {
+        let deep = folder.split('/').count() >= MOST_DEPTH;
+        self.search.complete &= whole;
+        self.search.cut_short |= cut;
+        self.seen += read;
+        let repository = protect::is_repository(names.iter().map(|(name, _)| &**name));
+        for (name, kind) in names {
+            let inner = repository && protect::of_repository(&name);
+            let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            let protected = inner || is_protected(&below, kind);
+            let ahead = kind == FileType::Directory && !protected;
+            if protected || kind == FileType::Socket {
+                let room = Room { entries: MOST_FOUND, ..self.room() };
+                let linked = is_linked(self.tree, &below, kind, room);
+                note(&mut self.search, self.at.join(&below).ok(), kind, linked);
+            }
+            self.search.complete &= !(ahead && deep);
+            if protected || kind == FileType::Socket || (ahead && !deep) {
+                self.kept += below.len();
+                if self.is_over() {
+                    return;
+                }
+            }
+            self.ahead.extend((ahead && !deep).then_some(below));
+        }
+    }
 }
 
 fn is_protected(below: &str, kind: FileType) -> bool {
@@ -80,13 +137,13 @@ fn is_protected(below: &str, kind: FileType) -> bool {
 }
 
 /// Whether a file, or one in a folder of hooks, has a second name. What cannot be looked at may.
-fn is_linked(tree: &OwnedFd, below: &str, kind: FileType) -> bool {
+fn is_linked(tree: &OwnedFd, below: &str, kind: FileType, room: Room) -> bool {
     let has_names = |path: &str| {
         let file = super::open(tree, path).and_then(rustix::fs::fstat);
         file.map_or(true, |stat| stat.st_nlink > 1)
     };
     if kind == FileType::Directory {
-        return entries(tree, below, MOST_FOUND).map_or(true, |listed| {
+        return entries(tree, below, room).map_or(true, |listed| {
             if !listed.whole {
                 return true;
             }
@@ -122,21 +179,32 @@ struct Listed {
     whole: bool,
     /// How many entries were read.
     read: usize,
+    /// Whether these are not all because of the bytes of their names, or of the time.
+    cut: bool,
 }
 
-/// Reads a folder, `most` entries of it: the agent decides how many there are.
-fn entries(tree: &OwnedFd, folder: &str, most: usize) -> rustix::io::Result<Listed> {
+/// What may be read of a folder: the agent decides how much there is.
+struct Room {
+    entries: usize,
+    bytes: usize,
+    until: Instant,
+}
+
+/// Reads a folder, as much of it as there is room for.
+fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::io::Result<Listed> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = rustix::fs::ResolveFlags::BENEATH
         | rustix::fs::ResolveFlags::NO_SYMLINKS
         | rustix::fs::ResolveFlags::NO_MAGICLINKS;
     let path = if folder.is_empty() { "." } else { folder };
     let opened = rustix::fs::openat2(tree, path, flags, Mode::empty(), resolve)?;
-    let mut listed = Listed { names: Vec::new(), whole: true, read: 0 };
+    let mut listed = Listed { names: Vec::new(), whole: true, read: 0, cut: false };
     for entry in Dir::read_from(&opened)? {
         let entry = entry?;
         listed.read += 1;
-        if listed.read > most {
+        room.bytes = room.bytes.saturating_sub(entry.file_name().to_bytes().len());
+        listed.cut = room.bytes == 0 || Instant::now() > room.until;
+        if listed.read > room.entries || listed.cut {
             listed.whole = false;
             break;
         }
@@ -167,7 +235,7 @@ mod tests {
     fn found_in(tree: &std::path::Path) -> Search {
         let at = HostPath::try_from(tree.to_str().unwrap()).unwrap();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        search(&rustix::fs::open(tree, flags, Mode::empty()).unwrap(), &at)
+        search(&rustix::fs::open(tree, flags, Mode::empty()).unwrap(), &at, until())
     }
 
     #[test]
@@ -195,6 +263,22 @@ mod tests {
         assert_eq!(names(&before), wanted);
         assert_eq!(names(&after), wanted);
         assert!(before.complete && !after.complete);
+    }
+
+    #[test]
+    fn a_search_ends_in_time_and_says_that_it_was_cut_short() {
+        let tree = std::env::temp_dir().join(format!("sandboxd-late-{}", std::process::id()));
+        fs::create_dir_all(tree.join("one/two")).unwrap();
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&tree, flags, Mode::empty()).unwrap();
+        let at = HostPath::try_from(tree.to_str().unwrap()).unwrap();
+        let late = search(&opened, &at, Instant::now());
+        let whole = search(&opened, &at, until());
+        let few = entries(&opened, "", Room { entries: 10, bytes: 4, until: until() }).unwrap();
+        fs::remove_dir_all(&tree).unwrap();
+        assert!(late.cut_short && !late.complete);
+        assert!(whole.complete && !whole.cut_short);
+        assert!(few.cut && !few.whole);
     }
 
     #[test]

@@ -24,9 +24,10 @@ const MOST: usize = 10_000;
 /// Looks at what is there, where nothing of it is held.
 pub(crate) fn before(outside: &Outside) -> Before {
     let mut before = BTreeMap::new();
+    let until = protected::until();
     for Watched { tree, .. } in outside.watched.iter().filter(|_| outside.private.is_some()) {
         let Ok(opened) = open(tree) else { continue };
-        for found in protected::search(&opened, tree).found {
+        for found in protected::search(&opened, tree, until).found {
             before.extend(version(&opened, tree, &found.path).map(|version| (found.path, version)));
         }
     }
@@ -69,12 +70,13 @@ fn version(opened: &OwnedFd, tree: &HostPath, path: &HostPath) -> Option<Version
 /// Protected paths that are there now and were not held, or not the same before, in words.
 pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
     let mut appeared = Vec::new();
+    let until = protected::until();
     for Watched { tree, held } in trees {
         let Ok(opened) = open(tree) else {
             appeared.push(format!("{tree}: could not be searched"));
             continue;
         };
-        let search = protected::search(&opened, tree);
+        let search = protected::search(&opened, tree, until);
         // A socket is looked for under any name, but is named only where the name is protected.
         let named = |found: &&ProtectedFact| {
             let below = found.path.below(tree).unwrap_or_default();
@@ -88,7 +90,7 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
         appeared.extend(new.map(|found| found.path.to_string()));
         if !search.complete {
             appeared.push(format!(
-                "{tree}: could not be searched whole: too large, a folder that only its owner or root may enter, or one whose name is not UTF-8"
+                "{tree}: could not be searched whole: too large or too slow, a folder that only its owner or root may enter, or one whose name is not UTF-8"
             ));
         }
     }
