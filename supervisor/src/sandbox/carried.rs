@@ -8,6 +8,7 @@ use super::channel::Handed;
 use super::denials::{Denials, Refusing};
 use super::egress::Used;
 use super::error::StartError;
+use super::fed::Fed;
 use super::relay::Relays;
 use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Told};
 use super::state::{Event, Limit};
@@ -24,6 +25,7 @@ use sandboxd_profiles::{Profile, Resolved};
 /// Everything that is carried.
 pub(crate) struct Carried {
     relays: Relays,
+    fed: Option<Fed>,
     console: Option<Console>,
     between: Between,
     /// Where the command's calls arrive, once it runs.
@@ -39,7 +41,7 @@ pub(crate) struct Carried {
 }
 
 impl Carried {
-    /// Begins to carry to files; the terminal waits until the command runs, and its filter may lack
+    /// Begins to carry to and from files; the terminal waits until the command runs, and its filter may lack
     /// what the profile of the run lets the host lack.
     ///
     /// # Errors
@@ -55,6 +57,7 @@ impl Carried {
         let pipes = stdio.take_pipes();
         Ok(Self {
             console: Console::prepare(outside.streams, &outside.escapes, (run, audit), pipes)?,
+            fed: stdio.take_feed().map(Fed::start).transpose()?,
             relays: Relays::start(stdio.take_relays(), outside.output)?,
             between,
             endpoint: None,
@@ -175,9 +178,9 @@ impl Carried {
     /// terminal is gone.
     ///
     /// # Errors
-    /// Where what the command shows can no longer be filtered.
+    /// Where what the command shows can no longer be filtered, or what it reads no longer be read.
     pub(crate) async fn event(&mut self, group: Option<&Group>) -> Result<Event, StartError> {
-        let Self { relays, console, between, endpoint, refusing, .. } = self;
+        let Self { relays, fed, console, between, endpoint, refusing, .. } = self;
         let Between { brokered, exchange, egress, words, .. } = between;
         let over = async {
             match (brokered, exchange) {
@@ -204,6 +207,12 @@ impl Carried {
                 None => std::future::pending().await,
             }
         };
+        let unread = async {
+            match fed {
+                Some(fed) => fed.broken().await,
+                None => std::future::pending().await,
+            }
+        };
         let hung_up = async {
             match console {
                 Some(console) => console.hung_up().await,
@@ -220,6 +229,7 @@ impl Carried {
             () = refused => Ok(Event::Tick),
             () = relays.full() => Ok(Event::Limit(Limit::Output)),
             // As the kernel tells the leader of the session whose terminal it was.
+            broken = unread => Err(broken),
             () = over => Ok(Event::Stop(SIGTERM)),
             () = shut => Ok(Event::Stop(SIGTERM)),
             () = unheard => Ok(Event::Stop(SIGTERM)),
@@ -269,8 +279,8 @@ impl Carried {
             Some(console) => console.finish().await,
             None => Vec::new(),
         };
-        // Nobody is let in any more.
-        self.rotation = None;
+        // Nobody is let in any more, and nobody reads.
+        (self.rotation, self.fed) = (None, None);
         if let Some(endpoint) = self.endpoint.take() {
             endpoint.close();
         }

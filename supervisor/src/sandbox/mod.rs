@@ -19,6 +19,7 @@ mod driver;
 mod egress;
 mod ended;
 mod error;
+mod fed;
 mod given_back;
 mod held;
 mod idmap;

@@ -2,15 +2,17 @@
 //!
 //! Pipes and sockets pass through; of a pipe only the mode is widened, see [`open_by_name`]. A terminal
 //! never passes: what stands for it is decided in the plan, and carried by `terminal::console`. A
-//! regular file passes as input only, for reading; one that is open for both is opened again. As output
+//! regular file passes as input only, for reading, and where the command may not change its mode or times;
+//! else it is carried. One that is open for both is opened again. As output
 //! it does not pass: whoever holds a descriptor of it can seek, truncate and read back what was there
 //! before, so the command gets a pipe and the supervisor writes the file. A directory would be a way
 //! into the host's tree, and is refused.
 
 use super::error::StartError;
+use super::fed::{Feed, Source};
 use crate::terminal::console::Pipes;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use rustix::net::AddressFamily;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -26,6 +28,8 @@ pub(crate) struct Stdio {
     given: [OwnedFd; 3],
     /// What is carried to files, one for each pipe.
     relays: Vec<Relay>,
+    /// What is carried to the command from its caller's standard input.
+    feed: Option<Feed>,
     /// What is carried from and to the caller's terminal.
     pipes: Pipes,
 }
@@ -55,9 +59,9 @@ impl Stdio {
             errno => StartError::call("dup", "standard input and output", errno),
         };
         let [read, written, complained] = wires;
-        let mut pipes = Pipes::default();
+        let (mut pipes, mut feed) = (Pipes::default(), None);
         let input = match read {
-            Wire::Pass => input(user),
+            Wire::Pass => input(user, &mut feed),
             Wire::Carried => typed(user, &mut pipes),
             Wire::Terminal | Wire::Nothing => null(OFlags::RDONLY),
         }
@@ -79,7 +83,7 @@ impl Stdio {
             }
             _ => given(2, complained, &mut relays).map_err(failed)?,
         };
-        Ok(Self { given: [input, output, error], relays, pipes })
+        Ok(Self { given: [input, output, error], relays, feed, pipes })
     }
 
     /// What a server gets whose client talks to it through the broker: this socket, and standard error
@@ -102,7 +106,7 @@ impl Stdio {
         }
         .map_err(failed)?;
         let input = rustix::io::fcntl_dupfd_cloexec(&socket, 3).map_err(failed)?;
-        Ok(Self { given: [input, socket, error], relays, pipes })
+        Ok(Self { given: [input, socket, error], relays, feed: None, pipes })
     }
 
     /// What an instance gets that somebody called: this socket, and where our own standard error leads,
@@ -119,12 +123,12 @@ impl Stdio {
         }
         .map_err(failed)?;
         let input = rustix::io::fcntl_dupfd_cloexec(&socket, 3).map_err(failed)?;
-        Ok(Self { given: [input, socket, error], relays, pipes: Pipes::default() })
+        Ok(Self { given: [input, socket, error], relays, feed: None, pipes: Pipes::default() })
     }
 
     /// What a service of ours gets: these, as they are.
     pub(crate) fn lent(given: [OwnedFd; 3]) -> Self {
-        Self { given, relays: Vec::new(), pipes: Pipes::default() }
+        Self { given, relays: Vec::new(), feed: None, pipes: Pipes::default() }
     }
 
     /// What the command gets.
@@ -136,6 +140,11 @@ impl Stdio {
     /// Hands out the pipes that stand for the caller's terminal.
     pub(crate) fn take_pipes(&mut self) -> Pipes {
         std::mem::take(&mut self.pipes)
+    }
+
+    /// Hands out what is to be carried to the command.
+    pub(crate) fn take_feed(&mut self) -> Option<Feed> {
+        self.feed.take()
     }
 
     /// Hands out what is to be carried to files.
@@ -165,7 +174,7 @@ pub(crate) fn callers() -> [Stream; 3] {
 }
 
 /// Standard input: read-only where it is a file that was opened for writing too.
-fn input(user: Identity) -> rustix::io::Result<OwnedFd> {
+fn input(user: Identity, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd> {
     let own = match duplicate(0) {
         Ok(own) => own,
         // Closed, which a program may expect to read nothing of. Anything else is a failure.
@@ -181,6 +190,10 @@ fn input(user: Identity) -> rustix::io::Result<OwnedFd> {
     if kind == FileType::RegularFile && access == OFlags::WRONLY {
         return Err(Errno::BADF);
     }
+    if kind == FileType::RegularFile && may_change(&stat, user) {
+        let at = rustix::fs::tell(&own)?;
+        return fed(user, Source::File(own, at), feed);
+    }
     if kind == FileType::RegularFile && access == OFlags::RDWR {
         return reopen_for_reading(&own);
     }
@@ -188,6 +201,22 @@ fn input(user: Identity) -> rustix::io::Result<OwnedFd> {
         return open_by_name(own, Mode::ROTH, user);
     }
     Ok(own)
+}
+
+/// Whether the command sets a file's mode, times or attributes by whatever descriptor it has of it. The kernel asks who
+/// owns the file and who may write it, and neither how it was opened nor Landlock.
+fn may_change(stat: &Stat, user: Identity) -> bool {
+    let is_group = stat.st_gid == user.gid && stat.st_mode & 0o020 != 0;
+    let is_theirs = is_caller(user) || stat.st_uid == user.uid;
+    is_theirs || is_group || stat.st_mode & 0o002 != 0
+}
+
+/// A pipe of the command's own to read from.
+fn fed(user: Identity, from: Source, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd> {
+    let (given, to) = pipe_of(user)?;
+    rustix::fs::fcntl_setfl(&to, OFlags::NONBLOCK)?;
+    *feed = Some(Feed { from, to });
+    Ok(given)
 }
 
 fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::Result<OwnedFd> {
@@ -243,12 +272,16 @@ fn shown(user: Identity, pipes: &mut Pipes) -> rustix::io::Result<OwnedFd> {
 /// command holds it already, and only by who holds it: the pipe has no other name. A FIFO that lies
 /// in a folder has one, and stays as it is. A command that is its caller opens what its caller may.
 fn open_by_name(pipe: OwnedFd, others: Mode, user: Identity) -> rustix::io::Result<OwnedFd> {
-    let is_caller = user.uid == rustix::process::geteuid().as_raw();
-    if !is_caller && rustix::fs::fstatfs(&pipe)?.f_type == PIPEFS {
+    if !is_caller(user) && rustix::fs::fstatfs(&pipe)?.f_type == PIPEFS {
         let mode = Mode::from_raw_mode(rustix::fs::fstat(&pipe)?.st_mode);
         rustix::fs::fchmod(&pipe, mode | others)?;
     }
     Ok(pipe)
+}
+
+/// Whether the command is whoever runs sandboxd, and may do what that one may.
+fn is_caller(user: Identity) -> bool {
+    user.uid == rustix::process::geteuid().as_raw()
 }
 
 /// The same file through a description of its own, at the same offset, without the right to write.

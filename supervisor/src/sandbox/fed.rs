@@ -1,0 +1,100 @@
+//! Carrying to the command a file that it may only read: whoever owns a file can set its mode and times by any
+//! descriptor of it, so what it gets is a pipe.
+
+use super::channel::watched;
+use super::error::StartError;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::task::JoinHandle;
+
+/// Read at once: as much as a pipe holds.
+const CHUNK: usize = 64 << 10;
+
+/// A pipe of the command's, and where its content comes from.
+pub(crate) struct Feed {
+    pub(crate) from: Source,
+    /// The writing end, not blocking.
+    pub(crate) to: OwnedFd,
+}
+
+/// What is carried to the command.
+pub(crate) enum Source {
+    /// A file, from here on. Where its caller's own descriptor reads next stays as it is: the next command of a loop
+    /// may have the same.
+    File(OwnedFd, u64),
+}
+
+/// What is under way.
+pub(crate) struct Fed(Option<JoinHandle<rustix::io::Result<()>>>);
+
+impl Fed {
+    /// Begins to carry.
+    ///
+    /// # Errors
+    /// Where a pipe cannot be waited on.
+    pub(crate) fn start(feed: Feed) -> Result<Self, StartError> {
+        let to = watched(feed.to)?;
+        let Source::File(file, mut at) = feed.from;
+        let task = tokio::spawn(async move {
+            let mut buffer = vec![0; CHUNK];
+            loop {
+                let read =
+                    rustix::io::retry_on_intr(|| rustix::io::pread(&file, &mut *buffer, at))?;
+                at += u64::try_from(read).unwrap_or_default();
+                if !give(&to, buffer.get(..read).unwrap_or_default()).await {
+                    return Ok(());
+                }
+            }
+        });
+        Ok(Self(Some(task)))
+    }
+
+    /// Ready where what is carried can no longer be read: the command must not take what it got for all.
+    pub(crate) async fn broken(&mut self) -> StartError {
+        if let Some(task) = &mut self.0 {
+            let ended = task.await;
+            self.0 = None;
+            if let Ok(Err(errno)) = ended {
+                return StartError::call("read", "standard input", errno);
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+impl Drop for Fed {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Gives the command all of it; whether there may be more, and somebody to read it.
+async fn give(to: &AsyncFd<OwnedFd>, mut bytes: &[u8]) -> bool {
+    let more = !bytes.is_empty();
+    while !bytes.is_empty() {
+        match ready(to, Interest::WRITABLE, |to| rustix::io::write(to, bytes)).await {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            // Nobody reads it.
+            Err(_) => return false,
+        }
+    }
+    more
+}
+
+/// Does it once it can be done.
+async fn ready<T>(
+    end: &AsyncFd<OwnedFd>,
+    interest: Interest,
+    mut what: impl FnMut(&OwnedFd) -> rustix::io::Result<T>,
+) -> rustix::io::Result<T> {
+    let failed = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
+    end.async_io(interest, |end| {
+        rustix::io::retry_on_intr(|| what(end)).map_err(std::io::Error::from)
+    })
+    .await
+    .map_err(failed)
+}
