@@ -1,6 +1,6 @@
 //! A script writes to `/dev/stderr` and reads `/dev/stdin` where they are its caller's pipes; it
-//! reads nothing back from what others write there, and a FIFO in a folder keeps its mode. So does the server of an MCP
-//! client, which has its client's standard error.
+//! reads nothing back from what others write there, another sandbox at the other end or not, and a FIFO in a
+//! folder keeps its mode. So does the server of an MCP client, which has its client's standard error.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{Case, Outside};
@@ -20,6 +20,50 @@ timeout 1 head -c 1 < /dev/stdout && echo read stdout
 timeout 1 head -c 1 < /dev/stderr && echo read stderr
 timeout 1 sh -c 'echo x > /dev/stdin' && echo wrote stdin
 true";
+
+/// What is for the next is there for a while, and taken by nobody who has no right to it.
+const WRITER: &str = "
+echo for the next
+i=0
+while [ $i -lt 20 ]; do
+    timeout 0.1 head -c 1 < /dev/stdout > /dev/null 2>&1 && echo read back >&2
+    sleep 0.1
+    i=$((i+1))
+done
+echo by name > /dev/stdout";
+const READER: &str = "
+sleep 1.5
+timeout 1 sh -c 'echo x > /dev/stdin' 2>/dev/null && echo wrote stdin
+cat /dev/stdin";
+
+/// In the shell, where `run` is the product.
+const BETWEEN: [(&str, &str); 3] = [
+    ("run \"$WRITER\" | run \"$READER\"", "for the next\nby name\n"),
+    // One after the other: neither takes more than it reads.
+    ("printf '1\\n2\\n3\\n' | { run 'read x < /dev/stdin; echo $x'; run 'cat /dev/stdin'; }", "1\n2\n3\n"),
+    // Both at once, with a sandbox that writes: whoever comes second has a pipe of its own, and so what it writes
+    // there is in nobody else's.
+    (
+        "run 'sleep 1; echo late' | { exec 3<&0; run 'exec sleep 4' <&3 & sleep 2; run 'echo x > /dev/stdin' <&3; wait; cat <&3; }",
+        "",
+    ),
+];
+
+fn between_sandboxes(outside: &Outside) -> Result<()> {
+    let product = std::env::current_exe()?.with_file_name("sandboxd");
+    for (pipeline, wanted) in BETWEEN {
+        let text = format!(
+            "run() {{ {product:?} run --profile=builtin:coding-agent -- sh -c \"$1\"; }}; {pipeline}"
+        );
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &text]).env("WRITER", WRITER).env("READER", READER);
+        let ended = command.current_dir(outside.dir().join("ws")).stdin(Stdio::null()).output()?;
+        let [said, told] = [&ended.stdout, &ended.stderr].map(|text| String::from_utf8_lossy(text));
+        ensure!(said == wanted, "{pipeline}: {said:?}: {told}");
+        ensure!(!told.contains("read back"), "{pipeline}: {told}");
+    }
+    Ok(())
+}
 
 fn outside(outside: &Outside) -> Result<()> {
     let mut product = std::env::current_exe()?;
@@ -44,6 +88,8 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(refused.starts_with("to err\n"), "standard error holds {refused:?}");
     let refusals = refused.matches("ermission denied").count();
     ensure!(refusals == 3, "{refusals} of 3 were refused: {refused}");
+
+    between_sandboxes(outside)?;
 
     let fifo = outside.dir().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600))?;

@@ -81,6 +81,18 @@ impl Pool {
         }
     }
 
+    /// Whether this is the uid of a sandbox of which something may still live.
+    ///
+    /// # Errors
+    /// As [`Self::abandoned`].
+    pub fn is_held(&self, uid: u32) -> Result<bool, LeaseError> {
+        match self.look(uid)? {
+            Look::Locked => Ok(true),
+            Look::Busy(_) => lives(uid),
+            Look::Free => Ok(false),
+        }
+    }
+
     fn look(&self, uid: u32) -> Result<Look, LeaseError> {
         let name = uid.to_string();
         let file = self.dir.file(&name, OFlags::RDWR)?;

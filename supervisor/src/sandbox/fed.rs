@@ -1,5 +1,5 @@
-//! Carrying to the command a file that it may only read: whoever owns a file can set its mode and times by any
-//! descriptor of it, so what it gets is a pipe.
+//! Carrying to the command what it may only read: of a file, whoever holds a descriptor of it and owns it can set mode
+//! and times; of a pipe that others hold too, whoever holds an end may come to write. So it gets a pipe.
 
 use super::channel::watched;
 use super::error::StartError;
@@ -24,6 +24,8 @@ pub(crate) enum Source {
     /// A file, from here on. Where its caller's own descriptor reads next stays as it is: the next command of a loop
     /// may have the same.
     File(OwnedFd, u64),
+    /// A pipe that others read too, by a description that does not block.
+    Pipe(OwnedFd),
 }
 
 /// What is under way.
@@ -36,18 +38,34 @@ impl Fed {
     /// Where a pipe cannot be waited on.
     pub(crate) fn start(feed: Feed) -> Result<Self, StartError> {
         let to = watched(feed.to)?;
-        let Source::File(file, mut at) = feed.from;
-        let task = tokio::spawn(async move {
-            let mut buffer = vec![0; CHUNK];
-            loop {
-                let read =
-                    rustix::io::retry_on_intr(|| rustix::io::pread(&file, &mut *buffer, at))?;
-                at += u64::try_from(read).unwrap_or_default();
-                if !give(&to, buffer.get(..read).unwrap_or_default()).await {
-                    return Ok(());
+        let task = match feed.from {
+            Source::File(file, mut at) => tokio::spawn(async move {
+                let mut buffer = vec![0; CHUNK];
+                loop {
+                    let read =
+                        rustix::io::retry_on_intr(|| rustix::io::pread(&file, &mut *buffer, at))?;
+                    at += u64::try_from(read).unwrap_or_default();
+                    if !give(&to, buffer.get(..read).unwrap_or_default()).await {
+                        return Ok(());
+                    }
                 }
+            }),
+            Source::Pipe(pipe) => {
+                let from = watched(pipe)?;
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; CHUNK];
+                    loop {
+                        let read = ready(&from, Interest::READABLE, |from| {
+                            rustix::io::read(from, &mut *buffer)
+                        });
+                        let read = read.await?;
+                        if !give(&to, buffer.get(..read).unwrap_or_default()).await {
+                            return Ok(());
+                        }
+                    }
+                })
             }
-        });
+        };
         Ok(Self(Some(task)))
     }
 

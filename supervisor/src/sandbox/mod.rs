@@ -7,6 +7,7 @@ mod ahead;
 mod around;
 mod audit;
 mod brokered;
+mod by_name;
 mod carried;
 pub(crate) mod channel;
 mod clocks;

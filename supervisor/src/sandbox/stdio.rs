@@ -1,6 +1,6 @@
 //! Standard input, output and error of the command.
 //!
-//! Pipes and sockets pass through; of a pipe only the mode is widened, see [`open_by_name`]. A terminal
+//! Pipes and sockets pass through; of a pipe only the mode is widened, see [`by_name`]. A terminal
 //! never passes: what stands for it is decided in the plan, and carried by `terminal::console`. A
 //! regular file passes as input only, for reading, and where the command may not change its mode or times;
 //! else it is carried. One that is open for both is opened again. As output
@@ -8,6 +8,7 @@
 //! before, so the command gets a pipe and the supervisor writes the file. A directory would be a way
 //! into the host's tree, and is refused.
 
+use super::by_name::{self, anew};
 use super::error::StartError;
 use super::fed::{Feed, Source};
 use crate::terminal::console::Pipes;
@@ -19,9 +20,6 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use sandboxd_plan::Identity;
 use sandboxd_profiles::{Stream, Wire};
-
-/// What fstatfs(2) says of a pipe without a name: `PIPEFS_MAGIC` of linux/magic.h.
-const PIPEFS: rustix::fs::FsWord = 0x5049_5045;
 
 /// What the command gets as 0, 1 and 2, and what the supervisor carries for it.
 pub(crate) struct Stdio {
@@ -197,8 +195,9 @@ fn input(user: Identity, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd>
     if kind == FileType::RegularFile && access == OFlags::RDWR {
         return reopen_for_reading(&own);
     }
-    if kind == FileType::Fifo && access == OFlags::RDONLY {
-        return open_by_name(own, Mode::ROTH, user);
+    if kind == FileType::Fifo && access == OFlags::RDONLY && !by_name::may_read(&own, user)? {
+        let source = Source::Pipe(anew(&own, OFlags::RDONLY | OFlags::NONBLOCK)?);
+        return fed(user, source, feed);
     }
     Ok(own)
 }
@@ -207,7 +206,7 @@ fn input(user: Identity, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd>
 /// owns the file and who may write it, and neither how it was opened nor Landlock.
 fn may_change(stat: &Stat, user: Identity) -> bool {
     let is_group = stat.st_gid == user.gid && stat.st_mode & 0o020 != 0;
-    let is_theirs = is_caller(user) || stat.st_uid == user.uid;
+    let is_theirs = by_name::is_caller(user) || stat.st_uid == user.uid;
     is_theirs || is_group || stat.st_mode & 0o002 != 0
 }
 
@@ -232,7 +231,10 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     }
     if kind == FileType::Fifo {
         let writes = rustix::fs::fcntl_getfl(&own)? & OFlags::RWMODE == OFlags::WRONLY;
-        return if writes { open_by_name(own, Mode::WOTH, user) } else { Ok(own) };
+        if writes {
+            by_name::may_write(&own, user)?;
+        }
+        return Ok(own);
     }
     if kind != FileType::RegularFile {
         return Ok(own);
@@ -267,29 +269,9 @@ fn shown(user: Identity, pipes: &mut Pipes) -> rustix::io::Result<OwnedFd> {
     Ok(given)
 }
 
-/// Lets the caller's pipe be opened as `/dev/stdin`, `/dev/stdout` or `/dev/stderr` by the command,
-/// which has a uid of its own: scripts write `> /dev/stderr`. Only in the direction in which the
-/// command holds it already, and only by who holds it: the pipe has no other name. A FIFO that lies
-/// in a folder has one, and stays as it is. A command that is its caller opens what its caller may.
-fn open_by_name(pipe: OwnedFd, others: Mode, user: Identity) -> rustix::io::Result<OwnedFd> {
-    if !is_caller(user) && rustix::fs::fstatfs(&pipe)?.f_type == PIPEFS {
-        let mode = Mode::from_raw_mode(rustix::fs::fstat(&pipe)?.st_mode);
-        rustix::fs::fchmod(&pipe, mode | others)?;
-    }
-    Ok(pipe)
-}
-
-/// Whether the command is whoever runs sandboxd, and may do what that one may.
-fn is_caller(user: Identity) -> bool {
-    user.uid == rustix::process::geteuid().as_raw()
-}
-
 /// The same file through a description of its own, at the same offset, without the right to write.
 fn reopen_for_reading(own: &OwnedFd) -> rustix::io::Result<OwnedFd> {
-    use rustix::fd::AsRawFd;
-    let path = format!("/proc/self/fd/{}", own.as_raw_fd());
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let reopened = rustix::fs::open(path, flags, Mode::empty())?;
+    let reopened = anew(own, OFlags::RDONLY)?;
     let offset = rustix::fs::tell(own)?;
     rustix::fs::seek(&reopened, rustix::fs::SeekFrom::Start(offset))?;
     Ok(reopened)
