@@ -3,7 +3,7 @@
 //! One program plays every part: it runs the cases ([`runner`]), is each case (`alone`, then the
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
-//! Read in this order: [`case`], [`who`], `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
+//! Read in this order: [`case`], [`who`], `options`, `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
 //! [`approver`], [`world`], [`hosts`], [`sshd`], [`models`], [`search`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
 //! [`mod@patience`], [`facts`].
@@ -31,6 +31,7 @@ mod left;
 pub mod models;
 pub mod notify_socket;
 pub mod observers;
+mod options;
 pub mod outside;
 pub mod patience;
 pub mod random;

@@ -1,89 +1,17 @@
 //! Runs the cases, several at once, each in a process of its own, and says what came of them.
 
+use crate::options::{self, Options, Part};
 use crate::who::{self, Lent, Player};
 use crate::{Named, alone, left, outside, patience, sandbox};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-
-const USAGE: &str = "sandboxd-integration [OPTIONS] [WORDS]
-
-Runs every case whose name, or one of whose rows, holds one of WORDS; all of them without any. Root runs
-those that hold for everybody's sandboxes twice, the second time as an ordinary user; whoever is not root
-runs what can be run without it.
-
-  --list         print the cases, what they promise and which rows they answer
-  --jobs N       run N cases at once (default 2)
-  --as WHO       run them only as root, or only as a user
-  --soak N       try everything there is to try, and what is drawn N times as often
-  --require-all  a case that this host cannot run is a failure
-  --results FILE also write what came of each case to FILE, one JSON object a line
-  --slower N     this machine takes up to N times as long as usual: wait so much longer";
-
-struct Options {
-    words: Vec<String>,
-    list: bool,
-    require_all: bool,
-    jobs: usize,
-    results: Option<PathBuf>,
-    slower: u32,
-    only: Option<Player>,
-    soak: Option<u32>,
-}
-
-fn options(given: &[&str]) -> Result<Option<Options>> {
-    let mut options = Options {
-        words: Vec::new(),
-        list: false,
-        require_all: false,
-        jobs: 2,
-        results: None,
-        slower: 1,
-        only: None,
-        soak: None,
-    };
-    let mut given = given.iter();
-    while let Some(&word) = given.next() {
-        match word {
-            "--help" | "-h" => return Ok(None),
-            "--list" => options.list = true,
-            "--require-all" => options.require_all = true,
-            "--jobs" | "-j" => {
-                let number = given.next().context("--jobs N")?;
-                options.jobs = number.parse().context("--jobs N")?;
-            }
-            "--results" => {
-                options.results = Some(given.next().context("--results FILE")?.into());
-            }
-            "--as" => {
-                options.only = Some(match given.next() {
-                    Some(&"root") => Player::Root,
-                    Some(&"user") => Player::User,
-                    _ => bail!("--as root or --as user"),
-                });
-            }
-            "--slower" => {
-                let factor = given.next().context("--slower N")?;
-                options.slower = factor.parse().context("--slower N")?;
-            }
-            "--soak" => {
-                let number = given.next().context("--soak N")?;
-                options.soak = Some(number.parse().context("--soak N")?);
-            }
-            option if option.starts_with('-') => bail!("unknown option {option}\n\n{USAGE}"),
-            word => options.words.push(word.to_owned()),
-        }
-    }
-    ensure!(options.jobs > 0, "--jobs must be 1 or more");
-    ensure!(options.slower > 0, "--slower must be 1 or more");
-    Ok(Some(options))
-}
 
 /// What became of a case.
 enum Outcome {
@@ -93,8 +21,8 @@ enum Outcome {
 }
 
 pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> {
-    let Some(options) = options(given)? else {
-        println!("{USAGE}");
+    let Some(options) = options::options(given)? else {
+        println!("{}", options::USAGE);
         return Ok(ExitCode::SUCCESS);
     };
     let wanted: Vec<&Named> =
@@ -106,12 +34,19 @@ pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> 
         }
         return Ok(ExitCode::SUCCESS);
     }
+    let jobs = jobs(&wanted, &options);
+    if options.list_json {
+        for job in jobs {
+            println!("{}", serde_json::to_string(&job.part)?);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    ensure!(!jobs.is_empty(), "nothing of what is asked for is in the file of --these");
     sandbox::product()?;
-    let jobs = jobs(&wanted, options.only);
     let lends =
-        Player::this() == Player::Root && jobs.iter().any(|job| job.player == Some(Player::User));
+        Player::this() == Player::Root && jobs.iter().any(|job| job.part.by == Some(Player::User));
     let lent = if lends { Some(Lent::make()?) } else { None };
-    let refused = if jobs.iter().any(|job| job.player == Some(Player::User)) {
+    let refused = if jobs.iter().any(|job| job.part.by == Some(Player::User)) {
         who::refused(lent.as_ref())?
     } else {
         None
@@ -144,23 +79,27 @@ pub(crate) fn play(cases: &'static [Named], given: &[&str]) -> Result<ExitCode> 
     Ok(if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A case, and who plays it; nobody where that would take root.
+/// What is done once.
 struct Job<'a> {
     number: usize,
     named: &'a Named,
-    player: Option<Player>,
+    part: Part,
 }
 
-fn jobs<'a>(wanted: &[&'a Named], only: Option<Player>) -> Vec<Job<'a>> {
+fn jobs<'a>(wanted: &[&'a Named], options: &Options) -> Vec<Job<'a>> {
     let mut jobs = Vec::new();
     for &named in wanted {
         let mut players: Vec<_> = named.case.by.players().into_iter().map(Some).collect();
         if players.is_empty() {
             players.push(None);
         }
+        let only = options.only;
         players.retain(|player| only.is_none() || player.is_none() || *player == only);
-        for player in players {
-            jobs.push(Job { number: jobs.len(), named, player });
+        for by in players {
+            let part = Part { case: named.name.to_owned(), by };
+            if options.these.as_ref().is_none_or(|these| these.contains(&part)) {
+                jobs.push(Job { number: jobs.len(), named, part });
+            }
         }
     }
     jobs
@@ -184,7 +123,8 @@ struct Tally {
 /// A line of `--results`.
 #[derive(Serialize)]
 struct Line<'a> {
-    case: &'a str,
+    #[serde(flatten)]
+    part: &'a Part,
     outcome: &'static str,
     /// Why it failed or was not run.
     why: &'a str,
@@ -203,7 +143,7 @@ impl Tally {
 
     fn tell(&mut self, job: &Job<'_>, outcome: &Outcome, took: Duration) -> Result<()> {
         let case = job.named.name;
-        let by = job.player.map_or("", Player::words);
+        let by = job.part.by.map_or("", Player::words);
         let seconds = took.as_secs_f64();
         let (word, why) = match outcome {
             Outcome::Passed(text) => {
@@ -226,7 +166,7 @@ impl Tally {
             }
         };
         let Some(results) = &mut self.results else { return Ok(()) };
-        let line = serde_json::to_string(&Line { case, outcome: word, why, seconds })?;
+        let line = serde_json::to_string(&Line { part: &job.part, outcome: word, why, seconds })?;
         // Whole lines at once: two may be written side by side.
         results.write_all(format!("{line}\n").as_bytes()).context("--results")
     }
@@ -249,7 +189,7 @@ struct Users {
 }
 
 fn attempt(job: &Job<'_>, options: &Options, users: &Users) -> Outcome {
-    let unmet = match job.player {
+    let unmet = match job.part.by {
         None => Some(String::from("root, for what it is about or for judging it")),
         Some(player) => users
             .refused
@@ -272,7 +212,7 @@ fn in_its_process(job: &Job<'_>, options: &Options, lent: Option<&Lent>) -> Resu
     let most = Duration::from_secs(named.case.seconds)
         * options.slower.saturating_mul(options.soak.unwrap_or(1));
     let mut said = output(job)?;
-    let mut command = match (job.player, lent) {
+    let mut command = match (job.part.by, lent) {
         (Some(Player::User), Some(lent)) => lent.command(job.number)?,
         _ => Command::new(std::env::current_exe()?),
     };

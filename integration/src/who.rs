@@ -3,6 +3,7 @@
 use crate::sandbox;
 use anyhow::{Context as _, Result};
 use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -21,7 +22,8 @@ pub enum By {
 }
 
 /// Who plays a case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Player {
     Root,
     User,

@@ -2,8 +2,9 @@
 //!
 //! A machine is made of Debian packages alone and thrown away after one boot. KVM is used where it
 //! works; where it does not, the processor is emulated, which takes many times as long, so everything
-//! is built outside. Read in this order: [`matrix`], [`tools`], [`prepare`] with [`apt`],
-//! [`payload`], [`boot`], [`found`].
+//! is built outside, and what came of each case is kept: a run taken up again does what is left. Read in
+//! this order: [`matrix`], [`tools`], [`prepare`] with [`apt`], [`payload`], [`boot`], [`found`],
+//! [`results`], [`rounds`], [`report`].
 
 mod apt;
 mod boot;
@@ -11,20 +12,23 @@ mod found;
 mod matrix;
 mod payload;
 mod prepare;
+mod report;
+mod results;
+mod rounds;
 mod tools;
 
 use crate::{dist, process, tree::Tree};
 use anyhow::{Context as _, Result};
 use boot::Guest;
 use clap::Args;
-use found::{Found, Verdict};
+use found::{Found, Part};
 use matrix::{Kernel, Matrix};
 use payload::{Job, Payload};
-use prepare::Cache;
+use prepare::{Cache, Image};
+use report::{Column, Report};
+use results::Results;
+use rounds::Rounds;
 use std::{path::PathBuf, time::Instant};
-
-/// Where the harness is in a guest.
-const HARNESS: &str = "/vm/bin/sandboxd-integration";
 
 /// How the Debian package is tried.
 const PACKAGE: [&str; 2] = ["bash", "/vm/package.sh"];
@@ -49,6 +53,15 @@ pub(crate) struct Typed {
     /// Who runs it: root, or tester, who has a login session and a user manager
     #[arg(long, value_name = "NAME", default_value = "root", value_parser = ["root", "tester"])]
     user: String,
+    /// Also run the cases that have a result
+    #[arg(long, conflicts_with_all = ["short", "package", "command"])]
+    anew: bool,
+    /// Boot nothing, and show what is known of each case on each kernel
+    #[arg(long, conflicts_with_all = ["short", "package", "command", "anew"])]
+    report: bool,
+    /// How many times longer than usual to wait [default: 2 with KVM, 10 without]
+    #[arg(long, value_name = "N")]
+    slower: Option<u32>,
     /// Show what the guest's kernel and systemd say
     #[arg(long)]
     console: bool,
@@ -64,25 +77,117 @@ pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
     let bin = build(tree, typed.quick)?;
     let packaged = typed.package || kernels.iter().any(|kernel| is_packaged(typed, kernel));
     let package = packaged.then(|| dist::make(tree)).transpose()?.map(|made| made.deb);
-    let cache = Cache::open(tree)?;
-    let visit = |kernel: &Kernel| -> Result<Found> {
-        let image = cache.prepare(tree, &matrix, kernel)?;
-        let payload = Payload::pack(tree, &bin, &job(typed, kernel), package.as_deref())?;
-        let begun = Instant::now();
-        let guest = Guest { kernel, image: &image, payload: &payload, console: typed.console };
-        let found = guest.boot()?;
-        println!("    the machine ran for {:.0} s", begun.elapsed().as_secs_f64());
-        Ok(found)
+    let machines = Machines {
+        tree,
+        matrix: &matrix,
+        typed,
+        cache: Cache::open(tree)?,
+        payload: Payload::gather(tree, &bin, package.as_deref())?,
     };
-    let mut verdict = Verdict::default();
+    let mut report = Report::default();
     for kernel in kernels {
-        println!("\n==> {}: {}", kernel.name, kernel.what);
-        let found = visit(kernel).with_context(|| format!("kernel {}", kernel.name))?;
-        verdict.add(kernel, found);
+        let columns = machines.visit(kernel).with_context(|| format!("kernel {}", kernel.name))?;
+        report.0.extend(columns);
+    }
+    if typed.report {
+        report.show();
     }
     let part = typed.short || typed.package || typed.command.is_some();
-    let whole = !part && typed.kernels.is_empty() && typed.cases.is_empty();
-    verdict.judge(tree, whole)
+    report.judge(!part && typed.kernels.is_empty() && typed.cases.is_empty())
+}
+
+/// What all machines of a run share.
+struct Machines<'a> {
+    tree: &'a Tree,
+    matrix: &'a Matrix,
+    typed: &'a Typed,
+    cache: Cache,
+    payload: Payload,
+}
+
+impl Machines<'_> {
+    /// Runs what is asked for on this kernel, or only tells what is known.
+    fn visit<'k>(&self, kernel: &'k Kernel) -> Result<Vec<Column<'k>>> {
+        if self.typed.report {
+            let mut columns = vec![self.column(kernel, "root")?];
+            columns.push(self.column(kernel, "tester")?);
+            columns.retain(|column| column.name == kernel.name || column.found.is_begun());
+            return Ok(columns);
+        }
+        println!("\n==> {}: {}", kernel.name, kernel.what);
+        let image = self.cache.prepare(self.tree, self.matrix, kernel)?;
+        if let Some(job) = job(self.typed, kernel) {
+            let found = self.finish(kernel, &image, &job)?;
+            let name = kernel.name.clone();
+            return Ok(vec![Column { name, offers: &kernel.offers, wanted: Vec::new(), found }]);
+        }
+        self.rounds(kernel, &image)?;
+        Ok(vec![self.column(kernel, &self.typed.user)?])
+    }
+
+    /// A job that is done in one boot, and not remembered.
+    fn finish(&self, kernel: &Kernel, image: &Image, job: &Job) -> Result<Found> {
+        let begun = Instant::now();
+        let guest = Guest {
+            kernel,
+            image,
+            payload: &self.payload,
+            disk: self.payload.disk(job)?,
+            results: self.payload.folder.join("results"),
+            console: self.typed.console,
+        };
+        let found = guest.finish()?;
+        println!("    the machine ran for {:.0} s", begun.elapsed().as_secs_f64());
+        Ok(found)
+    }
+
+    /// The cases that have no result yet.
+    fn rounds(&self, kernel: &Kernel, image: &Image) -> Result<()> {
+        let user = &self.typed.user;
+        let results = self.results(kernel, user)?;
+        let mut left = self.wanted(kernel, user)?;
+        let all = left.len();
+        if !self.typed.anew {
+            let known = results.read()?;
+            left.retain(|part| !known.cases.contains_key(part));
+        }
+        println!("    {all} cases as {user}, {} without a result", left.len());
+        let rounds = Rounds {
+            kernel,
+            image,
+            payload: &self.payload,
+            results: &results,
+            user,
+            given: self.given(kernel),
+            slower: self.typed.slower.unwrap_or_else(boot::slower),
+            console: self.typed.console,
+        };
+        rounds.finish(left)
+    }
+
+    /// What is known.
+    fn column<'k>(&self, kernel: &'k Kernel, user: &str) -> Result<Column<'k>> {
+        let found = self.results(kernel, user)?.read()?;
+        let name = match user {
+            "root" => kernel.name.clone(),
+            _ => format!("{} {user}", kernel.name),
+        };
+        let wanted = self.wanted(kernel, user)?;
+        Ok(Column { name, offers: &kernel.offers, wanted, found })
+    }
+
+    fn results(&self, kernel: &Kernel, user: &str) -> Result<Results> {
+        let image = Cache::name(self.tree, self.matrix, kernel)?;
+        Ok(Results::of(&self.cache, &self.payload, kernel, &image, user))
+    }
+
+    fn wanted(&self, kernel: &Kernel, user: &str) -> Result<Vec<Part>> {
+        rounds::list(&self.payload, user, self.given(kernel))
+    }
+
+    fn given<'k>(&'k self, kernel: &'k Kernel) -> &'k [String] {
+        if self.typed.cases.is_empty() { &kernel.cases } else { &self.typed.cases }
+    }
 }
 
 /// As a step of CI.
@@ -94,30 +199,21 @@ fn is_packaged(typed: &Typed, kernel: &Kernel) -> bool {
     typed.short && kernel.short.as_ref().is_some_and(|short| short.package)
 }
 
-/// What is done in a guest.
-fn job(typed: &Typed, kernel: &Kernel) -> Job {
+/// What is done in one boot; nothing where cases are to be run over several.
+fn job(typed: &Typed, kernel: &Kernel) -> Option<Job> {
     if let Some(command) = &typed.command {
-        return Job::new().step("the command", &typed.user, ["bash", "-c", command.as_str()]);
+        return Some(Job::new().step("the command", &typed.user, ["bash", "-c", command.as_str()]));
     }
     if typed.package {
-        return Job::new().step("the package", "root", PACKAGE);
+        return Some(Job::new().step("the package", "root", PACKAGE));
     }
-    let Some(short) = kernel.short.as_ref().filter(|_| typed.short) else {
-        let given = if typed.cases.is_empty() { &kernel.cases } else { &typed.cases };
-        return with_cases(Job::new(), &typed.user, given);
-    };
-    let mut job = with_cases(Job::new(), "root", &short.cases);
+    let short = kernel.short.as_ref().filter(|_| typed.short)?;
+    let slower = typed.slower.unwrap_or_else(boot::slower);
+    let mut job = rounds::step(Job::new(), "root", slower, &short.cases);
     if !short.users_cases.is_empty() {
-        job = with_cases(job, "tester", &short.users_cases);
+        job = rounds::step(job, "tester", slower, &short.users_cases);
     }
-    if short.package { job.step("the package", "root", PACKAGE) } else { job }
-}
-
-fn with_cases(job: Job, user: &str, cases: &[String]) -> Job {
-    let slower = boot::slower().to_string();
-    let words = [HARNESS, "--results", "/run/vm/results", "--slower", slower.as_str()];
-    let given = cases.iter().map(String::as_str);
-    job.step(&format!("the cases of {user}"), user, words.into_iter().chain(given))
+    Some(if short.package { job.step("the package", "root", PACKAGE) } else { job })
 }
 
 /// The folder with the product and the harness, built here because a guest would take ages.

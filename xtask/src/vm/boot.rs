@@ -1,29 +1,27 @@
 //! One boot: QEMU, what the guest says, and what it found.
 
-use super::{
-    found::{Found, Line},
-    matrix::Kernel,
-    payload::Payload,
-    prepare::Image,
-};
+use super::{found::Found, matrix::Kernel, payload::Payload, prepare::Image};
 use crate::process;
 use anyhow::{Context as _, Result, bail};
 use std::{
     ffi::OsString,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 /// How often a guest is booted that dies before anything was started in it. QEMU 7.2 loses 2 to 3 of
 /// 100 boots of new kernels where it emulates several processors.
-const BOOTS: u32 = 3;
+pub(super) const BOOTS: u32 = 3;
 /// The longest that a guest may take, in seconds.
 const LIMIT: u32 = 3600;
 /// Of the guest, in MiB.
 const MEMORY: u32 = 2048;
 /// The last lines of the console that are shown where a guest dies.
 const LAST: usize = 25;
+
+/// What the guest's kernel says, below the folder of the payload.
+const CONSOLE: &str = "console";
 
 /// What is the same for every machine. The disks come in this order: `/dev/vda`, `/dev/vdb`.
 #[rustfmt::skip]
@@ -54,6 +52,10 @@ pub(super) struct Guest<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) image: &'a Image,
     pub(super) payload: &'a Payload,
+    /// The disk of the payload.
+    pub(super) disk: PathBuf,
+    /// The file that gets what it found, as it is found.
+    pub(super) results: PathBuf,
     /// Whether to show what its kernel says.
     pub(super) console: bool,
 }
@@ -67,25 +69,31 @@ pub(super) fn slower() -> u32 {
 }
 
 impl Guest<'_> {
-    /// Boots until the job was begun, and gives what was found.
-    pub(super) fn boot(&self) -> Result<Found> {
+    /// Boots until the job came to its end.
+    pub(super) fn finish(&self) -> Result<Found> {
+        for boot in 1..BOOTS {
+            let found = self.begin(|line| println!("    {line}"))?;
+            // The scheduler of some kernels panics now and then where processors are emulated, whatever
+            // runs there. What a job does to its kernel, it does again.
+            let panicked = processor() == Processor::Emulated
+                && !found.is_whole()
+                && self.last_words().contains("Kernel panic");
+            if !panicked {
+                return found.whole().with_context(|| self.last_words());
+            }
+            let words = self.last_words();
+            println!("{words}\n    the guest's kernel panicked (boot {boot} of {BOOTS})");
+        }
+        self.begin(|line| println!("    {line}"))?.whole().with_context(|| self.last_words())
+    }
+
+    /// Boots until the job was begun, gives each line to `say`, and then what was found.
+    pub(super) fn begin(&self, mut say: impl FnMut(&str)) -> Result<Found> {
         let mut processor = processor();
         for boot in 1..=BOOTS {
-            let found = self.once(processor)?;
+            let found = self.once(processor, &mut say)?;
             if found.is_begun() {
-                // The scheduler of some kernels panics now and then where processors are emulated, whatever
-                // runs there. What a job does to its kernel, it does again.
-                let panicked = processor == Processor::Emulated
-                    && !found.is_whole()
-                    && self.last_words().contains("Kernel panic");
-                if !panicked || boot == BOOTS {
-                    return found.whole().with_context(|| self.last_words());
-                }
-                println!(
-                    "{}\n    the guest's kernel panicked (boot {boot} of {BOOTS})",
-                    self.last_words()
-                );
-                continue;
+                return Ok(found);
             }
             println!("    the guest died before the job began (boot {boot} of {BOOTS})");
             // Where KVM is there and does not work, emulation does.
@@ -94,36 +102,29 @@ impl Guest<'_> {
         bail!("the guest does not boot\n{}", self.last_words())
     }
 
-    fn once(&self, processor: Processor) -> Result<Found> {
+    fn once(&self, processor: Processor, say: &mut impl FnMut(&str)) -> Result<Found> {
         let how = match processor {
             Processor::Kvm => "with KVM",
             Processor::Emulated => "with an emulated processor",
         };
         println!("    booting {how}");
-        for name in ["console", "results"] {
-            fs::write(self.payload.folder.join(name), "")?;
-        }
-        let mut command = Command::new("timeout");
+        fs::write(self.payload.folder.join(CONSOLE), "")?;
+        fs::write(&self.results, "")?;
+        // However this program ends, the machine ends with it.
+        let mut command = Command::new("setpriv");
         command
-            .args(["--foreground", "--kill-after=5", &LIMIT.to_string(), "qemu-system-x86_64"])
+            .args(["--pdeathsig", "TERM", "timeout", "--foreground", "--kill-after=5"])
+            .args([&LIMIT.to_string(), "qemu-system-x86_64"])
             .args(self.words(processor)?)
             // An end of input would end the port that carries the words out.
             .stdin(Stdio::piped());
-        let ended = process::lines(&mut command, |line| println!("    {line}"))?;
-        let console = fs::read(self.payload.folder.join("console"))?;
+        if !process::lines(&mut command, say)? {
+            println!("    the guest did not end within {LIMIT} s, or QEMU failed");
+        }
         if self.console {
-            println!("{}", String::from_utf8_lossy(&console));
+            println!("{}", String::from_utf8_lossy(&fs::read(self.payload.folder.join(CONSOLE))?));
         }
-        let mut found = Found::default();
-        for line in fs::read_to_string(self.payload.folder.join("results"))?.lines() {
-            let line: Line =
-                serde_json::from_str(line).with_context(|| format!("the guest told {line:?}"))?;
-            found.add(line);
-        }
-        if !ended && found.is_begun() {
-            bail!("the guest did not end within {LIMIT} s, or QEMU failed\n{}", self.last_words());
-        }
-        Ok(found)
+        Found::read(&self.results)
     }
 
     /// The machine: its processor, what it boots, two disks, and a line out for each kind of word.
@@ -144,17 +145,16 @@ impl Guest<'_> {
         add("-initrd", self.image.initrd.clone().into());
         let disk = "format=raw,if=none,cache=unsafe,file=";
         add("-drive", joined(&format!("id=root,snapshot=on,{disk}"), &self.image.disk));
-        add("-drive", joined(&format!("id=vm,read-only=on,{disk}"), &self.payload.disk));
-        for name in ["console", "results"] {
-            let path = self.payload.folder.join(name);
-            add("-chardev", joined(&format!("file,id={name},path="), &path));
-        }
+        add("-drive", joined(&format!("id=vm,read-only=on,{disk}"), &self.disk));
+        let console = self.payload.folder.join(CONSOLE);
+        add("-chardev", joined("file,id=console,path=", &console));
+        add("-chardev", joined("file,id=results,path=", &self.results));
         Ok(words)
     }
 
     /// The end of what the guest's kernel said.
-    fn last_words(&self) -> String {
-        let console = fs::read(self.payload.folder.join("console")).unwrap_or_default();
+    pub(super) fn last_words(&self) -> String {
+        let console = fs::read(self.payload.folder.join(CONSOLE)).unwrap_or_default();
         let text = String::from_utf8_lossy(&console).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         let last = lines.get(lines.len().saturating_sub(LAST)..).unwrap_or_default();

@@ -1,13 +1,16 @@
-//! What the guests found, held against what was to be found.
+//! What a guest told, held against what its kernel must offer.
 
-use super::matrix::{Kernel, Offers};
-use crate::tree::Tree;
-use anyhow::{Result, bail, ensure};
-use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use super::matrix::Offers;
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+};
 
 /// What became of a case.
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Serialize, Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Outcome {
     Passed,
@@ -16,10 +19,35 @@ pub(super) enum Outcome {
     NotRun,
 }
 
+/// A case, and as whom it is run.
+#[derive(Debug, Serialize, Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Part {
+    pub(super) case: String,
+    by: Option<String>,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = if self.by.as_deref() == Some("user") { " (as a user)" } else { "" };
+        write!(to, "{}{by}", self.case)
+    }
+}
+
+/// What came of one.
+#[derive(Debug, Serialize, Deserialize, Clone)]
+pub(super) struct Told {
+    #[serde(flatten)]
+    pub(super) part: Part,
+    pub(super) outcome: Outcome,
+    /// Why it failed or was not run.
+    pub(super) why: String,
+    pub(super) seconds: f64,
+}
+
 /// A line that a guest tells.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum Line {
+enum Line {
     Started {
         #[allow(dead_code, reason = "its presence is what is told")]
         started: bool,
@@ -27,10 +55,7 @@ pub(super) enum Line {
     Facts {
         facts: Facts,
     },
-    Case {
-        case: String,
-        outcome: Outcome,
-    },
+    Case(Told),
     Step {
         step: String,
         status: i32,
@@ -44,7 +69,7 @@ pub(super) enum Line {
 /// What the harness tells of its host.
 #[derive(Deserialize)]
 pub(super) struct Facts {
-    release: String,
+    pub(super) release: String,
     landlock: i64,
     cgroups: String,
     controllers: BTreeSet<String>,
@@ -53,31 +78,38 @@ pub(super) struct Facts {
     systemd: u32,
 }
 
-/// Everything that one guest told.
+/// Everything that guests told; of what was told twice, the later.
 #[derive(Default)]
 pub(super) struct Found {
     started: bool,
     done: bool,
-    facts: Option<Facts>,
-    cases: BTreeMap<String, Outcome>,
-    steps: Vec<(String, i32)>,
+    pub(super) facts: Option<Facts>,
+    pub(super) cases: BTreeMap<Part, Told>,
+    pub(super) steps: Vec<(String, i32)>,
 }
 
 impl Found {
-    pub(super) fn add(&mut self, line: Line) {
-        match line {
-            Line::Started { .. } => self.started = true,
-            Line::Done { .. } => self.done = true,
-            Line::Facts { facts } => self.facts = Some(facts),
-            Line::Step { step, status } => self.steps.push((step, status)),
-            Line::Case { case, outcome } => {
-                // A case that ran as one user and not as the other ran.
-                let known = self.cases.entry(case).or_insert(outcome);
-                if outcome == Outcome::Failed || *known == Outcome::NotRun {
-                    *known = outcome;
+    /// What one guest told, or has told so far.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let mut found = Self::default();
+        found.add(&fs::read_to_string(path).with_context(|| path.display().to_string())?)?;
+        Ok(found)
+    }
+
+    /// More of it, later than the rest. A line without an end is one that a guest died over.
+    pub(super) fn add(&mut self, text: &str) -> Result<()> {
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            match serde_json::from_str(line).with_context(|| format!("the guest told {line:?}"))? {
+                Line::Started { .. } => self.started = true,
+                Line::Done { .. } => self.done = true,
+                Line::Facts { facts } => self.facts = Some(facts),
+                Line::Step { step, status } => self.steps.push((step, status)),
+                Line::Case(told) => {
+                    self.cases.insert(told.part.clone(), told);
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether the job began, and so must not be begun again.
@@ -97,7 +129,7 @@ impl Found {
     }
 
     /// What differs from what the kernel must offer.
-    fn differences(&self, offers: &Offers) -> Vec<String> {
+    pub(super) fn differences(&self, offers: &Offers) -> Vec<String> {
         let Some(facts) = &self.facts else { return vec!["the guest told no facts".into()] };
         let mut wrong = Vec::new();
         let mut look = |what: &str, found: String, wanted: String| {
@@ -131,57 +163,21 @@ impl Found {
     }
 }
 
-/// What came of all kernels.
-#[derive(Default)]
-pub(super) struct Verdict {
-    wrong: Vec<String>,
-    /// Every case, and whether it ran on any of them.
-    ran: BTreeMap<String, bool>,
-    rows: Vec<String>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Verdict {
-    pub(super) fn add(&mut self, kernel: &Kernel, found: Found) {
-        let name = &kernel.name;
-        self.wrong.extend(
-            found.differences(&kernel.offers).into_iter().map(|what| format!("{name}: {what}")),
-        );
-        let mut counts = [0_u32; 3];
-        for (case, outcome) in &found.cases {
-            let [passed, failed, skipped] = &mut counts;
-            match outcome {
-                Outcome::Passed => *passed += 1,
-                Outcome::NotRun => *skipped += 1,
-                Outcome::Failed => {
-                    *failed += 1;
-                    self.wrong.push(format!("{name}: {case} failed"));
-                }
-            }
-            *self.ran.entry(case.clone()).or_default() |= *outcome != Outcome::NotRun;
-        }
-        for (step, status) in found.steps.iter().filter(|(_, status)| *status != 0) {
-            self.wrong.push(format!("{name}: {step} ended with status {status}"));
-        }
-        let release = found.facts.map(|facts| facts.release).unwrap_or_default();
-        let [passed, failed, skipped] = counts;
-        self.rows.push(format!(
-            "{name:<14} {release:<28} {passed} passed, {failed} failed, {skipped} not run"
-        ));
-    }
-
-    /// `whole` where everything was run that there is: then every case must have run somewhere.
-    pub(super) fn judge(mut self, _tree: &Tree, whole: bool) -> Result<()> {
-        println!();
-        for row in &self.rows {
-            println!("{row}");
-        }
-        if whole {
-            let nowhere = self.ran.iter().filter(|(_, ran)| !**ran);
-            self.wrong.extend(nowhere.map(|(case, _)| format!("{case} ran nowhere")));
-        }
-        if self.wrong.is_empty() {
-            return Ok(());
-        }
-        bail!("{}", self.wrong.join("\n  "))
+    #[test]
+    fn the_later_word_holds_and_a_line_without_an_end_is_none() {
+        let line = |case: &str, outcome: &str| {
+            format!(r#"{{"case":"{case}","by":"user","outcome":"{outcome}","why":"","seconds":1}}"#)
+        };
+        let mut found = Found::default();
+        found.add(&format!("{}\n{}", line("a", "failed"), line("b", "passed"))).expect("lines");
+        found.add(&format!("{}\n{{\"done\":true}}\n", line("a", "passed"))).expect("lines");
+        let told: Vec<_> = found.cases.values().map(|told| told.outcome).collect();
+        assert_eq!(told, [Outcome::Passed]);
+        assert!(found.is_whole());
+        assert!(found.add("{\"case\":1}\n").is_err());
     }
 }

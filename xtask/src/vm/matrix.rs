@@ -80,6 +80,13 @@ impl Matrix {
         toml::from_str(&tree.read(FILE)?).context(FILE)
     }
 
+    /// The packages of a root file system, as mmdebstrap takes them.
+    pub(super) fn programs(&self, kernel: &Kernel) -> String {
+        let packages: Vec<&str> =
+            self.packages.iter().chain(&kernel.programs).map(String::as_str).collect();
+        packages.join(",")
+    }
+
     /// The kernels that have a part in the short run.
     pub(super) fn short(&self) -> Vec<&Kernel> {
         self.kernels.iter().filter(|kernel| kernel.short.is_some()).collect()

@@ -9,6 +9,12 @@ use std::{
     process::Command,
 };
 
+/// The name of the harness.
+const HARNESS: &str = "sandboxd-integration";
+
+/// How the folder of a run is named; its process follows.
+const PREFIX: &str = "vm-run-";
+
 /// What is done in the guest, as lines of a shell script (see `start.sh`).
 pub(super) struct Job(String);
 
@@ -16,6 +22,12 @@ impl Job {
     pub(super) fn new() -> Self {
         let facts = "\"$(/vm/bin/sandboxd-integration facts)\"";
         Self(format!("printf '{{\"facts\":%s}}\\n' {facts} >&8\n"))
+    }
+
+    /// A file of the guest's.
+    pub(super) fn file(mut self, path: &str, text: &str) -> Self {
+        self.0.push_str(&format!("printf %s {} >{}\n", quoted(text), quoted(path)));
+        self
     }
 
     /// A command of a user's.
@@ -35,24 +47,24 @@ impl Job {
     }
 }
 
-/// A disk, which is removed with this.
+/// The files that a guest is given, beside the job; removed with this.
 pub(super) struct Payload {
     pub(super) folder: PathBuf,
-    pub(super) disk: PathBuf,
+    files: PathBuf,
+    /// Names them: of other files it is another one.
+    pub(super) digest: String,
 }
 
 impl Payload {
     /// `bin` is the folder of the product and the harness, `package` the Debian package.
-    pub(super) fn pack(tree: &Tree, bin: &Path, job: &Job, package: Option<&Path>) -> Result<Self> {
-        let folder = tree.target.join(format!("vm-run-{}", std::process::id()));
-        let disk = folder.join("disk");
+    pub(super) fn gather(tree: &Tree, bin: &Path, package: Option<&Path>) -> Result<Self> {
+        forget(&tree.target)?;
+        let folder = tree.target.join(format!("{PREFIX}{}", std::process::id()));
         let files = folder.join("files");
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
         fs::create_dir_all(files.join("bin"))?;
-        let packed = Self { folder, disk };
-        for name in ["sandboxd", "sandboxd-integration"] {
+        let mut payload = Self { folder, files, digest: String::new() };
+        let files = &payload.files;
+        for name in ["sandboxd", HARNESS] {
             let path = bin.join(name);
             fs::copy(&path, files.join("bin").join(name))
                 .with_context(|| path.display().to_string())?;
@@ -63,7 +75,6 @@ impl Payload {
         if let Some(package) = package {
             fs::copy(package, files.join("sandboxd.deb"))?;
         }
-        fs::write(files.join("job.sh"), &job.0)?;
         fs::write(files.join("place"), tree.root.as_os_str().as_encoded_bytes())?;
         let copies = [("examples", "tree/examples"), ("target/npm", "tree/target/npm")];
         for (from, to) in copies {
@@ -75,19 +86,34 @@ impl Payload {
                 process::run(copy.arg("-a").arg(tree.root.join(from)).arg(files.join(to)))?;
             }
         }
-        process::run(Command::new("chown").args(["-R", "0:0"]).arg(&files))?;
-        let size = process::output(Command::new("du").arg("-sm").arg(&files))?;
+        process::run(Command::new("chown").args(["-R", "0:0"]).arg(files))?;
+        payload.digest = digest(files)?;
+        Ok(payload)
+    }
+
+    /// The harness, for whoever asks it here.
+    pub(super) fn harness(&self) -> PathBuf {
+        self.files.join("bin").join(HARNESS)
+    }
+
+    /// A disk with these files and this job, in the place of the one before.
+    pub(super) fn disk(&self, job: &Job) -> Result<PathBuf> {
+        let disk = self.folder.join("disk");
+        if disk.exists() {
+            fs::remove_file(&disk)?;
+        }
+        fs::write(self.files.join("job.sh"), &job.0)?;
+        let size = process::output(Command::new("du").arg("-sm").arg(&self.files))?;
         let megabytes: u64 =
             size.split_whitespace().next().and_then(|size| size.parse().ok()).context("du")?;
         process::output(
             Command::new("mke2fs")
                 .args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m0", "-d"])
-                .arg(&files)
-                .arg(&packed.disk)
+                .arg(&self.files)
+                .arg(&disk)
                 .arg(format!("{}M", megabytes + megabytes / 4 + 16)),
         )?;
-        fs::remove_dir_all(&files)?;
-        Ok(packed)
+        Ok(disk)
     }
 }
 
@@ -97,6 +123,28 @@ impl Drop for Payload {
             eprintln!("cannot remove {}: {error}", self.folder.display());
         }
     }
+}
+
+/// Removes what runs left that were killed.
+fn forget(target: &Path) -> Result<()> {
+    for entry in fs::read_dir(target)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Of the names and the bytes of all files of a folder.
+fn digest(folder: &Path) -> Result<String> {
+    let script = "tar -C \"$1\" --sort=name --mtime=@0 -cf - . | sha256sum";
+    let told = process::output(
+        Command::new("bash").args(["-o", "pipefail", "-c", script, "digest"]).arg(folder),
+    )?;
+    Ok(told.get(..16).context("sha256sum")?.to_owned())
 }
 
 /// A word for a shell.

@@ -22,7 +22,7 @@ const VARIABLE: &str = "SANDBOXD_VM_CACHE";
 
 /// Where everything that was prepared lies.
 pub(super) struct Cache {
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
 }
 
 /// What a guest boots from.
@@ -39,22 +39,26 @@ impl Cache {
         Ok(Self { folder: folder.canonicalize()? })
     }
 
+    /// Names what a guest with this kernel boots from: of other packages or scripts it is another.
+    pub(super) fn name(tree: &Tree, matrix: &Matrix, kernel: &Kernel) -> Result<String> {
+        let key = key(&[&script(tree, "init.sh")?, &script(tree, "image.sh")?]);
+        Ok(format!("{}--{}-{key}", root_name(tree, matrix, kernel)?, linux_name(kernel)))
+    }
+
     /// Everything that a guest with this kernel boots from; made where it is not there yet.
     pub(super) fn prepare(&self, tree: &Tree, matrix: &Matrix, kernel: &Kernel) -> Result<Image> {
         let lock = Lock::take(&self.folder)?;
         let linux = self.kernel(kernel)?;
-        let (root, tar) = self.root(tree, matrix, kernel)?;
-        let init = tree.root.join(FOLDER).join("init.sh");
-        let script = tree.root.join(FOLDER).join("image.sh");
-        let key = key(&[&fs::read_to_string(&init)?, &fs::read_to_string(&script)?]);
-        let name = linux.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let base = self.folder.join(format!("{root}--{name}-{key}"));
+        let tar = self.root(tree, matrix, kernel)?;
+        let base = self.folder.join(Self::name(tree, matrix, kernel)?);
         let image = Image {
             kernel: linux.join("vmlinuz"),
             initrd: with(&base, ".initrd"),
             disk: with(&base, ".ext4"),
         };
         if !image.initrd.exists() || !image.disk.exists() {
+            let scripts = tree.root.join(FOLDER);
+            let (script, init) = (scripts.join("image.sh"), scripts.join("init.sh"));
             step("its disk", || {
                 apart(&script, &[&base, &linux, &tar, &init, &self.folder.join("work")])
             })?;
@@ -65,8 +69,7 @@ impl Cache {
 
     /// A folder with `vmlinuz`, `release`, and `modules/RELEASE`.
     fn kernel(&self, kernel: &Kernel) -> Result<PathBuf> {
-        let package = kernel.package.replace('*', "x");
-        let folder = self.folder.join(format!("{}_{package}", kernel.suite));
+        let folder = self.folder.join(linux_name(kernel));
         if folder.exists() {
             return Ok(folder);
         }
@@ -85,17 +88,12 @@ impl Cache {
         Ok(folder)
     }
 
-    /// The name of a root file system, and its tar archive.
-    fn root(&self, tree: &Tree, matrix: &Matrix, kernel: &Kernel) -> Result<(String, PathBuf)> {
-        let packages: Vec<&str> =
-            matrix.packages.iter().chain(&kernel.programs).map(String::as_str).collect();
-        let packages = packages.join(",");
-        let hook = tree.root.join(FOLDER).join("customize.sh");
-        let script = tree.root.join(FOLDER).join("root.sh");
-        let key = key(&[&packages, &fs::read_to_string(&hook)?, &fs::read_to_string(&script)?]);
-        let name = format!("{}-{key}", kernel.root);
-        let tar = self.folder.join(format!("{name}.tar"));
+    /// The tar archive of a root file system.
+    fn root(&self, tree: &Tree, matrix: &Matrix, kernel: &Kernel) -> Result<PathBuf> {
+        let tar = self.folder.join(format!("{}.tar", root_name(tree, matrix, kernel)?));
         if !tar.exists() {
+            let scripts = tree.root.join(FOLDER);
+            let (script, hook) = (scripts.join("root.sh"), scripts.join("customize.sh"));
             let mirror = apt::mirror(&kernel.root)?;
             let what = format!("a root file system of Debian's {}", kernel.root);
             step(&what, || {
@@ -105,7 +103,7 @@ impl Cache {
                     &[
                         &tar,
                         Path::new(&kernel.root),
-                        Path::new(&packages),
+                        Path::new(&matrix.programs(kernel)),
                         Path::new(&mirror),
                         &hook,
                         &work,
@@ -113,8 +111,23 @@ impl Cache {
                 )
             })?;
         }
-        Ok((name, tar))
+        Ok(tar)
     }
+}
+
+/// Names a kernel of Debian's.
+fn linux_name(kernel: &Kernel) -> String {
+    format!("{}_{}", kernel.suite, kernel.package.replace('*', "x"))
+}
+
+/// Names a root file system.
+fn root_name(tree: &Tree, matrix: &Matrix, kernel: &Kernel) -> Result<String> {
+    let (hook, script) = (script(tree, "customize.sh")?, script(tree, "root.sh")?);
+    Ok(format!("{}-{}", kernel.root, key(&[&matrix.programs(kernel), &hook, &script])))
+}
+
+fn script(tree: &Tree, name: &str) -> Result<String> {
+    tree.read(Path::new(FOLDER).join(name))
 }
 
 /// Takes a kernel out of its packages.

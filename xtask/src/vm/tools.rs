@@ -13,6 +13,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("mke2fs", "e2fsprogs"),
     ("mmdebstrap", "mmdebstrap"),
     ("qemu-system-x86_64", "qemu-system-x86"),
+    ("setpriv", "util-linux"),
+    ("sha256sum", "coreutils"),
     ("tar", "tar"),
     ("timeout", "coreutils"),
     ("unshare", "util-linux"),
