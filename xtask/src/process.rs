@@ -16,6 +16,15 @@ pub(crate) const TARGET: &str = "x86_64-unknown-linux-gnu";
 pub(crate) fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     command.current_dir(folder);
+    // What cargo told this program of its package is looked at by build scripts of crates from outside:
+    // with it, they and all that links them are built anew whenever cargo is started by hand in between.
+    for (name, _) in env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"CARGO_PKG_")
+            || name.as_encoded_bytes().starts_with(b"CARGO_MANIFEST_")
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 
