@@ -12,6 +12,16 @@ use std::{
 /// The name of the harness.
 const HARNESS: &str = "sandboxd-integration";
 
+/// What cases read of the checkout, and what `.ci/run` puts there that runs anywhere. A virtual environment
+/// belongs to the Python of the machine that it was made on.
+const COPIED: &[&str] = &[
+    "examples",
+    "integration/clients",
+    "integration/hosts",
+    "target/clients/prometheus",
+    "target/npm",
+];
+
 /// How the folder of a run is named; its process follows.
 const PREFIX: &str = "vm-run-";
 
@@ -76,15 +86,12 @@ impl Payload {
             fs::copy(package, files.join("sandboxd.deb"))?;
         }
         fs::write(files.join("place"), tree.root.as_os_str().as_encoded_bytes())?;
-        let copies = [("examples", "tree/examples"), ("target/npm", "tree/target/npm")];
-        for (from, to) in copies {
-            if let Some(above) = files.join(to).parent() {
+        for path in COPIED.iter().filter(|path| tree.root.join(path).exists()) {
+            let copy = files.join("tree").join(path);
+            if let Some(above) = copy.parent() {
                 fs::create_dir_all(above)?;
             }
-            if tree.root.join(from).exists() {
-                let mut copy = Command::new("cp");
-                process::run(copy.arg("-a").arg(tree.root.join(from)).arg(files.join(to)))?;
-            }
+            process::run(Command::new("cp").arg("-a").arg(tree.root.join(path)).arg(copy))?;
         }
         process::run(Command::new("chown").args(["-R", "0:0"]).arg(files))?;
         payload.digest = digest(files)?;
