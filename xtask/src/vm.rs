@@ -109,9 +109,11 @@ impl Machines<'_> {
     /// Runs what is asked for on this kernel, or only tells what is known.
     fn visit<'k>(&self, kernel: &'k Kernel) -> Result<Vec<Column<'k>>> {
         if self.typed.report {
-            let mut columns = vec![self.column(kernel, "root")?];
-            columns.push(self.column(kernel, "tester")?);
-            columns.retain(|column| column.name == kernel.name || column.found.is_begun());
+            let mut tester = self.column(kernel, "tester")?;
+            // Root has to run everything; of the user it is told what there is.
+            tester.wanted.retain(|part| tester.found.cases.contains_key(part));
+            let mut columns = vec![self.column(kernel, "root")?, tester];
+            columns.retain(|column| !column.wanted.is_empty());
             return Ok(columns);
         }
         println!("\n==> {}: {}", kernel.name, kernel.what);

@@ -120,10 +120,8 @@ impl Report<'_> {
                     0 => {}
                     left => wrong.push(format!("{}: {left} without a result", column.name)),
                 }
-                for part in &column.wanted {
-                    let told = column.found.cases.get(part);
-                    *ran.entry(&part.case).or_default() |=
-                        told.is_some_and(|told| told.outcome != Outcome::NotRun);
+                for told in column.told() {
+                    *ran.entry(&told.part.case).or_default() |= told.outcome != Outcome::NotRun;
                 }
             }
             let nowhere = ran.iter().filter(|(_, ran)| !**ran);
