@@ -24,7 +24,8 @@ step() {
   if [ "$user" = root ]; then
     (cd / && HOME=/root exec "$@" 8>&- 9>&-)
   else
-    systemd-run --quiet --wait --pipe --service-type=exec --uid="$user" \
+    # With PAM, such a service stays in its start, which would be over after 90 s.
+    systemd-run --quiet --wait --pipe --service-type=exec --uid="$user" -p TimeoutStartSec=infinity \
       -p PAMName=login -p WorkingDirectory=/ "$@" 8>&- 9>&-
   fi
   status=$?
