@@ -2,6 +2,7 @@
 
 use crate::error::AuditError;
 use crate::folder::{Folder, LIVE, is_day};
+use crate::index;
 use crate::line::{self, Line};
 use crate::segment;
 use rustix::fs::OFlags;
@@ -117,6 +118,22 @@ pub fn places(folder: &Folder) -> Result<Vec<Place>, AuditError> {
     places.sort();
     places.dedup_by(|one, other| (&one.log, one.segment) == (&other.log, other.segment));
     Ok(places)
+}
+
+/// That this is a folder of logs: nothing can be said of another, least of all that it is whole.
+///
+/// # Errors
+/// Where neither an index nor a log is there.
+pub fn has_any(folder: &Folder) -> Result<(), AuditError> {
+    if index::file_names(folder)?.is_empty() && places(folder)?.is_empty() {
+        let what = format!("{}: no log is there, and no index of logs", folder.label());
+        return Err(AuditError::found(
+            "look",
+            what,
+            "name a folder that has an index-….jsonl, or a file of a log; without one, the own log is looked at",
+        ));
+    }
+    Ok(())
 }
 
 /// A file below the folder of all logs, to be read.

@@ -44,6 +44,27 @@ fn outside(outside: &Outside) -> Result<()> {
     let told = verify()?;
     told.exited(1)?;
     ensure!(told.stdout.contains("record 2 is lost"), "{}", told.stdout);
+    where_no_log_is_nothing_is_whole(outside)
+}
+
+fn where_no_log_is_nothing_is_whole(outside: &Outside) -> Result<()> {
+    let folder = outside.file("empty/file", "no log\n")?.with_file_name("");
+    let ask = |what: &'static str| {
+        outside.bare().waiving_nothing().verb("audit").option(what).option(folder.as_path())
+    };
+    for what in ["verify", "show", "export"] {
+        let told = ask(what).run()?;
+        told.exited(125)?;
+        ensure!(told.stderr.contains("no log is there"), "{what}: {}", told.stderr);
+        ensure!(told.stderr.contains("remedy"), "{what}: {}", told.stderr);
+    }
+    let told = ask("verify").option("--json").run()?;
+    told.exited(125)?;
+    let answer: serde_json::Value = serde_json::from_str(&told.stdout)?;
+    ensure!(answer["ok"] == false && answer["remedy"].is_string(), "{answer}");
+    let own = outside.bare().waiving_nothing().verb("audit").option("verify").option("--json");
+    let answer: serde_json::Value = serde_json::from_str(&own.run()?.stdout)?;
+    ensure!(answer["ok"] == false && answer["troubles"].is_array(), "{answer}");
     Ok(())
 }
 

@@ -43,6 +43,7 @@ pub fn folder(folder: &Folder, kept: &[Note]) -> Result<Report, AuditError> {
     let mut report = Report::default();
     // Before the index, so that a log that is begun meanwhile is in it and not missed here.
     let before = read::places(folder)?;
+    read::has_any(folder)?;
     let known = read_index(folder, &mut report)?;
     let mut places: BTreeMap<String, Vec<Place>> = BTreeMap::new();
     let mut there = read::places(folder)?;

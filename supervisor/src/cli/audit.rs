@@ -14,22 +14,37 @@ use crate::explain::printable;
 use sandboxd_audit::note::Note;
 use sandboxd_audit::verify::{self, Report};
 use sandboxd_audit::{AuditError, Folder};
+use serde::Serialize;
 pub(in crate::cli) use source::{Reader, Source, since};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
 pub(crate) fn audit(command: AuditCommand) -> u8 {
+    let json = matches!(&command, AuditCommand::Verify(AuditVerify { json: true, .. }));
     let done = match command {
         AuditCommand::Show(arguments) => show::show(&arguments),
         AuditCommand::Verify(arguments) => verify(&arguments),
         AuditCommand::Export(arguments) => export::export(&arguments),
     };
     done.unwrap_or_else(|error| {
+        if json {
+            let (what, remedy) = (line(&error), &error.remedy);
+            say_json(&serde_json::json!({ "ok": false, "error": what, "remedy": remedy }));
+            return NOT_SET_UP;
+        }
         warn(&format!("sandboxd: the audit log could not be read: {}\n", line(&error)));
         warn(&format!("  remedy  {}\n", error.remedy));
         NOT_SET_UP
     })
+}
+
+/// What was found, for programs.
+#[derive(Serialize)]
+struct Verified<'a> {
+    ok: bool,
+    #[serde(flatten)]
+    report: &'a Report,
 }
 
 fn verify(arguments: &AuditVerify) -> Result<u8, AuditError> {
@@ -38,8 +53,13 @@ fn verify(arguments: &AuditVerify) -> Result<u8, AuditError> {
         Source::Folder(folder) => verify::folder(&folder, &kept)?,
         Source::File { name, path } => verify::file(&name, BufReader::new(file(&path)?), &kept)?,
     };
-    let said = if arguments.json { say_json(&report) } else { say(&found(&report)) };
-    Ok(match (said, report.troubles.is_empty()) {
+    let ok = report.troubles.is_empty();
+    let said = if arguments.json {
+        say_json(&Verified { ok, report: &report })
+    } else {
+        say(&found(&report))
+    };
+    Ok(match (said, ok) {
         (false, _) => NOT_SET_UP,
         (true, true) => 0,
         (true, false) => 1,

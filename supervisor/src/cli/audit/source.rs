@@ -22,7 +22,9 @@ impl Source {
     pub(in crate::cli) fn find(place: Option<&Path>) -> Result<Self, AuditError> {
         let Some(path) = place else { return own().map(Self::Folder) };
         if path.is_dir() {
-            return Folder::at(path).map(Self::Folder);
+            let folder = Folder::at(path)?;
+            read::has_any(&folder)?;
+            return Ok(Self::Folder(folder));
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
         Ok(Self::File { name: name.unwrap_or_default(), path: path.to_owned() })
