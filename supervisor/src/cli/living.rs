@@ -135,20 +135,26 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
         Ok(found) => found,
         Err(error) => return unread(&error),
     };
-    let is = |run: &Run, name: &String| {
-        run.own().is_some_and(|own| own.id == *name || own.profile == *name)
-    };
     let unknown: Vec<&String> =
         typed.runs.iter().filter(|name| !runs.iter().any(|run| is(run, name))).collect();
     let wanted: Vec<&Run> = runs
         .iter()
-        .filter(|run| typed.all || typed.runs.iter().any(|name| is(run, name)))
+        .filter(|run| match typed.runs.as_slice() {
+            [] => typed.all,
+            named => named.iter().any(|name| is(run, name)),
+        })
         .collect();
     for name in &unknown {
         warn(&format!(
             "sandboxd: no run of yours goes on that is called {}\n  remedy  sandboxd ps lists them, to whoever started them\n",
             printable(name)
         ));
+    }
+    let several: Vec<String> =
+        typed.runs.iter().filter(|_| !typed.all).filter_map(|name| several(&runs, name)).collect();
+    if !several.is_empty() {
+        warn(&several.concat());
+        return NO;
     }
     // All are asked before the first is waited for.
     let mut asked: Vec<_> = wanted.iter().map(|run| run.stop()).collect();
@@ -168,6 +174,28 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
         }
     }
     troubles.iter().map(unread).next_back().unwrap_or(if ended { 0 } else { NO })
+}
+
+fn is(run: &Run, name: &str) -> bool {
+    run.own().is_some_and(|own| own.id == name || own.profile == name)
+}
+
+/// What is said of a name that is no one run's: whoever typed it meant one of them, most likely.
+fn several(runs: &[Run], name: &str) -> Option<String> {
+    let named: Vec<&Sandbox> =
+        runs.iter().filter(|run| is(run, name)).filter_map(Run::own).collect();
+    if named.len() < 2 || named.iter().any(|own| own.id == name) {
+        return None;
+    }
+    let name = printable(name);
+    let mut text = format!("sandboxd: {} runs of yours are called {name}; none was ended\n", named.len());
+    for own in &named {
+        text.push_str(&format!("  {}  {}\n", printable(&own.id), printable(&own.command)));
+    }
+    text.push_str(&format!(
+        "  remedy  sandboxd stop ID, for one of them; sandboxd stop --all {name}, for all of them\n"
+    ));
+    Some(text)
 }
 
 fn late() -> String {
