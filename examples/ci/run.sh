@@ -16,6 +16,12 @@ set -eu
 command -v sandboxd > /dev/null || { echo "run.sh: sandboxd is not installed on this runner" >&2; exit 125; }
 
 artefact=${SANDBOXD_RECEIPT:-sandboxd-receipt.json}
+# It is replaced, and what is no file must not be: /dev/null is the whole host's. No command can make a device.
+case $artefact in /dev/* | /proc/*) given=device ;; *) given=file ;; esac
+if [ "$given" = device ] || { [ -e "$artefact" ] && [ ! -f "$artefact" ]; }; then
+    echo "run.sh: SANDBOXD_RECEIPT=$artefact is no file, and would be replaced: name one" >&2
+    exit 125
+fi
 # Until the command has ended, the receipt lies where it cannot write.
 folder=$(mktemp -d)
 receipt=$folder/receipt.json

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{Case, Need, Outside};
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -75,7 +75,27 @@ fn what_the_command_does_to_the_receipt(outside: &Outside) -> Result<()> {
     job.has_a_receipt()?;
     let forge = "for file in /tmp/*/receipt.json \"$TMPDIR\"/../../*/receipt.json; do echo {} > \"$file\" || true; done";
     job.set("SANDBOXD_RUN", forge).run()?.ended(0)?;
-    job.has_a_receipt()
+    job.has_a_receipt()?;
+    // What is no file is never replaced by it.
+    let mut device = Job::gitlab(outside, "device")?;
+    let null = null(outside)?;
+    device.set("SANDBOXD_RUN", "touch ran");
+    for named in [null.as_path(), Path::new("/dev/stdout")] {
+        device.set("SANDBOXD_RECEIPT", &named.to_string_lossy());
+        device.run()?.ended(125)?.says("is no file")?;
+    }
+    ensure!(!device.folder.join("ran").exists(), "it was run");
+    let kind = fs::symlink_metadata(null)?.file_type();
+    ensure!(kind.is_char_device(), "the device was replaced");
+    Ok(())
+}
+
+/// A device as `/dev/null` is, of this case alone.
+fn null(outside: &Outside) -> Result<PathBuf> {
+    use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+    let null = outside.dir().join("null");
+    mknod(&null, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 3))?;
+    Ok(null)
 }
 
 /// A job as its runner starts it.

@@ -2,9 +2,10 @@
 //! receipt nowhere else: nothing is started, and what the link points to stays as it was.
 
 use anyhow::{Result, ensure};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use sandboxd_integration::{Case, Outside};
 use std::fs;
-use std::os::unix::fs::{chown, symlink};
+use std::os::unix::fs::{FileTypeExt as _, chown, symlink};
 
 pub(crate) const CASE: Case = Case { rows: &["E6", "E25", "F04"], outside, ..Case::NEW };
 
@@ -33,5 +34,18 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(refused.stderr.contains("ELOOP"), "not told: {}", refused.stderr);
     canary.unchanged()?;
     ensure!(fs::read_dir(elsewhere.with_file_name(""))?.count() == 2, "something was made there");
-    Ok(())
+
+    // Nor is anything replaced that is no file: a device may be the whole host's.
+    let null = outside.dir().join("null");
+    mknod(&null, SFlag::S_IFCHR, Mode::from_bits_truncate(0o666), makedev(1, 3))?;
+    let written = outside.sandbox(PROFILE).receipt(&null).command(&["/bin/true"]).run()?;
+    written.exited(0)?;
+    ensure!(fs::symlink_metadata(&null)?.file_type().is_char_device(), "the device is gone");
+    let link = ws.join("receipt.json");
+    symlink(canary.path(), &link)?;
+    let refused = outside.sandbox(PROFILE).receipt(&link).command(&["/bin/true"]).run()?;
+    refused.not_started()?;
+    ensure!(refused.stderr.contains("is not replaced"), "not told: {}", refused.stderr);
+    ensure!(fs::symlink_metadata(&link)?.is_symlink(), "the link is gone");
+    canary.unchanged()
 }

@@ -4,6 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Need, Outside};
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 
 pub(crate) const CASE: Case = Case {
@@ -82,6 +83,35 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(!run.stderr.contains('\u{1b}'), "an escape of the probe's came out");
     let lines = run.stderr.lines().filter(|line| line.starts_with("  /")).count();
     ensure!(lines == named.len(), "{lines} lines for {} paths", named.len());
+    what_could_not_be_changed_is_not_named(outside)
+}
+
+/// What is read, or hidden, in what is written; and what cannot be looked through is told as that.
+fn what_could_not_be_changed_is_not_named(outside: &Outside) -> Result<()> {
+    let ws = outside.workspace()?.join("nested");
+    for file in ["read/.git/config", "read/.git/hooks/pre-commit", "hidden/.envrc"] {
+        outside.file(&format!("ws/nested/{file}"), "")?;
+    }
+    let run = || {
+        outside
+            .sandbox(&format!(
+                "extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\nread = [{:?}]\nhide = [{:?}]\n",
+                ws.join("read"),
+                ws.join("hidden")
+            ))
+            .command(&["/bin/true"])
+            .run()
+    };
+    let quiet = run()?;
+    quiet.exited(0)?;
+    ensure!(!quiet.stderr.contains("the host may execute"), "told: {}", quiet.stderr);
+    let odd = ws.join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&odd)?;
+    let told = run()?;
+    let lines: Vec<&str> =
+        told.stderr.lines().filter(|line| line.contains("the host may execute")).collect();
+    let [line] = lines.as_slice() else { anyhow::bail!("{lines:?}") };
+    ensure!(line.contains("caf\\xe9") && line.ends_with("its name is not UTF-8"), "{line}");
     Ok(())
 }
 

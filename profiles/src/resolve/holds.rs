@@ -261,8 +261,16 @@ impl Deciding<'_> {
             };
             // What lies in another tree is that one's affair, and what is granted by its own name is
             // granted.
-            let own = shown.around(&path).is_some_and(|nearest| nearest.to == tree.to);
+            let nearest = shown.around(&path);
+            let own = nearest.is_some_and(|nearest| nearest.to == tree.to);
             if !own || path == tree.to || holds.hides(&path) {
+                // Nobody inside can change what is hidden, or lies in what is read; of a folder that is
+                // written its own search tells. A second name would lead around either.
+                let elsewhere = nearest.is_some_and(|nearest| {
+                    !nearest.write || (nearest.kind == Kind::Directory && nearest.to != path)
+                });
+                let kept = holds.hides(&path) || (!own && elsewhere);
+                held.extend((kept && !fact.linked).then(|| fact.path.clone()));
                 continue;
             }
             if fact.kind == ProtectedKind::Socket {

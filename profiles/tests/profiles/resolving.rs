@@ -258,6 +258,27 @@ fn a_folder_granted_twice_is_protected_as_part_of_the_outer_one() {
 }
 
 #[test]
+fn what_nobody_inside_can_change_is_not_named_at_the_end() {
+    let facts = [
+        ("/w/sub/.git/config", ProtectedKind::Regular),
+        ("/w/hidden/.envrc", ProtectedKind::Regular),
+    ];
+    let mut host = repository(&facts);
+    for folder in ["/w/sub", "/w/hidden"] {
+        let there = found(folder, FileKind::Directory, 1000);
+        host.paths.insert(path(folder), PathFact::Found(there));
+    }
+    let text = "[files]\nwrite = [\"/w\"]\nread = [\"/w/sub\"]\nhide = [\"/w/hidden\"]";
+    let held = |host: HostFacts| on(text, host).unwrap().outside.watched.remove(0).held;
+    assert_eq!(held(host.clone()), [path("/w/sub/.git/config"), path("/w/hidden/.envrc")]);
+    // By a second name it can be changed.
+    if let Some(PathFact::Found(tree)) = host.paths.get_mut(&path("/w")) {
+        tree.protected.iter_mut().for_each(|fact| fact.linked = true);
+    }
+    assert_eq!(held(host), []);
+}
+
+#[test]
 fn a_home_that_is_granted_is_home() {
     let text = "[files]\nbind = [{ from = \"/w\", to = \"/home/agent\", access = \"write\" }]";
     let resolved = on(text, typical()).unwrap();

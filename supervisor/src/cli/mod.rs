@@ -23,6 +23,7 @@ mod pins;
 mod plan;
 mod profile;
 mod receipt;
+mod receipt_file;
 mod run;
 mod secret;
 pub mod service;

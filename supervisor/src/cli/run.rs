@@ -3,7 +3,7 @@
 use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
-use super::{NOT_SET_UP, denied, load, notice, used_up, went_out};
+use super::{NOT_SET_UP, denied, load, notice, receipt_file, used_up, went_out};
 use crate::audit_folder;
 use crate::calls::Calls;
 use crate::explain::printable;
@@ -14,19 +14,11 @@ use crate::sandbox::{
 };
 use crate::systemd::credentials;
 use crate::systemd::sockets::{self, Sockets};
-use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, ResolveFlags, fstat, linkat, openat, openat2, renameat, statat,
-    unlinkat,
-};
-use rustix::io::Errno;
 use sandboxd_audit::AuditError;
 use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Instant;
 
 /// How much is said on standard error, and how.
@@ -125,7 +117,8 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
     let purses = Purses::default();
     let around = around(who, &mut loaded, (log, &purses), Says { json, quiet })?;
     let Loaded { profile, under, invocation, .. } = loaded;
-    let mut write_receipt = receipt.map(|path| move |made: MakeReceipt<'_>| write(&path, &made()?));
+    let mut write_receipt =
+        receipt.map(|path| move |made: MakeReceipt<'_>| receipt_file::write(&path, &made()?));
     let request = Request {
         profile: &profile,
         under: &under,
@@ -268,13 +261,28 @@ fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
     if let Some(used) = &result.budget {
         text.push_str(&used_up::words(&result.sandbox, used));
     }
-    if !result.may_execute.is_empty() {
+    text.push_str(&executable(&result.may_execute));
+    text
+}
+
+/// What the host may execute now, and where it was not looked for.
+fn executable(may_execute: &[String]) -> String {
+    let (unseen, made): (Vec<&String>, Vec<&String>) =
+        may_execute.iter().partition(|path| path.starts_with(sandbox::NOT_LOOKED_THROUGH));
+    let mut text = String::new();
+    if !made.is_empty() {
         text.push_str(
             "sandboxd: the command made or changed what the host may execute; look before you use it:\n",
         );
-        for path in &result.may_execute {
-            text.push_str(&format!("  {}\n", printable(path)));
-        }
+    }
+    for path in made {
+        text.push_str(&format!("  {}\n", printable(path)));
+    }
+    for path in unseen {
+        text.push_str(&format!(
+            "sandboxd: for what the host may execute {}\n",
+            printable(path)
+        ));
     }
     text
 }
@@ -300,81 +308,4 @@ fn take_result_fd(number: i32) -> Result<File, StartError> {
 fn tell_result(file: &mut File, result: &RunResult) -> std::io::Result<()> {
     let text = serde_json::to_string(result)?;
     writeln!(file, "{text}")
-}
-
-/// Writes the receipt to a file of its own: made anew in a folder that no link leads to, so that
-/// nothing is followed and nothing that was there is changed before the new one is whole.
-fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
-    let failed = |errno: Errno| {
-        StartError::call("open", format!("{}", path.display()), errno).with_remedy(
-            "the receipt could not be written, so the command was not run: give the real path of a file in a folder that exists",
-        )
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
-    let name = path.file_name().ok_or_else(|| failed(Errno::ISDIR))?;
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat2(CWD, folder, flags, Mode::empty(), resolve).map_err(failed)?;
-    match unnamed(&folder, name, receipt).map_err(failed)? {
-        Placed::There => Ok(()),
-        // There is one already, or the file system has no files without a name.
-        Placed::Not => named(&folder, name, receipt).map_err(failed),
-    }
-}
-
-enum Placed {
-    There,
-    Not,
-}
-
-/// Writes a file that has no name until it is whole: whatever ends this process leaves none behind.
-fn unnamed(folder: &OwnedFd, name: &OsStr, receipt: &str) -> Result<Placed, Errno> {
-    use std::os::fd::AsRawFd;
-    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
-    let file = match openat(folder, ".", flags, Mode::RUSR | Mode::WUSR) {
-        Ok(file) => File::from(file),
-        // open(2), "O_TMPFILE requires support by the underlying filesystem".
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT) => return Ok(Placed::Not),
-        Err(errno) => return Err(errno),
-    };
-    fill(&file, receipt)?;
-    let own = format!("/proc/self/fd/{}", file.as_raw_fd());
-    match linkat(CWD, own, folder, name, AtFlags::SYMLINK_FOLLOW) {
-        Ok(()) => is_still(folder, name, &file).map(|()| Placed::There),
-        Err(Errno::EXIST) => Ok(Placed::Not),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Writes a file under another name and gives it this one's place.
-fn named(folder: &OwnedFd, name: &OsStr, receipt: &str) -> Result<(), Errno> {
-    let mut partial = name.to_owned();
-    partial.push(format!(".{}", std::process::id()));
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-    let file = File::from(openat(folder, &partial, flags, Mode::RUSR | Mode::WUSR)?);
-    fill(&file, receipt)
-        .and_then(|()| renameat(folder, &partial, folder, name))
-        .and_then(|()| is_still(folder, name, &file))
-        .inspect_err(|_| {
-            // What is reported is why it could not be written; a second failure says nothing more.
-            unlinkat(folder, &partial, AtFlags::empty()).ok();
-        })
-}
-
-fn fill(mut file: &File, receipt: &str) -> Result<(), Errno> {
-    file.write_all(receipt.as_bytes())
-        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-}
-
-/// Whether the name leads to the file that was written: whoever may write the folder could have put
-/// another one in its place meanwhile.
-fn is_still(folder: &OwnedFd, name: &OsStr, file: &File) -> rustix::io::Result<()> {
-    let there = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    let own = fstat(file)?;
-    if (there.st_dev, there.st_ino) == (own.st_dev, own.st_ino) {
-        Ok(())
-    } else {
-        Err(Errno::STALE)
-    }
 }

@@ -45,6 +45,15 @@ pub struct Search {
     pub complete: bool,
     /// Whether a bound was reached, so that there may be any number of further findings.
     pub cut_short: bool,
+    /// Why not the whole tree was seen, of the first thing that was not.
+    pub why: Option<String>,
+}
+
+impl Search {
+    fn missed(&mut self, why: impl FnOnce() -> String) {
+        self.complete = false;
+        self.why.get_or_insert_with(why);
+    }
 }
 
 /// Searches the tree `at`, which is opened already, for protected names, [`until`] then at most.
@@ -60,10 +69,15 @@ pub fn search(tree: &OwnedFd, at: &HostPath, until: Instant) -> Search {
             Ok(listed) => walk.take(&folder, listed),
             // It went away, or was replaced, while we looked.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-            Err(_) => walk.search.complete = false,
+            Err(errno) => {
+                let place = walk.place(&folder, "");
+                let errno = crate::explain::errno(errno.raw_os_error());
+                walk.search.missed(|| format!("{place}: it could not be read: {errno}"));
+            }
         }
         if walk.is_over() {
-            (walk.search.complete, walk.search.cut_short) = (false, true);
+            walk.search.missed(|| too_large(at));
+            walk.search.cut_short = true;
             break;
         }
         next = walk.ahead.pop_front();
@@ -88,6 +102,13 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// For messages.
+    fn place(&self, folder: &str, name: &str) -> String {
+        let parts = [self.at.as_str(), folder, name].map(|part| part.trim_end_matches('/'));
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join("/")
+    }
+
     /// What may be read of the next folder.
     fn room(&self) -> Room {
         let entries = MOST_ENTRIES.saturating_sub(self.seen);
@@ -103,9 +124,15 @@ impl Walk<'_> {
     }
 
     /// Takes in what lies in a folder.
-    fn take(&mut self, folder: &str, Listed { names, whole, read, cut }: Listed) {
+    fn take(&mut self, folder: &str, Listed { names, whole, odd, read, cut }: Listed) {
         let deep = folder.split('/').count() >= MOST_DEPTH;
-        self.search.complete &= whole;
+        if let Some(odd) = odd {
+            let place = self.place(folder, &odd);
+            self.search.missed(|| format!("{place}: its name is not UTF-8"));
+        }
+        if !whole {
+            self.search.missed(|| too_large(self.at));
+        }
         self.search.cut_short |= cut;
         self.seen += read;
         let repository = protect::is_repository(names.iter().map(|(name, _)| &**name));
@@ -119,7 +146,10 @@ impl Walk<'_> {
                 let linked = is_linked(self.tree, &below, kind, room);
                 note(&mut self.search, self.at.join(&below).ok(), kind, linked);
             }
-            self.search.complete &= !(ahead && deep);
+            if ahead && deep {
+                let place = self.place(&below, "");
+                self.search.missed(|| format!("{place}: it lies too deep"));
+            }
             if protected || kind == FileType::Socket || (ahead && !deep) {
                 self.kept += below.len();
                 if self.is_over() {
@@ -129,6 +159,10 @@ impl Walk<'_> {
             self.ahead.extend((ahead && !deep).then_some(below));
         }
     }
+}
+
+fn too_large(at: &HostPath) -> String {
+    format!("{at}: it is too large, or too slow, to be looked through")
 }
 
 fn is_protected(below: &str, kind: FileType) -> bool {
@@ -144,7 +178,7 @@ fn is_linked(tree: &OwnedFd, below: &str, kind: FileType, room: Room) -> bool {
     };
     if kind == FileType::Directory {
         return entries(tree, below, room).map_or(true, |listed| {
-            if !listed.whole {
+            if !listed.whole || listed.odd.is_some() {
                 return true;
             }
             let mut files = listed.names.iter().filter(|(_, kind)| *kind == FileType::RegularFile);
@@ -167,16 +201,17 @@ fn note(search: &mut Search, path: Option<HostPath>, kind: FileType, linked: boo
     };
     match path {
         Some(path) => search.found.push(ProtectedFact { path, kind, linked }),
-        None => search.complete = false,
+        None => search.missed(|| String::from("a path in it is too long")),
     }
 }
 
 /// What lies in a folder.
 struct Listed {
     names: Vec<(String, FileType)>,
-    /// Whether these are all, and the names of all folders in it are UTF-8, so that they can be
-    /// searched too.
+    /// Whether these are all.
     whole: bool,
+    /// A folder, or the like, that cannot be searched because its name is not UTF-8.
+    odd: Option<String>,
     /// How many entries were read.
     read: usize,
     /// Whether these are not all because of the bytes of their names, or of the time.
@@ -198,7 +233,8 @@ fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::io::Result<L
         | rustix::fs::ResolveFlags::NO_MAGICLINKS;
     let path = if folder.is_empty() { "." } else { folder };
     let opened = rustix::fs::openat2(tree, path, flags, Mode::empty(), resolve)?;
-    let mut listed = Listed { names: Vec::new(), whole: true, read: 0, cut: false };
+    let mut listed =
+        Listed { names: Vec::new(), whole: true, odd: None, read: 0, cut: false };
     for entry in Dir::read_from(&opened)? {
         let entry = entry?;
         listed.read += 1;
@@ -211,7 +247,10 @@ fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::io::Result<L
         // A name that is not UTF-8 is none of those that are protected, but one of them may lie below
         // it, and no plan can name that.
         let Ok(name) = entry.file_name().to_str() else {
-            listed.whole &= entry.file_type() == FileType::RegularFile;
+            if entry.file_type() != FileType::RegularFile {
+                let name = entry.file_name().to_bytes().escape_ascii();
+                listed.odd.get_or_insert_with(|| name.to_string());
+            }
             continue;
         };
         if matches!(name, "." | "..") {
@@ -263,6 +302,23 @@ mod tests {
         assert_eq!(names(&before), wanted);
         assert_eq!(names(&after), wanted);
         assert!(before.complete && !after.complete);
+        assert!(after.why.unwrap().contains("too deep"));
+    }
+
+    #[test]
+    fn a_folder_whose_name_is_no_text_is_named_as_the_cause() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let tree = std::env::temp_dir().join(format!("sandboxd-odd-{}", std::process::id()));
+        fs::create_dir_all(tree.join("in")).unwrap();
+        fs::write(tree.join(std::ffi::OsStr::from_bytes(b"file\xff")), "").unwrap();
+        let whole = found_in(&tree);
+        fs::create_dir(tree.join("in").join(std::ffi::OsStr::from_bytes(b"caf\xe9"))).unwrap();
+        let search = found_in(&tree);
+        fs::remove_dir_all(&tree).unwrap();
+        assert!(whole.complete && whole.why.is_none());
+        let place = tree.join("in/caf\\xe9").display().to_string();
+        assert_eq!(search.why.unwrap(), format!("{place}: its name is not UTF-8"));
+        assert!(!search.complete && !search.cut_short);
     }
 
     #[test]

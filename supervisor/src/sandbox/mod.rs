@@ -67,6 +67,7 @@ pub use receipt::{LayerState, Receipt, RunResult};
 pub(crate) use renewals::stands;
 pub use signatures::Signature;
 pub(crate) use unawaited::Unawaited;
+pub(crate) use watch::NOT_LOOKED_THROUGH;
 
 #[cfg(test)]
 pub(crate) use audit::nowhere;

@@ -8,7 +8,7 @@ use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::{ProtectedFact, ProtectedKind};
 use sandboxd_profiles::protect;
 use sandboxd_profiles::resolved::{Outside, Watched};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Protected paths before the run, by what the kernel says of each: no program can set the time of the
@@ -17,6 +17,9 @@ pub(crate) struct Before(BTreeMap<HostPath, Version>);
 
 /// Of inodes and the times of their last change, for a folder those in it included.
 type Version = u64;
+
+/// What stands before a place and why, where what appeared there is not known.
+pub(crate) const NOT_LOOKED_THROUGH: &str = "not looked through: ";
 
 /// Entries of one protected folder that are looked at; hooks are a few dozen.
 const MOST: usize = 10_000;
@@ -73,7 +76,7 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
     let until = protected::until();
     for Watched { tree, held } in trees {
         let Ok(opened) = open(tree) else {
-            appeared.push(format!("{tree}: could not be searched"));
+            appeared.push(format!("{NOT_LOOKED_THROUGH}{tree}: it could not be opened"));
             continue;
         };
         let search = protected::search(&opened, tree, until);
@@ -89,10 +92,12 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
         let new = search.found.iter().filter(named).filter(|found| !known(&found.path));
         appeared.extend(new.map(|found| found.path.to_string()));
         if !search.complete {
-            appeared.push(format!(
-                "{tree}: could not be searched whole: too large or too slow, a folder that only its owner or root may enter, or one whose name is not UTF-8"
-            ));
+            let why = search.why.unwrap_or_else(|| tree.to_string());
+            appeared.push(format!("{NOT_LOOKED_THROUGH}{why}"));
         }
     }
+    // What lies in two trees is found in both.
+    let mut told = BTreeSet::new();
+    appeared.retain(|path| told.insert(path.clone()));
     appeared
 }
