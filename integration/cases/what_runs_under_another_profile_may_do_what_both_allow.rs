@@ -31,6 +31,7 @@ const PAIRS: usize = 8;
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
+    what_is_typed_never_vanishes(outside, &ws)?;
     for folder in FOLDERS {
         for name in ["file", "hidden"] {
             let file = outside.file(&format!("ws/{folder}/{name}"), "text")?;
@@ -58,6 +59,30 @@ fn outside(outside: &Outside) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Where nothing is left of what was typed, the command would write into a folder that is thrown away.
+fn what_is_typed_never_vanishes(outside: &Outside, ws: &Path) -> Result<()> {
+    let site = outside.site("extends = [\"builtin:base\"]\n")?;
+    let start = |verb: &'static str, typed: Option<&'static str>| {
+        let start = outside.bare().verb(verb).option("--under").option(&site);
+        let start = typed.iter().fold(start, |start, typed| start.option("-w").option(*typed));
+        start.cwd(ws)
+    };
+    let write = ["/bin/sh", "-c", "echo lost > new"];
+    let refused = start("run", Some(".")).command(&write).run()?;
+    refused.not_started()?;
+    ensure!(refused.stderr.contains("-w") && refused.stderr.contains("not given"), "{}", refused.stderr);
+    let asked = start("why", Some(".")).option("--path=new").option("--access=make-reg").run()?;
+    ensure!(asked.exit() == Some(125), "why says otherwise: {}{}", asked.stdout, asked.stderr);
+    // What nobody typed may come to nothing, and that it starts elsewhere is told.
+    let run = start("run", None).command(&["/bin/sh", "-c", "echo > new; exit 1"]).run()?;
+    run.exited(1)?;
+    ensure!(run.stderr.contains("starts in /home/agent"), "{}", run.stderr);
+    let asked = start("why", None).option("--path=new").option("--access=make-reg").run()?;
+    ensure!(asked.stdout.contains("starts in /home/agent"), "{}{}", asked.stdout, asked.stderr);
+    ensure!(!ws.join("new").exists(), "it was written after all");
     Ok(())
 }
 

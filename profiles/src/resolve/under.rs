@@ -17,6 +17,9 @@ use sandboxd_plan::{Filter, Identity, Layer, Layers};
 /// Landlock stacks no more than sixteen, and programs inside may want some.
 const STACKED: usize = 4;
 
+/// Options that grant files.
+const TYPED: [&str; 4] = ["-r", "-w", "-x", "--bind"];
+
 /// What one profile gives to what is run under it.
 pub(super) struct Granted {
     pub(super) name: String,
@@ -69,8 +72,32 @@ impl Deciding<'_> {
         let own = self.shown(identity);
         let mut holes = self.punched(&own);
         let shown = narrow(&own, &holes, &granted);
+        self.nothing_typed_is_gone(&own, &shown, &granted);
         holes.extend(granted_holes(&shown, &granted));
         Left { own, shown, granted, holes }
+    }
+
+    /// What is typed is meant. Where nothing is left of it, the command would find the sandbox's own folders
+    /// in its place, and what it writes there is thrown away.
+    fn nothing_typed_is_gone(&mut self, own: &Shown, shown: &Shown, granted: &[Granted]) {
+        for tree in &own.trees {
+            let typed = tree.entries.iter().map(|(_, origin)| origin).find(|origin| {
+                &*origin.file == "command line" && TYPED.contains(&origin.key.as_str())
+            });
+            let Some(typed) = typed else { continue };
+            if shown.trees.iter().any(|left| left.to.is_within(&tree.to)) {
+                continue;
+            }
+            let gives = |one: &&Granted| part_of(tree, tree, &one.files, &one.files).is_some();
+            let without: Vec<&str> =
+                granted.iter().filter(|one| !gives(one)).map(|one| one.name.as_str()).collect();
+            let what = format!(
+                "{} is not given by {}, which this is run under: nothing of it would be there",
+                tree.to,
+                without.join(" and ")
+            );
+            self.refuse(typed, what, "grant it there too, or leave it out here");
+        }
     }
 
     /// What each profile gives that this one is run under, the outermost first.

@@ -53,10 +53,15 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
         cwd,
         home,
     };
-    if !named && overrides.read.is_empty() && overrides.write.is_empty() {
+    let by_default = !named && overrides.read.is_empty() && overrides.write.is_empty();
+    if by_default {
         overrides.read.push(String::from("."));
     }
     profile.apply(&overrides)?;
+    if let Some(own) = profile.files.grants.last_mut().filter(|_| by_default) {
+        // It was not typed, and so may come to nothing under another profile.
+        own.path.origin.key = String::from("-r . (as nothing else is granted)");
+    }
     let invocation = invocation(&profile)?;
     let graph = called(&profile)?;
     Ok(Loaded { profile, under, graph, invocation })
