@@ -70,6 +70,39 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All that there are.
+    const ALL: [Self; 23] = [
+        Self::Header,
+        Self::Checkpoint,
+        Self::Rotated,
+        Self::Closed,
+        Self::Gap,
+        Self::Index,
+        Self::LogOpened,
+        Self::LogClosed,
+        Self::Recovered,
+        Self::Removed,
+        Self::Started,
+        Self::Refused,
+        Self::Ended,
+        Self::Connected,
+        Self::Call,
+        Self::Approval,
+        Self::Pins,
+        Self::Answered,
+        Self::Noticed,
+        Self::SecretRotated,
+        Self::Egress,
+        Self::Signature,
+        Self::LeftOut,
+    ];
+
+    /// The names of all of them, for whoever chooses one.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        Self::ALL.iter().map(|kind| kind.name()).collect()
+    }
+
     /// Its name, as it stands in a record.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -44,7 +44,21 @@ fn outside(outside: &Outside) -> Result<()> {
     let told = verify()?;
     told.exited(1)?;
     ensure!(told.stdout.contains("record 2 is lost"), "{}", told.stdout);
+    the_newest_are_shown_alone(outside)?;
     where_no_log_is_nothing_is_whole(outside)
+}
+
+fn the_newest_are_shown_alone(outside: &Outside) -> Result<()> {
+    let show = |words: &[&'static str]| {
+        let show = outside.bare().waiving_nothing().verb("audit").option("show");
+        words.iter().fold(show, |show, word| show.option(*word)).run()
+    };
+    let all = show(&[])?.stdout;
+    let last = show(&["-n", "2"])?;
+    last.exited(0)?;
+    let newest: Vec<&str> = all.lines().skip(all.lines().count() - 2).collect();
+    ensure!(last.stdout.lines().collect::<Vec<_>>() == newest, "{} of {all}", last.stdout);
+    Ok(())
 }
 
 fn where_no_log_is_nothing_is_whole(outside: &Outside) -> Result<()> {

@@ -55,6 +55,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let shown = listing.1.lines().filter(|line| line.starts_with("    \"/etc/")).count();
     ensure!(shown < 8, "what was only looked at is shown: {}", listing.1);
     nothing_else(outside, &ws)?;
+    of_what_did_not_run_nothing_is_learnt(outside, &ws)?;
     nothing_wider(outside, &ws)?;
     another_file_stays(outside, &ws)
 }
@@ -109,6 +110,28 @@ fn another_file_stays(outside: &Outside, ws: &Path) -> Result<()> {
     let refused = outside.bare().verb("learn").option("--output").option(&*file).option("--profile");
     let run = refused.option("/nowhere/at-all.toml").cwd(ws).command(&["/bin/true"]).run()?;
     ensure!(run.exit() != Some(0) && !file.exists(), "an empty file stays: {}", run.stderr);
+    Ok(())
+}
+
+fn of_what_did_not_run_nothing_is_learnt(outside: &Outside, ws: &Path) -> Result<()> {
+    let file = outside.dir().join("none.toml");
+    let learn = |words: &[&str]| {
+        let learn = outside.bare().verb("learn").option("--output").option(&*file);
+        learn.cwd(ws).command(words).run()
+    };
+    for (words, status) in [
+        (["no-such-program"].as_slice(), 127),
+        (&["/bin/sh", "-c", "no-such-program"], 127),
+        (&["/etc/passwd"], 126),
+    ] {
+        let run = learn(words)?;
+        run.exited(status)?;
+        ensure!(run.stderr.contains("nothing is written"), "{}", run.stderr);
+        ensure!(!file.exists(), "{words:?}: a profile was written");
+    }
+    let run = learn(&["/bin/sh", "-c", "exit 6"])?;
+    run.exited(6)?;
+    ensure!(file.exists() && run.stderr.contains("too small"), "{}", run.stderr);
     Ok(())
 }
 

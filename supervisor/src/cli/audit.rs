@@ -7,7 +7,7 @@ mod source;
 mod words;
 
 use super::NOT_SET_UP;
-use super::output::{say, say_json, warn};
+use super::output::{count, say, say_json, warn};
 use super::typed::{AuditCommand, AuditVerify};
 use crate::audit_folder::{self, line};
 use crate::explain::printable;
@@ -21,7 +21,11 @@ use std::io::BufReader;
 use std::path::Path;
 
 pub(crate) fn audit(command: AuditCommand) -> u8 {
-    let json = matches!(&command, AuditCommand::Verify(AuditVerify { json: true, .. }));
+    let json = match &command {
+        AuditCommand::Show(arguments) => arguments.json,
+        AuditCommand::Verify(arguments) => arguments.json,
+        AuditCommand::Export(_) => false,
+    };
     let done = match command {
         AuditCommand::Show(arguments) => show::show(&arguments),
         AuditCommand::Verify(arguments) => verify(&arguments),
@@ -91,8 +95,6 @@ fn notes(path: &Path) -> Result<Vec<Note>, AuditError> {
 
 /// What was found, for people.
 fn found(report: &Report) -> String {
-    let count =
-        |number: u64, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     let mut text = format!(
         "{}, {}, {} of them signed ({})\n",
         count(u64::try_from(report.logs).unwrap_or(u64::MAX), "log"),

@@ -1,15 +1,17 @@
 //! `sandboxd man` and `sandboxd completions`: made from the definition of the command line.
 
 use super::NOT_SET_UP;
-use super::output::warn;
+use super::output::{say, warn};
 use super::typed::Sandboxd;
 use clap::CommandFactory;
 use clap_mangen::Man;
 use std::path::Path;
 
 pub(crate) fn completions(shell: clap_complete::Shell) -> u8 {
-    clap_complete::generate(shell, &mut Sandboxd::command(), "sandboxd", &mut std::io::stdout());
-    0
+    // Into memory first: what writes them panics where nobody reads, or the disk is full.
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Sandboxd::command(), "sandboxd", &mut text);
+    if say(&String::from_utf8_lossy(&text)) { 0 } else { NOT_SET_UP }
 }
 
 pub(crate) fn man(folder: Option<&Path>) -> u8 {

@@ -1,13 +1,30 @@
 //! Writing to standard output and error. A reader that went away is not a reason to panic.
 
+use crate::sandbox::StartError;
 use rustix::io::Errno;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Writes to standard output; says whether that worked.
+/// Writes to standard output; says whether that worked, and why not where its reader has not just gone away.
 pub(crate) fn say(text: &str) -> bool {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+    let written = {
+        let mut out = std::io::stdout().lock();
+        out.write_all(text.as_bytes()).and_then(|()| out.flush())
+    };
+    match written {
+        Ok(()) => true,
+        Err(error) => {
+            if error.kind() != std::io::ErrorKind::BrokenPipe {
+                warn(&format!("sandboxd: standard output could not be written: {error}\n"));
+            }
+            false
+        }
+    }
+}
+
+/// `1 log`, `2 logs`.
+pub(crate) fn count(number: u64, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// How long a reader of standard error that is slow is waited for.
@@ -27,6 +44,15 @@ pub(crate) fn warn(text: &str) {
             Err(Errno::AGAIN) => std::thread::sleep(Duration::from_millis(5)),
             Err(_) => return,
         }
+    }
+}
+
+/// Why a command has no answer: to programs on standard output, where they look for it, else on standard error.
+pub(crate) fn refuse(error: &StartError, name: &str, json: bool) {
+    if json {
+        say_json(&error.json(name));
+    } else {
+        warn(&error.text(name));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a person is told of what a run used up: of each model, and of its budget.
 
+use super::output::count;
 use crate::sandbox::UsedUp;
 
 /// So many models are said one by one.
@@ -48,10 +49,6 @@ pub(super) fn words(sandbox: &str, used: &UsedUp) -> String {
 
 fn many(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
-}
-
-fn count(number: u64, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::cli::output::say;
 use crate::cli::typed::AuditShow;
 use sandboxd_audit::AuditError;
 use sandboxd_audit::line::Line;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How often is looked for more.
@@ -21,6 +22,9 @@ const OF_ITSELF: [&str; 5] = ["header", "checkpoint", "rotated", "closed", "inde
 pub(super) fn show(arguments: &AuditShow) -> Result<u8, AuditError> {
     let since = arguments.since.as_deref().map(since).transpose()?;
     let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, since);
+    if let Some(last) = arguments.last {
+        return the_last(&mut reader, arguments, last);
+    }
     loop {
         let mut text = String::new();
         let heard = reader.each(|line| {
@@ -37,6 +41,22 @@ pub(super) fn show(arguments: &AuditShow) -> Result<u8, AuditError> {
         }
         std::thread::sleep(EVERY);
     }
+}
+
+/// The newest of those that are wanted. No more than these are held.
+fn the_last(reader: &mut Reader, arguments: &AuditShow, last: usize) -> Result<u8, AuditError> {
+    let mut lines: VecDeque<String> = VecDeque::new();
+    reader.each(|line| {
+        if is_wanted(line, arguments) {
+            lines.push_back(shown(line, arguments.json));
+        }
+        if lines.len() > last {
+            lines.pop_front();
+        }
+        true
+    })?;
+    let told = lines.iter().all(|line| say(line));
+    Ok(if told { 0 } else { NOT_SET_UP })
 }
 
 fn is_wanted(line: &Line, arguments: &AuditShow) -> bool {

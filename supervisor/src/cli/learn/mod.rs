@@ -5,7 +5,7 @@ mod made;
 mod shown;
 mod written;
 
-use super::output::warn;
+use super::output::{count, warn};
 use super::typed::{Grants, Learn};
 use super::{NOT_SET_UP, load, notice, run::Says};
 use crate::audit_folder;
@@ -57,6 +57,11 @@ fn learnt_into(
         warn(&shown.words());
     }
     let (result, seen) = run(grants, &mut shown, since)?;
+    if let Some(why) = not_run(result.exit_status()) {
+        file.forget();
+        warn(&format!("sandboxd: nothing was learnt, and nothing is written: {why}\n"));
+        return Ok(result.exit_status());
+    }
     if seen.cut {
         warn("sandboxd: it used more than is looked at: the profile lacks some\n");
     }
@@ -64,10 +69,28 @@ fn learnt_into(
     file.fill(&written.text)?;
     let place = printable(&output.display().to_string());
     warn(&format!(
-        "sandboxd: written: {place}: {} grants, {} left out\n  next    read it, then sandboxd run -p {place}\n",
-        written.grants, written.left_out
+        "sandboxd: written: {place}: {}, {} left out\n  next    read it, then sandboxd run -p {place}\n",
+        count(u64::try_from(written.grants).unwrap_or(u64::MAX), "grant"),
+        written.left_out
     ));
+    if result.exit_status() != 0 {
+        warn(&format!(
+            "sandboxd: it failed (status {}), so the profile is likely too small: see why it failed, and learn again\n",
+            result.exit_status()
+        ));
+    }
     Ok(result.exit_status())
+}
+
+/// Why nothing was learnt, as shells and env(1) say it.
+fn not_run(status: u8) -> Option<&'static str> {
+    match status {
+        126 => Some("the command, or one that it ended with, could not be executed (status 126)"),
+        127 => Some(
+            "the command, or one that it ended with, was not found (status 127): write its whole path, or learn with -x for its folder",
+        ),
+        _ => None,
+    }
 }
 
 /// What is learnt upon, where nothing is said.

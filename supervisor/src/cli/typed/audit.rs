@@ -49,11 +49,23 @@ pub struct AuditShow {
     #[arg(long, value_name = "NAME")]
     pub agent: Option<String>,
     /// Only records of this kind: started, refused, ended; header, checkpoint and the like.
-    #[arg(long, value_name = "KIND")]
+    #[arg(long, value_name = "KIND", value_parser = kind)]
     pub kind: Option<String>,
+    /// Only the last N of them.
+    #[arg(short = 'n', long, value_name = "N", conflicts_with = "follow")]
+    pub last: Option<usize>,
     /// Print each record as it was written, one JSON object a line.
     #[arg(long)]
     pub json: bool,
+}
+
+/// A kind that there is: of another nothing would be found, and nobody told why.
+fn kind(typed: &str) -> Result<String, String> {
+    let kinds = sandboxd_audit::Kind::names();
+    if kinds.iter().any(|kind| *kind == typed) {
+        return Ok(typed.to_owned());
+    }
+    Err(format!("there is no such kind; there are {}", kinds.join(", ")))
 }
 
 /// Say whether all records are there and as they were written, and exactly what is not.
