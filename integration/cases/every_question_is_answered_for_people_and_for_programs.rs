@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{Case, Fault, Outside, Run};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 pub(crate) const CASE: Case =
     Case { rows: &["X03", "X06", "C06"], seconds: 120, outside, ..Case::NEW };
@@ -119,6 +120,52 @@ fn profiles(outside: &Outside) -> Result<()> {
     // One that is there is not overwritten.
     profile(&["init", place])?.exited(125)?;
     ensure!(fs::read(&file)? == begun, "the profile was overwritten");
+    let mode = fs::metadata(&file)?.permissions().mode() & 0o777;
+    ensure!(mode == 0o644, "others may write it: {mode:o}");
+    what_was_meant(outside)
+}
+
+/// What was typed almost right is told with what is right.
+fn what_was_meant(outside: &Outside) -> Result<()> {
+    let told = |words: &[&str], status: i32, stdout: bool, says: &[&str]| -> Result<()> {
+        let own = std::env::current_exe()?.with_file_name("sandboxd");
+        // Under a umask that lets others write.
+        let mut sandboxd = std::process::Command::new("/bin/sh");
+        sandboxd.args(["-c", "umask 000; exec \"$0\" \"$@\""]).arg(own).args(words);
+        let output = sandboxd.current_dir(outside.dir()).output()?;
+        let text = String::from_utf8(if stdout { output.stdout } else { output.stderr })?;
+        ensure!(output.status.code() == Some(status), "{words:?}: {} {text}", output.status);
+        for word in says {
+            ensure!(text.contains(word), "{words:?}: no {word:?} in {text}");
+        }
+        Ok(())
+    };
+    told(&["run", "ls", "-la"], 125, false, &["sandboxd run -- ls -la"])?;
+    told(&["check", "-p", "coding-agent", "--", "true"], 125, false, &["builtin:coding-agent"])?;
+    told(&["check", "-p", "builtin:codng-agent", "--", "true"], 125, false, &["builtin:coding-agent"])?;
+    told(&["mcp", "--help"], 0, true, &["builtin:mcp-server"])?;
+    told(&["audit", "show", "--kind", "nosuch"], 125, false, &["no such kind", "started"])?;
+    told(&["run", "--", "true --version"], 127, false, &["is one word", "-- true --version"])?;
+    // Whoever reads answers for programs finds failures there too.
+    for verb in ["check", "plan", "why"] {
+        let words: &[&str] = if verb == "why" { &["--path", "/etc"] } else { &["--", "true"] };
+        let words = [&[verb, "--json", "-p", "builtin:none"], words].concat();
+        told(&words, 125, true, &["\"ok\": false", "\"problems\""])?;
+    }
+    told(&["graph", "--json", "nowhere"], 125, true, &["\"ok\": false"])?;
+    told(&["profile", "init", "loose.toml"], 0, true, &["here it is refused"])?;
+    let mode = fs::metadata(outside.dir().join("loose.toml"))?.permissions().mode() & 0o777;
+    ensure!(mode == 0o644, "others may write it: {mode:o}");
+    told(&["profile", "init", "no/folder.toml"], 125, false, &["make its folder first"])?;
+    for (words, status) in [(["completions", "bash"], "125"), (["profile", "list"], "125")] {
+        let own = std::env::current_exe()?.with_file_name("sandboxd");
+        let mut sandboxd = std::process::Command::new(own);
+        let full = fs::File::options().write(true).open("/dev/full")?;
+        let output = sandboxd.args(words).stdout(full).output()?;
+        let said = String::from_utf8(output.stderr)?;
+        ensure!(said.contains("standard output could not be written"), "{words:?}: {said}");
+        ensure!(!said.contains("panicked") && output.status.to_string().ends_with(status), "{said}");
+    }
     Ok(())
 }
 

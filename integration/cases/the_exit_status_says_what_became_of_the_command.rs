@@ -80,12 +80,15 @@ fn not_run(outside: &Outside, profile: &str) -> Result<()> {
         ensure!(run.stdout.is_empty() && run.result.is_none(), "{command}: something was run");
         ensure!(run.stderr.starts_with("sandboxd: not started: "), "{command}: {}", run.stderr);
         ensure!(run.stderr.contains("  remedy  "), "{command}: no remedy: {}", run.stderr);
+        // Whoever reads the result is told there, and not by nothing.
+        let told = run.not_started.as_ref().context("the result is empty")?;
+        ensure!(told.get("not_started") == Some(&json!(command)), "{told}");
+        ensure!(told.get("remedy").is_some_and(Value::is_string), "{told}");
     }
-    outside
-        .sandbox("extends = [\"builtin:none\"]\n")
-        .command(&["/bin/true"])
-        .run()?
-        .not_started()?;
+    let wrong = outside.sandbox("extends = [\"builtin:none\"]\n").command(&["/bin/true"]).run()?;
+    wrong.not_started()?;
+    let told = wrong.not_started.as_ref().context("the result is empty")?;
+    ensure!(told.get("problems").is_some_and(Value::is_array), "{told}");
     outside.bare().option("--no-such-option").command(&["/bin/true"]).run()?.exited(125)?;
     Ok(())
 }

@@ -19,8 +19,10 @@ pub struct Run {
     pub stdout: String,
     /// Standard error; what is not UTF-8 is replaced.
     pub stderr: String,
-    /// What `--result-fd` got.
+    /// What `--result-fd` got of a command that was started.
     pub result: Option<Value>,
+    /// What it got instead of one that was not.
+    pub not_started: Option<Value>,
     /// What `--receipt` got.
     pub receipt: Option<Value>,
     told: Vec<Told>,
@@ -41,11 +43,14 @@ impl Run {
             }
         };
         let stdout = text("stdout")?;
+        let result = json("result")?;
+        let is_refusal = |told: &Value| told.get("not_started").is_some();
         let told = stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         Ok(Self {
             status,
             stderr: text("stderr")?,
-            result: json("result")?,
+            not_started: result.clone().filter(is_refusal),
+            result: result.filter(|result| !is_refusal(result)),
             receipt: json("receipt")?,
             stdout,
             told,

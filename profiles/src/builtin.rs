@@ -96,6 +96,13 @@ pub fn find(name: &str) -> Option<Document> {
     })
 }
 
+/// The name that was meant, most likely.
+#[must_use]
+pub fn near(name: &str) -> Option<&'static str> {
+    let names: Vec<&str> = ALL.iter().map(|builtin| builtin.name).collect();
+    crate::reader::near(name, &names)
+}
+
 /// Their names, for messages.
 pub(crate) fn names() -> String {
     let names: Vec<String> =

@@ -7,7 +7,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::process::getuid;
 use sandboxd_plan::HostPath;
-use sandboxd_profiles::{Document, Problem};
+use sandboxd_profiles::{Document, Problem, builtin};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -21,8 +21,12 @@ const MOST: u64 = (256 << 10) + 1;
 /// Where it cannot be read, or somebody could change it who must not.
 pub fn read(name: &str) -> Result<Document, Problem> {
     if let Some(builtin) = name.strip_prefix("builtin:") {
-        return sandboxd_profiles::builtin::find(builtin).ok_or_else(|| {
-            problem(name, "there is no such builtin profile", "see `sandboxd profile list`")
+        return builtin::find(builtin).ok_or_else(|| {
+            let remedy = match builtin::near(builtin) {
+                Some(meant) => format!("builtin:{meant} is meant? See `sandboxd profile list`"),
+                None => String::from("see `sandboxd profile list`"),
+            };
+            problem(name, "there is no such builtin profile", &remedy)
         });
     }
     doing(format!("reading the profile {name}"));
@@ -32,10 +36,15 @@ pub fn read(name: &str) -> Result<Document, Problem> {
     let file = rustix::fs::openat2(CWD, name, flags, Mode::empty(), resolve).map_err(|errno| {
         // A link may have been planted by a sandbox, and lead past every look at the profile's folder.
         let remedy = match errno {
-            Errno::LOOP => "a link leads there: give the real path (realpath)",
-            _ => "give the path of a profile, or builtin:NAME (see `sandboxd profile list`)",
+            Errno::LOOP => String::from("a link leads there: give the real path (realpath)"),
+            Errno::NOENT if builtin::near(name).is_some() => {
+                format!("write builtin:{}", builtin::near(name).unwrap_or_default())
+            }
+            _ => String::from(
+                "give the path of a profile, or builtin:NAME (see `sandboxd profile list`)",
+            ),
         };
-        problem(name, explain::errno(errno.raw_os_error()), remedy)
+        problem(name, explain::errno(errno.raw_os_error()), &remedy)
     })?;
     check(name, &file)?;
     let mut bytes = Vec::new();

@@ -101,8 +101,9 @@ pub(super) fn words(
         lines.push(format!("not called: {more} more"));
     }
     let went = result.egress.as_ref().is_some_and(|used| !used.refused.is_empty());
-    let somebody = rustix::termios::isatty(std::io::stderr());
-    if kept.is_some() && (went || somebody || !lines.is_empty()) {
+    // Whoever interrupts it knows why it ended.
+    let interrupted = result.exit_status() == 130;
+    if kept.is_some() && !interrupted && (went || !lines.is_empty()) {
         lines.push(String::from("it failed; what it was refused: sandboxd why --last"));
     }
     lines.iter().map(|line| format!("sandboxd: {}: {line}\n", result.sandbox)).collect()

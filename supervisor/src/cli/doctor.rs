@@ -62,9 +62,14 @@ fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
         }
     }
     text.push('\n');
+    let mut before: Option<&Builtin> = None;
     for one in profiles {
         let state = if one.runs { "runs " } else { "fails" };
-        text.push_str(&format!("{state}  {:<22}{}\n", one.profile, one.evidence));
+        // What one lacks all lack, as a rule.
+        let again = before.filter(|before| before.evidence == one.evidence && !one.runs);
+        let evidence = if again.is_some() { "for the same reason" } else { &one.evidence };
+        text.push_str(&format!("{state}  {:<22}{evidence}\n", one.profile));
+        before = Some(one);
     }
     text
 }
@@ -115,9 +120,15 @@ fn mechanisms() -> Vec<Finding> {
 fn audit(fact: AuditFact) -> Finding {
     let (works, evidence, remedy) = match fact {
         AuditFact::Folder(folder) => (true, format!("{folder}{}", held()), String::new()),
-        AuditFact::Lacking(gap) => (false, gap.why, gap.remedy),
+        AuditFact::Lacking(gap) => {
+            let waive = "waive it: [require] audit = \"if-available\"";
+            let remedy = match gap.remedy.as_str() {
+                "" => waive.to_owned(),
+                known => format!("{known}; or {waive}"),
+            };
+            (false, gap.why, remedy)
+        }
     };
-    let remedy = format!("{remedy}; or waive it: [require] audit = \"if-available\"");
     Finding { mechanism: "audit log", works, evidence, remedy }
 }
 
@@ -231,8 +242,13 @@ fn try_egress(log: &AuditLog) -> Finding {
             (false, fails("egress", &error).evidence)
         }
     };
+    // What keeps every run from being started has its own remedy, and is no matter of hosts.
     let remedy = String::from(
-        "load the module nft_redir; without it, chosen hosts are reached by the proxy alone: network.way = \"proxy\"",
+        if works || evidence.contains("nf_tables") || evidence.contains("nft") {
+            "load the module nft_redir; without it, chosen hosts are reached by the proxy alone: network.way = \"proxy\""
+        } else {
+            "as told there; what else is lacking above is mended first"
+        },
     );
     Finding { mechanism: "egress", works, evidence, remedy }
 }
@@ -258,7 +274,8 @@ fn try_profile(name: &str, log: &AuditLog) -> Builtin {
 
 fn fails(profile: &str, error: &StartError) -> Builtin {
     let text = error.text(profile);
-    let reason: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
+    let reason = text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty());
+    let reason: Vec<&str> = reason.map(|line| line.trim_end_matches(';')).collect();
     Builtin { profile: profile.to_owned(), runs: false, evidence: reason.join("; ") }
 }
 

@@ -1,7 +1,7 @@
 //! `sandboxd graph`.
 
 use super::NOT_SET_UP;
-use super::output::{say, say_json, warn};
+use super::output::{refuse, say, say_json};
 use super::typed::{Graph as Typed, GraphCommand};
 use crate::sandbox::StartError;
 use crate::{explain, host, profile_file};
@@ -24,7 +24,7 @@ pub(crate) fn graph(typed: &Typed) -> u8 {
     }
     let graph = match load(&sources) {
         Ok(graph) => graph,
-        Err(problems) => return refused(&sources.join(" "), problems),
+        Err(problems) => return refused(&sources.join(" "), problems, typed.json),
     };
     match (&typed.from, &typed.to) {
         (Some(from), Some(to)) => ways(&graph, from, to, typed.json),
@@ -39,8 +39,8 @@ fn said(told: bool, status: u8) -> u8 {
     if told { status } else { NOT_SET_UP }
 }
 
-fn refused(what: &str, problems: Vec<Problem>) -> u8 {
-    warn(&StartError::Problems(problems).text(what));
+fn refused(what: &str, problems: Vec<Problem>, json: bool) -> u8 {
+    refuse(&StartError::Problems(problems), what, json);
     NOT_SET_UP
 }
 
@@ -125,7 +125,7 @@ fn ways(graph: &Graph, from: &str, to: &str, json: bool) -> u8 {
             Err(error) => {
                 let what = format!("{path} {error}");
                 let remedy = "write the path from / with no `..`";
-                return refused("--to", vec![problem("command line", &what, remedy)]);
+                return refused("--to", vec![problem("command line", &what, remedy)], json);
             }
         },
         name => Target::Profile(name.to_owned()),
@@ -134,7 +134,7 @@ fn ways(graph: &Graph, from: &str, to: &str, json: bool) -> u8 {
         if let Some(name) = name.filter(|name| !known(name)) {
             let what = format!("there is no profile called {name}");
             let remedy = format!("the profiles are {}", graph.names().join(", "));
-            return refused("graph", vec![problem("command line", &what, &remedy)]);
+            return refused("graph", vec![problem("command line", &what, &remedy)], json);
         }
     }
     let Some(answer) = graph.ways(from, &target) else { return NOT_SET_UP };
@@ -193,7 +193,7 @@ fn diff(old: &str, new: &str, json: bool) -> u8 {
     let both = load(&[old.to_owned()]).and_then(|one| Ok((one, load(&[new.to_owned()])?)));
     let (older, newer) = match both {
         Ok(both) => both,
-        Err(problems) => return refused(&format!("{old} {new}"), problems),
+        Err(problems) => return refused(&format!("{old} {new}"), problems, json),
     };
     let changes = older.changes(&newer);
     let widened = changes.iter().any(|change| change.direction == Direction::Widened);

@@ -27,7 +27,7 @@ const AGAIN: [Duration; 3] = [Duration::from_millis(20); 3];
 pub(crate) fn ps(typed: &Ps) -> u8 {
     let Found { runs, elsewhere, unread: troubles } = match all() {
         Ok(found) => found,
-        Err(error) => return unread(&error),
+        Err(error) => return unread(&error, typed.json),
     };
     for id in elsewhere {
         warn(&format!(
@@ -42,14 +42,20 @@ pub(crate) fn ps(typed: &Ps) -> u8 {
     } else {
         say(&aligned(&table(&runs)))
     };
-    troubles.iter().map(unread).next_back().unwrap_or(if said { 0 } else { NOT_SET_UP })
+    let unread = troubles.iter().map(|error| self::unread(error, false)).next_back();
+    unread.unwrap_or(if said { 0 } else { NOT_SET_UP })
 }
 
 fn all() -> Result<Found, AuditError> {
     audit_folder::open().and_then(|folder| living::runs(&folder))
 }
 
-fn unread(error: &AuditError) -> u8 {
+fn unread(error: &AuditError, json: bool) -> u8 {
+    if json {
+        let (what, remedy) = (audit_folder::line(error), &error.remedy);
+        say_json(&json!({ "ok": false, "error": what, "remedy": remedy }));
+        return NOT_SET_UP;
+    }
     warn(&format!(
         "sandboxd: the audit log could not be read: {}\n  remedy  {}\n",
         audit_folder::line(error),
@@ -133,7 +139,7 @@ fn aligned(table: &Table) -> String {
 pub(crate) fn stop(typed: &Stop) -> u8 {
     let Found { runs, unread: troubles, .. } = match all() {
         Ok(found) => found,
-        Err(error) => return unread(&error),
+        Err(error) => return unread(&error, typed.json),
     };
     let unknown: Vec<&String> =
         typed.runs.iter().filter(|name| !runs.iter().any(|run| is(run, name))).collect();
@@ -173,7 +179,8 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
             return NOT_SET_UP;
         }
     }
-    troubles.iter().map(unread).next_back().unwrap_or(if ended { 0 } else { NO })
+    let unread = troubles.iter().map(|error| self::unread(error, false)).next_back();
+    unread.unwrap_or(if ended { 0 } else { NO })
 }
 
 fn is(run: &Run, name: &str) -> bool {
@@ -188,7 +195,8 @@ fn several(runs: &[Run], name: &str) -> Option<String> {
         return None;
     }
     let name = printable(name);
-    let mut text = format!("sandboxd: {} runs of yours are called {name}; none was ended\n", named.len());
+    let mut text =
+        format!("sandboxd: {} runs of yours are called {name}; none was ended\n", named.len());
     for own in &named {
         text.push_str(&format!("  {}  {}\n", printable(&own.id), printable(&own.command)));
     }

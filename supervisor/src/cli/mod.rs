@@ -17,6 +17,7 @@ mod living;
 mod load;
 mod man;
 mod not_called;
+mod not_found;
 mod notice;
 mod output;
 mod pins;
@@ -33,7 +34,9 @@ mod why;
 
 use crate::explain;
 use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::any::Any;
+use std::ffi::OsString;
 use std::panic::Location;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -114,15 +117,58 @@ fn errno_in(text: &str) -> Option<i32> {
 /// Help and version are answers; anything else is a command line that was not understood.
 fn usage(error: &clap::Error) -> ExitCode {
     let asked = !error.use_stderr();
-    match error.print() {
+    let printed = error.print();
+    let typed: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if let Some(tip) = without_dashes(error, &typed) {
+        output::warn(&format!("\n  remedy  {tip}\n"));
+    }
+    match printed {
         Ok(()) if asked => ExitCode::SUCCESS,
         _ => ExitCode::from(NOT_SET_UP),
     }
 }
 
+/// What to type where a command was typed as if it were an argument of ours.
+fn without_dashes(error: &clap::Error, typed: &[OsString]) -> Option<String> {
+    let takes = ["run", "mcp", "check", "plan", "learn"];
+    let verb = typed.first()?.to_str().filter(|verb| takes.contains(verb))?;
+    let unknown = error.kind() == ErrorKind::UnknownArgument;
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
+    if !unknown || word.starts_with('-') || typed.iter().any(|typed| typed == "--") {
+        return None;
+    }
+    let from = typed.iter().position(|typed| typed.to_str() == Some(word))?;
+    let words = |typed: &[OsString]| {
+        let words = typed.iter().map(|word| explain::printable(&word.to_string_lossy()));
+        words.map(|word| format!(" {word}")).collect::<String>()
+    };
+    let (ours, command) = typed.split_at_checked(from)?;
+    Some(format!(
+        "the command stands after --: sandboxd {verb}{} --{}",
+        words(ours.get(1..)?),
+        words(command)
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_without_dashes_is_shown_with_them() {
+        let tip = |line: &str| {
+            let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let words = std::iter::once(OsString::from("sandboxd")).chain(typed.iter().cloned());
+            let error = Sandboxd::try_parse_from(words).unwrap_err();
+            without_dashes(&error, &typed)
+        };
+        let said = tip("run -r data ls -la").unwrap();
+        assert!(said.ends_with(": sandboxd run -r data -- ls -la"), "{said}");
+        assert!(tip("learn -o a.toml make").unwrap().ends_with("learn -o a.toml -- make"));
+        assert_eq!(tip("run --colour -- ls"), None);
+        assert_eq!(tip("run ls -- ls"), None);
+        assert_eq!(tip("ps ls"), None);
+    }
 
     #[test]
     fn a_panic_says_where_and_not_what() {

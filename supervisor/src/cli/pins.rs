@@ -1,6 +1,6 @@
 //! `sandboxd pins`.
 
-use super::output::{say, warn};
+use super::output::{count, refuse, say, warn};
 use super::typed::{Pins, PinsCommand};
 use super::{NOT_SET_UP, difference};
 use crate::audit_folder;
@@ -22,7 +22,7 @@ pub(crate) fn pins(typed: &Pins) -> u8 {
         Some(PinsCommand::Forget { server }) => forget(server),
     };
     done.unwrap_or_else(|error| {
-        warn(&error.text("pins"));
+        refuse(&error, "pins", typed.json);
         NOT_SET_UP
     })
 }
@@ -73,8 +73,8 @@ const fn is_hidden(tool: &Pinned) -> bool {
 }
 
 fn words(name: &str, server: &Server, all: bool) -> String {
-    let count = server.tools.len();
-    let mut text = format!("{name}  {}, {count} tools\n", printable(&server.program));
+    let tools = count(u64::try_from(server.tools.len()).unwrap_or(u64::MAX), "tool");
+    let mut text = format!("{name}  {}, {tools}\n", printable(&server.program));
     for (tool, pinned) in &server.tools {
         let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
         match &pinned.offered {

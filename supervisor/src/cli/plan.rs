@@ -1,6 +1,6 @@
 //! `sandboxd plan`.
 
-use super::output::{say, say_json, warn};
+use super::output::{refuse, say, say_json};
 use super::typed::Plan;
 use super::{NOT_SET_UP, load};
 use sandboxd_plan::{Arrives, Confinement, Layer, Probe, Resource, Rlimit, Root, RootOp};
@@ -21,11 +21,7 @@ pub(crate) fn plan(arguments: &Plan) -> u8 {
             if said { 0 } else { NOT_SET_UP }
         }
         Err(error) => {
-            if arguments.json {
-                warn(&format!("{}\n", error.json(&name)));
-            } else {
-                warn(&error.text(&name));
-            }
+            refuse(&error, &name, arguments.json);
             error.exit_status()
         }
     }

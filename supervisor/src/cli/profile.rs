@@ -3,12 +3,16 @@
 use super::NOT_SET_UP;
 use super::output::{say, say_json, warn};
 use super::typed::ProfileCommand;
+use crate::explain::printable;
 use crate::profile_file;
 use crate::sandbox::StartError;
-use sandboxd_profiles::builtin;
+use rustix::io::Errno;
+use sandboxd_profiles::schema::Access;
+use sandboxd_profiles::{Base, builtin};
 use serde_json::json;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 pub(crate) fn profile(command: ProfileCommand) -> u8 {
@@ -64,27 +68,52 @@ fn init(file: &Path, extends: &str) -> u8 {
         ));
         return NOT_SET_UP;
     }
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(file)
-        .and_then(|mut opened| opened.write_all(template(extends).as_bytes()));
+    let written =
+        OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut opened| {
+            // Whatever the umask lets others do: a profile that they may write is refused.
+            opened.set_permissions(Permissions::from_mode(0o644))?;
+            opened.write_all(template(extends).as_bytes())
+        });
+    let name = printable(&file.display().to_string());
     match written {
         Ok(()) => {
+            let keep = if is_written_by(extends, file) {
+                "move it out of this folder, which it lets the command write: here it is refused"
+            } else {
+                "it outside of any folder that the command may write: such a profile is refused"
+            };
             let next = format!(
-                "wrote {0}\n  keep    it outside of any folder that the command may write: such a profile is refused\n  next    sandboxd check -p {0} -- COMMAND\n          sandboxd run -p {0} -- COMMAND\n",
-                file.display()
+                "wrote {name}\n  keep    {keep}\n  next    sandboxd check -p {name} -- COMMAND\n          sandboxd run -p {name} -- COMMAND\n"
             );
             if say(&next) { 0 } else { NOT_SET_UP }
         }
         Err(error) => {
-            warn(&format!(
-                "sandboxd: {} was not written: {error}\n  remedy  name a file that does not exist yet\n",
-                file.display()
-            ));
+            let remedy = match Errno::from_io_error(&error) {
+                Some(Errno::EXIST) => "name a file that does not exist yet",
+                Some(Errno::NOENT | Errno::NOTDIR) => "make its folder first",
+                Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+                    "name a file in a folder of yours"
+                }
+                Some(Errno::NOSPC | Errno::DQUOT) => "make room on that disk",
+                _ => "name another file",
+            };
+            warn(&format!("sandboxd: {name} was not written: {error}\n  remedy  {remedy}\n"));
             NOT_SET_UP
         }
     }
+}
+
+/// Whether a command run in this folder, under what a profile extends, could write that profile.
+fn is_written_by(extends: &str, file: &Path) -> bool {
+    let loaded = builtin::find(extends).and_then(|document| {
+        sandboxd_profiles::load(document, &mut |_| Err(String::from("not a builtin"))).ok()
+    });
+    let writes = loaded.is_some_and(|profile| {
+        let mut grants = profile.files.grants.iter();
+        grants.any(|one| one.access == Access::Write && one.path.value.base() == Base::Cwd)
+    });
+    let real = file.canonicalize().ok().zip(std::env::current_dir().ok());
+    writes && real.is_some_and(|(file, here)| file.starts_with(here))
 }
 
 fn template(extends: &str) -> String {

@@ -31,7 +31,8 @@ pub(super) fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
             "the receipt could not be written, so the command was not run: {remedy}"
         ))
     };
-    let failed = |errno: Errno| refused(errno, "give the real path of a file in a folder that exists");
+    let failed =
+        |errno: Errno| refused(errno, "give the real path of a file in a folder that exists");
     if path.as_os_str() == "-" {
         return Err(refused(
             Errno::INVAL,

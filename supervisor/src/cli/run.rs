@@ -3,7 +3,7 @@
 use super::load::Loaded;
 use super::output::warn;
 use super::typed::{Grants, Mcp, Run};
-use super::{NOT_SET_UP, denied, load, notice, receipt_file, used_up, went_out};
+use super::{NOT_SET_UP, denied, load, not_found, notice, receipt_file, used_up, went_out};
 use crate::audit_folder;
 use crate::calls::Calls;
 use crate::explain::printable;
@@ -17,6 +17,7 @@ use crate::systemd::sockets::{self, Sockets};
 use sandboxd_audit::AuditError;
 use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::time::Instant;
@@ -58,12 +59,17 @@ pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
 fn told(arguments: Run, who: Who, since: Instant) -> u8 {
     let name = load::name(&arguments.grants);
     let json = arguments.json;
-    let log = match AuditLog::begin(audit_folder::open, unwritten) {
-        Ok(log) => log,
+    let Told { sockets, mut result } = match Told::begin(arguments.result_fd) {
+        Ok(told) => told,
         Err(error) => return not_started(&error, &name, json),
     };
-    let started = start(arguments, who, since, &log).map_err(|error| {
-        let status = not_started(&error, &name, json);
+    let log = match AuditLog::begin(audit_folder::open, unwritten) {
+        Ok(log) => log,
+        Err(error) => return not_run(&error, &name, json, result.as_mut()),
+    };
+    let started = start(arguments, (who, since), &log, (sockets, result.as_mut()));
+    let started = started.map_err(|error| {
+        let status = not_run(&error, &name, json, result.as_mut());
         log.refused(&name, &error);
         status
     });
@@ -75,6 +81,21 @@ fn told(arguments: Run, who: Who, since: Instant) -> u8 {
             warn(&format!("sandboxd: {name}: the audit log was not closed: {}\n", error.line()));
             NOT_SET_UP
         }
+    }
+}
+
+/// What was passed by whoever started it, taken before anything else is opened.
+struct Told {
+    sockets: Sockets,
+    /// Where the result is told.
+    result: Option<File>,
+}
+
+impl Told {
+    fn begin(result_fd: Option<i32>) -> Result<Self, StartError> {
+        let sockets = sockets::take(result_fd)?;
+        // Before anything is started: a result that cannot be told is found out now.
+        Ok(Self { sockets, result: result_fd.map(take_result_fd).transpose()? })
     }
 }
 
@@ -92,24 +113,47 @@ fn not_started(error: &StartError, name: &str, json: bool) -> u8 {
         warn(&format!("{}\n", error.json(name)));
     } else {
         warn(&error.text(name));
+        let command = (error.exit_status() == 127).then_some(OsStr::new(name));
+        if let Some(hint) = command.and_then(not_found::hint) {
+            warn(&format!("  host    {hint}\n"));
+        }
     }
     error.exit_status()
 }
 
-/// What is said where the start takes too long.
-fn late(grants: &Grants, json: bool) -> Late {
-    let name = load::name(grants);
-    Box::new(move |error| not_started(error, &name, json))
+/// The same, and where the result would have been told.
+fn not_run(error: &StartError, name: &str, json: bool, result: Option<&mut File>) -> u8 {
+    let status = not_started(error, name, json);
+    if let Some(Err(error)) = result.map(|file| writeln!(file, "{}", error.json(name))) {
+        unwritten_result(name, &error);
+    }
+    status
 }
 
-fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8, StartError> {
-    let Run { grants, receipt, result_fd, metrics, json, quiet } = arguments;
-    let Sockets { passed, fds: sockets } = sockets::take(result_fd)?;
-    // Before anything is started: a result that cannot be told is found out now.
-    let mut result_file = result_fd.map(take_result_fd).transpose()?;
+fn unwritten_result(name: &str, error: &std::io::Error) {
+    warn(&format!("sandboxd: {}: the result could not be written: {error}\n", printable(name)));
+}
+
+/// What is said where the start takes too long.
+fn late(grants: &Grants, json: bool, result: Option<&File>) -> Result<Late, StartError> {
+    let name = load::name(grants);
+    let mut result = result
+        .map(File::try_clone)
+        .transpose()
+        .map_err(|error| StartError::io("dup", "result-fd", &error))?;
+    Ok(Box::new(move |error| not_run(error, &name, json, result.as_mut())))
+}
+
+fn start(
+    arguments: Run,
+    (who, since): (Who, Instant),
+    log: &AuditLog,
+    (Sockets { passed, fds: sockets }, result_file): (Sockets, Option<&mut File>),
+) -> Result<u8, StartError> {
+    let Run { grants, receipt, result_fd: _, metrics, json, quiet } = arguments;
     sandbox::check_descriptors()?;
     let scraped = metrics.map(|to| Scraped::begin(&to, log.metrics())).transpose()?;
-    let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json))?;
+    let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json, result_file.as_deref())?)?;
     let mut loaded = load::load(&grants)?;
     loaded.invocation.listening = Listening::Passed(passed);
     loaded.invocation.credentials = credentials::passed()?;
@@ -133,14 +177,20 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
         purses,
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
-    let Finished { result, waived, absent, left } = sandbox::run(request, receipt)?;
+    let Finished { result, waived, absent, starts, left } = sandbox::run(request, receipt)?;
     match (json, quiet) {
         (true, _) => warn(&format!(
             "{}\n",
-            json!({ "result": result, "waived": waived, "absent": absent, "left": left })
+            json!({ "result": result, "waived": waived, "absent": absent, "starts": starts, "left": left })
         )),
         (false, true) => {}
-        (false, false) => warn(&words(&result, &waived, &absent)),
+        (false, false) => {
+            warn(&words(&result, &waived, &absent));
+            let concerns = who == Who::Caller && concerns(&grants, &result);
+            if let Some(starts) = starts.filter(|_| concerns) {
+                warn(&format!("sandboxd: {}: {}\n", result.sandbox, printable(&starts)));
+            }
+        }
     }
     let kept = denied::keep(&result, &grants);
     if !json && !quiet {
@@ -151,17 +201,21 @@ fn start(arguments: Run, who: Who, since: Instant, log: &AuditLog) -> Result<u8,
         warn(&format!("sandboxd: {}: {}\n", result.sandbox, printable(what)));
     }
     // Last, because a reader that is gone must not keep the rest from being said.
-    let told = result_file.as_mut().is_none_or(|file| match tell_result(file, &result) {
+    let told = result_file.is_none_or(|file| match tell_result(file, &result) {
         Ok(()) => true,
         Err(error) => {
-            warn(&format!(
-                "sandboxd: {}: the result could not be written: {error}\n",
-                result.sandbox
-            ));
+            unwritten_result(&result.sandbox, &error);
             false
         }
     });
     Ok(if told && left.is_empty() { result.exit_status() } else { NOT_SET_UP })
+}
+
+/// Whether where a command started may be why it came out otherwise than its caller meant.
+fn concerns(grants: &Grants, result: &RunResult) -> bool {
+    let Grants { read, write, execute, bind, command, .. } = grants;
+    let granted = [read, write, execute, bind].into_iter().any(|list| !list.is_empty());
+    !command.is_empty() && (granted || result.exit_status() != 0)
 }
 
 /// The streams of a client's: its own two are pipes.
@@ -279,10 +333,7 @@ fn executable(may_execute: &[String]) -> String {
         text.push_str(&format!("  {}\n", printable(path)));
     }
     for path in unseen {
-        text.push_str(&format!(
-            "sandboxd: for what the host may execute {}\n",
-            printable(path)
-        ));
+        text.push_str(&format!("sandboxd: for what the host may execute {}\n", printable(path)));
     }
     text
 }

@@ -5,7 +5,7 @@ mod uses;
 
 use super::NOT_SET_UP;
 use super::load;
-use super::output::{say, say_json, warn};
+use super::output::{refuse, say, say_json, warn};
 use super::typed::{SecretCommand, SecretsOf};
 use crate::explain::printable;
 use crate::sandbox::{self, StartError};
@@ -32,12 +32,7 @@ fn told(of: &SecretsOf, tell: impl Fn(&Outside) -> u8) -> u8 {
     match outside(of) {
         Ok(outside) => tell(&outside),
         Err(error) => {
-            let name = load::name(&of.grants);
-            if of.json {
-                say_json(&error.json(&name));
-            } else {
-                warn(&error.text(&name));
-            }
+            refuse(&error, &load::name(&of.grants), of.json);
             NOT_SET_UP
         }
     }

@@ -186,6 +186,7 @@ pub struct Run {
 /// hidden. Malformed lines never reach the server.
 #[derive(Debug, Args)]
 #[command(
+    mut_arg("profile", |profile| profile.help("The profile: a file, or builtin:NAME. Without one: builtin:mcp-server")),
     after_help = "Exit status: as of sandboxd run.\n\nIn mcp.json, instead of \"command\": \"npx\", \"args\": [\"some-server\", \"/srv/notes\"]:\n  \"command\": \"sandboxd\",\n  \"args\": [\"mcp\", \"--tool\", \"read_*\", \"-r\", \"/srv/notes\", \"--\", \"some-server\", \"/srv/notes\"]"
 )]
 pub struct Mcp {

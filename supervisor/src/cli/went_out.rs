@@ -1,7 +1,7 @@
 //! What a person is told of a run's way out: what it was kept from.
 
 use crate::sandbox::{Ended, Used};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// So many refusals are said one by one.
 const SAID: usize = 5;
@@ -15,9 +15,15 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
             if refused.times == 1 { String::new() } else { format!(", {} times", refused.times) };
         lines.push(format!("not let out: {}: {}{times}", refused.to, refused.why));
     }
-    let remedies = said.filter_map(|refused| Some((refused.why, refused.remedy?)));
-    let remedies: BTreeSet<(&str, &str)> = remedies.collect();
-    lines.extend(remedies.iter().map(|(why, remedy)| format!("remedy: {why}: {remedy}")));
+    let mut remedies: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for refused in said {
+        if let Some(remedy) = refused.remedy {
+            remedies.entry((refused.why, remedy)).or_default().push(&refused.to);
+        }
+    }
+    for ((why, remedy), to) in remedies {
+        lines.push(format!("remedy: {why}: {}", filled(remedy, &to)));
+    }
     let more: u64 = used.refused.iter().skip(SAID).map(|refused| refused.times).sum();
     let more = more.saturating_add(used.refused_others);
     if more > 0 {
@@ -28,6 +34,20 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
         lines.push(format!("{} {what}", used.lost));
     }
     lines.iter().map(|line| format!("sandboxd: {sandbox}: {line}\n")).collect()
+}
+
+/// A remedy for these, with the first of them where it has to be named.
+pub(super) fn filled(remedy: &str, to: &[&str]) -> String {
+    const PLACE: &str = "HOST:PORT";
+    let Some((first, rest)) = to.split_first().filter(|_| remedy.contains(PLACE)) else {
+        return remedy.to_owned();
+    };
+    // A name alone was only looked up.
+    let has_port = first.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let named = if has_port { (*first).to_owned() } else { format!("{first}:443") };
+    let likewise =
+        if rest.is_empty() { String::new() } else { format!("; likewise {}", rest.join(", ")) };
+    format!("{}{likewise}", remedy.replace(PLACE, &named))
 }
 
 /// That somebody else was at the other end of TLS, and why.
@@ -68,7 +88,10 @@ mod tests {
             lines[0],
             "sandboxd: x-1: not let out: h7.example:443: no rule names it, 7 times"
         );
-        assert!(lines[5].contains("no rule names it: --egress HOST:PORT"), "{}", lines[5]);
+        assert!(lines[5].contains("no rule names it: --egress h7.example:443"), "{}", lines[5]);
+        assert!(lines[5].contains("likewise h6.example:443"), "{}", lines[5]);
+        assert!(filled("--egress HOST:PORT", &["looked.up"]).ends_with("looked.up:443"));
+        assert_eq!(filled("idle of the entry", &["h.example:443"]), "idle of the entry");
         assert_eq!(lines[6], "sandboxd: x-1: not let out: 7 more (see --json)");
     }
 }

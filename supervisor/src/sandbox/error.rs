@@ -134,11 +134,13 @@ impl StartError {
     #[must_use]
     pub fn json(&self, name: &str) -> Value {
         match self {
-            Self::Problems(problems) => json!({ "not_started": name, "problems": problems }),
+            Self::Problems(problems) => {
+                json!({ "ok": false, "not_started": name, "problems": problems })
+            }
             Self::Failed(_) | Self::Call { .. } => {
                 let Told { place, call, errno, remedy } = self.told();
                 json!({
-                    "not_started": name, "stage": place, "call": call, "errno": errno,
+                    "ok": false, "not_started": name, "stage": place, "call": call, "errno": errno,
                     "error": (errno != 0).then(|| explain::errno(errno)), "remedy": remedy,
                 })
             }

@@ -40,6 +40,7 @@ mod renewals;
 mod signals;
 mod signatures;
 mod spawn;
+pub mod starts;
 pub mod state;
 pub(crate) mod stdio;
 mod still;
@@ -66,6 +67,7 @@ pub use purse::{Model, Purses, UsedUp};
 pub use receipt::{LayerState, Receipt, RunResult};
 pub(crate) use renewals::stands;
 pub use signatures::Signature;
+pub(crate) use starts::elsewhere;
 pub(crate) use unawaited::Unawaited;
 pub(crate) use watch::NOT_LOOKED_THROUGH;
 
@@ -138,6 +140,8 @@ pub struct Finished {
     pub waived: Vec<String>,
     /// The layers that the profile chose to do without.
     pub absent: Vec<String>,
+    /// Where the command started, where that is not where sandboxd was called.
+    pub starts: Option<String>,
     /// What went wrong beside the command, and what could not be cleaned up; empty as a rule.
     pub left: Vec<String>,
 }
@@ -225,7 +229,8 @@ pub fn run(
     }
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
     let absent = resolved.absent.iter().map(|one| one.layer.clone()).collect();
-    Ok(Finished { result, waived, absent, left })
+    let starts = starts::elsewhere(profile, &resolved.plan);
+    Ok(Finished { result, waived, absent, starts, left })
 }
 
 /// What is known of a run, whichever way it ended.

@@ -5,7 +5,7 @@ pub(super) mod last;
 pub(super) mod subject;
 mod words;
 
-use super::output::{say, say_json, warn};
+use super::output::{refuse, say, say_json};
 use super::typed::Why;
 use super::{NOT_SET_UP, load};
 use crate::explain;
@@ -26,12 +26,7 @@ pub(crate) fn why(arguments: &Why) -> u8 {
     let answered = match answer(arguments) {
         Ok(answered) => answered,
         Err(error) => {
-            let name = load::name(&arguments.grants);
-            if arguments.json {
-                warn(&format!("{}\n", error.json(&name)));
-            } else {
-                warn(&error.text(&name));
-            }
+            refuse(&error, &load::name(&arguments.grants), arguments.json);
             return NOT_SET_UP;
         }
     };
@@ -62,7 +57,11 @@ fn answer(arguments: &Why) -> Result<(Answer, Option<Advice>), StartError> {
     }
     let question = question(arguments)?;
     let subject = Subject::load(&arguments.grants)?;
-    let answer = subject.ask(&question)?;
+    let mut answer = subject.ask(&question)?;
+    if matches!(&question, Question::Path(path, _) if !path.starts_with('/')) {
+        let starts = subject.starts()?;
+        answer.notes.extend(starts.map(|starts| format!("the command {starts}")));
+    }
     let advice = (!answer.allowed).then(|| subject.advise(&question, &answer));
     Ok((answer, advice))
 }

@@ -98,6 +98,12 @@ impl Subject {
         answer.ok_or_else(|| StartError::found("why", "there is no such call"))
     }
 
+    /// Where the command starts, where that is not the folder that this is asked in.
+    pub(in crate::cli) fn starts(&self) -> Result<Option<String>, StartError> {
+        let explained = self.explained(&self.profile, &self.under)?;
+        Ok(sandbox::elsewhere(&self.profile, &explained.resolved.plan))
+    }
+
     /// The profiles that a line belongs into, as they were named.
     pub(in crate::cli) fn names(&self, also_under: bool) -> Vec<String> {
         let under = self.under_named.iter().filter(|_| also_under).cloned();
