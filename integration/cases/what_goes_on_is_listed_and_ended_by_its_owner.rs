@@ -66,21 +66,6 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(other.lives()?, "the other one ended too");
     ensure!(find(&all(outside)?, "agent").is_none(), "what has ended is listed");
 
-    // A name that several have ends none of them without a word more.
-    let mut second = start(plain, STUBBORN)?;
-    second.says("ready")?;
-    let refused = ask(outside, "stop", &["plain"])?;
-    ensure!(refused.exit() == Some(1) && refused.stderr.contains("--all"), "{}", refused.stderr);
-    ensure!(other.lives()? && second.lives()?, "one of the two was ended");
-    let runs = all(outside)?;
-    let ids: Vec<&str> = runs.iter().filter_map(|run| run.get("run")?.as_str()).collect();
-    ensure!(ids.len() == 2 && ids.iter().all(|id| refused.stderr.contains(id)), "{}", refused.stderr);
-    ask(outside, "stop", &["--now", "--all", "plain"])?.exited(0)?;
-    second.wait()?.exited(137)?;
-    other.wait()?.exited(137)?;
-    let mut other = start(plain, STUBBORN)?;
-    other.says("ready")?;
-
     // The other at once, by the name of its profile.
     let from = Instant::now();
     ask(outside, "stop", &["--now", "plain"])?.exited(0)?;
@@ -92,7 +77,28 @@ fn outside(outside: &Outside) -> Result<()> {
 
     one_that_was_killed_is_none(outside, plain)?;
     drop(forged);
+    a_name_that_several_have_ends_none(outside, plain)?;
     learning_is_a_run(outside)?;
+    Ok(())
+}
+
+/// Without a word more: whoever typed it meant one of them, most likely.
+fn a_name_that_several_have_ends_none(outside: &Outside, plain: &str) -> Result<()> {
+    let start = || {
+        let mut running = outside.sandbox(plain).command(&["/bin/sh", "-c", STUBBORN]).start()?;
+        running.says("ready")?;
+        Ok::<_, anyhow::Error>(running)
+    };
+    let (mut one, mut other) = (start()?, start()?);
+    let refused = ask(outside, "stop", &["plain"])?;
+    ensure!(refused.exit() == Some(1) && refused.stderr.contains("--all"), "{}", refused.stderr);
+    ensure!(one.lives()? && other.lives()?, "one of the two was ended");
+    let runs = all(outside)?;
+    let ids: Vec<&str> = runs.iter().filter_map(|run| run.get("run")?.as_str()).collect();
+    ensure!(ids.len() == 2 && ids.iter().all(|id| refused.stderr.contains(id)), "{}", refused.stderr);
+    ask(outside, "stop", &["--now", "--all", "plain"])?.exited(0)?;
+    one.wait()?.exited(137)?;
+    other.wait()?.exited(137)?;
     Ok(())
 }
 

@@ -264,12 +264,7 @@ impl Deciding<'_> {
             let nearest = shown.around(&path);
             let own = nearest.is_some_and(|nearest| nearest.to == tree.to);
             if !own || path == tree.to || holds.hides(&path) {
-                // Nobody inside can change what is hidden, or lies in what is read; of a folder that is
-                // written its own search tells. A second name would lead around either.
-                let elsewhere = nearest.is_some_and(|nearest| {
-                    !nearest.write || (nearest.kind == Kind::Directory && nearest.to != path)
-                });
-                let kept = holds.hides(&path) || (!own && elsewhere);
+                let kept = holds.hides(&path) || (!own && is_elsewhere(nearest, &path));
                 held.extend((kept && !fact.linked).then(|| fact.path.clone()));
                 continue;
             }
@@ -347,6 +342,14 @@ impl Deciding<'_> {
             self.refuse(origin, what, "create it, empty, or write protect = \"default\"");
         }
     }
+}
+
+/// Whether what lies in a tree in another one needs no word at the end: nobody inside can change what lies in
+/// what is read, and of a folder that is written its own search tells. A second name would lead around either.
+fn is_elsewhere(nearest: Option<&Tree>, path: &JailPath) -> bool {
+    nearest.is_some_and(|nearest| {
+        !nearest.write || (nearest.kind == Kind::Directory && nearest.to != *path)
+    })
 }
 
 /// What a repository of this tree lacks of what a hold needs.

@@ -2,13 +2,19 @@
 //! read of it, only that it is there.
 
 use crate::explain::printable;
+use crate::sandbox::StartError;
+use sandboxd_plan::Failure;
 use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A line more for whoever typed a command that was not found inside; nothing where no more is known.
-pub(super) fn hint(command: &OsStr) -> Option<String> {
-    of(command, std::env::var_os("PATH").as_deref())
+pub(super) fn hint(error: &StartError) -> Option<String> {
+    let StartError::Failed(Failure { subject, .. }) = error else { return None };
+    if error.exit_status() != 127 {
+        return None;
+    }
+    of(OsStr::new(subject), std::env::var_os("PATH").as_deref())
 }
 
 fn of(command: &OsStr, path: Option<&OsStr>) -> Option<String> {

@@ -17,7 +17,6 @@ use crate::systemd::sockets::{self, Sockets};
 use sandboxd_audit::AuditError;
 use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::time::Instant;
@@ -113,8 +112,7 @@ fn not_started(error: &StartError, name: &str, json: bool) -> u8 {
         warn(&format!("{}\n", error.json(name)));
     } else {
         warn(&error.text(name));
-        let command = (error.exit_status() == 127).then_some(OsStr::new(name));
-        if let Some(hint) = command.and_then(not_found::hint) {
+        if let Some(hint) = not_found::hint(error) {
             warn(&format!("  host    {hint}\n"));
         }
     }
@@ -178,28 +176,23 @@ fn start(
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, absent, starts, left } = sandbox::run(request, receipt)?;
-    match (json, quiet) {
-        (true, _) => warn(&format!(
+    let starts = starts.filter(|_| who == Who::Caller && concerns(&grants, &result));
+    let ended = match (json, quiet) {
+        (true, _) => format!(
             "{}\n",
             json!({ "result": result, "waived": waived, "absent": absent, "starts": starts, "left": left })
-        )),
-        (false, true) => {}
-        (false, false) => {
-            warn(&words(&result, &waived, &absent));
-            let concerns = who == Who::Caller && concerns(&grants, &result);
-            if let Some(starts) = starts.filter(|_| concerns) {
-                warn(&format!("sandboxd: {}: {}\n", result.sandbox, printable(&starts)));
-            }
-        }
-    }
+        ),
+        (false, true) => String::new(),
+        (false, false) => words(&result, &waived, &absent),
+    };
+    warn(&ended);
     let kept = denied::keep(&result, &grants);
     if !json && !quiet {
+        warn(&starts.map_or_else(String::new, |starts| line(&result, &starts)));
         warn(&denied::words(&result, &grants, (kept.as_ref(), who)));
     }
     // With --json the object has said them.
-    for what in left.iter().filter(|_| !json) {
-        warn(&format!("sandboxd: {}: {}\n", result.sandbox, printable(what)));
-    }
+    left.iter().filter(|_| !json).for_each(|what| warn(&line(&result, what)));
     // Last, because a reader that is gone must not keep the rest from being said.
     let told = result_file.is_none_or(|file| match tell_result(file, &result) {
         Ok(()) => true,
@@ -209,6 +202,10 @@ fn start(
         }
     });
     Ok(if told && left.is_empty() { result.exit_status() } else { NOT_SET_UP })
+}
+
+fn line(result: &RunResult, what: &str) -> String {
+    format!("sandboxd: {}: {}\n", result.sandbox, printable(what))
 }
 
 /// Whether where a command started may be why it came out otherwise than its caller meant.

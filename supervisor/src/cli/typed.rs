@@ -187,7 +187,7 @@ pub struct Run {
 #[derive(Debug, Args)]
 #[command(
     mut_arg("profile", |profile| profile.help("The profile: a file, or builtin:NAME. Without one: builtin:mcp-server")),
-    after_help = "Exit status: as of sandboxd run.\n\nIn mcp.json, instead of \"command\": \"npx\", \"args\": [\"some-server\", \"/srv/notes\"]:\n  \"command\": \"sandboxd\",\n  \"args\": [\"mcp\", \"--tool\", \"read_*\", \"-r\", \"/srv/notes\", \"--\", \"some-server\", \"/srv/notes\"]"
+    after_help = "Exit status: as of sandboxd run.\n\nNo variable is passed on by itself, \"env\" of mcp.json neither: name each with -e.\n\nIn mcp.json, instead of \"command\": \"npx\", \"args\": [\"some-server\", \"/srv/notes\"]:\n  \"command\": \"sandboxd\",\n  \"args\": [\"mcp\", \"--tool\", \"read_*\", \"-r\", \"/srv/notes\", \"--\", \"some-server\", \"/srv/notes\"]"
 )]
 pub struct Mcp {
     /// The profile and what is laid over it.
@@ -240,6 +240,8 @@ pub struct Check {
 }
 
 /// Print what a run would do: every mount, rule, limit and system call.
+///
+/// Exit status: 0; 125 where the profile cannot be run here.
 #[derive(Debug, Args)]
 pub struct Plan {
     /// The profile and what is laid over it.
@@ -254,6 +256,8 @@ pub struct Plan {
 }
 
 /// List, show, begin and describe profiles.
+///
+/// Exit status: 0; 125 where a profile cannot be read, or written.
 #[derive(Debug, Args)]
 pub struct Profile {
     /// Which.
