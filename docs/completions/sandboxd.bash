@@ -233,7 +233,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__audit__subcmd__show)
-            opts="-f -h --follow --since --agent --kind --json --help"
+            opts="-f -n -h --follow --since --agent --kind --last --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -248,6 +248,14 @@ _sandboxd() {
                     return 0
                     ;;
                 --kind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -577,20 +585,12 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__mcp)
-            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --tool --ask --receipt --metrics --quiet --help"
+            opts="-r -w -x -e -s -t -q -p -h --under --read --write --execute --egress --bind --env --set --tty --tool --ask --receipt --metrics --quiet --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -p)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --under)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -656,6 +656,14 @@ _sandboxd() {
                     return 0
                     ;;
                 --metrics)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

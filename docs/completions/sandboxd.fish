@@ -65,7 +65,6 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s t -l tty -d 'G
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -l json -d 'Say everything as JSON, one object a line, on standard error'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s q -l quiet -d 'Say nothing but why a command was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand run" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
@@ -78,6 +77,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l tool -d 'Let t
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l ask -d 'Hold each call of this tool until somebody approves it (sandboxd approve): a name, "write_*", or "*". Added to [serve].ask' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l receipt -d 'Write what was enforced to FILE, before the server starts (JSON)' -r -F
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l metrics -d 'Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine: unix:PATH, or 127.0.0.1:PORT' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:mcp-server' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s q -l quiet -d 'Say nothing but why the server was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s h -l help -d 'Print help'
@@ -88,7 +88,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -l method -d 'Ca
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand call" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand ps" -l json -d 'Print it as JSON, an object for each run'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand ps" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand stop" -l all -d 'All runs of yours'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand stop" -l all -d 'All runs of yours; with RUN, all of that name'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand stop" -l now -d 'Kill at once'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand stop" -l json -d 'Say which ended as JSON, one object a line'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand stop" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -259,6 +259,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and not __fish_
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC)' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l agent -d 'Only what this profile\'s sandboxes did, by its name or the id of one of them' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l kind -d 'Only records of this kind: started, refused, ended; header, checkpoint and the like' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s n -l last -d 'Only the last N of them' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s f -l follow -d 'Go on with what is written from now on, until interrupted'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print each record as it was written, one JSON object a line'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'

@@ -58,15 +58,17 @@ pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
 fn told(arguments: Run, who: Who, since: Instant) -> u8 {
     let name = load::name(&arguments.grants);
     let json = arguments.json;
-    let Told { sockets, mut result } = match Told::begin(arguments.result_fd) {
-        Ok(told) => told,
-        Err(error) => return not_started(&error, &name, json),
+    // Taken before anything else is opened; that it could not be is written down like any other reason.
+    let (sockets, mut result) = match Told::begin(arguments.result_fd) {
+        Ok(Told { sockets, result }) => (Ok(sockets), result),
+        Err(error) => (Err(error), None),
     };
     let log = match AuditLog::begin(audit_folder::open, unwritten) {
         Ok(log) => log,
         Err(error) => return not_run(&error, &name, json, result.as_mut()),
     };
-    let started = start(arguments, (who, since), &log, (sockets, result.as_mut()));
+    let started = sockets
+        .and_then(|sockets| start(arguments, (who, since), &log, (sockets, result.as_mut())));
     let started = started.map_err(|error| {
         let status = not_run(&error, &name, json, result.as_mut());
         log.refused(&name, &error);
@@ -83,7 +85,7 @@ fn told(arguments: Run, who: Who, since: Instant) -> u8 {
     }
 }
 
-/// What was passed by whoever started it, taken before anything else is opened.
+/// What was passed by whoever started it.
 struct Told {
     sockets: Sockets,
     /// Where the result is told.
