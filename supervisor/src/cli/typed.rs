@@ -227,9 +227,8 @@ pub struct Connect {
 }
 
 /// Say whether a profile can be run here, and what is wrong with it where not.
-///
-/// Exit status: 0 where it can, 125 where not.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0 where it can, 125 where not.")]
 pub struct Check {
     /// The profile and what is laid over it.
     #[command(flatten)]
@@ -240,9 +239,8 @@ pub struct Check {
 }
 
 /// Print what a run would do: every mount, rule, limit and system call.
-///
-/// Exit status: 0; 125 where the profile cannot be run here.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0; 125 where the profile cannot be run here.")]
 pub struct Plan {
     /// The profile and what is laid over it.
     #[command(flatten)]
@@ -256,9 +254,8 @@ pub struct Plan {
 }
 
 /// List, show, begin and describe profiles.
-///
-/// Exit status: 0; 125 where a profile cannot be read, or written.
 #[derive(Debug, Args)]
+#[command(after_help = "Exit status: 0; 125 where a profile cannot be read, or written.")]
 pub struct Profile {
     /// Which.
     #[command(subcommand)]
@@ -312,12 +309,9 @@ pub enum ReceiptCommand {
 /// A profile may allow a host to lack a layer, and `isolation = "landlock"` does without several. The
 /// receipt names each. This is where whoever answers for a pipeline says which of them it may lack,
 /// whatever profile was used: anything else that is missing is an error.
-///
-/// Exit status: 0 where nothing is missing but what may be, 1 where something else is, 125 where the file
-/// is no receipt.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  sandboxd run --receipt r.json -- make && sandboxd receipt check r.json\n  sandboxd receipt check r.json --may-lack cgroup,memfd_noexec"
+    after_help = "Exit status: 0 where nothing is missing but what may be, 1 where something else is, 125 where the file is no receipt.\n\nExamples:\n  sandboxd run --receipt r.json -- make && sandboxd receipt check r.json\n  sandboxd receipt check r.json --may-lack cgroup,memfd_noexec"
 )]
 pub struct ReceiptCheck {
     /// The file that `sandboxd run --receipt FILE` wrote.
@@ -390,10 +384,10 @@ pub enum GraphCommand {
 ///
 /// It also names what supervisors left behind that were killed: cgroups and uids. The next start removes
 /// what lies where it makes its own; --clean removes all of it now, and nothing else.
-///
-/// Exit status: 0 where every builtin profile can be run, 1 where not. With --clean: 0 where nothing is
-/// left, 1 where something stays, 125 where it could not be looked for.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 where every builtin profile can be run, 1 where not. With --clean: 0 where nothing is left, 1 where something stays, 125 where it could not be looked for."
+)]
 pub struct Doctor {
     /// Remove what killed supervisors left behind, say what that was, and do nothing else. Living
     /// sandboxes are not touched.

@@ -70,15 +70,12 @@ fn kind(typed: &str) -> Result<String, String> {
 
 /// Say whether all records are there and as they were written, and exactly what is not.
 ///
-/// Exit status: 0 where nothing is missing and nothing was changed, 1 where something is, 125 where it
-/// could not be looked at.
-///
 /// Whoever is root can write a whole new log. Nobody can make one that agrees with a checkpoint that
 /// was kept elsewhere: send `sandboxd audit export --format checkpoints` to another machine now and
 /// then, and give it back here with --from.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  sandboxd audit verify                          everything of the own log\n  sandboxd audit verify /mnt/old/audit           a copy of a folder of logs\n  sandboxd audit verify --from kept.txt          and whether it agrees with what was kept"
+    after_help = "Exit status: 0 where nothing is missing and nothing was changed, 1 where something is, 125 where it could not be looked at.\n\nExamples:\n  sandboxd audit verify                          everything of the own log\n  sandboxd audit verify /mnt/old/audit           a copy of a folder of logs\n  sandboxd audit verify --from kept.txt          and whether it agrees with what was kept"
 )]
 pub struct AuditVerify {
     /// A folder of logs, or one file of a log; without it, the own one.

@@ -10,12 +10,10 @@ use sandboxd_profiles::why::Access;
 /// profile and options. Each layer is asked by itself, and the line of the profile is named that makes it
 /// answer so. Where the command may not, the lines to add are tried before they are told; where no line
 /// gives it, that is said, and why.
-///
-/// Exit status: 0 where the command may, 1 where it may not, 125 where the profile cannot be run here.
 #[derive(Debug, Args)]
 #[command(
     group = clap::ArgGroup::new("question").required(true).args(["path", "syscall", "host", "call", "last"]),
-    after_help = "Examples:\n  sandboxd why -p agent.toml --path /srv/data --access write\n  sandboxd why -p agent.toml --path .git/hooks/pre-commit --access write\n  sandboxd why -p builtin:untrusted --path /usr/bin/python3 --access execute\n  sandboxd why -p agent.toml --syscall io_uring_setup\n  sandboxd why -p agent.toml --host api.example.com:443\n  sandboxd why -p agent.toml --call fs write_file\n  sandboxd why --last\n  sandboxd why -p agent.toml --under site.toml --path /srv --json"
+    after_help = "Exit status: 0 where the command may, 1 where it may not, 125 where the profile cannot be run here.\n\nExamples:\n  sandboxd why -p agent.toml --path /srv/data --access write\n  sandboxd why -p agent.toml --path .git/hooks/pre-commit --access write\n  sandboxd why -p builtin:untrusted --path /usr/bin/python3 --access execute\n  sandboxd why -p agent.toml --syscall io_uring_setup\n  sandboxd why -p agent.toml --host api.example.com:443\n  sandboxd why -p agent.toml --call fs write_file\n  sandboxd why --last\n  sandboxd why -p agent.toml --under site.toml --path /srv --json"
 )]
 pub struct Why {
     /// The profile and what is laid over it.
