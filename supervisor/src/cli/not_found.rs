@@ -19,14 +19,14 @@ pub(super) fn hint(error: &StartError) -> Option<String> {
 
 fn of(command: &OsStr, path: Option<&OsStr>) -> Option<String> {
     let shown = printable(&command.to_string_lossy());
-    if let Some((program, rest)) = command.to_str().and_then(|text| text.split_once(' ')) {
-        if is_program(Path::new(program)) || find(OsStr::new(program), path).is_some() {
-            return Some(format!(
-                "{shown:?} is one word: write -- {} {}, or -- sh -c {shown:?}",
-                printable(program),
-                printable(rest)
-            ));
-        }
+    if let Some((program, rest)) = command.to_str().and_then(|text| text.split_once(' '))
+        && (is_program(Path::new(program)) || find(OsStr::new(program), path).is_some())
+    {
+        return Some(format!(
+            "{shown:?} is one word: write -- {} {}, or -- sh -c {shown:?}",
+            printable(program),
+            printable(rest)
+        ));
     }
     if command.to_string_lossy().contains('/') {
         return Path::new(command).is_file().then(|| {

@@ -67,7 +67,12 @@ fn there(folder: &OwnedFd, name: &OsStr) -> Result<There, Errno> {
         Ok(stat) => Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => There::File,
             FileType::CharacterDevice => There::Device,
-            _ => There::Other,
+            FileType::Directory
+            | FileType::Symlink
+            | FileType::Fifo
+            | FileType::Socket
+            | FileType::BlockDevice
+            | FileType::Unknown => There::Other,
         }),
         Err(Errno::NOENT) => Ok(There::Nothing),
         Err(errno) => Err(errno),

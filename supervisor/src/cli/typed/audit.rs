@@ -62,7 +62,7 @@ pub struct AuditShow {
 /// A kind that there is: of another nothing would be found, and nobody told why.
 fn kind(typed: &str) -> Result<String, String> {
     let kinds = sandboxd_audit::Kind::names();
-    if kinds.iter().any(|kind| *kind == typed) {
+    if kinds.contains(&typed) {
         return Ok(typed.to_owned());
     }
     Err(format!("there is no such kind; there are {}", kinds.join(", ")))
