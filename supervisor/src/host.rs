@@ -1,7 +1,7 @@
 //! What this host is and has: probed once per run, decided upon by `sandboxd-profiles`.
 
 use crate::paths::{self, Place};
-use crate::sandbox::StartError;
+use crate::sandbox::{StartError, doing};
 use crate::{known_hosts, resolver};
 use caps::{CapSet, Capability};
 use rustix::process::Resource;
@@ -57,6 +57,8 @@ pub(crate) fn probe(
     audit: AuditFact,
 ) -> (HostFacts, BTreeMap<HostPath, Place>) {
     let looked = paths::look(wanted);
+    // The last path is not what hangs from here on.
+    doing("looking at the host");
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     let host = HostFacts {
         last_syscall: last_syscall(&kernel),
