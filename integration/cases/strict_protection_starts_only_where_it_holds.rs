@@ -52,7 +52,7 @@ fn outside(outside: &Outside) -> Result<()> {
     for attempt in ["config", "hook", "new hook"] {
         run.ran()?.refused(attempt, &[Errno::EROFS])?;
     }
-    ensure!(run.stderr.contains("could not be searched whole"), "not told: {}", run.stderr);
+    ensure!(run.stderr.contains("not looked through"), "not told: {}", run.stderr);
     fs::remove_dir_all(ws.join("z"))?;
 
     let run = strict(&profile("\"strict\""))?;

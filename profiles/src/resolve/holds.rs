@@ -259,8 +259,7 @@ impl Deciding<'_> {
             else {
                 continue;
             };
-            // What lies in another tree is that one's affair, and what is granted by its own name is
-            // granted.
+            // What lies in another tree is that one's affair; what is granted by its own name is granted.
             let nearest = shown.around(&path);
             let own = nearest.is_some_and(|nearest| nearest.to == tree.to);
             if !own || path == tree.to || holds.hides(&path) {

@@ -193,7 +193,6 @@ fn start(
         warn(&starts.map_or_else(String::new, |starts| line(&result, &starts)));
         warn(&denied::words(&result, &grants, (kept.as_ref(), who)));
     }
-    // With --json the object has said them.
     left.iter().filter(|_| !json).for_each(|what| warn(&line(&result, what)));
     // Last, because a reader that is gone must not keep the rest from being said.
     let told = result_file.is_none_or(|file| match tell_result(file, &result) {

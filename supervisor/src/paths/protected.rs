@@ -233,8 +233,7 @@ fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::io::Result<L
         | rustix::fs::ResolveFlags::NO_MAGICLINKS;
     let path = if folder.is_empty() { "." } else { folder };
     let opened = rustix::fs::openat2(tree, path, flags, Mode::empty(), resolve)?;
-    let mut listed =
-        Listed { names: Vec::new(), whole: true, odd: None, read: 0, cut: false };
+    let mut listed = Listed { names: Vec::new(), whole: true, odd: None, read: 0, cut: false };
     for entry in Dir::read_from(&opened)? {
         let entry = entry?;
         listed.read += 1;
