@@ -41,7 +41,10 @@ fn outside(outside: &Outside) -> Result<()> {
     diff(0, &["nothing changed"])?;
     write(&new, &[("agent", &format!("{AGENT}{GRANT}"))])?;
     // The hub itself has no network: this is about what it calls.
-    diff(1, &["widened   agent -> hub: on the caller's behalf: network", "narrowed  agent -> hub"])?;
+    diff(
+        1,
+        &["widened   agent -> hub: on the caller's behalf: network", "narrowed  agent -> hub"],
+    )?;
     says(&[&[both[1]], &net[..]].concat(), 0, &["agent -> hub -> web", "may network"])?;
     says(&["diff", both[1], both[0]], 1, &["widened   agent -> hub"])?;
     write(&new, &[("agent", &format!("{AGENT}approval = \"ask\"\n"))])?;
@@ -76,7 +79,8 @@ fn says(words: &[&str], status: i32, wanted: &[&str]) -> Result<()> {
     let mut product = std::env::current_exe()?;
     product.set_file_name("sandboxd");
     let ended = Command::new(&product).arg("graph").args(words).output()?;
-    let said = [&ended.stdout, &ended.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+    let said =
+        [&ended.stdout, &ended.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
     let said = said.concat();
     ensure!(ended.status.code() == Some(status), "{words:?}: {}: {said}", ended.status);
     for one in wanted {

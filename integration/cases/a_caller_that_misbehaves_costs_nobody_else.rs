@@ -4,8 +4,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
-use nix::sys::wait::WaitStatus;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::wait::WaitStatus;
 use sandboxd_integration::below::field;
 use sandboxd_integration::{By, Case, Inside, Outside, patience, raw};
 use std::fs::{self, File};
@@ -142,7 +142,13 @@ fn sends_descriptors(inside: &Inside, count: usize) -> Result<()> {
         (*first, *second) = (nested.as_raw_fd(), stream.as_raw_fd());
         let inner = [other.as_raw_fd()];
         let message = [ControlMessage::ScmRights(&inner)];
-        sendmsg::<()>(nested.as_raw_fd(), &[IoSlice::new(b"x")], &message, MsgFlags::empty(), None)?;
+        sendmsg::<()>(
+            nested.as_raw_fd(),
+            &[IoSlice::new(b"x")],
+            &message,
+            MsgFlags::empty(),
+            None,
+        )?;
     }
     let text = format!("{CONNECT}{HELLO}");
     let parts = [IoSlice::new(text.as_bytes())];

@@ -40,7 +40,10 @@ cat /dev/stdin";
 const BETWEEN: [(&str, &str); 3] = [
     ("run \"$WRITER\" | run \"$READER\"", "for the next\nby name\n"),
     // One after the other: neither takes more than it reads.
-    ("printf '1\\n2\\n3\\n' | { run 'read x < /dev/stdin; echo $x'; run 'cat /dev/stdin'; }", "1\n2\n3\n"),
+    (
+        "printf '1\\n2\\n3\\n' | { run 'read x < /dev/stdin; echo $x'; run 'cat /dev/stdin'; }",
+        "1\n2\n3\n",
+    ),
     // Both at once, with a sandbox that writes: whoever comes second has a pipe of its own, and so what it writes
     // there is in nobody else's.
     (
@@ -112,7 +115,8 @@ fn a_server(outside: &Outside, product: &Path) -> Result<()> {
     fs::write(&profile, text)?;
     let mut command = Command::new(product);
     command.args(["mcp", "-p"]).arg(&profile).current_dir(outside.dir().join("ws"));
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let client = child.stdin.take().context("no pipe")?;
     let mut heard = String::new();
     let mut lines = BufReader::new(child.stderr.take().context("no pipe")?);

@@ -128,7 +128,8 @@ impl Job {
         let mut job = Self::new(outside, block(GITLAB, "- |")?, folder);
         for line in GITLAB.lines().filter(|line| !line.trim_start().starts_with('#')) {
             let variable = line.trim_start().split_once(": ");
-            if let Some((name, value)) = variable.filter(|(name, _)| name.starts_with("SANDBOXD_")) {
+            if let Some((name, value)) = variable.filter(|(name, _)| name.starts_with("SANDBOXD_"))
+            {
                 job.set(name, &value.trim_matches('"').replace("\\n", "\n"));
             }
         }

@@ -48,12 +48,17 @@ fn outside(outside: &Outside) -> Result<()> {
     let read = answer(json!("3"))?;
     ensure!(read.pointer("/result/content/0/text") == Some(&json!("done")), "read_one: {read}");
     // All that differs is what the client itself wrote.
-    let (mut hidden, mut absent) = (answer(json!("4"))?.to_string(), answer(json!("5"))?.to_string());
+    let (mut hidden, mut absent) =
+        (answer(json!("4"))?.to_string(), answer(json!("5"))?.to_string());
     hidden = hidden.replace("write_one", "TOOL").replace("\"4\"", "ID");
     absent = absent.replace("no_such", "TOOL").replace("\"5\"", "ID");
     ensure!(hidden == absent && hidden.contains("-32602"), "{hidden} and {absent}");
-    ensure!(answer(json!("6"))?.pointer("/result/isError") == Some(&json!(true)), "wrong arguments were taken");
-    let refused = answers.iter().filter(|it| it.pointer("/error/code") == Some(&json!(-32600))).count();
+    ensure!(
+        answer(json!("6"))?.pointer("/result/isError") == Some(&json!(true)),
+        "wrong arguments were taken"
+    );
+    let refused =
+        answers.iter().filter(|it| it.pointer("/error/code") == Some(&json!(-32600))).count();
     ensure!(refused >= 1, "a doubled key was taken: {}", run.stdout);
 
     let seen = fs::read_to_string(&seen)?;

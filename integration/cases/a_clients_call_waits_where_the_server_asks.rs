@@ -33,7 +33,8 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(outside.approver(&["approve", &id("echo approved")?])?.status == 0, "not approved");
     let run = running.wait()?;
     run.exited(0)?;
-    let answers: Vec<Value> = run.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let answers: Vec<Value> =
+        run.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let text = |id: &str| {
         let answer = answers.iter().find(|answer| answer.get("id") == Some(&json!(id)));
         answer.and_then(|answer| answer.pointer("/result/content/0/text")).map(Value::to_string)

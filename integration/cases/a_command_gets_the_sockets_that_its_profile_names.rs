@@ -70,8 +70,12 @@ fn a_pinned_program_too(
     let said = String::from_utf8(said)?;
     let digest = said.split_whitespace().next().context("sha256sum")?;
     let profile = format!("{NAMED}exec = [\"/usr/bin/env\"]\nsha256 = \"{digest}\"\n");
-    let sockets =
-        [("web", web.as_fd()), ("control", control.as_fd()), ("web", web.as_fd()), ("web", web.as_fd())];
+    let sockets = [
+        ("web", web.as_fd()),
+        ("control", control.as_fd()),
+        ("web", web.as_fd()),
+        ("web", web.as_fd()),
+    ];
     let run = outside.sandbox(&profile).listening(&sockets)?.run()?;
     run.exited(0)?;
     ensure!(run.stdout.contains("LISTEN_FDNAMES=web:control:web:web\n"), "{}", run.stdout);
@@ -159,8 +163,7 @@ fn serve(inside: &Inside) -> Result<()> {
     inside.fact("fds", &variable("LISTEN_FDS"));
     inside.fact("names", &variable("LISTEN_FDNAMES"));
     let is_open = |number: &u64| raw::call_numbers(libc::SYS_fcntl, &[*number, F_GETFD]).is_ok();
-    let open: Vec<String> =
-        (0..1024).filter(is_open).map(|number| number.to_string()).collect();
+    let open: Vec<String> = (0..1024).filter(is_open).map(|number| number.to_string()).collect();
     inside.fact("open", &open.join(" "));
     for number in (3..).take(inside.argument(0)?.parse()?) {
         let mut client = File::from(raw::accept(number)?);

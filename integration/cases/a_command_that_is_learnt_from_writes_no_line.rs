@@ -109,7 +109,8 @@ fn judged(text: &str, data: &Path) -> Result<()> {
     ensure!(!text.contains('\u{1b}') && !text.contains('\u{7f}'), "a name is in it as it was");
     // Line by line: what is no comment is one of the few things that are written.
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        let known = ["extends = [", "[command]", "exec = [", "cwd = ", "[files]", "read = [", "write = ["];
+        let known =
+            ["extends = [", "[command]", "exec = [", "cwd = ", "[files]", "read = [", "write = ["];
         let entry = line.starts_with("    \"/") || ["]", "execute = ["].contains(&line);
         ensure!(entry || known.iter().any(|known| line.starts_with(known)), "{line:?}");
     }
@@ -120,7 +121,10 @@ fn judged(text: &str, data: &Path) -> Result<()> {
     }
     for key in ["id", "other"].map(|name| keys.join(name)) {
         ensure!(!grant(&key.to_string_lossy()), "keys are granted");
-        ensure!(text.contains(&format!("{} (", key.display())), "that keys were wanted is not said");
+        ensure!(
+            text.contains(&format!("{} (", key.display())),
+            "that keys were wanted is not said"
+        );
     }
     ensure!(!grant(&keys.to_string_lossy()), "keys are granted with the folder that they lie in");
     ensure!(!grant(&data.to_string_lossy()), "keys are granted with their folder");

@@ -62,7 +62,9 @@ fn speak(inside: &Inside) -> Result<()> {
     let socket = UnixDatagram::unbound()?;
     socket.connect(path)?;
     let long = [b"READY=1\n", [b'x'; 5000].as_slice()].concat();
-    for word in [&b""[..], b"MAINPID=1", b"STOPPING=1\nRELOADING=1", b"EXTEND_TIMEOUT_USEC=9", &long] {
+    for word in
+        [&b""[..], b"MAINPID=1", b"STOPPING=1\nRELOADING=1", b"EXTEND_TIMEOUT_USEC=9", &long]
+    {
         socket.send(word)?;
     }
     socket.send(b"MAINPID=1\nREADY=1\nSTATUS=up\x1b[2J and \xe2\x9c\x93\r\x00\n")?;

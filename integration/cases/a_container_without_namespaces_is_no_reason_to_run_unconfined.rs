@@ -60,7 +60,10 @@ fn the_receipt_is_exact(run: &Run, container: Container) -> Result<()> {
         ensure!(found == Some(state), "{container:?}: {layer} is {found:?}, not {state}");
     }
     let absent = receipt.get("absent").and_then(Value::as_array).context("nothing absent")?;
-    ensure!(absent.iter().all(|one| one.get("what").is_some_and(Value::is_string)), "without words");
+    ensure!(
+        absent.iter().all(|one| one.get("what").is_some_and(Value::is_string)),
+        "without words"
+    );
     let probes = receipt.to_string();
     for probe in ["signal init", "socket family 1", "canary", "no_new_privs"] {
         ensure!(probes.contains(probe), "the self-test did not try {probe}");

@@ -39,8 +39,7 @@ fn on_a_disk(outside: &Outside, limits: &str) -> Result<()> {
         outside.note("the case's folder lies on no disk: only the refusal is tried");
         return Ok(());
     }
-    let profile =
-        format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n{limits}");
+    let profile = format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n{limits}");
     let run = outside.sandbox(&profile).probe("storm", &[ws.to_str().context("UTF-8")?]).run()?;
     run.exited(0)?;
     let took = Duration::from_millis(run.fact("took")?.parse()?);

@@ -16,7 +16,8 @@ pub(crate) const CASE: Case = Case { rows: &["C06"], outside, ..Case::NEW };
 const STATE: &str = "/var/lib/sandboxd";
 
 fn outside(outside: &Outside) -> Result<()> {
-    let (careful, careless) = (outside.tool("careful", &[], "")?, outside.tool("careless", &[], "")?);
+    let (careful, careless) =
+        (outside.tool("careful", &[], "")?, outside.tool("careless", &[], "")?);
     let profile = format!(
         "name = \"agent\"\nextends = [\"builtin:base\"]\n{}durable = true\n{}",
         outside.call("careful", &careful, &[])?,
@@ -28,7 +29,8 @@ fn outside(outside: &Outside) -> Result<()> {
     made(&run, "careful", true)?;
     made(&run, "careless", true)?;
     let calls = outside.records()?;
-    let durable = calls.iter().filter(|one| one["edge"] == "careful" && one["method"] == "tools/call");
+    let durable =
+        calls.iter().filter(|one| one["edge"] == "careful" && one["method"] == "tools/call");
     ensure!(durable.count() == 1, "{calls:?}");
     a_disk_that_fails(outside, &profile)?;
     a_disk_with_room_for_some(outside, &profile)?;
@@ -39,8 +41,7 @@ fn outside(outside: &Outside) -> Result<()> {
 /// Nothing that is written gets to it.
 fn a_disk_that_fails(outside: &Outside, profile: &str) -> Result<()> {
     let fault = Fault::of(libc::SYS_fdatasync, libc::EIO);
-    let run =
-        outside.sandbox(profile).command(&["/bin/sh", "-c", &script()]).fault(fault).run()?;
+    let run = outside.sandbox(profile).command(&["/bin/sh", "-c", &script()]).fault(fault).run()?;
     made(&run, "careful", false)?;
     made(&run, "careless", true)?;
     told(&run, "EIO")
@@ -137,7 +138,11 @@ fn a_disk_with_room_for_some(outside: &Outside, profile: &str) -> Result<()> {
     grown?;
     told(&run, "ENOSPC")?;
     umount2(STATE, MntFlags::MNT_DETACH)?;
-    let lost = run.stderr.split(" records of calls were not").next().and_then(|before| before.split_whitespace().last());
+    let lost = run
+        .stderr
+        .split(" records of calls were not")
+        .next()
+        .and_then(|before| before.split_whitespace().last());
     let lost: usize = lost.unwrap_or_default().parse()?;
     // Each is told that it is made, and what came of it.
     ensure!(lost < 2 * CALLS, "none of them is written: {}", run.stderr);
@@ -192,7 +197,11 @@ fn told(run: &Run, errno: &str) -> Result<()> {
     run.exited(125)?;
     let alarms = run.stderr.matches("records of calls cannot be written").count();
     ensure!(alarms == 1, "said {alarms} times: {}", run.stderr);
-    ensure!(run.stderr.contains("records of calls were not written"), "not in the end: {}", run.stderr);
+    ensure!(
+        run.stderr.contains("records of calls were not written"),
+        "not in the end: {}",
+        run.stderr
+    );
     ensure!(run.stderr.contains(errno), "not why: {}", run.stderr);
     Ok(())
 }

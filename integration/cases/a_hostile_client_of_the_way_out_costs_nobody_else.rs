@@ -34,28 +34,82 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: evil.example\r\n\r\n";
 
 /// Heads and bodies that are not read alike everywhere; RFC 9112, sections 2.2, 3.2, 5.1, 5.2, 6.1, 6.3, 7.1.
 const AMBIGUOUS: &[(&str, &str)] = &[
-    ("both lengths", "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("two lengths", "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: 0\r\nContent-Length: 60\r\n\r\n"),
-    ("a list of lengths", "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: 0, 60\r\n\r\n"),
+    (
+        "both lengths",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "two lengths",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: 0\r\nContent-Length: 60\r\n\r\n",
+    ),
+    (
+        "a list of lengths",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: 0, 60\r\n\r\n",
+    ),
     ("a signed length", "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: +0\r\n\r\n"),
-    ("a length beyond numbers", "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: 18446744073709551616\r\n\r\n"),
-    ("an unknown coding", "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
-    ("a coding twice", "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-    ("a coding before a length", "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: identity\r\nContent-Length: 0\r\n\r\n"),
-    ("a chunk of no size", "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n"),
-    ("a chunk beyond numbers", "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n"),
-    ("a chunk ended by a line feed", "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n"),
-    ("a folded line", "GET / HTTP/1.1\r\nHost: named.example\r\nX: a\r\n Host: evil.example\r\n\r\n"),
+    (
+        "a length beyond numbers",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nContent-Length: 18446744073709551616\r\n\r\n",
+    ),
+    (
+        "an unknown coding",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "a coding twice",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "a coding before a length",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: identity\r\nContent-Length: 0\r\n\r\n",
+    ),
+    (
+        "a chunk of no size",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n",
+    ),
+    (
+        "a chunk beyond numbers",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n",
+    ),
+    (
+        "a chunk ended by a line feed",
+        "POST / HTTP/1.1\r\nHost: named.example\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n",
+    ),
+    (
+        "a folded line",
+        "GET / HTTP/1.1\r\nHost: named.example\r\nX: a\r\n Host: evil.example\r\n\r\n",
+    ),
     ("line feeds alone", "GET / HTTP/1.1\nHost: named.example\n\n"),
-    ("a line feed in a head", "GET / HTTP/1.1\r\nHost: named.example\r\nX: a\nHost: evil.example\r\n\r\n"),
-    ("a carriage return in a head", "GET / HTTP/1.1\r\nHost: named.example\r\nX: a\rHost: evil.example\r\n\r\n"),
+    (
+        "a line feed in a head",
+        "GET / HTTP/1.1\r\nHost: named.example\r\nX: a\nHost: evil.example\r\n\r\n",
+    ),
+    (
+        "a carriage return in a head",
+        "GET / HTTP/1.1\r\nHost: named.example\r\nX: a\rHost: evil.example\r\n\r\n",
+    ),
     ("a NUL in a head", "GET / HTTP/1.1\r\nHost: named.example\r\nX: a\0b\r\n\r\n"),
-    ("a space before a colon", "GET / HTTP/1.1\r\nHost: named.example\r\nHost : evil.example\r\n\r\n"),
+    (
+        "a space before a colon",
+        "GET / HTTP/1.1\r\nHost: named.example\r\nHost : evil.example\r\n\r\n",
+    ),
     ("two hosts", "GET / HTTP/1.1\r\nHost: named.example\r\nHost: evil.example\r\n\r\n"),
-    ("another host in the target", "GET http://evil.example/ HTTP/1.1\r\nHost: named.example\r\n\r\n"),
-    ("somebody at a host", "GET http://named.example@evil.example/ HTTP/1.1\r\nHost: named.example\r\n\r\n"),
-    ("a port beyond ports", "GET http://named.example:65616/ HTTP/1.1\r\nHost: named.example:65616\r\n\r\n"),
-    ("another protocol from here on", "GET / HTTP/1.1\r\nHost: named.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"),
+    (
+        "another host in the target",
+        "GET http://evil.example/ HTTP/1.1\r\nHost: named.example\r\n\r\n",
+    ),
+    (
+        "somebody at a host",
+        "GET http://named.example@evil.example/ HTTP/1.1\r\nHost: named.example\r\n\r\n",
+    ),
+    (
+        "a port beyond ports",
+        "GET http://named.example:65616/ HTTP/1.1\r\nHost: named.example:65616\r\n\r\n",
+    ),
+    (
+        "another protocol from here on",
+        "GET / HTTP/1.1\r\nHost: named.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+    ),
     ("no host", "GET / HTTP/1.1\r\n\r\n"),
     ("an older protocol", "GET / HTTP/0.9\r\nHost: named.example\r\n\r\n"),
     ("no protocol", "GET /\r\n"),
@@ -164,9 +218,11 @@ fn smuggle(inside: &Inside) -> Result<()> {
     for (what, words) in AMBIGUOUS {
         inside.attempt(what, say(words.as_bytes()));
     }
-    let long = format!("GET / HTTP/1.1\r\nHost: named.example\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    let long =
+        format!("GET / HTTP/1.1\r\nHost: named.example\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
     inside.attempt("a long head", say(long.as_bytes()));
-    let many = format!("GET / HTTP/1.1\r\nHost: named.example\r\n{}\r\n", "X: x\r\n".repeat(10_000));
+    let many =
+        format!("GET / HTTP/1.1\r\nHost: named.example\r\n{}\r\n", "X: x\r\n".repeat(10_000));
     inside.attempt("many fields", say(many.as_bytes()));
     well(inside)
 }

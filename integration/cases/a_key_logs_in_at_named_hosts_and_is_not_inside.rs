@@ -110,7 +110,8 @@ fn works_with_git(outside: &Outside, says: &dyn Fn(&str, &str) -> Result<Run>) -
     Ok(())
 }
 
-const NO_QUESTIONS: &str = "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null";
+const NO_QUESTIONS: &str =
+    "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null";
 
 /// Each, what is tried, and what is said of it at the end of the run.
 const ELSEWHERE: [(&str, &str, &str); 4] = [

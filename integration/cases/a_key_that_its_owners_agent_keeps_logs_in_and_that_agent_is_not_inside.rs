@@ -128,7 +128,8 @@ fn works_with_git(outside: &Outside, says: &dyn Fn(&str, &str) -> Result<Run>) -
     Ok(())
 }
 
-const NO_QUESTIONS: &str = "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null";
+const NO_QUESTIONS: &str =
+    "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null";
 
 /// Each, what is tried, and what is said of it at the end of the run.
 const ELSEWHERE: [(&str, &str, &str); 4] = [
@@ -198,7 +199,8 @@ fn ask(inside: &Inside) -> Result<()> {
     let mut child = decode.spawn()?;
     child.stdin.take().context("no input")?.write_all(blob.as_bytes())?;
     let key = child.wait_with_output()?.stdout;
-    let text = [b"SSHSIG".to_vec(), string(b"git"), string(b""), string(b"sha512"), string(&[7; 64])];
+    let text =
+        [b"SSHSIG".to_vec(), string(b"git"), string(b""), string(b"sha512"), string(&[7; 64])];
     let sign = [vec![13], string(&key), string(&text.concat()), vec![0, 0, 0, 4]].concat();
     inside.fact("another key of the agent", &ask(&sign)?);
     let add = [vec![17], string(b"ssh-ed25519"), string(&[1; 32]), string(&[1; 64]), string(b"x")];

@@ -27,7 +27,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let data = outside.file("data/one", "what it reads\n")?;
     outside.file("data/other", "what nobody reads\n")?;
     let ws = outside.workspace()?;
-    let shell = outside.file("ws/work.sh", "cat \"$1\" && mkdir -p a/b && echo > a/b/c && echo > made\n")?;
+    let shell = outside
+        .file("ws/work.sh", "cat \"$1\" && mkdir -p a/b && echo > a/b/c && echo > made\n")?;
     let python = outside.file("ws/work.py", PYTHON)?;
     let (data, shell, python) = (text(&data)?, text(&shell)?, text(&python)?);
     for (name, words) in [
@@ -77,7 +78,8 @@ fn learnt(outside: &Outside, ws: &Path, name: &str, words: &[&str]) -> Result<()
 
 /// As it was before.
 fn emptied(ws: &Path) -> Result<()> {
-    let made: Vec<PathBuf> = ["made", "made.db", "a", "r"].iter().map(|name| ws.join(name)).collect();
+    let made: Vec<PathBuf> =
+        ["made", "made.db", "a", "r"].iter().map(|name| ws.join(name)).collect();
     for path in made.iter().filter(|path| path.exists()) {
         if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }?;
     }

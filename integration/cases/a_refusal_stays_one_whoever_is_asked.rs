@@ -4,8 +4,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{facts, raw};
 use sandboxd_integration::{By, Case, Inside, Outside};
+use sandboxd_integration::{facts, raw};
 use std::fs;
 
 pub(crate) const CASE: Case = Case {
@@ -28,7 +28,8 @@ fn outside(outside: &Outside) -> Result<()> {
     // A kernel that answers by itself lets it ask somebody, and has refused before that is looked at.
     let asked = run.errno("a filter that asks")?;
     let told = run.result.as_ref().and_then(|result| result.pointer("/denials/unseen"));
-    let unseen = told.and_then(serde_json::Value::as_str).context("it does not say what is unseen")?;
+    let unseen =
+        told.and_then(serde_json::Value::as_str).context("it does not say what is unseen")?;
     let is_asked = facts::refusals_can_be_asked_about()?;
     ensure!(unseen.is_empty() == is_asked, "asked: {is_asked}, and yet {unseen:?}");
     if !is_asked {

@@ -17,7 +17,8 @@ fn outside(outside: &Outside) -> Result<()> {
         outside.sandbox(PROFILE).command(&["/bin/sh", "-c", &text])
     };
     // The child is in the command's group, and would die of it.
-    let told = "/bin/sleep 1000 & trap 'n=1$n; kill -0 $! && echo again $n' HUP; trap 'exit 7' TERM";
+    let told =
+        "/bin/sleep 1000 & trap 'n=1$n; kill -0 $! && echo again $n' HUP; trap 'exit 7' TERM";
     let mut running = shell(told).start()?;
     running.says("ready")?;
     for answer in ["again 1\n", "again 11\n", "again 111\n"] {

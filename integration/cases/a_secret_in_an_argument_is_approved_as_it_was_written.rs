@@ -30,7 +30,9 @@ fn outside(outside: &Outside) -> Result<()> {
     // Whatever it was told is kept and said back, by itself and together.
     let line = "printf %s '{{secret:db}}' | tee -a /tmp/told | wc -c; cat /tmp/told; grep -c 98765 /tmp/told";
     let asked = json!({ "line": line }).to_string().replace('\'', "'\\''");
-    let script = format!("/run/sandboxd/sandboxd call --json tool sh '{asked}' | tr -d '\\n'; echo;").repeat(2);
+    let script =
+        format!("/run/sandboxd/sandboxd call --json tool sh '{asked}' | tr -d '\\n'; echo;")
+            .repeat(2);
     let run = outside.sandbox(&profile).env(FOLDER, &outside.login_folder()?.to_string_lossy());
     let running = run.command(&["/bin/sh", "-c", &script]).start()?;
 
@@ -65,8 +67,10 @@ fn outside(outside: &Outside) -> Result<()> {
         is_told_to_nobody(&record.to_string())?;
     }
     let rotated = outside.records()?;
-    let rotated = rotated.iter().filter(|record| record.get("kind") == Some(&Value::from("secret_rotated")));
-    let allowed = rotated.filter(|one| one.get("decision") == Some(&Value::from("allowed"))).count();
+    let rotated =
+        rotated.iter().filter(|record| record.get("kind") == Some(&Value::from("secret_rotated")));
+    let allowed =
+        rotated.filter(|one| one.get("decision") == Some(&Value::from("allowed"))).count();
     ensure!(allowed == 1, "it was renewed {allowed} times");
     Ok(())
 }

@@ -5,7 +5,10 @@
 //!
 //! The tool does whatever its caller says.
 
-#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and an answer that is not there fails the case")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that is not there is null, and an answer that is not there fails the case"
+)]
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::search::Search;
@@ -36,11 +39,21 @@ const CALLS: [(&str, &str, &str, &str); 17] = [
     ("told", "tool", "line", "printf %s '{{secret:db}}' | sha256sum"),
     ("twice", "tool", "line", "printf %s '{{secret:db}}{{secret:db}}' | wc -c"),
     ("raw", "tool", "line", "echo '{{secret:db}}'"),
-    ("base64", "tool", "line", "for before in '' a ab; do printf %s \"$before\"'{{secret:db}}' | base64 -w0; done"),
+    (
+        "base64",
+        "tool",
+        "line",
+        "for before in '' a ab; do printf %s \"$before\"'{{secret:db}}' | base64 -w0; done",
+    ),
     ("hexadecimal", "tool", "line", "printf %s '{{secret:db}}' | od -An -tx1 | tr -d ' \\n'"),
     ("json", "tool", "line", "printf %s '{{secret:db}}' | sed 's/[\"\\\\]/\\\\&/g'"),
     // The answer is read in pieces of 64 KiB.
-    ("long", "tool", "line", "head -c 65510 /dev/zero | tr '\\0' x; printf %s '{{secret:db}}{{secret:db}}'"),
+    (
+        "long",
+        "tool",
+        "line",
+        "head -c 65510 /dev/zero | tr '\\0' x; printf %s '{{secret:db}}{{secret:db}}'",
+    ),
     ("error", "tool", "line", "echo '{{secret:db}}' >&2; exit 3"),
     ("kept", "tool", "line", "printf %s '{{secret:db}}' > /tmp/kept; echo kept"),
     ("later", "tool", "line", "cat /tmp/kept; wc -c < /tmp/kept"),
@@ -70,12 +83,15 @@ fn outside(outside: &Outside) -> Result<()> {
     let receipt = fs::read_to_string(run.folder().join("receipt"))?;
     let placed: Value = serde_json::from_str(&receipt)?;
     ensure!(placed["placeholders"][0]["arguments"] == json!(["/line"]), "{receipt}");
-    for (text, what) in [(&run.stdout, "the agent"), (&run.stderr, "a message"), (&receipt, "the receipt")] {
+    for (text, what) in
+        [(&run.stdout, "the agent"), (&run.stderr, "a message"), (&receipt, "the receipt")]
+    {
         is_nowhere(text, what)?;
     }
     for verb in ["plan", "check", "profile show"] {
         let said = outside.sandbox(&profile).verb(verb);
-        let said = if verb == "plan" { said.option("--json").command(&["/bin/true"]) } else { said };
+        let said =
+            if verb == "plan" { said.option("--json").command(&["/bin/true"]) } else { said };
         let said = said.run()?;
         is_nowhere(&format!("{}{}", said.stdout, said.stderr), verb)?;
     }
@@ -86,7 +102,9 @@ fn outside(outside: &Outside) -> Result<()> {
 fn profile(outside: &Outside) -> Result<String> {
     let tool = outside.tool("tool", &[], "instances = \"serial\"\n")?;
     let edges = [outside.call("tool", &tool, &[])?, outside.call("other", &tool, &[])?].concat();
-    let from = |name: &str| format!("[secrets.{name}]\nfrom = \"file:{}\"\n", outside.dir().join(name).display());
+    let from = |name: &str| {
+        format!("[secrets.{name}]\nfrom = \"file:{}\"\n", outside.dir().join(name).display())
+    };
     Ok(format!(
         "name = \"agent\"\nextends = [\"builtin:base\"]\n{edges}{}placeholder = {{ call = \"tool\", \
          tools = [\"sh\"], arguments = [\"/line\"] }}\n{}credential = true\n",
@@ -103,19 +121,28 @@ fn text<'r>(run: &'r Run, call: &str) -> Result<&'r str> {
 fn told(run: &Run) -> Result<()> {
     use std::io::Write as _;
     use std::process::Stdio;
-    let mut sum = Command::new("/usr/bin/sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut sum =
+        Command::new("/usr/bin/sha256sum").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
     sum.stdin.take().context("no input")?.write_all(SECRET.as_bytes())?;
     let sum = String::from_utf8(sum.wait_with_output()?.stdout)?;
     let sum = sum.split(' ').next().unwrap_or_default();
     ensure!(text(run, "told")?.contains(sum), "the tool was not told: {}", text(run, "told")?);
-    ensure!(text(run, "twice")?.contains(&(2 * SECRET.len()).to_string()), "{}", text(run, "twice")?);
+    ensure!(
+        text(run, "twice")?.contains(&(2 * SECRET.len()).to_string()),
+        "{}",
+        text(run, "twice")?
+    );
     ensure!(text(run, "later")?.contains(&SECRET.len().to_string()), "{}", text(run, "later")?);
     for call in ["raw", "base64", "hexadecimal", "json", "long", "error", "later"] {
         let said = text(run, call)?;
         ensure!(said.contains("«secret:db»"), "{call}: it is not covered: {said}");
     }
     // What a tool says is no placeholder.
-    ensure!(text(run, "no more of it")?.contains("{{secret:db}}"), "{}", text(run, "no more of it")?);
+    ensure!(
+        text(run, "no more of it")?.contains("{{secret:db}}"),
+        "{}",
+        text(run, "no more of it")?
+    );
     Ok(())
 }
 
@@ -126,7 +153,11 @@ fn elsewhere(run: &Run) -> Result<()> {
     let first = text(run, refused[0])?;
     ensure!(first.contains("no secret stands for a placeholder there"), "{first}");
     for call in refused {
-        ensure!(text(run, call)? == first, "{call} tells which secrets there are: {}", text(run, call)?);
+        ensure!(
+            text(run, call)? == first,
+            "{call} tells which secrets there are: {}",
+            text(run, call)?
+        );
     }
     Ok(())
 }
@@ -144,17 +175,27 @@ fn is_written_down(outside: &Outside, profile: &str) -> Result<()> {
     for record in &records {
         is_nowhere(&record.to_string(), "a record")?;
     }
-    let stood = |record: &&Value| record["kind"] == "call" && record["result"]["secrets"] == json!(["db"]);
+    let stood =
+        |record: &&Value| record["kind"] == "call" && record["result"]["secrets"] == json!(["db"]);
     let stood = records.iter().filter(stood).count();
     ensure!(stood == 9, "it stood in {stood} calls that are written down");
     let refused = records.iter().filter(|record| record["rule"] == "secret").count();
     ensure!(refused == 5, "{refused} refusals are written down");
-    let run = outside.sandbox(profile).verb("secret uses").option("--json").command(&["/bin/true"]).run()?;
+    let run = outside
+        .sandbox(profile)
+        .verb("secret uses")
+        .option("--json")
+        .command(&["/bin/true"])
+        .run()?;
     run.exited(0)?;
     let uses: Value = serde_json::from_str(&run.stdout)?;
-    let db = uses.as_array().into_iter().flatten().find(|one| one["name"] == "db").context("no uses")?;
+    let db =
+        uses.as_array().into_iter().flatten().find(|one| one["name"] == "db").context("no uses")?;
     ensure!(db["used"][0]["calls"] == 9 && db["used"][0]["tool"] == "sh", "{db}");
-    ensure!(db["may"][0].as_str().is_some_and(|may| may.contains("/line of sh over [call.tool]")), "{db}");
+    ensure!(
+        db["may"][0].as_str().is_some_and(|may| may.contains("/line of sh over [call.tool]")),
+        "{db}"
+    );
     Ok(())
 }
 
@@ -162,7 +203,9 @@ fn is_written_down(outside: &Outside, profile: &str) -> Result<()> {
 fn is_refused_where_it_cannot_stand(outside: &Outside, profile: &str) -> Result<()> {
     let path = outside.dir().join("db");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    for (value, says) in [(&b"\xff\xfe01234567"[..], "UTF-8"), (b"short", "so short"), (&[b'"'; 5000], "8192")] {
+    for (value, says) in
+        [(&b"\xff\xfe01234567"[..], "UTF-8"), (b"short", "so short"), (&[b'"'; 5000], "8192")]
+    {
         fs::write(&path, value)?;
         let run = outside.sandbox(profile).command(&["/bin/true"]).run()?;
         run.not_started()?;

@@ -3,7 +3,10 @@
 //! all along, too. Neither is told to it, before or after, nor in any record. A file that cannot be read changes
 //! nothing, and neither does one for which no memory can be locked; it is said what to do about either. The profile and the log say who may use it, and who did how often.
 
-#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that is not there is null, and a record that is not there fails the case"
+)]
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Outside, Run, Running, patience};
@@ -106,14 +109,20 @@ fn finds_no_memory(outside: &Outside, running: &Running<'_>) -> Result<()> {
     may_lock("8388608")?;
     let answers: Value = serde_json::from_str(&said.text).context("the answers")?;
     let told = |key: &str| answers[0][key].as_str().unwrap_or_default().to_owned();
-    ensure!(said.status == 1 && told("why").contains("the egress process: so much memory cannot be locked"), "{}", said.text);
+    ensure!(
+        said.status == 1
+            && told("why").contains("the egress process: so much memory cannot be locked"),
+        "{}",
+        said.text
+    );
     ensure!(told("remedy").contains("LimitMEMLOCK="), "{}", said.text);
     Ok(())
 }
 
 /// It was welcome all along, and never told.
 fn answered(run: &Run) -> Result<()> {
-    for fact in (0..ROUNDS).flat_map(|round| ["kept", "fresh"].map(|way| format!("{way} {round}"))) {
+    for fact in (0..ROUNDS).flat_map(|round| ["kept", "fresh"].map(|way| format!("{way} {round}")))
+    {
         let said = run.fact(&fact)?;
         ensure!(said.contains("welcome") && said.contains("****"), "{fact}: {said}");
     }
@@ -138,7 +147,12 @@ fn told(outside: &Outside, profile: &str) -> Result<()> {
     for record in &records {
         ensure!(!record.to_string().contains("hunter"), "{record}");
     }
-    let run = outside.sandbox(profile).verb("secret uses").option("--json").command(&["/bin/true"]).run()?;
+    let run = outside
+        .sandbox(profile)
+        .verb("secret uses")
+        .option("--json")
+        .command(&["/bin/true"])
+        .run()?;
     run.exited(0)?;
     let uses: Value = serde_json::from_str(&run.stdout)?;
     let used = &uses[0]["used"];

@@ -45,7 +45,8 @@ fn outside(outside: &Outside) -> Result<()> {
 /// Who is called has neither the files nor the variables of who calls.
 fn is_not_told_to_what_it_calls(outside: &Outside, world: &World) -> Result<()> {
     let tool = outside.tool("tool", &[], "")?;
-    let profile = format!("name = \"caller\"\n{}{}", world.profile, outside.call("tool", &tool, &[])?);
+    let profile =
+        format!("name = \"caller\"\n{}{}", world.profile, outside.call("tool", &tool, &[])?);
     let lists = "echo \"at:$CREDENTIALS_DIRECTORY.\"; ls -A /run/sandboxd/credentials /run/credentials; \
         tr \"\\0\" \"\\n\" < /proc/self/environ; echo over";
     let asked = serde_json::json!({ "line": lists });
@@ -81,7 +82,8 @@ impl World {
         sealed(&folder)?;
         let shown = folder.display();
         let mut profile = String::from("extends = [\"builtin:base\"]\n");
-        let program = format!("exec:/usr/bin/printf\"\narguments = [\"%s\", \"{}\"]", Self::value("exec"));
+        let program =
+            format!("exec:/usr/bin/printf\"\narguments = [\"%s\", \"{}\"]", Self::value("exec"));
         let age = format!("age:{shown}/sealed\"\nidentity = \"{shown}/identity\"");
         for (name, from) in NAMES.into_iter().zip([
             format!("file:{shown}/file-key\""),
@@ -151,17 +153,29 @@ fn is_asked_about(outside: &Outside, world: &World) -> Result<()> {
 
 /// What stands in the words of others is no good secret. It is told that it is none, and not which it is.
 fn is_warned_of(outside: &Outside) -> Result<()> {
-    for (value, word) in [("Parameter", "ordinary word"), ("q7Zk3w", "by chance"), ("q7Zk", "nothing which says it")] {
+    for (value, word) in
+        [("Parameter", "ordinary word"), ("q7Zk3w", "by chance"), ("q7Zk", "nothing which says it")]
+    {
         let profile = "extends = [\"builtin:base\"]\n[secrets.weak]\nfrom = \"env:WEAK\"\ncredential = true\n";
-        let ask = || outside.sandbox(profile).env("WEAK", value).verb("secret check").command(&["/bin/true"]);
+        let ask = || {
+            outside.sandbox(profile).env("WEAK", value).verb("secret check").command(&["/bin/true"])
+        };
         let (said, json) = (ask().run()?, ask().option("--json").run()?);
         said.exited(0)?;
-        ensure!(said.stdout.contains("weak: can be read\n  warning  ") && said.stdout.contains(word), "{}", said.stdout);
+        ensure!(
+            said.stdout.contains("weak: can be read\n  warning  ") && said.stdout.contains(word),
+            "{}",
+            said.stdout
+        );
         let told: serde_json::Value = serde_json::from_str(&json.stdout)?;
         let warning = told.pointer("/0/warning").and_then(serde_json::Value::as_str);
         ensure!(warning.is_some_and(|warning| warning.contains(word)), "{}", json.stdout);
         for text in [&said.stdout, &said.stderr, &json.stdout, &json.stderr] {
-            ensure!(!text.to_lowercase().contains(&format!(" {} ", value.to_lowercase())) && !text.contains(value), "{text}");
+            ensure!(
+                !text.to_lowercase().contains(&format!(" {} ", value.to_lowercase()))
+                    && !text.contains(value),
+                "{text}"
+            );
         }
     }
     Ok(())

@@ -82,7 +82,11 @@ const PROGRAMS: [(&str, &str, &str); 9] = [
 const NOT_THIS: [(&str, &str, &str); 5] = [
     ("another host", "curl -sS https://other.example/v1/tidings", "/v1/tidings"),
     ("another path", "curl -sS https://api.example/v2/tidings", "/v2/tidings"),
-    ("a path that leads to another", "curl -sS --path-as-is https://api.example/v1/../v2", "/v1/../v2"),
+    (
+        "a path that leads to another",
+        "curl -sS --path-as-is https://api.example/v1/../v2",
+        "/v1/../v2",
+    ),
     ("another method", "curl -sS -X DELETE https://query.example/v1/tidings", "/v1/tidings"),
     ("a redirect", "curl -sSL https://api.example/v1/away", "/v1/tidings"),
 ];
@@ -134,7 +138,9 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     for name in ["unnamed", "strange"] {
         hosts.forget()?;
-        let run = says(&format!("curl -sS -o /dev/null -w '%{{http_code}}' https://{name}.example/v1/x"))?;
+        let run = says(&format!(
+            "curl -sS -o /dev/null -w '%{{http_code}}' https://{name}.example/v1/x"
+        ))?;
         ensure!(run.stdout == "502", "{name} answered {}, {}", run.stdout, run.stderr);
         let asked = [hosts.asked()?, strange.asked()?].concat();
         ensure!(asked.is_empty(), "{name} was asked: {asked:?}");
@@ -153,9 +159,8 @@ fn is_welcome(run: &Run, told: &str) -> Result<()> {
 }
 
 fn profile(key: &Path) -> String {
-    let near = ["api", "other", "query", "git", "unnamed", "strange"].map(|name| {
-        format!("{{ to = \"{name}.example:443\", within = [\"203.0.113.0/24\"] }}")
-    });
+    let near = ["api", "other", "query", "git", "unnamed", "strange"]
+        .map(|name| format!("{{ to = \"{name}.example:443\", within = [\"203.0.113.0/24\"] }}"));
     let header = "header = \"Authorization\", format = \"Bearer {}\"";
     format!(
         "extends = [\"builtin:coding-agent\"]\n[network]\nmode = \"egress\"\negress = [{}]\n\
@@ -243,7 +248,8 @@ impl Hosts {
         let asked = text.lines().map(|line| {
             let asked: Value = serde_json::from_str(line)?;
             let head = asked.get("head").and_then(Value::as_array).context("no head")?;
-            let is_it = |field: &&Value| field.get(0).and_then(Value::as_str) == Some("authorization");
+            let is_it =
+                |field: &&Value| field.get(0).and_then(Value::as_str) == Some("authorization");
             let path = asked.get("path").and_then(Value::as_str).context("no path")?;
             Ok(Asked {
                 path: path.to_owned(),

@@ -123,7 +123,8 @@ fn no_core(egress: i32) -> Result<()> {
     let owner = fs::metadata(format!("/proc/{egress}/mem"))?.uid();
     ensure!(owner == 0, "it is dumpable: its memory is a file of uid {owner}");
     let limits = fs::read_to_string(format!("/proc/{egress}/limits"))?;
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).context("no limit")?;
+    let core =
+        limits.lines().find(|line| line.starts_with("Max core file size")).context("no limit")?;
     ensure!(core.split_whitespace().nth(4).is_some_and(|soft| matches!(soft, "0" | "1")), "{core}");
     Ok(())
 }

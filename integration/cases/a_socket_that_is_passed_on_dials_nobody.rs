@@ -107,10 +107,7 @@ fn disconnect(socket: u64) {
 }
 
 fn with_address(call: i64, socket: u64, address: &[u8]) -> nix::Result<i64> {
-    raw::call(
-        call,
-        &mut [Argument::Number(socket), Argument::Bytes(address), Argument::Number(16)],
-    )
+    raw::call(call, &mut [Argument::Number(socket), Argument::Bytes(address), Argument::Number(16)])
 }
 
 fn dial_tcp(inside: &Inside, socket: u64, way: &str, address: &[u8]) {

@@ -95,9 +95,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
     let ws = ws.as_path();
     std::thread::scope(|scope| {
-        let tried: Vec<_> = (0..HANGS.len())
-            .map(|index| scope.spawn(move || hang(outside, ws, index)))
-            .collect();
+        let tried: Vec<_> =
+            (0..HANGS.len()).map(|index| scope.spawn(move || hang(outside, ws, index))).collect();
         for one in tried {
             match one.join() {
                 Ok(outcome) => outcome?,

@@ -2,7 +2,10 @@
 //! another uid, or of the same uid in another cgroup, is closed before anybody reads a byte of it. Nothing
 //! that the calling process knows or says plays a part.
 
-#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that is not there is null, and a record that is not there fails the case"
+)]
 
 use anyhow::{Result, bail, ensure};
 use nix::sys::signal::Signal;
@@ -28,7 +31,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let edge = outside.call("tool", &tool, &[])?;
     let profile = format!("name = \"agent\"\nextends = [\"builtin:base\"]\n{edge}");
     // It is answered itself, again and again.
-    let script = "while /run/sandboxd/sandboxd call tool >/dev/null; do echo answered; /bin/sleep 0.1; done";
+    let script =
+        "while /run/sandboxd/sandboxd call tool >/dev/null; do echo answered; /bin/sleep 0.1; done";
     let mut running = outside.sandbox(&profile).command(&["/bin/sh", "-c", script]).start()?;
     running.says("answered")?;
     let agent = running.process(|command| command.starts_with("/bin/sh -c while"))?;
@@ -41,7 +45,10 @@ fn outside(outside: &Outside) -> Result<()> {
     let root = attempt(&socket, 0)?;
     ensure!(root == CLOSED, "root of the host was let in: {root}");
     let twin = attempt(&socket, uid)?;
-    ensure!(twin == CLOSED, "a process with the agent's uid, outside its cgroup, was let in: {twin}");
+    ensure!(
+        twin == CLOSED,
+        "a process with the agent's uid, outside its cgroup, was let in: {twin}"
+    );
     // And the agent is answered still.
     let before = running.stdout()?.matches("answered").count();
     let until = Instant::now() + patience(Duration::from_secs(20));
@@ -53,7 +60,8 @@ fn outside(outside: &Outside) -> Result<()> {
     running.wait()?;
     // And it is written down who it was, and what gave it away.
     let records = outside.records()?;
-    let refused = records.iter().filter(|one| one["kind"] == "connected" && one["decision"] == "refused");
+    let refused =
+        records.iter().filter(|one| one["kind"] == "connected" && one["decision"] == "refused");
     let refused: Vec<(&str, Option<u64>)> = refused
         .filter_map(|one| Some((one["rule"].as_str()?, one["actor"]["uid"].as_u64())))
         .collect();

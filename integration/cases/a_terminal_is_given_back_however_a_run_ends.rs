@@ -8,7 +8,8 @@ use sandboxd_integration::{Case, Outside, Terminal};
 pub(crate) const CASE: Case = Case { rows: &["T04", "T06"], seconds: 240, outside, ..Case::NEW };
 
 /// Sets its terminal as full-screen programs do, and leaves behind who would read from it.
-const COMMAND: &str = r"stty raw -echo; printf '\033[?1049h'; (setsid cat <&0 >/dev/null &) ; printf here";
+const COMMAND: &str =
+    r"stty raw -echo; printf '\033[?1049h'; (setsid cat <&0 >/dev/null &) ; printf here";
 
 fn outside(outside: &Outside) -> Result<()> {
     let profile = "extends = [\"builtin:base\"]\n[limits]\nwall_time = \"3s\"\n";

@@ -11,9 +11,7 @@ pub(crate) const CASE: Case = Case { rows: &["B12"], outside, by: By::Anybody, .
 const WHO: &str = "[ -e /tmp/who ] || cat /proc/sys/kernel/random/uuid > /tmp/who; cat /tmp/who";
 
 fn outside(outside: &Outside) -> Result<()> {
-    for (instances, is_one) in
-        [("per-caller", false), ("serial", true), ("attenuate", true)]
-    {
+    for (instances, is_one) in [("per-caller", false), ("serial", true), ("attenuate", true)] {
         let tool = outside.tool("tool", &[], &format!("instances = \"{instances}\"\n"))?;
         // Each call of the agent is another hub, which ends before the next.
         let hub = outside.tool("hub", &[], &outside.call("tool", &tool, &[])?)?;

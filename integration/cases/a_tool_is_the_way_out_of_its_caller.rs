@@ -13,7 +13,8 @@ pub(crate) const CASE: Case =
     Case { rows: &["N17"], needs: &[Need::Program(IP)], outside, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
-    let _world = World::enter(outside, &[("one.example", SOMEWHERE), ("other.example", SOMEWHERE)])?;
+    let _world =
+        World::enter(outside, &[("one.example", SOMEWHERE), ("other.example", SOMEWHERE)])?;
     for port in [7001, 7002] {
         let listener = TcpListener::bind((SOMEWHERE, port))?;
         std::thread::spawn(move || {
@@ -40,7 +41,12 @@ fn outside(outside: &Outside) -> Result<()> {
         let script =
             format!("{}; {}; {own}", asks("one.example", 7001), asks("other.example", 7002));
         let run = outside.sandbox(&profile).command(&["/bin/bash", "-c", &script]).run()?;
-        ensure!(run.stdout.contains("reached 7001") == reaches, "{given:?}: {} {}", run.stdout, run.stderr);
+        ensure!(
+            run.stdout.contains("reached 7001") == reaches,
+            "{given:?}: {} {}",
+            run.stdout,
+            run.stderr
+        );
         ensure!(!run.stdout.contains("reached 7002"), "{given:?}: {}", run.stdout);
         ensure!(run.stdout.contains("not supported"), "the caller has sockets: {}", run.stdout);
     }

@@ -108,9 +108,7 @@ fn damaged(place: &Place<'_>, name: &str) -> Result<()> {
 impl Place<'_> {
     /// Lists the tools, and calls both.
     fn run(&self) -> Result<Run> {
-        let call = |name: &str| {
-            json!({ "jsonrpc": "2.0", "id": name, "method": "tools/call", "params": { "name": name } })
-        };
+        let call = |name: &str| json!({ "jsonrpc": "2.0", "id": name, "method": "tools/call", "params": { "name": name } });
         let asked = [
             json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
                 "protocolVersion": "2025-06-18", "capabilities": {},

@@ -75,7 +75,11 @@ fn profile(outside: &Outside) -> Result<String> {
         )
     };
     let next = serve("next", &["who"], "")?;
-    let hub = serve("hub", &["who", "ask", "pair", "note", "noted", "fails", "secret"], &edge("next", &next, &["who"]))?;
+    let hub = serve(
+        "hub",
+        &["who", "ask", "pair", "note", "noted", "fails", "secret"],
+        &edge("next", &next, &["who"]),
+    )?;
     Ok(format!(
         "name = \"agent\"\nextends = [\"builtin:base\"]\n{}",
         edge("hub", &hub, &["who", "ask", "pair", "note*", "fails"])
@@ -88,9 +92,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let call = |method: &str, params: &Value| {
         format!("/run/sandboxd/sandboxd call --method hub {method} '{params}'; echo \"= $?\"; ")
     };
-    let talk = |id: &Value, method: &str, word: &str| {
-        json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": { "word": word } })
-    };
+    let talk = |id: &Value, method: &str, word: &str| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": { "word": word } });
     let lines = [
         talk(&json!(1), "pair", "one"),
         talk(&json!("1"), "pair", "other"),

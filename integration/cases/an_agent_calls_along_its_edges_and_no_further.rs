@@ -10,19 +10,18 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
-pub(crate) const CASE: Case = Case {
-    rows: &["B11"],
-    outside,
-    by: By::Anybody,
-    ..Case::NEW
-};
+pub(crate) const CASE: Case = Case { rows: &["B11"], outside, by: By::Anybody, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     let given = outside.file("given/file", "given to the edge")?;
     let tools_own = outside.file("tools-own/file", "the tool's profile alone")?;
     let callers = outside.file("callers/file", "the caller's own")?;
     let all = [given.clone(), tools_own.clone(), callers.clone()];
-    let tool = outside.tool("tool", &all, &format!("[[files.bind]]\nfrom = {given:?}\nto = {given:?}\naccess = \"write\"\n"))?;
+    let tool = outside.tool(
+        "tool",
+        &all,
+        &format!("[[files.bind]]\nfrom = {given:?}\nto = {given:?}\naccess = \"write\"\n"),
+    )?;
     let profile = format!(
         "name = \"agent\"\nextends = [\"builtin:base\"]\n[env]\nset = {{ OF_THE_AGENT = \"1\" }}\n\
          [files]\nread = [{callers:?}]\n\
@@ -33,7 +32,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script]).run()?;
     run.exited(0)?;
     let lines: Vec<&str> = run.stdout.lines().collect();
-    let [own_uid, direct, read, others, who, own, unnamed, absent, nobody, servers @ ..] = lines.as_slice()
+    let [own_uid, direct, read, others, who, own, unnamed, absent, nobody, servers @ ..] =
+        lines.as_slice()
     else {
         anyhow::bail!("too little was said: {}, {}", run.stdout, run.stderr);
     };
@@ -45,21 +45,28 @@ fn outside(outside: &Outside) -> Result<()> {
     };
     ensure!(text(read)?.trim() == "given to the edge", "not what was given: {read}");
     let others = text(others)?;
-    ensure!(!others.contains("alone") && !others.contains("caller's own"), "it reached more: {others}");
+    let more = ["alone", "caller's own"].iter().any(|word| others.contains(word));
+    ensure!(!more, "it reached more: {others}");
     let kept = std::fs::read_to_string(&given)?;
     ensure!(kept == "given to the edge", "what was given to read was written: {kept}");
     let who = text(who)?;
     ensure!(!who.contains("OF_THE_AGENT"), "the caller's environment is there: {who}");
     ensure!(!who.contains("broker.sock"), "a tool that calls nobody has an endpoint: {who}");
     if !outside.is_user() {
-        ensure!(!who.lines().any(|line| line == *own_uid), "it has its caller's uid {own_uid}: {who}");
+        ensure!(!who.lines().any(|line| line == *own_uid), "its caller's uid {own_uid}: {who}");
     }
     ensure!(own.is_empty() || !text(own)?.contains("ran"), "it ran without its program: {own}");
     let hidden = unnamed.replace("unnamed", "TOOL");
-    ensure!(hidden.contains("-32602") && hidden == absent.replace("absent", "TOOL"), "{unnamed} and {absent}");
+    ensure!(
+        hidden.contains("-32602") && hidden == absent.replace("absent", "TOOL"),
+        "{unnamed} and {absent}"
+    );
     ensure!(*nobody == "125", "an edge that is not there: {nobody}");
     let servers: Value = serde_json::from_str(&servers.concat())?;
-    ensure!(servers.pointer("/mcpServers/tool/args") == Some(&json!(["connect", "tool"])), "{servers}");
+    ensure!(
+        servers.pointer("/mcpServers/tool/args") == Some(&json!(["connect", "tool"])),
+        "{servers}"
+    );
     under_another_profile(outside, &profile, &given)?;
     what_cannot_be_carried_is_said_at_once(outside, &profile)
 }
@@ -110,7 +117,9 @@ fn script(files: [&Path; 3]) -> String {
     ];
     let mut script = format!("id -u; cat {} 2>&1\n", given);
     for (edge, arguments) in &calls {
-        script.push_str(&format!("/run/sandboxd/sandboxd call --json {edge} sh '{arguments}' | tr -d '\\n'; echo\n"));
+        script.push_str(&format!(
+            "/run/sandboxd/sandboxd call --json {edge} sh '{arguments}' | tr -d '\\n'; echo\n"
+        ));
     }
     script.push_str("/run/sandboxd/sandboxd call --json tool unnamed '{}' | tr -d '\\n'; echo\n");
     script.push_str("/run/sandboxd/sandboxd call --json tool absent '{}' | tr -d '\\n'; echo\n");

@@ -194,7 +194,11 @@ fn is_no_agent(outside: &Outside, named: &str) -> Result<()> {
     for (name, keys, says) in [
         ("hangs", None, "does not answer within 5 s"),
         ("long", Some(vec![0xff; 4096]), "says what is no list of keys"),
-        ("torn", Some([&[0, 0, 0, 9, 12][..], &[0xff; 8]].concat()), "says what is no list of keys"),
+        (
+            "torn",
+            Some([&[0, 0, 0, 9, 12][..], &[0xff; 8]].concat()),
+            "says what is no list of keys",
+        ),
         ("done", Some(vec![0, 0, 0, 1, 6]), "says what is no list of keys"),
     ] {
         let fake = Fake::begin(outside.dir().join(name), keys, None)?;

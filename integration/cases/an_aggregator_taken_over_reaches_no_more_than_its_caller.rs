@@ -9,12 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 
-pub(crate) const CASE: Case = Case {
-    rows: &["B12"],
-    outside,
-    by: By::Anybody,
-    ..Case::NEW
-};
+pub(crate) const CASE: Case = Case { rows: &["B12"], outside, by: By::Anybody, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     let vault = outside.file("vault/secret", "what is in the vault")?;
@@ -29,7 +24,8 @@ fn outside(outside: &Outside) -> Result<()> {
         Ok(format!("name = \"{name}\"\nextends = [\"builtin:base\"]\n{edge}"))
     };
     // Taken over, it tries the vault itself and by its keeper.
-    let cat = |path: &std::path::Path| json!({ "line": format!("cat {}", path.display()) }).to_string();
+    let cat =
+        |path: &std::path::Path| json!({ "line": format!("cat {}", path.display()) }).to_string();
     let exploit = format!(
         "cat {0}; cat {1}; echo; /run/sandboxd/sandboxd call keeper sh '{2}'",
         vault.display(),
@@ -45,7 +41,11 @@ fn outside(outside: &Outside) -> Result<()> {
     run.exited(0)?;
     let reached = text(&run.stdout)?;
     let times = reached.matches("what is in the vault").count();
-    ensure!(times == 2, "who was given the vault reaches it {times} times: {reached}, {}", run.stderr);
+    ensure!(
+        times == 2,
+        "who was given the vault reaches it {times} times: {reached}, {}",
+        run.stderr
+    );
 
     let desk = agent("desk", &[notes])?;
     let run = outside.sandbox(&desk).command(&["/bin/sh", "-c", &line]).run()?;

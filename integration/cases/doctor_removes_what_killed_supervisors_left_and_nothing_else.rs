@@ -11,13 +11,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-pub(crate) const CASE: Case = Case {
-    rows: &["P09", "X01"],
-    seconds: 120,
-    outside,
-    probes: &[("live", live)],
-    ..Case::NEW
-};
+pub(crate) const CASE: Case =
+    Case { rows: &["P09", "X01"], seconds: 120, outside, probes: &[("live", live)], ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     outside.leases_may_stay_busy();

@@ -2,7 +2,10 @@
 //! refused, by which rule, over which edge; how it ended. They lie in the log of the run, and no word
 //! that a caller or a tool wrote is among them.
 
-#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that is not there is null, and a record that is not there fails the case"
+)]
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Outside};
@@ -44,9 +47,8 @@ fn outside(outside: &Outside) -> Result<()> {
         let text = record.to_string();
         ensure!(!text.contains(ASKED) && !text.contains(ANSWERED), "words are in {text}");
     }
-    let of = |kind: &str| -> Vec<&Value> {
-        records.iter().filter(|one| one["kind"] == kind).collect()
-    };
+    let of =
+        |kind: &str| -> Vec<&Value> { records.iter().filter(|one| one["kind"] == kind).collect() };
     started(&of("started"))?;
     for connected in of("connected") {
         let actor = &connected["actor"];
@@ -62,7 +64,11 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(strangers == 1, "an edge that is not there: {:?}", of("noticed"));
     let verified = outside.bare().waiving_nothing().verb("audit").option("verify").run()?;
     verified.exited(0)?;
-    ensure!(verified.stdout.contains("1 logs") || verified.stdout.contains("1 log,"), "{}", verified.stdout);
+    ensure!(
+        verified.stdout.contains("1 logs") || verified.stdout.contains("1 log,"),
+        "{}",
+        verified.stdout
+    );
     Ok(())
 }
 

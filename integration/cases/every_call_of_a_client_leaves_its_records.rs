@@ -5,8 +5,8 @@
 #![expect(clippy::indexing_slicing, reason = "a member that is not there is null")]
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::approver::FOLDER;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Fault, Outside, Run};
 use serde_json::{Value, json};
 use std::fs;
@@ -38,16 +38,16 @@ fn outside(outside: &Outside) -> Result<()> {
     run.exited(0)?;
 
     let records = outside.records()?;
-    let of = |kind: &str| -> Vec<&Value> {
-        records.iter().filter(|one| one["kind"] == kind).collect()
-    };
+    let of =
+        |kind: &str| -> Vec<&Value> { records.iter().filter(|one| one["kind"] == kind).collect() };
     for record in &records {
         ensure!(!record.to_string().contains(ASKED), "words are in {record}");
     }
     let calls: Vec<&Value> =
         of("call").into_iter().filter(|one| one["method"] == "tools/call").collect();
     let one = |tool: Value, decision: &str| {
-        let mut found = calls.iter().filter(|one| one["tool"] == tool && one["decision"] == decision);
+        let mut found =
+            calls.iter().filter(|one| one["tool"] == tool && one["decision"] == decision);
         found.next().with_context(|| format!("{tool} was not {decision}: {calls:?}"))
     };
     let allowed = one(json!("sh"), "allowed")?;

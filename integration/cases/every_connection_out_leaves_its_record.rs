@@ -2,7 +2,10 @@
 //! profile, to whom, how it ended, how many bytes went. A flood of them is counted, and keeps none of
 //! another kind from being written down.
 
-#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that is not there is null, and a record that is not there fails the case"
+)]
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Outside};
@@ -10,13 +13,8 @@ use serde_json::Value;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 
-pub(crate) const CASE: Case = Case {
-    rows: &["N15", "R13"],
-    outside,
-    probes: &[("go", go)],
-    by: By::Anybody,
-    ..Case::NEW
-};
+pub(crate) const CASE: Case =
+    Case { rows: &["N15", "R13"], outside, probes: &[("go", go)], by: By::Anybody, ..Case::NEW };
 
 const WORDS: &[u8] = b"words-of-the-upstream";
 const ASKED: &[u8] = b"words-of-the-command";
@@ -44,9 +42,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let receipt = run.receipt.as_ref().context("no receipt")?;
 
     let records = outside.records()?;
-    let of = |kind: &str| -> Vec<&Value> {
-        records.iter().filter(|one| one["kind"] == kind).collect()
-    };
+    let of =
+        |kind: &str| -> Vec<&Value> { records.iter().filter(|one| one["kind"] == kind).collect() };
     let told = of("egress");
     for record in &told {
         let text = record.to_string();

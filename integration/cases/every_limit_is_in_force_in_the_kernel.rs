@@ -147,7 +147,8 @@ fn judge(read: &Read, run: &Run) -> Result<()> {
             ("cpu.weight", "50"),
         ]
     } else {
-        &[("memory.limit_in_bytes", &memory), ("memory.memsw.limit_in_bytes", &memory), ("cpu.shares", "512")]
+        let (all, swap) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
+        &[(all, &memory), (swap, &memory), ("cpu.shares", "512")]
     };
     // Init is counted as well.
     for (name, value) in limits.iter().chain(&[("pids.max", "18")]) {

@@ -142,7 +142,12 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
     };
     told(&["run", "ls", "-la"], 125, false, &["sandboxd run -- ls -la"])?;
     told(&["check", "-p", "coding-agent", "--", "true"], 125, false, &["builtin:coding-agent"])?;
-    told(&["check", "-p", "builtin:codng-agent", "--", "true"], 125, false, &["builtin:coding-agent"])?;
+    told(
+        &["check", "-p", "builtin:codng-agent", "--", "true"],
+        125,
+        false,
+        &["builtin:coding-agent"],
+    )?;
     told(&["mcp", "--help"], 0, true, &["builtin:mcp-server"])?;
     told(&["audit", "show", "--kind", "nosuch"], 125, false, &["no such kind", "started"])?;
     told(&["run", "--", "true --version"], 127, false, &["is one word", "-- true --version"])?;
@@ -164,7 +169,10 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
         let output = sandboxd.args(words).stdout(full).output()?;
         let said = String::from_utf8(output.stderr)?;
         ensure!(said.contains("standard output could not be written"), "{words:?}: {said}");
-        ensure!(!said.contains("panicked") && output.status.to_string().ends_with(status), "{said}");
+        ensure!(
+            !said.contains("panicked") && output.status.to_string().ends_with(status),
+            "{said}"
+        );
     }
     Ok(())
 }

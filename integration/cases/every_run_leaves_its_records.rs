@@ -1,7 +1,10 @@
 //! Every run leaves its records, started with its receipt, refused with the reason, ended with the
 //! result; no argument and no secret is among them, and what is changed afterwards is told.
 
-#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that is not there is null, and a record that is not there fails the case"
+)]
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Outside};

@@ -33,7 +33,8 @@ const WITHIN: Duration = Duration::from_secs(30);
 fn outside(outside: &Outside) -> Result<()> {
     let mut victim = Victim::start()?;
     for container in [outside.user(), Container::Root] {
-        let storm = |seconds| outside.sandbox(PROFILE).container(container).probe("storm", &[seconds]);
+        let storm =
+            |seconds| outside.sandbox(PROFILE).container(container).probe("storm", &[seconds]);
         let run = storm("0").run()?;
         run.ran()?;
         // Not a moment later: the supervisor says so only when all are gone.

@@ -57,13 +57,8 @@ fn outside(outside: &Outside) -> Result<()> {
         let mut tried = || -> Result<()> {
             run.ran()?.allowed("read what is shown")?.keeps(&secret)?;
             for (what, _) in run.attempts().filter(|(what, _)| *what != "read what is shown") {
-                let refusals = [
-                    Errno::EACCES,
-                    Errno::EPERM,
-                    Errno::ENOSYS,
-                    Errno::EAFNOSUPPORT,
-                    Errno::EXDEV,
-                ];
+                let refusals =
+                    [Errno::EACCES, Errno::EPERM, Errno::ENOSYS, Errno::EAFNOSUPPORT, Errno::EXDEV];
                 run.refused(what, &refusals)?;
             }
             ensure!(run.attempts().count() > 30, "too little was tried");
@@ -155,7 +150,8 @@ fn processes(inside: &Inside, victim: i32) -> Result<()> {
     let status = fs::read_to_string(format!("/proc/{init}/status"));
     inside.attempt("read about init", status);
     // Whoever is next: init is the child of the supervisor, whose number is a little lower.
-    for (who, pid) in [("a neighbour", victim), ("init", init.as_raw()), ("everybody above", -init.as_raw())]
+    for (who, pid) in
+        [("a neighbour", victim), ("init", init.as_raw()), ("everybody above", -init.as_raw())]
     {
         inside.attempt(&format!("signal {who}"), kill(Pid::from_raw(pid), None));
         inside.attempt(&format!("kill {who}"), kill(Pid::from_raw(pid), nix::sys::signal::SIGKILL));
@@ -187,7 +183,8 @@ fn processes(inside: &Inside, victim: i32) -> Result<()> {
             Argument::Number(1),
         ];
         inside.attempt(&format!("read {who}"), call(libc::SYS_process_vm_readv, &mut { read }));
-        inside.attempt(&format!("open the memory of {who}"), File::open(format!("/proc/{pid}/mem")));
+        inside
+            .attempt(&format!("open the memory of {who}"), File::open(format!("/proc/{pid}/mem")));
     }
     inside.attempt("slow everybody down", call_numbers(libc::SYS_setpriority, &[2, 0, 19]));
     Ok(())

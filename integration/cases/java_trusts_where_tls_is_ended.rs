@@ -58,7 +58,8 @@ fn outside(outside: &Outside) -> Result<()> {
     fs::write(&key, KEY)?;
     fs::set_permissions(&key, fs::Permissions::from_mode(0o400))?;
     for way in ["transparent", "proxy"] {
-        let near = names.map(|name| format!("{{ to = \"{name}:443\", within = [\"203.0.113.0/24\"] }}"));
+        let near =
+            names.map(|name| format!("{{ to = \"{name}:443\", within = [\"203.0.113.0/24\"] }}"));
         let profile = format!(
             "extends = [\"builtin:coding-agent\"]\n[env]\nset = {{ JAVA_TOOL_OPTIONS = \"-Down=kept\" }}\n\
              [network]\nmode = \"egress\"\nway = \"{way}\"\negress = [{}]\n\
@@ -72,7 +73,11 @@ fn outside(outside: &Outside) -> Result<()> {
         let run = outside.sandbox(&profile).cwd(&workspace).command(&["sh", "-c", line]).run()?;
         run.exited(0).context(way)?;
         let welcome = run.stdout.matches("welcome").count();
-        ensure!(welcome == 2 && run.stdout.matches("Bearer ****").count() == 2, "{way}: {}", run.stdout);
+        ensure!(
+            welcome == 2 && run.stdout.matches("Bearer ****").count() == 2,
+            "{way}: {}",
+            run.stdout
+        );
         ensure!(run.stdout.contains("own kept"), "{way}: its own options are gone: {}", run.stdout);
         ensure!(!run.stdout.contains(KEY), "{way}: it was told: {}", run.stdout);
         let line = "java Ask.java https://plain.example/v1/tidings";

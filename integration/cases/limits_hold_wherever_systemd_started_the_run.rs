@@ -18,7 +18,8 @@ pub(crate) const CASE: Case = Case {
     ..Case::NEW
 };
 
-const PROFILE: &str = "extends = [\"builtin:base\"]\n[limits]\nmemory = \"64M\"\ncpus = 0.5\nprocesses = 17\n";
+const PROFILE: &str =
+    "extends = [\"builtin:base\"]\n[limits]\nmemory = \"64M\"\ncpus = 0.5\nprocesses = 17\n";
 
 fn outside(outside: &Outside) -> Result<()> {
     let before = above()?;

@@ -23,7 +23,8 @@ fn outside(outside: &Outside) -> Result<()> {
     };
     let agent = profile("agent");
     let one = |number: u32, made: bool, what: &str| -> Result<()> {
-        let run = outside.sandbox(&agent).command(&["/bin/sh", "-c", &(call(number) + "true")]).run()?;
+        let run =
+            outside.sandbox(&agent).command(&["/bin/sh", "-c", &(call(number) + "true")]).run()?;
         run.exited(0)?;
         let said = [run.stdout.as_str(), run.stderr.as_str()].concat();
         ensure!(run.stdout.contains("made") == made, "{what}: {said}");

@@ -64,12 +64,14 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(found == Some(value), "{name}{labels} is {found:?} in\n{text}");
         Ok(())
     };
-    let edge = |decision: &str, tool: &str| {
-        json!({ "caller": "agent", "callee": "tool", "method": "tools/call", "tool": tool, "decision": decision })
-    };
+    let edge = |decision: &str, tool: &str| json!({ "caller": "agent", "callee": "tool", "method": "tools/call", "tool": tool, "decision": decision });
     has("sandboxd_calls_total", edge("allowed", "sh"), 2.0)?;
     has("sandboxd_calls_total", edge("refused", ""), 5.0)?;
-    has("sandboxd_denials_total", json!({ "caller": "agent", "callee": "tool", "rule": "reach" }), 5.0)?;
+    has(
+        "sandboxd_denials_total",
+        json!({ "caller": "agent", "callee": "tool", "rule": "reach" }),
+        5.0,
+    )?;
     has("sandboxd_calls_in_flight", json!({ "caller": "agent", "callee": "tool" }), 0.0)?;
     has("sandboxd_sandboxes", json!({ "profile": "agent" }), 1.0)?;
     has("sandboxd_audit_up", json!({}), 1.0)?;
@@ -101,8 +103,7 @@ fn loads(outside: &Outside) -> Result<()> {
     let slow = call("slow", "sleep 600");
     let broken = call("broken", "kill -9 $PPID") + "; ";
     // Nobody waits for long: whoever was refused comes again.
-    let script =
-        format!("{}echo up; {slow} & while :; do {slow}; done", broken.repeat(5));
+    let script = format!("{}echo up; {slow} & while :; do {slow}; done", broken.repeat(5));
     let socket = outside.workspace()?.join("loads");
     let mut running = outside
         .sandbox(&profile)
@@ -124,7 +125,10 @@ fn in_reach(outside: &Outside, profile: &str) -> Result<()> {
     let socket = format!("--metrics=unix:{}/numbers", folder.display());
     let written = format!("{profile}[files]\nwrite = [{folder:?}]\n");
     let run = outside.sandbox(&written).option(&socket).command(&["/bin/echo", "ran"]).run()?;
-    ensure!(run.status.code() == Some(125) && !run.stdout.contains("ran"), "the agent may write it: it ran");
+    ensure!(
+        run.status.code() == Some(125) && !run.stdout.contains("ran"),
+        "the agent may write it: it ran"
+    );
     ensure!(run.stderr.contains("--metrics is to make its socket in it"), "{}", run.stderr);
     let tool = outside.tool("writer", &[], "")?;
     let text = std::fs::read_to_string(&tool)?;

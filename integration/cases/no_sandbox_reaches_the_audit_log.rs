@@ -47,7 +47,9 @@ fn outside(outside: &Outside) -> Result<()> {
     for (what, errno) in run.attempts() {
         ensure!(kinds.contains(&Errno::from_raw(errno)), "{what}: {errno}");
     }
-    for forged in [audit.join("live/forged"), audit.join("index-2026-01-01.jsonl"), pins.join("forged")] {
+    for forged in
+        [audit.join("live/forged"), audit.join("index-2026-01-01.jsonl"), pins.join("forged")]
+    {
         ensure!(!forged.exists(), "{} was forged", forged.display());
     }
     outside.bare().waiving_nothing().verb("audit").option("verify").run()?.exited(0)?;

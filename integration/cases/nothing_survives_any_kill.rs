@@ -76,7 +76,9 @@ fn storm() -> Result<()> {
         if forked.is_err() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive) {}
+        while matches!(waitpid(None, Some(WaitPidFlag::WNOHANG)), Ok(status) if status != WaitStatus::StillAlive)
+        {
+        }
     }
     Ok(())
 }

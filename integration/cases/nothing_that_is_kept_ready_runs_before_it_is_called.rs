@@ -2,8 +2,8 @@
 //! take has not begun.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{By, Case, Outside, patience};
 use sandboxd_integration::below::field;
+use sandboxd_integration::{By, Case, Outside, patience};
 use serde_json::{Value, json};
 use std::fs;
 use std::time::Duration;
@@ -36,12 +36,17 @@ fn outside(outside: &Outside) -> Result<()> {
         "name = \"agent\"\nextends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n{edge}\
          grant.files.write = [{ws:?}]\nready = 2\n"
     );
-    let call = format!("/run/sandboxd/sandboxd call tool sh '{}'", json!({ "line": "echo answered" }));
+    let call =
+        format!("/run/sandboxd/sandboxd call tool sh '{}'", json!({ "line": "echo answered" }));
     let script = format!("until [ -e {}/go ]; do sleep 0.05; done; {call}", ws.display());
     let running = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script]).start()?;
     let kept = running.keeps_ready(2)?;
     std::thread::sleep(waits);
-    ensure!(running.kept_ready()? == kept, "they did not wait: {:?}, not {kept:?}", running.kept_ready()?);
+    ensure!(
+        running.kept_ready()? == kept,
+        "they did not wait: {:?}, not {kept:?}",
+        running.kept_ready()?
+    );
     ensure!(!ws.join("ran").exists(), "what nobody called has run");
     for pid in kept {
         ensure!(field(pid, "Seccomp_filters")? != "0", "{pid} waits without its filter");
@@ -53,7 +58,8 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(run.stdout.contains("answered"), "{}, {}", run.stdout, run.stderr);
     ensure!(fs::read_to_string(ws.join("ran"))? == "ran\n", "it ran more than once");
     let records = outside.records()?;
-    let tools = |record: &&Value| at(record, "/actor/agent") == "tool" && at(record, "/kind") == "started";
+    let tools =
+        |record: &&Value| at(record, "/actor/agent") == "tool" && at(record, "/kind") == "started";
     let started = records.iter().find(tools).context("no start was written down")?;
     let kept = started.pointer("/result/kept_ready_ms").and_then(Value::as_u64);
     let waited = kept.is_some_and(|kept| u128::from(kept) >= waits.as_millis());

@@ -47,8 +47,15 @@ fn outside(outside: &Outside) -> Result<()> {
         asked.option(format!("--host=host.internal:{port}")).run()?.exited(status)?;
     }
     let receipt = run.receipt.as_ref().context("no receipt")?;
-    ensure!(receipt.pointer("/egress/by").is_some_and(|by| by == "redirect"), "the receipt: {receipt}");
-    ensure!(run.stderr.contains(&format!("host.internal:{others}: no rule names it")), "{}", run.stderr);
+    ensure!(
+        receipt.pointer("/egress/by").is_some_and(|by| by == "redirect"),
+        "the receipt: {receipt}"
+    );
+    ensure!(
+        run.stderr.contains(&format!("host.internal:{others}: no rule names it")),
+        "{}",
+        run.stderr
+    );
 
     let run = outside.sandbox(&format!("{profile}way = \"proxy\"\n"));
     let run = run.probe("by_proxy", &[&ports[0], &ports[1]]).run()?;
@@ -58,7 +65,10 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(run.errno(refused)? != 0, "{refused}: was let through");
     }
     let receipt = run.receipt.as_ref().context("no receipt")?;
-    ensure!(receipt.pointer("/egress/by").is_some_and(|by| by == "proxy"), "the receipt: {receipt}");
+    ensure!(
+        receipt.pointer("/egress/by").is_some_and(|by| by == "proxy"),
+        "the receipt: {receipt}"
+    );
     let came = other.accept().err().map(|error| error.kind());
     ensure!(came == Some(ErrorKind::WouldBlock), "somebody came to the other port by the proxy");
     Ok(())
@@ -80,7 +90,9 @@ fn reach(inside: &Inside) -> Result<()> {
     inside.attempt("unknown name", ask(&format!("example.com:{named}")));
     let own = TcpListener::bind("127.0.0.1:0")?;
     let at = own.local_addr()?;
-    std::thread::spawn(move || own.incoming().flatten().try_for_each(|mut one| one.write_all(b"reached")));
+    std::thread::spawn(move || {
+        own.incoming().flatten().try_for_each(|mut one| one.write_all(b"reached"))
+    });
     inside.attempt("own", ask(&at.to_string()));
     Ok(())
 }
@@ -95,7 +107,11 @@ fn by_proxy(inside: &Inside) -> Result<()> {
         write!(tunnel, "CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n")?;
         let mut said = String::new();
         tunnel.read_to_string(&mut said)?;
-        if said.ends_with("\r\n\r\nreached") { Ok(()) } else { Err(ErrorKind::PermissionDenied.into()) }
+        if said.ends_with("\r\n\r\nreached") {
+            Ok(())
+        } else {
+            Err(ErrorKind::PermissionDenied.into())
+        }
     };
     inside.attempt("named", connect(format!("host.internal:{named}")));
     inside.attempt("other", connect(format!("host.internal:{other}")));

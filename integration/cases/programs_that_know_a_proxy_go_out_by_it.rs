@@ -18,22 +18,22 @@ const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 8);
 const KEY: &str = "sk-hunter2-0123456789/abcdefgh";
 
-pub(crate) const CASE: Case = Case {
-    rows: &["N17", "P22"],
-    needs: NEEDS,
-    seconds: 240,
-    outside,
-    ..Case::NEW
-};
+pub(crate) const CASE: Case =
+    Case { rows: &["N17", "P22"], needs: NEEDS, seconds: 240, outside, ..Case::NEW };
 
 /// Those that are told of the proxy by hand.
 const SOCKS: [Fetching; 2] = [
     ("SOCKS", "curl -sSf -x socks5h://127.0.0.1:3128 https://api.example/tidings", "from api"),
-    ("SOCKS to an address", "curl -sSf -x socks5://127.0.0.1:3128 https://api.example/tidings", "from api"),
+    (
+        "SOCKS to an address",
+        "curl -sSf -x socks5://127.0.0.1:3128 https://api.example/tidings",
+        "from api",
+    ),
 ];
 
 fn outside(outside: &Outside) -> Result<()> {
-    let names = ["api", "pypi", "npm", "git", "crates", "evil"].map(|name| format!("{name}.example"));
+    let names =
+        ["api", "pypi", "npm", "git", "crates", "evil"].map(|name| format!("{name}.example"));
     let mut hosts: Vec<(&str, Ipv4Addr)> =
         names.iter().map(|name| (name.as_str(), SOMEWHERE)).collect();
     hosts.push(("keyed.example", ELSEWHERE));

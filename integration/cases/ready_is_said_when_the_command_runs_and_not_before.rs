@@ -27,7 +27,10 @@ fn outside(outside: &Outside) -> Result<()> {
     let manager = NotifySocket::at(&outside.dir().join("notify"))?;
     let shell = |script: &str| outside.sandbox(PROFILE).command(&["/bin/sh", "-c", script]);
     an_end_of_its_own(&manager, &shell)?;
-    an_end_that_is_asked_for(&manager, shell("trap 'exit 3' TERM; echo waits; while :; do /bin/sleep 0.05; done"))?;
+    an_end_that_is_asked_for(
+        &manager,
+        shell("trap 'exit 3' TERM; echo waits; while :; do /bin/sleep 0.05; done"),
+    )?;
     nothing_that_does_not_run(outside, &manager)?;
     a_watchdog(&manager, shell(WAIT))?;
 
@@ -40,7 +43,10 @@ fn outside(outside: &Outside) -> Result<()> {
     nobody_else(outside, &[&manager, &abstracted])
 }
 
-fn an_end_of_its_own<'a>(manager: &NotifySocket, shell: &dyn Fn(&str) -> Sandbox<'a>) -> Result<()> {
+fn an_end_of_its_own<'a>(
+    manager: &NotifySocket,
+    shell: &dyn Fn(&str) -> Sandbox<'a>,
+) -> Result<()> {
     // However soon: between the word to go and the news of its execve it may have ended.
     for _ in 0..10 {
         manager.starts(shell("exit 5")).run()?.exited(5)?;
@@ -155,7 +161,8 @@ fn nobody_else(outside: &Outside, managers: &[&NotifySocket; 2]) -> Result<()> {
 }
 
 fn speak(inside: &Inside) -> Result<()> {
-    let names = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "SYSTEMD_EXEC_PID", "MANAGERPID"];
+    let names =
+        ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "SYSTEMD_EXEC_PID", "MANAGERPID"];
     let there = names.iter().filter(|name| std::env::var_os(name).is_some());
     inside.fact("variables", &there.copied().collect::<Vec<_>>().join(" "));
     for place in inside.arguments() {

@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-pub(crate) const CASE: Case = Case { outside, probes: &[("stay", stay)], by: By::Anybody, ..Case::NEW };
+pub(crate) const CASE: Case =
+    Case { outside, probes: &[("stay", stay)], by: By::Anybody, ..Case::NEW };
 
 /// A source alone has longer, and the program that is asked goes on for longer yet.
 const AT_ONCE: Duration = Duration::from_secs(10);

@@ -74,9 +74,17 @@ fn outside(outside: &Outside) -> Result<()> {
     let asked = json!({ "path": url }).to_string();
     let call = ["/run/sandboxd/sandboxd", "call", "digest", "summarize", &asked];
     let clerk = run("clerk.toml", &call)?;
-    ensure!(clerk.stdout.contains("web: a page"), "for the clerk it reaches nothing: {}", clerk.stdout);
+    ensure!(
+        clerk.stdout.contains("web: a page"),
+        "for the clerk it reaches nothing: {}",
+        clerk.stdout
+    );
     let desk = run("desk.toml", &call)?;
-    ensure!(desk.stdout.contains("read: call the harbour master"), "it did not try: {}", desk.stdout);
+    ensure!(
+        desk.stdout.contains("read: call the harbour master"),
+        "it did not try: {}",
+        desk.stdout
+    );
     for words in ["web: no", "itself: no", "notes: no"] {
         ensure!(desk.stdout.contains(words), "a stepping stone: {}", desk.stdout);
     }

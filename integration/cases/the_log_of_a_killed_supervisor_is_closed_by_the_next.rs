@@ -1,7 +1,10 @@
 //! The log of a supervisor that was killed is closed by the next one, and what it left half written is
 //! moved aside and counted.
 
-#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that is not there is null, and a record that is not there fails the case"
+)]
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
@@ -11,13 +14,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-pub(crate) const CASE: Case = Case {
-    rows: &["X01"],
-    outside,
-    by: By::Anybody,
-    seconds: 120,
-    ..Case::NEW
-};
+pub(crate) const CASE: Case =
+    Case { rows: &["X01"], outside, by: By::Anybody, seconds: 120, ..Case::NEW };
 
 const TORN: &[u8] = b"{\"v\":1,\"seq\":2,\"ts\":";
 

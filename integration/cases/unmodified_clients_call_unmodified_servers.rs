@@ -10,8 +10,7 @@ use std::process::Command;
 
 /// Where `.ci/run` installs them.
 const PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients");
-const PYTHON: &str =
-    concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients/venv/bin/python3");
+const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/clients/venv/bin/python3");
 const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/clients");
 /// What of a server is executed, below the folder of npm's packages.
 const SERVED: [(&str, &str); 3] = [
@@ -74,7 +73,12 @@ fn outside(outside: &Outside) -> Result<()> {
 /// What a client said of each server.
 fn answered(said: &str) -> Result<()> {
     let told: Vec<Value> = said.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
-    let wanted = [("files", 14, "from the notes"), ("memory", 9, "tea"), ("everything", 13, "is 5"), ("sums", 1, "5")];
+    let wanted = [
+        ("files", 14, "from the notes"),
+        ("memory", 9, "tea"),
+        ("everything", 13, "is 5"),
+        ("sums", 1, "5"),
+    ];
     ensure!(told.len() == wanted.len(), "not all answered: {said}");
     for (told, (name, tools, text)) in told.iter().zip(wanted) {
         ensure!(told["name"] == name && told["tools"] == tools, "{name}: {told}");
@@ -123,7 +127,8 @@ impl Place {
         let command: Vec<String> = match script {
             Some((_, script)) => {
                 let script = self.modules().join(script).to_string_lossy().into_owned();
-                let more = if name == "files" { self.notes.to_string_lossy() } else { "stdio".into() };
+                let more =
+                    if name == "files" { self.notes.to_string_lossy() } else { "stdio".into() };
                 vec!["/usr/bin/node".into(), script, more.into_owned()]
             }
             None => [self.venv().join("bin/python3"), self.clients.join("server.py")]

@@ -11,16 +11,12 @@ use std::path::Path;
 
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 
-pub(crate) const CASE: Case = Case {
-    rows: &["N17", "P22"],
-    needs: NEEDS,
-    seconds: 240,
-    outside,
-    ..Case::NEW
-};
+pub(crate) const CASE: Case =
+    Case { rows: &["N17", "P22"], needs: NEEDS, seconds: 240, outside, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
-    let names = ["api", "pypi", "npm", "git", "crates", "evil"].map(|name| format!("{name}.example"));
+    let names =
+        ["api", "pypi", "npm", "git", "crates", "evil"].map(|name| format!("{name}.example"));
     let hosts: Vec<(&str, Ipv4Addr)> =
         names.iter().map(|name| (name.as_str(), SOMEWHERE)).collect();
     let _world = World::enter(outside, &hosts)?;
@@ -29,7 +25,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let _serving = Serving::begin("serve.py", &[folder.as_os_str(), address.as_ref()])?.ready()?;
     let workspace = outside.workspace()?;
     outside.file("ws/Cargo.manifest", MANIFEST)?;
-    let authority = outside.file("authority/ca.pem", &std::fs::read_to_string(folder.join("ca.pem"))?)?;
+    let authority =
+        outside.file("authority/ca.pem", &std::fs::read_to_string(folder.join("ca.pem"))?)?;
     let clients = Path::new(PYTHON).ancestors().nth(3).context("no folder")?.canonicalize()?;
     let egress: Vec<String> = names
         .iter()
@@ -67,7 +64,9 @@ fn outside(outside: &Outside) -> Result<()> {
         curl -sSfk -H 'Host: evil.example' https://203.0.113.7/tidings";
     let run = outside.sandbox(&profile).cwd(&workspace).command(&["sh", "-c", elsewhere]).run()?;
     ensure!(!run.stdout.contains("tidings"), "it went elsewhere: {}", run.stdout);
-    for told in ["evil.example: no rule names it", "named in the TLS hello is another", "203.0.113.7:443"] {
+    for told in
+        ["evil.example: no rule names it", "named in the TLS hello is another", "203.0.113.7:443"]
+    {
         ensure!(run.stderr.contains(told), "{told:?} is not said: {}", run.stderr);
     }
     Ok(())

@@ -20,7 +20,8 @@ const MADE_UP: &str = "made_up_by_the_caller";
 
 fn outside(outside: &Outside) -> Result<()> {
     let tool = outside.tool("tool", &[], "")?;
-    let served = fs::read_to_string(&tool)?.replace("tools = [\"sh\"]", "tools = [\"sh\", \"unnamed\"]");
+    let served =
+        fs::read_to_string(&tool)?.replace("tools = [\"sh\"]", "tools = [\"sh\", \"unnamed\"]");
     fs::write(&tool, served)?;
     let profile = format!(
         "name = \"agent\"\nextends = [\"builtin:base\"]\n{}[network]\nmode = \"egress\"\negress = [\"named.invalid:443\"]\n{}",
@@ -37,11 +38,16 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = outside.sandbox(&profile).command(&["/bin/bash", "-c", &script]).run()?;
     run.exited(7)?;
     ensure!(run.stdout.contains("ran"), "what may be called was not: {}", run.stdout);
-    ensure!(run.stderr.contains("not called: agent calling tool: unnamed: not named"), "{}", run.stderr);
+    ensure!(
+        run.stderr.contains("not called: agent calling tool: unnamed: not named"),
+        "{}",
+        run.stderr
+    );
     ensure!(run.stderr.contains("sandboxd why --last"), "{}", run.stderr);
     let called = run.result.as_ref().and_then(|result| result.pointer("/called/0"));
     let called = called.context("nothing of calls in the result")?;
-    let refused = json!([{ "method": "tools/call", "rule": "reach", "times": 4, "tools": ["unnamed"] }]);
+    let refused =
+        json!([{ "method": "tools/call", "rule": "reach", "times": 4, "tools": ["unnamed"] }]);
     ensure!(called.get("refused") == Some(&refused), "{called}");
     ensure!(called.get("tools") == Some(&json!(["sh"])), "{called}");
     let words = outside.bare().verb("why").option("--last").run()?;
@@ -59,7 +65,7 @@ fn outside(outside: &Outside) -> Result<()> {
     ] {
         ensure!(said.contains(what), "no {what} in {said}");
     }
-    ensure!(!said.contains(MADE_UP) && !run.stderr.contains(MADE_UP), "a word of the caller's: {said}");
+    ensure!(!format!("{said}{}", run.stderr).contains(MADE_UP), "a word of the caller's: {said}");
     ensure!(said.lines().count() < 30, "{said}");
     let json = outside.bare().verb("why").option("--last").option("--json").run()?;
     let told: Value = serde_json::from_str(&json.stdout)?;

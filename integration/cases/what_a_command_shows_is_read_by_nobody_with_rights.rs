@@ -43,7 +43,10 @@ fn has_no_right(outside: &Outside, filter: i32, command: i32) -> Result<()> {
     if !outside.is_user() {
         let (own, others) = (field(filter, "Uid")?, field(command, "Uid")?);
         for uid in own.split_whitespace() {
-            ensure!(uid != "0" && !others.split_whitespace().any(|other| other == uid), "uid {uid}");
+            ensure!(
+                uid != "0" && !others.split_whitespace().any(|other| other == uid),
+                "uid {uid}"
+            );
         }
     }
     for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {

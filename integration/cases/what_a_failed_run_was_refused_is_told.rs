@@ -116,7 +116,8 @@ fn fail(inside: &Inside) -> Result<()> {
 
 fn go_on(inside: &Inside) -> Result<()> {
     inside.fact("here", "yes");
-    let [family, kind] = [libc::AF_INET, libc::SOCK_STREAM].map(|number| number.unsigned_abs().into());
+    let [family, kind] =
+        [libc::AF_INET, libc::SOCK_STREAM].map(|number| number.unsigned_abs().into());
     ensure!(raw::call_numbers(libc::SYS_socket, &[family, kind, 0]).is_err(), "a socket");
     Ok(())
 }

@@ -20,7 +20,8 @@ fn outside(outside: &Outside) -> Result<()> {
         "mode = \"egress\"\negress = [{{ to = \"http://host.internal:{}\", model = true }}]\n",
         api.port
     );
-    let tool = outside.tool("tool", &[], &format!("[network]\n{network}[budget]\ntokens = 1000\n"))?;
+    let tool =
+        outside.tool("tool", &[], &format!("[network]\n{network}[budget]\ntokens = 1000\n"))?;
     let edge = outside.call("tool", &tool, &[])?;
     let given: String = network.lines().map(|line| format!("grant.network.{line}\n")).collect();
     let profile = format!(
@@ -32,13 +33,20 @@ fn outside(outside: &Outside) -> Result<()> {
     );
     let asked = serde_json::json!({ "line": ask }).to_string().replace('\'', "'\\''");
     // Each call is one of an instance of its own: of 25 tokens, the third goes beyond 60.
-    let script = format!("for i in 1 2 3 4 5; do /run/sandboxd/sandboxd call tool sh '{asked}'; echo; done");
+    let script =
+        format!("for i in 1 2 3 4 5; do /run/sandboxd/sandboxd call tool sh '{asked}'; echo; done");
     let run = outside.sandbox(&profile).command(&["/bin/bash", "-c", &script]).run()?;
     run.exited(0)?;
     let count = |words: &str| run.stdout.matches(words).count();
     ensure!(count("total_tokens") == 3, "{}\n{}", run.stdout, run.stderr);
-    ensure!(count("the budget of agent is used up: 75 of 60 tokens") == 2, "{}\n{}", run.stdout, run.stderr);
-    let budget = run.result.as_ref().and_then(|result| result.get("budget")).context("no budget")?;
+    ensure!(
+        count("the budget of agent is used up: 75 of 60 tokens") == 2,
+        "{}\n{}",
+        run.stdout,
+        run.stderr
+    );
+    let budget =
+        run.result.as_ref().and_then(|result| result.get("budget")).context("no budget")?;
     let number = |at: &str| budget.pointer(at).and_then(Value::as_u64);
     ensure!(number("/tokens") == Some(75), "{budget}");
     ensure!(number("/models/small-1/calls") == Some(3), "{budget}");

@@ -51,7 +51,8 @@ fn outside(outside: &Outside) -> Result<()> {
 
     // One is ended, whatever it ignores, with all that it called and left behind; and no other.
     let refused = ask(outside, "stop", &["agen"])?;
-    ensure!(refused.exit() == Some(1) && refused.stderr.contains("sandboxd ps"), "{}", refused.stderr);
+    refused.exited(1)?;
+    ensure!(refused.stderr.contains("sandboxd ps"), "{}", refused.stderr);
     let left = running.process_to_come(|command| command == "/bin/sleep 1000")?;
     let id = agent.get("id").and_then(Value::as_str).context("no id")?.to_owned();
     let from = Instant::now();
@@ -95,7 +96,11 @@ fn a_name_that_several_have_ends_none(outside: &Outside, plain: &str) -> Result<
     ensure!(one.lives()? && other.lives()?, "one of the two was ended");
     let runs = all(outside)?;
     let ids: Vec<&str> = runs.iter().filter_map(|run| run.get("run")?.as_str()).collect();
-    ensure!(ids.len() == 2 && ids.iter().all(|id| refused.stderr.contains(id)), "{}", refused.stderr);
+    ensure!(
+        ids.len() == 2 && ids.iter().all(|id| refused.stderr.contains(id)),
+        "{}",
+        refused.stderr
+    );
     ask(outside, "stop", &["--now", "--all", "plain"])?.exited(0)?;
     one.wait()?.exited(137)?;
     other.wait()?.exited(137)?;
@@ -133,7 +138,8 @@ fn learning_is_a_run(outside: &Outside) -> Result<()> {
 
 /// The run, with its command's process and what it called; and another one. Gives it, and that process.
 fn is_listed(outside: &Outside, running: &Running<'_>) -> Result<(Value, i32)> {
-    let tool = patiently(|| Ok(find(&all(outside)?, "tool")))?.context("what is called is not listed")?;
+    let tool =
+        patiently(|| Ok(find(&all(outside)?, "tool")))?.context("what is called is not listed")?;
     let runs = all(outside)?;
     ensure!(runs.len() == 2, "{runs:#?}");
     let agent = find(&runs, "agent").context("the run is not listed")?;
@@ -170,7 +176,8 @@ fn is_named(outside: &Outside) -> Result<()> {
         let product = std::env::current_exe()?.with_file_name("sandboxd");
         let apart = ["--pid", "--fork", "--mount-proc"];
         let asked = Command::new("unshare").args(apart).arg(product).arg("ps").output()?;
-        let [said, told] = [asked.stdout, asked.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        let [said, told] =
+            [asked.stdout, asked.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
         ensure!(said.starts_with("no run of yours"), "{said}");
         ensure!(told.matches("not seen here").count() == 4, "it is not said: {told}");
     }

@@ -8,13 +8,8 @@ use serde_json::json;
 use std::fs;
 use std::path::Path;
 
-pub(crate) const CASE: Case = Case {
-    rows: &["X03", "B11"],
-    seconds: 120,
-    outside,
-    by: By::Anybody,
-    ..Case::NEW
-};
+pub(crate) const CASE: Case =
+    Case { rows: &["X03", "B11"], seconds: 120, outside, by: By::Anybody, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     let given = outside.file("given/file", "given to the edge\n")?;
@@ -39,7 +34,11 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = learn.command(&["/bin/sh", "-c", &script]).run()?;
     run.exited(0)?;
     ensure!(run.stdout.contains("itself: shown meanwhile"), "{}, {}", run.stdout, run.stderr);
-    ensure!(run.stderr.contains("  calls   own tool unused: what it reads it can tell them"), "{}", run.stderr);
+    ensure!(
+        run.stderr.contains("  calls   own tool unused: what it reads it can tell them"),
+        "{}",
+        run.stderr
+    );
     let learnt = fs::read_to_string(&file)?;
     judged(&run.stdout, &learnt).with_context(|| format!("{}\n{learnt}", run.stdout))?;
     for line in [
@@ -76,7 +75,8 @@ fn writes_no_profile(outside: &Outside, ws: &Path) -> Result<()> {
     fs::write(&base, text)?;
     let file = open.join("learnt.toml");
     let learn = outside.bare().verb("learn").option("--profile").option(base.as_path());
-    let run = learn.option("--output").option(file.as_path()).cwd(ws).command(&["/bin/true"]).run()?;
+    let run =
+        learn.option("--output").option(file.as_path()).cwd(ws).command(&["/bin/true"]).run()?;
     run.exited(125)?;
     ensure!(run.stderr.contains("may be written by writer"), "{}", run.stderr);
     ensure!(!file.exists(), "{} was made", file.display());

@@ -56,7 +56,9 @@ impl Changes<'_> {
         fs::write(folder.join("go"), "")?;
         let run = running.wait()?;
         let records = outside.records()?;
-        let tools = |record: &&Value| at(record, "/actor/agent") == *name && at(record, "/kind") == "started";
+        let tools = |record: &&Value| {
+            at(record, "/actor/agent") == *name && at(record, "/kind") == "started"
+        };
         let started = records.iter().find(tools).map(|record| at(record, "/result").clone());
         Ok((run, started.unwrap_or_default()))
     }
@@ -71,7 +73,8 @@ fn tool(outside: &Outside, name: &str, files: &str, words: &str) -> Result<Strin
 fn what_is_the_same_is_used(outside: &Outside) -> Result<()> {
     let tool = tool(outside, "same", "", "")?;
     let line = String::from("echo answered");
-    let changes = Changes { outside, name: "same", tool, executes: String::new(), edge: String::new(), line };
+    let changes =
+        Changes { outside, name: "same", tool, executes: String::new(), edge: String::new(), line };
     let (run, started) = changes.run(|| Ok(()))?;
     ensure!(run.stdout.contains("answered"), "{}, {}", run.stdout, run.stderr);
     ensure!(at(&started, "/kept_ready_ms").is_u64(), "it was not used: {started}");
@@ -79,7 +82,9 @@ fn what_is_the_same_is_used(outside: &Outside) -> Result<()> {
 }
 
 fn was_not_used(started: &Value, why: &str) -> Result<()> {
-    let told = at(started, "/not_kept_ready").as_str().with_context(|| format!("it was used: {started}"))?;
+    let told = at(started, "/not_kept_ready")
+        .as_str()
+        .with_context(|| format!("it was used: {started}"))?;
     ensure!(told.contains(why), "for another reason: {told}");
     Ok(())
 }
@@ -98,7 +103,12 @@ fn a_folder_that_is_another(outside: &Outside) -> Result<()> {
         outside.file("data/file", "of now")?;
         Ok(())
     })?;
-    ensure!(run.stdout.contains("of now"), "it has the folder of before: {}, {}", run.stdout, run.stderr);
+    ensure!(
+        run.stdout.contains("of now"),
+        "it has the folder of before: {}, {}",
+        run.stdout,
+        run.stderr
+    );
     was_not_used(&started, "path")
 }
 
@@ -107,7 +117,11 @@ fn a_place_that_is_protected(outside: &Outside) -> Result<()> {
     let tool = tool(outside, "place", &format!("write = [{ws:?}]"), "")?;
     let edge = format!("grant.files.write = [{ws:?}]\n");
     let hook = ws.join(".git/hooks/pre-commit");
-    let line = format!("echo planted > {0}; echo tried; echo fine > {1}/fine", hook.display(), ws.display());
+    let line = format!(
+        "echo planted > {0}; echo tried; echo fine > {1}/fine",
+        hook.display(),
+        ws.display()
+    );
     let changes = Changes { outside, name: "place", tool, executes: String::new(), edge, line };
     let (run, started) = changes.run(|| repository(&ws, outside.owner()))?;
     ensure!(run.stdout.contains("tried"), "{}, {}", run.stdout, run.stderr);
@@ -137,9 +151,21 @@ fn a_secret_that_was_changed(outside: &Outside) -> Result<()> {
     let words = format!("[secrets.key]\nfrom = \"file:{}\"\ncredential = true\n", file.display());
     let tool = tool(outside, "secret", "", &words)?;
     let line = String::from("cat $CREDENTIALS_DIRECTORY/key");
-    let changes = Changes { outside, name: "secret", tool, executes: String::new(), edge: String::new(), line };
+    let changes = Changes {
+        outside,
+        name: "secret",
+        tool,
+        executes: String::new(),
+        edge: String::new(),
+        line,
+    };
     let (run, started) = changes.run(|| Ok(fs::write(&file, "the key of now")?))?;
-    ensure!(run.stdout.contains("of now"), "a key that is not any more: {}, {}", run.stdout, run.stderr);
+    ensure!(
+        run.stdout.contains("of now"),
+        "a key that is not any more: {}, {}",
+        run.stdout,
+        run.stderr
+    );
     was_not_used(&started, "secret")
 }
 

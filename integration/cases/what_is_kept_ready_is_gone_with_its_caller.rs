@@ -4,8 +4,8 @@
 use anyhow::{Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sandboxd_integration::{By, Case, Outside, Running, patience};
 use sandboxd_integration::below::field;
+use sandboxd_integration::{By, Case, Outside, Running, patience};
 use serde_json::json;
 use std::fs;
 use std::time::{Duration, Instant};
@@ -23,7 +23,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let tool = outside.tool("tool", &[], "")?;
     let edge = outside.call("tool", &tool, &[])?;
     let profile = format!("name = \"agent\"\nextends = [\"builtin:base\"]\n{edge}ready = 3\n");
-    let start = |script: &str| outside.sandbox(&profile).command(&["/bin/sh", "-c", script]).start();
+    let start =
+        |script: &str| outside.sandbox(&profile).command(&["/bin/sh", "-c", script]).start();
     let keeps = |running: &Running<'_>| -> Result<Vec<i32>> {
         let mut kept = running.keeps_ready(3)?;
         for half in kept.clone() {
@@ -43,7 +44,10 @@ fn outside(outside: &Outside) -> Result<()> {
     let kept = keeps(&running)?;
     let command = running.process(|command| command.starts_with("/bin/sh -c sleep"))?;
     let init: i32 = field(command, "PPid")?.parse()?;
-    ensure!(fs::read(format!("/proc/{init}/cmdline"))? == b"sandboxd-init\0", "{init} is not the init");
+    ensure!(
+        fs::read(format!("/proc/{init}/cmdline"))? == b"sandboxd-init\0",
+        "{init} is not the init"
+    );
     kill(Pid::from_raw(init), Signal::SIGKILL)?;
     let run = running.wait()?;
     // They ended with it, which is nothing that anybody is to be told.
@@ -77,8 +81,10 @@ fn are_gone(processes: &[i32], within: Duration) -> Result<()> {
 fn one_that_ends_is_told(outside: &Outside, profile: &str) -> Result<()> {
     let folder = outside.dir().join("go");
     fs::create_dir_all(&folder)?;
-    let profile = profile.replace("[call.tool]", &format!("[files]\nread = [{folder:?}]\n[call.tool]"));
-    let call = format!("/run/sandboxd/sandboxd call tool sh '{}'", json!({ "line": "echo answered" }));
+    let profile =
+        profile.replace("[call.tool]", &format!("[files]\nread = [{folder:?}]\n[call.tool]"));
+    let call =
+        format!("/run/sandboxd/sandboxd call tool sh '{}'", json!({ "line": "echo answered" }));
     let script = format!("until [ -e {}/go ]; do sleep 0.05; done; {call}", folder.display());
     let running = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script]).start()?;
     let kept = running.keeps_ready(3)?;
@@ -101,8 +107,11 @@ fn one_that_loses_its_way_out_is_told(outside: &Outside) -> Result<()> {
     let out = "egress = [\"tcp://host.internal:9\"]\n";
     let tool = outside.tool("out", &[], &format!("[network]\nmode = \"egress\"\n{out}"))?;
     let edge = outside.call("out", &tool, &[])?;
-    let profile = format!("name = \"agent-out\"\nextends = [\"builtin:base\"]\n{edge}grant.network.mode = \"egress\"\ngrant.network.{out}ready = 1\n");
-    let running = outside.sandbox(&profile).command(&["/bin/sh", "-c", "sleep 60 & wait; exit 7"]).start()?;
+    let profile = format!(
+        "name = \"agent-out\"\nextends = [\"builtin:base\"]\n{edge}grant.network.mode = \"egress\"\ngrant.network.{out}ready = 1\n"
+    );
+    let running =
+        outside.sandbox(&profile).command(&["/bin/sh", "-c", "sleep 60 & wait; exit 7"]).start()?;
     let kept = running.keeps_ready(1)?;
     let egress = running.process_to_come(|command| command.ends_with("service egress"))?;
     kill(Pid::from_raw(egress), Signal::SIGKILL)?;

@@ -8,7 +8,8 @@ use sandboxd_integration::{By, Case, Outside, Running};
 use serde_json::{Value, json};
 use std::fs;
 
-pub(crate) const CASE: Case = Case { rows: &["B11", "B12", "R12"], outside, by: By::Root, ..Case::NEW };
+pub(crate) const CASE: Case =
+    Case { rows: &["B11", "B12", "R12"], outside, by: By::Root, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     let folder = outside.dir().join("go");
@@ -20,8 +21,11 @@ fn outside(outside: &Outside) -> Result<()> {
     let profile = format!("name = \"agent\"\nextends = [\"builtin:base\"]\n{call}");
     // Each waits, then calls, then waits for its end.
     let hubs = [1, 2].map(|hub| {
-        let tools = json!({ "line": format!("exec sleep 7654{hub}") }).to_string().replace('"', "\\\"");
-        let waits = |what: &str| format!("until [ -e {0}/{what}-{hub} ]; do sleep 0.05; done", folder.display());
+        let tools =
+            json!({ "line": format!("exec sleep 7654{hub}") }).to_string().replace('"', "\\\"");
+        let waits = |what: &str| {
+            format!("until [ -e {0}/{what}-{hub} ]; do sleep 0.05; done", folder.display())
+        };
         let line = format!(
             "{}; /run/sandboxd/sandboxd call tool sh \"{tools}\" & {}; kill $!",
             waits("call"),
@@ -54,9 +58,11 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(!run.stderr.contains("kept ready"), "{}", run.stderr);
     let records = outside.records()?;
     let tools = |record: &&Value| {
-        record.pointer("/actor/agent") == Some(&json!("tool")) && record.pointer("/kind") == Some(&json!("started"))
+        record.pointer("/actor/agent") == Some(&json!("tool"))
+            && record.pointer("/kind") == Some(&json!("started"))
     };
-    let waited = |record: &Value| record.pointer("/result/kept_ready_ms").is_some_and(Value::is_u64);
+    let waited =
+        |record: &Value| record.pointer("/result/kept_ready_ms").is_some_and(Value::is_u64);
     let started: Vec<bool> = records.iter().filter(tools).map(waited).collect();
     ensure!(started == [true, true], "which of the tools were kept ready: {started:?}");
     Ok(())

@@ -15,15 +15,27 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(ms.is_some(), "it was not kept ready: {}", at(&kept, "/result"));
     ensure!(at(&asked, "/result").is_null(), "{}", at(&asked, "/result"));
     for part in [
-        "version", "kernel", "landlock_abi", "layers", "waived", "absent", "probes",
-        "egress", "cgroup_placement",
+        "version",
+        "kernel",
+        "landlock_abi",
+        "layers",
+        "waived",
+        "absent",
+        "probes",
+        "egress",
+        "cgroup_placement",
     ] {
         let [kept, asked] = [&kept, &asked].map(|record| at(record, &format!("/receipt/{part}")));
         ensure!(kept == asked, "{part} differs: {kept}, {asked}");
     }
     for part in ["landlock", "seccomp"] {
-        let count = |record: &Value| at(record, &format!("/receipt/stacked/{part}")).as_array().map(Vec::len);
-        ensure!(count(&kept) == Some(2) && count(&asked) == Some(2), "{part} is not stacked: {kept}");
+        let count = |record: &Value| {
+            at(record, &format!("/receipt/stacked/{part}")).as_array().map(Vec::len)
+        };
+        ensure!(
+            count(&kept) == Some(2) && count(&asked) == Some(2),
+            "{part} is not stacked: {kept}"
+        );
     }
     ensure!(at(&kept, "/receipt/layers").as_array().is_some_and(|layers| layers.len() > 10));
     Ok(())
@@ -55,7 +67,9 @@ fn one(outside: &Outside, way: &str, ready: usize) -> Result<Value> {
     let records = outside.records()?;
     let tool_name = format!("tool-{way}");
     let of = |kind: &str| -> Vec<&Value> {
-        let tools = |record: &&Value| at(record, "/actor/agent") == tool_name.as_str() && at(record, "/kind") == kind;
+        let tools = |record: &&Value| {
+            at(record, "/actor/agent") == tool_name.as_str() && at(record, "/kind") == kind
+        };
         records.iter().filter(tools).collect()
     };
     let (started, ended) = (of("started"), of("ended"));

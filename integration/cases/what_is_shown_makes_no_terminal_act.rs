@@ -52,7 +52,8 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     // Cut in two between the streams, it is still none.
     let terminal = Terminal::new()?;
-    let text = r"printf '\033'; printf '[6' >&2; printf n; printf '\033]52;c;' >&2; printf 'eA==\007end'";
+    let text =
+        r"printf '\033'; printf '[6' >&2; printf n; printf '\033]52;c;' >&2; printf 'eA==\007end'";
     let sandbox = outside.sandbox(profile).command(&["/bin/sh", "-c", text]);
     let running = sandbox.terminal(&terminal, &[1, 2]).start()?;
     let shown = terminal.shows("end")?;

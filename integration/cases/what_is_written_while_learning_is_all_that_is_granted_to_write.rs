@@ -10,7 +10,11 @@ use std::path::Path;
 
 pub(crate) const CASE: Case = Case {
     rows: &["X03"],
-    needs: &[Need::Program("/usr/bin/python3"), Need::Program("/usr/bin/git"), Need::Program("/usr/bin/make")],
+    needs: &[
+        Need::Program("/usr/bin/python3"),
+        Need::Program("/usr/bin/git"),
+        Need::Program("/usr/bin/make"),
+    ],
     seconds: 240,
     outside,
     by: By::Anybody,
@@ -21,7 +25,8 @@ const SCRIPT: &str = "#!/bin/sh\nset -e\n\
     cat a > b && mv b a && mkdir -p part && mv a part/a && mv part/a a\n\
     printf '#!/bin/sh\\necho built\\n' > tool && chmod +x tool && ./tool\n\
     ln -sf part there && cd there && cat ../a\n";
-const MAKE: &str = "all: built\n\t./built\nbuilt: work.sh\n\tcp work.sh built\n\trm -f absent\n\tmkdir -p .\n";
+const MAKE: &str =
+    "all: built\n\t./built\nbuilt: work.sh\n\tcp work.sh built\n\trm -f absent\n\tmkdir -p .\n";
 const GIT: &str = "git status --short | wc -l && echo more >> tracked && git -c user.name=a -c user.email=a@b.c commit -qam m && \
     git log --format=%s";
 /// As `distro`, which pip uses, does: everything is looked at, one file is read.
@@ -37,7 +42,13 @@ fn outside(outside: &Outside) -> Result<()> {
     let script = outside.file("ws/work.sh", SCRIPT)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     let git = "git init -q . && git add tracked && git -c user.name=a -c user.email=a@b.c commit -qm first";
-    let made = outside.bare().option("--write").option(&*ws).cwd(&ws).command(&["/bin/sh", "-c", git]).run()?;
+    let made = outside
+        .bare()
+        .option("--write")
+        .option(&*ws)
+        .cwd(&ws)
+        .command(&["/bin/sh", "-c", git])
+        .run()?;
     made.exited(0)?;
     for (name, words, says) in [
         ("script", ["./work.sh"].as_slice(), "built\nkept\n"),
@@ -63,20 +74,31 @@ fn outside(outside: &Outside) -> Result<()> {
 /// What was executed and could not be removed or replaced is executed afterwards, and nothing beside it; what is not
 /// there and was to be removed is not needed at all.
 fn nothing_wider(outside: &Outside, ws: &Path) -> Result<()> {
-    let (tool, beside) = (outside.file("tools/run", "#!/bin/sh\necho ran\n")?, outside.file("tools/beside", "#!/bin/sh\n")?);
+    let (tool, beside) = (
+        outside.file("tools/run", "#!/bin/sh\necho ran\n")?,
+        outside.file("tools/beside", "#!/bin/sh\n")?,
+    );
     for script in [&tool, &beside] {
         fs::set_permissions(script, fs::Permissions::from_mode(0o755))?;
     }
     let tools = outside.dir().join("tools");
     fs::create_dir(tools.join("empty"))?;
     let at = tools.display();
-    let tries = format!("{at}/run; rm -f {at}/run {at}/empty/absent; mv {at}/beside {at}/run; rmdir {at}/empty/none; true");
+    let tries = format!(
+        "{at}/run; rm -f {at}/run {at}/empty/absent; mv {at}/beside {at}/run; rmdir {at}/empty/none; true"
+    );
     let file = outside.dir().join("wider.toml");
     let learn = outside.bare().verb("learn").option("--output").option(&*file);
     let learn = learn.option("--execute").option(&*tools).option("--read").option(&*tools);
-    let run = learn.option("--write").option(ws).cwd(ws).command(&["/bin/sh", "-c", &tries]).run()?;
+    let run =
+        learn.option("--write").option(ws).cwd(ws).command(&["/bin/sh", "-c", &tries]).run()?;
     run.exited(0)?;
-    ensure!(run.stdout == "ran\n" && tool.exists() && beside.exists(), "{}{}", run.stdout, run.stderr);
+    ensure!(
+        run.stdout == "ran\n" && tool.exists() && beside.exists(),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
     let text = fs::read_to_string(&file)?;
     let granted = text.lines().filter(|line| line.starts_with("    \"") && line.contains("/tools"));
     let granted: Vec<&str> = granted.filter_map(|line| line.split('"').nth(1)).collect();
@@ -107,7 +129,8 @@ fn another_file_stays(outside: &Outside, ws: &Path) -> Result<()> {
     ensure!(fs::read_to_string(&file)? == "another\n", "it is not what it was");
     fs::remove_file(&file)?;
     // What sandboxd made itself does not stay where nothing was learnt.
-    let refused = outside.bare().verb("learn").option("--output").option(&*file).option("--profile");
+    let refused =
+        outside.bare().verb("learn").option("--output").option(&*file).option("--profile");
     let run = refused.option("/nowhere/at-all.toml").cwd(ws).command(&["/bin/true"]).run()?;
     ensure!(run.exit() != Some(0) && !file.exists(), "an empty file stays: {}", run.stderr);
     Ok(())
@@ -139,21 +162,30 @@ fn of_what_did_not_run_nothing_is_learnt(outside: &Outside, ws: &Path) -> Result
 fn nothing_else(outside: &Outside, ws: &Path) -> Result<()> {
     let canary = outside.canary("data/one")?;
     let data = outside.dir().join("data");
-    let tries = format!("echo x >> {0}/one; echo x > {0}/new; mkdir {0}/sub; echo > here; true", data.display());
+    let tries = format!(
+        "echo x >> {0}/one; echo x > {0}/new; mkdir {0}/sub; echo > here; true",
+        data.display()
+    );
     let file = outside.dir().join("tries.toml");
     let learn = outside.bare().verb("learn").option("--output").option(&*file);
     let learn = learn.option("--read").option(&*data).option("--write").option(ws);
     learn.cwd(ws).command(&["/bin/sh", "-c", &tries]).run()?.exited(0)?;
     canary.unchanged()?;
     let text = fs::read_to_string(&file)?;
-    let granted = text.lines().filter(|line| line.starts_with("    \"")).any(|line| line.contains("/data"));
+    let granted =
+        text.lines().filter(|line| line.starts_with("    \"")).any(|line| line.contains("/data"));
     ensure!(!granted, "what could not be written is granted: {text}");
     let left = format!("#   write {}/one (sh): it could not be written meanwhile", data.display());
     ensure!(text.contains(&left), "no {left} in {text}");
     Ok(())
 }
 
-fn learnt(outside: &Outside, ws: &Path, name: &str, words: &[&str]) -> Result<(std::path::PathBuf, String)> {
+fn learnt(
+    outside: &Outside,
+    ws: &Path,
+    name: &str,
+    words: &[&str],
+) -> Result<(std::path::PathBuf, String)> {
     let file = outside.dir().join(format!("{name}.toml"));
     let learn = outside.bare().verb("learn").option("--output").option(&*file);
     let run = learn.option("--write").option(ws).cwd(ws).command(words).run()?;

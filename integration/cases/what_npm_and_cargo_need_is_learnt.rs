@@ -31,7 +31,10 @@ fn outside(outside: &Outside) -> Result<()> {
             "app/package.json",
             "{\"name\":\"app\",\"version\":\"1.0.0\",\"dependencies\":{\"part\":\"file:../part\"}}",
         ),
-        ("crate/Cargo.toml", "[package]\nname = \"built\"\nversion = \"0.1.0\"\nedition = \"2021\"\n"),
+        (
+            "crate/Cargo.toml",
+            "[package]\nname = \"built\"\nversion = \"0.1.0\"\nedition = \"2021\"\n",
+        ),
         ("crate/src/main.rs", "fn main() { println!(\"from the crate\"); }\n"),
     ] {
         outside.file(&format!("ws/{path}"), text)?;

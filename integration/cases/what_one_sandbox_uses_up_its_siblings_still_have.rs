@@ -40,7 +40,10 @@ const MOST: usize = 1 << 20;
 fn timer() -> nix::Result<i64> {
     let mut timer = [0; 8];
     let monotonic = Argument::Number(1);
-    call(libc::SYS_timer_create, &mut [monotonic, Argument::Number(0), Argument::Buffer(&mut timer)])
+    call(
+        libc::SYS_timer_create,
+        &mut [monotonic, Argument::Number(0), Argument::Buffer(&mut timer)],
+    )
 }
 
 fn hog(inside: &Inside) -> Result<()> {

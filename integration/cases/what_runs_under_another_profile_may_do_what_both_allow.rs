@@ -73,7 +73,11 @@ fn what_is_typed_never_vanishes(outside: &Outside, ws: &Path) -> Result<()> {
     let write = ["/bin/sh", "-c", "echo lost > new"];
     let refused = start("run", Some(".")).command(&write).run()?;
     refused.not_started()?;
-    ensure!(refused.stderr.contains("-w") && refused.stderr.contains("not given"), "{}", refused.stderr);
+    ensure!(
+        refused.stderr.contains("-w") && refused.stderr.contains("not given"),
+        "{}",
+        refused.stderr
+    );
     let asked = start("why", Some(".")).option("--path=new").option("--access=make-reg").run()?;
     ensure!(asked.exit() == Some(125), "why says otherwise: {}{}", asked.stdout, asked.stderr);
     // What nobody typed may come to nothing, and that it starts elsewhere is told.
@@ -117,7 +121,9 @@ fn profile(ws: &Path, name: &str, random: &mut Random) -> String {
             let access = random.pick(&["read", "write", "execute"]);
             let from = ws.join(folder);
             // Not below /tmp, where everything else is the sandbox's own to write.
-            binds.push(format!("{{ from = {from:?}, to = \"/ws/{folder}\", access = \"{access}\" }}"));
+            binds.push(format!(
+                "{{ from = {from:?}, to = \"/ws/{folder}\", access = \"{access}\" }}"
+            ));
         }
     }
     text.push_str(&format!("[files]\nbind = [{}]\n", binds.join(", ")));

@@ -35,16 +35,26 @@ fn outside(outside: &Outside) -> Result<()> {
         let edge = edge.replacen("tools = [\"sh\"]\n", &format!("tools = [\"sh\"]\n{ready}"), 1);
         let profile = format!("name = \"agent\"\nextends = [\"builtin:base\"]\n{edge}{agents}");
         let asked = json!({ "line": LINE }).to_string().replace('\'', "'\\''");
-        let script = format!("/run/sandboxd/sandboxd call --json middle sh '{asked}' | tr -d '\\n'");
-        let running = outside.sandbox(&profile).command(&["/bin/sh", "-c", &format!("sleep 1; {script}")]).start()?;
+        let script =
+            format!("/run/sandboxd/sandboxd call --json middle sh '{asked}' | tr -d '\\n'");
+        let running = outside
+            .sandbox(&profile)
+            .command(&["/bin/sh", "-c", &format!("sleep 1; {script}")])
+            .start()?;
         if !ready.is_empty() {
             running.keeps_ready(1)?;
         }
         let run = running.wait()?;
         run.exited(0)?;
         let said = text(&run.stdout)?;
-        ensure!(said.starts_with(&format!("{}\n", AGENTS.len())), "{name}: it was not told its own: {said}");
-        ensure!(said.contains(&format!("\\n{expected}\\n")), "{name}: the keeper was told another: {said}");
+        ensure!(
+            said.starts_with(&format!("{}\n", AGENTS.len())),
+            "{name}: it was not told its own: {said}"
+        );
+        ensure!(
+            said.contains(&format!("\\n{expected}\\n")),
+            "{name}: the keeper was told another: {said}"
+        );
         ensure!(!said.contains("hunter"), "{name}: {said}");
     }
     Ok(())

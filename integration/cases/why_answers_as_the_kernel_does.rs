@@ -117,7 +117,11 @@ fn outside(outside: &Outside) -> Result<()> {
             // What is wrong with a profile is wrong whoever asks; a folder that its user may not walk to is
             // found by the run alone.
             let knew = answers.iter().all(Option::is_none);
-            ensure!(knew || run.stderr.contains("permission denied (EACCES)"), "{told}\n{}", run.stderr);
+            ensure!(
+                knew || run.stderr.contains("permission denied (EACCES)"),
+                "{told}\n{}",
+                run.stderr
+            );
             continue;
         }
         run.ran()?;
@@ -259,7 +263,9 @@ fn profile(ws: &Path, random: &mut Random) -> (String, Vec<&'static str>) {
         }
         shown.push(folder);
         let (from, access) = (ws.join(folder), random.pick(&["read", "write", "write", "execute"]));
-        text.push_str(&format!("{{ from = {from:?}, to = \"/ws/{folder}\", access = \"{access}\" }},\n"));
+        text.push_str(&format!(
+            "{{ from = {from:?}, to = \"/ws/{folder}\", access = \"{access}\" }},\n"
+        ));
     }
     text.push_str("]\n");
     if random.below(3) == 0 {
@@ -270,8 +276,11 @@ fn profile(ws: &Path, random: &mut Random) -> (String, Vec<&'static str>) {
         text.push_str("protect = { off = \"a test\" }\n");
     }
     let base = random.pick(&["default", "default", "strict", "build"]);
-    let denied: Vec<String> =
-        CALLS.iter().filter(|_| random.below(6) == 0).map(|(name, _)| format!("{name:?}")).collect();
+    let denied: Vec<String> = CALLS
+        .iter()
+        .filter(|_| random.below(6) == 0)
+        .map(|(name, _)| format!("{name:?}"))
+        .collect();
     text.push_str(&format!("[syscalls]\nbase = \"{base}\"\ndeny = [{}]\n", denied.join(", ")));
     (text, shown)
 }
@@ -281,10 +290,11 @@ fn question(shown: &[&'static str], random: &mut Random) -> Question {
         0 => Question::new("syscall", random.pick(&CALLS.map(|(name, _)| name))),
         1 => Question::new(random.pick(&ACCESSES), random.pick(&ELSEWHERE)),
         _ => {
-            let folder = if random.below(3) == 0 { random.pick(&FOLDERS) } else { random.pick(shown) };
+            let folder =
+                if random.below(3) == 0 { random.pick(&FOLDERS) } else { random.pick(shown) };
             let name = random.pick(&[
-                "", "", "/f", "/f", "/x", "/x", "/new", "/config", "/h", "/l", "/l/f", "/new", "/new/new", "/../f", "/./f",
-                "/f/",
+                "", "", "/f", "/f", "/x", "/x", "/new", "/config", "/h", "/l", "/l/f", "/new",
+                "/new/new", "/../f", "/./f", "/f/",
             ]);
             let most = random.pick(&["read", "write", "execute"]);
             let access = if random.below(2) == 0 { random.pick(&ACCESSES) } else { most };

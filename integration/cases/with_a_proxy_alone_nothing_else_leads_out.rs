@@ -8,7 +8,9 @@ use sandboxd_integration::hosts::{answer, client_hello};
 use sandboxd_integration::world::{IP, World};
 use sandboxd_integration::{Case, Inside, Need, Outside, Run};
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket,
+};
 use std::thread;
 use std::time::Duration;
 
@@ -104,7 +106,10 @@ fn judged(run: &Run) -> Result<()> {
         ensure!(errno == libc::ENETUNREACH, "{what}: errno {errno}");
     }
     let receipt = run.receipt.as_ref().context("no receipt")?;
-    ensure!(receipt.pointer("/egress/by").is_some_and(|by| by == "proxy"), "the receipt: {receipt}");
+    ensure!(
+        receipt.pointer("/egress/by").is_some_and(|by| by == "proxy"),
+        "the receipt: {receipt}"
+    );
     ensure!(run.stderr.contains("not let out: "), "nothing is said of what was refused");
     Ok(())
 }
@@ -147,7 +152,11 @@ fn connect(to: &str) -> io::Result<TcpStream> {
     let mut stream = proxy()?;
     stream.write_all(format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n\r\n").as_bytes())?;
     let said = hear(&mut stream)?;
-    if said.starts_with(b"HTTP/1.1 200") { Ok(stream) } else { Err(ErrorKind::PermissionDenied.into()) }
+    if said.starts_with(b"HTTP/1.1 200") {
+        Ok(stream)
+    } else {
+        Err(ErrorKind::PermissionDenied.into())
+    }
 }
 
 /// The same in the words of SOCKS, RFC 1928.
@@ -170,6 +179,35 @@ fn socks_name(name: &str, port: u16) -> io::Result<TcpStream> {
 fn get(url: &str, host: &str) -> String {
     format!("GET {url} HTTP/1.1\r\nHost: {host}\r\n\r\n")
 }
+
+/// What no rule names, in each spelling.
+const UNNAMED: [&str; 25] = [
+    "named.example:8080",
+    "evil.example:7000",
+    "evil.example:443",
+    "SECRET.evil.example:80",
+    "loopback.example:80",
+    "inner.example:80",
+    "metadata.example:80",
+    "169.254.169.254:80",
+    "10.99.0.1:80",
+    "203.0.113.7:7000",
+    "203.0.113.7:8080",
+    "127.0.0.1:80",
+    "127.0.0.1:7001",
+    "127.1:80",
+    "2130706433:80",
+    "0x7f000001:80",
+    "0:80",
+    "[::1]:80",
+    "[::ffff:127.0.0.1]:80",
+    "[::ffff:10.99.0.1]:80",
+    "[64:ff9b::a9fe:a9fe]:80",
+    "localhost:7001",
+    "host.internal:80",
+    "user@host.internal:7001",
+    "named.example.:8080",
+];
 
 fn reach(inside: &Inside) -> Result<()> {
     let plain = get("/", "named.example");
@@ -196,14 +234,7 @@ fn reach(inside: &Inside) -> Result<()> {
     let try_it = |what: &str, outcome: io::Result<()>| {
         inside.attempt(&format!("no {what}"), outcome);
     };
-    for to in [
-        "named.example:8080", "evil.example:7000", "evil.example:443", "SECRET.evil.example:80",
-        "loopback.example:80", "inner.example:80", "metadata.example:80", "169.254.169.254:80",
-        "10.99.0.1:80", "203.0.113.7:7000", "203.0.113.7:8080", "127.0.0.1:80", "127.0.0.1:7001",
-        "127.1:80", "2130706433:80", "0x7f000001:80", "0:80", "[::1]:80", "[::ffff:127.0.0.1]:80",
-        "[::ffff:10.99.0.1]:80", "[64:ff9b::a9fe:a9fe]:80", "localhost:7001", "host.internal:80",
-        "user@host.internal:7001", "named.example.:8080",
-    ] {
+    for to in UNNAMED {
         try_it(&format!("CONNECT {to}"), connect(to).map(drop));
         let (host, port) = to.rsplit_once(':').context("no port")?;
         let name = host.trim_matches(['[', ']']);
@@ -211,7 +242,10 @@ fn reach(inside: &Inside) -> Result<()> {
         try_it(&format!("request to {to}"), request(&format!("http://{to}/"), to));
     }
     for address in [METADATA, INNER, Ipv4Addr::LOCALHOST, Ipv4Addr::UNSPECIFIED] {
-        try_it(&format!("SOCKS to the address {address}"), socks(1, &address.octets(), 80).map(drop));
+        try_it(
+            &format!("SOCKS to the address {address}"),
+            socks(1, &address.octets(), 80).map(drop),
+        );
         let mapped = address.to_ipv6_mapped().octets();
         try_it(&format!("SOCKS to {address}, mapped"), socks(4, &mapped, 80).map(drop));
     }
@@ -225,7 +259,10 @@ fn reach(inside: &Inside) -> Result<()> {
         inside.attempt(&format!("no route to {to}"), TcpStream::connect(to));
     }
     for address in inner {
-        inside.attempt(&format!("no route to {address}, which a name has"), TcpStream::connect(address));
+        inside.attempt(
+            &format!("no route to {address}, which a name has"),
+            TcpStream::connect(address),
+        );
     }
     let datagrams = UdpSocket::bind("0.0.0.0:0")?;
     inside.attempt("no route for a datagram", datagrams.send_to(b"hello", "203.0.113.7:443"));

@@ -1,7 +1,10 @@
 //! Where the audit log cannot be written nothing is run, unless the profile lets it and the run says so;
 //! a disk that fills up meanwhile is told.
 
-#![expect(clippy::indexing_slicing, reason = "a member that is not there is null, and a record that is not there fails the case")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "a member that is not there is null, and a record that is not there fails the case"
+)]
 
 use anyhow::{Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};

@@ -16,7 +16,10 @@ const PROFILE: &str = "extends = [\"builtin:base\"]\n[network]\nmode = \"egress\
 fn outside(outside: &Outside) -> Result<()> {
     for whom in ["sandboxd", "egress"] {
         let script = "while :; do /bin/sleep 1; done";
-        let mut running = outside.sandbox(PROFILE).command(&["/bin/sh", "-c", &format!("echo ready; {script}")]).start()?;
+        let mut running = outside
+            .sandbox(PROFILE)
+            .command(&["/bin/sh", "-c", &format!("echo ready; {script}")])
+            .start()?;
         running.says("ready")?;
         let egress = running.process_to_come(|command| command.ends_with("service egress"))?;
         let command = running.process_to_come(|command| command.starts_with("/bin/sh"))?;
@@ -55,7 +58,8 @@ fn confined(outside: &Outside, egress: i32, command: i32) -> Result<()> {
         let there = Path::new(&format!("/proc/{egress}/root/{name}")).exists();
         ensure!(!there, "the egress process sees /{name}");
     }
-    let network = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).context("no network");
+    let network =
+        |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).context("no network");
     ensure!(network(&egress.to_string())? == network("self")?, "it is not in the host's network");
     ensure!(network(&command.to_string())? != network("self")?, "the command is");
     Ok(())

@@ -3,7 +3,7 @@
 use crate::{deps, dist, docs, fuzz, process, shim_budget, test, tidy, tree::Tree, variants, vm};
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
-use std::{io::Write as _, time::Instant};
+use std::{io::Write as _, process::Command, time::Instant};
 
 #[derive(Args)]
 pub(crate) struct Typed {
@@ -65,7 +65,15 @@ fn remaining(from: Option<&str>) -> Result<&'static [Step]> {
 
 fn fmt(tree: &Tree) -> Result<()> {
     process::run(process::cargo(&tree.root).args(["fmt", "--all", "--check"]))?;
-    process::run(process::cargo(&tree.root.join(fuzz::FOLDER)).args(["fmt", "--check"]))
+    process::run(process::cargo(&tree.root.join(fuzz::FOLDER)).args(["fmt", "--check"]))?;
+    // The cases are no module of a crate that cargo would follow.
+    let cases = tree.files()?.into_iter().filter(|file| is_case(file));
+    let mut rustfmt = Command::new("rustfmt");
+    process::run(rustfmt.current_dir(&tree.root).args(["--check", "--edition", "2024"]).args(cases))
+}
+
+fn is_case(file: &str) -> bool {
+    file.starts_with("integration/cases/") && file.ends_with(".rs")
 }
 
 fn clippy(tree: &Tree) -> Result<()> {
