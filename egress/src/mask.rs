@@ -54,7 +54,8 @@ impl Mask {
         }
         let mut forms: Vec<Form> = Vec::new();
         for value in all.iter().map(|one| &one.bytes) {
-            forms.extend(hide::forms(value).into_iter().map(|form| Form::new(form.collect())));
+            let counted = hide::forms(value).into_iter().map(Iterator::count);
+            forms.extend(hide::forms(value).into_iter().zip(counted).map(whole));
         }
         forms.sort_by(|one, other| in_order(one, other));
         forms.dedup_by(|one, other| one.as_slice() == other.as_slice());
@@ -145,6 +146,13 @@ pub fn cover(bytes: &mut [u8], place: Range<usize>) {
     if let Some(place) = bytes.get_mut(place) {
         place.fill(COVER);
     }
+}
+
+/// A form in memory of its length: what a buffer grows out of would not be overwritten.
+fn whole((form, length): (hide::Form<'_>, usize)) -> Form {
+    let mut whole = Form::new(Vec::with_capacity(length));
+    whole.extend(form);
+    whole
 }
 
 /// By their small letters first: whatever begins alike lies together.

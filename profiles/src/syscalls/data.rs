@@ -99,13 +99,11 @@ pub struct Check {
     pub reason: &'static str,
 }
 
-/// Something about one half of one argument.
+/// Something about one argument: its low 32 bits, where not said otherwise.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Condition {
     /// Which argument, from 0 to 5.
     pub argument: u8,
-    /// Whether its high 32 bits are meant, and not the low ones.
-    pub high: bool,
     /// The bits that are looked at.
     pub mask: u32,
     /// What they are compared with.
@@ -119,16 +117,19 @@ pub enum Test {
     Is(&'static [u32]),
     /// It is none of these.
     Not(&'static [u32]),
+    /// It is a pointer that is not NULL: any of its 64 bits is set. There is no mask.
+    Given,
 }
 
 impl fmt::Display for Condition {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(to, "arg{}{}", self.argument, if self.high { ">>32" } else { "" })?;
+        write!(to, "arg{}", self.argument)?;
         if self.mask != u32::MAX {
             write!(to, "&{:#x}", self.mask)?;
         }
         let (word, values) = match self.test {
             Test::Not([0]) => return to.write_str(" != 0"),
+            Test::Given => return to.write_str(" is given"),
             Test::Is(values) => ("in", values),
             Test::Not(values) => ("not in", values),
         };
@@ -154,6 +155,7 @@ impl fmt::Display for Check {
 
 /// The errno values that the data may use, by name: errno(3) of x86_64.
 pub(super) const ERRNOS: &[(&str, u16)] = &[
+    ("0", 0),
     ("EPERM", 1),
     ("ENOENT", 2),
     ("EINVAL", 22),

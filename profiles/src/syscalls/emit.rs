@@ -141,8 +141,8 @@ fn refusal(check: &Check) -> Result<Vec<Instruction>, String> {
 /// Goes on where the condition holds, else skips the `rest` instructions behind it.
 fn comparison(condition: &Condition, rest: usize) -> Result<Vec<Instruction>, String> {
     // Little endian: the low half of a 64-bit argument comes first.
-    let half = if condition.high { 4 } else { 0 };
-    let mut program = vec![load(ARGUMENTS_AT + u32::from(condition.argument) * 8 + half)];
+    let low = ARGUMENTS_AT + u32::from(condition.argument) * 8;
+    let mut program = vec![load(low)];
     if let Test::Not([0]) = condition.test {
         program.push(jump(JUMP_ANY_BIT, condition.mask, 0, near(rest)?));
         return Ok(program);
@@ -150,13 +150,17 @@ fn comparison(condition: &Condition, rest: usize) -> Result<Vec<Instruction>, St
     if condition.mask != u32::MAX {
         program.push(Instruction { code: AND, jt: 0, jf: 0, k: condition.mask });
     }
-    let (Test::Is(values) | Test::Not(values)) = condition.test;
+    let (Test::Is(values) | Test::Not(values)) = condition.test else {
+        let any = |holds, fails| jump(JUMP_ANY_BIT, u32::MAX, holds, fails);
+        program.extend([any(2, 0), load(low + 4), any(0, near(rest)?)]);
+        return Ok(program);
+    };
     for (place, value) in values.iter().enumerate() {
         let behind = values.len() - place - 1;
         program.push(match condition.test {
             Test::Is(_) if behind == 0 => jump(JUMP_EQUAL, *value, 0, near(rest)?),
             Test::Is(_) => jump(JUMP_EQUAL, *value, near(behind)?, 0),
-            Test::Not(_) => jump(JUMP_EQUAL, *value, near(behind + rest)?, 0),
+            Test::Not(_) | Test::Given => jump(JUMP_EQUAL, *value, near(behind + rest)?, 0),
         });
     }
     Ok(program)

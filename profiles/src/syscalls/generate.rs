@@ -73,8 +73,9 @@ enum SocketsText {
 #[serde(deny_unknown_fields)]
 struct ConditionText {
     argument: u8,
+    /// It says so, or does not say it.
     #[serde(default)]
-    high: bool,
+    given: bool,
     mask: Option<u32>,
     is: Option<Vec<u32>>,
     not: Option<Vec<u32>>,
@@ -137,9 +138,16 @@ fn check(out: &mut String, text: &CheckText, numbers: &BTreeMap<String, u32>) {
     writeln!(out, "        shared: {},", text.shared).unwrap();
     writeln!(out, "        when: &[").unwrap();
     for condition in &text.when {
-        let ConditionText { argument, high, .. } = *condition;
+        let argument = condition.argument;
         assert!(argument < 6, "a call has six arguments");
         let mask = condition.mask.unwrap_or(u32::MAX);
+        if condition.given {
+            let alone = (condition.mask, &condition.is, &condition.not);
+            assert!(matches!(alone, (None, None, None)), "`given` stands alone");
+            let given = format!("argument: {argument}, mask: {mask:#x}, test: Test::Given");
+            writeln!(out, "            Condition {{ {given} }},").unwrap();
+            continue;
+        }
         let (word, values) = match (&condition.is, &condition.not) {
             (Some(values), None) => ("Is", values),
             (None, Some(values)) => ("Not", values),
@@ -149,7 +157,7 @@ fn check(out: &mut String, text: &CheckText, numbers: &BTreeMap<String, u32>) {
         assert!(!values.is_empty() && values.iter().all(|value| value & !mask == 0), "{list:?}");
         writeln!(
             out,
-            "            Condition {{ argument: {argument}, high: {high}, mask: {mask:#x}, test: Test::{word}(&[{}]) }},",
+            "            Condition {{ argument: {argument}, mask: {mask:#x}, test: Test::{word}(&[{}]) }},",
             list.join(", ")
         )
         .unwrap();

@@ -43,7 +43,8 @@ pub(crate) fn told(filter: &Filter) -> Option<Filter> {
         load(NUMBER_AT),
     ]);
     program.extend(rest.iter().map(|step| match step.code {
-        RETURN if step.k & ACTION == ERRNO => give(ASK),
+        // An errno of 0 is no refusal: the call is said to have been done.
+        RETURN if step.k & ACTION == ERRNO && step.k != ERRNO => give(ASK),
         _ => *step,
     }));
     Filter::try_from(program).ok()

@@ -198,7 +198,7 @@ fn step(what: &str, perform: impl FnOnce() -> Result<()>) -> Result<()> {
 }
 
 /// Names a state of these texts.
-fn key(texts: &[&str]) -> String {
+pub(super) fn key(texts: &[&str]) -> String {
     let mut hasher = DefaultHasher::new();
     texts.hash(&mut hasher);
     format!("{:08x}", hasher.finish() & 0xffff_ffff)

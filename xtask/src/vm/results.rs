@@ -8,7 +8,7 @@ use super::{
     found::{Found, Told},
     matrix::Kernel,
     payload::Payload,
-    prepare::Cache,
+    prepare::{Cache, key},
 };
 use anyhow::{Context as _, Result};
 use std::{fs, path::PathBuf};
@@ -26,7 +26,8 @@ impl Results {
         user: &str,
     ) -> Self {
         let below = cache.folder.join("results").join(&payload.digest).join(image);
-        Self(below.join(format!("{}.{user}", kernel.name)))
+        let booted = key(&[&kernel.command_line]);
+        Self(below.join(format!("{}-{booted}.{user}", kernel.name)))
     }
 
     /// Everything that was told so far.

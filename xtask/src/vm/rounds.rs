@@ -68,7 +68,8 @@ impl Rounds<'_> {
                 deaths = 0;
                 continue;
             }
-            deaths += 1;
+            // One that told something did not die of the first of what is left: that is tried alone.
+            deaths = if left.len() < before { 1 } else { deaths + 1 };
             println!("    the guest died during the cases ({deaths} of {BOOTS})");
             if deaths == BOOTS {
                 let why = String::from("the guest died of it");

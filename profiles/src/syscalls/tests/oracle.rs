@@ -29,17 +29,11 @@ fn alternatives(condition: &super::super::Condition) -> Vec<Vec<SeccompCondition
     };
     let masked = |mask: u32, value| one(SeccompCmpOp::MaskedEq(u64::from(mask)), value);
     let whole = condition.mask == u32::MAX;
-    if condition.high {
-        // seccompiler compares one half or all of it: any bit set, of the upper ones.
-        assert!(whole && matches!(condition.test, Test::Not([0])));
-        let set = |bit: u32| {
-            let bit = u64::from(bit) << 32;
-            let (argument, length) = (condition.argument, SeccompCmpArgLen::Qword);
-            SeccompCondition::new(argument, length, SeccompCmpOp::MaskedEq(bit), bit).unwrap()
-        };
-        return bits(u32::MAX).map(|bit| vec![set(bit)]).collect();
-    }
     match condition.test {
+        Test::Given => {
+            let (argument, length) = (condition.argument, SeccompCmpArgLen::Qword);
+            vec![vec![SeccompCondition::new(argument, length, SeccompCmpOp::Ne, 0).unwrap()]]
+        }
         Test::Is(values) if whole => {
             values.iter().map(|value| vec![one(SeccompCmpOp::Eq, *value)]).collect()
         }

@@ -43,7 +43,10 @@ fn pool(checks: &[&Check], argument: u8) -> Vec<u32> {
     let mut pool = vec![0, 1, u32::MAX];
     for condition in checks.iter().flat_map(|check| check.when) {
         if condition.argument == argument {
-            let (Test::Is(values) | Test::Not(values)) = condition.test;
+            let values = match condition.test {
+                Test::Is(values) | Test::Not(values) => values,
+                Test::Given => &[0],
+            };
             for value in values.iter().chain([&condition.mask]) {
                 // The value itself is taken more often than its neighbours, so that
                 // checks of several arguments are met as well as missed.
@@ -57,13 +60,13 @@ fn pool(checks: &[&Check], argument: u8) -> Vec<u32> {
 
 /// Whether the check refuses these arguments, by the words of its description.
 pub(super) fn refuses(check: &Check, arguments: &[u64; 6]) -> bool {
-    check.when.iter().all(|Condition { argument, high, mask, test }| {
+    check.when.iter().all(|Condition { argument, mask, test }| {
         let whole = arguments[usize::from(*argument)];
-        let half =
-            u32::try_from(if *high { whole >> 32 } else { whole & 0xffff_ffff }).unwrap() & mask;
+        let low = u32::try_from(whole & 0xffff_ffff).unwrap() & mask;
         match test {
-            Test::Is(values) => values.contains(&half),
-            Test::Not(values) => !values.contains(&half),
+            Test::Is(values) => values.contains(&low),
+            Test::Not(values) => !values.contains(&low),
+            Test::Given => whole != 0,
         }
     })
 }
