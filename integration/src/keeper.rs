@@ -4,6 +4,7 @@ use crate::patience;
 use anyhow::{Context as _, Result, ensure};
 use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -34,7 +35,8 @@ impl Keeper {
             .context(AGENT)?;
         let keeper = Self { process, socket: socket.to_owned() };
         let until = Instant::now() + patience(Duration::from_secs(60));
-        while !socket.exists() {
+        // The name is there before somebody listens.
+        while UnixStream::connect(socket).is_err() {
             ensure!(Instant::now() < until, "it does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
