@@ -84,6 +84,13 @@ fn what_is_typed_never_vanishes(outside: &Outside, ws: &Path) -> Result<()> {
     let run = start("run", None).command(&["/bin/sh", "-c", "echo > new; exit 1"]).run()?;
     run.exited(1)?;
     ensure!(run.stderr.contains("starts in /home/agent"), "{}", run.stderr);
+    // Nor does it keep what was typed beside it from being looked at.
+    let beside =
+        |typed: &str| start("run", None).option("-x").option(typed).command(&["true"]).run();
+    beside("/usr")?.exited(0)?;
+    let refused = beside(".")?;
+    refused.not_started()?;
+    ensure!(refused.stderr.contains("line: -x"), "{}", refused.stderr);
     let asked = start("why", None).option("--path=new").option("--access=make-reg").run()?;
     ensure!(asked.stdout.contains("starts in /home/agent"), "{}{}", asked.stdout, asked.stderr);
     ensure!(!ws.join("new").exists(), "it was written after all");

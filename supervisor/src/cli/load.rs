@@ -5,7 +5,7 @@ use crate::sandbox::{self, StartError, invocation};
 use crate::{audit_folder, host, privilege, profile_file};
 use sandboxd_plan::{HostPath, Text};
 use sandboxd_profiles::{
-    Document, Folders, Graph, Invocation, Overrides, Problem, Profile, Resolved, graph,
+    Document, Folders, Graph, Invocation, Origin, Overrides, Problem, Profile, Resolved, graph,
 };
 use std::os::unix::ffi::OsStringExt;
 
@@ -58,7 +58,10 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
         overrides.read.push(String::from("."));
     }
     profile.apply(&overrides)?;
-    if let Some(own) = profile.files.grants.last_mut().filter(|_| by_default) {
+    // The only -r there is, wherever what was typed beside it stands.
+    let mut grants = profile.files.grants.iter_mut().filter(|_| by_default);
+    let read = |origin: &Origin| &*origin.file == "command line" && origin.key == "-r";
+    if let Some(own) = grants.find(|grant| read(&grant.path.origin)) {
         // It was not typed, and so may come to nothing under another profile.
         own.path.origin.key = String::from("-r . (as nothing else is granted)");
     }
