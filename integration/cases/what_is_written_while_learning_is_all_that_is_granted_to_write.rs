@@ -152,6 +152,11 @@ fn of_what_did_not_run_nothing_is_learnt(outside: &Outside, ws: &Path) -> Result
         ensure!(run.stderr.contains("nothing is written"), "{}", run.stderr);
         ensure!(!file.exists(), "{words:?}: a profile was written");
     }
+    // One that was ended as `sandboxd stop` ends it did not fail.
+    let run = learn(&["/bin/sh", "-c", "kill -TERM $$"])?;
+    run.exited(143)?;
+    ensure!(file.exists() && !run.stderr.contains("too small"), "{}", run.stderr);
+    fs::remove_file(&file)?;
     let run = learn(&["/bin/sh", "-c", "exit 6"])?;
     run.exited(6)?;
     ensure!(file.exists() && run.stderr.contains("too small"), "{}", run.stderr);

@@ -73,11 +73,8 @@ fn learnt_into(
         count(u64::try_from(written.grants).unwrap_or(u64::MAX), "grant"),
         written.left_out
     ));
-    if result.exit_status() != 0 {
-        warn(&format!(
-            "sandboxd: it failed (status {}), so the profile is likely too small: see why it failed, and learn again\n",
-            result.exit_status()
-        ));
+    if let Some(words) = too_small(result.exit_status(), result.oom) {
+        warn(&words);
     }
     Ok(result.exit_status())
 }
@@ -91,6 +88,18 @@ fn not_run(status: u8) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// What is said of a command that did not succeed; nothing of one that was ended by whoever ran it, by a signal
+/// that was passed on to it or `sandboxd stop`.
+fn too_small(status: u8, oom: bool) -> Option<String> {
+    // SIGHUP, SIGINT, SIGKILL and SIGTERM; the kernel's own SIGKILL, for want of memory, is nobody's wish.
+    let ended = matches!(status, 129 | 130 | 137 | 143) && !oom;
+    (status != 0 && !ended).then(|| {
+        format!(
+            "sandboxd: it ended with status {status}: where that is not what it should, the profile is likely too small: see why, and learn again\n"
+        )
+    })
 }
 
 /// What is learnt upon, where nothing is said.
@@ -184,4 +193,21 @@ fn watched(shown: &mut Shown, since: Instant, log: &AuditLog) -> Result<Finished
         purses,
     };
     sandbox::run(request, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_command_that_was_ended_from_outside_nothing_is_said() {
+        assert_eq!(
+            [0, 129, 130, 137, 143].map(|status| too_small(status, false)),
+            [const { None }; 5]
+        );
+        for (status, oom) in [(1, false), (139, false), (137, true)] {
+            let said = too_small(status, oom).unwrap();
+            assert!(said.contains(&format!("status {status}:")) && said.contains("too small"));
+        }
+    }
 }
