@@ -53,6 +53,16 @@ fn outside(outside: &Outside) -> Result<()> {
     let refused = ask(outside, "stop", &["agen"])?;
     refused.exited(1)?;
     ensure!(refused.stderr.contains("sandboxd ps"), "{}", refused.stderr);
+    let refused = ask(outside, "stop", &["--json", "agen"])?;
+    refused.exited(1)?;
+    let told: Value = serde_json::from_str(refused.stdout.trim_end())?;
+    ensure!(
+        refused.stdout.lines().count() == 1
+            && told.get("run") == Some(&json!("agen"))
+            && told.get("ended") == Some(&json!(false)),
+        "{}",
+        refused.stdout
+    );
     let left = running.process_to_come(|command| command == "/bin/sleep 1000")?;
     let id = agent.get("id").and_then(Value::as_str).context("no id")?.to_owned();
     let from = Instant::now();

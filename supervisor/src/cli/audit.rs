@@ -7,7 +7,7 @@ mod source;
 mod words;
 
 use super::NOT_SET_UP;
-use super::output::{count, say, say_json, warn};
+use super::output::{count, say, say_json, say_json_line, warn};
 use super::typed::{AuditCommand, AuditVerify};
 use crate::audit_folder::{self, line};
 use crate::explain::printable;
@@ -21,10 +21,11 @@ use std::io::BufReader;
 use std::path::Path;
 
 pub(crate) fn audit(command: AuditCommand) -> u8 {
-    let json = match &command {
-        AuditCommand::Show(arguments) => arguments.json,
-        AuditCommand::Verify(arguments) => arguments.json,
-        AuditCommand::Export(_) => false,
+    // Where each line is an object, so is this one.
+    let (json, lines) = match &command {
+        AuditCommand::Show(arguments) => (arguments.json, true),
+        AuditCommand::Verify(arguments) => (arguments.json, false),
+        AuditCommand::Export(_) => (false, false),
     };
     let done = match command {
         AuditCommand::Show(arguments) => show::show(&arguments),
@@ -33,14 +34,23 @@ pub(crate) fn audit(command: AuditCommand) -> u8 {
     };
     done.unwrap_or_else(|error| {
         if json {
-            let (what, remedy) = (line(&error), &error.remedy);
-            say_json(&serde_json::json!({ "ok": false, "error": what, "remedy": remedy }));
+            let told = unread_json(&error);
+            if lines {
+                say_json_line(&told)
+            } else {
+                say_json(&told)
+            };
             return NOT_SET_UP;
         }
         warn(&format!("sandboxd: the audit log could not be read: {}\n", line(&error)));
         warn(&format!("  remedy  {}\n", error.remedy));
         NOT_SET_UP
     })
+}
+
+/// Why a log could not be read, for programs.
+pub(in crate::cli) fn unread_json(error: &AuditError) -> serde_json::Value {
+    serde_json::json!({ "ok": false, "error": line(error), "remedy": error.remedy })
 }
 
 /// What was found, for programs.

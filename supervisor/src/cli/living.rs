@@ -1,7 +1,8 @@
 //! `sandboxd ps` and `sandboxd stop`.
 
 use super::NOT_SET_UP;
-use super::output::{say, say_json, warn};
+use super::audit::unread_json;
+use super::output::{say, say_json, say_json_line, warn};
 use super::typed::{Ps, Stop};
 use crate::audit_folder;
 use crate::explain::printable;
@@ -52,8 +53,7 @@ fn all() -> Result<Found, AuditError> {
 
 fn unread(error: &AuditError, json: bool) -> u8 {
     if json {
-        let (what, remedy) = (audit_folder::line(error), &error.remedy);
-        say_json(&json!({ "ok": false, "error": what, "remedy": remedy }));
+        say_json(&unread_json(error));
         return NOT_SET_UP;
     }
     warn(&format!(
@@ -139,7 +139,11 @@ fn aligned(table: &Table) -> String {
 pub(crate) fn stop(typed: &Stop) -> u8 {
     let Found { runs, unread: troubles, .. } = match all() {
         Ok(found) => found,
-        Err(error) => return unread(&error, typed.json),
+        Err(error) if typed.json => {
+            say_json_line(&unread_json(&error));
+            return NOT_SET_UP;
+        }
+        Err(error) => return unread(&error, false),
     };
     let unknown: Vec<&String> =
         typed.runs.iter().filter(|name| !runs.iter().any(|run| is(run, name))).collect();
@@ -150,16 +154,13 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
             named => named.iter().any(|name| is(run, name)),
         })
         .collect();
-    for name in &unknown {
-        warn(&format!(
-            "sandboxd: no run of yours goes on that is called {}\n  remedy  sandboxd ps lists them, to whoever started them\n",
-            printable(name)
-        ));
-    }
-    let several: Vec<String> =
+    let several: Vec<Refused<'_>> =
         typed.runs.iter().filter(|_| !typed.all).filter_map(|name| several(&runs, name)).collect();
+    let refused = unknown.iter().map(|name| nobody(name));
+    if !refused.chain(several.iter().cloned()).all(|refused| refused.say(typed.json)) {
+        return NOT_SET_UP;
+    }
     if !several.is_empty() {
-        warn(&several.concat());
         return NO;
     }
     // All are asked before the first is waited for.
@@ -187,23 +188,65 @@ fn is(run: &Run, name: &str) -> bool {
     run.own().is_some_and(|own| own.id == name || own.profile == name)
 }
 
+/// Why what was typed ends no run.
+#[derive(Debug, Clone)]
+struct Refused<'a> {
+    name: &'a str,
+    why: String,
+    /// Those that it may mean.
+    runs: Vec<&'a Sandbox>,
+    remedy: String,
+}
+
+impl Refused<'_> {
+    /// Says it, to programs where they look for what ended; whether that worked.
+    fn say(&self, json: bool) -> bool {
+        if json {
+            return say_json_line(&self.json());
+        }
+        warn(&self.words());
+        true
+    }
+
+    fn json(&self) -> Value {
+        let Self { name, why, runs, remedy } = self;
+        let runs: Vec<&String> = runs.iter().map(|run| &run.id).collect();
+        json!({ "run": name, "ended": false, "why": why, "runs": runs, "remedy": remedy })
+    }
+
+    fn words(&self) -> String {
+        let line =
+            |run: &&Sandbox| format!("  {}  {}\n", printable(&run.id), printable(&run.command));
+        let runs: String = self.runs.iter().map(line).collect();
+        format!("sandboxd: {}\n{runs}  remedy  {}\n", self.why, self.remedy)
+    }
+}
+
+fn nobody(name: &str) -> Refused<'_> {
+    Refused {
+        name,
+        why: format!("no run of yours goes on that is called {}", printable(name)),
+        runs: Vec::new(),
+        remedy: String::from("sandboxd ps lists them, to whoever started them"),
+    }
+}
+
 /// What is said of a name that is no one run's: whoever typed it meant one of them, most likely.
-fn several(runs: &[Run], name: &str) -> Option<String> {
+fn several<'a>(runs: &'a [Run], name: &'a str) -> Option<Refused<'a>> {
     let named: Vec<&Sandbox> =
         runs.iter().filter(|run| is(run, name)).filter_map(Run::own).collect();
     if named.len() < 2 || named.iter().any(|own| own.id == name) {
         return None;
     }
-    let name = printable(name);
-    let mut text =
-        format!("sandboxd: {} runs of yours are called {name}; none was ended\n", named.len());
-    for own in &named {
-        text.push_str(&format!("  {}  {}\n", printable(&own.id), printable(&own.command)));
-    }
-    text.push_str(&format!(
-        "  remedy  sandboxd stop ID, for one of them; sandboxd stop --all {name}, for all of them\n"
-    ));
-    Some(text)
+    let shown = printable(name);
+    Some(Refused {
+        name,
+        why: format!("{} runs of yours are called {shown}; none was ended", named.len()),
+        runs: named,
+        remedy: format!(
+            "sandboxd stop ID, for one of them; sandboxd stop --all {shown}, for all of them"
+        ),
+    })
 }
 
 fn late() -> String {
@@ -239,6 +282,15 @@ mod tests {
             ["9 s", "1 min", "3 h 1 min", "3 d 18 h"]
         );
         assert_eq!(mebibytes(32_611_123), "31.1 MiB");
+    }
+
+    #[test]
+    fn what_ends_no_run_is_said_on_one_line_to_programs() {
+        let told = nobody("a\n");
+        let line = told.json().to_string();
+        assert!(line.contains(r#""ended":false"#) && !line.contains('\n'), "{line}");
+        assert_eq!(told.json()["run"], "a\n");
+        assert!(told.words().contains("remedy") && told.words().lines().count() == 2);
     }
 
     #[test]

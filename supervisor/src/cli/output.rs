@@ -60,3 +60,8 @@ pub(crate) fn refuse(error: &StartError, name: &str, json: bool) {
 pub(crate) fn say_json(value: &impl serde::Serialize) -> bool {
     serde_json::to_string_pretty(value).is_ok_and(|text| say(&format!("{text}\n")))
 }
+
+/// Writes a value as JSON on one line, where each line is an answer.
+pub(crate) fn say_json_line(value: &serde_json::Value) -> bool {
+    say(&format!("{value}\n"))
+}
