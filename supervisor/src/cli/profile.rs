@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use sandboxd_profiles::schema::Access;
 use sandboxd_profiles::{Base, builtin};
 use serde_json::json;
-use std::fs::{OpenOptions, Permissions};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 pub(crate) fn profile(command: ProfileCommand) -> u8 {
@@ -68,12 +68,9 @@ fn init(file: &Path, extends: &str) -> u8 {
         ));
         return NOT_SET_UP;
     }
-    let written =
-        OpenOptions::new().write(true).create_new(true).open(file).and_then(|mut opened| {
-            // Whatever the umask lets others do: a profile that they may write is refused.
-            opened.set_permissions(Permissions::from_mode(0o644))?;
-            opened.write_all(template(extends).as_bytes())
-        });
+    // Whatever the umask lets others do: a profile that they may write is refused. What it keeps from them stays kept.
+    let made = File::options().write(true).create_new(true).mode(0o644).open(file);
+    let written = made.and_then(|mut made| made.write_all(template(extends).as_bytes()));
     let name = printable(&file.display().to_string());
     match written {
         Ok(()) => {
