@@ -157,10 +157,19 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
         let words = [&[verb, "--json", "-p", "builtin:none"], words].concat();
         told(&words, 125, true, &["\"ok\": false", "\"problems\""])?;
     }
+    // Where each line is an object, on one.
+    told(&["audit", "show", "--json", "nowhere"], 125, true, &["\"ok\":false"])?;
     told(&["graph", "--json", "nowhere"], 125, true, &["\"ok\": false"])?;
     told(&["profile", "init", "loose.toml"], 0, true, &["here it is refused"])?;
     let mode = fs::metadata(outside.dir().join("loose.toml"))?.permissions().mode() & 0o777;
     ensure!(mode == 0o644, "others may write it: {mode:o}");
+    // Nor is it given to those whom the umask keeps from it.
+    let own = std::env::current_exe()?.with_file_name("sandboxd");
+    let tight = "umask 077; exec \"$0\" profile init tight.toml";
+    let mut sandboxd = std::process::Command::new("/bin/sh");
+    let made = sandboxd.args(["-c", tight]).arg(own).current_dir(outside.dir()).output()?;
+    let mode = fs::metadata(outside.dir().join("tight.toml"))?.permissions().mode() & 0o777;
+    ensure!(made.status.success() && mode == 0o600, "{}: {mode:o}", made.status);
     told(&["profile", "init", "no/folder.toml"], 125, false, &["make its folder first"])?;
     for (words, status) in [(["completions", "bash"], "125"), (["profile", "list"], "125")] {
         let own = std::env::current_exe()?.with_file_name("sandboxd");
