@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) runs: Vec<Run>,
-    /// The ids of those whose sandboxd is not to be seen from here: it is of another pid namespace.
-    pub(crate) elsewhere: Vec<String>,
+    /// Those whose sandboxd is not to be seen from here: it is of another pid namespace.
+    pub(crate) elsewhere: Vec<Sandbox>,
     /// Why some could not be looked at.
     pub(crate) unread: Vec<AuditError>,
 }
@@ -84,9 +84,7 @@ pub(crate) fn runs(folder: &Folder) -> Result<Found, AuditError> {
         } else if let Some(sandboxes) = told.of_a_run() {
             match supervisor {
                 Some(supervisor) => found.runs.push(Run { sandboxes, pid: log.pid, supervisor }),
-                None => {
-                    found.elsewhere.extend(sandboxes.first().map(|own| own.id.clone()));
-                }
+                None => found.elsewhere.extend(sandboxes.into_iter().next()),
             }
         }
     }

@@ -30,11 +30,8 @@ pub(crate) fn ps(typed: &Ps) -> u8 {
         Ok(found) => found,
         Err(error) => return unread(&error, typed.json),
     };
-    for id in elsewhere {
-        warn(&format!(
-            "sandboxd: {}: its log is held by a process that is not seen here, of another pid namespace as a rule (a container's)\n  remedy  list and end it there\n",
-            printable(&id)
-        ));
+    for held in &elsewhere {
+        warn(&not_here(held).words());
     }
     let said = if typed.json {
         say_json(&runs.iter().map(as_json).collect::<Vec<_>>())
@@ -137,7 +134,7 @@ fn aligned(table: &Table) -> String {
 }
 
 pub(crate) fn stop(typed: &Stop) -> u8 {
-    let Found { runs, unread: troubles, .. } = match all() {
+    let Found { runs, elsewhere, unread: troubles } = match all() {
         Ok(found) => found,
         Err(error) if typed.json => {
             say_json_line(&unread_json(&error));
@@ -145,24 +142,30 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
         }
         Err(error) => return unread(&error, false),
     };
-    let unknown: Vec<&String> =
-        typed.runs.iter().filter(|name| !runs.iter().any(|run| is(run, name))).collect();
-    let wanted: Vec<&Run> = runs
-        .iter()
-        .filter(|run| match typed.runs.as_slice() {
-            [] => typed.all,
-            named => named.iter().any(|name| is(run, name)),
-        })
-        .collect();
+    let here: Vec<&Sandbox> = runs.iter().filter_map(Run::own).collect();
+    // A copy of a log is not another run.
+    let there: Vec<&Sandbox> =
+        elsewhere.iter().filter(|held| here.iter().all(|own| own.id != held.id)).collect();
+    let named: Vec<Meant<'_>> = match typed.runs.as_slice() {
+        [] => vec![Meant { name: "", here, there }],
+        names => names.iter().map(|name| meant(&here, &there, name, typed.all)).collect(),
+    };
     let several: Vec<Refused<'_>> =
-        typed.runs.iter().filter(|_| !typed.all).filter_map(|name| several(&runs, name)).collect();
-    let refused = unknown.iter().map(|name| nobody(name));
-    if !refused.chain(several.iter().cloned()).all(|refused| refused.say(typed.json)) {
+        named.iter().filter(|_| !typed.all).filter_map(several).collect();
+    let none = !several.is_empty();
+    let unknown = named.iter().filter(|_| !typed.runs.is_empty()).filter_map(nobody);
+    let held = named.iter().filter(|_| !none).flat_map(|meant| &meant.there);
+    let held = held.map(|held| not_here(held));
+    let refused: Vec<Refused<'_>> = unknown.chain(several).chain(held).collect();
+    if !refused.iter().all(|refused| refused.say(typed.json)) {
         return NOT_SET_UP;
     }
-    if !several.is_empty() {
+    if none {
         return NO;
     }
+    let asked =
+        |own: &Sandbox| named.iter().any(|meant| meant.here.iter().any(|one| one.id == own.id));
+    let wanted: Vec<&Run> = runs.iter().filter(|run| run.own().is_some_and(asked)).collect();
     // All are asked before the first is waited for.
     let mut asked: Vec<_> = wanted.iter().map(|run| run.stop()).collect();
     for pause in AGAIN.into_iter().filter(|_| typed.now) {
@@ -170,7 +173,7 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
         asked = wanted.iter().map(|run| run.stop()).collect();
     }
     let until = Instant::now() + WITHIN;
-    let mut ended = unknown.is_empty();
+    let mut ended = refused.is_empty();
     for (run, asked) in wanted.iter().zip(asked) {
         let Some(own) = run.own() else { continue };
         let gone = run.is_gone(until);
@@ -184,12 +187,36 @@ pub(crate) fn stop(typed: &Stop) -> u8 {
     unread.unwrap_or(if ended { 0 } else { NO })
 }
 
-fn is(run: &Run, name: &str) -> bool {
-    run.own().is_some_and(|own| own.id == name || own.profile == name)
+/// Whom a name means.
+struct Meant<'a> {
+    /// As it was typed; nothing where all are meant.
+    name: &'a str,
+    here: Vec<&'a Sandbox>,
+    /// Those that are not to be ended from here.
+    there: Vec<&'a Sandbox>,
+}
+
+/// Whom a name means: the run of this id, else those of this profile, and of them those elsewhere only where there is
+/// none here, or all are asked for.
+fn meant<'a>(here: &[&'a Sandbox], there: &[&'a Sandbox], name: &'a str, all: bool) -> Meant<'a> {
+    let those = |is: &dyn Fn(&Sandbox) -> bool| {
+        let [here, there] =
+            [here, there].map(|some| some.iter().copied().filter(|own| is(own)).collect());
+        Meant { name, here, there }
+    };
+    let one = those(&|own| own.id == name);
+    if !(one.here.is_empty() && one.there.is_empty()) {
+        return one;
+    }
+    let mut named = those(&|own| own.profile == name);
+    if !(all || named.here.is_empty()) {
+        named.there.clear();
+    }
+    named
 }
 
 /// Why what was typed ends no run.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Refused<'a> {
     name: &'a str,
     why: String,
@@ -222,27 +249,38 @@ impl Refused<'_> {
     }
 }
 
-fn nobody(name: &str) -> Refused<'_> {
-    Refused {
+fn nobody<'a>(meant: &Meant<'a>) -> Option<Refused<'a>> {
+    let Meant { name, here, there } = meant;
+    (here.is_empty() && there.is_empty()).then(|| Refused {
         name,
         why: format!("no run of yours goes on that is called {}", printable(name)),
         runs: Vec::new(),
         remedy: String::from("sandboxd ps lists them, to whoever started them"),
+    })
+}
+
+fn not_here(held: &Sandbox) -> Refused<'_> {
+    Refused {
+        name: &held.id,
+        why: format!(
+            "{}: its log is held by a process that is not seen here, of another pid namespace as a rule (a container's)",
+            printable(&held.id)
+        ),
+        runs: Vec::new(),
+        remedy: String::from("list and end it there"),
     }
 }
 
 /// What is said of a name that is no one run's: whoever typed it meant one of them, most likely.
-fn several<'a>(runs: &'a [Run], name: &'a str) -> Option<Refused<'a>> {
-    let named: Vec<&Sandbox> =
-        runs.iter().filter(|run| is(run, name)).filter_map(Run::own).collect();
-    if named.len() < 2 || named.iter().any(|own| own.id == name) {
+fn several<'a>(Meant { name, here, .. }: &Meant<'a>) -> Option<Refused<'a>> {
+    if here.len() < 2 {
         return None;
     }
     let shown = printable(name);
     Some(Refused {
         name,
-        why: format!("{} runs of yours are called {shown}; none was ended", named.len()),
-        runs: named,
+        why: format!("{} runs of yours are called {shown}; none was ended", here.len()),
+        runs: here.clone(),
         remedy: format!(
             "sandboxd stop ID, for one of them; sandboxd stop --all {shown}, for all of them"
         ),
@@ -286,11 +324,47 @@ mod tests {
 
     #[test]
     fn what_ends_no_run_is_said_on_one_line_to_programs() {
-        let told = nobody("a\n");
+        let told = nobody(&meant(&[], &[], "a\n", false)).unwrap();
         let line = told.json().to_string();
         assert!(line.contains(r#""ended":false"#) && !line.contains('\n'), "{line}");
         assert_eq!(told.json()["run"], "a\n");
         assert!(told.words().contains("remedy") && told.words().lines().count() == 2);
+    }
+
+    #[test]
+    fn an_id_is_meant_before_the_name_of_a_profile_is() {
+        let sandbox = |id: &str, profile: &str| Sandbox {
+            id: id.to_owned(),
+            profile: profile.to_owned(),
+            command: String::from("sh"),
+            since: String::new(),
+            pid: None,
+            uid: None,
+            cgroups: Vec::new(),
+        };
+        let all = [sandbox("a-1", "a"), sandbox("a-2", "a"), sandbox("b-3", "a-1")];
+        let held = [sandbox("a-4", "a"), sandbox("c-5", "c")];
+        let (here, there): (Vec<&Sandbox>, Vec<&Sandbox>) =
+            (all.iter().collect(), held.iter().collect());
+        let ids = |name, all| {
+            let Meant { here, there, .. } = meant(&here, &there, name, all);
+            let ids = |some: Vec<&Sandbox>| -> Vec<String> {
+                some.iter().map(|one| one.id.clone()).collect()
+            };
+            (ids(here).join(" "), ids(there).join(" "))
+        };
+        let pair = |here: &str, there: &str| (here.to_owned(), there.to_owned());
+        assert_eq!(ids("a-1", true), pair("a-1", ""));
+        assert_eq!(ids("a", false), pair("a-1 a-2", ""));
+        assert_eq!(ids("a", true), pair("a-1 a-2", "a-4"));
+        assert_eq!(ids("a-4", false), pair("", "a-4"));
+        assert_eq!(ids("c", false), pair("", "c-5"));
+        assert_eq!(ids("d", true), pair("", ""));
+        assert!(several(&meant(&here, &there, "a-1", false)).is_none());
+        let told = several(&meant(&here, &there, "a", false)).unwrap();
+        assert_eq!(told.json()["runs"], json!(["a-1", "a-2"]));
+        assert!(told.words().contains("\n  a-2  sh\n"), "{}", told.words());
+        assert!(not_here(&held[0]).words().starts_with("sandboxd: a-4: its log is held"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub struct Ps {
 /// Which runs end.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where all of them ended; 1 where one still goes on, or there is no such run; 125 where the audit log cannot be read. A unit that systemd starts again is stopped by systemctl.\n\nExamples:\n  sandboxd stop agent-70001      this run\n  sandboxd stop agent            the run of this profile, where it is one\n  sandboxd stop --all agent      every run of this profile\n  sandboxd stop --now --all      kill all of yours"
+    after_help = "Exit status: 0 where all of them ended; 1 where one still goes on, there is no such run, or several have that name; 125 where the audit log cannot be read. A unit that systemd starts again is stopped by systemctl.\n\nExamples:\n  sandboxd stop agent-70001      this run\n  sandboxd stop agent            the run of this profile, where it is one\n  sandboxd stop --all agent      every run of this profile\n  sandboxd stop --now --all      kill all of yours"
 )]
 pub struct Stop {
     /// Which: the id of a run, or the name of its profile, as `sandboxd ps` has them in the lines that are not
