@@ -137,9 +137,11 @@ fn without_dashes(error: &clap::Error, typed: &[OsString]) -> Option<String> {
     if !unknown || word.starts_with('-') || typed.iter().any(|typed| typed == "--") {
         return None;
     }
-    let from = typed.iter().position(|typed| typed.to_str() == Some(word))?;
+    // Which of two of one name was meant is not known: the other may be what an option has.
+    let mut places = typed.iter().enumerate().filter(|(_, typed)| typed.to_str() == Some(word));
+    let ((from, _), None) = (places.next()?, places.next()) else { return None };
     let words = |typed: &[OsString]| {
-        let words = typed.iter().map(|word| explain::printable(&word.to_string_lossy()));
+        let words = typed.iter().map(|word| quoted(&word.to_string_lossy()));
         words.map(|word| format!(" {word}")).collect::<String>()
     };
     let (ours, command) = typed.split_at_checked(from)?;
@@ -150,6 +152,17 @@ fn without_dashes(error: &clap::Error, typed: &[OsString]) -> Option<String> {
     ))
 }
 
+/// A word as a shell takes it for that one word.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:=,@%+".contains(letter);
+    let shown = explain::printable(word);
+    if !word.is_empty() && word.chars().all(plain) {
+        shown
+    } else {
+        format!("'{}'", shown.replace('\'', "'\\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +170,8 @@ mod tests {
     #[test]
     fn a_command_without_dashes_is_shown_with_them() {
         let tip = |line: &str| {
-            let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let typed: Vec<OsString> =
+                line.split(' ').map(|word| OsString::from(word.replace('~', " "))).collect();
             let words = std::iter::once(OsString::from("sandboxd")).chain(typed.iter().cloned());
             let error = Sandboxd::try_parse_from(words).unwrap_err();
             without_dashes(&error, &typed)
@@ -165,6 +179,9 @@ mod tests {
         let said = tip("run -r data ls -la").unwrap();
         assert!(said.ends_with(": sandboxd run -r data -- ls -la"), "{said}");
         assert!(tip("learn -o a.toml make").unwrap().ends_with("learn -o a.toml -- make"));
+        let said = tip("run -r my~data sh -c it's;").unwrap();
+        assert!(said.ends_with("run -r 'my data' -- sh -c 'it'\\''s;'"), "{said}");
+        assert_eq!(tip("run -p ls ls"), None);
         assert_eq!(tip("run --colour -- ls"), None);
         assert_eq!(tip("run ls -- ls"), None);
         assert_eq!(tip("ps ls"), None);

@@ -20,6 +20,8 @@ enum There {
     File,
     /// Written into, and never replaced: `/dev/null` is the whole host's.
     Device,
+    /// Not followed, and never to be removed for it: `/dev/stdout` is the whole host's.
+    Link,
     Other,
 }
 
@@ -48,6 +50,12 @@ pub(super) fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
     match there(&folder, name).map_err(failed)? {
         There::Nothing | There::File => {}
         There::Device => return device(&folder, name, receipt).map_err(failed),
+        There::Link => {
+            return Err(refused(
+                Errno::EXIST,
+                "what lies there is a link, and is not replaced: give the path that it leads to, or another name",
+            ));
+        }
         There::Other => {
             return Err(refused(
                 Errno::EXIST,
@@ -67,8 +75,8 @@ fn there(folder: &OwnedFd, name: &OsStr) -> Result<There, Errno> {
         Ok(stat) => Ok(match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => There::File,
             FileType::CharacterDevice => There::Device,
+            FileType::Symlink => There::Link,
             FileType::Directory
-            | FileType::Symlink
             | FileType::Fifo
             | FileType::Socket
             | FileType::BlockDevice
@@ -126,7 +134,7 @@ fn named(folder: &OwnedFd, name: &OsStr, receipt: &str) -> Result<(), Errno> {
         // Looked at again: it may have come into being since.
         .and_then(|()| match there(folder, name)? {
             There::Nothing | There::File => Ok(()),
-            There::Device | There::Other => Err(Errno::EXIST),
+            There::Device | There::Link | There::Other => Err(Errno::EXIST),
         })
         .and_then(|()| renameat(folder, &partial, folder, name))
         .and_then(|()| is_still(folder, name, &file))
@@ -175,6 +183,7 @@ mod tests {
         for name in ["link", "fifo", "folder"] {
             let error = write(&at(name), "three").unwrap_err().text("it");
             assert!(error.contains("EEXIST") && error.contains("not replaced"), "{error}");
+            assert_eq!(error.contains("remove it"), name != "link", "{error}");
         }
         assert!(fs::symlink_metadata(at("link")).unwrap().is_symlink());
         assert!(fs::symlink_metadata(at("fifo")).unwrap().file_type().is_fifo());

@@ -42,9 +42,9 @@ pub(super) fn filled(remedy: &str, to: &[&str]) -> String {
     let Some((first, rest)) = to.split_first().filter(|_| remedy.contains(PLACE)) else {
         return remedy.to_owned();
     };
-    // A name alone was only looked up.
+    // A name alone was only looked up, and no port is known of it.
     let has_port = first.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let named = if has_port { (*first).to_owned() } else { format!("{first}:443") };
+    let named = if has_port { (*first).to_owned() } else { format!("{first}:PORT") };
     let likewise =
         if rest.is_empty() { String::new() } else { format!("; likewise {}", rest.join(", ")) };
     format!("{}{likewise}", remedy.replace(PLACE, &named))
@@ -90,7 +90,7 @@ mod tests {
         );
         assert!(lines[5].contains("no rule names it: --egress h7.example:443"), "{}", lines[5]);
         assert!(lines[5].contains("likewise h6.example:443"), "{}", lines[5]);
-        assert!(filled("--egress HOST:PORT", &["looked.up"]).ends_with("looked.up:443"));
+        assert!(filled("--egress HOST:PORT", &["looked.up"]).ends_with("looked.up:PORT"));
         assert_eq!(filled("idle of the entry", &["h.example:443"]), "idle of the entry");
         assert_eq!(lines[6], "sandboxd: x-1: not let out: 7 more (see --json)");
     }
