@@ -294,8 +294,7 @@ impl Deciding<'_> {
                 "{} holds more than can be searched in good time for what the host may execute and for sockets",
                 tree.from
             );
-            let remedy =
-                "grant a smaller folder, look who filled it, or write protect = { off = \"why\" }";
+            let remedy = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";
             self.refuse(&origin, what, remedy);
         }
         if strict {
