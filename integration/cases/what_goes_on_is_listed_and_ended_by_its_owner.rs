@@ -49,20 +49,8 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(all(outside)?.len() == 2, "a copy of a log counts as a run");
     is_named(outside)?;
 
+    an_unknown_name_ends_none(outside)?;
     // One is ended, whatever it ignores, with all that it called and left behind; and no other.
-    let refused = ask(outside, "stop", &["agen"])?;
-    refused.exited(1)?;
-    ensure!(refused.stderr.contains("sandboxd ps"), "{}", refused.stderr);
-    let refused = ask(outside, "stop", &["--json", "agen"])?;
-    refused.exited(1)?;
-    let told: Value = serde_json::from_str(refused.stdout.trim_end())?;
-    ensure!(
-        refused.stdout.lines().count() == 1
-            && told.get("run") == Some(&json!("agen"))
-            && told.get("ended") == Some(&json!(false)),
-        "{}",
-        refused.stdout
-    );
     let left = running.process_to_come(|command| command == "/bin/sleep 1000")?;
     let id = agent.get("id").and_then(Value::as_str).context("no id")?.to_owned();
     let from = Instant::now();
@@ -85,17 +73,39 @@ fn outside(outside: &Outside) -> Result<()> {
     other.wait()?.exited(137)?;
     ensure!(all(outside)?.is_empty(), "what has ended is listed");
 
-    // What is held where it is not seen is not said to have ended, asked for by its id or with all others.
-    for words in [["--all"].as_slice(), &[&id]] {
-        let stopped = ask(outside, "stop", words)?;
-        stopped.exited(1)?;
-        ensure!(stopped.stderr.contains("is not seen here"), "{words:?}: {}", stopped.stderr);
-    }
+    what_is_held_elsewhere_has_not_ended(outside, &id)?;
     one_that_was_killed_is_none(outside, plain)?;
     drop(forged);
     ask(outside, "stop", &["--all"])?.exited(0)?;
     a_name_that_several_have_ends_none(outside, plain)?;
     learning_is_a_run(outside)?;
+    Ok(())
+}
+
+fn an_unknown_name_ends_none(outside: &Outside) -> Result<()> {
+    let refused = ask(outside, "stop", &["agen"])?;
+    refused.exited(1)?;
+    ensure!(refused.stderr.contains("sandboxd ps"), "{}", refused.stderr);
+    let refused = ask(outside, "stop", &["--json", "agen"])?;
+    refused.exited(1)?;
+    let told: Value = serde_json::from_str(refused.stdout.trim_end())?;
+    ensure!(
+        refused.stdout.lines().count() == 1
+            && told.get("run") == Some(&json!("agen"))
+            && told.get("ended") == Some(&json!(false)),
+        "{}",
+        refused.stdout
+    );
+    Ok(())
+}
+
+/// What is held where it is not seen is not said to have ended, asked for by its id or with all others.
+fn what_is_held_elsewhere_has_not_ended(outside: &Outside, id: &str) -> Result<()> {
+    for words in [["--all"].as_slice(), &[id]] {
+        let stopped = ask(outside, "stop", words)?;
+        stopped.exited(1)?;
+        ensure!(stopped.stderr.contains("is not seen here"), "{words:?}: {}", stopped.stderr);
+    }
     Ok(())
 }
 
