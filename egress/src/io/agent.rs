@@ -36,7 +36,7 @@ pub(super) async fn connections(
 
 /// One connection is one session's, and may last as long as that. Whoever begins to say something is to go
 /// on in time.
-async fn connection(world: &World, stream: &UnixStream) -> Result<Infallible, Verdict> {
+async fn connection(world: &Rc<World>, stream: &UnixStream) -> Result<Infallible, Verdict> {
     let mut session = Session::default();
     let mut bytes = Vec::new();
     loop {
@@ -57,10 +57,10 @@ async fn connection(world: &World, stream: &UnixStream) -> Result<Infallible, Ve
     }
 }
 
-/// The answer where another agent keeps the key, which may take as long as somebody takes to touch a token; whoever
-/// asked may go meanwhile.
+/// The answer where another agent keeps the key, which may take as long as somebody takes to touch a token. Whoever
+/// asked may go meanwhile; what was asked for goes on, because that agent has it still, and keeps its place until then.
 async fn kept(
-    world: &World,
+    world: &Rc<World>,
     stream: &UnixStream,
     (ask, bytes): (Ask, &mut Vec<u8>),
 ) -> (Answer, Signing) {
@@ -73,8 +73,13 @@ async fn kept(
         }
         std::future::pending().await
     };
+    let ask = Rc::new(ask);
+    let asked = spawn_local({
+        let (world, ask) = (Rc::clone(world), Rc::clone(&ask));
+        async move { keeper::signed(&world, &ask).await }
+    });
     let signed = tokio::select! {
-        signed = keeper::signed(world, &ask) => signed,
+        signed = asked => signed.unwrap_or(Err(Signed::Gone)),
         () = gone => Err(Signed::Left),
     };
     ask.answered(signed)

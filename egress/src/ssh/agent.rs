@@ -69,7 +69,7 @@ pub struct Ask {
 impl Ask {
     /// The answer, where the other agent gave this one: its word is not taken for it.
     #[must_use]
-    pub fn answered(self, signature: Result<Vec<u8>, Signed>) -> (Answer, Signing) {
+    pub fn answered(&self, signature: Result<Vec<u8>, Signed>) -> (Answer, Signing) {
         let signature = signature.and_then(|signature| {
             let fits = verifies(&self.key, &self.data, &signature);
             if fits { Ok(signature) } else { Err(Signed::Wrong) }
