@@ -29,7 +29,17 @@ pub(crate) enum Source {
 }
 
 /// What is under way.
-pub(crate) struct Fed(Option<JoinHandle<rustix::io::Result<()>>>);
+pub(crate) struct Fed {
+    task: Option<JoinHandle<Result<(), Broken>>>,
+    /// What the command reads from has no end before the command has: it would take what it got for all.
+    open: Option<AsyncFd<OwnedFd>>,
+}
+
+/// What is carried can no longer be read.
+struct Broken {
+    errno: Errno,
+    to: AsyncFd<OwnedFd>,
+}
 
 impl Fed {
     /// Begins to carry.
@@ -39,42 +49,27 @@ impl Fed {
     pub(crate) fn start(feed: Feed) -> Result<Self, StartError> {
         let to = watched(feed.to)?;
         let task = match feed.from {
-            Source::File(file, mut at) => tokio::spawn(async move {
-                let mut buffer = vec![0; CHUNK];
-                loop {
-                    let read =
-                        rustix::io::retry_on_intr(|| rustix::io::pread(&file, &mut *buffer, at))?;
-                    at += u64::try_from(read).unwrap_or_default();
-                    if !give(&to, buffer.get(..read).unwrap_or_default()).await {
-                        return Ok(());
-                    }
-                }
+            Source::File(file, at) => tokio::spawn(async move {
+                from_file(&file, at, &to).await.map_err(|errno| Broken { errno, to })
             }),
             Source::Pipe(pipe) => {
                 let from = watched(pipe)?;
                 tokio::spawn(async move {
-                    let mut buffer = vec![0; CHUNK];
-                    loop {
-                        let read = ready(&from, Interest::READABLE, |from| {
-                            rustix::io::read(from, &mut *buffer)
-                        });
-                        let read = read.await?;
-                        if !give(&to, buffer.get(..read).unwrap_or_default()).await {
-                            return Ok(());
-                        }
-                    }
+                    from_pipe(&from, &to).await.map_err(|errno| Broken { errno, to })
                 })
             }
         };
-        Ok(Self(Some(task)))
+        Ok(Self { task: Some(task), open: None })
     }
 
-    /// Ready where what is carried can no longer be read: the command must not take what it got for all.
+    /// Ready where what is carried can no longer be read: the command must not take what it got for all, and is to be
+    /// dead before this is dropped.
     pub(crate) async fn broken(&mut self) -> StartError {
-        if let Some(task) = &mut self.0 {
+        if let Some(task) = &mut self.task {
             let ended = task.await;
-            self.0 = None;
-            if let Ok(Err(errno)) = ended {
+            self.task = None;
+            if let Ok(Err(Broken { errno, to })) = ended {
+                self.open = Some(to);
                 return StartError::call("read", "standard input", errno);
             }
         }
@@ -84,8 +79,30 @@ impl Fed {
 
 impl Drop for Fed {
     fn drop(&mut self) {
-        if let Some(task) = &self.0 {
+        if let Some(task) = &self.task {
             task.abort();
+        }
+    }
+}
+
+async fn from_file(file: &OwnedFd, mut at: u64, to: &AsyncFd<OwnedFd>) -> rustix::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *buffer, at))?;
+        at += u64::try_from(read).unwrap_or_default();
+        if !give(to, buffer.get(..read).unwrap_or_default()).await {
+            return Ok(());
+        }
+    }
+}
+
+async fn from_pipe(from: &AsyncFd<OwnedFd>, to: &AsyncFd<OwnedFd>) -> rustix::io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        let read =
+            ready(from, Interest::READABLE, |from| rustix::io::read(from, &mut *buffer)).await?;
+        if !give(to, buffer.get(..read).unwrap_or_default()).await {
+            return Ok(());
         }
     }
 }
@@ -115,4 +132,35 @@ async fn ready<T>(
     })
     .await
     .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{Mode, OFlags};
+    use rustix::pipe::{PipeFlags, pipe_with};
+    use tokio::runtime::{Builder, Runtime};
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    /// What the command reads from, and what is carried there.
+    fn fed(from: Source) -> (OwnedFd, Fed) {
+        let (given, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        (given, Fed::start(Feed { from, to }).unwrap())
+    }
+
+    #[test]
+    fn what_cannot_be_read_any_more_has_no_end_before_the_command_is_dead() {
+        runtime().block_on(async {
+            // Reading one fails.
+            let folder = rustix::fs::open("/", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            let (given, mut fed) = fed(Source::File(folder.unwrap(), 0));
+            assert!(fed.broken().await.line().contains("EISDIR"));
+            assert_eq!(rustix::io::read(&given, &mut [0; 1]), Err(Errno::AGAIN));
+            drop(fed);
+            assert_eq!(rustix::io::read(&given, &mut [0; 1]), Ok(0));
+        });
+    }
 }
