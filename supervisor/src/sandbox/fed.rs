@@ -3,6 +3,7 @@
 
 use super::channel::watched;
 use super::error::StartError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use tokio::io::Interest;
@@ -11,6 +12,9 @@ use tokio::task::JoinHandle;
 
 /// Read at once: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
+
+/// Taken at most out of a pipe before the command reads it.
+const AHEAD: usize = 4 << 10;
 
 /// A pipe of the command's, and where its content comes from.
 pub(crate) struct Feed {
@@ -24,7 +28,8 @@ pub(crate) enum Source {
     /// A file, from here on. Where its caller's own descriptor reads next stays as it is: the next command of a loop
     /// may have the same.
     File(OwnedFd, u64),
-    /// A pipe that others read too, by a description that does not block.
+    /// A pipe that others read too, by a description that does not block. Of what is in it the command takes what it
+    /// reads, and the next of a loop the rest: so no more is taken ahead than [`AHEAD`].
     Pipe(OwnedFd),
 }
 
@@ -53,6 +58,9 @@ impl Fed {
                 from_file(&file, at, &to).await.map_err(|errno| Broken { errno, to })
             }),
             Source::Pipe(pipe) => {
+                // The room that a pipe has at least, so that whoever empties it is heard of.
+                rustix::pipe::fcntl_setpipe_size(to.get_ref(), AHEAD)
+                    .map_err(|errno| StartError::call("fcntl", "a pipe of the command's", errno))?;
                 let from = watched(pipe)?;
                 tokio::spawn(async move {
                     from_pipe(&from, &to).await.map_err(|errno| Broken { errno, to })
@@ -97,14 +105,33 @@ async fn from_file(file: &OwnedFd, mut at: u64, to: &AsyncFd<OwnedFd>) -> rustix
 }
 
 async fn from_pipe(from: &AsyncFd<OwnedFd>, to: &AsyncFd<OwnedFd>) -> rustix::io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; AHEAD];
     loop {
-        let read =
-            ready(from, Interest::READABLE, |from| rustix::io::read(from, &mut *buffer)).await?;
+        ready(to, Interest::WRITABLE, |to| if is_wanted(to)? { Ok(()) } else { Err(Errno::AGAIN) })
+            .await?;
+        let read = ready(from, Interest::READABLE, |from| match has_reader(to.get_ref())? {
+            true => rustix::io::read(from, &mut *buffer),
+            false => Ok(0),
+        });
+        let read = read.await?;
         if !give(to, buffer.get(..read).unwrap_or_default()).await {
             return Ok(());
         }
     }
+}
+
+/// Whether the command has read all that it was given, or will never read any more.
+fn is_wanted(to: &OwnedFd) -> rustix::io::Result<bool> {
+    Ok(rustix::io::ioctl_fionread(to)? == 0 || !has_reader(to)?)
+}
+
+/// Whether anybody has the other end.
+fn has_reader(to: &OwnedFd) -> rustix::io::Result<bool> {
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut ends = [PollFd::new(to, PollFlags::empty())];
+    rustix::io::retry_on_intr(|| poll(&mut ends, Some(&now)))?;
+    let [end] = ends;
+    Ok(!end.revents().contains(PollFlags::ERR))
 }
 
 /// Gives the command all of it; whether there may be more, and somebody to read it.
@@ -139,6 +166,7 @@ mod tests {
     use super::*;
     use rustix::fs::{Mode, OFlags};
     use rustix::pipe::{PipeFlags, pipe_with};
+    use std::time::Duration;
     use tokio::runtime::{Builder, Runtime};
 
     fn runtime() -> Runtime {
@@ -161,6 +189,38 @@ mod tests {
             assert_eq!(rustix::io::read(&given, &mut [0; 1]), Err(Errno::AGAIN));
             drop(fed);
             assert_eq!(rustix::io::read(&given, &mut [0; 1]), Ok(0));
+        });
+    }
+
+    #[test]
+    fn of_a_pipe_a_page_is_taken_ahead_and_the_next_when_that_is_read() {
+        let (pipe, source) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        let holds = |end: &OwnedFd| {
+            usize::try_from(rustix::io::ioctl_fionread(end).unwrap()).unwrap() / AHEAD
+        };
+        let takes = |given: &OwnedFd, count: usize| {
+            assert_eq!(rustix::io::read(given, &mut vec![0; count]), Ok(count));
+        };
+        runtime().block_on(async {
+            let (given, fed) = fed(Source::Pipe(pipe));
+            let settled = || async {
+                for _ in 0..20 {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            rustix::io::write(&source, &[7; 4 * AHEAD]).unwrap();
+            settled().await;
+            assert_eq!((holds(&source), holds(&given)), (3, 1));
+            takes(&given, AHEAD - 1);
+            settled().await;
+            assert_eq!(holds(&source), 3, "it was not read yet");
+            takes(&given, 1);
+            settled().await;
+            assert_eq!((holds(&source), holds(&given)), (2, 1));
+            drop(given);
+            settled().await;
+            assert_eq!(holds(&source), 2, "nobody is there to read it");
+            drop(fed);
         });
     }
 }
