@@ -37,15 +37,26 @@ pub(super) fn may_write(pipe: &OwnedFd, user: Identity) -> rustix::io::Result<()
     if is_owner(pipe, user)? || !is_anonymous(pipe)? {
         return Ok(());
     }
-    let Some(_locked) = lock(pipe, OFlags::WRONLY)? else { return Ok(()) };
+    let locked = lock(pipe, OFlags::WRONLY)?;
     let stat = rustix::fs::fstat(pipe)?;
-    let mut mode = Mode::from_raw_mode(stat.st_mode) | Mode::WOTH;
-    if stat.st_gid == user.gid && is_leased(user.gid) {
-        // Of a sandbox that read here and is gone, whose number this one has now.
+    // Of a sandbox that read here and is gone, whose number this one has now. Whoever keeps the lock does not keep
+    // this from being taken away: nobody else has that number.
+    let is_ours = stat.st_gid == user.gid && is_leased(user.gid);
+    if is_ours {
         rustix::fs::fchown(pipe, None, Some(getegid()))?;
-        mode -= Mode::RWXG;
     }
-    rustix::fs::fchmod(pipe, mode)
+    let mode = Mode::from_raw_mode(stat.st_mode);
+    match to_write(mode, locked.is_some(), is_ours) {
+        same if same == mode => Ok(()),
+        other => rustix::fs::fchmod(pipe, other),
+    }
+}
+
+/// The mode of a pipe that is written to by name. Without the lock nothing is added.
+fn to_write(mode: Mode, is_locked: bool, is_ours: bool) -> Mode {
+    let added = if is_locked { Mode::WOTH } else { Mode::empty() };
+    let taken = if is_ours { Mode::RWXG } else { Mode::empty() };
+    (mode | added) - taken
 }
 
 /// Lets the command read there by name; whether it may be given this pipe at all.
@@ -118,6 +129,27 @@ mod tests {
         drop(held);
         assert!(lock(&from, OFlags::RDONLY).unwrap().is_some());
         assert!(lock(&to, OFlags::WRONLY).unwrap().is_some());
+    }
+
+    #[test]
+    fn whoever_locks_a_pipe_keeps_a_bit_from_being_added_and_none_from_being_taken_away() {
+        let mode = Mode::from_raw_mode(0o640);
+        for (is_locked, is_ours, wanted) in
+            [(true, true, 0o602), (true, false, 0o642), (false, true, 0o600), (false, false, 0o640)]
+        {
+            assert_eq!(to_write(mode, is_locked, is_ours), Mode::from_raw_mode(wanted));
+        }
+        let user = Identity { uid: 70_001, gid: 70_001, groups: Groups::Kept };
+        if !geteuid().is_root() || !is_leased(user.gid) {
+            return;
+        }
+        let (from, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        rustix::fs::fchown(&to, None, Some(Gid::from_raw(user.gid))).unwrap();
+        rustix::fs::fchmod(&to, mode).unwrap();
+        let _held = lock(&from, OFlags::RDONLY).unwrap().unwrap();
+        may_write(&to, user).unwrap();
+        let stat = rustix::fs::fstat(&to).unwrap();
+        assert_eq!((stat.st_gid, stat.st_mode & 0o777), (getegid().as_raw(), 0o600));
     }
 
     #[test]
