@@ -192,7 +192,7 @@ fn blob(public: &str) -> Result<Vec<u8>> {
 
 fn is_no_agent(outside: &Outside, named: &str) -> Result<()> {
     for (name, keys, says) in [
-        ("hangs", None, "does not answer within 5 s"),
+        ("hangs", None, "does not answer within 20 s"),
         ("long", Some(vec![0xff; 4096]), "says what is no list of keys"),
         (
             "torn",

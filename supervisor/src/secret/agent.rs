@@ -4,10 +4,11 @@
 //!
 //! It is less to be trusted than we are. What it says has a bound, and a time to be said in.
 
+use super::Over;
 use super::source::not_itself;
+use super::until::{Late, Until};
 use crate::profile_file::is_invoker;
 use crate::sandbox::StartError;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd as _, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::{Errno, read, retry_on_intr};
@@ -22,10 +23,6 @@ use sandboxd_egress::ssh::keeper::{IDENTITIES, KEYS, Reply, reply};
 use sandboxd_egress::ssh::public::{fingerprint, kind};
 use sandboxd_egress_plan::{Fingerprint, ssh};
 use sandboxd_plan::HostPath;
-use std::time::{Duration, Instant};
-
-/// How long one may take to say which keys it has, which asks nobody.
-const WITHIN: Duration = Duration::from_secs(5);
 
 const NOT_THERE: &str = "start one and put the key in (eval $(ssh-agent); ssh-add FILE), or correct SSH_AUTH_SOCK or socket in [secrets]";
 
@@ -78,14 +75,18 @@ fn is_ours(path: &HostPath, uid: u32) -> Result<(), StartError> {
 /// The public half of the key that is known by this, as a line has it.
 ///
 /// # Errors
-/// Where the agent is not there, says nothing in time, or has not this key.
-pub(super) fn key(path: &HostPath, wanted: Fingerprint) -> Result<String, StartError> {
+/// Where the agent is not there, says nothing in time, or has not this key, or the run is over.
+pub(super) fn key(
+    name: &str,
+    (path, wanted): (&HostPath, Fingerprint),
+    over: Over<'_>,
+) -> Result<String, StartError> {
     let agent = connect(path)?;
     let failed =
         |call| move |errno| StartError::call(call, path.as_str(), errno).with_remedy(NOT_THERE);
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     retry_on_intr(|| send(&agent, &IDENTITIES, flags)).map_err(failed("sendto"))?;
-    let keys = keys(path, &agent)?;
+    let keys = keys(name, (path, &agent), over)?;
     let refused =
         |what: String, remedy: &str| Err(StartError::found("ssh-agent", what).with_remedy(remedy));
     if keys.is_empty() {
@@ -105,9 +106,13 @@ pub(super) fn key(path: &HostPath, wanted: Fingerprint) -> Result<String, StartE
     }
 }
 
-/// The keys that it has.
-fn keys(path: &HostPath, agent: &OwnedFd) -> Result<Vec<Vec<u8>>, StartError> {
-    let until = Instant::now() + WITHIN;
+/// The keys that it has. It may ask its owner to unlock it first.
+fn keys(
+    name: &str,
+    (path, agent): (&HostPath, &OwnedFd),
+    over: Over<'_>,
+) -> Result<Vec<Vec<u8>>, StartError> {
+    let until = Until::begin(over);
     let wrong = |what: &str| {
         Err(StartError::found("ssh-agent", format!("{path} {what}"))
             .with_remedy("see that ssh-add -l answers there, and that it is an ssh-agent"))
@@ -119,13 +124,15 @@ fn keys(path: &HostPath, agent: &OwnedFd) -> Result<Vec<Vec<u8>>, StartError> {
             Ok(Read::Done(Reply::Identities(keys), _)) => return Ok(keys),
             Ok(Read::Done(..)) | Err(_) => return wrong("says what is no list of keys"),
         }
-        let left = until.saturating_duration_since(Instant::now());
-        let Ok(wait) = Timespec::try_from(left) else { return wrong("does not answer") };
-        match poll(&mut [PollFd::new(agent, PollFlags::IN)], Some(&wait)) {
-            Ok(0) => return wrong("does not answer within 5 s"),
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(StartError::call("poll", path.as_str(), errno)),
+        match until.wait(name, agent)? {
+            Ok(()) => {}
+            Err(Late::Over) => return Err(super::over(name)),
+            Err(Late::Time) => {
+                let what = format!("{path} does not answer within 20 s");
+                return Err(StartError::found("ssh-agent", what).with_remedy(
+                    "see that ssh-add -l answers there; where it asks for it, unlock it, and start again",
+                ));
+            }
         }
         match read(agent, &mut some) {
             Ok(0) => return wrong("ends the connection"),
@@ -133,5 +140,36 @@ fn keys(path: &HostPath, agent: &OwnedFd) -> Result<Vec<Vec<u8>>, StartError> {
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => return Err(StartError::call("read", path.as_str(), errno)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fd::AsFd as _;
+    use rustix::pipe::{PipeFlags, pipe_with};
+    use std::os::unix::net::UnixListener;
+    use std::time::{Duration, Instant};
+
+    #[test]
+    fn one_that_hangs_is_waited_for_no_longer_than_the_run_goes_on() {
+        let folder = std::env::temp_dir().canonicalize().unwrap();
+        let socket = folder.join(format!("sandboxd-agent-{}", std::process::id()));
+        let listener = UnixListener::bind(&socket).unwrap();
+        let path = HostPath::try_from(socket.to_str().unwrap()).unwrap();
+        let (closed, closes) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let began = Instant::now();
+        let asks = std::thread::spawn(move || {
+            let key = key("mine", (&path, Fingerprint([7; 32])), Some(closed.as_fd()));
+            key.unwrap_err().line()
+        });
+        // It was asked, and says nothing.
+        let held = listener.accept().unwrap();
+        drop(closes);
+        let line = asks.join().unwrap();
+        assert!(line.contains("mine: the run is over"), "{line}");
+        assert!(began.elapsed() < Duration::from_secs(10), "it was waited for");
+        drop(held);
+        std::fs::remove_file(&socket).unwrap();
     }
 }

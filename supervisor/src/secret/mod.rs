@@ -5,6 +5,7 @@ pub(crate) mod agent;
 pub(crate) mod ordinary;
 mod program;
 mod source;
+mod until;
 
 use crate::sandbox::StartError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

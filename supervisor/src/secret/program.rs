@@ -2,33 +2,15 @@
 //! time, and while a run goes on, for no longer than that does.
 
 use super::source::{MOST, fitted};
+use super::until::{Late, Until};
 use super::{Over, room};
 use crate::sandbox::StartError;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd as _, OwnedFd};
-use rustix::io::{Errno, read, retry_on_intr};
+use rustix::fd::OwnedFd;
+use rustix::io::{read, retry_on_intr};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use sandboxd_kernel::locked::Locked;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long one may take: a start takes half a minute at most.
-const WITHIN: Duration = Duration::from_secs(20);
-
-/// How long one is waited for.
-#[derive(Clone, Copy)]
-struct Until<'o> {
-    time: Instant,
-    over: Over<'o>,
-}
-
-/// Why it is waited for no longer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Late {
-    Time,
-    Over,
-}
 
 /// What a program prints, and its arguments. Its standard error is the caller's, so that whoever started
 /// this sees what it says.
@@ -57,7 +39,7 @@ pub(super) fn printed(
     let mut child = command
         .spawn()
         .map_err(|error| StartError::io("execve", program, &error).with_remedy(remedy))?;
-    let until = Until { time: Instant::now() + WITHIN, over };
+    let until = Until::begin(over);
     let heard = heard(name, &mut child, until).and_then(|heard| match heard {
         Ok(printed) => Ok(ends(&child, until)?.map(|()| printed)),
         Err(late) => Ok(Err(late)),
@@ -107,35 +89,13 @@ fn ends(child: &Child, until: Until<'_>) -> Result<Result<(), Late>, StartError>
     until.wait("a program of [secrets]", &pidfd)
 }
 
-impl Until<'_> {
-    /// Waits until this can be read from.
-    fn wait(self, name: &str, awaited: &OwnedFd) -> Result<Result<(), Late>, StartError> {
-        loop {
-            let left = self.time.saturating_duration_since(Instant::now());
-            let Ok(wait) = Timespec::try_from(left) else { return Ok(Err(Late::Time)) };
-            // Asked for nothing, the first stands for an end of the run that nobody tells.
-            let over = self.over.map_or_else(
-                || PollFd::new(awaited, PollFlags::empty()),
-                |over| PollFd::from_borrowed_fd(over, PollFlags::IN),
-            );
-            let mut fds = [over, PollFd::from_borrowed_fd(awaited.as_fd(), PollFlags::IN)];
-            match poll(&mut fds, Some(&wait)) {
-                Ok(0) => return Ok(Err(Late::Time)),
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(errno) => return Err(StartError::call("poll", name, errno)),
-            }
-            let [over, _] = fds.map(|fd| !fd.revents().is_empty());
-            return Ok(if over && self.over.is_some() { Err(Late::Over) } else { Ok(()) });
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::until::WITHIN;
     use super::*;
+    use rustix::fd::{AsFd as _, AsRawFd as _};
     use rustix::pipe::{PipeFlags, pipe_with};
-    use std::os::fd::AsRawFd as _;
+    use std::time::{Duration, Instant};
 
     fn says(script: &str) -> Result<Locked, StartError> {
         printed("model", ("/bin/sh", &["-c", script]), None, None)

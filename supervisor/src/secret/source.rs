@@ -48,7 +48,7 @@ pub(super) fn read(Held { name, from }: &Held, over: Over<'_>) -> Result<Locked,
             program::printed(name, (age, &arguments), Some(own(identity)?), over)?
         }
         From::Agent { socket, key } => {
-            let line = agent::key(socket, *key)?;
+            let line = agent::key(name, (socket, *key), over)?;
             Locked::copy(line.as_bytes()).map_err(|errno| unlocked(name, errno))?
         }
     };
