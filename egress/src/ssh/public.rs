@@ -43,6 +43,21 @@ pub fn kind(key: &[u8]) -> Option<&'static str> {
     SIGNING.into_iter().find(|known| known.as_bytes() == kind)
 }
 
+/// The bytes of a modulus of RSA by which something is verified here.
+const RSA: std::ops::RangeInclusive<usize> = 256..=1024;
+
+/// Whether this key, which is of a kind that signs here, is of a size that is verified here.
+#[must_use]
+pub fn is_sized(key: &[u8]) -> bool {
+    let mut key = Wire(key);
+    match key.string() {
+        Some(b"ssh-rsa") => {
+            key.magnitude().and_then(|_| key.magnitude()).is_some_and(|n| RSA.contains(&n.len()))
+        }
+        kind => kind.is_some(),
+    }
+}
+
 /// Whether this public key's signature of this data is that one. RSA with SHA-1 is none.
 #[must_use]
 pub fn verifies(key: &[u8], data: &[u8], signature: &[u8]) -> bool {
@@ -118,4 +133,28 @@ fn fixed<const SIZE: usize>(signature: &[u8]) -> Option<Vec<u8>> {
     }
     wire.end()?;
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::{put, put_magnitude};
+    use super::*;
+
+    #[test]
+    fn a_key_of_rsa_is_of_a_size_that_is_verified() {
+        for (bytes, wanted) in
+            [(128, false), (255, false), (256, true), (1024, true), (1025, false)]
+        {
+            let mut key = Vec::new();
+            put(&mut key, b"ssh-rsa");
+            put_magnitude(&mut key, &[1, 0, 1]);
+            put_magnitude(&mut key, &vec![0xff; bytes]);
+            assert_eq!(is_sized(&key), wanted, "{bytes}");
+        }
+        let mut key = Vec::new();
+        put(&mut key, b"ssh-ed25519");
+        put(&mut key, &[7; 32]);
+        assert!(is_sized(&key));
+        assert!(!is_sized(&[]));
+    }
 }

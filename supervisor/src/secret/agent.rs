@@ -20,7 +20,7 @@ use rustix::net::{
 use rustix::process::getuid;
 use sandboxd_egress::Read;
 use sandboxd_egress::ssh::keeper::{IDENTITIES, KEYS, Reply, reply};
-use sandboxd_egress::ssh::public::{fingerprint, kind};
+use sandboxd_egress::ssh::public::{fingerprint, is_sized, kind};
 use sandboxd_egress_plan::{Fingerprint, ssh};
 use sandboxd_plan::HostPath;
 
@@ -98,6 +98,10 @@ pub(super) fn key(
         return refused(format!("{path} has {} keys, and not {wanted}", keys.len()), remedy);
     };
     match kind(key) {
+        Some(_) if !is_sized(key) => refused(
+            format!("{wanted} in {path} is a key of RSA that no signature could be checked by"),
+            "RSA has 2048 to 8192 bits here: ssh-keygen -t ed25519 makes one that signs",
+        ),
         Some(kind) => Ok(ssh::line(kind, key)),
         None => refused(
             format!("{wanted} in {path} is of a kind that does not sign here"),
@@ -148,8 +152,33 @@ mod tests {
     use super::*;
     use rustix::fd::AsFd as _;
     use rustix::pipe::{PipeFlags, pipe_with};
+    use std::io::{Read as _, Write as _};
     use std::os::unix::net::UnixListener;
     use std::time::{Duration, Instant};
+
+    #[test]
+    fn a_short_key_of_rsa_is_refused() {
+        let string =
+            |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+        let key =
+            [string(b"ssh-rsa"), string(&[1, 0, 1]), string(&[&[0][..], &[0xff; 128]].concat())];
+        let key = key.concat();
+        let wanted = fingerprint(&key).unwrap();
+        let list = [&[12, 0, 0, 0, 1][..], &string(&key), &string(b"short")].concat();
+        let folder = std::env::temp_dir().canonicalize().unwrap();
+        let socket = folder.join(format!("sandboxd-short-{}", std::process::id()));
+        let listener = UnixListener::bind(&socket).unwrap();
+        let answers = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; 5]).unwrap();
+            stream.write_all(&string(&list)).unwrap();
+        });
+        let path = HostPath::try_from(socket.to_str().unwrap()).unwrap();
+        let text = super::key("mine", (&path, wanted), None).unwrap_err().text("case");
+        assert!(text.contains("2048 to 8192 bits"), "{text}");
+        answers.join().unwrap();
+        std::fs::remove_file(&socket).unwrap();
+    }
 
     #[test]
     fn one_that_hangs_is_waited_for_no_longer_than_the_run_goes_on() {
