@@ -40,13 +40,27 @@ pub(crate) struct Relay {
     pub(crate) to: OwnedFd,
 }
 
+/// Standard output or error is the end to read from of a pipe that the command may not be given.
+const ANOTHERS: Errno = Errno::BUSY;
+
+/// Why standard output or error cannot be given.
+fn ungiven(what: &str, errno: Errno) -> StartError {
+    let error = StartError::call("dup", what, errno);
+    match errno {
+        ANOTHERS => error.with_remedy(
+            "standard output or error is the end to read from of a pipe that others read: give the end to write, a file or /dev/null",
+        ),
+        _ => error,
+    }
+}
+
 impl Stdio {
     /// Looks at the supervisor's own 0, 1 and 2. What is made for the command belongs to `user`, so
     /// that `/dev/stdout` and `/dev/stderr` can be opened.
     ///
     /// # Errors
-    /// Where one cannot be duplicated, a pipe cannot be made, one is a directory, or standard input
-    /// is open for writing only.
+    /// Where one cannot be duplicated, a pipe cannot be made, one is a directory, standard input
+    /// is open for writing only, or another is the end to read from of a pipe that the command may not be given.
     pub(crate) fn prepare(user: Identity, wires: [Wire; 3]) -> Result<Self, StartError> {
         let failed = |errno| match errno {
             Errno::BADF => StartError::call("fcntl", "standard input", errno).with_remedy(
@@ -54,7 +68,7 @@ impl Stdio {
             ),
             Errno::ISDIR => StartError::call("fstat", "standard input or output", errno)
                 .with_remedy("give the command a file, a pipe, a terminal or /dev/null instead"),
-            errno => StartError::call("dup", "standard input and output", errno),
+            errno => ungiven("standard input and output", errno),
         };
         let [read, written, complained] = wires;
         let (mut pipes, mut feed) = (Pipes::default(), None);
@@ -94,7 +108,7 @@ impl Stdio {
         wires: [Wire; 3],
         socket: OwnedFd,
     ) -> Result<Self, StartError> {
-        let failed = |errno| StartError::call("dup", "standard error", errno);
+        let failed = |errno| ungiven("standard error", errno);
         let (mut pipes, mut relays) = (Pipes::default(), Vec::new());
         let [.., complained] = wires;
         let error = match complained {
@@ -113,7 +127,7 @@ impl Stdio {
     /// # Errors
     /// As [`Self::prepare`].
     pub(crate) fn called(user: Identity, socket: OwnedFd) -> Result<Self, StartError> {
-        let failed = |errno| StartError::call("dup", "standard error", errno);
+        let failed = |errno| ungiven("standard error", errno);
         let mut relays = Vec::new();
         let error = match callers() {
             [.., Stream::Terminal | Stream::Network] => null(OFlags::WRONLY),
@@ -195,11 +209,24 @@ fn input(user: Identity, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd>
     if kind == FileType::RegularFile && access == OFlags::RDWR {
         return reopen_for_reading(&own);
     }
-    if kind == FileType::Fifo && access == OFlags::RDONLY && !by_name::may_read(&own, user)? {
+    if kind == FileType::Fifo && !opens(&own, user)? {
         let source = Source::Pipe(anew(&own, OFlags::RDONLY | OFlags::NONBLOCK)?);
         return fed(user, source, feed);
     }
     Ok(own)
+}
+
+/// Lets the command open a pipe by name as it has it, whichever of its streams that is: a shell can give the end to
+/// read from as standard output. Whether it may be given this one at all.
+fn opens(pipe: &OwnedFd, user: Identity) -> rustix::io::Result<bool> {
+    let access = rustix::fs::fcntl_getfl(pipe)? & OFlags::RWMODE;
+    if access == OFlags::RDONLY {
+        return by_name::may_read(pipe, user);
+    }
+    if access == OFlags::WRONLY {
+        by_name::may_write(pipe, user)?;
+    }
+    Ok(true)
 }
 
 /// Whether the command sets a file's mode, times or attributes by whatever descriptor it has of it. The kernel asks who
@@ -229,12 +256,8 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     if kind == FileType::Directory {
         return Err(Errno::ISDIR);
     }
-    if kind == FileType::Fifo {
-        let writes = rustix::fs::fcntl_getfl(&own)? & OFlags::RWMODE == OFlags::WRONLY;
-        if writes {
-            by_name::may_write(&own, user)?;
-        }
-        return Ok(own);
+    if kind == FileType::Fifo && !opens(&own, user)? {
+        return Err(ANOTHERS);
     }
     if kind != FileType::RegularFile {
         return Ok(own);
@@ -324,4 +347,27 @@ pub(crate) fn carry(
         return Err(Errno::FBIG);
     }
     Ok(Some(u64::try_from(read).unwrap_or(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{getegid, geteuid};
+    use sandboxd_plan::Groups;
+
+    #[test]
+    fn a_pipe_opens_by_name_as_it_is_held_and_not_by_which_stream_it_is() {
+        let mode = |pipe: &OwnedFd| rustix::fs::fstat(pipe).unwrap().st_mode & 0o777;
+        // Of no sandbox, and so nobody's whom a pipe is made readable for.
+        let id = geteuid().as_raw() + 1;
+        let user = Identity { uid: id, gid: getegid().as_raw(), groups: Groups::Kept };
+        let (from, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        let before = mode(&from);
+        assert!(!opens(&from, user).unwrap());
+        assert_eq!(mode(&from), before);
+        assert!(opens(&to, user).unwrap());
+        assert_eq!(mode(&to), before | 0o002);
+        let text = ungiven("standard error", ANOTHERS).text("case");
+        assert!(text.contains("EBUSY") && text.contains("end to write"), "{text}");
+    }
 }
