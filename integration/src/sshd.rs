@@ -21,8 +21,6 @@ const EMPTY: &str = "/run/sshd";
 pub struct Sshd {
     process: Child,
     folder: PathBuf,
-    /// Whether the empty folder was not there before.
-    made: bool,
 }
 
 /// A private key in this file, and its public half beside it.
@@ -59,7 +57,7 @@ impl Sshd {
              LogLevel VERBOSE\n"
         );
         fs::write(folder.join("sshd_config"), settings)?;
-        let made = !Path::new(EMPTY).exists();
+        // It stays: others that go on at the same time need it for each connection.
         fs::create_dir_all(EMPTY)?;
         let process = Command::new(SSHD)
             .args(["-D", "-e", "-f"])
@@ -69,7 +67,7 @@ impl Sshd {
             .stderr(File::create(folder.join("log"))?)
             .spawn()
             .context(SSHD)?;
-        let sshd = Self { process, folder, made };
+        let sshd = Self { process, folder };
         let until = Instant::now() + patience(Duration::from_secs(60));
         while TcpStream::connect((address, 22)).is_err() {
             ensure!(Instant::now() < until, "it does not listen: {}", sshd.log());
@@ -100,8 +98,5 @@ impl Drop for Sshd {
         // One that is gone already is what is wanted.
         self.process.kill().ok();
         self.process.wait().ok();
-        if self.made {
-            fs::remove_dir(EMPTY).ok();
-        }
     }
 }
