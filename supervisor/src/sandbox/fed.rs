@@ -5,10 +5,13 @@ use super::channel::watched;
 use super::error::StartError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::io::Errno;
+use rustix::fs::OFlags;
+use rustix::io::{Errno, retry_on_intr};
+use std::thread::Builder;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 /// Read at once: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
@@ -19,7 +22,7 @@ const AHEAD: usize = 4 << 10;
 /// A pipe of the command's, and where its content comes from.
 pub(crate) struct Feed {
     pub(crate) from: Source,
-    /// The writing end, not blocking.
+    /// The writing end.
     pub(crate) to: OwnedFd,
 }
 
@@ -35,48 +38,59 @@ pub(crate) enum Source {
 
 /// What is under way.
 pub(crate) struct Fed {
-    task: Option<JoinHandle<Result<(), Broken>>>,
+    /// Hears of what can no longer be read; of nothing where all was carried, and then it is over.
+    broken: Option<oneshot::Receiver<Broken>>,
+    /// Ends what is under way, where that can be.
+    carries: Option<AbortHandle>,
     /// What the command reads from has no end before the command has: it would take what it got for all.
-    open: Option<AsyncFd<OwnedFd>>,
+    open: Option<OwnedFd>,
 }
 
 /// What is carried can no longer be read.
 struct Broken {
     errno: Errno,
-    to: AsyncFd<OwnedFd>,
+    to: OwnedFd,
 }
 
 impl Fed {
     /// Begins to carry.
     ///
     /// # Errors
-    /// Where a pipe cannot be waited on.
-    pub(crate) fn start(feed: Feed) -> Result<Self, StartError> {
-        let to = watched(feed.to)?;
-        let task = match feed.from {
-            Source::File(file, at) => tokio::spawn(async move {
-                from_file(&file, at, &to).await.map_err(|errno| Broken { errno, to })
-            }),
+    /// Where no thread can be started, or a pipe cannot be waited on.
+    pub(crate) fn start(Feed { from, to }: Feed) -> Result<Self, StartError> {
+        let (tell, broken) = oneshot::channel();
+        // Whoever would hear it may be gone by then.
+        let tell = move |errno, to| drop(tell.send(Broken { errno, to }));
+        let carries = match from {
+            Source::File(file, at) => {
+                let failed =
+                    |error| StartError::io("clone3", "a thread for standard input", &error);
+                let carry = move || from_file(&file, at, &to).map_err(|errno| tell(errno, to));
+                Builder::new().name(String::from("input")).spawn(carry).map_err(failed)?;
+                None
+            }
             Source::Pipe(pipe) => {
+                let failed = |errno| StartError::call("fcntl", "a pipe of the command's", errno);
+                rustix::fs::fcntl_setfl(&to, OFlags::NONBLOCK).map_err(failed)?;
                 // The room that a pipe has at least, so that whoever empties it is heard of.
-                rustix::pipe::fcntl_setpipe_size(to.get_ref(), AHEAD)
-                    .map_err(|errno| StartError::call("fcntl", "a pipe of the command's", errno))?;
-                let from = watched(pipe)?;
-                tokio::spawn(async move {
-                    from_pipe(&from, &to).await.map_err(|errno| Broken { errno, to })
-                })
+                rustix::pipe::fcntl_setpipe_size(&to, AHEAD).map_err(failed)?;
+                let (from, to) = (watched(pipe)?, watched(to)?);
+                let carry = async move {
+                    from_pipe(&from, &to).await.map_err(|errno| tell(errno, to.into_inner()))
+                };
+                Some(tokio::spawn(carry).abort_handle())
             }
         };
-        Ok(Self { task: Some(task), open: None })
+        Ok(Self { broken: Some(broken), carries, open: None })
     }
 
     /// Ready where what is carried can no longer be read: the command must not take what it got for all, and is to be
     /// dead before this is dropped.
     pub(crate) async fn broken(&mut self) -> StartError {
-        if let Some(task) = &mut self.task {
-            let ended = task.await;
-            self.task = None;
-            if let Ok(Err(Broken { errno, to })) = ended {
+        if let Some(broken) = &mut self.broken {
+            let heard = broken.await;
+            self.broken = None;
+            if let Ok(Broken { errno, to }) = heard {
                 self.open = Some(to);
                 return StartError::call("read", "standard input", errno);
             }
@@ -87,19 +101,29 @@ impl Fed {
 
 impl Drop for Fed {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
+        if let Some(carries) = &self.carries {
+            carries.abort();
         }
     }
 }
 
-async fn from_file(file: &OwnedFd, mut at: u64, to: &AsyncFd<OwnedFd>) -> rustix::io::Result<()> {
+/// In a thread of its own, because reading a file waits for whoever has it: a server that does not answer holds up
+/// the command and nothing else. It is waited for by nobody, and ends where the command no longer reads.
+fn from_file(file: &OwnedFd, mut at: u64, to: &OwnedFd) -> rustix::io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     loop {
-        let read = rustix::io::retry_on_intr(|| rustix::io::pread(file, &mut *buffer, at))?;
+        let read = retry_on_intr(|| rustix::io::pread(file, &mut *buffer, at))?;
         at += u64::try_from(read).unwrap_or_default();
-        if !give(to, buffer.get(..read).unwrap_or_default()).await {
+        let mut bytes = buffer.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
             return Ok(());
+        }
+        while !bytes.is_empty() {
+            match retry_on_intr(|| rustix::io::write(to, bytes)) {
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                // Nobody reads it.
+                Err(_) => return Ok(()),
+            }
         }
     }
 }
@@ -129,7 +153,7 @@ fn is_wanted(to: &OwnedFd) -> rustix::io::Result<bool> {
 fn has_reader(to: &OwnedFd) -> rustix::io::Result<bool> {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut ends = [PollFd::new(to, PollFlags::empty())];
-    rustix::io::retry_on_intr(|| poll(&mut ends, Some(&now)))?;
+    retry_on_intr(|| poll(&mut ends, Some(&now)))?;
     let [end] = ends;
     Ok(!end.revents().contains(PollFlags::ERR))
 }
@@ -154,17 +178,15 @@ async fn ready<T>(
     mut what: impl FnMut(&OwnedFd) -> rustix::io::Result<T>,
 ) -> rustix::io::Result<T> {
     let failed = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
-    end.async_io(interest, |end| {
-        rustix::io::retry_on_intr(|| what(end)).map_err(std::io::Error::from)
-    })
-    .await
-    .map_err(failed)
+    end.async_io(interest, |end| retry_on_intr(|| what(end)).map_err(std::io::Error::from))
+        .await
+        .map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::fs::{Mode, OFlags};
+    use rustix::fs::{MemfdFlags, Mode, memfd_create};
     use rustix::pipe::{PipeFlags, pipe_with};
     use std::time::Duration;
     use tokio::runtime::{Builder, Runtime};
@@ -175,7 +197,8 @@ mod tests {
 
     /// What the command reads from, and what is carried there.
     fn fed(from: Source) -> (OwnedFd, Fed) {
-        let (given, to) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).unwrap();
+        let (given, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        rustix::fs::fcntl_setfl(&given, OFlags::NONBLOCK).unwrap();
         (given, Fed::start(Feed { from, to }).unwrap())
     }
 
@@ -189,6 +212,26 @@ mod tests {
             assert_eq!(rustix::io::read(&given, &mut [0; 1]), Err(Errno::AGAIN));
             drop(fed);
             assert_eq!(rustix::io::read(&given, &mut [0; 1]), Ok(0));
+        });
+    }
+
+    #[test]
+    fn a_file_is_carried_by_nobody_who_has_something_else_to_do() {
+        let file = memfd_create("file", MemfdFlags::CLOEXEC).unwrap();
+        let content: Vec<u8> = (0..3 * CHUNK).map(|place| place.to_le_bytes()[1]).collect();
+        assert_eq!(rustix::io::write(&file, &content), Ok(content.len()));
+        let (given, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        // Nothing drives a runtime here.
+        let mut fed = Fed::start(Feed { from: Source::File(file, 5), to }).unwrap();
+        let mut read = Vec::new();
+        std::io::Read::read_to_end(&mut std::fs::File::from(given), &mut read).unwrap();
+        assert!(read == content[5..]);
+        // Nothing broke, however often that is asked.
+        runtime().block_on(async {
+            for _ in 0..2 {
+                let broken = tokio::time::timeout(Duration::from_millis(20), fed.broken());
+                assert!(broken.await.is_err());
+            }
         });
     }
 

@@ -240,7 +240,6 @@ fn may_change(stat: &Stat, user: Identity) -> bool {
 /// A pipe of the command's own to read from.
 fn fed(user: Identity, from: Source, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd> {
     let (given, to) = pipe_of(user)?;
-    rustix::fs::fcntl_setfl(&to, OFlags::NONBLOCK)?;
     *feed = Some(Feed { from, to });
     Ok(given)
 }
