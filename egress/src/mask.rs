@@ -39,14 +39,19 @@ impl fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// For these in [each of their forms](hide::forms), and for what they were
-    /// [the last few times](sandboxd_broker::former), which this one covers already.
+    /// For those of these whose number `covers` says so of, in [each of their forms](hide::forms), and for what they
+    /// were [the last few times](sandboxd_broker::former), which the one before covers already.
     ///
     /// # Errors
     /// Where no more memory can be locked.
-    pub fn of(secrets: &Secrets, before: Option<&Self>) -> Result<Self, SecretError> {
+    pub fn of(
+        secrets: &Secrets,
+        covers: impl Fn(usize) -> bool,
+        before: Option<&Self>,
+    ) -> Result<Self, SecretError> {
         let mut all: Vec<Value> = before.map(Self::values).unwrap_or_default();
-        for (secret, value) in secrets.all().enumerate().filter(|(_, it)| it.len() >= SHORTEST) {
+        let covered = |(secret, value): &(usize, &[u8])| value.len() >= SHORTEST && covers(*secret);
+        for (secret, value) in secrets.all().enumerate().filter(covered) {
             let one = Value { secret, bytes: Form::new(value.to_vec()) };
             let is_same =
                 |known: &Value, one: &Value| known.secret == one.secret && known.bytes == one.bytes;
@@ -190,7 +195,7 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.push(SECRET.as_bytes()).unwrap();
         secrets.push(b"short").unwrap();
-        Mask::of(&secrets, None).unwrap()
+        Mask::of(&secrets, |_| true, None).unwrap()
     }
 
     fn covered(text: &str) -> (String, usize) {
@@ -220,11 +225,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_secret_is_not_covered() {
+        let mut secrets = Secrets::default();
+        secrets.push(b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5").unwrap();
+        secrets.push(b"a-secret").unwrap();
+        let mask = Mask::of(&secrets, |secret| secret != 0, None).unwrap();
+        let mut bytes = *b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 a-secret";
+        mask.cover(&mut bytes);
+        assert_eq!(&bytes, b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5 ********");
+    }
+
+    #[test]
     fn what_was_a_secret_before_is_covered_with_what_is_one_now() {
         let mut secrets = Secrets::default();
         secrets.push(b"another-one").unwrap();
-        let both = Mask::of(&secrets, Some(&mask())).unwrap();
-        let again = Mask::of(&secrets, Some(&both)).unwrap();
+        let both = Mask::of(&secrets, |_| true, Some(&mask())).unwrap();
+        let again = Mask::of(&secrets, |_| true, Some(&both)).unwrap();
         assert_eq!(again.forms, both.forms);
         let mut bytes = format!("{SECRET} another-one").into_bytes();
         both.cover(&mut bytes);
@@ -239,7 +255,7 @@ mod tests {
             let mut secrets = Secrets::default();
             secrets.push(format!("{round:04}-is-what-it-was").as_bytes()).unwrap();
             secrets.push(b"the-other-stays").unwrap();
-            mask = Mask::of(&secrets, Some(&mask)).unwrap();
+            mask = Mask::of(&secrets, |_| true, Some(&mask)).unwrap();
             assert!(mask.forms.len() <= (BEFORE + 2) * FORMS_OF_ONE, "{round}: {mask:?}");
         }
         let covers = |text: &str| {

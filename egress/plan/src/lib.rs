@@ -39,7 +39,7 @@ pub use ssh::{Agent, Fingerprint, HostKey, Kept, Login, Signed, Signer, Signing}
 pub use ways::{PROXY, Ways};
 
 /// The version of this wire. Raised with every change to a type of this crate.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Everything that the egress process lets out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

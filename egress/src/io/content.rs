@@ -93,7 +93,7 @@ mod tests {
     fn mask() -> Mask {
         let mut secrets = Secrets::default();
         secrets.push(SECRET.as_bytes()).unwrap();
-        Mask::of(&secrets, None).unwrap()
+        Mask::of(&secrets, |_| true, None).unwrap()
     }
 
     /// What goes on of these pieces, with a while between them.
@@ -131,7 +131,7 @@ mod tests {
         for value in ["hunter2", "hunter2!xyz", "xyzabcd", "bcdefgh"] {
             secrets.push(value.as_bytes()).unwrap();
         }
-        let mask = Mask::of(&secrets, None).unwrap();
+        let mask = Mask::of(&secrets, |_| true, None).unwrap();
         for text in ["a hunter2!xyz b", "a hunter2!xyzabcd b", "xyzabcdefgh, hunter2!xy"] {
             let whole = slowly_by(&mask, &[text.as_bytes()]);
             for first in 0..text.len() {

@@ -11,7 +11,7 @@ use crate::{
     ssh::agent::Agent,
 };
 use sandboxd_broker::limit::{Gcra, Moment};
-use sandboxd_egress_plan::{EgressPlan, Inject, Record, Rule, Signing, Use, Verdict};
+use sandboxd_egress_plan::{EgressPlan, Inject, Kept, Record, Rule, Signer, Signing, Use, Verdict};
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
     io,
@@ -40,10 +40,19 @@ pub(super) struct World {
     teller: Teller,
 }
 
+/// Whether it is one, and not the public half of a key that another agent keeps.
+fn is_secret(plan: &EgressPlan, secret: usize) -> bool {
+    let kept = |signer: &Signer| {
+        signer.kept == Kept::Agent && usize::try_from(signer.secret) == Ok(secret)
+    };
+    !plan.agent.signers.iter().any(kept)
+}
+
 impl World {
     pub(super) fn new(plan: EgressPlan, control: OwnedFd, handed: Handed) -> io::Result<Self> {
         let Handed { secrets, ends, renewals: _, lender } = handed;
-        let mask = Mask::of(&secrets, None).map_err(io::Error::other)?;
+        let mask = Mask::of(&secrets, |secret| is_secret(&plan, secret), None)
+            .map_err(io::Error::other)?;
         Ok(Self {
             pipes: Pipes::default(),
             names: RefCell::new(Names::new(&plan.fakes)),
@@ -120,7 +129,8 @@ impl World {
     /// Where they are not what the plan wants, or no more memory can be locked; then nothing is changed.
     pub(super) fn renew(&self, secrets: Secrets, agent: Agent) -> Result<(), SecretError> {
         secret::check(&secrets, &self.plan)?;
-        let mask = Mask::of(&secrets, Some(&self.mask.borrow()))?;
+        let mask =
+            Mask::of(&secrets, |secret| is_secret(&self.plan, secret), Some(&self.mask.borrow()))?;
         *self.mask.borrow_mut() = Rc::new(mask);
         *self.agent.borrow_mut() = agent;
         *self.secrets.borrow_mut() = secrets;

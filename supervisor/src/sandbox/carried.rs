@@ -228,12 +228,12 @@ impl Carried {
         tokio::select! {
             () = refused => Ok(Event::Tick),
             () = relays.full() => Ok(Event::Limit(Limit::Output)),
-            // As the kernel tells the leader of the session whose terminal it was.
             broken = unread => Err(broken),
             () = over => Ok(Event::Stop(SIGTERM)),
             () = shut => Ok(Event::Stop(SIGTERM)),
             () = unheard => Ok(Event::Stop(SIGTERM)),
             failed = served => failed.map(|()| Event::Tick),
+            // As the kernel tells the leader of the session whose terminal it was.
             gone = hung_up => gone.map(|()| Event::Stop(SIGHUP)),
         }
     }
