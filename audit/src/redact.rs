@@ -1,5 +1,4 @@
-//! Secrets are taken out by value, in every form in which they are likely to stand somewhere: as they
-//! are, in base64 wherever they begin in it, percent-encoded, escaped as in JSON.
+//! Secrets are taken out by value, in [every form](hide::forms) in which they are likely to stand somewhere.
 
 use crate::hide::{self, Form, Hidden, SHORTEST};
 use aho_corasick::{AhoCorasick, MatchKind};

@@ -143,24 +143,29 @@ fn comparison(condition: &Condition, rest: usize) -> Result<Vec<Instruction>, St
     // Little endian: the low half of a 64-bit argument comes first.
     let low = ARGUMENTS_AT + u32::from(condition.argument) * 8;
     let mut program = vec![load(low)];
-    if let Test::Not([0]) = condition.test {
-        program.push(jump(JUMP_ANY_BIT, condition.mask, 0, near(rest)?));
-        return Ok(program);
-    }
+    let any_bit = |mask, holds, fails| jump(JUMP_ANY_BIT, mask, holds, fails);
+    let (values, within) = match condition.test {
+        Test::Not([0]) => {
+            program.push(any_bit(condition.mask, 0, near(rest)?));
+            return Ok(program);
+        }
+        Test::Given => {
+            let high = any_bit(u32::MAX, 0, near(rest)?);
+            program.extend([any_bit(u32::MAX, 2, 0), load(low + 4), high]);
+            return Ok(program);
+        }
+        Test::Is(values) => (values, true),
+        Test::Not(values) => (values, false),
+    };
     if condition.mask != u32::MAX {
         program.push(Instruction { code: AND, jt: 0, jf: 0, k: condition.mask });
     }
-    let (Test::Is(values) | Test::Not(values)) = condition.test else {
-        let any = |holds, fails| jump(JUMP_ANY_BIT, u32::MAX, holds, fails);
-        program.extend([any(2, 0), load(low + 4), any(0, near(rest)?)]);
-        return Ok(program);
-    };
     for (place, value) in values.iter().enumerate() {
         let behind = values.len() - place - 1;
-        program.push(match condition.test {
-            Test::Is(_) if behind == 0 => jump(JUMP_EQUAL, *value, 0, near(rest)?),
-            Test::Is(_) => jump(JUMP_EQUAL, *value, near(behind)?, 0),
-            Test::Not(_) | Test::Given => jump(JUMP_EQUAL, *value, near(behind + rest)?, 0),
+        program.push(match within {
+            true if behind == 0 => jump(JUMP_EQUAL, *value, 0, near(rest)?),
+            true => jump(JUMP_EQUAL, *value, near(behind)?, 0),
+            false => jump(JUMP_EQUAL, *value, near(behind + rest)?, 0),
         });
     }
     Ok(program)
