@@ -4,6 +4,7 @@
 //! the audit log.
 
 use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::logins::{ELSEWHERE, are_refused_elsewhere, profile, work_with_git};
 use sandboxd_integration::search::Search;
 use sandboxd_integration::sshd::{KEYGEN, SSHD, Sshd, key};
 use sandboxd_integration::world::{IP, World};
@@ -52,7 +53,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let known = keys.join("known_hosts");
     fs::write(&known, format!("git.example {}\n", git.host_key()?))?;
     let workspace = outside.workspace()?;
-    let profile = |kind: &str| profile(&keys.join(kind), &known);
+    let profile = |kind: &str| profile(&format!("file:{}", keys.join(kind).display()), &known);
     let sandbox = |kind: &str| outside.sandbox(&profile(kind)).cwd(&workspace);
     let says = |kind: &str, line: &str| -> Result<Run> {
         sandbox(kind).command(&["sh", "-c", line]).run()
@@ -62,88 +63,11 @@ fn outside(outside: &Outside) -> Result<()> {
         run.exited(0).with_context(|| git.log())?;
         ensure!(run.stdout == "let in\n", "{kind}: {}{}", run.stdout, run.stderr);
     }
-    works_with_git(outside, &says)?;
-    is_refused_elsewhere(&says, &other)?;
+    work_with_git(outside, &says)?;
+    are_refused_elsewhere(&says, &other)?;
     asks_for_anything(|| sandbox("ed25519"))?;
     is_not_inside(outside, &keys.join("ed25519"), || sandbox("ed25519"))?;
     is_written_down(outside)
-}
-
-fn profile(key: &Path, known: &Path) -> String {
-    let near = ["git", "other"].map(|name| {
-        format!("{{ to = \"tcp://{name}.example:22\", within = [\"203.0.113.0/24\"] }}")
-    });
-    format!(
-        "name = \"agent\"\nextends = [\"builtin:coding-agent\"]\n\
-         [network]\nmode = \"egress\"\negress = [{}]\n\
-         [secrets.deploy]\nfrom = \"file:{}\"\n\
-         ssh = {{ hosts = [\"root@git.example\"], known_hosts = \"{}\", sign = [\"git\"] }}\n",
-        near.join(", "),
-        key.display(),
-        known.display(),
-    )
-}
-
-const WHO: &str = "-c user.name=agent -c user.email=agent@example.com";
-
-/// Clone, push, and a commit that is signed.
-fn works_with_git(outside: &Outside, says: &dyn Fn(&str, &str) -> Result<Run>) -> Result<()> {
-    let repository = outside.dir().join("repository.git");
-    let made = Command::new("git").args(["init", "-q", "--bare"]).arg(&repository).output()?;
-    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let at = repository.display();
-    let line = format!(
-        "set -e; git clone -q root@git.example:{at} work; cd work; echo said > file; git add file; \
-         ssh-add -L > ../key.pub; \
-         git {WHO} -c gpg.format=ssh -c user.signingkey=../key.pub commit -q -S -m first; \
-         git push -q origin HEAD:main; git cat-file commit HEAD"
-    );
-    let run = says("ed25519", &line)?;
-    run.exited(0)?;
-    ensure!(run.stdout.contains("BEGIN SSH SIGNATURE"), "{}", run.stdout);
-    let pushed = Command::new("git")
-        .args(["-c", "safe.directory=*", "--git-dir"])
-        .arg(&repository)
-        .args(["show", "main:file"])
-        .output()?;
-    ensure!(pushed.stdout == b"said\n", "{}", String::from_utf8_lossy(&pushed.stderr));
-    Ok(())
-}
-
-const NO_QUESTIONS: &str =
-    "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null";
-
-/// Each, what is tried, and what is said of it at the end of the run.
-const ELSEWHERE: [(&str, &str, &str); 4] = [
-    (
-        "another host",
-        "ssh OPTIONS root@other.example echo let in",
-        "a session with a host whose key is not known",
-    ),
-    ("another user", "ssh OPTIONS daemon@git.example echo let in", "a user that is not named"),
-    (
-        "a forwarded agent",
-        "ssh -A OPTIONS root@git.example 'ssh-add -L; ssh OPTIONS root@git.example echo let in'",
-        "the agent is not forwarded",
-    ),
-    (
-        "a text of another namespace",
-        "ssh-add -L > key.pub; ssh-keygen -Y sign -n file -f key.pub < /etc/hostname | sed 's/BEGIN/let in/'",
-        "a text of a namespace that is not named",
-    ),
-];
-
-fn is_refused_elsewhere(says: &dyn Fn(&str, &str) -> Result<Run>, other: &Sshd) -> Result<()> {
-    for (what, line, why) in ELSEWHERE {
-        let run = says("ed25519", &line.replace("OPTIONS", NO_QUESTIONS))?;
-        ensure!(!run.stdout.contains("let in"), "{what}: {}", run.stdout);
-        ensure!(!run.stdout.contains("ssh-ed25519"), "{what}: the key was shown: {}", run.stdout);
-        ensure!(run.stderr.contains(why), "{what}: nobody was told {why:?}: {}", run.stderr);
-    }
-    let log = other.log();
-    ensure!(log.contains("Connection from") || log.contains("Connection closed"), "{log}");
-    ensure!(!log.contains("Accepted"), "the other host let somebody in: {log}");
-    Ok(())
 }
 
 /// What an adversary says to it, and that it stays as it is.

@@ -4,6 +4,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::keeper::{AGENT, Keeper, fingerprint};
+use sandboxd_integration::logins::{
+    ELSEWHERE, NO_QUESTIONS, are_refused_elsewhere, profile, work_with_git,
+};
 use sandboxd_integration::sshd::{KEYGEN, SSHD, Sshd, key};
 use sandboxd_integration::world::{IP, World};
 use sandboxd_integration::{Case, Inside, Need, Outside, Run};
@@ -64,7 +67,7 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     let workspace = outside.workspace()?;
     let sandbox = |name: &str| -> Result<_> {
-        let profile = profile(&fingerprint(&keys.join(name))?, &known);
+        let profile = profile(&format!("agent:{}", fingerprint(&keys.join(name))?), &known);
         let sandbox = outside.sandbox(&profile).cwd(&workspace);
         Ok(sandbox.env("SSH_AUTH_SOCK", socket.to_str().context("a path")?))
     };
@@ -82,83 +85,13 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = says("ed25519-there", &format!("ssh {NO_QUESTIONS} root@git.example echo let in"))?;
     ensure!(!run.stdout.contains("let in"), "the agent's own rule did not hold: {}", run.stdout);
     ensure!(run.stderr.contains("the key did not sign"), "nobody was told: {}", run.stderr);
-    works_with_git(outside, &says)?;
-    is_refused_elsewhere(&says, &other)?;
+    work_with_git(outside, &says)?;
+    are_refused_elsewhere(&says, &other)?;
     is_out_of_reach(&socket, &fs::read_to_string(keys.join("rsa.pub"))?, || sandbox("ed25519"))?;
     let left = agent.add(&["-l"])?;
     ensure!(String::from_utf8(left.stdout)?.lines().count() == all.len(), "a key was taken away");
     is_written_down(outside)?;
     is_missed(outside, agent, || sandbox("ed25519"))
-}
-
-fn profile(key: &str, known: &Path) -> String {
-    let near = ["git", "other"].map(|name| {
-        format!("{{ to = \"tcp://{name}.example:22\", within = [\"203.0.113.0/24\"] }}")
-    });
-    format!(
-        "name = \"agent\"\nextends = [\"builtin:coding-agent\"]\n\
-         [network]\nmode = \"egress\"\negress = [{}]\n\
-         [secrets.mine]\nfrom = \"agent:{key}\"\n\
-         ssh = {{ hosts = [\"root@git.example\"], known_hosts = \"{}\", sign = [\"git\"] }}\n",
-        near.join(", "),
-        known.display(),
-    )
-}
-
-const WHO: &str = "-c user.name=agent -c user.email=agent@example.com";
-
-/// Clone, push, and a commit that is signed.
-fn works_with_git(outside: &Outside, says: &dyn Fn(&str, &str) -> Result<Run>) -> Result<()> {
-    let repository = outside.dir().join("repository.git");
-    let made = std::process::Command::new("git")
-        .args(["init", "-q", "--bare"])
-        .arg(&repository)
-        .output()?;
-    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let at = repository.display();
-    let line = format!(
-        "set -e; git clone -q root@git.example:{at} work; cd work; echo said > file; git add file; \
-         ssh-add -L > ../key.pub; \
-         git {WHO} -c gpg.format=ssh -c user.signingkey=../key.pub commit -q -S -m first; \
-         git push -q origin HEAD:main; git cat-file commit HEAD"
-    );
-    let run = says("ed25519", &line)?;
-    run.exited(0)?;
-    ensure!(run.stdout.contains("BEGIN SSH SIGNATURE"), "{}", run.stdout);
-    Ok(())
-}
-
-const NO_QUESTIONS: &str =
-    "-o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null";
-
-/// Each, what is tried, and what is said of it at the end of the run.
-const ELSEWHERE: [(&str, &str, &str); 4] = [
-    (
-        "another host",
-        "ssh OPTIONS root@other.example echo let in",
-        "a session with a host whose key is not known",
-    ),
-    ("another user", "ssh OPTIONS daemon@git.example echo let in", "a user that is not named"),
-    (
-        "a forwarded agent",
-        "ssh -A OPTIONS root@git.example 'ssh-add -L; ssh OPTIONS root@git.example echo let in'",
-        "the agent is not forwarded",
-    ),
-    (
-        "a text of another namespace",
-        "ssh-add -L > key.pub; ssh-keygen -Y sign -n file -f key.pub < /etc/hostname | sed 's/BEGIN/let in/'",
-        "a text of a namespace that is not named",
-    ),
-];
-
-fn is_refused_elsewhere(says: &dyn Fn(&str, &str) -> Result<Run>, other: &Sshd) -> Result<()> {
-    for (what, line, why) in ELSEWHERE {
-        let run = says("ed25519", &line.replace("OPTIONS", NO_QUESTIONS))?;
-        ensure!(!run.stdout.contains("let in"), "{what}: {}", run.stdout);
-        ensure!(run.stderr.contains(why), "{what}: nobody was told {why:?}: {}", run.stderr);
-    }
-    ensure!(!other.log().contains("Accepted"), "the other host let somebody in: {}", other.log());
-    Ok(())
 }
 
 /// What an adversary says to the socket inside, and looks for.

@@ -9,7 +9,7 @@
 )]
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{By, Case, Inside, Outside, Run, Running, patience};
+use sandboxd_integration::{By, Case, Inside, Outside, Run, Running, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -18,7 +18,6 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case =
     Case { rows: &["N17"], outside, probes: &[("ask", ask)], by: By::Anybody, ..Case::NEW };
@@ -211,15 +210,6 @@ fn ask(inside: &Inside) -> Result<()> {
         inside.fact(&format!("fresh {round}"), &once(&mut connect()?, port)?);
         inside.fact(&format!("round {round}"), "is over");
         wait_for(&folder.join(format!("go-{round}")))?;
-    }
-    Ok(())
-}
-
-fn wait_for(path: &Path) -> Result<()> {
-    let until = Instant::now() + patience(Duration::from_secs(60));
-    while !path.exists() {
-        ensure!(Instant::now() < until, "{} does not come", path.display());
-        std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())
 }

@@ -3,10 +3,9 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::approver::Said;
-use sandboxd_integration::{By, Case, Inside, Outside, patience};
+use sandboxd_integration::{By, Case, Inside, Outside, patience, wait_for};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case =
@@ -77,13 +76,4 @@ fn gone(pid: i32) -> Result<()> {
 fn stay(inside: &Inside) -> Result<()> {
     inside.fact("it", "stays");
     wait_for(&inside.path(0)?.join("go"))
-}
-
-fn wait_for(path: &Path) -> Result<()> {
-    let until = Instant::now() + patience(Duration::from_secs(60));
-    while !path.exists() {
-        ensure!(Instant::now() < until, "{} does not come", path.display());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }

@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`case`], [`who`], `options`, `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
-//! [`approver`], [`world`], [`hosts`], [`sshd`], [`models`], [`search`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
+//! [`approver`], [`world`], [`hosts`], [`sshd`], [`keeper`], [`logins`], [`models`], [`search`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
 //! [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
@@ -28,6 +28,7 @@ pub mod keeper;
 pub mod kills;
 mod launch;
 mod left;
+pub mod logins;
 pub mod models;
 pub mod notify_socket;
 pub mod observers;
@@ -57,7 +58,7 @@ pub use inside::Inside;
 pub use notify_socket::NotifySocket;
 pub use observers::{Canary, Listener, Victim};
 pub use outside::Outside;
-pub use patience::patience;
+pub use patience::{patience, wait_for};
 pub use random::Random;
 pub use run::Run;
 pub use sandbox::{Running, Sandbox};
