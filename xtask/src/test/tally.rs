@@ -17,6 +17,12 @@ impl Tally {
         self.skipped += other.skipped;
     }
 
+    /// One of those that are taken for passed.
+    pub(super) fn was_not_run(&mut self) {
+        self.skipped += 1;
+        self.passed = self.passed.saturating_sub(1);
+    }
+
     /// From the closing line of one test program under `cargo test`.
     pub(super) fn of_cargo(line: &str) -> Option<Self> {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
