@@ -39,8 +39,8 @@ impl fmt::Debug for Mask {
 }
 
 impl Mask {
-    /// For those of these whose number `covers` says so of, in [each of their forms](hide::forms), and for what they
-    /// were [the last few times](sandboxd_broker::former), which the one before covers already.
+    /// For each of these that is to be covered, by its number, in [each of its forms](hide::forms), and for what it was
+    /// [the last few times](sandboxd_broker::former), which the one before covers already.
     ///
     /// # Errors
     /// Where no more memory can be locked.
