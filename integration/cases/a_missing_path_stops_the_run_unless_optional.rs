@@ -26,6 +26,11 @@ fn outside(outside: &Outside) -> Result<()> {
         let run = outside.sandbox(&profile(&files)).command(&["/bin/true"]).run()?;
         run.has_problem(&["profile.toml:", "late", "does not exist"])?;
     }
+    // No profile is there to write `optional` in.
+    let typed = outside.bare().option("-w").option(&late).command(&["/bin/true"]).run()?;
+    typed.has_problem(&["command line: -w: ", "late does not exist"])?;
+    let advised = typed.stderr.contains("optional");
+    ensure!(!advised, "the remedy for what was typed is a line of a profile");
     let files = format!(
         "write = [{ws:?}, {{ path = {late:?}, optional = true }}]\n\
          hide = [{{ path = {:?}, optional = true }}]",

@@ -15,10 +15,19 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The name of the command line, as a file's.
+    pub const COMMAND_LINE: &str = "command line";
+
     /// A place that no text has: the command line, or a default.
     #[must_use]
     pub fn named(file: &str, key: &str) -> Self {
         Self { file: file.into(), at: None, key: key.into() }
+    }
+
+    /// Whether it was typed for one run, rather than written in a profile.
+    #[must_use]
+    pub fn is_typed(&self) -> bool {
+        &*self.file == Self::COMMAND_LINE
     }
 
     /// Something wrong with what is written here.

@@ -34,7 +34,7 @@ pub struct Overrides {
     pub home: Option<HostPath>,
 }
 
-const FILE: &str = "command line";
+const FILE: &str = Origin::COMMAND_LINE;
 
 impl Profile {
     /// Lay the command line over this profile.

@@ -251,6 +251,9 @@ impl Deciding<'_> {
         match self.host.paths.get(path) {
             Some(PathFact::Found(found)) => return Some(found.clone()),
             Some(PathFact::Missing) if entry.optional => {}
+            Some(PathFact::Missing) if origin.is_typed() => {
+                self.refuse(origin, format!("{path} does not exist"), "create it, or leave it out");
+            }
             Some(PathFact::Missing) => self.refuse(
                 origin,
                 format!("{path} does not exist"),
@@ -286,7 +289,7 @@ impl Deciding<'_> {
     fn dangers(&mut self, path: &HostPath, found: &Found, entry: &Entry<'_>) {
         let origin = &entry.from.origin;
         // What is typed for one run is meant, but the folder one happens to be in is not typed.
-        let typed = &*origin.file == "command line" && entry.from.value.base() == Base::Root;
+        let typed = origin.is_typed() && entry.from.value.base() == Base::Root;
         let reason = entry.reason || typed;
         let home = self.profile.folders.home.as_ref();
         let isolation = self.profile.isolation();

@@ -81,9 +81,11 @@ impl Deciding<'_> {
     /// in its place, and what it writes there is thrown away.
     fn nothing_typed_is_gone(&mut self, own: &Shown, shown: &Shown, granted: &[Granted]) {
         for tree in &own.trees {
-            let typed = tree.entries.iter().map(|(_, origin)| origin).find(|origin| {
-                &*origin.file == "command line" && TYPED.contains(&origin.key.as_str())
-            });
+            let typed = tree
+                .entries
+                .iter()
+                .map(|(_, origin)| origin)
+                .find(|origin| origin.is_typed() && TYPED.contains(&origin.key.as_str()));
             let Some(typed) = typed else { continue };
             if shown.trees.iter().any(|left| left.to.is_within(&tree.to)) {
                 continue;

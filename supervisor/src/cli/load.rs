@@ -60,7 +60,7 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
     profile.apply(&overrides)?;
     // The only -r there is, wherever what was typed beside it stands.
     let mut grants = profile.files.grants.iter_mut().filter(|_| by_default);
-    let read = |origin: &Origin| &*origin.file == "command line" && origin.key == "-r";
+    let read = |origin: &Origin| origin.is_typed() && origin.key == "-r";
     if let Some(own) = grants.find(|grant| read(&grant.path.origin)) {
         // It was not typed, and so may come to nothing under another profile.
         own.path.origin.key = String::from("-r . (as nothing else is granted)");
