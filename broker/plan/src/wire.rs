@@ -170,8 +170,10 @@ mod tests {
     #[test]
     fn a_plan_of_another_version_or_shape_is_refused() {
         let text = String::from_utf8(encode(&plan()).unwrap()).unwrap();
-        let other = text.replacen("\"version\":1", "\"version\":2", 1);
-        assert!(decode(other.as_bytes()).unwrap_err().0.contains("version 2"));
+        let version = |version: u32| format!("\"version\":{version}");
+        let other = text.replacen(&version(VERSION), &version(VERSION + 1), 1);
+        let error = decode(other.as_bytes()).unwrap_err();
+        assert!(error.0.contains(&format!("version {}", VERSION + 1)), "{error}");
         let more = text.replacen("\"generation\"", "\"new\":1,\"generation\"", 1);
         assert!(decode(more.as_bytes()).is_err());
         let less = text.replacen("\"generation\":1,", "", 1);
