@@ -1,14 +1,17 @@
 //! A limit that is reached gives the answer that programs know: `EFBIG` or `SIGXFSZ` for a file,
 //! `EMFILE` for descriptors, exit 124 for wall time, also where the command ignores the request to
-//! end; processor time and output end the command, and the result and the words say which it was.
+//! end; processor time and output end the command, and the result and the words say which it was. Where
+//! nothing happens, nothing is looked at.
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Pid, SysconfVar, sysconf};
 use sandboxd_integration::{Case, Inside, Outside, Run, patience};
 use serde_json::Value;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case = Case {
@@ -68,7 +71,43 @@ fn times(outside: &Outside, with: &dyn Fn(&str) -> String) -> Result<()> {
     let used = used.context("no account of processor time")?;
     ensure!((900..4000).contains(&used), "{used} ms of processor time");
     ensure!(since.elapsed() < patience(Duration::from_secs(20)), "it took {:?}", since.elapsed());
+    a_command_that_waits_wakes_nobody(outside, with)
+}
+
+/// Processor time is not looked at before it can have been used up.
+fn a_command_that_waits_wakes_nobody(
+    outside: &Outside,
+    with: &dyn Fn(&str) -> String,
+) -> Result<()> {
+    // As much as every processor could use up in twenty seconds.
+    let processors = sysconf(SysconfVar::_NPROCESSORS_CONF)?.context("how many processors")?;
+    let profile = with(&format!("cpu_time = \"{}s\"\nwall_time = \"1m\"", 20 * processors));
+    let command = ["/bin/sh", "-c", "echo on; exec sleep 30"];
+    let mut running = outside.sandbox(&profile).command(&command).start()?;
+    running.says("on")?;
+    // The first look is soon.
+    sleep(Duration::from_millis(500));
+    let before = switches(running.pid())?;
+    sleep(Duration::from_secs(1));
+    let woken = switches(running.pid())? - before;
+    running.signal(Signal::SIGKILL)?;
+    running.wait()?;
+    ensure!(
+        woken < 5,
+        "the supervisor woke up {woken} times in a second in which nothing happened"
+    );
     Ok(())
+}
+
+/// How often a process's threads went to sleep.
+fn switches(pid: Pid) -> Result<u64> {
+    let mut all = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = fs::read_to_string(thread?.path().join("status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        all += line.context("no count")?.trim().parse::<u64>()?;
+    }
+    Ok(all)
 }
 
 /// This limit alone is what the result names, and the words name its key.

@@ -1,5 +1,5 @@
 //! Git commits, rebases, merges and stashes in a user's repository, whose hooks run and stay as they
-//! are; and it makes new repositories, which are named when the run ends.
+//! are; it makes new repositories, which are named when the run ends; and it reads root's.
 
 use anyhow::{Result, ensure};
 use sandboxd_integration::{By, Case, Need, Outside};
@@ -122,6 +122,19 @@ fn outside(outside: &Outside) -> Result<()> {
     for made in ["new/.git/hooks", "new/.git/config", "clone/.git/config"] {
         ensure!(run.stderr.contains(made), "{made} is not named at the end");
     }
+    if !outside.is_user() {
+        belonging_to_root(outside, &repository)?;
+    }
+    Ok(())
+}
+
+/// Root's own repository, which a sandbox shows as root's where it may only be read.
+fn belonging_to_root(outside: &Outside, repository: &Path) -> Result<()> {
+    let all = ["-R", "0:0"];
+    ensure!(Command::new("chown").args(all).arg(repository).status()?.success(), "chown");
+    let run = outside.bare().cwd(repository).command(&["git", "log", "-1", "--format=%s"]).run()?;
+    run.exited(0)?;
+    ensure!(run.stdout == "moved again\n", "git log says {:?}", run.stdout);
     Ok(())
 }
 

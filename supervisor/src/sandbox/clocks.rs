@@ -4,7 +4,7 @@ use super::deadline::START_WITHIN;
 use sandboxd_profiles::resolved::Outside;
 use std::time::{Duration, Instant};
 
-/// How often CPU time is compared with its limit.
+/// How often CPU time is compared with its limit, at most.
 const CPU_TICK: Duration = Duration::from_millis(100);
 /// Long after anything that is to happen.
 const NEVER: Duration = Duration::from_secs(3600);
@@ -51,9 +51,9 @@ impl Clocks {
         self.begin(outside, now + START_WITHIN, now);
     }
 
-    /// Looked at CPU time, which is not used up.
-    pub(super) fn look_again(&mut self) {
-        self.cpu = Some(Instant::now() + CPU_TICK);
+    /// Looked at CPU time, which lasts so long at least.
+    pub(super) fn look_again(&mut self, lasts: Option<Duration>) {
+        self.cpu = lasts.map(|lasts| Instant::now() + lasts.max(CPU_TICK));
     }
 
     /// Whoever started us is to be told so long from now.

@@ -249,7 +249,7 @@ impl<'a> Driver<'a> {
             Passed::Start => return self.late(),
             Passed::Wall => return Event::Limit(Limit::WallTime),
             Passed::Cpu if self.cpu_time_is_used_up() => return Event::Limit(Limit::CpuTime),
-            Passed::Cpu => self.clocks.look_again(),
+            Passed::Cpu => self.clocks.look_again(self.cpu_time_lasts()),
             Passed::Alive => {
                 if let Some(manager) = &self.manager {
                     manager.alive();
@@ -278,12 +278,6 @@ impl<'a> Driver<'a> {
         };
         doing(format!("ending the stage {}: {}", failure.stage.name(), failure.subject));
         Event::Failed(failure)
-    }
-
-    pub(super) fn cpu_time_is_used_up(&self) -> bool {
-        let used = self.group.and_then(|group| group.usage().cpu_us);
-        let limit = self.resolved.outside.cpu_time_ms;
-        used.zip(limit).is_some_and(|(used, limit)| used / 1000 >= limit)
     }
 
     fn perform(&mut self, action: Action, on_go: OnGo<'_>) -> Result<(), StartError> {

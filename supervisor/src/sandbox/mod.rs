@@ -12,6 +12,7 @@ mod carried;
 pub(crate) mod channel;
 mod clocks;
 mod copies;
+mod cpu_time;
 mod deadline;
 mod decisions;
 mod denials;
