@@ -54,10 +54,14 @@ pub(crate) fn doctor(arguments: &Doctor) -> u8 {
 
 fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
     let mut text = String::new();
-    for one in findings {
+    for (place, one) in findings.iter().enumerate() {
         let state = if one.works { "works" } else { "lacks" };
-        text.push_str(&format!("{state}  {:<16}{}\n", one.mechanism, one.evidence));
-        if !one.works {
+        let evidence = one.evidence.replace('\n', "\n  ");
+        text.push_str(&format!("{state}  {:<16}{evidence}\n", one.mechanism));
+        // Once, below the last of those that it is for.
+        let next = findings.get(place + 1);
+        let again = next.is_some_and(|next| !next.works && next.remedy == one.remedy);
+        if !one.works && !again {
             text.push_str(&format!("  remedy  {}\n", one.remedy));
         }
     }
@@ -66,9 +70,14 @@ fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
     for one in profiles {
         let state = if one.runs { "runs " } else { "fails" };
         // What one lacks all lack, as a rule.
-        let again = before.filter(|before| before.evidence == one.evidence && !one.runs);
-        let evidence = if again.is_some() { "for the same reason" } else { &one.evidence };
-        text.push_str(&format!("{state}  {:<22}{evidence}\n", one.profile));
+        let again = before.filter(|before| before.evidence == one.evidence);
+        let evidence = one.evidence.replace('\n', "\n  ");
+        let line = match (one.runs, again) {
+            (true, _) => format!("{state}  {:<22}{evidence}\n", one.profile),
+            (false, Some(_)) => format!("{state}  {:<22}for the same reason\n", one.profile),
+            (false, None) => format!("{state}  {}\n  {evidence}\n", one.profile),
+        };
+        text.push_str(&line);
         before = Some(one);
     }
     text
@@ -211,7 +220,7 @@ fn hierarchies(facts: &CgroupFacts) -> String {
         CgroupFacts::V2 { .. } => "v2",
         CgroupFacts::V1 { unified: true, .. } => "v1, and v2 beside it",
         CgroupFacts::V1 { unified: false, .. } => "v1",
-        CgroupFacts::None => "none that can be written",
+        CgroupFacts::None => return String::from("none that can be written"),
     };
     format!("{kind}; {}", names.join(", "))
 }
@@ -261,7 +270,7 @@ fn try_profile(name: &str, log: &AuditLog) -> Builtin {
             runs: status == 0,
             evidence: match (status, waived.is_empty()) {
                 (0, true) => String::from("every layer on, every probe answered as planned"),
-                (0, false) => format!("waived: {}", waived.join(", ")),
+                (0, false) => format!("waived:\n{}", waived.join("\n")),
                 (status, _) => format!("`true` ended with {status}"),
             },
         },
@@ -274,9 +283,9 @@ fn try_profile(name: &str, log: &AuditLog) -> Builtin {
 
 fn fails(profile: &str, error: &StartError) -> Builtin {
     let text = error.text(profile);
-    let reason = text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty());
-    let reason: Vec<&str> = reason.map(|line| line.trim_end_matches(';')).collect();
-    Builtin { profile: profile.to_owned(), runs: false, evidence: reason.join("; ") }
+    let lines = text.lines().skip(1).filter(|line| !line.trim().is_empty());
+    let evidence = lines.collect::<Vec<_>>().join("\n");
+    Builtin { profile: profile.to_owned(), runs: false, evidence }
 }
 
 fn run_true(name: &str, egress: &[&str], log: &AuditLog) -> Result<(u8, Vec<String>), StartError> {
