@@ -105,13 +105,21 @@ impl Folder {
 
     /// The names in it, sorted.
     pub(crate) fn names(&self) -> Result<Vec<String>, AuditError> {
+        self.first_names(usize::MAX)
+    }
+
+    /// As many of the names in it as this, whichever the file system gives first, sorted. No more is read.
+    pub(crate) fn first_names(&self, most: usize) -> Result<Vec<String>, AuditError> {
         let failed = |errno| AuditError::call("getdents64", &self.label, errno);
         let mut names = Vec::new();
-        for entry in Dir::read_from(&self.fd).map_err(failed)? {
+        let mut entries = Dir::read_from(&self.fd).map_err(failed)?;
+        while names.len() < most
+            && let Some(entry) = entries.next()
+        {
             let entry = entry.map_err(failed)?;
-            names.extend(entry.file_name().to_str().ok().map(str::to_owned));
+            let name = entry.file_name().to_str().ok();
+            names.extend(name.filter(|name| !matches!(*name, "." | "..")).map(str::to_owned));
         }
-        names.retain(|name| name != "." && name != "..");
         names.sort_unstable();
         Ok(names)
     }

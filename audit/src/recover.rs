@@ -12,14 +12,15 @@ use crate::segment::{self, telling};
 use crate::time::Stamp;
 use rustix::fs::OFlags;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Logs that one supervisor closes for others, so that nobody waits long for the index.
 const AT_ONCE: usize = 16;
 
-/// Logs that one supervisor looks at. Where more live, each looks at others, so that a start does not take
-/// longer the more of them there are.
-const LOOKED_AT: usize = 64;
+/// As many files of logs as every supervisor looks at. Where more live, one in [`TURNS`] looks at all of them, so
+/// that a start does not take longer the more of them there are.
+const FEW: usize = 32;
+const TURNS: u32 = 16;
 
 /// Closes logs of supervisors that are dead, and gives their names.
 ///
@@ -27,15 +28,16 @@ const LOOKED_AT: usize = 64;
 /// Where a log cannot be read or written.
 pub fn recover(folder: &Folder) -> Result<Vec<String>, AuditError> {
     let Some(live) = folder.existing(LIVE)? else { return Ok(Vec::new()) };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let its_turn = now.subsec_micros().is_multiple_of(TURNS);
     let mut logs: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in live.names()? {
+    for name in live.first_names(if its_turn { usize::MAX } else { FEW })? {
         if let Some((log, _)) = segment::of_file(&name) {
             logs.entry(log.to_owned()).or_default().push(name);
         }
     }
-    let first = usize::try_from(std::process::id()).unwrap_or(0) % logs.len().max(1);
     let mut recovered = Vec::new();
-    for (log, files) in logs.iter().cycle().skip(first).take(logs.len().min(LOOKED_AT)) {
+    for (log, files) in &logs {
         if recovered.len() < AT_ONCE && recover_one(folder, &live, (log, files))? {
             recovered.push(log.clone());
         }
@@ -123,13 +125,13 @@ const INDEX_LONGER: u32 = 2;
 /// Where something cannot be removed.
 pub fn expire(folder: &Folder, now: Stamp, keep: Duration) -> Result<(), AuditError> {
     let oldest = now.before(keep).day();
-    let live = folder.existing(LIVE)?.map_or_else(|| Ok(Vec::new()), |live| live.names())?;
-    let goes_on = |name: &str| {
-        let of = |name| segment::of_file(name).map(|(log, _)| log);
-        of(name).is_some_and(|log| live.iter().any(|live| of(live) == Some(log)))
-    };
     for day in folder.names()?.into_iter().filter(|name| is_day(name) && *name < oldest) {
         let Some(dir) = folder.existing(&day)? else { continue };
+        let live = folder.existing(LIVE)?.map_or_else(|| Ok(Vec::new()), |live| live.names())?;
+        let goes_on = |name: &str| {
+            let of = |name| segment::of_file(name).map(|(log, _)| log);
+            of(name).is_some_and(|log| live.iter().any(|live| of(live) == Some(log)))
+        };
         let (kept, names): (Vec<_>, Vec<_>) =
             dir.names()?.into_iter().partition(|name| goes_on(name));
         if names.is_empty() && !kept.is_empty() {

@@ -354,6 +354,16 @@ mod tests {
     }
 
     #[test]
+    fn behind_many_that_live_a_log_that_was_left_is_closed_by_one_of_the_next() {
+        let scratch = Scratch::new("behind");
+        let living: Vec<_> = (0..100).map(|_| write(scratch.folder(), 1)).collect();
+        drop(write(scratch.folder(), 1));
+        let closed = (0..1000).map(|_| recover::recover(&scratch.folder()).unwrap().len());
+        assert_eq!(closed.sum::<usize>(), 1);
+        drop(living);
+    }
+
+    #[test]
     fn many_supervisors_write_at_once_and_every_log_is_whole() {
         let scratch = Scratch::new("many");
         std::thread::scope(|scope| {

@@ -45,6 +45,19 @@ mod tests {
             Group::create(&self.tree, id, limits, Room::None).unwrap()
         }
 
+        /// Another process, which has made a group called `theirs-2`.
+        fn supervisor(&self) -> Child {
+            let mut supervisor = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "tests::supervises_until_killed", "--nocapture"])
+                .env("SANDBOXD_TEST_PARENT", &self.name)
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
+            assert!(lines.map(Result::unwrap).any(|line| line == "supervising"));
+            supervisor
+        }
+
         fn limits(&self) -> CgroupLimits {
             let v1 = match self.tree.facts() {
                 CgroupFacts::V1 { .. } => {
@@ -290,14 +303,7 @@ mod tests {
     fn a_sweep_takes_what_a_killed_supervisor_left_and_nothing_else() {
         let Some(place) = Place::new("sweep") else { return };
         let mine = place.create("mine-1", &place.limits());
-        let mut supervisor = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "tests::supervises_until_killed", "--nocapture"])
-            .env("SANDBOXD_TEST_PARENT", &place.name)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(supervisor.stdout.take().unwrap()).lines();
-        assert!(lines.map(Result::unwrap).any(|line| line == "supervising"));
+        let mut supervisor = place.supervisor();
         // What an operator may call a directory of their own.
         let others: Vec<_> = place.dirs().iter().map(|dir| dir.join("sandboxd-test-1")).collect();
         others.iter().for_each(|other| std::fs::create_dir(other).unwrap());
@@ -313,6 +319,26 @@ mod tests {
         assert_eq!(after.removed, BTreeSet::from(["theirs-2".to_owned()]));
         assert_eq!(after.living, BTreeSet::from(["mine-1".to_owned()]));
         mine.remove().unwrap();
+        assert_eq!(place.groups(), 0);
+    }
+
+    #[test]
+    fn behind_many_that_live_what_is_left_is_found_by_one_of_the_next() {
+        let Some(place) = Place::new("many") else { return };
+        let limits = CgroupLimits { processes: Some(4), ..place.limits() };
+        let many: Vec<_> =
+            (1..=100).map(|number| place.create(&format!("mine-{number}"), &limits)).collect();
+        let mut supervisor = place.supervisor();
+        supervisor.kill().unwrap();
+        supervisor.wait().unwrap();
+        // Of as many sweeps one in sixteen looks at all: that none does has no chance to be seen.
+        let sweeps: Vec<_> = (0..1000).map(|_| sweep(&place.tree)).collect();
+        assert!(sweeps.iter().all(|swept| swept.failed.is_empty()));
+        let removed: Vec<_> = sweeps.iter().flat_map(|swept| &swept.removed).collect();
+        assert_eq!(removed, ["theirs-2"]);
+        let few = sweeps.iter().filter(|swept| swept.living.len() < 100).count();
+        assert!((800..1000).contains(&few), "{few} of 1000 looked at few");
+        many.into_iter().for_each(|group| group.remove().unwrap());
         assert_eq!(place.groups(), 0);
     }
 

@@ -168,9 +168,18 @@ impl Dir {
 
     /// The names of the directories in it.
     pub(crate) fn children(&self) -> Result<Vec<String>, CgroupError> {
+        self.first_children(usize::MAX)
+    }
+
+    /// As many of them as this, whichever the kernel gives first. No more is read: whoever makes or removes a
+    /// group beside them waits for as long as that takes.
+    pub(crate) fn first_children(&self, most: usize) -> Result<Vec<String>, CgroupError> {
         let failed = |errno| CgroupError::refused("getdents64", &self.label, errno);
         let mut names = Vec::new();
-        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
+        let mut entries = rustix::fs::Dir::read_from(&self.fd).map_err(failed)?;
+        while names.len() < most
+            && let Some(entry) = entries.next()
+        {
             let entry = entry.map_err(failed)?;
             if entry.file_type() != rustix::fs::FileType::Directory {
                 continue;

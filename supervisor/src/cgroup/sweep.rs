@@ -8,17 +8,18 @@ use super::tree::{Layout, PREFIX, Tree};
 use super::{CgroupError, v1, v2};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Bound on the time for one group. What does not end in it is left for the next sweep.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// How many with a living supervisor a sweep looks at, so that no start takes longer for those that are there
-/// already. What others of a thousand left is found by one of the next.
+/// As many groups as every sweep looks at. Where there are more, one sweep in [`TURNS`] looks at all of them, so
+/// that no start takes longer for those that are there already.
 ///
 /// `/proc/locks` would tell of all at once, but its reader waits for an RCU grace period (`locks_start` in
 /// fs/locks.c), and every flock(2) for the reader.
-const MOST_LIVING: usize = 32;
+const FEW: usize = 32;
+const TURNS: u32 = 16;
 
 /// What a sweep found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,9 +32,16 @@ pub struct Swept {
     pub failed: Vec<CgroupError>,
 }
 
-/// Kills and removes groups whose supervisor is gone: all of them, where not many others live.
+/// Kills and removes groups whose supervisor is gone: all of them, where there are few or it is this one's turn.
 #[must_use]
 pub fn sweep(tree: &Tree) -> Swept {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let its_turn = now.subsec_micros().is_multiple_of(TURNS);
+    sweep_some(tree, if its_turn { usize::MAX } else { FEW })
+}
+
+/// Of as many groups as this, in each hierarchy.
+fn sweep_some(tree: &Tree, most: usize) -> Swept {
     let bases: Vec<&Dir> = match &tree.layout {
         Layout::V2(node) => vec![&node.base],
         // The unified directory first: its cgroup.kill ends everything at once.
@@ -44,58 +52,32 @@ pub fn sweep(tree: &Tree) -> Swept {
     };
     let mut swept = Swept::default();
     for base in bases {
-        if let Err(error) = sweep_one(tree, base, &mut swept) {
+        if let Err(error) = sweep_one(tree, base, most, &mut swept) {
             swept.failed.push(error);
         }
     }
     swept
 }
 
-fn sweep_one(tree: &Tree, base: &Dir, swept: &mut Swept) -> Result<(), CgroupError> {
+fn sweep_one(tree: &Tree, base: &Dir, most: usize, swept: &mut Swept) -> Result<(), CgroupError> {
     let container = match tree.open_container(base) {
         Ok(container) => container,
         Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(()),
         Err(error) => return Err(error),
     };
-    look(container.children()?, std::process::id(), swept, |name| {
-        let below = container.open(name).map(|group| sandboxes_below(&group)).unwrap_or_default();
-        Ok(reclaim(&container, name)?.then_some(below))
-    });
-    Ok(())
-}
-
-/// Looks at these groups, another one first each time, until so many live. What lies below a group that is
-/// removed is removed with it.
-fn look(
-    mut groups: Vec<String>,
-    time: u32,
-    swept: &mut Swept,
-    reclaim: impl Fn(&str) -> Result<Option<Vec<String>>, CgroupError>,
-) {
-    groups.retain(|name| sandbox_of(name).is_some());
-    groups.sort_unstable();
-    let first = usize::try_from(time).unwrap_or(0) % groups.len().max(1);
-    groups.rotate_left(first);
-    let mut living = 0;
-    for name in groups {
+    for name in container.first_children(most)? {
         let Some(id) = sandbox_of(&name).map(str::to_owned) else { continue };
-        if living == MOST_LIVING {
-            break;
-        }
         // Owned in one hierarchy, owned in all.
         if swept.living.contains(&id) {
-            living += 1;
             continue;
         }
-        match reclaim(&name) {
+        match reclaim_with_below(&container, &name) {
             Ok(Some(below)) => swept.removed.extend(std::iter::once(id).chain(below)),
-            Ok(None) => {
-                living += 1;
-                swept.living.insert(id);
-            }
+            Ok(None) => drop(swept.living.insert(id)),
             Err(error) => swept.failed.push(error),
         }
     }
+    Ok(())
 }
 
 /// The ids of what a sandbox had called, whose groups lie below its own.
@@ -120,20 +102,27 @@ pub(crate) fn sandbox_of(group: &str) -> Option<&str> {
 
 /// Removes the group `name` if nobody owns it; says whether it is gone.
 pub(crate) fn reclaim(container: &Dir, name: &str) -> Result<bool, CgroupError> {
+    reclaim_with_below(container, name).map(|below| below.is_some())
+}
+
+/// The same; gives the ids of the sandboxes whose groups lay below it and went with it.
+fn reclaim_with_below(container: &Dir, name: &str) -> Result<Option<Vec<String>>, CgroupError> {
+    let gone = Ok(Some(Vec::new()));
     let dir = match container.open(name) {
         Ok(dir) => dir,
-        Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(true),
+        Err(error) if error.errno == Errno::NOENT.raw_os_error() => return gone,
         Err(error) => return Err(error),
     };
     if !dir.lock()? {
-        return Ok(false);
+        return Ok(None);
     }
     // Another sweep may have removed what was opened, and a start have made it anew: the lock is then on
     // something that nobody has, and the name is somebody else's.
     if !container.leads_to(name, &dir)? {
-        return Ok(true);
+        return gone;
     }
-    take_away(container, name, &dir).map(|()| true)
+    let below = sandboxes_below(&dir);
+    take_away(container, name, &dir).map(|()| Some(below))
 }
 
 fn take_away(container: &Dir, name: &str, dir: &Dir) -> Result<(), CgroupError> {
@@ -163,27 +152,5 @@ mod tests {
             assert_eq!(sandbox_of(other), None, "{other}");
         }
         assert_eq!(sandbox_of("sandboxd.-7"), None);
-    }
-
-    #[test]
-    fn a_sweep_looks_at_few_of_the_living_and_those_after_it_find_the_rest() {
-        use std::cell::Cell;
-        let name = |number: u32| format!("sandboxd.x-{number}");
-        // Two of a thousand lie behind more of the living than any one sweep looks at.
-        let mut there: BTreeSet<String> = (70_000..71_000).map(name).collect();
-        let dead = BTreeSet::from([name(70_500), name(70_999)]);
-        let mut gone = 0;
-        for time in (0..u32::MAX).step_by(17).take(1000) {
-            let (looked, mut swept) = (Cell::new(0), Swept::default());
-            look(there.iter().cloned().collect(), time, &mut swept, |name| {
-                looked.set(looked.get() + 1);
-                Ok(dead.contains(name).then(Vec::new))
-            });
-            let removed = swept.removed.len();
-            assert!(looked.get() <= 32 + removed, "{}", looked.get());
-            there.retain(|name| sandbox_of(name).is_none_or(|id| !swept.removed.contains(id)));
-            gone += removed;
-        }
-        assert_eq!(gone, dead.len());
     }
 }

@@ -1,5 +1,5 @@
-//! A proxy's work, beside a connection with nothing between, tinyproxy, squid and the npm package
-//! `@anthropic-ai/sandbox-runtime`: connections to their first byte, one after the other and several at once;
+//! A proxy's work, beside a connection with nothing between, tinyproxy, squid, the npm package
+//! `@anthropic-ai/sandbox-runtime` and a relay that looks at nothing: connections to their first byte, one after the other and several at once;
 //! bytes; what a connection that says nothing costs in memory. All on the loopback, with `CONNECT`, none of them
 //! looking inside. Then what it costs to look: TLS that is ended beside TLS that is carried.
 
@@ -18,6 +18,7 @@ use std::{
     cell::RefCell,
     fs,
     io::{Read as _, Write as _},
+    ops::Range,
     thread,
     time::{Duration, Instant},
 };
@@ -164,10 +165,11 @@ fn to_ours(runners: &[Runner<'_>], runner: &Runner<'_>) -> String {
 
 /// What is to be reached, and what is.
 fn better(runners: &[Runner<'_>]) {
-    let Some(ours) = runners.get(ways::OURS) else { return };
-    let two = runners.iter().skip(ways::TWO.start).take(ways::TWO.len());
-    let better = two.map(|one| one.ratio(ours)).fold(f64::INFINITY, f64::min);
-    println!(
-        "\nthe better of tinyproxy and squid / ours: {better:.2} (to reach: {AGAINST_BETTER})"
-    );
+    let of = |range: Range<usize>| runners.iter().skip(range.start).take(range.len());
+    let better =
+        |than: &Runner<'_>| of(ways::TWO).map(|one| one.ratio(than)).fold(f64::INFINITY, f64::min);
+    let Some(ours) = runners.get(ways::OURS).map(better) else { return };
+    let floor = of(ways::FLOOR).map(better).fold(0.0, f64::max);
+    println!("\nthe better of tinyproxy and squid / ours: {ours:.2} (to reach: {AGAINST_BETTER})");
+    println!("the same / what looks at nothing: {floor:.2}");
 }
