@@ -20,6 +20,7 @@ const AT_ONCE: usize = 16;
 /// As many files of logs as every supervisor looks at. Where more live, one in [`TURNS`] looks at all of them, so
 /// that a start does not take longer the more of them there are.
 const FEW: usize = 32;
+/// How many supervisors there are to one that looks at all.
 const TURNS: u32 = 16;
 
 /// Closes logs of supervisors that are dead, and gives their names.
@@ -29,15 +30,18 @@ const TURNS: u32 = 16;
 pub fn recover(folder: &Folder) -> Result<Vec<String>, AuditError> {
     let Some(live) = folder.existing(LIVE)? else { return Ok(Vec::new()) };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let its_turn = now.subsec_micros().is_multiple_of(TURNS);
+    let now = now.subsec_micros();
+    let most = if now.is_multiple_of(TURNS) { usize::MAX } else { FEW };
     let mut logs: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in live.first_names(if its_turn { usize::MAX } else { FEW })? {
+    for name in live.first_names(most)? {
         if let Some((log, _)) = segment::of_file(&name) {
             logs.entry(log.to_owned()).or_default().push(name);
         }
     }
+    // Another one first each time: one that cannot be closed keeps nobody from the others for long.
+    let first = usize::try_from(now).unwrap_or(0) % logs.len().max(1);
     let mut recovered = Vec::new();
-    for (log, files) in &logs {
+    for (log, files) in logs.iter().cycle().skip(first).take(logs.len()) {
         if recovered.len() < AT_ONCE && recover_one(folder, &live, (log, files))? {
             recovered.push(log.clone());
         }

@@ -2,7 +2,7 @@
 //! are; it makes new repositories, which are named when the run ends; and it reads root's.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{By, Case, Need, Outside};
+use sandboxd_integration::{By, Case, Need, Outside, Sandbox};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -128,11 +128,21 @@ fn outside(outside: &Outside) -> Result<()> {
     Ok(())
 }
 
-/// Root's own repository, which a sandbox shows as root's where it may only be read.
+/// Root's own repository, which a sandbox shows as root's where it may only be read: git takes it for somebody
+/// else's, and is told by whoever trusts it that it is not. (Git reads that in the environment since 2.38.)
 fn belonging_to_root(outside: &Outside, repository: &Path) -> Result<()> {
     let all = ["-R", "0:0"];
     ensure!(Command::new("chown").args(all).arg(repository).status()?.success(), "chown");
-    let run = outside.bare().cwd(repository).command(&["git", "log", "-1", "--format=%s"]).run()?;
+    let log = || {
+        let log = ["git", "log", "-1", "--format=%s"];
+        outside.bare().cwd(repository).command(&log)
+    };
+    let run = log().run()?;
+    run.exited(128)?;
+    ensure!(run.stderr.contains("dubious ownership"), "git says {:?}", run.stderr);
+    let trusted = format!("--env=GIT_CONFIG_VALUE_0={}", repository.display());
+    let trusted = ["--env=GIT_CONFIG_COUNT=1", "--env=GIT_CONFIG_KEY_0=safe.directory", &trusted];
+    let run = trusted.into_iter().fold(log(), Sandbox::option).run()?;
     run.exited(0)?;
     ensure!(run.stdout == "moved again\n", "git log says {:?}", run.stdout);
     Ok(())

@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -43,7 +44,11 @@ static struct end *watch(int epoll, int fd) {
 static int answer(int epoll, struct end *client) {
     struct sockaddr_in at = here(upstream);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&at, sizeof at)) return -1;
+    if (fd < 0) return -1;
+    if (connect(fd, (struct sockaddr *)&at, sizeof at)) {
+        close(fd);
+        return -1;
+    }
     struct end *server = watch(epoll, fd);
     server->other = client;
     client->other = server;
@@ -93,6 +98,7 @@ static void *work(void *unused) {
 
 int main(int argc, char **argv) {
     if (argc < 4) return 2;
+    signal(SIGPIPE, SIG_IGN);
     int one = 1;
     struct sockaddr_in at = here(atoi(argv[1]));
     upstream = atoi(argv[2]);

@@ -168,12 +168,16 @@ impl Dir {
 
     /// The names of the directories in it.
     pub(crate) fn children(&self) -> Result<Vec<String>, CgroupError> {
-        self.first_children(usize::MAX)
+        self.first_children(usize::MAX, |_| true)
     }
 
-    /// As many of them as this, whichever the kernel gives first. No more is read: whoever makes or removes a
-    /// group beside them waits for as long as that takes.
-    pub(crate) fn first_children(&self, most: usize) -> Result<Vec<String>, CgroupError> {
+    /// As many of those as this that are asked for, whichever the kernel gives first. No more is read: whoever
+    /// makes or removes a group beside them waits for as long as that takes.
+    pub(crate) fn first_children(
+        &self,
+        most: usize,
+        asked_for: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, CgroupError> {
         let failed = |errno| CgroupError::refused("getdents64", &self.label, errno);
         let mut names = Vec::new();
         let mut entries = rustix::fs::Dir::read_from(&self.fd).map_err(failed)?;
@@ -188,6 +192,7 @@ impl Dir {
             if let Ok(name) = entry.file_name().to_str()
                 && name != "."
                 && name != ".."
+                && asked_for(name)
             {
                 names.push(name.to_owned());
             }

@@ -13,12 +13,13 @@ use std::time::{Duration, Instant, SystemTime};
 /// Bound on the time for one group. What does not end in it is left for the next sweep.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// As many groups as every sweep looks at. Where there are more, one sweep in [`TURNS`] looks at all of them, so
-/// that no start takes longer for those that are there already.
+/// As many groups of sandboxes as every sweep looks at. Where there are more, one sweep in [`TURNS`] looks at all of
+/// them, so that no start takes longer for those that are there already.
 ///
 /// `/proc/locks` would tell of all at once, but its reader waits for an RCU grace period (`locks_start` in
 /// fs/locks.c), and every flock(2) for the reader.
 const FEW: usize = 32;
+/// How many sweeps there are to one that looks at all.
 const TURNS: u32 = 16;
 
 /// What a sweep found.
@@ -36,12 +37,8 @@ pub struct Swept {
 #[must_use]
 pub fn sweep(tree: &Tree) -> Swept {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let its_turn = now.subsec_micros().is_multiple_of(TURNS);
-    sweep_some(tree, if its_turn { usize::MAX } else { FEW })
-}
-
-/// Of as many groups as this, in each hierarchy.
-fn sweep_some(tree: &Tree, most: usize) -> Swept {
+    let now = now.subsec_micros();
+    let most = if now.is_multiple_of(TURNS) { usize::MAX } else { FEW };
     let bases: Vec<&Dir> = match &tree.layout {
         Layout::V2(node) => vec![&node.base],
         // The unified directory first: its cgroup.kill ends everything at once.
@@ -52,20 +49,29 @@ fn sweep_some(tree: &Tree, most: usize) -> Swept {
     };
     let mut swept = Swept::default();
     for base in bases {
-        if let Err(error) = sweep_one(tree, base, most, &mut swept) {
+        if let Err(error) = sweep_one(tree, base, (most, now), &mut swept) {
             swept.failed.push(error);
         }
     }
     swept
 }
 
-fn sweep_one(tree: &Tree, base: &Dir, most: usize, swept: &mut Swept) -> Result<(), CgroupError> {
+fn sweep_one(
+    tree: &Tree,
+    base: &Dir,
+    (most, now): (usize, u32),
+    swept: &mut Swept,
+) -> Result<(), CgroupError> {
     let container = match tree.open_container(base) {
         Ok(container) => container,
         Err(error) if error.errno == Errno::NOENT.raw_os_error() => return Ok(()),
         Err(error) => return Err(error),
     };
-    for name in container.first_children(most)? {
+    let mut names = container.first_children(most, |name| sandbox_of(name).is_some())?;
+    // Another one first each time: a sweep ends with its supervisor, and the next goes on elsewhere.
+    let first = usize::try_from(now).unwrap_or(0) % names.len().max(1);
+    names.rotate_left(first);
+    for name in names {
         let Some(id) = sandbox_of(&name).map(str::to_owned) else { continue };
         // Owned in one hierarchy, owned in all.
         if swept.living.contains(&id) {

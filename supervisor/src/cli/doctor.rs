@@ -248,7 +248,7 @@ fn try_egress(log: &AuditLog) -> Finding {
         Ok((status, _)) => (false, format!("`true` ended with {status}")),
         Err(error) => {
             log.refused("egress", &error);
-            (false, fails("egress", &error).evidence)
+            (false, fails("egress", &error).evidence.trim_start().to_owned())
         }
     };
     // What keeps every run from being started has its own remedy, and is no matter of hosts.

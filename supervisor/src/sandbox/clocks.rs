@@ -52,8 +52,8 @@ impl Clocks {
     }
 
     /// Looked at CPU time, which lasts so long at least.
-    pub(super) fn look_again(&mut self, lasts: Option<Duration>) {
-        self.cpu = lasts.map(|lasts| Instant::now() + lasts.max(CPU_TICK));
+    pub(super) fn look_again(&mut self, lasts: Duration) {
+        self.cpu = Some(Instant::now() + lasts.max(CPU_TICK));
     }
 
     /// Whoever started us is to be told so long from now.

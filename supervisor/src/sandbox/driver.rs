@@ -4,6 +4,7 @@
 use super::carried::Carried;
 use super::channel::{Handed, Lifeline, Reports, watched};
 use super::clocks::{Clocks, Passed};
+use super::cpu_time::CpuTime;
 use super::deadline::{self, doing};
 use super::denials::Denials;
 use super::egress::Used;
@@ -248,8 +249,11 @@ impl<'a> Driver<'a> {
         match self.clocks.passed(deadline) {
             Passed::Start => return self.late(),
             Passed::Wall => return Event::Limit(Limit::WallTime),
-            Passed::Cpu if self.cpu_time_is_used_up() => return Event::Limit(Limit::CpuTime),
-            Passed::Cpu => self.clocks.look_again(self.cpu_time_lasts()),
+            Passed::Cpu => match self.cpu_time() {
+                CpuTime::UsedUp => return Event::Limit(Limit::CpuTime),
+                CpuTime::Lasts(lasts) => self.clocks.look_again(lasts),
+                CpuTime::Unlimited => {}
+            },
             Passed::Alive => {
                 if let Some(manager) = &self.manager {
                     manager.alive();

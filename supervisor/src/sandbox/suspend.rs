@@ -1,6 +1,7 @@
 //! Being stopped with the command, as a shell's job control has it, without losing the limits of time:
 //! who is stopped looks at no clock, so somebody else does.
 
+use super::cpu_time::CpuTime;
 use super::driver::Driver;
 use super::error::StartError;
 use rustix::fd::AsFd;
@@ -22,7 +23,7 @@ impl Driver<'_> {
             sandboxd_kernel::signals::stop_group().map_err(failed)?;
             let woken = waker.is_some_and(|waker| waker.has_woken());
             let over = self.clocks.wall().is_some_and(|deadline| Instant::now() >= deadline);
-            if !woken || over || self.cpu_time_is_used_up() {
+            if !woken || over || self.cpu_time() == CpuTime::UsedUp {
                 break;
             }
         }
@@ -32,7 +33,11 @@ impl Driver<'_> {
 
     /// Somebody who continues us when a limit of time may have been reached.
     fn waker(&self) -> rustix::io::Result<Option<Guard>> {
-        let cpu = self.cpu_time_lasts().map(|lasts| lasts.max(CPU_NAP));
+        let cpu = match self.cpu_time() {
+            CpuTime::Unlimited => None,
+            CpuTime::Lasts(lasts) => Some(lasts.max(CPU_NAP)),
+            CpuTime::UsedUp => Some(Duration::ZERO),
+        };
         let wall = self.clocks.wall().map(|at| at.saturating_duration_since(Instant::now()));
         let Some(left) = cpu.into_iter().chain(wall).min() else { return Ok(None) };
         let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;

@@ -1,7 +1,7 @@
 //! A proxy's work, beside a connection with nothing between, tinyproxy, squid, the npm package
-//! `@anthropic-ai/sandbox-runtime` and a relay that looks at nothing: connections to their first byte, one after the other and several at once;
-//! bytes; what a connection that says nothing costs in memory. All on the loopback, with `CONNECT`, none of them
-//! looking inside. Then what it costs to look: TLS that is ended beside TLS that is carried.
+//! `@anthropic-ai/sandbox-runtime` and a relay that looks at nothing: connections to their first byte, one after the
+//! other and several at once; bytes; what a connection that says nothing costs in memory. All on the loopback, with
+//! `CONNECT`, none of them looking inside. Then what it costs to look: TLS that is ended beside TLS that is carried.
 
 mod ended;
 mod memory;
