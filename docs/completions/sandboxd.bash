@@ -489,20 +489,12 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__learn)
-            opts="-p -r -w -x -e -s -t -o -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --output --quiet --help"
+            opts="-r -w -x -e -s -t -o -q -p -h --under --read --write --execute --egress --bind --env --set --tty --output --quiet --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --profile)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -p)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --under)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -560,6 +552,14 @@ _sandboxd() {
                     return 0
                     ;;
                 -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -p)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

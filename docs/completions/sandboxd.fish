@@ -73,7 +73,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l egress -d 'Let
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l bind -d 'Show FROM of the host as TO inside; ACCESS is read, write or execute' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l tool -d 'Let the client call this tool: a name, \\"read_*\\", or \\"*\\". Added to [serve].tools' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l tool -d 'Let the client call this tool: a name, "read_*", or "*". Added to [serve].tools' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l ask -d 'Hold each call of this tool until somebody approves it (sandboxd approve): a name, "write_*", or "*". Added to [serve].ask' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l receipt -d 'Write what was enforced to FILE, before the server starts (JSON)' -r -F
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l metrics -d 'Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine: unix:PATH, or 127.0.0.1:PORT' -r
@@ -165,7 +165,6 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s t -l tty -d 'G
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l last -d 'What was your last run refused that failed or was refused anything, and what would allow it? Known are system calls, hosts that were not let out, and calls of tools; of files it says how to ask'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -l json -d 'Print the answer as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand why" -s h -l help -d 'Print help'
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable where neither -r nor -w names another' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -l under -d 'Run it under another profile, which nothing here goes beyond: what is allowed is what both allow. May be given several times, the outermost first. The command, the user and the environment are not that profile\'s' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s r -l read -d 'Let the command read PATH and what lies below it' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s w -l write -d 'Let the command read and write PATH and what lies below it' -r
@@ -175,6 +174,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -l bind -d 'Sho
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s e -l env -d 'Set a variable, or pass one on from here. Nothing else is passed on' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s s -l set -d 'Set any key of the profile, the value as TOML: --set limits.memory=\'"1G"\'' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s o -l output -d 'Where the profile is written; must not exist, and not lie where the command or what it calls may write' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:base' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s q -l quiet -d 'Say nothing of what is allowed meanwhile'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand learn" -s h -l help -d 'Print help'

@@ -37,6 +37,7 @@ fn outside(outside: &Outside) -> Result<()> {
     problems(outside)?;
     profiles(outside)?;
     waived(outside)?;
+    called(outside)?;
     doctor(outside)?;
     made_pages(outside)
 }
@@ -182,6 +183,36 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
             !said.contains("panicked") && output.status.to_string().ends_with(status),
             "{said}"
         );
+    }
+    Ok(())
+}
+
+/// What is called is checked as its caller is, and says whose problem it is.
+fn called(outside: &Outside) -> Result<()> {
+    let file = outside.dir().join("tool.toml");
+    let waivers = outside.waivers().iter().map(|key| format!("{key} = \"if-available\"\n"));
+    let waivers: String = waivers.collect();
+    let write = |read: &str| {
+        let tool = format!(
+            "name = \"tool\"\nextends = [\"builtin:base\"]\n[command]\nexec = [\"/bin/cat\"]\n\
+             [files]\nread = [{read}]\n[serve]\ntools = [\"echo\"]\n[require]\n{waivers}"
+        );
+        fs::write(&file, tool)
+    };
+    let caller = format!(
+        "name = \"caller\"\nextends = [\"builtin:base\"]\n[call.tool]\nprofile = {file:?}\ntools = [\"echo\"]\n"
+    );
+    let check = || outside.sandbox(&caller).verb("check").command(&["/bin/true"]);
+    write("")?;
+    says(&check().run()?, &["called tool: can be run here"])?;
+    let told = json(&check().option("--json").run()?)?;
+    let name = told.pointer("/called/0/profile").and_then(Value::as_str);
+    ensure!(name == Some("tool"), "check says {told}");
+    write("\"/no/such/folder\"")?;
+    let run = check().run()?;
+    run.exited(125)?;
+    for word in ["tool.toml", "/no/such/folder does not exist"] {
+        ensure!(run.stderr.contains(word), "{word:?} is not said: {}", run.stderr);
     }
     Ok(())
 }

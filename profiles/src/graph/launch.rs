@@ -94,6 +94,27 @@ impl Graph {
         Some(Launch { profile, under, standing, shared })
     }
 
+    /// Everything that can be started, once under the same edges: what the first profile calls, what that calls,
+    /// and so on.
+    #[must_use]
+    pub fn launches(&self) -> Vec<Launch> {
+        let (mut found, mut callers): (Vec<Launch>, Vec<Standing>) =
+            (Vec::new(), vec![self.first()]);
+        while let Some(caller) = callers.pop() {
+            for launch in (0..self.edges.len()).filter_map(|edge| self.launch(&caller, edge)) {
+                let Standing { place, edges, .. } = &launch.standing;
+                let is_it = |known: &Launch| {
+                    known.standing.place == *place && known.standing.edges == *edges
+                };
+                if !found.iter().any(is_it) {
+                    callers.push(launch.standing.clone());
+                    found.push(launch);
+                }
+            }
+        }
+        found
+    }
+
     /// Every edge of every way from the first profile to this one, from where a process on it last
     /// acted by its own right.
     fn leading_to(&self, place: usize) -> BTreeSet<usize> {

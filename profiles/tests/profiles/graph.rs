@@ -303,6 +303,28 @@ fn a_process_is_started_under_every_edge_of_its_chain() {
 }
 
 #[test]
+fn everything_that_can_be_started_is_found_once() {
+    let found = |graph: &Graph| {
+        let launches = graph.launches().into_iter();
+        let mut found: Vec<_> = launches
+            .map(|launch| {
+                let under: Vec<_> = launch.under.iter().map(|one| one.label().to_owned()).collect();
+                (launch.profile.label().to_owned(), under.join(" "))
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let pair = |name: &str, under: &str| (name.to_owned(), under.to_owned());
+    assert_eq!(
+        found(&through("", "\"per-caller\"")),
+        [pair("hub", "a"), pair("web", "a hub-web")],
+        "each under its chain"
+    );
+    assert_eq!(found(&through("", "\"serial\"")), [pair("hub", ""), pair("web", "a hub-web")]);
+}
+
+#[test]
 fn what_is_kept_ready_is_kept_for_its_own_caller() {
     let ready = |agent: &str| {
         let graph = with(agent).unwrap_or_else(|problems| panic!("{}", shown(&problems)));

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_profiles::graph::Launch;
-use sandboxd_profiles::{Credentials, Invocation, Listening, Manager, Stream};
+use sandboxd_profiles::{Credentials, Invocation, Listening, Manager, Profile, Stream};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -119,6 +119,20 @@ fn live(wanted: Wanted, whose: For, orders: &OwnedFd) -> Vec<String> {
     one.shared.one_less(behalf);
     one.shared.bell.ring(over);
     left
+}
+
+/// What is called has no terminal, whatever its caller has, and no socket or credential of systemd's.
+///
+/// # Errors
+/// Where its environment or folders cannot be told.
+pub(crate) fn invocation(profile: &Profile) -> Result<Invocation, StartError> {
+    Ok(Invocation {
+        streams: [Stream::Pipe; 3],
+        listening: Listening::default(),
+        credentials: Credentials::default(),
+        manager: Manager::default(),
+        ..sandbox::invocation(profile)?
+    })
 }
 
 /// Whether whoever holds the other end let go of it. Where that cannot be told it did not: what is started then
@@ -239,15 +253,8 @@ impl One {
             error.exit_status()
         });
         let ahead = Ahead::begin(since, Then::Rest, late)?;
-        // It has no terminal, whatever its caller has.
-        let invocation = Invocation {
-            streams: [Stream::Pipe; 3],
-            listening: Listening::default(),
-            credentials: Credentials::default(),
-            manager: Manager::default(),
-            metrics: shared.calls.metrics.clone(),
-            ..sandbox::invocation(&launch.profile)?
-        };
+        let metrics = shared.calls.metrics.clone();
+        let invocation = Invocation { metrics, ..invocation(&launch.profile)? };
         let request = Request {
             profile: &launch.profile,
             under: &launch.under,

@@ -50,7 +50,7 @@ use std::time::Duration;
 pub(crate) use client::Client;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use hold::Hold;
-pub(crate) use instance::{Streams, Whose};
+pub(crate) use instance::{Streams, Whose, invocation};
 pub(crate) use records::Records;
 pub(crate) use tally::{Called, RefusedCall, Tally};
 

@@ -4,19 +4,24 @@ use super::output::{say, say_json, warn};
 use super::typed::Check;
 use super::{NOT_SET_UP, load};
 use crate::sandbox::StartError;
-use serde_json::json;
+use sandboxd_profiles::resolved::Waived;
+use serde_json::{Value, json};
 
 pub(crate) fn check(arguments: &Check) -> u8 {
     let name = load::name(&arguments.grants);
     let checked = load::load(&arguments.grants)
-        .and_then(|loaded| load::resolved(&loaded))
-        .map(|resolved| resolved.waived);
+        .and_then(|loaded| Ok((load::resolved(&loaded)?.waived, load::callees_waived(&loaded)?)));
     let said = match (&checked, arguments.json) {
-        (Ok(waived), true) => say_json(&json!({ "ok": true, "waived": waived })),
-        (Ok(waived), false) => {
-            let mut text = format!("{name}: can be run here\n");
-            for one in waived {
-                text.push_str(&format!("  waived  {}: {}\n", one.key, one.what));
+        (Ok((waived, called)), true) => {
+            let called =
+                called.iter().map(|(name, waived)| json!({ "profile": name, "waived": waived }));
+            let called: Vec<Value> = called.collect();
+            say_json(&json!({ "ok": true, "waived": waived, "called": called }))
+        }
+        (Ok((waived, called)), false) => {
+            let mut text = can_be_run(&name, waived);
+            for (name, waived) in called {
+                text.push_str(&format!("called {}", can_be_run(name, waived)));
             }
             say(&text)
         }
@@ -32,4 +37,9 @@ pub(crate) fn check(arguments: &Check) -> u8 {
             NOT_SET_UP
         }
     }
+}
+
+fn can_be_run(name: &str, waived: &[Waived]) -> String {
+    let lines = waived.iter().map(|one| format!("  waived  {}: {}\n", one.key, one.what));
+    format!("{name}: can be run here\n{}", lines.collect::<String>())
 }

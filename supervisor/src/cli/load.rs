@@ -2,11 +2,14 @@
 
 use super::typed::Grants;
 use crate::sandbox::{self, StartError, invocation};
-use crate::{audit_folder, host, privilege, profile_file};
+use crate::{audit_folder, calls, host, privilege, profile_file};
 use sandboxd_plan::{HostPath, Text};
+use sandboxd_profiles::graph::Launch;
+use sandboxd_profiles::resolved::Waived;
 use sandboxd_profiles::{
     Document, Folders, Graph, Invocation, Origin, Overrides, Problem, Profile, Resolved, graph,
 };
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStringExt;
 
 /// What is run where no profile is named: nothing but the system's programs, and the current folder
@@ -78,6 +81,35 @@ pub(crate) fn resolved(loaded: &Loaded) -> Result<Resolved, StartError> {
     let resolved = prepared.resolved.clone();
     prepared.release()?;
     Ok(resolved)
+}
+
+/// What is waived for each that it calls, and that calls, by its name: once, where it is started in several ways.
+pub(crate) fn callees_waived(loaded: &Loaded) -> Result<Vec<(String, Vec<Waived>)>, StartError> {
+    let (mut found, mut problems) = (Vec::new(), Vec::new());
+    for Launch { profile, under, .. } in loaded.graph.iter().flat_map(Graph::launches) {
+        let name = profile.name().to_owned();
+        let invocation = calls::invocation(&profile)?;
+        match resolved(&Loaded { profile, under, graph: None, invocation }) {
+            Ok(Resolved { waived, .. }) => found.push((name, waived)),
+            Err(StartError::Problems(more)) => {
+                problems.extend(more.into_iter().map(|problem| of_callee(&name, problem)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found.dedup();
+    let mut said = BTreeSet::new();
+    problems.retain(|problem| said.insert(problem.to_string()));
+    if problems.is_empty() { Ok(found) } else { Err(StartError::Problems(problems)) }
+}
+
+/// What stands in no file does not say whose it is.
+fn of_callee(name: &str, mut problem: Problem) -> Problem {
+    if problem.at.is_none() {
+        problem.key = format!("{name}: {}", problem.key);
+    }
+    problem
 }
 
 /// A command for a profile that names none, where it changes no answer which one it is.

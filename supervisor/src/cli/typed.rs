@@ -193,7 +193,7 @@ pub struct Mcp {
     /// The profile and what is laid over it.
     #[command(flatten)]
     pub grants: Grants,
-    /// Let the client call this tool: a name, \"read_*\", or \"*\". Added to [serve].tools.
+    /// Let the client call this tool: a name, "read_*", or "*". Added to [serve].tools.
     #[arg(long = "tool", value_name = "NAME")]
     pub tools: Vec<String>,
     /// Hold each call of this tool until somebody approves it (sandboxd approve): a name, "write_*", or
@@ -311,7 +311,7 @@ pub enum ReceiptCommand {
 /// whatever profile was used: anything else that is missing is an error.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where nothing is missing but what may be, 1 where something else is, 125 where the file is no receipt.\n\nExamples:\n  sandboxd run --receipt r.json -- make && sandboxd receipt check r.json\n  sandboxd receipt check r.json --may-lack cgroup,memfd_noexec"
+    after_help = "Exit status: 0 where nothing is missing but what may be, 1 where something else is, 125 where the file is no receipt.\n\nExamples:\n  sandboxd run -w . --receipt ../r.json -- make && sandboxd receipt check ../r.json\n  sandboxd receipt check ../r.json --may-lack cgroup,memfd_noexec"
 )]
 pub struct ReceiptCheck {
     /// The file that `sandboxd run --receipt FILE` wrote.

@@ -99,7 +99,8 @@ impl Learnt<'_> {
             text.push_str("\n# Left out, though it was wanted:\n");
         }
         for LeftOut { what, by, why } in self.left_out {
-            text.push_str(&format!("#   {} ({}): {}\n", comment(what), comment(by), comment(why)));
+            let by = if by.is_empty() { String::new() } else { format!(" ({})", comment(by)) };
+            text.push_str(&format!("#   {}{by}: {}\n", comment(what), comment(why)));
         }
         text
     }

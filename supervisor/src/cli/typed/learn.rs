@@ -17,7 +17,8 @@ use std::path::PathBuf;
 /// Read it before you use it: the command chose what to use.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: the command's own, where a profile was written; 126 or 127 where the command was not executed or found; else 125 where none was.\n\nExamples:\n  sandboxd learn -o build.toml -w . -- make                what a build needs\n  sandboxd learn -p builtin:node-tool -o tool.toml -- node tool.js\n  sandboxd learn -o fetch.toml --egress api.example.com:443 -- ./fetch.sh\n  sandboxd run -p build.toml                              the same command, with that and nothing else"
+    mut_arg("profile", |profile| profile.help("The profile: a file, or builtin:NAME. Without one: builtin:base")),
+    after_help = "Exit status: the command's own, where a profile was written; 126 or 127 where the command was not executed or found; else 125 where none was.\n\nExamples:\n  sandboxd learn -o ../build.toml -w . -- make             what a build needs\n  sandboxd learn -p builtin:node-tool -o tool.toml -- node tool.js\n  sandboxd learn -o fetch.toml --egress api.example.com:443 -- ./fetch.sh\n  sandboxd run -p ../build.toml                           the same command, with that and nothing else"
 )]
 pub struct Learn {
     /// The profile that is extended, and what may be done beyond it meanwhile.

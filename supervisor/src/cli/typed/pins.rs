@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Exit status: 0; 1 where a tool is hidden because it changed, or there is no such server or tool; 125 where\nwhat is kept cannot be read.\n\nExamples:\n  sandboxd pins                                     every server, and each tool that changed: how\n  sandboxd pins accept mcp-server-3fa21b07 search   take it as it is now, from the next run on"
+    after_help = "Exit status: 0; 1 where a tool is hidden because it changed, or there is no such server or tool; 125 where\nwhat is kept cannot be read.\n\nExamples:\n  sandboxd pins                                     every server, and each tool that changed: how\n  sandboxd pins accept notes-3fa21b07 search        take it as it is now, from the next run on"
 )]
 pub struct Pins {
     /// What else to do.

@@ -148,7 +148,9 @@ fn ask(kept: &Kept) -> String {
         } else {
             String::new()
         };
-        text.push_str(&format!("  or of all    sandboxd learn{options} -o learnt.toml{command}\n"));
+        text.push_str(&format!(
+            "  or of all    sandboxd learn{options} -o ../learnt.toml{command}\n"
+        ));
     }
     let here = std::env::current_dir().is_ok_and(|here| here.as_os_str() == kept.cwd.as_str());
     if !here {
