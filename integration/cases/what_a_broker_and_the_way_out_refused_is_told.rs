@@ -61,7 +61,7 @@ fn outside(outside: &Outside) -> Result<()> {
         "--egress other.invalid:PORT",
         "ask of one   sandboxd why -p ",
         "or of all    sandboxd learn -p ",
-        " -o learnt.toml -- /bin/bash …",
+        " -o ../learnt.toml -- /bin/bash …",
     ] {
         ensure!(said.contains(what), "no {what} in {said}");
     }
