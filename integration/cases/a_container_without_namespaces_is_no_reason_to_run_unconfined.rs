@@ -2,12 +2,18 @@
 //! and that one says at each run, and in the receipt, exactly what holds and what does not.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Container, Inside, Outside, Run};
+use sandboxd_integration::{Case, Container, Inside, Need, Outside, Run};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-pub(crate) const CASE: Case =
-    Case { rows: &["C06", "E4"], outside, probes: &[("be", be)], ..Case::NEW };
+pub(crate) const CASE: Case = Case {
+    rows: &["C06", "E4"],
+    // Before it nothing keeps signals inside where there is no pid namespace, and so nothing runs.
+    needs: &[Need::Landlock(6)],
+    outside,
+    probes: &[("be", be)],
+    ..Case::NEW
+};
 
 const OTHER: &str = "extends = [\"builtin:base\"]\n";
 const CONTAINER: &str = "extends = [\"builtin:container\"]\n";

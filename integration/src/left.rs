@@ -80,8 +80,24 @@ pub(crate) fn living(outside: &Outside, own: u32) -> Result<Vec<(i32, String)>> 
     Ok(living)
 }
 
+/// Takes in children that ended and that nobody of the case waits for: it may follow several runs at once.
+pub(crate) fn reap_adopted(launched: &BTreeSet<i32>) -> Result<()> {
+    for task in fs::read_dir("/proc/self/task")? {
+        // A thread may end between the two looks; its children are another's then.
+        let children = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        let children = children.split_whitespace().filter_map(|pid| pid.parse::<i32>().ok());
+        for pid in children.filter(|pid| !launched.contains(pid)) {
+            match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
+                Ok(_) | Err(Errno::ECHILD | Errno::EINTR) => {}
+                Err(errno) => return Err(errno).context("waitpid"),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Takes in children that ended, the adopted ones among them.
-pub(crate) fn reap() -> Result<()> {
+fn reap() -> Result<()> {
     loop {
         match waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
             Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),

@@ -3,11 +3,12 @@
 use crate::who::Player;
 use crate::{Canary, Container, Named, Sandbox};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The uid and gid of the user whose files the workspace holds, where root runs the case.
 pub const OWNER: u32 = 1000;
@@ -21,6 +22,8 @@ pub struct Outside {
     runs: AtomicU32,
     pub(crate) uids: (u32, u32),
     pub(crate) busy: AtomicBool,
+    /// Children that somebody waits for.
+    launched: Mutex<BTreeSet<i32>>,
 }
 
 impl Outside {
@@ -32,7 +35,12 @@ impl Outside {
             runs: AtomicU32::new(0),
             uids,
             busy: AtomicBool::new(false),
+            launched: Mutex::default(),
         }
+    }
+
+    pub(crate) fn launched(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.launched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A folder of this case alone.

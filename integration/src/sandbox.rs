@@ -173,8 +173,9 @@ impl<'a> Sandbox<'a> {
         self.launch.stepped = true;
         let mut running = self.start()?;
         let launched = running.pid();
-        // No other child of the case's ends meanwhile, but for those that it adopts.
-        let reap = || if running.lives()? { Ok(()) } else { left::reap() };
+        let outside = running.outside;
+        let reap =
+            || if running.lives()? { Ok(()) } else { left::reap_adopted(&outside.launched()) };
         steps::follow(launched, reap, decide)?;
         running.wait()
     }
@@ -258,6 +259,7 @@ impl<'a> Sandbox<'a> {
         }
         let said = words.join(" ".as_ref());
         self.outside.note(&format!("$ sandboxd {}", shortened(&said.to_string_lossy())));
+        self.outside.launched().insert(i32::try_from(child.id())?);
         Ok(Running { outside: self.outside, folder, child })
     }
 
@@ -372,6 +374,7 @@ impl Running<'_> {
     /// Where what it wrote cannot be read.
     pub fn wait(mut self) -> Result<Run> {
         let status = self.child.wait()?;
+        self.outside.launched().remove(&self.pid().as_raw());
         let run = Run::read(status, &self.folder)?;
         self.outside.note(&shortened(&run.stdout));
         self.outside.note(&shortened(&run.stderr));
