@@ -6,12 +6,13 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
-use sandboxd_integration::{Case, Container, Inside, Outside, Victim, patience, raw};
+use sandboxd_integration::{Case, Container, Inside, Need, Outside, Victim, patience, raw};
 use std::fs;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case = Case {
     rows: &["P08", "P09", "P11", "X01", "E20"],
+    needs: &[Need::Landlock(6)],
     seconds: 240,
     outside,
     probes: &[("storm", storm), ("flood", flood)],

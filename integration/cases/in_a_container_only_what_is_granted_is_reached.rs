@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use sandboxd_integration::raw::{Argument, call, call_numbers};
-use sandboxd_integration::{Case, Container, Inside, Listener, Outside, Victim};
+use sandboxd_integration::{Case, Container, Inside, Listener, Need, Outside, Victim};
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
@@ -16,6 +16,7 @@ use std::process::Command;
 
 pub(crate) const CASE: Case = Case {
     rows: &["F01", "F08", "F31", "N01", "N04", "P03", "P05", "K05"],
+    needs: &[Need::Landlock(6)],
     outside,
     probes: &[("try", attempt)],
     ..Case::NEW

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 pub(crate) const CASE: Case = Case {
     rows: &["F13", "F18", "P20", "P21", "P22"],
     needs: &[
+        Need::Landlock(6),
         Need::Program("/usr/bin/git"),
         Need::Program("/usr/bin/node"),
         Need::Program("/usr/bin/python3"),
