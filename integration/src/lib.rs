@@ -3,7 +3,7 @@
 //! One program plays every part: it runs the cases ([`runner`]), is each case (`alone`, then the
 //! case's `outside`), and is the adversary that the sandbox executes ([`Inside`]).
 //!
-//! Read in this order: [`case`], [`who`], `options`, `runner`, `alone`, [`outside`], [`sandbox`], [`service`],
+//! Read in this order: [`case`], [`who`], `options`, `runner`, `alone`, [`outside`], [`sandbox`], [`running`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
 //! [`approver`], [`world`], [`hosts`], [`sshd`], [`keeper`], [`logins`], [`models`], [`search`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
 //! [`mod@patience`], [`facts`].
@@ -40,6 +40,7 @@ pub mod raw;
 mod records;
 pub mod run;
 mod runner;
+pub mod running;
 pub mod sandbox;
 pub mod search;
 pub mod service;
@@ -61,7 +62,8 @@ pub use outside::Outside;
 pub use patience::{patience, wait_for};
 pub use random::Random;
 pub use run::Run;
-pub use sandbox::{Running, Sandbox};
+pub use running::Running;
+pub use sandbox::Sandbox;
 pub use service::Service;
 pub use steps::{Program, Step, Then};
 pub use terminal::Terminal;

@@ -2,16 +2,13 @@
 
 use crate::launch::Launch;
 use crate::steps::{self, Step, Then};
-use crate::{Container, Fault, Outside, Run, Terminal, left, patience};
-use anyhow::{Context as _, Result, bail, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use crate::{Container, Fault, Outside, Run, Running, Terminal, left};
+use anyhow::{Context as _, Result, ensure};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 /// Where the probe is inside.
 pub const PROBE: &str = "/probe";
@@ -301,88 +298,6 @@ impl<'a> Sandbox<'a> {
     }
 }
 
-/// A `sandboxd` that was started. One that is not waited for is ended with the case.
-#[derive(Debug)]
-pub struct Running<'a> {
-    outside: &'a Outside,
-    folder: PathBuf,
-    child: Child,
-}
-
-impl Running<'_> {
-    /// The supervisor's number.
-    #[must_use]
-    pub fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).unwrap_or(i32::MAX))
-    }
-
-    /// Sends the supervisor a signal.
-    ///
-    /// # Errors
-    /// Where it is gone.
-    pub fn signal(&self, signal: Signal) -> Result<()> {
-        kill(self.pid(), signal).with_context(|| format!("{signal} to sandboxd"))
-    }
-
-    /// What it wrote to standard output so far.
-    ///
-    /// # Errors
-    /// Where that cannot be read.
-    pub fn stdout(&self) -> Result<String> {
-        Ok(String::from_utf8_lossy(&fs::read(self.folder.join("stdout"))?).into_owned())
-    }
-
-    /// How many bytes it wrote to standard output so far.
-    ///
-    /// # Errors
-    /// Where that is not known.
-    pub fn written(&self) -> Result<u64> {
-        Ok(fs::metadata(self.folder.join("stdout"))?.len())
-    }
-
-    /// Waits until standard output holds these words, for ten seconds at most.
-    ///
-    /// # Errors
-    /// Where they do not come.
-    pub fn says(&mut self, words: &str) -> Result<()> {
-        let until = Instant::now() + patience(Duration::from_secs(10));
-        while !self.stdout()?.contains(words) {
-            if let Some(status) = self.child.try_wait()? {
-                let stderr = fs::read(self.folder.join("stderr"))?;
-                bail!(
-                    "ended before it said {words:?}: {status}\n{}",
-                    String::from_utf8_lossy(&stderr)
-                );
-            }
-            ensure!(Instant::now() < until, "it did not say {words:?}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Ok(())
-    }
-
-    /// Whether it still runs.
-    ///
-    /// # Errors
-    /// Where the kernel does not say.
-    pub fn lives(&mut self) -> Result<bool> {
-        Ok(self.child.try_wait()?.is_none())
-    }
-
-    /// Waits for its end.
-    ///
-    /// # Errors
-    /// Where what it wrote cannot be read.
-    pub fn wait(mut self) -> Result<Run> {
-        let status = self.child.wait()?;
-        self.outside.launched().remove(&self.pid().as_raw());
-        let run = Run::read(status, &self.folder)?;
-        self.outside.note(&shortened(&run.stdout));
-        self.outside.note(&shortened(&run.stderr));
-        self.outside.note(&format!("=> {status}"));
-        Ok(run)
-    }
-}
-
 /// `sandboxd`, beside this program.
 pub(crate) fn product() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
@@ -392,7 +307,7 @@ pub(crate) fn product() -> Result<PathBuf> {
 }
 
 /// A text as long as a person reads.
-fn shortened(text: &str) -> String {
+pub(crate) fn shortened(text: &str) -> String {
     const MOST: usize = 4000;
     match text.char_indices().nth(MOST) {
         None => text.to_owned(),
