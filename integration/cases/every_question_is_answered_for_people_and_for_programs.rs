@@ -224,24 +224,28 @@ fn waived(outside: &Outside) -> Result<()> {
     };
     says(&ask("check").run()?, &["waived", "require.landlock"])?;
     says(&ask("plan").run()?, &["waived", "require.landlock"])?;
-    for (verb, path) in [("check", "/waived/0/key"), ("plan", "/waived/0/key")] {
+    // An older kernel lacks more.
+    let names = |told: &Value| {
+        let all = told.get("waived").and_then(Value::as_array).into_iter().flatten();
+        let mut keys = all.filter_map(|one| one.get("key")?.as_str());
+        keys.any(|key| key == "require.landlock")
+    };
+    for verb in ["check", "plan"] {
         let told = json(&ask(verb).option("--json").run()?)?;
-        let key = told.pointer(path).and_then(Value::as_str);
-        ensure!(key == Some("require.landlock"), "{verb}: {told}");
+        ensure!(names(&told), "{verb}: {told}");
     }
     let run = ask("run").run()?;
     run.exited(0)?;
     ensure!(run.stderr.contains("require.landlock"), "the run does not say it: {}", run.stderr);
     let receipt = run.receipt.context("no receipt")?;
-    let key = receipt.pointer("/waived/0/key").and_then(Value::as_str);
-    ensure!(key == Some("require.landlock"), "the receipt: {receipt}");
+    ensure!(names(&receipt), "the receipt: {receipt}");
     ensure!(receipt.get("landlock_abi") == Some(&Value::Null), "the receipt: {receipt}");
     // Waived is what is missing: where it is there, it is enforced and nothing is said.
     let run = outside.sandbox(WAIVING).command(&["/bin/true"]).run()?;
     run.exited(0)?;
-    ensure!(run.stderr.is_empty(), "something is said: {}", run.stderr);
+    ensure!(!run.stderr.contains("require.landlock:"), "something is said: {}", run.stderr);
     let receipt = run.receipt.context("no receipt")?;
-    ensure!(receipt.pointer("/waived/0").is_none(), "the receipt: {receipt}");
+    ensure!(!names(&receipt), "the receipt: {receipt}");
     Ok(())
 }
 

@@ -2,17 +2,18 @@
 
 use anyhow::{Result, ensure};
 use nix::errno::Errno;
-use sandboxd_integration::{By, Canary, Case, Inside, Outside};
+use sandboxd_integration::{By, Canary, Case, Inside, Need, Outside};
 use std::collections::BTreeSet;
 use std::fs;
 
 pub(crate) const CASE: Case = Case {
     rows: &["E17", "E28"],
+    // The profiles extend nothing, and so waive nothing.
+    needs: &[Need::Landlock(6)],
     seconds: 120,
     outside,
     probes: &[("look", look)],
     by: By::Anybody,
-    ..Case::NEW
 };
 
 /// Folders, and what each profile in turn has left of them.

@@ -48,8 +48,9 @@ pub(crate) const NOT_SET_UP: u8 = 125;
 /// Reads the command line and does what it says.
 #[must_use]
 pub fn main() -> ExitCode {
-    let since = Instant::now();
+    // First: to ask for the time panics where the kernel does not tell it.
     std::panic::set_hook(Box::new(panicked));
+    let since = Instant::now();
     let typed = match Sandboxd::try_parse() {
         Ok(typed) => typed,
         Err(error) => return usage(&error),
