@@ -1,5 +1,5 @@
-/* The floor of a proxy: `relay PORT UPSTREAM THREADS` answers whatever it is asked with 200 and carries what
- * comes to UPSTREAM and back. No rule, no name, no limit, no record; a connection that breaks is closed, and
+/* The floor of a connection through a proxy: `relay PORT UPSTREAM THREADS` answers whatever it is asked with 200
+ * and carries what comes to UPSTREAM and back. No rule, no name, no limit, no record; a connection that breaks is closed, and
  * one that does not read holds up the others of its thread. Built by `cargo xtask bench egress`. */
 #define _GNU_SOURCE
 #include <errno.h>

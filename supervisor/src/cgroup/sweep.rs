@@ -79,7 +79,9 @@ fn sweep_one(
         }
         match reclaim_with_below(&container, &name) {
             Ok(Some(below)) => swept.removed.extend(std::iter::once(id).chain(below)),
-            Ok(None) => drop(swept.living.insert(id)),
+            Ok(None) => {
+                swept.living.insert(id);
+            }
             Err(error) => swept.failed.push(error),
         }
     }

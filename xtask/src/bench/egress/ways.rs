@@ -26,7 +26,7 @@ pub(super) const OURS: usize = 1;
 /// Where those two are that are to be bettered.
 pub(super) const TWO: Range<usize> = 3..5;
 
-/// Where those are that look at nothing: no proxy is faster.
+/// Where those are that look at nothing.
 pub(super) const FLOOR: Range<usize> = 6..8;
 
 /// A way to the upstream.
@@ -111,7 +111,7 @@ pub(super) fn all(tree: &Tree, built: &Built, upstream: u16) -> Result<Vec<Way>>
     ])
 }
 
-/// What carries everything to the upstream.
+/// Carries everything to the upstream, with so many threads.
 fn relay(built: &Built, upstream: u16, threads: usize) -> Result<Proxy> {
     start(Command::new(built.compile("relay")?), |port| {
         Ok(vec![port.to_string(), upstream.to_string(), threads.to_string()])
