@@ -201,7 +201,7 @@ fn in_words(kept: &Kept) -> String {
     text.push_str(&not_let_out(kept, subject.as_ref()));
     text.push_str(&not_called(kept, subject.as_ref()));
     if kept.calls().is_empty() && kept.not_let_out.is_empty() && kept.called.is_empty() {
-        text.push_str("nothing is known of that it was refused\n");
+        text.push_str("nothing that it was refused is known\n");
     }
     for what in unseen(kept) {
         text.push_str(&format!("not known: {}\n", printable(&what)));
