@@ -73,11 +73,11 @@ pub(crate) fn probe(
         keyrings: keyring::is_answered(),
         clone3: clone3_is_answered(),
         listeners: listeners(&kernel),
-        kernel,
-        // Where the kernel does not answer it counts as there, and the stage that needs it finds out.
+        // Where the kernel does not answer, its version does, and the stage that needs it finds out.
         memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec")
             .try_exists()
-            .unwrap_or(true),
+            .unwrap_or_else(|_| version(&kernel) >= (6, 3)),
+        kernel,
         open_files_max: rustix::process::getrlimit(Resource::Nofile).maximum,
         hard_limits: hard_limits(),
         users: users(),
