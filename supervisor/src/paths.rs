@@ -5,6 +5,7 @@
 //! that was not looked at, and nothing is opened but for its name (`O_PATH`) or its entries.
 
 use crate::sandbox::doing;
+use folders::Folders;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -15,6 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 mod disks;
+mod folders;
 mod mounts;
 pub mod protected;
 mod seen;
@@ -44,15 +46,16 @@ pub(crate) fn look(wanted: &Wanted) -> Looked {
     let Ok(root) = open_root() else {
         return Looked::default();
     };
-    let mounts = mounts::Table::read();
+    let mut folders = Folders::below(root);
+    let doors = mounts::Doors::read();
     let mut looked = Looked::default();
     let until = protected::until();
     for path in &wanted.paths {
         doing(format!("looking at {}", path.as_str()));
-        let fact = match find(&root, path, wanted.writable.contains(path).then_some(until)) {
+        let fact = match find(&mut folders, path, wanted.writable.contains(path).then_some(until)) {
             Ok((found, place)) => {
                 looked.places.insert(path.clone(), place);
-                let doors = mounts.doors(&found.real);
+                let doors = doors.below(&found.real);
                 PathFact::Found(Found { doors, ..found })
             }
             Err(Errno::NOENT | Errno::NOTDIR) => PathFact::Missing,
@@ -86,20 +89,30 @@ fn open_root() -> rustix::io::Result<OwnedFd> {
 
 /// What is at a path; until when it is searched, where it may be written.
 fn find(
-    root: &OwnedFd,
+    folders: &mut Folders,
     path: &HostPath,
     writable: Option<Instant>,
 ) -> rustix::io::Result<(Found, Place)> {
-    let (file, real, links) = match open(root, path.as_str()) {
-        Ok(file) => (file, path.clone(), Vec::new()),
-        Err(Errno::LOOP) => follow(root, path)?,
+    let straight = match writable {
+        // What is searched is the very tree that is looked at.
+        Some(_) => open(&folders.root, path.as_str())
+            .and_then(|file| Ok((rustix::fs::fstat(&file)?, Some(file)))),
+        None => folders.stat(path).map(|stat| (stat, None)),
+    };
+    let ((stat, file), real, links) = match straight {
+        Ok(seen) => (seen, path.clone(), Vec::new()),
+        Err(Errno::LOOP) => {
+            let (file, real, links) = follow(folders, path)?;
+            ((rustix::fs::fstat(&file)?, Some(file)), real, links)
+        }
         Err(errno) => return Err(errno),
     };
-    let stat = rustix::fs::fstat(&file)?;
     let kind = kind(&stat);
-    let search = match writable {
-        Some(until) if kind == FileKind::Directory => protected::search(&file, &real, until),
-        Some(_) | None => protected::Search { complete: true, ..protected::Search::default() },
+    let search = match (writable, &file) {
+        (Some(until), Some(file)) if kind == FileKind::Directory => {
+            protected::search(file, &real, until)
+        }
+        _ => protected::Search { complete: true, ..protected::Search::default() },
     };
     let found = Found {
         kind,
@@ -139,7 +152,10 @@ fn with_the_link(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Walks a path component by component and notes every link on the way.
-fn follow(root: &OwnedFd, path: &HostPath) -> rustix::io::Result<(OwnedFd, HostPath, Vec<Link>)> {
+fn follow(
+    folders: &mut Folders,
+    path: &HostPath,
+) -> rustix::io::Result<(OwnedFd, HostPath, Vec<Link>)> {
     let mut links = Vec::new();
     // The part that is known to have no link in it, and what is still to be walked.
     let mut walked = HostPath::try_from("/").map_err(|_| Errno::INVAL)?;
@@ -150,8 +166,8 @@ fn follow(root: &OwnedFd, path: &HostPath) -> rustix::io::Result<(OwnedFd, HostP
             continue;
         }
         let next = walked.join(&name).map_err(|_| Errno::NAMETOOLONG)?;
-        let parent = open(root, walked.as_str())?;
-        let stat = rustix::fs::statat(&parent, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let parent = folders.walk(walked.clone())?;
+        let stat = rustix::fs::statat(parent, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
             walked = next;
             continue;
@@ -159,16 +175,16 @@ fn follow(root: &OwnedFd, path: &HostPath) -> rustix::io::Result<(OwnedFd, HostP
         if links.len() == MOST_LINKS {
             return Err(Errno::LOOP);
         }
-        let target = rustix::fs::readlinkat(&parent, name.as_str(), Vec::new())?;
+        let target = rustix::fs::readlinkat(parent, name.as_str(), Vec::new())?;
         let target = target.into_string().map_err(|_| Errno::ILSEQ)?;
-        let trusted = is_trusted(root, &next, &stat)?;
+        let trusted = is_trusted(folders, &next, &stat)?;
         ahead.extend(components(&target));
         if target.starts_with('/') {
             walked = HostPath::try_from("/").map_err(|_| Errno::INVAL)?;
         }
         links.push(Link { path: next, target, trusted });
     }
-    Ok((open(root, walked.as_str())?, walked, links))
+    Ok((open(&folders.root, walked.as_str())?, walked, links))
 }
 
 /// The components of a path, last first.
@@ -178,7 +194,7 @@ fn components(path: &str) -> Vec<String> {
 
 /// Whether a link belongs to the system: it lies in one of its trees or in `/`, root owns it, and
 /// nobody but root may write any directory above it.
-fn is_trusted(root: &OwnedFd, path: &HostPath, link: &Stat) -> rustix::io::Result<bool> {
+fn is_trusted(folders: &mut Folders, path: &HostPath, link: &Stat) -> rustix::io::Result<bool> {
     let system = path.parent().is_some_and(|parent| parent.as_str() == "/")
         || SYSTEM
             .iter()
@@ -188,7 +204,7 @@ fn is_trusted(root: &OwnedFd, path: &HostPath, link: &Stat) -> rustix::io::Resul
     }
     let mut above = path.parent();
     while let Some(directory) = above {
-        let stat = rustix::fs::fstat(open(root, directory.as_str())?)?;
+        let stat = folders.stat(&directory)?;
         if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 {
             return Ok(false);
         }

@@ -1,8 +1,8 @@
 //! Which disk a tree lies on, so that its input and output can be limited: stat(2), and sysfs for the
 //! disk that a partition is part of.
 
+use super::folders::Folders;
 use super::{follow, open, open_root};
-use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::Wanted;
@@ -25,13 +25,14 @@ const NAMES: &[(rustix::fs::FsWord, &str)] = &[
 #[must_use]
 pub fn disks(wanted: &Wanted) -> BTreeMap<HostPath, DiskFact> {
     let Ok(root) = open_root() else { return BTreeMap::new() };
-    let fact = |path: &HostPath| fact(&root, path).ok().map(|fact| (path.clone(), fact));
+    let mut folders = Folders::below(root);
+    let fact = |path: &HostPath| fact(&mut folders, path).ok().map(|fact| (path.clone(), fact));
     wanted.disks.iter().filter_map(fact).collect()
 }
 
-fn fact(root: &OwnedFd, path: &HostPath) -> rustix::io::Result<DiskFact> {
-    let file = match open(root, path.as_str()) {
-        Err(Errno::LOOP) => follow(root, path)?.0,
+fn fact(folders: &mut Folders, path: &HostPath) -> rustix::io::Result<DiskFact> {
+    let file = match open(&folders.root, path.as_str()) {
+        Err(Errno::LOOP) => follow(folders, path)?.0,
         opened => opened?,
     };
     let device = rustix::fs::fstat(&file)?.st_dev;

@@ -2,6 +2,8 @@
 //! `/proc/self/mountinfo`, proc(5).
 
 use sandboxd_plan::HostPath;
+use std::fs::File;
+use std::io::Read as _;
 
 /// File systems through which the kernel itself speaks: each would undo what the sandbox's own `/proc`
 /// and `/dev` and the absence of `/sys` are for.
@@ -28,8 +30,8 @@ const KERNEL: &[&str] = &[
     "rpc_pipefs",
 ];
 
-/// Every mount, as the table has them.
-pub(super) struct Table(Vec<Row>);
+/// Mount points that show the kernel's own file systems, or the host's root again.
+pub(super) struct Doors(Vec<HostPath>);
 
 struct Row {
     device: String,
@@ -39,31 +41,32 @@ struct Row {
     kind: String,
 }
 
-impl Table {
-    /// The mounts this process sees; an unreadable table has none, and then `/proc` is missing, without
-    /// which no sandbox starts.
+impl Doors {
+    /// Those of the mounts this process sees; an unreadable table has none, and then `/proc` is missing,
+    /// without which no sandbox starts.
     pub(super) fn read() -> Self {
-        Self::parse(&std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+        // As much as a host has as a rule: of a file that says nothing of its size little is read at a time.
+        let mut text = String::with_capacity(1 << 15);
+        let read =
+            File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_string(&mut text));
+        Self::parse(if read.is_ok() { &text } else { "" })
     }
 
     fn parse(text: &str) -> Self {
-        Self(text.lines().filter_map(row).collect())
-    }
-
-    /// Mount points below a tree that show the kernel's own file systems, or the host's root again.
-    pub(super) fn doors(&self, tree: &HostPath) -> Vec<HostPath> {
-        let host = self.0.iter().find(|row| row.point == "/");
+        let rows: Vec<Row> = text.lines().filter_map(row).collect();
+        let host = rows.iter().find(|row| row.point == "/");
         let opens = |row: &&Row| {
             let again =
                 host.is_some_and(|host| (&row.device, &row.root) == (&host.device, &host.root));
             again || KERNEL.contains(&row.kind.as_str())
         };
-        self.0
-            .iter()
-            .filter(opens)
-            .filter_map(|row| HostPath::try_from(row.point.as_str()).ok())
-            .filter(|point| point != tree && point.is_within(tree))
-            .collect()
+        let points = rows.iter().filter(opens).map(|row| row.point.as_str());
+        Self(points.filter_map(|point| HostPath::try_from(point).ok()).collect())
+    }
+
+    /// Those below a tree.
+    pub(super) fn below(&self, tree: &HostPath) -> Vec<HostPath> {
+        self.0.iter().filter(|point| *point != tree && point.is_within(tree)).cloned().collect()
     }
 }
 
@@ -76,6 +79,9 @@ fn row(line: &str) -> Option<Row> {
 
 /// Blanks, tabs, line ends and backslashes are written as `\` and three octal digits.
 fn unescape(field: &str) -> String {
+    if !field.contains('\\') {
+        return field.to_owned();
+    }
     ["\\040", "\\011", "\\012", "\\134"]
         .iter()
         .zip([" ", "\t", "\n", "\\"])
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_kernels_file_systems_and_the_hosts_root_are_doors() {
-        let table = Table::parse(
+        let doors = Doors::parse(
             "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
              23 22 0:21 / /proc rw - proc proc rw\n\
              24 22 0:30 / /srv/my\\040jail/proc rw - proc proc rw\n\
@@ -96,12 +102,12 @@ mod tests {
              26 22 254:0 /data /srv/my\\040jail/data rw - ext4 /dev/vda rw\n\
              27 22 254:1 / /srv/my\\040jail/disk rw - ext4 /dev/vdb rw\n",
         );
-        let doors = |tree| {
-            let found = table.doors(&HostPath::try_from(tree).unwrap());
+        let below = |tree| {
+            let found = doors.below(&HostPath::try_from(tree).unwrap());
             found.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
-        assert_eq!(doors("/srv"), ["/srv/my jail/proc", "/srv/my jail/host"]);
-        assert!(doors("/srv/my jail/data").is_empty());
-        assert!(doors("/usr").is_empty());
+        assert_eq!(below("/srv"), ["/srv/my jail/proc", "/srv/my jail/host"]);
+        assert!(below("/srv/my jail/data").is_empty());
+        assert!(below("/usr").is_empty());
     }
 }

@@ -14,6 +14,7 @@ use crate::privilege;
 use rustix::fd::OwnedFd;
 use sandboxd_profiles::host::Privilege;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
@@ -28,7 +29,11 @@ pub struct Ahead {
 
 /// A start that somebody looks at the clock for. The end of the last of these is its end.
 #[derive(Clone)]
-pub(crate) struct Watched(Sender<Clock>);
+pub(crate) struct Watched {
+    clock: Sender<Clock>,
+    /// Nothing is left that can keep the command from running.
+    over: Arc<AtomicBool>,
+}
 
 /// What is said to whoever looks at the clock.
 enum Clock {
@@ -42,12 +47,12 @@ impl Watched {
     /// All that could hang was done, and nobody waits for the rest yet.
     pub(crate) fn rest(&self) {
         // A thread that panicked looks at nothing.
-        self.0.send(Clock::Rests).ok();
+        self.clock.send(Clock::Rests).ok();
     }
 
     /// Somebody waits for the rest from now on.
     pub(crate) fn go_on(&self) {
-        self.0.send(Clock::Runs(Instant::now())).ok();
+        self.clock.send(Clock::Runs(Instant::now())).ok();
     }
 }
 
@@ -82,16 +87,18 @@ impl Ahead {
         let (found, privilege) = channel();
         let (sender, made) = channel();
         let (settled, told) = channel();
-        let (starting, over) = channel();
+        let (clock, told_of) = channel();
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
         std::thread::Builder::new()
             .name(String::from("ahead"))
             .spawn(move || {
                 if work(&found, &sender) && then == Then::Sweep {
                     sweep_up(&told, since + START_WITHIN + MARGIN);
                 }
-                watch(&over, since, late);
+                watch(&told_of, &is_over, since, late);
             })
-            .map(|_| Self { privilege, made, settled, watched: Watched(starting) })
+            .map(|_| Self { privilege, made, settled, watched: Watched { clock, over } })
             .map_err(|error| {
                 StartError::io("clone3", "a thread", &error).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
@@ -110,9 +117,14 @@ impl Ahead {
         self.settled.send(Arc::clone(tree)).ok();
     }
 
-    /// Who looks at the clock.
+    /// That somebody looks at the clock.
     pub(crate) fn watched(&self) -> Watched {
         self.watched.clone()
+    }
+
+    /// The start is over. Whoever looks at the clock is not woken up to be told: it would run before the command.
+    pub(crate) fn over(&self) {
+        self.watched.over.store(true, Ordering::Release);
     }
 
     /// Waits until it is made.
@@ -133,20 +145,21 @@ fn work(found: &Sender<Privilege>, sender: &Sender<Result<Made, StartError>>) ->
 /// Waits until the start is over. Leaving the process is all that ends a thread that hangs in a call;
 /// its lease stays busy and its cgroup is swept by the next.
 #[expect(clippy::exit, reason = "the thread that would return from main hangs in a call")]
-fn watch(over: &Receiver<Clock>, since: Instant, late: Late) {
+fn watch(clock: &Receiver<Clock>, over: &AtomicBool, since: Instant, late: Late) {
     let mut since = Some(since);
     loop {
         let told = match since {
-            None => over.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            None => clock.recv().map_err(|_| RecvTimeoutError::Disconnected),
             Some(since) => {
                 let until = since + START_WITHIN + MARGIN;
-                over.recv_timeout(until.saturating_duration_since(Instant::now()))
+                clock.recv_timeout(until.saturating_duration_since(Instant::now()))
             }
         };
         match told {
             Ok(Clock::Rests) => since = None,
             Ok(Clock::Runs(from)) => since = Some(from),
             Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) if over.load(Ordering::Acquire) => return,
             Err(RecvTimeoutError::Timeout) => break,
         }
     }

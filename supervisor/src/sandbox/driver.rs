@@ -10,7 +10,7 @@ use super::denials::Denials;
 use super::egress::Used;
 use super::error::StartError;
 use super::held::{Held, claimed};
-use super::inspect::{Inspected, inspect, pid_of};
+use super::inspect::{Inspected, Ours, inspect, pid_of};
 use super::orphans;
 use super::signals::{self, Signals};
 use super::spawn::Entering;
@@ -49,6 +49,8 @@ pub(crate) struct Driver<'a> {
     lifeline: Lifeline,
     /// Children that were there before, and are not the sandbox's.
     others: BTreeSet<i32>,
+    /// What it is compared with of this process.
+    ours: Ours,
     /// What the shim said holds.
     enforced: Option<Enforced>,
     /// The command's pidfd, once init has sent it.
@@ -107,6 +109,7 @@ impl<'a> Driver<'a> {
             reports: Reports::new(entering.report)?,
             lifeline: Lifeline::new(entering.lifeline)?,
             others: entering.others,
+            ours: Ours::look(&resolved.plan.namespaces.own)?,
             enforced: None,
             command: None,
             handed: Handed::default(),
@@ -308,7 +311,8 @@ impl<'a> Driver<'a> {
             return Err(StartError::found("inspect", "nothing to compare with"));
         };
         let (init, enforced) = (self.init.as_raw_pid(), enforced.clone());
-        let seen = inspect(&self.resolved.plan, self.group, init, command.as_fd());
+        let plan = &self.resolved.plan;
+        let seen = inspect(plan, self.group, init, command.as_fd(), &self.ours);
         let inspected = match seen {
             Ok(inspected) => inspected,
             Err(differs) => return Err(self.told_first(differs)),

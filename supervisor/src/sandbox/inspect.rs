@@ -9,6 +9,8 @@ use rustix::fd::{AsRawFd, BorrowedFd};
 use sandboxd_plan::{Bounding, Groups, Identity, Namespace, Plan};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 
 /// What the kernel says of the sandbox.
 #[derive(Debug, Clone, Serialize)]
@@ -23,6 +25,24 @@ pub struct Inspected {
     pub cgroups: Vec<String>,
 }
 
+/// What a sandbox is compared with of this process: it stays as it is.
+pub(crate) struct Ours {
+    /// How many filters are in force here; nothing before Linux 5.9.
+    filters: Option<usize>,
+    /// Inode of each namespace that a sandbox has one of its own of.
+    namespaces: BTreeMap<&'static str, u64>,
+}
+
+impl Ours {
+    /// Looks at this process.
+    ///
+    /// # Errors
+    /// Where it cannot be looked at.
+    pub(crate) fn look(own: &[Namespace]) -> Result<Self, StartError> {
+        Ok(Self { filters: filters(&status_of("self")?), namespaces: namespaces("self", own)? })
+    }
+}
+
 /// Compares both halves with the plan.
 ///
 /// # Errors
@@ -32,15 +52,15 @@ pub(crate) fn inspect(
     group: Option<&Group>,
     init: i32,
     command: BorrowedFd<'_>,
+    ours: &Ours,
 ) -> Result<Inspected, StartError> {
     let pid = pid_of(command)?;
-    let ours = filters(&status_of("self")?);
     for (process, half) in [(init, &plan.init), (pid, &plan.command)] {
         let text = status_of(&process.to_string())?;
         let status = Status::from_read(text.as_slice())
             .map_err(|error| differs(format!("/proc/{process}/status: {error}")))?;
         compare(&status, half.identity, plan.bounding)?;
-        let planned = ours.map(|ours| ours + half.syscalls.iter().len());
+        let planned = ours.filters.map(|ours| ours + half.syscalls.iter().len());
         if filters(&text) != planned {
             return Err(differs(format!(
                 "{:?} seccomp filters are in force on process {process}, not {planned:?}",
@@ -54,7 +74,12 @@ pub(crate) fn inspect(
         return Err(differs(format!("processes {init} and {pid} are not both in the cgroup")));
     }
     // The command is init's child, and neither can change its namespaces once it is confined.
-    let namespaces = own_namespaces(pid, &plan.namespaces.own)?;
+    let namespaces = namespaces(&pid.to_string(), &plan.namespaces.own)?;
+    for (name, inode) in &namespaces {
+        if ours.namespaces.get(name) == Some(inode) {
+            return Err(differs(format!("the {name} namespace is the supervisor's")));
+        }
+    }
     Ok(Inspected {
         pid,
         namespaces,
@@ -67,7 +92,10 @@ pub(crate) fn inspect(
 
 fn status_of(process: &str) -> Result<Vec<u8>, StartError> {
     let path = format!("/proc/{process}/status");
-    std::fs::read(&path).map_err(|error| unseen(&path, &error))
+    // As much as it has as a rule: of a file that says nothing of its size little is read at a time.
+    let mut text = Vec::with_capacity(1 << 12);
+    let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
+    read.map(|_| text).map_err(|error| unseen(&path, &error))
 }
 
 /// How many filters are in force there, those it inherited included; nothing before Linux 5.9.
@@ -120,18 +148,9 @@ fn as_planned(found: &[u32], groups: Groups) -> Result<bool, StartError> {
     Ok(own == found)
 }
 
-/// The inode of each namespace that must be the sandbox's own, none of which may be ours.
-fn own_namespaces(pid: i32, own: &[Namespace]) -> Result<BTreeMap<&'static str, u64>, StartError> {
-    let mut inodes = BTreeMap::new();
-    for namespace in own {
-        let name = namespace.name();
-        let theirs = inode(&pid.to_string(), name)?;
-        if theirs == inode("self", name)? {
-            return Err(differs(format!("the {name} namespace is the supervisor's")));
-        }
-        inodes.insert(name, theirs);
-    }
-    Ok(inodes)
+/// The inode of each of these namespaces.
+fn namespaces(process: &str, of: &[Namespace]) -> Result<BTreeMap<&'static str, u64>, StartError> {
+    of.iter().map(|one| Ok((one.name(), inode(process, one.name())?))).collect()
 }
 
 fn inode(process: &str, namespace: &str) -> Result<u64, StartError> {

@@ -17,6 +17,7 @@ mod deadline;
 mod decisions;
 mod denials;
 mod descriptors;
+mod digests;
 mod driver;
 mod egress;
 mod ended;
@@ -82,6 +83,7 @@ use crate::systemd::notify::ServiceManager;
 use crate::systemd::words::Words;
 use ahead::Made;
 use carried::Carried;
+use digests::Digests;
 use driver::{Driver, runtime};
 use egress::Egress;
 use given_back::{clean_up, give_back};
@@ -353,20 +355,19 @@ impl Running<'_> {
         if let Some((hold, below)) = kept {
             driver.hold(held::Held { hold, watched: ahead.watched(), below });
         }
+        // While the shim works.
+        let digests = Digests::of(profile, under, &encoded);
         let facts = |enforced: &Enforced, inspected: &Inspected| {
             Receipt::new(&Facts {
                 resolved: self.resolved,
                 host: self.host,
-                profile: &profile.to_toml(),
-                under,
-                plan: &encoded,
+                digests: &digests,
                 enforced,
                 inspected,
                 placed: self.tree.placed(),
             })
         };
         let mut held = None;
-        let mut ahead = Some(ahead);
         let end = runtime.block_on(driver.drive(&mut |enforced, inspected| {
             if let Some(still) = &still {
                 still.holds(pinned.as_ref())?;
@@ -380,7 +381,7 @@ impl Running<'_> {
             let ready = still::told(still.is_some().then(|| since.elapsed()), instead.as_deref());
             audit.started(profile, plan, &|| facts(enforced, inspected), ready)?;
             // Nothing that follows can keep the command from starting.
-            drop(ahead.take());
+            ahead.over();
             held = Some((enforced.clone(), inspected.clone()));
             Ok(())
         }));

@@ -13,7 +13,7 @@ use crate::paths::Place;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::{AuditFact, Privilege};
 use sandboxd_profiles::schema::Isolation;
-use sandboxd_profiles::{HostFacts, Lease, Profile, Resolved, resolve, wanted};
+use sandboxd_profiles::{HostFacts, Lease, Profile, Resolved, Wanted, resolve, wanted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,7 +45,8 @@ pub fn prepare(
     check_descriptors()?;
     let (tree, held) = place(profile, &privilege, within)?;
     doing("looking at the host");
-    let (host, places) = look(asked, &tree, privilege, audit);
+    let wanted = wanted(profile, under);
+    let (host, places) = look(&wanted, &tree, privilege, audit);
     let lease = lease(profile, held.as_ref())?;
     match resolve(profile, under, &host, &lease, invocation) {
         Ok(resolved) => Ok(Prepared { resolved, host, lease, places, tree, held }),
@@ -58,13 +59,12 @@ pub fn prepare(
 
 /// What this host has of what the profile wants.
 pub(super) fn look(
-    asked: &Asked<'_>,
+    wanted: &Wanted,
     tree: &Tree,
     privilege: Privilege,
     audit: AuditFact,
 ) -> (HostFacts, BTreeMap<HostPath, Place>) {
-    let wanted = wanted(asked.profile, asked.under);
-    let (mut host, places) = host::probe(&wanted, tree.facts(), privilege, audit);
+    let (mut host, places) = host::probe(wanted, tree.facts(), privilege, audit);
     host.cgroup_gaps = tree.gaps();
     (host, places)
 }

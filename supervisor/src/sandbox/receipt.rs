@@ -2,6 +2,7 @@
 //! after it, of what became of it.
 
 use super::denials::Denials;
+use super::digests::{Digests, Under};
 use super::egress::Used;
 use super::ended::{Ended, ended};
 use super::error::StartError;
@@ -10,11 +11,10 @@ use super::purse::UsedUp;
 use super::state::{End, Limit};
 use crate::calls::Called;
 use crate::cgroup::{Pressures, Usage};
-use sandboxd_audit::chain::digest as sha256;
 use sandboxd_egress_plan::{Budget, EgressPlan, Ways, money};
 use sandboxd_plan::{Enforced, Landlock, Layers, Plan};
 use sandboxd_profiles::resolved::{Absent, Waived};
-use sandboxd_profiles::{HostFacts, Placeholder, Profile, Resolved};
+use sandboxd_profiles::{HostFacts, Placeholder, Resolved};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -84,21 +84,6 @@ pub enum LayerState {
     Absent,
 }
 
-/// A profile that a run was narrowed by.
-#[derive(Debug, Clone, Serialize)]
-pub struct Under {
-    /// Its name, or its file.
-    pub name: String,
-    /// SHA-256 of it, as `profile_sha256`.
-    pub sha256: String,
-}
-
-impl Under {
-    fn new(profile: &Profile) -> Self {
-        Self { name: profile.label().to_owned(), sha256: sha256(profile.to_toml().as_bytes()) }
-    }
-}
-
 /// The way out.
 #[derive(Debug, Clone, Serialize)]
 pub struct WayOut {
@@ -160,9 +145,7 @@ pub struct Stacked {
 pub(crate) struct Facts<'a> {
     pub(crate) resolved: &'a Resolved,
     pub(crate) host: &'a HostFacts,
-    pub(crate) profile: &'a str,
-    pub(crate) under: &'a [Profile],
-    pub(crate) plan: &'a [u8],
+    pub(crate) digests: &'a Digests,
     pub(crate) enforced: &'a Enforced,
     pub(crate) inspected: &'a Inspected,
     pub(crate) placed: &'a str,
@@ -186,9 +169,9 @@ impl Receipt {
             },
             waived: facts.resolved.waived.clone(),
             absent: facts.resolved.absent.clone(),
-            profile_sha256: sha256(facts.profile.as_bytes()),
-            under: facts.under.iter().map(Under::new).collect(),
-            plan_sha256: sha256(facts.plan),
+            profile_sha256: facts.digests.profile_sha256.clone(),
+            under: facts.digests.under.clone(),
+            plan_sha256: facts.digests.plan_sha256.clone(),
             probes: facts.enforced.clone(),
             egress: facts.resolved.outside.egress.as_ref().map(WayOut::new),
             placeholders: facts.resolved.outside.placeholders.clone(),

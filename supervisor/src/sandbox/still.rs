@@ -18,7 +18,7 @@ use crate::secret::Secrets;
 use rustix::fd::OwnedFd;
 use sandboxd_audit::Hidden;
 use sandboxd_plan::HostPath;
-use sandboxd_profiles::{HostFacts, Lease, Resolved, resolve};
+use sandboxd_profiles::{HostFacts, Lease, Resolved, Wanted, resolve, wanted};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(super) struct Decided<'a> {
 /// The same, with what it was given.
 pub(super) struct Still<'a> {
     decided: Decided<'a>,
+    /// What its profile names, of which the host is asked.
+    wanted: Wanted,
     secrets: Vec<Hidden>,
     /// Whom the host trusted, where that was put into it.
     trusted: Option<String>,
@@ -53,7 +55,9 @@ impl<'a> Still<'a> {
         secrets: &Secrets,
         trusted: Option<&Trusted>,
     ) -> Result<Self, StartError> {
-        Ok(Self { decided, secrets: hidden(secrets)?, trusted: trusted.map(Trusted::digest) })
+        let wanted = wanted(decided.asked.profile, decided.asked.under);
+        let trusted = trusted.map(Trusted::digest);
+        Ok(Self { decided, wanted, secrets: hidden(secrets)?, trusted })
     }
 
     /// Whether all of it still is.
@@ -63,7 +67,7 @@ impl<'a> Still<'a> {
     pub(super) fn holds(&self, program: Option<&OwnedFd>) -> Result<(), StartError> {
         let Decided { asked, resolved, host, lease, places, tree, audit } = self.decided;
         doing("looking whether what is kept ready is still right");
-        let (now, leads) = look(&asked, tree, host.privilege.clone(), audit.fact());
+        let (now, leads) = look(&self.wanted, tree, host.privilege.clone(), audit.fact());
         let same = now == *host
             || resolve(asked.profile, asked.under, &now, lease, asked.invocation)
                 .is_ok_and(|now| now == *resolved);
