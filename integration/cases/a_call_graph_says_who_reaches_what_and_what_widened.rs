@@ -54,6 +54,8 @@ fn outside(outside: &Outside) -> Result<()> {
     write(&new, &[("agent", &format!("{AGENT}[budget]\ntokens = 5\n"))])?;
     diff(0, &["narrowed  agent: budget tokens: unlimited -> 5"])?;
 
+    shown_beside(&old, &new, &diff)?;
+
     write(&new, &[("agent", AGENT), ("web", &WEB.replace("\"get\", ", ""))])?;
     diff(125, &["hub.toml:7:10", "web serves no tools called get", "remedy"])?;
     write(&new, &[("web", WEB)])?;
@@ -62,6 +64,29 @@ fn outside(outside: &Outside) -> Result<()> {
     fs::remove_file(new.join("web.toml"))?;
     symlink(old.join("web.toml"), new.join("web.toml"))?;
     diff(125, &["a link leads there"])
+}
+
+/// What a profile shows of its own folder is the same in both, but not what it lets be done with it, and not where
+/// the other folder is what is named.
+fn shown_beside(old: &Path, new: &Path, diff: &impl Fn(i32, &[&str]) -> Result<()>) -> Result<()> {
+    let base = "files.bind = [{ from = \"data\", to = \"/data\" }]\n";
+    let agent = AGENT.replace("[\"builtin:base\"]", "[\"builtin:base\", \"parts.toml\"]");
+    for folder in [old, new] {
+        write(folder, &[("agent", &agent), ("parts", base)])?;
+    }
+    diff(0, &["nothing changed"])?;
+    write(new, &[("parts", &base.replace(" }", ", access = \"write\" }"))])?;
+    diff(1, &["widened   agent: write", "new/data"])?;
+    write(new, &[("parts", &base.replace("data\",", "other\","))])?;
+    diff(1, &["widened   agent: read", "new/other", "narrowed  agent: read", "new/data"])?;
+    let other = format!("from = \"{}/data\"", old.display());
+    write(new, &[("parts", &base.replace("from = \"data\"", &other))])?;
+    diff(1, &["widened   agent: read", "old/data"])?;
+    for folder in [old, new] {
+        fs::remove_file(folder.join("parts.toml"))?;
+        write(folder, &[("agent", AGENT)])?;
+    }
+    diff(0, &["nothing changed"])
 }
 
 fn write(folder: &Path, profiles: &[(&str, &str)]) -> Result<()> {

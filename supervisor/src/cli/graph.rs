@@ -46,6 +46,10 @@ fn refused(what: &str, problems: Vec<Problem>, json: bool) -> u8 {
 
 /// The graph of profiles, and of all profiles in folders.
 fn load(sources: &[String]) -> Result<Graph, Vec<Problem>> {
+    of(sources, documents(sources)?, &Moved::default())
+}
+
+fn documents(sources: &[String]) -> Result<Vec<Document>, Vec<Problem>> {
     let (mut documents, mut problems) = (Vec::new(), Vec::new());
     for source in sources {
         match files(source) {
@@ -60,27 +64,65 @@ fn load(sources: &[String]) -> Result<Graph, Vec<Problem>> {
             Err(problem) => problems.push(problem),
         }
     }
-    if !problems.is_empty() {
-        return Err(problems);
+    if problems.is_empty() { Ok(documents) } else { Err(problems) }
+}
+
+/// Where profiles are taken to lie: those of the first folder in the second, so that what a profile names relative to
+/// itself is the same in both; or where they do.
+#[derive(Default)]
+struct Moved(Option<(HostPath, HostPath)>);
+
+impl Moved {
+    /// From the folder of the first of these to that of the first of those.
+    fn between(from: &[Document], to: &[Document]) -> Self {
+        let folder = |documents: &[Document]| documents.first()?.folder.clone();
+        Self(folder(from).zip(folder(to)))
     }
-    let graph = of(documents)?;
+
+    fn there(&self, document: Document) -> Document {
+        let folder = document.folder.map(|folder| match &self.0 {
+            Some((from, to)) => rebased(folder, from, to),
+            None => folder,
+        });
+        Document { folder, ..document }
+    }
+
+    fn back(&self, path: &HostPath) -> HostPath {
+        match &self.0 {
+            Some((from, to)) => rebased(path.clone(), to, from),
+            None => path.clone(),
+        }
+    }
+}
+
+/// The same path below another folder; as it is where it does not lie in this one.
+fn rebased(path: HostPath, from: &HostPath, to: &HostPath) -> HostPath {
+    match path.below(from) {
+        Some("") => to.clone(),
+        Some(below) => to.join(below).unwrap_or(path),
+        None => path,
+    }
+}
+
+/// The graph of these profiles.
+fn of(sources: &[String], documents: Vec<Document>, moved: &Moved) -> Result<Graph, Vec<Problem>> {
+    let (cwd, home) = host::folders();
+    // Shown as they would be typed here.
+    let here = cwd.clone();
+    let mut read = |path: &HostPath| {
+        let path = moved.back(path);
+        let below = here.as_ref().and_then(|here| path.below(here));
+        let name = below.filter(|below| !below.is_empty()).unwrap_or(path.as_str());
+        let read = profile_file::read(name).map_err(|problem| problem.what)?;
+        Ok(moved.there(read))
+    };
+    let documents = documents.into_iter().map(|document| moved.there(document)).collect();
+    let graph = graph::load(documents, &Folders { cwd, home }, &mut read)?;
     if graph.names().is_empty() {
         let remedy = "name a profile with -p, or a folder with profiles that have a name";
         return Err(vec![problem(&sources.join(" "), "there is no profile with a name", remedy)]);
     }
     Ok(graph)
-}
-
-fn of(documents: Vec<Document>) -> Result<Graph, Vec<Problem>> {
-    let (cwd, home) = host::folders();
-    // Shown as they would be typed here.
-    let here = cwd.clone();
-    let mut read = |path: &HostPath| {
-        let below = here.as_ref().and_then(|here| path.below(here));
-        let name = below.filter(|below| !below.is_empty()).unwrap_or(path.as_str());
-        profile_file::read(name).map_err(|problem| problem.what)
-    };
-    graph::load(documents, &Folders { cwd, home }, &mut read)
 }
 
 /// A profile, or those of a folder by name.
@@ -189,9 +231,15 @@ fn list(words: &[String]) -> String {
     if words.is_empty() { String::from("touch nothing of the host") } else { words.join(", ") }
 }
 
+/// Both graphs, the older one as if it lay where the newer one does.
+fn both(old: &[String], new: &[String]) -> Result<(Graph, Graph), Vec<Problem>> {
+    let (older, newer) = (documents(old)?, documents(new)?);
+    let moved = Moved::between(&older, &newer);
+    Ok((of(old, older, &moved)?, of(new, newer, &Moved::default())?))
+}
+
 fn diff(old: &str, new: &str, json: bool) -> u8 {
-    let both = load(&[old.to_owned()]).and_then(|one| Ok((one, load(&[new.to_owned()])?)));
-    let (older, newer) = match both {
+    let (older, newer) = match both(&[old.to_owned()], &[new.to_owned()]) {
         Ok(both) => both,
         Err(problems) => return refused(&format!("{old} {new}"), problems, json),
     };
