@@ -1,6 +1,6 @@
 //! Whoever may approve calls, at streams of their own: a line in, an answer out, and closed.
 
-use super::{Carrier, Owner, Pair, Whose, now, stream::Stream};
+use super::{Carrier, Owner, Pair, Whose, now};
 use crate::{
     approve::{Decided, LINE},
     relay::{Ask, Input, Verdict},
@@ -15,7 +15,7 @@ impl Carrier {
     pub(super) fn approver(&mut self, number: u32, stream: OwnedFd) -> io::Result<()> {
         if self.lines.len() < MOST {
             self.lines.insert(number, Vec::new());
-            self.streams.insert(Whose::Approver(number), Stream::new(Pair::One(stream))?);
+            self.add(Whose::Approver(number), Pair::One(stream))?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! and is told whether they are used. They are read into memory that is locked, which is kept for no longer than
 //! that takes.
 
+use super::waits::Waits;
 use crate::{
     relay::{InstanceId, Relay},
     secret::{self, HANDED, Message, SecretError, answer, unlocked},
@@ -11,7 +12,10 @@ use rustix::{
     io::{Errno, read, retry_on_intr, write},
 };
 use sandboxd_broker_plan::Name;
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 /// Where they come, of each caller that has any.
 #[derive(Debug, Default)]
@@ -26,17 +30,34 @@ struct Line {
 
 impl Keys {
     /// Those of this caller come here.
-    pub(super) fn come_from(&mut self, caller: Name, behalf: Option<InstanceId>, socket: OwnedFd) {
+    ///
+    /// # Errors
+    /// Where they cannot be waited for.
+    pub(super) fn come_from(
+        &mut self,
+        (caller, behalf): (Name, Option<InstanceId>),
+        socket: OwnedFd,
+        waits: &Waits,
+    ) -> io::Result<()> {
+        waits.secrets(socket.as_fd())?;
         self.0.push(Line { caller, behalf, socket });
-    }
-
-    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.0.iter().map(|line| line.socket.as_fd())
+        Ok(())
     }
 
     /// Takes what has come, and lets go of those from whom nothing will.
-    pub(super) fn hear(&mut self, relay: &mut Relay) {
-        self.0.retain(|line| line.hear(relay));
+    ///
+    /// # Errors
+    /// Where one of these would be waited for all the same.
+    pub(super) fn hear(&mut self, relay: &mut Relay, waits: &Waits) -> io::Result<()> {
+        let mut heard = Ok(());
+        self.0.retain(|line| {
+            let stays = line.hear(relay);
+            if !stays && let Err(error) = waits.no_secrets(line.socket.as_fd()) {
+                heard = Err(error);
+            }
+            stays
+        });
+        heard
     }
 }
 

@@ -1,4 +1,4 @@
-//! Moves bytes between streams and a [`Relay`]. One thread, one poll(2), no stream without a bound.
+//! Moves bytes between streams and a [`Relay`]. One thread, one epoll(7), no stream without a bound.
 //!
 //! Whoever owns the broker (the supervisor, behind its channel) is an [`Owner`]: it gives streams, is
 //! told what is wanted, and its end is the broker's end. Here nothing is decided.
@@ -11,6 +11,7 @@ mod keys;
 mod owner;
 mod stream;
 mod turn;
+mod waits;
 
 use crate::{
     approve::Approvals,
@@ -19,13 +20,16 @@ use crate::{
 };
 use keys::Keys;
 use rustix::{
-    event::{PollFd, PollFlags, Timespec},
-    io::Errno,
+    event::{Timespec, epoll::EventFlags},
     time::{ClockId, clock_gettime},
 };
 use sandboxd_broker_plan::{Millis, record::Record};
-use std::{collections::BTreeMap, io};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
 use stream::{READ, Read, Stream};
+use waits::{Waits, Woken};
 
 pub use owner::{Owner, Said};
 pub use stream::Pair;
@@ -45,20 +49,19 @@ enum Whose {
     Approver(u32),
 }
 
-/// What a wait came to: whether the owner has something to say, and secrets have come; and which streams are ready,
-/// for what.
-#[derive(Default)]
-struct Woken {
-    owner: bool,
-    keys: bool,
-    ready: Vec<(Whose, PollFlags)>,
-}
-
 /// The streams of a relay.
 #[derive(Debug)]
 pub struct Carrier {
     relay: Relay,
     streams: BTreeMap<Whose, Stream>,
+    waits: Waits,
+    /// Of whom something else may be to be waited for than before.
+    touched: Vec<Whose>,
+    /// Those who do not read what waits for them, and whether there were any at the last wait.
+    full: BTreeSet<Whose>,
+    holds_up: bool,
+    /// Those that are to be closed, or broken.
+    closing: BTreeSet<Whose>,
     approvals: Approvals,
     /// What an approver has written of its line.
     lines: BTreeMap<u32, Vec<u8>>,
@@ -89,11 +92,18 @@ pub fn now() -> io::Result<Moment> {
 
 impl Carrier {
     /// Carries for this relay; there is no stream yet.
-    #[must_use]
-    pub fn new(relay: Relay, approvals: Approvals) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// Where there is no descriptor to be had.
+    pub fn new(relay: Relay, approvals: Approvals) -> io::Result<Self> {
+        Ok(Self {
             relay,
             streams: BTreeMap::new(),
+            waits: Waits::new()?,
+            touched: Vec::new(),
+            full: BTreeSet::new(),
+            holds_up: false,
+            closing: BTreeSet::new(),
             approvals,
             lines: BTreeMap::new(),
             keys: Keys::default(),
@@ -102,7 +112,7 @@ impl Carrier {
             records: Vec::new(),
             written: Vec::new(),
             piece: vec![0; READ],
-        }
+        })
     }
 
     /// The relay.
@@ -114,7 +124,7 @@ impl Carrier {
     /// Carries until the owner is gone.
     ///
     /// # Errors
-    /// Where the owner cannot be heard or told, or poll(2) fails.
+    /// Where the owner cannot be heard or told, or epoll(7) fails.
     pub fn run(&mut self, owner: &mut impl Owner) -> io::Result<()> {
         while self.turn(owner)? {}
         Ok(())
@@ -128,7 +138,7 @@ impl Carrier {
         let Woken { owner: heard, keys, ready } = self.wait(owner)?;
         self.now = now()?;
         // What waits from turns before; what is heard or read now goes on once it is told.
-        for (whose, _) in ready.iter().filter(|(_, flags)| flags.contains(PollFlags::OUT)) {
+        for (whose, ..) in ready.iter().filter(|(.., flags)| flags.contains(EventFlags::OUT)) {
             if let Some(stream) = self.streams.get_mut(whose) {
                 stream.flush();
             }
@@ -143,9 +153,10 @@ impl Carrier {
             }
         }
         if keys {
-            self.keys.hear(&mut self.relay);
+            self.keys.hear(&mut self.relay, &self.waits)?;
         }
-        for (whose, flags) in ready {
+        for (whose, _, flags) in ready {
+            self.touched.push(whose);
             self.ready(whose, flags, owner)?;
         }
         self.linger(owner)?;
@@ -158,28 +169,31 @@ impl Carrier {
         Ok(true)
     }
 
+    /// A stream more.
+    fn add(&mut self, whose: Whose, pair: Pair) -> io::Result<()> {
+        self.take(whose)?;
+        self.streams.insert(whose, Stream::new(pair)?);
+        self.touched.push(whose);
+        Ok(())
+    }
+
+    /// A stream less, which is not waited for any more.
+    fn take(&mut self, whose: Whose) -> io::Result<Option<Stream>> {
+        let Some(mut stream) = self.streams.remove(&whose) else { return Ok(None) };
+        self.full.remove(&whose);
+        self.closing.remove(&whose);
+        self.waits.ask(whose, &mut stream, [None; 2])?;
+        Ok(Some(stream))
+    }
+
     /// Waits until something happens.
-    fn wait(&self, owner: &impl Owner) -> io::Result<Woken> {
-        let mut fds = vec![PollFd::from_borrowed_fd(owner.descriptor(), PollFlags::IN)];
-        let mut whose = Vec::with_capacity(self.streams.len());
-        let holds_up = self.streams.values().any(Stream::is_full);
-        for (id, stream) in &self.streams {
-            let reads = stream.reads() && !(holds_up && self.held_up(*id));
-            let mut read = if reads { PollFlags::IN } else { PollFlags::empty() };
-            if reads && !stream.is_one() {
-                fds.push(PollFd::from_borrowed_fd(stream.input(), read));
-                whose.push(*id);
-                read = PollFlags::empty();
-            }
-            // Also where nothing is to be read or written: that it closed is told without being asked for.
-            let written = if stream.unsent() > 0 { PollFlags::OUT } else { PollFlags::empty() };
-            fds.push(PollFd::from_borrowed_fd(stream.output(), read | written));
-            whose.push(*id);
-        }
-        fds.extend(self.keys.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        let closing = self.streams.values().filter_map(Stream::closing).min();
+    fn wait(&mut self, owner: &impl Owner) -> io::Result<Woken> {
+        self.waits.listen(owner.descriptor())?;
+        self.look_out()?;
+        let closing = self.closing.iter().filter_map(|whose| self.streams.get(whose)?.closing());
         let next = self.relay.wakes_at().into_iter().chain(closing).min();
         let timeout = match next {
+            _ if owner.has_more() => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
             Some(at) => {
                 let nanos = at.0.saturating_sub(now()?.0);
                 Some(Timespec {
@@ -189,16 +203,37 @@ impl Carrier {
             }
             None => None,
         };
-        match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(_) => {}
-            Err(Errno::INTR) => return Ok(Woken::default()),
-            Err(error) => return Err(error.into()),
+        let woken = self.waits.wait(self.streams.len(), timeout)?;
+        Ok(Woken { owner: woken.owner || owner.has_more(), ..woken })
+    }
+
+    /// Asks for what is to be waited for from here on.
+    fn look_out(&mut self) -> io::Result<()> {
+        let mut touched = std::mem::take(&mut self.touched);
+        for whose in &touched {
+            let Some(stream) = self.streams.get(whose) else { continue };
+            if stream.is_full() {
+                self.full.insert(*whose);
+            } else {
+                self.full.remove(whose);
+            }
+            if stream.is_broken() || stream.closing().is_some() {
+                self.closing.insert(*whose);
+            }
         }
-        let mut events = fds.iter().map(PollFd::revents);
-        let heard = events.next().is_some_and(|flags| !flags.is_empty());
-        let ready = whose.into_iter().zip(events.by_ref());
-        let ready = ready.filter(|(_, flags)| !flags.is_empty()).collect();
-        Ok(Woken { owner: heard, keys: events.any(|flags| !flags.is_empty()), ready })
+        // Whoever writes to one of these waits too, and who that is may be another each time.
+        let holds_up = !self.full.is_empty();
+        if std::mem::replace(&mut self.holds_up, holds_up) || holds_up {
+            touched = self.streams.keys().copied().collect();
+        }
+        for whose in touched {
+            let held_up = holds_up && self.held_up(whose);
+            if let Some(stream) = self.streams.get_mut(&whose) {
+                let wanted = stream.wants(held_up);
+                self.waits.ask(whose, stream, wanted)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether what somebody writes leads to one who does not read.
@@ -218,12 +253,12 @@ impl Carrier {
     fn said(&mut self, said: Said, owner: &mut impl Owner) -> io::Result<()> {
         match said {
             Said::Opened { connection, caller, edge, behalf, pair } => {
-                self.streams.insert(Whose::Caller(connection), Stream::new(pair)?);
+                self.add(Whose::Caller(connection), pair)?;
                 let endpoint = edge.as_ref().map_or(Endpoint::FirstLine, Endpoint::Edge);
                 self.step(Input::Opened { connection, caller: &caller, endpoint, behalf }, owner)
             }
             Said::Started { instance, pair } => {
-                self.streams.insert(Whose::Callee(instance), Stream::new(pair)?);
+                self.add(Whose::Callee(instance), pair)?;
                 self.step(Input::Started(instance), owner)
             }
             Said::Ended(instance) => self.ended(instance, owner),
@@ -231,8 +266,7 @@ impl Carrier {
             Said::Approver { number, stream } => self.approver(number, stream),
             Said::Recorded { call, written } => self.step(Input::Recorded { call, written }, owner),
             Said::Secrets { caller, behalf, line } => {
-                self.keys.come_from(caller, behalf, line);
-                Ok(())
+                self.keys.come_from((caller, behalf), line, &self.waits)
             }
             Said::Kept(saved) => {
                 self.relay.restore(&saved);
@@ -252,14 +286,14 @@ impl Carrier {
             self.step(Input::FromCallee(id, piece.get(..count).unwrap_or_default()), owner)?;
         }
         self.piece = piece;
-        self.streams.remove(&Whose::Callee(id));
+        self.take(Whose::Callee(id))?;
         self.step(Input::Ended(id), owner)
     }
 
-    fn ready(&mut self, whose: Whose, flags: PollFlags, owner: &mut impl Owner) -> io::Result<()> {
+    fn ready(&mut self, whose: Whose, flags: EventFlags, owner: &mut impl Owner) -> io::Result<()> {
         let Some(stream) = self.streams.get_mut(&whose) else { return Ok(()) };
-        let mut gone = stream.is_broken() || flags.contains(PollFlags::ERR);
-        if flags.intersects(PollFlags::IN | PollFlags::HUP) && stream.reads() && !gone {
+        let mut gone = stream.is_broken() || flags.contains(EventFlags::ERR);
+        if flags.intersects(EventFlags::IN | EventFlags::HUP) && stream.reads() && !gone {
             let mut piece = std::mem::take(&mut self.piece);
             match stream.read(&mut piece) {
                 Read::Bytes(count) => {
@@ -273,7 +307,7 @@ impl Carrier {
                 Read::Nothing => {}
                 Read::End => match whose {
                     // Half of a connection may end: whoever pipes requests in still wants answers.
-                    Whose::Caller(id) if !flags.contains(PollFlags::HUP) || !stream.is_one() => {
+                    Whose::Caller(id) if !flags.contains(EventFlags::HUP) || !stream.is_one() => {
                         self.step(Input::Finished(id), owner)?;
                     }
                     Whose::Caller(_) | Whose::Callee(_) | Whose::Approver(_) => gone = true,
@@ -293,16 +327,18 @@ impl Carrier {
     /// Lets go of those that nobody reads any more, and of those that were to be closed long ago.
     fn linger(&mut self, owner: &mut impl Owner) -> io::Result<()> {
         let now = self.now;
-        let late = self.streams.iter().filter(|(_, stream)| {
-            stream.is_broken() || stream.closing().is_some_and(|until| until <= now)
+        let late = self.closing.iter().filter(|whose| {
+            self.streams.get(whose).is_some_and(|stream| {
+                stream.is_broken() || stream.closing().is_some_and(|until| until <= now)
+            })
         });
-        let late: Vec<Whose> = late.map(|(whose, _)| *whose).collect();
+        let late: Vec<Whose> = late.copied().collect();
         late.into_iter().try_for_each(|whose| self.let_go(whose, owner))
     }
 
     /// A stream is at its end. The owner is told, once.
     fn let_go(&mut self, whose: Whose, owner: &mut impl Owner) -> io::Result<()> {
-        if self.streams.remove(&whose).is_none() {
+        if self.take(whose)?.is_none() {
             return Ok(());
         }
         match whose {
@@ -332,7 +368,7 @@ impl Carrier {
                 Output::Stop(id) => {
                     self.commit(owner)?;
                     // What it was told last it may still read.
-                    if let Some(mut stream) = self.streams.remove(&Whose::Callee(id)) {
+                    if let Some(mut stream) = self.take(Whose::Callee(id))? {
                         stream.go_on();
                     }
                     owner.tell(output)?;

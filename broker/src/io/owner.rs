@@ -69,8 +69,13 @@ pub enum Said {
 
 /// Whoever gives streams and is told what is wanted.
 pub trait Owner {
-    /// Readable when there is something to [`Owner::hear`].
+    /// Readable when there is something to [`Owner::hear`]: always the same one.
     fn descriptor(&self) -> BorrowedFd<'_>;
+
+    /// Whether it has something to say that its descriptor does not tell of.
+    fn has_more(&self) -> bool {
+        false
+    }
 
     /// What it says next; nothing where it says nothing now. Must not wait.
     ///

@@ -1,15 +1,16 @@
 //! One stream: what is read of it, and what waits to be written to it.
 //!
 //! A descriptor that somebody else uses too (the standard input that a user gave) must not be set to
-//! non-blocking: that would change it for them. So a blocking one is only touched when poll(2) says
+//! non-blocking: that would change it for them. So a blocking one is only touched when epoll(7) says
 //! that it is ready, and is written to in pieces that fit: what a pipe that is ready has room for.
 
+use super::waits::End;
 use crate::{
     limit::Moment,
     swap::{Piece, Quoted},
 };
 use rustix::{
-    event::{PollFd, PollFlags, Timespec},
+    event::{PollFd, PollFlags, Timespec, epoll::EventFlags},
     fs::{OFlags, fcntl_getfl},
     io::Errno,
 };
@@ -58,6 +59,8 @@ pub(super) struct Stream {
     sent: usize,
     /// What comes after that: nothing, where no secret is among it.
     later: VecDeque<Piece>,
+    /// What is waited for, at each end.
+    asked: [Option<EventFlags>; 2],
 }
 
 pub(super) enum Read {
@@ -79,6 +82,7 @@ impl Stream {
             secret: None,
             sent: 0,
             later: VecDeque::new(),
+            asked: [None; 2],
         };
         stream.eager = fcntl_getfl(stream.output())?.contains(OFlags::NONBLOCK);
         Ok(stream)
@@ -95,6 +99,27 @@ impl Stream {
         match &self.pair {
             Pair::One(both) => both.as_fd(),
             Pair::Two { output, .. } => output.as_fd(),
+        }
+    }
+
+    /// What is waited for at one end.
+    pub(super) const fn asked(&mut self, end: End) -> &mut Option<EventFlags> {
+        let [input, output] = &mut self.asked;
+        match end {
+            End::Input => input,
+            End::Output => output,
+        }
+    }
+
+    /// What is to be waited for at each end; of one that is held up not that it can be read.
+    pub(super) fn wants(&self, held_up: bool) -> [Option<EventFlags>; 2] {
+        let reads = self.reads() && !held_up;
+        // Also where nothing is to be read or written: that it closed is told without being asked for.
+        let writes = if self.unsent() > 0 { EventFlags::OUT } else { EventFlags::empty() };
+        match self.is_one() {
+            true if reads => [None, Some(EventFlags::IN | writes)],
+            true => [None, Some(writes)],
+            false => [reads.then_some(EventFlags::IN), Some(writes)],
         }
     }
 
@@ -150,7 +175,7 @@ impl Stream {
         self.sent = 0;
     }
 
-    /// Reads what is there. Only when poll(2) said that something is.
+    /// Reads what is there. Only when epoll(7) said that something is.
     pub(super) fn read(&mut self, to: &mut [u8]) -> Read {
         match rustix::io::read(self.input(), to) {
             Ok(0) => {

@@ -3,6 +3,7 @@ use crate::{
     approve::Approvals,
     relay::{ConnectionId, InstanceId, Output, Relay},
 };
+use rustix::event::Timespec;
 use rustix::fs::OFlags;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::record::{Event, Record};
@@ -10,7 +11,7 @@ use sandboxd_broker_plan::{Approval, BrokerPlan, Millis, Name};
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, Write as _},
     os::{
         fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
         unix::{fs::OpenOptionsExt as _, net::UnixStream},
@@ -165,7 +166,7 @@ fn carrier() -> Carrier {
 }
 
 fn asking(plan: BrokerPlan, approvals: Approvals) -> Carrier {
-    Carrier::new(Relay::new(plan, now().unwrap()).unwrap(), approvals)
+    Carrier::new(Relay::new(plan, now().unwrap()).unwrap(), approvals).unwrap()
 }
 
 fn call(id: usize, bytes: usize) -> String {
@@ -221,6 +222,50 @@ fn what_is_piped_in_is_answered_to_its_end() {
     });
     carrier().run(&mut owner).unwrap();
     assert_eq!(reader.join().unwrap().lines().filter(|line| line.len() > 200_000).count(), 4);
+}
+
+/// epoll(7) takes no file.
+#[test]
+fn what_a_file_has_is_answered_into_a_file() {
+    let file = || {
+        let made = rustix::fs::memfd_create("a file", rustix::fs::MemfdFlags::CLOEXEC);
+        File::from(made.unwrap())
+    };
+    let (mut input, mut output) = (file(), file());
+    let mut owner = Threads::new();
+    for id in 0..4 {
+        input.write_all(call(id, 200_000).as_bytes()).unwrap();
+    }
+    input.rewind().unwrap();
+    let pair = Pair::Two { input: input.into(), output: output.try_clone().unwrap().into() };
+    owner.connect(1, "a", pair);
+    carrier().run(&mut owner).unwrap();
+    let mut text = String::new();
+    output.rewind().unwrap();
+    output.read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().filter(|line| line.len() > 200_000).count(), 4);
+}
+
+#[test]
+fn nobody_is_woken_for_a_stream_that_was_let_go_of_and_that_others_have_too() {
+    let mut owner = Threads::new();
+    let (ours, theirs) = pair();
+    let others = theirs.try_clone().unwrap();
+    owner.connect(1, "a", Pair::One(theirs));
+    let (_stays, theirs) = pair();
+    owner.connect(2, "b", Pair::One(theirs));
+    let mut carrier = carrier();
+    while carrier.streams.len() < 2 {
+        carrier.turn(&mut owner).unwrap();
+    }
+    drop(ours);
+    while owner.open > 1 {
+        carrier.turn(&mut owner).unwrap();
+    }
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let woken = carrier.waits.wait(2, Some(at_once)).unwrap();
+    assert!(woken.ready.is_empty(), "{:?}", woken.ready);
+    drop(others);
 }
 
 #[test]

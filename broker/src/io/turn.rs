@@ -56,6 +56,7 @@ impl Carrier {
             let mut written = std::mem::take(&mut self.written);
             written.sort_unstable();
             written.dedup();
+            self.touched.extend_from_slice(&written);
             for whose in &written {
                 let Some(stream) = self.streams.get_mut(whose) else { continue };
                 stream.go_on();

@@ -4,7 +4,6 @@
 
 use super::channel::{Told, Wish, receive, say_meant, say_records, say_seen};
 use super::gathered;
-use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -46,7 +45,7 @@ fn carry(plan: BrokerPlan, owner: &mut impl Owner) -> io::Result<()> {
     let relay = Relay::new(plan, now()?).map_err(|error| io::Error::other(format!("{error:?}")))?;
     let mut secret = [0; 32];
     rustix::rand::getrandom(&mut secret, GetRandomFlags::empty())?;
-    Carrier::new(relay, Approvals::somebody(secret)).run(owner)
+    Carrier::new(relay, Approvals::somebody(secret))?.run(owner)
 }
 
 /// One client and one server.
@@ -77,15 +76,12 @@ struct Outside {
     /// The server's stream, until the relay wants it.
     server: Option<OwnedFd>,
     said: VecDeque<Said>,
-    /// Readable at any time.
-    ready: OwnedFd,
     channel: OwnedFd,
     keeper: Keeper,
 }
 
 impl Outside {
     fn new(caller: Name, edge: Name, mut keeper: Keeper) -> io::Result<Self> {
-        let ready = eventfd(1, EventfdFlags::CLOEXEC)?;
         let (input, output, channel) = (take(0)?, take(1)?, take(2)?);
         let mut said = VecDeque::new();
         let mut told = receive(&channel)?.and_then(Told::heard);
@@ -105,7 +101,7 @@ impl Outside {
             pair: Pair::Two { input, output },
         };
         said.push_back(opened);
-        Ok(Self { caller, server, said, ready, channel, keeper })
+        Ok(Self { caller, server, said, channel, keeper })
     }
 
     fn say(&mut self, said: Said) {
@@ -115,7 +111,11 @@ impl Outside {
 
 impl Owner for Outside {
     fn descriptor(&self) -> BorrowedFd<'_> {
-        if self.said.is_empty() { self.channel.as_fd() } else { self.ready.as_fd() }
+        self.channel.as_fd()
+    }
+
+    fn has_more(&self) -> bool {
+        !self.said.is_empty()
     }
 
     fn hear(&mut self) -> io::Result<Option<Said>> {
