@@ -33,7 +33,8 @@ pub struct HostFacts {
     /// Whether a filter can ask the supervisor, seccomp_unotify(2) (kernel 5.19), and the answer is what a
     /// program gets: the supervisor is under no filter itself.
     pub listeners: bool,
-    /// Whether `vm.memfd_noexec` exists (kernel 6.3) and so a sandbox can forbid fileless execution.
+    /// Whether `vm.memfd_noexec` exists (kernel 6.3) and so a sandbox can forbid fileless execution. Where that
+    /// cannot be looked at it counts as there by the kernel's version, and so as lacking where it was ported back.
     pub memfd_noexec: bool,
     /// The highest system call number this kernel implements.
     pub last_syscall: u32,

@@ -5,7 +5,6 @@
 //! that was not looked at, and nothing is opened but for its name (`O_PATH`) or its entries.
 
 use crate::sandbox::doing;
-use folders::Folders;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -14,12 +13,13 @@ use sandboxd_profiles::Wanted;
 use sandboxd_profiles::host::{FileKind, Found, Link, PathFact};
 use std::collections::BTreeMap;
 use std::time::Instant;
+use walked::Walked;
 
 mod disks;
-mod folders;
 mod mounts;
 pub mod protected;
 mod seen;
+mod walked;
 
 pub use disks::disks;
 pub use seen::see;
@@ -46,13 +46,13 @@ pub(crate) fn look(wanted: &Wanted) -> Looked {
     let Ok(root) = open_root() else {
         return Looked::default();
     };
-    let mut folders = Folders::below(root);
+    let mut walked = Walked::from(root);
     let doors = mounts::Doors::read();
     let mut looked = Looked::default();
     let until = protected::until();
     for path in &wanted.paths {
         doing(format!("looking at {}", path.as_str()));
-        let fact = match find(&mut folders, path, wanted.writable.contains(path).then_some(until)) {
+        let fact = match find(&mut walked, path, wanted.writable.contains(path).then_some(until)) {
             Ok((found, place)) => {
                 looked.places.insert(path.clone(), place);
                 let doors = doors.below(&found.real);
@@ -89,20 +89,20 @@ fn open_root() -> rustix::io::Result<OwnedFd> {
 
 /// What is at a path; until when it is searched, where it may be written.
 fn find(
-    folders: &mut Folders,
+    walked: &mut Walked,
     path: &HostPath,
     writable: Option<Instant>,
 ) -> rustix::io::Result<(Found, Place)> {
     let straight = match writable {
         // What is searched is the very tree that is looked at.
-        Some(_) => open(&folders.root, path.as_str())
+        Some(_) => open(&walked.root, path.as_str())
             .and_then(|file| Ok((rustix::fs::fstat(&file)?, Some(file)))),
-        None => folders.stat(path).map(|stat| (stat, None)),
+        None => walked.stat(path).map(|stat| (stat, None)),
     };
     let ((stat, file), real, links) = match straight {
         Ok(seen) => (seen, path.clone(), Vec::new()),
         Err(Errno::LOOP) => {
-            let (file, real, links) = follow(folders, path)?;
+            let (file, real, links) = follow(walked, path)?;
             ((rustix::fs::fstat(&file)?, Some(file)), real, links)
         }
         Err(errno) => return Err(errno),
@@ -132,44 +132,42 @@ fn find(
 
 /// Opens a path that has no link in it, for its name only.
 pub(crate) fn open(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
-    let below = match path.trim_start_matches('/') {
-        "" => ".",
-        below => below,
-    };
-    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
-    rustix::fs::openat2(root, below, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+    at(root, path, OFlags::empty())
 }
 
 /// The same, where the last name may be a link: then it is the link that is opened.
 fn with_the_link(root: &OwnedFd, path: &str) -> rustix::io::Result<OwnedFd> {
+    at(root, path, OFlags::NOFOLLOW)
+}
+
+fn at(root: &OwnedFd, path: &str, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let below = match path.trim_start_matches('/') {
         "" => ".",
         below => below,
     };
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat2(root, below, flags, Mode::empty(), resolve)
+    rustix::fs::openat2(root, below, flags | OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
 }
 
 /// Walks a path component by component and notes every link on the way.
 fn follow(
-    folders: &mut Folders,
+    walked: &mut Walked,
     path: &HostPath,
 ) -> rustix::io::Result<(OwnedFd, HostPath, Vec<Link>)> {
     let mut links = Vec::new();
     // The part that is known to have no link in it, and what is still to be walked.
-    let mut walked = HostPath::try_from("/").map_err(|_| Errno::INVAL)?;
+    let mut so_far = HostPath::try_from("/").map_err(|_| Errno::INVAL)?;
     let mut ahead: Vec<String> = components(path.as_str());
     while let Some(name) = ahead.pop() {
         if name == ".." {
-            walked = walked.parent().unwrap_or(walked);
+            so_far = so_far.parent().unwrap_or(so_far);
             continue;
         }
-        let next = walked.join(&name).map_err(|_| Errno::NAMETOOLONG)?;
-        let parent = folders.walk(walked.clone())?;
+        let next = so_far.join(&name).map_err(|_| Errno::NAMETOOLONG)?;
+        let parent = walked.walk(so_far.clone())?;
         let stat = rustix::fs::statat(parent, name.as_str(), AtFlags::SYMLINK_NOFOLLOW)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-            walked = next;
+            so_far = next;
             continue;
         }
         if links.len() == MOST_LINKS {
@@ -177,14 +175,14 @@ fn follow(
         }
         let target = rustix::fs::readlinkat(parent, name.as_str(), Vec::new())?;
         let target = target.into_string().map_err(|_| Errno::ILSEQ)?;
-        let trusted = is_trusted(folders, &next, &stat)?;
+        let trusted = is_trusted(walked, &next, &stat)?;
         ahead.extend(components(&target));
         if target.starts_with('/') {
-            walked = HostPath::try_from("/").map_err(|_| Errno::INVAL)?;
+            so_far = HostPath::try_from("/").map_err(|_| Errno::INVAL)?;
         }
         links.push(Link { path: next, target, trusted });
     }
-    Ok((open(&folders.root, walked.as_str())?, walked, links))
+    Ok((open(&walked.root, so_far.as_str())?, so_far, links))
 }
 
 /// The components of a path, last first.
@@ -194,7 +192,7 @@ fn components(path: &str) -> Vec<String> {
 
 /// Whether a link belongs to the system: it lies in one of its trees or in `/`, root owns it, and
 /// nobody but root may write any directory above it.
-fn is_trusted(folders: &mut Folders, path: &HostPath, link: &Stat) -> rustix::io::Result<bool> {
+fn is_trusted(walked: &mut Walked, path: &HostPath, link: &Stat) -> rustix::io::Result<bool> {
     let system = path.parent().is_some_and(|parent| parent.as_str() == "/")
         || SYSTEM
             .iter()
@@ -204,7 +202,7 @@ fn is_trusted(folders: &mut Folders, path: &HostPath, link: &Stat) -> rustix::io
     }
     let mut above = path.parent();
     while let Some(directory) = above {
-        let stat = folders.stat(&directory)?;
+        let stat = walked.stat(&directory)?;
         if stat.st_uid != 0 || stat.st_mode & 0o022 != 0 {
             return Ok(false);
         }

@@ -110,7 +110,7 @@ impl Deciding<'_> {
     }
 
     /// A ruleset. Empty masks where the host has no Landlock and the profile waives it.
-    fn ruleset(&self, left: &Left, view: &View, (programs, allowed): Allowed<'_>) -> Landlock {
+    fn ruleset(&mut self, left: &Left, view: &View, (programs, allowed): Allowed<'_>) -> Landlock {
         let Some(facts) = self.host.landlock else {
             return Landlock {
                 handled_fs: 0,

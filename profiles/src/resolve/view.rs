@@ -3,9 +3,9 @@
 use super::calls::Carried;
 use super::holds::Holds;
 use super::notify::Notified;
-use super::trees::{Shown, Tree};
+use super::trees::{EACCES, ENOSYS, Shown, Tree};
 use super::{Deciding, Grants, depth, jail, masks};
-use crate::host::{FileKind, PathFact};
+use crate::host::{FileKind, PathFact, Privilege};
 use crate::origin::Origin;
 use crate::resolved::Idmap;
 use crate::schema::Mode;
@@ -123,7 +123,7 @@ impl Deciding<'_> {
         Some(view)
     }
 
-    fn proc(&self, view: &mut View) {
+    fn proc(&mut self, view: &mut View) {
         view.directory("/proc");
         let Some(proc) = fixed("/proc") else {
             return;
@@ -141,17 +141,37 @@ impl Deciding<'_> {
         }
     }
 
-    pub(super) fn existing(&self, paths: &[&str]) -> Vec<(JailPath, Kind)> {
-        let paths = paths.iter().filter_map(|path| HostPath::try_from(*path).ok());
-        paths
-            .filter_map(|path| match self.host.paths.get(&path)? {
-                PathFact::Found(found) if found.kind == FileKind::Directory => {
-                    Some((jail(&path)?, Kind::Directory))
+    /// Those of these paths of the kernel's that are there.
+    pub(super) fn existing(&mut self, paths: &[&str]) -> Vec<(JailPath, Kind)> {
+        let mut existing = Vec::new();
+        for path in paths.iter().filter_map(|path| HostPath::try_from(*path).ok()) {
+            let kind = match self.host.paths.get(&path) {
+                Some(PathFact::Found(found)) if found.kind == FileKind::Directory => {
+                    Kind::Directory
                 }
-                PathFact::Found(_) => Some((jail(&path)?, Kind::File)),
-                PathFact::Missing | PathFact::Failed(_) => None,
-            })
-            .collect()
+                Some(PathFact::Found(_)) => Kind::File,
+                // Of what this process may not even look at the sandbox sees no more.
+                Some(PathFact::Missing | PathFact::Failed(EACCES)) | None => continue,
+                // Where a filter hides the very call, the host is what is wrong, and that is told.
+                Some(PathFact::Failed(ENOSYS))
+                    if matches!(self.host.privilege, Privilege::None { .. }) =>
+                {
+                    continue;
+                }
+                Some(PathFact::Failed(errno)) => {
+                    let what = format!("{path} cannot be looked at (errno {errno})");
+                    let origin = Origin::named("this host", "/proc");
+                    self.refuse(
+                        &origin,
+                        what,
+                        "mount /proc, and see what keeps it from being read",
+                    );
+                    continue;
+                }
+            };
+            existing.extend(jail(&path).map(|path| (path, kind)));
+        }
+        existing
     }
 
     /// Who and where the sandbox is, in the files that programs ask.

@@ -666,3 +666,25 @@ fn where_a_filter_hides_how_to_look_the_host_alone_is_what_is_wrong() {
     let told = shown(&on("[files]\nread = [\"/data\"]", host).unwrap_err());
     assert!(told.contains("/data cannot be looked at"), "{told}");
 }
+
+#[test]
+fn what_the_kernel_says_too_much_in_is_covered_or_nothing_is_run() {
+    let hides = |resolved: &Resolved| {
+        ops(resolved)
+            .iter()
+            .any(|op| matches!(op, RootOp::Hide { path, .. } if path.as_str() == "/proc/kcore"))
+    };
+    assert!(hides(&on("", typical()).unwrap()));
+    let failing = |errno| {
+        let mut host = typical();
+        host.paths.insert(path("/proc/kcore"), PathFact::Failed(errno));
+        on("", host)
+    };
+    for errno in [1, 12, 24, 28, 38] {
+        let told = shown(&failing(errno).unwrap_err());
+        let words = format!("/proc/kcore cannot be looked at (errno {errno})");
+        assert!(told.contains(&words), "{told}");
+    }
+    // Of what this process may not even look at the sandbox sees no more.
+    assert!(!hides(&failing(13).unwrap()));
+}

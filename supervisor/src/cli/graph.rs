@@ -46,7 +46,7 @@ fn refused(what: &str, problems: Vec<Problem>, json: bool) -> u8 {
 
 /// The graph of profiles, and of all profiles in folders.
 fn load(sources: &[String]) -> Result<Graph, Vec<Problem>> {
-    of(sources, documents(sources)?, &Moved::default())
+    of(sources, documents(sources)?)
 }
 
 fn documents(sources: &[String]) -> Result<Vec<Document>, Vec<Problem>> {
@@ -67,56 +67,16 @@ fn documents(sources: &[String]) -> Result<Vec<Document>, Vec<Problem>> {
     if problems.is_empty() { Ok(documents) } else { Err(problems) }
 }
 
-/// Where profiles are taken to lie: those of the first folder in the second, so that what a profile names relative to
-/// itself is the same in both; or where they do.
-#[derive(Default)]
-struct Moved(Option<(HostPath, HostPath)>);
-
-impl Moved {
-    /// From the folder of the first of these to that of the first of those.
-    fn between(from: &[Document], to: &[Document]) -> Self {
-        let folder = |documents: &[Document]| documents.first()?.folder.clone();
-        Self(folder(from).zip(folder(to)))
-    }
-
-    fn there(&self, document: Document) -> Document {
-        let folder = document.folder.map(|folder| match &self.0 {
-            Some((from, to)) => rebased(folder, from, to),
-            None => folder,
-        });
-        Document { folder, ..document }
-    }
-
-    fn back(&self, path: &HostPath) -> HostPath {
-        match &self.0 {
-            Some((from, to)) => rebased(path.clone(), to, from),
-            None => path.clone(),
-        }
-    }
-}
-
-/// The same path below another folder; as it is where it does not lie in this one.
-fn rebased(path: HostPath, from: &HostPath, to: &HostPath) -> HostPath {
-    match path.below(from) {
-        Some("") => to.clone(),
-        Some(below) => to.join(below).unwrap_or(path),
-        None => path,
-    }
-}
-
 /// The graph of these profiles.
-fn of(sources: &[String], documents: Vec<Document>, moved: &Moved) -> Result<Graph, Vec<Problem>> {
+fn of(sources: &[String], documents: Vec<Document>) -> Result<Graph, Vec<Problem>> {
     let (cwd, home) = host::folders();
     // Shown as they would be typed here.
     let here = cwd.clone();
     let mut read = |path: &HostPath| {
-        let path = moved.back(path);
         let below = here.as_ref().and_then(|here| path.below(here));
         let name = below.filter(|below| !below.is_empty()).unwrap_or(path.as_str());
-        let read = profile_file::read(name).map_err(|problem| problem.what)?;
-        Ok(moved.there(read))
+        profile_file::read(name).map_err(|problem| problem.what)
     };
-    let documents = documents.into_iter().map(|document| moved.there(document)).collect();
     let graph = graph::load(documents, &Folders { cwd, home }, &mut read)?;
     if graph.names().is_empty() {
         let remedy = "name a profile with -p, or a folder with profiles that have a name";
@@ -231,19 +191,21 @@ fn list(words: &[String]) -> String {
     if words.is_empty() { String::from("touch nothing of the host") } else { words.join(", ") }
 }
 
-/// Both graphs, the older one as if it lay where the newer one does.
-fn both(old: &[String], new: &[String]) -> Result<(Graph, Graph), Vec<Problem>> {
+/// What changed from these profiles to those. The first of each lies where all do.
+fn changes(old: &str, new: &str) -> Result<Vec<Change>, Vec<Problem>> {
+    let [old, new] = [&[old.to_owned()], &[new.to_owned()]];
     let (older, newer) = (documents(old)?, documents(new)?);
-    let moved = Moved::between(&older, &newer);
-    Ok((of(old, older, &moved)?, of(new, newer, &Moved::default())?))
+    let folder = |documents: &[Document]| documents.first()?.folder.clone();
+    let folders = folder(&older).zip(folder(&newer));
+    let folders = folders.map(|(older, newer)| graph::Folders { older, newer });
+    Ok(of(old, older)?.changes(&of(new, newer)?, folders.as_ref()))
 }
 
 fn diff(old: &str, new: &str, json: bool) -> u8 {
-    let (older, newer) = match both(&[old.to_owned()], &[new.to_owned()]) {
-        Ok(both) => both,
+    let changes = match changes(old, new) {
+        Ok(changes) => changes,
         Err(problems) => return refused(&format!("{old} {new}"), problems, json),
     };
-    let changes = older.changes(&newer);
     let widened = changes.iter().any(|change| change.direction == Direction::Widened);
     let status = if widened { NO } else { 0 };
     if json {

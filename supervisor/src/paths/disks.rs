@@ -1,7 +1,7 @@
 //! Which disk a tree lies on, so that its input and output can be limited: stat(2), and sysfs for the
 //! disk that a partition is part of.
 
-use super::folders::Folders;
+use super::walked::Walked;
 use super::{follow, open, open_root};
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
@@ -25,14 +25,14 @@ const NAMES: &[(rustix::fs::FsWord, &str)] = &[
 #[must_use]
 pub fn disks(wanted: &Wanted) -> BTreeMap<HostPath, DiskFact> {
     let Ok(root) = open_root() else { return BTreeMap::new() };
-    let mut folders = Folders::below(root);
-    let fact = |path: &HostPath| fact(&mut folders, path).ok().map(|fact| (path.clone(), fact));
+    let mut walked = Walked::from(root);
+    let fact = |path: &HostPath| fact(&mut walked, path).ok().map(|fact| (path.clone(), fact));
     wanted.disks.iter().filter_map(fact).collect()
 }
 
-fn fact(folders: &mut Folders, path: &HostPath) -> rustix::io::Result<DiskFact> {
-    let file = match open(&folders.root, path.as_str()) {
-        Err(Errno::LOOP) => follow(folders, path)?.0,
+fn fact(walked: &mut Walked, path: &HostPath) -> rustix::io::Result<DiskFact> {
+    let file = match open(&walked.root, path.as_str()) {
+        Err(Errno::LOOP) => follow(walked, path)?.0,
         opened => opened?,
     };
     let device = rustix::fs::fstat(&file)?.st_dev;

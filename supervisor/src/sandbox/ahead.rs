@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
-/// What is being made. Letting go of it says that the start is over, or has failed.
+/// What is being made. Letting go of it ends the thread, whether the start is over or has failed.
 pub struct Ahead {
     privilege: Receiver<Privilege>,
     made: Receiver<Result<Made, StartError>>,
@@ -117,12 +117,12 @@ impl Ahead {
         self.settled.send(Arc::clone(tree)).ok();
     }
 
-    /// That somebody looks at the clock.
+    /// Who looks at the clock.
     pub(crate) fn watched(&self) -> Watched {
         self.watched.clone()
     }
 
-    /// The start is over. Whoever looks at the clock is not woken up to be told: it would run before the command.
+    /// The start is over, which whoever looks at the clock sees once its time is up, and not before.
     pub(crate) fn over(&self) {
         self.watched.over.store(true, Ordering::Release);
     }
@@ -191,4 +191,38 @@ fn sweep_up(settled: &Receiver<Arc<Tree>>, until: Instant) {
     // The id ends in the uid that was leased.
     let uids = swept.removed.iter().filter_map(|id| id.rsplit_once('-')?.1.parse().ok());
     uids.for_each(|uid| drop(pool.free(uid)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A start whose time was up before it began.
+    fn long_ago() -> Instant {
+        Instant::now().checked_sub(START_WITHIN + MARGIN).unwrap()
+    }
+
+    fn never() -> Late {
+        Box::new(|_| unreachable!("the start was over"))
+    }
+
+    #[test]
+    fn a_start_that_is_over_is_not_ended_for_its_time() {
+        // Nobody lets go of it meanwhile.
+        let (clock, told_of) = channel();
+        watch(&told_of, &AtomicBool::new(true), long_ago(), never());
+        for said in [Clock::Rests, Clock::Runs(long_ago())] {
+            clock.send(said).unwrap();
+        }
+        watch(&told_of, &AtomicBool::new(true), Instant::now(), never());
+        drop(clock);
+    }
+
+    #[test]
+    fn one_that_is_let_go_of_is_watched_no_longer() {
+        let (clock, told_of) = channel();
+        clock.send(Clock::Rests).unwrap();
+        drop(clock);
+        watch(&told_of, &AtomicBool::new(false), Instant::now(), never());
+    }
 }

@@ -237,6 +237,15 @@ pub(crate) fn watched(fd: OwnedFd) -> Result<AsyncFd<OwnedFd>, StartError> {
     })
 }
 
+/// What drives it: one thread.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+        .map_err(|error| StartError::io("epoll_create", "the run loop", &error))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

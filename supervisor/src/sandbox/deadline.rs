@@ -5,7 +5,11 @@
 //! stage and call it waits; and the thread of `ahead`, for as long as the supervisor itself may wait in
 //! a call, who is told with [`doing`] what that is about.
 
+use super::driver::Driver;
 use super::error::StartError;
+use super::inspect::pid_of;
+use super::state::{Event, State};
+use rustix::fd::AsFd as _;
 use rustix::io::Errno;
 use sandboxd_plan::{Call, Failure, Stage};
 use std::fs;
@@ -99,6 +103,27 @@ fn text(process: i32, address: u64) -> Option<String> {
     let bytes = bytes.get(..length)?;
     let end = bytes.iter().position(|byte| *byte == 0)?;
     Some(String::from_utf8_lossy(bytes.get(..end)?).into_owned()).filter(|text| !text.is_empty())
+}
+
+impl Driver<'_> {
+    /// The start is not over in time. Where it is, because the command runs, nothing is to be done.
+    pub(super) fn late(&self) -> Event {
+        let init = self.init.as_raw_pid();
+        let command = self.command.as_ref().and_then(|pidfd| pid_of(pidfd.as_fd()).ok());
+        let failure = match &self.state {
+            // Init is confined and told so; the command's half is not.
+            State::Entering { enforced: None, ready: true, .. } => {
+                of_shim(command.unwrap_or(init), Stage::SelfTest)
+            }
+            State::Entering { .. } => of_shim(init, Stage::Seccomp),
+            State::Entered => of_shim(command.unwrap_or(init), Stage::Exec),
+            State::Held | State::Running { .. } | State::Stopping { .. } | State::Ended(_) => {
+                return Event::Tick;
+            }
+        };
+        doing(format!("ending the stage {}: {}", failure.stage.name(), failure.subject));
+        Event::Failed(failure)
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! One loop owns a run: it waits for everything that can happen, asks [`next`], and does what that
 //! says. It never waits on the sandbox alone; only an init that is gone or killed is waited for.
 
+use super::ahead::Ahead;
 use super::carried::Carried;
 use super::channel::{Handed, Lifeline, Reports, watched};
 use super::clocks::{Clocks, Passed};
 use super::cpu_time::CpuTime;
-use super::deadline::{self, doing};
 use super::denials::Denials;
 use super::egress::Used;
 use super::error::StartError;
 use super::held::{Held, claimed};
-use super::inspect::{Inspected, Ours, inspect, pid_of};
+use super::inspect::{Inspected, Ours, inspect};
 use super::orphans;
 use super::signals::{self, Signals};
 use super::spawn::Entering;
@@ -23,7 +23,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::Timespec;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal};
-use sandboxd_plan::{Ending, Enforced, Notice, Stage};
+use sandboxd_plan::{Ending, Enforced, Notice};
 use sandboxd_profiles::Resolved;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -43,18 +43,20 @@ pub(crate) struct Driver<'a> {
     pub(crate) resolved: &'a Resolved,
     pub(crate) group: Option<&'a Group>,
     pub(super) state: State,
-    init: Pid,
+    pub(super) init: Pid,
     pidfd: AsyncFd<OwnedFd>,
     reports: Reports,
     lifeline: Lifeline,
     /// Children that were there before, and are not the sandbox's.
     others: BTreeSet<i32>,
     /// What it is compared with of this process.
-    ours: Ours,
+    ours: Option<Ours>,
+    /// What was begun before it, until its start is over.
+    ahead: Option<Ahead>,
     /// What the shim said holds.
     enforced: Option<Enforced>,
     /// The command's pidfd, once init has sent it.
-    command: Option<OwnedFd>,
+    pub(super) command: Option<OwnedFd>,
     /// What the shim has sent.
     pub(super) handed: Handed,
     pub(super) carried: Carried,
@@ -109,7 +111,8 @@ impl<'a> Driver<'a> {
             reports: Reports::new(entering.report)?,
             lifeline: Lifeline::new(entering.lifeline)?,
             others: entering.others,
-            ours: Ours::look(&resolved.plan.namespaces.own)?,
+            ours: None,
+            ahead: None,
             enforced: None,
             command: None,
             handed: Handed::default(),
@@ -127,7 +130,13 @@ impl<'a> Driver<'a> {
 
     /// Ends the start where the command does not run by then, and tells whoever started us what becomes
     /// of the run.
-    pub(crate) fn awaited(&mut self, deadline: Instant, manager: Option<ServiceManager>) {
+    pub(crate) fn awaited(
+        &mut self,
+        ahead: Ahead,
+        deadline: Instant,
+        manager: Option<ServiceManager>,
+    ) {
+        self.ahead = Some(ahead);
         self.clocks.begin(&self.resolved.outside, deadline, Instant::now());
         self.clocks.tell_in(manager.as_ref().and_then(ServiceManager::alive_every));
         self.manager = manager;
@@ -177,6 +186,8 @@ impl<'a> Driver<'a> {
     }
 
     async fn run(&mut self, on_go: OnGo<'_>) -> Result<End, StartError> {
+        // While the shim works.
+        self.ours = Some(Ours::look(&self.resolved.plan.namespaces.own)?);
         loop {
             let event = self.wait().await?;
             if let Event::Enforced(enforced) = &event {
@@ -268,25 +279,6 @@ impl<'a> Driver<'a> {
         Event::Tick
     }
 
-    /// The start is not over in time. Where it is, because the command runs, nothing is to be done.
-    fn late(&self) -> Event {
-        let init = self.init.as_raw_pid();
-        let command = self.command.as_ref().and_then(|pidfd| pid_of(pidfd.as_fd()).ok());
-        let failure = match &self.state {
-            // Init is confined and told so; the command's half is not.
-            State::Entering { enforced: None, ready: true, .. } => {
-                deadline::of_shim(command.unwrap_or(init), Stage::SelfTest)
-            }
-            State::Entering { .. } => deadline::of_shim(init, Stage::Seccomp),
-            State::Entered => deadline::of_shim(command.unwrap_or(init), Stage::Exec),
-            State::Held | State::Running { .. } | State::Stopping { .. } | State::Ended(_) => {
-                return Event::Tick;
-            }
-        };
-        doing(format!("ending the stage {}: {}", failure.stage.name(), failure.subject));
-        Event::Failed(failure)
-    }
-
     fn perform(&mut self, action: Action, on_go: OnGo<'_>) -> Result<(), StartError> {
         match action {
             Action::Hold => self.look().and_then(|_| self.rest()),
@@ -295,7 +287,14 @@ impl<'a> Driver<'a> {
                 on_go(&enforced, &inspected)?;
                 self.carried.begin(std::mem::take(&mut self.handed))?;
                 self.went = true;
-                self.reports.go()
+                // Nothing that follows can keep the command from running; and whoever looks at the clock is woken
+                // up to end only when it runs, which it would do first.
+                if let Some(ahead) = &self.ahead {
+                    ahead.over();
+                }
+                let gone = self.reports.go();
+                self.ahead = None;
+                gone
             }
             Action::Signal(number) => signals::send_to_group(self.command.as_ref(), number),
             Action::Reload => signals::send_hangup(self.command.as_ref()),
@@ -307,12 +306,14 @@ impl<'a> Driver<'a> {
     /// Compares the sandbox with its plan from outside, and leads its network out, now that it is as it must
     /// be. Of what is kept ready that is done twice: once it is, and again before its command is let go.
     fn look(&mut self) -> Result<(Enforced, Inspected), StartError> {
-        let (Some(command), Some(enforced)) = (&self.command, &self.enforced) else {
+        let (Some(command), Some(enforced), Some(ours)) =
+            (&self.command, &self.enforced, &self.ours)
+        else {
             return Err(StartError::found("inspect", "nothing to compare with"));
         };
         let (init, enforced) = (self.init.as_raw_pid(), enforced.clone());
         let plan = &self.resolved.plan;
-        let seen = inspect(plan, self.group, init, command.as_fd(), &self.ours);
+        let seen = inspect(plan, self.group, init, command.as_fd(), ours);
         let inspected = match seen {
             Ok(inspected) => inspected,
             Err(differs) => return Err(self.told_first(differs)),
@@ -388,13 +389,4 @@ impl<'a> Driver<'a> {
             .map(|_| orphans::gone(self.init))
             .map_err(failed)
     }
-}
-
-/// What drives it: one thread.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .enable_time()
-        .build()
-        .map_err(|error| StartError::io("epoll_create", "the run loop", &error))
 }

@@ -76,7 +76,7 @@ pub(crate) fn inspect(
     // The command is init's child, and neither can change its namespaces once it is confined.
     let namespaces = namespaces(&pid.to_string(), &plan.namespaces.own)?;
     for (name, inode) in &namespaces {
-        if ours.namespaces.get(name) == Some(inode) {
+        if ours.namespaces.get(name).is_none_or(|own| own == inode) {
             return Err(differs(format!("the {name} namespace is the supervisor's")));
         }
     }

@@ -83,8 +83,9 @@ use crate::systemd::notify::ServiceManager;
 use crate::systemd::words::Words;
 use ahead::Made;
 use carried::Carried;
+use channel::runtime;
 use digests::Digests;
-use driver::{Driver, runtime};
+use driver::Driver;
 use egress::Egress;
 use given_back::{clean_up, give_back};
 use inspect::Inspected;
@@ -351,10 +352,10 @@ impl Running<'_> {
         drop((stdio, copies, secrets));
         ran.dead = false;
         let mut driver = Driver::new(self.resolved, self.group, entering, carried, signals)?;
-        driver.awaited(since + START_WITHIN, manager);
         if let Some((hold, below)) = kept {
             driver.hold(held::Held { hold, watched: ahead.watched(), below });
         }
+        driver.awaited(ahead, since + START_WITHIN, manager);
         // While the shim works.
         let digests = Digests::of(profile, under, &encoded);
         let facts = |enforced: &Enforced, inspected: &Inspected| {
@@ -380,8 +381,6 @@ impl Running<'_> {
             doing("writing to the audit log");
             let ready = still::told(still.is_some().then(|| since.elapsed()), instead.as_deref());
             audit.started(profile, plan, &|| facts(enforced, inspected), ready)?;
-            // Nothing that follows can keep the command from starting.
-            ahead.over();
             held = Some((enforced.clone(), inspected.clone()));
             Ok(())
         }));
