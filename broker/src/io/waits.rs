@@ -144,13 +144,17 @@ impl Waits {
 }
 
 /// A stream as a number. Whoever numbers streams begins at nothing, and does not come to where this has no room.
-const fn number(whose: Whose, end: End) -> u64 {
+fn number(whose: Whose, end: End) -> u64 {
     let (kind, id) = match whose {
         Whose::Callee(InstanceId(id)) => (0, id),
         Whose::Caller(ConnectionId(id)) => (1, id),
-        Whose::Approver(id) => (2, id as u64),
+        Whose::Approver(id) => (2, u64::from(id)),
     };
-    (id << 3) | (end as u64) << 2 | kind
+    let end = match end {
+        End::Input => 0,
+        End::Output => 4,
+    };
+    (id << 3) | end | kind
 }
 
 fn stream(number: u64) -> Option<(Whose, End)> {

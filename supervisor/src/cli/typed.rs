@@ -368,12 +368,9 @@ pub enum GraphCommand {
     /// approval, and what each may do with files and the network, itself and on its callers' behalf. What
     /// cannot be shown to be less counts as more.
     ///
-    /// Name the same folder of both: the folder of OLD counts as that of NEW, so that what a profile shows of
-    /// its own folder (`bind`) is the same.
-    ///
     /// Exit status: 0 where nothing widened, 1 where something did, 125 where the profiles have problems.
     Diff {
-        /// A profile or a folder of profiles, as it was.
+        /// A profile or a folder of profiles, as it was; counts as if it lay where NEW does.
         old: String,
         /// The same, as it is.
         new: String,

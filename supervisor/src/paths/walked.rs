@@ -50,10 +50,8 @@ impl Walked {
         };
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let stat = rustix::fs::statat(self.walk(folder)?, name, flags)?;
-        match FileType::from_raw_mode(stat.st_mode) {
-            FileType::Symlink => Err(Errno::LOOP),
-            _ => Ok(stat),
-        }
+        let is_link = FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        if is_link { Err(Errno::LOOP) } else { Ok(stat) }
     }
 }
 
