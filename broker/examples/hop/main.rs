@@ -10,7 +10,8 @@
 //!
 //! `WAY` is `broker`, `socket` or `bus`. For each number it says how many nanoseconds all calls of all
 //! callers took together, and at which number half and 99 of 100 of them were answered. For `open` it says how
-//! long one more connection took to its first answer.
+//! long one more connection took to its first answer. For `quiet` and a number it connects so often more and says
+//! nothing there.
 #![forbid(unsafe_code)]
 
 mod bus;
@@ -74,6 +75,7 @@ fn call(open: impl Fn() -> io::Result<Box<dyn Caller>>, callers: usize) -> io::R
         });
         threads.push((order, told));
     }
+    let mut quiet = Vec::new();
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "ready")?;
     for line in io::stdin().lock().lines() {
@@ -84,6 +86,11 @@ fn call(open: impl Fn() -> io::Result<Box<dyn Caller>>, callers: usize) -> io::R
             let took = from.elapsed();
             drop(caller);
             took.as_nanos().to_string()
+        } else if let Some(more) = line.strip_prefix("quiet ") {
+            for _ in 0..number(more)? {
+                quiet.push(open()?);
+            }
+            quiet.len().to_string()
         } else {
             round(&threads, number(&line)?)?
         };

@@ -27,6 +27,9 @@ const LONG: usize = 60_000;
 /// Connected at once, to see what one costs: of the 1024 open files of a broker up to 280 are for other things.
 const CONNECTED: usize = 700;
 
+/// Connected and quiet, beside one who calls.
+const QUIET: usize = 400;
+
 pub(crate) fn run(tree: &Tree, built: &Built, rounds: usize, starts_alone: bool) -> Result<()> {
     let example = ["build", "--release", "-p", "sandboxd-broker", "--example", "hop"];
     process::run(process::cargo(&tree.root).args(example))?;
@@ -46,6 +49,7 @@ pub(crate) fn run(tree: &Tree, built: &Built, rounds: usize, starts_alone: bool)
         }
         drop(machine);
     }
+    quiet(&bench, rounds)?;
     let machine = bench.machine(false)?;
     for callers in [1, 8, 64] {
         println!("calls a second of {callers} at once, {SHORT} bytes");
@@ -135,6 +139,34 @@ fn seconds(sides: &[Side], callers: usize) {
         println!("{:<30}{rate:>12.0}{p99:>9.1} µs{ratio:>9.2}", side.way.name());
     }
     println!("to reach: {AGAINST_BUS} of the first\n");
+}
+
+/// What others who are connected and say nothing cost a call.
+fn quiet(bench: &Bench, rounds: usize) -> Result<()> {
+    let open = |quiet| {
+        let mut hop = bench.call(Way::Broker, true, (SHORT, 1))?;
+        hop.quiet(quiet)?;
+        anyhow::Ok(hop)
+    };
+    let mut hops = [open(0)?, open(QUIET)?];
+    let mut turns = [Vec::new(), Vec::new()];
+    for round in 0..=rounds {
+        for turn in 0..2 {
+            let place = (round + turn) % 2;
+            if let (Some(hop), Some(turns)) = (hops.get_mut(place), turns.get_mut(place)) {
+                turns.push(hop.round(CALLS)?);
+            }
+        }
+    }
+    println!("a call of {SHORT} bytes through the broker, all on one core");
+    println!("{:<30}{:>12}{:>9}", "", "p50", "ratio");
+    let [alone, beside] = turns.map(|turns| Side { way: Way::Broker, turns });
+    for (words, side) in [("alone", &alone), ("beside quiet ones", &beside)] {
+        let p50 = micros(median(side.turns.iter().map(|said| said.p50)));
+        println!("{words:<30}{p50:>9.1} µs{:>9.2}", ratio(side, &alone, |said| said.p50));
+    }
+    println!("{QUIET} are quiet\n");
+    Ok(())
 }
 
 /// What a connection costs the broker.

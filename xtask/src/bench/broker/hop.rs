@@ -233,6 +233,11 @@ impl Hop {
         nanos.collect::<Result<_>>().with_context(|| said.clone())
     }
 
+    /// Connects so often more, and says nothing there.
+    pub(super) fn quiet(&mut self, more: usize) -> Result<()> {
+        self.ask(&format!("quiet {more}")).map(drop)
+    }
+
     /// So many calls of each caller.
     pub(super) fn round(&mut self, calls: usize) -> Result<Said> {
         let [took, p50, p99] = self.ask(&calls.to_string())?[..] else {
