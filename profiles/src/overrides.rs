@@ -50,7 +50,7 @@ impl Profile {
             }
         }
         let mut typed = Profile {
-            folders: Folders { cwd: overrides.cwd.clone(), home: overrides.home.clone() },
+            folders: Folders::of(overrides.cwd.clone(), overrides.home.clone()),
             ..Profile::default()
         };
         for (option, access, paths) in [

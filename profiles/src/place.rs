@@ -14,13 +14,15 @@ pub enum Base {
     Cwd,
     /// In the home directory of whoever runs it.
     Home,
+    /// In the folder that the profile lies in.
+    Profile,
 }
 
 /// A path whose beginning may depend on who runs the profile, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     base: Base,
-    /// Absolute for [`Base::Root`]; else relative to the base, and empty for the base itself.
+    /// Absolute for [`Base::Root`] and [`Base::Profile`]; else relative to the base, and empty for the base itself.
     rest: String,
 }
 
@@ -31,6 +33,27 @@ pub struct Folders {
     pub cwd: Option<HostPath>,
     /// The home directory of whoever runs it.
     pub home: Option<HostPath>,
+    /// A folder that profiles lie in, and the one that it stands for, where that is another.
+    pub moved: Option<(HostPath, HostPath)>,
+}
+
+impl Folders {
+    /// These two.
+    pub(crate) const fn of(cwd: Option<HostPath>, home: Option<HostPath>) -> Self {
+        Self { cwd, home, moved: None }
+    }
+
+    /// Where a path lies that a profile names by its own folder.
+    fn stands(&self, path: HostPath) -> Option<HostPath> {
+        match &self.moved {
+            Some((from, to)) => match path.below(from) {
+                Some("") => Some(to.clone()),
+                Some(below) => to.join(below).ok(),
+                None => Some(path),
+            },
+            None => Some(path),
+        }
+    }
 }
 
 /// Which folder a relative path starts from.
@@ -87,9 +110,9 @@ impl Place {
                 Ok(Self { base: Base::Cwd, rest: String::new() })
             }
             Relative::FromCwd => below(text, inner).map(|rest| Self { base: Base::Cwd, rest }),
-            Relative::From(folder) if inner.is_empty() => Ok(Self::from(folder.clone())),
+            Relative::From(folder) if inner.is_empty() => Ok(Self::beside(folder.clone())),
             Relative::From(folder) => {
-                folder.join(inner).map(Self::from).map_err(|error| refusal(text, error))
+                folder.join(inner).map(Self::beside).map_err(|error| refusal(text, error))
             }
         }
     }
@@ -99,6 +122,7 @@ impl Place {
     pub fn host(&self, folders: &Folders) -> Option<HostPath> {
         let base = match self.base {
             Base::Root => return HostPath::try_from(self.rest.as_str()).ok(),
+            Base::Profile => return folders.stands(HostPath::try_from(self.rest.as_str()).ok()?),
             Base::Cwd => folders.cwd.as_ref()?,
             Base::Home => folders.home.as_ref()?,
         };
@@ -109,6 +133,10 @@ impl Place {
     #[must_use]
     pub fn jail(&self, folders: &Folders) -> Option<JailPath> {
         self.host(folders).and_then(|path| JailPath::try_from(path.as_str()).ok())
+    }
+
+    fn beside(path: HostPath) -> Self {
+        Self { base: Base::Profile, rest: path.into() }
     }
 
     /// Where it begins.
@@ -127,7 +155,7 @@ impl From<HostPath> for Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let base = match self.base {
-            Base::Root => return to.write_str(&self.rest),
+            Base::Root | Base::Profile => return to.write_str(&self.rest),
             Base::Cwd => "{cwd}",
             Base::Home => "{home}",
         };

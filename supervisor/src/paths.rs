@@ -55,8 +55,12 @@ pub(crate) fn look(wanted: &Wanted) -> Looked {
         let fact = match find(&mut walked, path, wanted.writable.contains(path).then_some(until)) {
             Ok((found, place)) => {
                 looked.places.insert(path.clone(), place);
-                let doors = doors.below(&found.real);
-                PathFact::Found(Found { doors, ..found })
+                match &doors {
+                    Ok(doors) => {
+                        PathFact::Found(Found { doors: doors.below(&found.real), ..found })
+                    }
+                    Err(errno) => PathFact::Failed(errno.raw_os_error()),
+                }
             }
             Err(Errno::NOENT | Errno::NOTDIR) => PathFact::Missing,
             Err(errno) => PathFact::Failed(errno.raw_os_error()),

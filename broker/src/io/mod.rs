@@ -29,7 +29,7 @@ use std::{
     io,
 };
 use stream::{READ, Read, Stream};
-use waits::{Waits, Woken};
+use waits::{End, Waits, Woken};
 
 pub use owner::{Owner, Said};
 pub use stream::Pair;
@@ -155,9 +155,9 @@ impl Carrier {
         if keys {
             self.keys.hear(&mut self.relay, &self.waits)?;
         }
-        for (whose, _, flags) in ready {
+        for (whose, end, flags) in ready {
             self.touched.push(whose);
-            self.ready(whose, flags, owner)?;
+            self.ready((whose, end), flags, owner)?;
         }
         self.linger(owner)?;
         self.step(Input::Clock, owner)?;
@@ -190,10 +190,11 @@ impl Carrier {
     fn wait(&mut self, owner: &impl Owner) -> io::Result<Woken> {
         self.waits.listen(owner.descriptor())?;
         self.look_out()?;
-        let closing = self.closing.iter().filter_map(|whose| self.streams.get(whose)?.closing());
-        let next = self.relay.wakes_at().into_iter().chain(closing).min();
-        let timeout = match next {
-            _ if owner.has_more() => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
+        let closing = self.closing.iter().filter_map(|whose| self.streams.get(whose));
+        let broken = closing.clone().any(Stream::is_broken);
+        let next = self.relay.wakes_at().into_iter().chain(closing.filter_map(Stream::closing));
+        let timeout = match next.min() {
+            _ if broken || owner.has_more() => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
             Some(at) => {
                 let nanos = at.0.saturating_sub(now()?.0);
                 Some(Timespec {
@@ -230,7 +231,10 @@ impl Carrier {
             let held_up = holds_up && self.held_up(whose);
             if let Some(stream) = self.streams.get_mut(&whose) {
                 let wanted = stream.wants(held_up);
-                self.waits.ask(whose, stream, wanted)?;
+                if !self.waits.ask(whose, stream, wanted)? {
+                    stream.give_up();
+                    self.closing.insert(whose);
+                }
             }
         }
         Ok(())
@@ -290,10 +294,18 @@ impl Carrier {
         self.step(Input::Ended(id), owner)
     }
 
-    fn ready(&mut self, whose: Whose, flags: EventFlags, owner: &mut impl Owner) -> io::Result<()> {
+    fn ready(
+        &mut self,
+        (whose, end): (Whose, End),
+        flags: EventFlags,
+        owner: &mut impl Owner,
+    ) -> io::Result<()> {
         let Some(stream) = self.streams.get_mut(&whose) else { return Ok(()) };
-        let mut gone = stream.is_broken() || flags.contains(EventFlags::ERR);
-        if flags.intersects(EventFlags::IN | EventFlags::HUP) && stream.reads() && !gone {
+        let reads = stream.reads() && (end == End::Input || stream.is_one());
+        // Where nothing is to be read any more nobody is there to be written to either.
+        let over = flags.contains(EventFlags::HUP) && end == End::Output && !reads;
+        let mut gone = stream.is_broken() || flags.contains(EventFlags::ERR) || over;
+        if flags.intersects(EventFlags::IN | EventFlags::HUP) && reads && !gone {
             let mut piece = std::mem::take(&mut self.piece);
             match stream.read(&mut piece) {
                 Read::Bytes(count) => {

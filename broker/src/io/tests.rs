@@ -366,6 +366,21 @@ fn answer(mut agent: BufReader<UnixStream>) -> JoinHandle<String> {
 }
 
 #[test]
+fn who_is_gone_is_let_go_of_whatever_it_closed_first_and_whatever_it_waits_for() {
+    let (mut carrier, mut owner, agent) = held(Approvals::somebody([7; 32]));
+    while owner.waiting != [1] {
+        carrier.turn(&mut owner).unwrap();
+    }
+    agent.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    carrier.turn(&mut owner).unwrap();
+    assert_eq!(owner.open, 1);
+    drop(agent);
+    // For as long as it is not, it is told of in each turn.
+    carrier.turn(&mut owner).unwrap();
+    assert_eq!(owner.open, 0);
+}
+
+#[test]
 fn a_held_call_is_carried_once_an_approver_says_so() {
     let (mut carrier, mut owner, agent) = held(Approvals::somebody([7; 32]));
     while owner.waiting != [1] {

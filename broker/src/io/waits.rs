@@ -78,13 +78,17 @@ impl Waits {
     }
 
     /// Asks for what is waited for of a stream from here on; nothing of one that is let go of, whose descriptors
-    /// others may hold too, for whom epoll(7) would go on.
+    /// others may hold too, for whom epoll(7) would go on. False where the kernel has no room for one more, of which
+    /// it keeps count for each user (`fs.epoll.max_user_watches`): then that stream alone cannot be carried.
+    ///
+    /// # Errors
+    /// Where what was asked for before stays so.
     pub(super) fn ask(
         &mut self,
         whose: Whose,
         stream: &mut Stream,
         wanted: [Option<EventFlags>; 2],
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         for (end, wanted) in [End::Input, End::Output].into_iter().zip(wanted) {
             let asked = std::mem::replace(stream.asked(end), wanted);
             if asked == wanted {
@@ -99,6 +103,10 @@ impl Waits {
             match (asked, wanted) {
                 (None, Some(flags)) => match epoll::add(&self.epoll, fd, data, flags) {
                     Err(Errno::PERM) => drop(self.files.insert(place, flags)),
+                    Err(Errno::NOSPC | Errno::NOMEM) => {
+                        *stream.asked(end) = None;
+                        return Ok(false);
+                    }
                     added => added?,
                 },
                 (Some(_), Some(flags)) => match self.files.get_mut(&place) {
@@ -111,7 +119,7 @@ impl Waits {
                 (Some(_) | None, None) => {}
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Waits until something happens, but no longer than this, and not at all for a file. It may be told of all of

@@ -74,16 +74,6 @@ impl Authority {
         }
     }
 
-    /// The same where a folder lies elsewhere.
-    pub(super) fn moved(&self, from: &HostPath, to: &HostPath) -> Self {
-        Self {
-            read: self.read.moved(from, to),
-            write: self.write.moved(from, to),
-            execute: self.execute.moved(from, to),
-            network: self.network.clone(),
-        }
-    }
-
     /// What both let be done.
     pub(super) fn meet(&self, other: &Self) -> Self {
         Self {

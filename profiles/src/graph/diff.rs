@@ -7,7 +7,6 @@ use super::reach::place;
 use super::{Edge, Graph, patterns};
 use crate::schema::{Approval, Instances};
 use sandboxd_broker_plan::{Pattern, Rate};
-use sandboxd_plan::HostPath;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -36,23 +35,10 @@ pub enum Direction {
 
 use Direction::{Narrowed, Widened};
 
-/// Where the profiles of both graphs lie: what they show of that is the same in both.
-#[derive(Debug, Clone)]
-pub struct Folders {
-    /// Those of the older one.
-    pub older: HostPath,
-    /// Those of the newer one.
-    pub newer: HostPath,
-}
-
 impl Graph {
     /// What changed from this graph to a newer one: widened first.
     #[must_use]
-    pub fn changes(&self, newer: &Self, folders: Option<&Folders>) -> Vec<Change> {
-        let moved = |authority: &Authority| match folders {
-            Some(folders) => authority.moved(&folders.older, &folders.newer),
-            None => authority.clone(),
-        };
+    pub fn changes(&self, newer: &Self) -> Vec<Change> {
         let mut changes = Vec::new();
         let both = [(Widened, newer, self), (Narrowed, self, newer)];
         for (direction, here, there) in both {
@@ -72,7 +58,7 @@ impl Graph {
         for node in &newer.nodes {
             if let Some(old) = self.find(node.name.as_str()) {
                 let mut told = Told { of: node.name.to_string(), at: node.file.clone(), changes };
-                told.authority("", &moved(&self.node(old).own), &node.own);
+                told.authority("", &self.node(old).own, &node.own);
                 told.budget(&node.name, &self.node(old).profile, &node.profile);
                 changes = told.changes;
             }
@@ -85,7 +71,7 @@ impl Graph {
                 // What a chain lets be done is the meet of its edges and of the profiles at their ends. Where
                 // none of these widened, no chain did; so each is compared by itself.
                 if old.call.grant.is_some() || edge.call.grant.is_some() {
-                    let (was, is) = (moved(&self.basis(old)), newer.basis(edge));
+                    let (was, is) = (self.basis(old), newer.basis(edge));
                     told.authority("on the caller's behalf: ", &was, &is);
                 }
                 changes = told.changes;

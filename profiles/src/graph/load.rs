@@ -156,7 +156,9 @@ impl<'l> Loading<'l> {
             self.problems.push(origin.problem("names no profile, so nobody is called", remedy));
             return None;
         };
-        let Some(path) = place.value.host(self.folders) else {
+        // Where it is, whatever that stands for.
+        let folders = Folders { moved: None, ..self.folders.clone() };
+        let Some(path) = place.value.host(&folders) else {
             let what = format!("{} depends on a folder that is not known here", place.value);
             self.problems.push(place.origin.problem(what, "write the path from /"));
             return None;

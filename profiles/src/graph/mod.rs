@@ -28,7 +28,7 @@ use authority::Authority;
 use sandboxd_broker_plan::{Name, Pattern};
 use sandboxd_plan::HostPath;
 
-pub use diff::{Change, Direction, Folders};
+pub use diff::{Change, Direction};
 pub use launch::{Launch, Standing};
 pub use load::{around, load};
 pub use plan::client;

@@ -28,24 +28,6 @@ impl Trees {
         above.max_by_key(|(mark, _)| mark.as_str().len()).is_some_and(|(_, is_in)| *is_in)
     }
 
-    /// The same set where a folder lies elsewhere; of what would lie in one place then only what both have in.
-    pub(super) fn moved(&self, from: &HostPath, to: &HostPath) -> Self {
-        let mut moved = Self::default();
-        for (mark, is_in) in &self.0 {
-            let there = match mark.below(from) {
-                None => Some(mark.clone()),
-                Some("") => Some(to.clone()),
-                // What is too long to lie there lies nowhere.
-                Some(below) => to.join(below).ok(),
-            };
-            if let Some(there) = there {
-                let known = moved.0.entry(there).or_insert(*is_in);
-                *known = *known && *is_in;
-            }
-        }
-        moved
-    }
-
     /// What is in both.
     pub(super) fn meet(&self, other: &Self) -> Self {
         let marks = self.0.keys().chain(other.0.keys());

@@ -240,7 +240,7 @@ impl Deciding<'_> {
             let (what, remedy) = match place.value.base() {
                 Base::Home => ("whoever runs this has no home directory", "write the path from /"),
                 Base::Cwd => ("there is no current folder in this run", "write the path from /"),
-                Base::Root => ("too long", "write a shorter path"),
+                Base::Root | Base::Profile => ("too long", "write a shorter path"),
             };
             self.refuse(&place.origin, format!("{}: {what}", place.value), remedy);
         }
@@ -302,7 +302,7 @@ impl Deciding<'_> {
         if let Some(danger) = refused {
             let remedy = match entry.from.value.base() {
                 Base::Cwd => "run it in a folder below",
-                Base::Root | Base::Home => danger.remedy,
+                Base::Root | Base::Home | Base::Profile => danger.remedy,
             };
             self.refuse(origin, danger.what, remedy);
         } else if matches!(found.kind, FileKind::Socket | FileKind::Fifo) && !entry.reason {

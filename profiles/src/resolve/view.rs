@@ -141,7 +141,7 @@ impl Deciding<'_> {
         }
     }
 
-    /// Those of these paths of the kernel's that are there.
+    /// Those of these paths of the kernel's that are there. Where that is not known nothing is run.
     pub(super) fn existing(&mut self, paths: &[&str]) -> Vec<(JailPath, Kind)> {
         let mut existing = Vec::new();
         for path in paths.iter().filter_map(|path| HostPath::try_from(*path).ok()) {
@@ -151,21 +151,23 @@ impl Deciding<'_> {
                 }
                 Some(PathFact::Found(_)) => Kind::File,
                 // Of what this process may not even look at the sandbox sees no more.
-                Some(PathFact::Missing | PathFact::Failed(EACCES)) | None => continue,
+                Some(PathFact::Missing | PathFact::Failed(EACCES)) => continue,
                 // Where a filter hides the very call, the host is what is wrong, and that is told.
                 Some(PathFact::Failed(ENOSYS))
                     if matches!(self.host.privilege, Privilege::None { .. }) =>
                 {
                     continue;
                 }
-                Some(PathFact::Failed(errno)) => {
-                    let what = format!("{path} cannot be looked at (errno {errno})");
-                    let origin = Origin::named("this host", "/proc");
-                    self.refuse(
-                        &origin,
-                        what,
-                        "mount /proc, and see what keeps it from being read",
-                    );
+                known => {
+                    let why = match known {
+                        Some(PathFact::Failed(errno)) => {
+                            format!("cannot be looked at (errno {errno})")
+                        }
+                        _ => String::from("was not looked at"),
+                    };
+                    let (what, origin) =
+                        (format!("{path} {why}"), Origin::named("this host", "/proc"));
+                    self.refuse(&origin, what, "see what keeps sandboxd from looking at it");
                     continue;
                 }
             };

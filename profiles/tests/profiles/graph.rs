@@ -359,7 +359,7 @@ fn changes(old: &str, new: &str) -> Vec<String> {
         let word = if change.direction == Direction::Widened { "+" } else { "-" };
         format!("{word} {}: {}", change.of, change.what)
     };
-    old.changes(&new, None).iter().map(told).collect()
+    old.changes(&new).iter().map(told).collect()
 }
 
 const EDGE: &str = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\n";
@@ -489,7 +489,7 @@ fn the_example_is_drawn_as_it_was() {
     };
     let documents = ["clerk.toml", "desk.toml"]
         .map(|name| read(&self::path(&format!("/example/{name}"))).unwrap());
-    let folders = Folders { cwd: Some(path("/example")), home: None };
+    let folders = Folders { cwd: Some(path("/example")), ..Folders::default() };
     let graph = graph::load(documents.into(), &folders, &mut read).unwrap();
     assert_eq!(graph.ways("desk", &Target::Network).unwrap().ways, []);
     let clerk = graph.ways("clerk", &Target::Network).unwrap();
@@ -522,7 +522,7 @@ fn what_a_callee_asks_about_is_asked_about_on_every_edge() {
     assert_eq!(told(&all), json(r#"{"ask":{"expires":210000}}"#));
     let said = |old: &Graph, new: &Graph| -> Vec<(bool, String)> {
         let told = |it: &graph::Change| (it.direction == Direction::Widened, it.what.clone());
-        old.changes(new, None).iter().map(told).collect()
+        old.changes(new).iter().map(told).collect()
     };
     let (less, more) = (ask("[\"a\"]", ""), ask("[\"a\", \"b\"]", ""));
     assert_eq!(said(&more, &less), [(true, "not asked about tools: b".to_owned())]);

@@ -132,7 +132,7 @@ fn the_broker_is_told_where_and_never_what_and_who_reads_the_graph_sees_it() {
     assert!(graph.text().contains("{{secret:db-key}} in /dsn of query"), "{}", graph.text());
     assert_eq!(graph.json()["edges"][0]["placeholders"].as_array().map(Vec::len), Some(4));
     let changes: Vec<String> =
-        with("").changes(&graph, None).into_iter().map(|change| change.what).collect();
+        with("").changes(&graph).into_iter().map(|change| change.what).collect();
     assert_eq!(changes.len(), 4, "{changes:?}");
     assert!(changes[0].contains("a secret: {{secret:db-key}} in"), "{changes:?}");
 }

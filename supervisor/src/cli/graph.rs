@@ -46,7 +46,7 @@ fn refused(what: &str, problems: Vec<Problem>, json: bool) -> u8 {
 
 /// The graph of profiles, and of all profiles in folders.
 fn load(sources: &[String]) -> Result<Graph, Vec<Problem>> {
-    of(sources, documents(sources)?)
+    of(sources, documents(sources)?, None)
 }
 
 fn documents(sources: &[String]) -> Result<Vec<Document>, Vec<Problem>> {
@@ -67,8 +67,12 @@ fn documents(sources: &[String]) -> Result<Vec<Document>, Vec<Problem>> {
     if problems.is_empty() { Ok(documents) } else { Err(problems) }
 }
 
-/// The graph of these profiles.
-fn of(sources: &[String], documents: Vec<Document>) -> Result<Graph, Vec<Problem>> {
+/// The graph of these profiles; of those that lie in one folder as if that were another, where that is wanted.
+fn of(
+    sources: &[String],
+    documents: Vec<Document>,
+    moved: Option<(HostPath, HostPath)>,
+) -> Result<Graph, Vec<Problem>> {
     let (cwd, home) = host::folders();
     // Shown as they would be typed here.
     let here = cwd.clone();
@@ -77,7 +81,7 @@ fn of(sources: &[String], documents: Vec<Document>) -> Result<Graph, Vec<Problem
         let name = below.filter(|below| !below.is_empty()).unwrap_or(path.as_str());
         profile_file::read(name).map_err(|problem| problem.what)
     };
-    let graph = graph::load(documents, &Folders { cwd, home }, &mut read)?;
+    let graph = graph::load(documents, &Folders { cwd, home, moved }, &mut read)?;
     if graph.names().is_empty() {
         let remedy = "name a profile with -p, or a folder with profiles that have a name";
         return Err(vec![problem(&sources.join(" "), "there is no profile with a name", remedy)]);
@@ -196,9 +200,8 @@ fn changes(old: &str, new: &str) -> Result<Vec<Change>, Vec<Problem>> {
     let [old, new] = [&[old.to_owned()], &[new.to_owned()]];
     let (older, newer) = (documents(old)?, documents(new)?);
     let folder = |documents: &[Document]| documents.first()?.folder.clone();
-    let folders = folder(&older).zip(folder(&newer));
-    let folders = folders.map(|(older, newer)| graph::Folders { older, newer });
-    Ok(of(old, older)?.changes(&of(new, newer)?, folders.as_ref()))
+    let moved = folder(&older).zip(folder(&newer));
+    Ok(of(old, older, moved)?.changes(&of(new, newer, None)?))
 }
 
 fn diff(old: &str, new: &str, json: bool) -> u8 {

@@ -116,7 +116,7 @@ fn of_callee(name: &str, mut problem: Problem) -> Problem {
 pub(crate) fn name_a_command(profile: &mut Profile) -> Result<(), StartError> {
     if profile.command.exec.is_none() {
         let command = Text::try_from("sh").into_iter().collect();
-        let Folders { cwd, home } = profile.folders.clone();
+        let Folders { cwd, home, moved: _ } = profile.folders.clone();
         profile.apply(&Overrides { command, cwd, home, ..Overrides::default() })?;
     }
     Ok(())

@@ -1,9 +1,10 @@
 //! Mounts below a granted tree, which come with it: those that would let more in than the tree,
 //! `/proc/self/mountinfo`, proc(5).
 
+use rustix::io::Errno;
 use sandboxd_plan::HostPath;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 
 /// File systems through which the kernel itself speaks: each would undo what the sandbox's own `/proc`
 /// and `/dev` and the absence of `/sys` are for.
@@ -42,14 +43,21 @@ struct Row {
 }
 
 impl Doors {
-    /// Those of the mounts this process sees; an unreadable table has none, and then `/proc` is missing,
-    /// without which no sandbox starts.
-    pub(super) fn read() -> Self {
+    /// Those of the mounts this process sees. There are none where `/proc` is missing, without which no sandbox
+    /// starts.
+    ///
+    /// # Errors
+    /// Where the table cannot be read.
+    pub(super) fn read() -> rustix::io::Result<Self> {
         // As much as a host has as a rule: of a file that says nothing of its size little is read at a time.
-        let mut text = String::with_capacity(1 << 15);
-        let read =
-            File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_string(&mut text));
-        Self::parse(if read.is_ok() { &text } else { "" })
+        let mut bytes = Vec::with_capacity(1 << 15);
+        match File::open("/proc/self/mountinfo").and_then(|mut file| file.read_to_end(&mut bytes)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+            }
+            // Whoever may mount (FUSE) gives names that are no text: such a one is not what a profile names.
+            Ok(_) | Err(_) => Ok(Self::parse(&String::from_utf8_lossy(&bytes))),
+        }
     }
 
     fn parse(text: &str) -> Self {
@@ -91,6 +99,15 @@ fn unescape(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_no_text_hides_nothing_else() {
+        let text = b"22 1 254:0 / / rw - ext4 /dev/vda rw\n\
+             23 22 0:40 / /home/u/\xff rw - fuse u rw\n\
+             24 22 0:30 / /srv/jail/proc rw - proc proc rw\n";
+        let doors = Doors::parse(&String::from_utf8_lossy(text));
+        assert_eq!(doors.below(&HostPath::try_from("/srv").unwrap()).len(), 1);
+    }
 
     #[test]
     fn the_kernels_file_systems_and_the_hosts_root_are_doors() {

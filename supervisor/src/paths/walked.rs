@@ -1,4 +1,4 @@
-//! Walked that are walked to once for all that a profile names in them: a profile names some twenty files
+//! Folders that are walked to once for all that a profile names in them: a profile names some twenty files
 //! of `/etc`, and a sandbox's `/proc` covers as many of the host's.
 
 use super::at;

@@ -14,7 +14,7 @@ use crate::privilege;
 use rustix::fd::OwnedFd;
 use sandboxd_profiles::host::Privilege;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
@@ -31,8 +31,20 @@ pub struct Ahead {
 #[derive(Clone)]
 pub(crate) struct Watched {
     clock: Sender<Clock>,
-    /// Nothing is left that can keep the command from running.
-    over: Arc<AtomicBool>,
+    /// Whether it is over, or was ended.
+    stands: Arc<AtomicU8>,
+}
+
+/// Nobody has decided. What is decided first stays so: a start that is over is not ended, and of one that is to be
+/// ended the command is not let go.
+const BEGUN: u8 = 0;
+/// Nothing is left that can keep the command from running.
+const OVER: u8 = 1;
+/// It took too long.
+const LATE: u8 = 2;
+
+fn decide(stands: &AtomicU8, how: u8) -> bool {
+    stands.compare_exchange(BEGUN, how, Ordering::AcqRel, Ordering::Acquire).is_ok()
 }
 
 /// What is said to whoever looks at the clock.
@@ -88,17 +100,17 @@ impl Ahead {
         let (sender, made) = channel();
         let (settled, told) = channel();
         let (clock, told_of) = channel();
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&over);
+        let stands = Arc::new(AtomicU8::new(BEGUN));
+        let watched = Arc::clone(&stands);
         std::thread::Builder::new()
             .name(String::from("ahead"))
             .spawn(move || {
                 if work(&found, &sender) && then == Then::Sweep {
                     sweep_up(&told, since + START_WITHIN + MARGIN);
                 }
-                watch(&told_of, &is_over, since, late);
+                watch(&told_of, &watched, since, late);
             })
-            .map(|_| Self { privilege, made, settled, watched: Watched { clock, over } })
+            .map(|_| Self { privilege, made, settled, watched: Watched { clock, stands } })
             .map_err(|error| {
                 StartError::io("clone3", "a thread", &error).with_remedy(
                     "the host or an outer limit is out of processes: raise it, or run fewer sandboxes",
@@ -122,9 +134,10 @@ impl Ahead {
         self.watched.clone()
     }
 
-    /// The start is over, which whoever looks at the clock sees once its time is up, and not before.
-    pub(crate) fn over(&self) {
-        self.watched.over.store(true, Ordering::Release);
+    /// The start is over, which whoever looks at the clock sees once its time is up, and not before. False where that
+    /// was sooner: then this process is about to end.
+    pub(crate) fn over(&self) -> bool {
+        decide(&self.watched.stands, OVER)
     }
 
     /// Waits until it is made.
@@ -145,7 +158,7 @@ fn work(found: &Sender<Privilege>, sender: &Sender<Result<Made, StartError>>) ->
 /// Waits until the start is over. Leaving the process is all that ends a thread that hangs in a call;
 /// its lease stays busy and its cgroup is swept by the next.
 #[expect(clippy::exit, reason = "the thread that would return from main hangs in a call")]
-fn watch(clock: &Receiver<Clock>, over: &AtomicBool, since: Instant, late: Late) {
+fn watch(clock: &Receiver<Clock>, stands: &AtomicU8, since: Instant, late: Late) {
     let mut since = Some(since);
     loop {
         let told = match since {
@@ -159,8 +172,8 @@ fn watch(clock: &Receiver<Clock>, over: &AtomicBool, since: Instant, late: Late)
             Ok(Clock::Rests) => since = None,
             Ok(Clock::Runs(from)) => since = Some(from),
             Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) if over.load(Ordering::Acquire) => return,
-            Err(RecvTimeoutError::Timeout) => break,
+            Err(RecvTimeoutError::Timeout) if decide(stands, LATE) => break,
+            Err(RecvTimeoutError::Timeout) => return,
         }
     }
     std::process::exit(i32::from(late(&deadline::own())));
@@ -210,12 +223,21 @@ mod tests {
     fn a_start_that_is_over_is_not_ended_for_its_time() {
         // Nobody lets go of it meanwhile.
         let (clock, told_of) = channel();
-        watch(&told_of, &AtomicBool::new(true), long_ago(), never());
+        let stands = AtomicU8::new(BEGUN);
+        assert!(decide(&stands, OVER));
+        watch(&told_of, &stands, long_ago(), never());
         for said in [Clock::Rests, Clock::Runs(long_ago())] {
             clock.send(said).unwrap();
         }
-        watch(&told_of, &AtomicBool::new(true), Instant::now(), never());
+        watch(&told_of, &stands, Instant::now(), never());
         drop(clock);
+    }
+
+    #[test]
+    fn of_one_that_is_to_be_ended_the_command_is_not_let_go() {
+        let stands = AtomicU8::new(BEGUN);
+        assert!(decide(&stands, LATE));
+        assert!(!decide(&stands, OVER));
     }
 
     #[test]
@@ -223,6 +245,6 @@ mod tests {
         let (clock, told_of) = channel();
         clock.send(Clock::Rests).unwrap();
         drop(clock);
-        watch(&told_of, &AtomicBool::new(false), Instant::now(), never());
+        watch(&told_of, &AtomicU8::new(BEGUN), Instant::now(), never());
     }
 }

@@ -51,6 +51,11 @@ impl Clocks {
         self.begin(outside, now + START_WITHIN, now);
     }
 
+    /// Whether the command was to run before now.
+    pub(super) fn is_late(&self) -> bool {
+        self.start.is_some_and(|start| start <= Instant::now())
+    }
+
     /// Looked at CPU time, which lasts so long at least.
     pub(super) fn look_again(&mut self, lasts: Duration) {
         self.cpu = Some(Instant::now() + lasts.max(CPU_TICK));

@@ -6,6 +6,7 @@ use super::carried::Carried;
 use super::channel::{Handed, Lifeline, Reports, watched};
 use super::clocks::{Clocks, Passed};
 use super::cpu_time::CpuTime;
+use super::deadline;
 use super::denials::Denials;
 use super::egress::Used;
 use super::error::StartError;
@@ -286,12 +287,13 @@ impl<'a> Driver<'a> {
                 let (enforced, inspected) = self.look()?;
                 on_go(&enforced, &inspected)?;
                 self.carried.begin(std::mem::take(&mut self.handed))?;
-                self.went = true;
-                // Nothing that follows can keep the command from running; and whoever looks at the clock is woken
-                // up to end only when it runs, which it would do first.
-                if let Some(ahead) = &self.ahead {
-                    ahead.over();
+                // Nothing that follows can keep the command from running. Whoever looks at the clock is woken up to end
+                // only when it runs, which it would do first.
+                let in_time = self.ahead.as_ref().is_none_or(Ahead::over);
+                if !in_time || self.clocks.is_late() {
+                    return Err(deadline::own());
                 }
+                self.went = true;
                 let gone = self.reports.go();
                 self.ahead = None;
                 gone
