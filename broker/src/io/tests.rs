@@ -224,6 +224,34 @@ fn what_is_piped_in_is_answered_to_its_end() {
     assert_eq!(reader.join().unwrap().lines().filter(|line| line.len() > 200_000).count(), 4);
 }
 
+#[test]
+fn who_reads_late_is_waited_for_and_gets_all() {
+    let (input, mut writes) = io::pipe().unwrap();
+    let (mut reads, output) = io::pipe().unwrap();
+    let mut owner = Threads::new();
+    owner.connect(1, "a", Pair::Two { input: input.into(), output: output.into() });
+    // More than may wait for somebody, so that nothing more is read of what is piped in.
+    let asks = thread::spawn(move || {
+        for id in 0..10 {
+            writes.write_all(call(id, 500_000).as_bytes()).unwrap();
+        }
+    });
+    let reader = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(500));
+        let mut text = String::new();
+        reads.read_to_string(&mut text).unwrap();
+        text
+    });
+    let (mut carrier, mut held_up) = (carrier(), false);
+    while carrier.turn(&mut owner).unwrap() {
+        held_up |= carrier.holds_up;
+    }
+    assert!(held_up && !carrier.holds_up);
+    drop(carrier);
+    asks.join().unwrap();
+    assert_eq!(reader.join().unwrap().lines().filter(|line| line.len() > 500_000).count(), 10);
+}
+
 /// epoll(7) takes no file.
 #[test]
 fn what_a_file_has_is_answered_into_a_file() {
