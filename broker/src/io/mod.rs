@@ -281,19 +281,6 @@ impl Carrier {
         }
     }
 
-    /// A callee ended. What it wrote before may still lie in its pipe, and is an answer.
-    fn ended(&mut self, id: InstanceId, owner: &mut impl Owner) -> io::Result<()> {
-        let mut piece = std::mem::take(&mut self.piece);
-        while let Some(stream) = self.streams.get_mut(&Whose::Callee(id))
-            && let Read::Bytes(count) = stream.read_if_there(&mut piece)
-        {
-            self.step(Input::FromCallee(id, piece.get(..count).unwrap_or_default()), owner)?;
-        }
-        self.piece = piece;
-        self.take(Whose::Callee(id))?;
-        self.step(Input::Ended(id), owner)
-    }
-
     fn ready(
         &mut self,
         (whose, end): (Whose, End),
@@ -350,6 +337,9 @@ impl Carrier {
 
     /// A stream is at its end. The owner is told, once.
     fn let_go(&mut self, whose: Whose, owner: &mut impl Owner) -> io::Result<()> {
+        if let Whose::Callee(id) = whose {
+            self.last_words(id, owner)?;
+        }
         if self.take(whose)?.is_none() {
             return Ok(());
         }

@@ -1,8 +1,15 @@
 //! The end of a turn: what happened is told, and then what was written goes on.
 
-use super::{Carrier, LINGER, Owner, TOO_MUCH, Whose};
-use crate::{relay::Output, swap::Piece};
+use super::{Carrier, LINGER, Owner, TOO_MUCH, Whose, stream::Read};
+use crate::{
+    relay::{Input, InstanceId, Output},
+    swap::Piece,
+};
 use std::io;
+
+/// What is read of one that ended, at most: more than lies in a socket, and than an answer may be as a rule. Whoever
+/// still writes is not waited for.
+const LAST: usize = 64 << 20;
 
 impl Carrier {
     /// Tells the owner, after all that happened before.
@@ -21,6 +28,28 @@ impl Carrier {
             owner.record(&self.records)?;
             self.records.clear();
         }
+        Ok(())
+    }
+
+    /// A callee ended.
+    pub(super) fn ended(&mut self, id: InstanceId, owner: &mut impl Owner) -> io::Result<()> {
+        self.last_words(id, owner)?;
+        self.take(Whose::Callee(id))?;
+        self.step(Input::Ended(id), owner)
+    }
+
+    /// What a callee wrote before it ended, or closed its stream, may still lie there, and is an answer.
+    pub(super) fn last_words(&mut self, id: InstanceId, owner: &mut impl Owner) -> io::Result<()> {
+        let mut piece = std::mem::take(&mut self.piece);
+        let mut left = LAST;
+        while let Some(stream) = self.streams.get_mut(&Whose::Callee(id))
+            && left > 0
+            && let Read::Bytes(count) = stream.read_if_there(&mut piece)
+        {
+            left = left.saturating_sub(count);
+            self.step(Input::FromCallee(id, piece.get(..count).unwrap_or_default()), owner)?;
+        }
+        self.piece = piece;
         Ok(())
     }
 

@@ -68,8 +68,13 @@ impl Waits {
     }
 
     /// And when secrets come here.
-    pub(super) fn secrets(&self, line: BorrowedFd<'_>) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, line, EventData::new_u64(KEYS), EventFlags::IN)?)
+    /// Whether there is room for that.
+    pub(super) fn secrets(&self, line: BorrowedFd<'_>) -> io::Result<bool> {
+        match epoll::add(&self.epoll, line, EventData::new_u64(KEYS), EventFlags::IN) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOSPC | Errno::NOMEM) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// No longer.

@@ -11,7 +11,7 @@ use super::{Deciding, masks};
 use crate::meet::files::Rights;
 use crate::schema::Mode;
 use landlock::{ABI, Access as _, AccessFs, AccessNet, BitFlags, Scope, make_bitflags};
-use sandboxd_plan::{Ending, JailPath, Kind, Landlock, Layer, Layers, PathRule};
+use sandboxd_plan::{Ending, HostPath, JailPath, Kind, Landlock, Layer, Layers, PathRule};
 use std::collections::BTreeMap;
 
 /// `LANDLOCK_RESTRICT_SELF_LOG_SAME_EXEC_OFF` and `LANDLOCK_RESTRICT_SELF_LOG_SUBDOMAINS_OFF` (kernel 6.15): nothing
@@ -110,7 +110,7 @@ impl Deciding<'_> {
     }
 
     /// A ruleset. Empty masks where the host has no Landlock and the profile waives it.
-    fn ruleset(&mut self, left: &Left, view: &View, (programs, allowed): Allowed<'_>) -> Landlock {
+    fn ruleset(&self, left: &Left, view: &View, (programs, allowed): Allowed<'_>) -> Landlock {
         let Some(facts) = self.host.landlock else {
             return Landlock {
                 handled_fs: 0,
@@ -128,7 +128,9 @@ impl Deciding<'_> {
         let net = if empty_network { AccessNet::from_all(abi) } else { BitFlags::EMPTY };
         let mut rules = Rules { handled, abi, rules: BTreeMap::new() };
         if view.bare {
-            for (path, kind) in self.existing(masks::SHARED) {
+            // What cannot be looked at is not shown.
+            let shared = masks::SHARED.iter().filter_map(|path| HostPath::try_from(*path).ok());
+            for (path, kind) in shared.filter_map(|path| self.there(&path)) {
                 rules.add(&path, kind, READ);
             }
         } else {

@@ -19,6 +19,7 @@ mod holds;
 mod identity;
 mod inject;
 mod java;
+mod kernels;
 mod landlock;
 pub(crate) mod limits;
 pub(crate) mod masks;

@@ -10,7 +10,6 @@ use sandboxd_plan::{HostPath, Identity, JailPath, Kind};
 use std::collections::BTreeMap;
 
 /// errno(3), of x86_64.
-pub(super) const EACCES: i32 = 13;
 pub(super) const ENOSYS: i32 = 38;
 
 /// A tree or a file of the host, and what may be done with it.

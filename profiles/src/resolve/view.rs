@@ -3,9 +3,9 @@
 use super::calls::Carried;
 use super::holds::Holds;
 use super::notify::Notified;
-use super::trees::{EACCES, ENOSYS, Shown, Tree};
-use super::{Deciding, Grants, depth, jail, masks};
-use crate::host::{FileKind, PathFact, Privilege};
+use super::trees::{Shown, Tree};
+use super::{Deciding, Grants, depth, masks};
+use crate::host::{FileKind, PathFact};
 use crate::origin::Origin;
 use crate::resolved::Idmap;
 use crate::schema::Mode;
@@ -133,47 +133,13 @@ impl Deciding<'_> {
             view.ops.push(RootOp::Sysctl { path, value: "2".into() });
         }
         let mount = Mount { read_only: true, no_exec: true, no_dev: true };
+        self.shows_all_of_proc();
         for (path, kind) in self.existing(masks::READ_ONLY) {
             view.ops.push(RootOp::Hold { path, kind, mount });
         }
         for (path, kind) in self.existing(masks::HIDDEN) {
             view.ops.push(RootOp::Hide { path, kind });
         }
-    }
-
-    /// Those of these paths of the kernel's that are there. Where that is not known nothing is run.
-    pub(super) fn existing(&mut self, paths: &[&str]) -> Vec<(JailPath, Kind)> {
-        let mut existing = Vec::new();
-        for path in paths.iter().filter_map(|path| HostPath::try_from(*path).ok()) {
-            let kind = match self.host.paths.get(&path) {
-                Some(PathFact::Found(found)) if found.kind == FileKind::Directory => {
-                    Kind::Directory
-                }
-                Some(PathFact::Found(_)) => Kind::File,
-                // Of what this process may not even look at the sandbox sees no more.
-                Some(PathFact::Missing | PathFact::Failed(EACCES)) => continue,
-                // Where a filter hides the very call, the host is what is wrong, and that is told.
-                Some(PathFact::Failed(ENOSYS))
-                    if matches!(self.host.privilege, Privilege::None { .. }) =>
-                {
-                    continue;
-                }
-                known => {
-                    let why = match known {
-                        Some(PathFact::Failed(errno)) => {
-                            format!("cannot be looked at (errno {errno})")
-                        }
-                        _ => String::from("was not looked at"),
-                    };
-                    let (what, origin) =
-                        (format!("{path} {why}"), Origin::named("this host", "/proc"));
-                    self.refuse(&origin, what, "see what keeps sandboxd from looking at it");
-                    continue;
-                }
-            };
-            existing.extend(jail(&path).map(|path| (path, kind)));
-        }
-        existing
     }
 
     /// Who and where the sandbox is, in the files that programs ask.

@@ -688,3 +688,13 @@ fn what_the_kernel_says_too_much_in_is_covered_or_nothing_is_run() {
     // Of what this process may not even look at the sandbox sees no more.
     assert!(!hides(&failing(13).unwrap()));
 }
+
+#[test]
+fn a_host_whose_proc_shows_processes_alone_is_refused() {
+    let mut host = typical();
+    for name in ["kcore", "keys", "sys", "kallsyms", "sysrq-trigger", "interrupts"] {
+        host.paths.insert(path(&format!("/proc/{name}")), PathFact::Missing);
+    }
+    let told = shown(&on("", host).unwrap_err());
+    assert!(told.contains("/proc shows processes alone") && told.contains("ProcSubset"), "{told}");
+}

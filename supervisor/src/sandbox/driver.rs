@@ -289,8 +289,8 @@ impl<'a> Driver<'a> {
                 self.carried.begin(std::mem::take(&mut self.handed))?;
                 // Nothing that follows can keep the command from running. Whoever looks at the clock is woken up to end
                 // only when it runs, which it would do first.
-                let in_time = self.ahead.as_ref().is_none_or(Ahead::over);
-                if !in_time || self.clocks.is_late() {
+                let in_time = !self.clocks.is_late();
+                if !in_time || !self.ahead.as_ref().is_none_or(Ahead::over) {
                     return Err(deadline::own());
                 }
                 self.went = true;
