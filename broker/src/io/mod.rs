@@ -289,7 +289,7 @@ impl Carrier {
     ) -> io::Result<()> {
         let Some(stream) = self.streams.get_mut(&whose) else { return Ok(()) };
         let reads = stream.reads() && (end == End::Input || stream.is_one());
-        // Where nothing is to be read any more nobody is there to be written to either.
+        // Both halves are closed there, and what came before that was read: nobody is left to be written to.
         let over = flags.contains(EventFlags::HUP) && end == End::Output && !reads;
         let mut gone = stream.is_broken() || flags.contains(EventFlags::ERR) || over;
         if flags.intersects(EventFlags::IN | EventFlags::HUP) && reads && !gone {

@@ -656,6 +656,44 @@ fn where_nobody_reads_what_is_told_nothing_goes_on_until_there_is_room() {
 }
 
 #[test]
+fn what_a_callee_wrote_before_it_closed_is_an_answer_whatever_it_left_unread() {
+    let (caller, theirs) = pair();
+    let caller = UnixStream::from(caller);
+    let (to, callees) = mpsc::channel();
+    let mut owner = Hears { threads: Threads::new(), callees: to, told: |_: &[Record]| {} };
+    owner.threads.connect(1, "a", Pair::One(theirs));
+    let mut carrier = carrier();
+    let turns = |carrier: &mut Carrier, owner: &mut Hears<_>, stream: &UnixStream| {
+        while is_empty(stream) {
+            carrier.turn(owner).unwrap();
+        }
+    };
+    (&caller).write_all(call(1, 3).as_bytes()).unwrap();
+    let callee = loop {
+        match callees.try_recv() {
+            Ok(callee) => break callee,
+            Err(_) => assert!(carrier.turn(&mut owner).unwrap()),
+        }
+    };
+    turns(&mut carrier, &mut owner, &callee);
+    result(&callee, &line(&callee), TOOLS);
+    turns(&mut carrier, &mut owner, &callee);
+    let asked = line(&callee);
+    (&caller).write_all(call(2, 3).as_bytes()).unwrap();
+    turns(&mut carrier, &mut owner, &callee);
+    result(&callee, &asked, r#"{"text":"it is"}"#);
+    // With the second call in its socket, so that ours breaks with what it wrote still in it.
+    drop(callee);
+    turns(&mut carrier, &mut owner, &caller);
+    let answer = line(&caller);
+    assert_eq!(
+        (&answer["id"], &answer["result"]["text"]),
+        (&1.into(), &"it is".into()),
+        "{answer}"
+    );
+}
+
+#[test]
 fn what_waits_from_before_takes_nothing_along_that_was_not_told() {
     let (caller, theirs) = pair();
     rustix::io::ioctl_fionbio(&theirs, true).unwrap();

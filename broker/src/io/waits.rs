@@ -67,8 +67,7 @@ impl Waits {
         Ok(())
     }
 
-    /// And when secrets come here.
-    /// Whether there is room for that.
+    /// And when secrets come here; false where the kernel has no room for one more.
     pub(super) fn secrets(&self, line: BorrowedFd<'_>) -> io::Result<bool> {
         match epoll::add(&self.epoll, line, EventData::new_u64(KEYS), EventFlags::IN) {
             Ok(()) => Ok(true),
@@ -107,7 +106,9 @@ impl Waits {
             let place = (whose, end);
             match (asked, wanted) {
                 (None, Some(flags)) => match epoll::add(&self.epoll, fd, data, flags) {
-                    Err(Errno::PERM) => drop(self.files.insert(place, flags)),
+                    Err(Errno::PERM) => {
+                        self.files.insert(place, flags);
+                    }
                     Err(Errno::NOSPC | Errno::NOMEM) => {
                         *stream.asked(end) = None;
                         return Ok(false);

@@ -68,12 +68,6 @@ impl Graph {
                 let (of, at) = (newer.title(edge), place(&edge.origin));
                 let mut told = Told { of, at, changes };
                 told.edge((self, old), (newer, edge));
-                // What a chain lets be done is the meet of its edges and of the profiles at their ends. Where
-                // none of these widened, no chain did; so each is compared by itself.
-                if old.call.grant.is_some() || edge.call.grant.is_some() {
-                    let (was, is) = (self.basis(old), newer.basis(edge));
-                    told.authority("on the caller's behalf: ", &was, &is);
-                }
                 changes = told.changes;
             }
         }
@@ -151,6 +145,11 @@ impl Told {
         }
         self.limits(old, new);
         self.manners((was, old), (is, new));
+        // What a chain lets be done is the meet of its edges and of the profiles at their ends. Where none
+        // of these widened, no chain did; so each is compared by itself.
+        if old.call.grant.is_some() || new.call.grant.is_some() {
+            self.authority("on the caller's behalf: ", &was.basis(old), &is.basis(new));
+        }
     }
 
     fn reach(

@@ -11,7 +11,7 @@ const EACCES: i32 = 13;
 impl Deciding<'_> {
     /// The sandbox's own `/proc` shows all of it, whatever the host's does: what the host's leaves out (`subset=pid`,
     /// proc(5)) would not be known to be there, and not be covered.
-    pub(super) fn shows_all_of_proc(&mut self) {
+    pub(super) fn needs_all_of_proc(&mut self) {
         let settings = HostPath::try_from("/proc/sys").ok();
         let fact = settings.and_then(|path| self.host.paths.get(&path));
         if matches!(fact, Some(PathFact::Missing)) {

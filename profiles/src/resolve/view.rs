@@ -133,7 +133,7 @@ impl Deciding<'_> {
             view.ops.push(RootOp::Sysctl { path, value: "2".into() });
         }
         let mount = Mount { read_only: true, no_exec: true, no_dev: true };
-        self.shows_all_of_proc();
+        self.needs_all_of_proc();
         for (path, kind) in self.existing(masks::READ_ONLY) {
             view.ops.push(RootOp::Hold { path, kind, mount });
         }

@@ -55,12 +55,13 @@ impl Doors {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
             }
-            // Whoever may mount (FUSE) gives names that are no text: such a one is not what a profile names.
-            Ok(_) | Err(_) => Ok(Self::parse(&String::from_utf8_lossy(&bytes))),
+            Ok(_) | Err(_) => Ok(Self::parse(&bytes)),
         }
     }
 
-    fn parse(text: &str) -> Self {
+    /// Whoever may mount (FUSE) gives names that are no text: no profile names those, and they hide no others.
+    fn parse(table: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(table);
         let rows: Vec<Row> = text.lines().filter_map(row).collect();
         let host = rows.iter().find(|row| row.point == "/");
         let opens = |row: &&Row| {
@@ -102,17 +103,18 @@ mod tests {
 
     #[test]
     fn a_name_that_is_no_text_hides_nothing_else() {
-        let text = b"22 1 254:0 / / rw - ext4 /dev/vda rw\n\
+        let doors = Doors::parse(
+            b"22 1 254:0 / / rw - ext4 /dev/vda rw\n\
              23 22 0:40 / /home/u/\xff rw - fuse u rw\n\
-             24 22 0:30 / /srv/jail/proc rw - proc proc rw\n";
-        let doors = Doors::parse(&String::from_utf8_lossy(text));
+             24 22 0:30 / /srv/jail/proc rw - proc proc rw\n",
+        );
         assert_eq!(doors.below(&HostPath::try_from("/srv").unwrap()).len(), 1);
     }
 
     #[test]
     fn the_kernels_file_systems_and_the_hosts_root_are_doors() {
         let doors = Doors::parse(
-            "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
+            b"22 1 254:0 / / rw - ext4 /dev/vda rw\n\
              23 22 0:21 / /proc rw - proc proc rw\n\
              24 22 0:30 / /srv/my\\040jail/proc rw - proc proc rw\n\
              25 22 254:0 / /srv/my\\040jail/host rw - ext4 /dev/vda rw\n\

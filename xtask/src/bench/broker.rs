@@ -9,7 +9,7 @@ use super::Built;
 use super::paired::at;
 use crate::{process, tree::Tree};
 use anyhow::{Context as _, Result};
-use hop::{Bench, Said, Way};
+use hop::{Bench, Hop, Said, Way};
 use std::time::Duration;
 
 /// To be reached; what is reached stands in docs/book/figures.md.
@@ -81,6 +81,11 @@ fn sides(
     for way in ways {
         hops.push(bench.call(*way, pinned, (bytes, callers)).with_context(|| way.name())?);
     }
+    take_turns(ways, &mut hops, rounds)
+}
+
+/// The same, of hops that are there.
+fn take_turns(ways: &[Way], hops: &mut [Hop], rounds: usize) -> Result<Vec<Side>> {
     let mut sides: Vec<Side> =
         ways.iter().map(|way| Side { way: *way, turns: Vec::new() }).collect();
     for round in 0..=rounds {
@@ -149,21 +154,13 @@ fn quiet(bench: &Bench, rounds: usize) -> Result<()> {
         anyhow::Ok(hop)
     };
     let mut hops = [open(0)?, open(QUIET)?];
-    let mut turns = [Vec::new(), Vec::new()];
-    for round in 0..=rounds {
-        for turn in 0..2 {
-            let place = (round + turn) % 2;
-            if let (Some(hop), Some(turns)) = (hops.get_mut(place), turns.get_mut(place)) {
-                turns.push(hop.round(CALLS)?);
-            }
-        }
-    }
+    let sides = take_turns(&[Way::Broker; 2], &mut hops, rounds)?;
     println!("a call of {SHORT} bytes through the broker, all on one core");
     println!("{:<30}{:>12}{:>9}", "", "p50", "ratio");
-    let [alone, beside] = turns.map(|turns| Side { way: Way::Broker, turns });
-    for (words, side) in [("alone", &alone), ("beside quiet ones", &beside)] {
+    for (words, side) in ["alone", "beside quiet ones"].iter().zip(&sides) {
         let p50 = micros(median(side.turns.iter().map(|said| said.p50)));
-        println!("{words:<30}{p50:>9.1} µs{:>9.2}", ratio(side, &alone, |said| said.p50));
+        let ratio = sides.first().map_or(f64::NAN, |alone| ratio(side, alone, |said| said.p50));
+        println!("{words:<30}{p50:>9.1} µs{ratio:>9.2}");
     }
     println!("{QUIET} are quiet\n");
     Ok(())

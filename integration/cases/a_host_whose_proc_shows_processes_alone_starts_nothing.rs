@@ -1,0 +1,24 @@
+//! Where the host's `/proc` shows processes alone, as a unit with `ProcSubset=pid` has it, nothing is run: a sandbox's own
+//! shows all of it, of which nothing would be known that is to be covered.
+
+use anyhow::{Result, ensure};
+use sandboxd_integration::{Case, Outside};
+use std::process::Command;
+
+pub(crate) const CASE: Case = Case { rows: &["R2", "F27"], outside, ..Case::NEW };
+
+fn outside(_: &Outside) -> Result<()> {
+    let product = std::env::current_exe()?.with_file_name("sandboxd");
+    let run = |before: &str| {
+        let script = format!("{before} exec \"$0\" run -- /bin/cat /proc/interrupts");
+        Command::new("unshare").args(["--mount", "/bin/sh", "-c", &script]).arg(&product).output()
+    };
+    let told = run("")?;
+    // cat(1) runs, and may not read what covers it.
+    ensure!(told.status.code() == Some(1) && told.stdout.is_empty(), "it is not covered: {told:?}");
+    let told = run("mount -t proc -o subset=pid proc /proc &&")?;
+    let words = String::from_utf8_lossy(&told.stderr);
+    ensure!(told.status.code() == Some(125) && told.stdout.is_empty(), "it ran: {told:?}");
+    ensure!(words.contains("shows processes alone") && words.contains("ProcSubset=all"), "{words}");
+    Ok(())
+}
