@@ -22,6 +22,7 @@ pub mod network;
 mod pace;
 pub mod paths;
 pub mod privilege;
+mod proc;
 pub mod profile_file;
 mod resolver;
 pub mod sandbox;

@@ -244,17 +244,7 @@ impl Tree {
 
 pub(crate) fn proc(name: &str) -> Result<String, CgroupError> {
     let path = format!("/proc/self/{name}");
-    // With room from the start: `read_to_string` alone begins with 32 bytes, because a file of proc
-    // has no length.
-    let mut text = String::with_capacity(16 << 10);
-    std::fs::File::open(&path)
-        .and_then(|mut file| std::io::Read::read_to_string(&mut file, &mut text))
-        .map_err(|error| {
-            let errno =
-                rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::ILSEQ);
-            CgroupError::refused("read", path, errno)
-        })?;
-    Ok(text)
+    crate::proc::read(&path).map_err(|errno| CgroupError::refused("read", path, errno))
 }
 
 pub(crate) fn absent(missing: &mut Vec<Missing>, which: &[Controller], why: &str, remedy: &str) {

@@ -3,14 +3,13 @@
 
 use super::error::StartError;
 use crate::cgroup::Group;
+use crate::proc;
 use procfs::FromRead;
 use procfs::process::Status;
 use rustix::fd::{AsRawFd, BorrowedFd};
 use sandboxd_plan::{Bounding, Groups, Identity, Namespace, Plan};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 
 /// What the kernel says of the sandbox.
 #[derive(Debug, Clone, Serialize)]
@@ -57,7 +56,7 @@ pub(crate) fn inspect(
     let pid = pid_of(command)?;
     for (process, half) in [(init, &plan.init), (pid, &plan.command)] {
         let text = status_of(&process.to_string())?;
-        let status = Status::from_read(text.as_slice())
+        let status = Status::from_read(text.as_bytes())
             .map_err(|error| differs(format!("/proc/{process}/status: {error}")))?;
         compare(&status, half.identity, plan.bounding)?;
         let planned = ours.filters.map(|ours| ours + half.syscalls.iter().len());
@@ -90,19 +89,14 @@ pub(crate) fn inspect(
     })
 }
 
-fn status_of(process: &str) -> Result<Vec<u8>, StartError> {
+fn status_of(process: &str) -> Result<String, StartError> {
     let path = format!("/proc/{process}/status");
-    // As much as it has as a rule: of a file that says nothing of its size little is read at a time.
-    let mut text = Vec::with_capacity(1 << 12);
-    let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
-    read.map(|_| text).map_err(|error| unseen(&path, &error))
+    proc::read(&path).map_err(|errno| unseen(&path, &errno.into()))
 }
 
 /// How many filters are in force there, those it inherited included; nothing before Linux 5.9.
-fn filters(status: &[u8]) -> Option<usize> {
-    let line =
-        status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Seccomp_filters:"));
-    std::str::from_utf8(line?).ok()?.trim().parse().ok()
+fn filters(status: &str) -> Option<usize> {
+    status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"))?.trim().parse().ok()
 }
 
 fn compare(status: &Status, planned: Identity, bounding: Bounding) -> Result<(), StartError> {
