@@ -7,11 +7,14 @@ use std::process::Command;
 
 pub(crate) const CASE: Case = Case { rows: &["R2", "F27"], outside, ..Case::NEW };
 
-fn outside(_: &Outside) -> Result<()> {
+fn outside(outside: &Outside) -> Result<()> {
+    // What is granted where nothing is said.
+    let ws = outside.workspace()?;
     let product = std::env::current_exe()?.with_file_name("sandboxd");
     let run = |before: &str| {
         let script = format!("{before} exec \"$0\" run -- /bin/cat /proc/interrupts");
-        Command::new("unshare").args(["--mount", "/bin/sh", "-c", &script]).arg(&product).output()
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "/bin/sh", "-c", &script]).arg(&product).current_dir(&ws).output()
     };
     let told = run("")?;
     // cat(1) runs, and may not read what covers it.

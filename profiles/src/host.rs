@@ -276,6 +276,17 @@ pub struct Found {
     pub cut_short: bool,
     /// Mounts below it through which the kernel or the whole host could be reached.
     pub doors: Vec<HostPath>,
+    /// Where else the host's mounts show it, or something in it.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// Something that has another path too, because it is mounted there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// That path.
+    pub path: HostPath,
+    /// What kind of file.
+    pub kind: FileKind,
 }
 
 /// What kind of file.

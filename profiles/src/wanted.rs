@@ -12,6 +12,8 @@ pub struct Wanted {
     pub paths: BTreeSet<HostPath>,
     /// Those of them that are writable trees, to be searched for protected names.
     pub writable: BTreeSet<HostPath>,
+    /// Those that are hidden, wherever else they are mounted.
+    pub hidden: BTreeSet<HostPath>,
     /// Those whose disk matters, because its input and output is limited.
     pub disks: BTreeSet<HostPath>,
     /// How names are resolved.
@@ -39,6 +41,7 @@ pub fn wanted(profile: &Profile, under: &[Profile]) -> Wanted {
         let more = of_one(one, &looks);
         wanted.paths.extend(more.paths);
         wanted.writable.extend(more.writable);
+        wanted.hidden.extend(more.hidden);
         wanted.disks.extend(more.disks);
         wanted.resolver |= more.resolver;
         for (file, hosts) in more.known_hosts {
@@ -78,28 +81,29 @@ fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
         }
         shown.push((from, to));
     }
-    let holes = files.hide.iter().map(|hole| &hole.path);
-    let inside = holes.chain(&profile.command.cwd).filter_map(|path| path.value.host(folders));
-    let points = shown.iter().map(|(_, to)| to.clone());
-    let inside: Vec<HostPath> = inside.collect();
-    wanted.paths.extend(inside.iter().cloned());
-    let inside: Vec<HostPath> = inside.into_iter().chain(points).collect();
-    for path in inside {
-        wanted.paths.extend(shown.iter().filter_map(|(from, to)| {
+    let on_host = |path: &HostPath| {
+        let places = shown.iter().filter_map(|(from, to)| {
             let below = path.below(to).filter(|below| !below.is_empty())?;
             from.join(below).ok()
-        }));
+        });
+        places.collect::<Vec<_>>()
+    };
+    for hole in files.hide.iter().filter_map(|hole| hole.path.value.host(folders)) {
+        wanted.hidden.extend(on_host(&hole));
+        wanted.hidden.insert(hole);
     }
+    wanted.paths.extend(wanted.hidden.iter().cloned());
+    let cwd = profile.command.cwd.iter().filter_map(|path| path.value.host(folders));
+    for path in cwd {
+        wanted.paths.extend(on_host(&path));
+        wanted.paths.insert(path);
+    }
+    wanted.paths.extend(shown.iter().flat_map(|(_, to)| on_host(to)));
     if let Some(program) = program(profile) {
         wanted.paths.insert(program);
     }
     wanted.resolver = profile.network.mode() == Mode::Egress;
-    for ssh in profile.secrets.values().flat_map(|secret| &secret.value.ssh) {
-        let file = ssh.value.known_hosts.as_ref().and_then(|file| file.value.host(folders));
-        let hosts = ssh.value.hosts.iter().map(|host| host.value.known());
-        file.into_iter()
-            .for_each(|file| wanted.known_hosts.entry(file).or_default().extend(hosts.clone()));
-    }
+    wanted.known_hosts = known_hosts(profile);
     if profile.network.mode() == Mode::Host {
         let resolver = masks::RESOLVER.iter();
         wanted.paths.extend(resolver.filter_map(|path| HostPath::try_from(*path).ok()));
@@ -110,6 +114,18 @@ fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
     };
     wanted.paths.extend(masks.filter_map(|path| HostPath::try_from(*path).ok()));
     wanted
+}
+
+fn known_hosts(profile: &Profile) -> BTreeMap<HostPath, BTreeSet<String>> {
+    let mut files: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
+    for ssh in profile.secrets.values().flat_map(|secret| &secret.value.ssh) {
+        let file = ssh.value.known_hosts.as_ref();
+        if let Some(file) = file.and_then(|file| file.value.host(&profile.folders)) {
+            let hosts = ssh.value.hosts.iter().map(|host| host.value.known());
+            files.entry(file).or_default().extend(hosts);
+        }
+    }
+    files
 }
 
 /// The program whose content is part of the profile.

@@ -5,12 +5,13 @@
 //! that was not looked at, and nothing is opened but for its name (`O_PATH`) or its entries.
 
 use crate::sandbox::doing;
+use mounts::Mounts;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::Wanted;
-use sandboxd_profiles::host::{FileKind, Found, Link, PathFact};
+use sandboxd_profiles::host::{Elsewhere, FileKind, Found, Link, PathFact};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use walked::Walked;
@@ -47,20 +48,24 @@ pub(crate) fn look(wanted: &Wanted) -> Looked {
         return Looked::default();
     };
     let mut walked = Walked::from(root);
-    let doors = mounts::Doors::read();
+    let mounts = Mounts::read();
     let mut looked = Looked::default();
     let until = protected::until();
     for path in &wanted.paths {
         doing(format!("looking at {}", path.as_str()));
-        let fact = match find(&mut walked, path, wanted.writable.contains(path).then_some(until)) {
+        let until = wanted.writable.contains(path).then_some(until);
+        let found = find(&mut walked, path, until).and_then(|(mut found, place)| {
+            let mounts = mounts.as_ref().map_err(|errno| *errno)?;
+            found.doors = mounts.doors(&found.real);
+            if wanted.hidden.contains(path) {
+                found.elsewhere = elsewhere(&mut walked, mounts, &found.real)?;
+            }
+            Ok((found, place))
+        });
+        let fact = match found {
             Ok((found, place)) => {
                 looked.places.insert(path.clone(), place);
-                match &doors {
-                    Ok(doors) => {
-                        PathFact::Found(Found { doors: doors.below(&found.real), ..found })
-                    }
-                    Err(errno) => PathFact::Failed(errno.raw_os_error()),
-                }
+                PathFact::Found(found)
             }
             Err(Errno::NOENT | Errno::NOTDIR) => PathFact::Missing,
             Err(errno) => PathFact::Failed(errno.raw_os_error()),
@@ -130,8 +135,24 @@ fn find(
         searched: search.complete,
         cut_short: search.cut_short,
         doors: Vec::new(),
+        elsewhere: Vec::new(),
     };
     Ok((found, (stat.st_dev, stat.st_ino)))
+}
+
+/// Where else the host's mounts show what is at a path without links.
+fn elsewhere(
+    walked: &mut Walked,
+    mounts: &Mounts,
+    path: &HostPath,
+) -> rustix::io::Result<Vec<Elsewhere>> {
+    let places = mounts.elsewhere(path).into_iter();
+    let seen = places.map(|path| match walked.stat(&path) {
+        Ok(stat) => Ok(Some(Elsewhere { path, kind: kind(&stat) })),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(errno),
+    });
+    seen.filter_map(Result::transpose).collect()
 }
 
 /// Opens a path that has no link in it, for its name only.

@@ -13,6 +13,7 @@ use crate::resolved::Watched;
 use crate::schema::{Hole, Protect};
 use sandboxd_plan::{HostPath, JailPath, Kind, Mount, RootOp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 
 /// The Landlock ABI that has `LANDLOCK_ACCESS_FS_RESOLVE_UNIX`.
 const RESOLVE_UNIX: u32 = 9;
@@ -31,8 +32,8 @@ enum Hold {
 /// A hole.
 #[derive(Debug, Clone)]
 pub(super) struct Punched {
-    /// On the host.
-    pub(super) host: HostPath,
+    /// On the host, and where else its mounts show it or something in it.
+    pub(super) hosts: Vec<(HostPath, Kind)>,
     /// Inside.
     pub(super) place: JailPath,
     pub(super) kind: Kind,
@@ -40,15 +41,24 @@ pub(super) struct Punched {
 }
 
 impl Punched {
-    /// The same hole wherever its path is shown: a folder may be shown at several places.
+    /// The same hole wherever it is shown: a folder may be shown at several places, and be mounted at several on
+    /// the host.
     pub(super) fn everywhere(&self, shown: &Shown) -> Vec<Self> {
-        let places = shown.trees.iter().filter_map(|tree| {
-            let below = self.host.below(&tree.from).filter(|below| !below.is_empty())?;
-            let place = tree.to.join(below).ok()?;
-            // Another tree may be shown over it.
-            shown.around(&place).is_some_and(|around| around.to == tree.to).then_some(place)
+        let places = self.hosts.iter().flat_map(|(host, kind)| {
+            shown.trees.iter().filter_map(move |tree| {
+                let below = host.below(&tree.from).filter(|below| !below.is_empty())?;
+                let place = tree.to.join(below).ok()?;
+                // Another tree may be shown over it.
+                let on_top = shown.around(&place).is_some_and(|around| around.to == tree.to);
+                on_top.then_some((place, *kind))
+            })
         });
-        places.map(|place| Self { place, ..self.clone() }).collect()
+        places.map(|(place, kind)| Self { place, kind, ..self.clone() }).collect()
+    }
+
+    /// Whether there is nothing of a tree beside it.
+    fn covers(&self, tree: &Tree) -> bool {
+        self.hosts.iter().any(|(host, _)| tree.from.is_within(host))
     }
 }
 
@@ -158,10 +168,8 @@ impl Deciding<'_> {
             profile.files.hide.iter().filter_map(|hole| self.punch(hole, shown)).collect();
         let holes: Vec<Punched> = written.iter().flat_map(|hole| hole.everywhere(shown)).collect();
         for tree in &shown.trees {
-            let covered = |hole: &Punched| {
-                tree.to.is_within(&hole.place) || tree.from.below(&hole.host).is_some()
-            };
-            if holes.iter().any(covered) {
+            let over = |hole: &Punched| tree.to.is_within(&hole.place);
+            if written.iter().any(|hole| hole.covers(tree)) || holes.iter().any(over) {
                 let what = format!("{} lies in what files.hide covers", tree.to);
                 self.refuse(&tree.origin, what, "remove one of the two");
             }
@@ -188,8 +196,10 @@ impl Deciding<'_> {
             );
             return None;
         }
-        let kind = if found.kind == FileKind::Directory { Kind::Directory } else { Kind::File };
-        Some(Punched { host: tree.host(&inside)?, place: inside, kind, origin: origin.clone() })
+        let kind = kind_of(found.kind);
+        let elsewhere = found.elsewhere.into_iter().map(|place| (place.path, kind_of(place.kind)));
+        let hosts = iter::once((tree.host(&inside)?, kind)).chain(elsewhere).collect();
+        Some(Punched { hosts, place: inside, kind, origin: origin.clone() })
     }
 
     /// The tree a hole lies in, its place inside, and what is there.
@@ -340,6 +350,11 @@ impl Deciding<'_> {
             self.refuse(origin, what, "create it, empty, or write protect = \"default\"");
         }
     }
+}
+
+/// What covers it.
+fn kind_of(kind: FileKind) -> Kind {
+    if kind == FileKind::Directory { Kind::Directory } else { Kind::File }
 }
 
 /// Whether what lies in a tree in another one needs no word at the end: nobody inside can change what lies in

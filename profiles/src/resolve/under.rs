@@ -178,8 +178,8 @@ fn files(shown: &Shown, holes: &[Punched]) -> Files {
     for tree in &shown.trees {
         files.add(tree.from.clone(), tree.rights());
     }
-    for hole in holes {
-        files.hide(hole.host.clone());
+    for (host, _) in holes.iter().flat_map(|hole| &hole.hosts) {
+        files.hide(host.clone());
     }
     files
 }

@@ -79,6 +79,7 @@ pub(crate) fn found(real: &str, kind: FileKind, uid: u32) -> Found {
         searched: true,
         cut_short: false,
         doors: Vec::new(),
+        elsewhere: Vec::new(),
     }
 }
 

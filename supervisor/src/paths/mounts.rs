@@ -4,6 +4,7 @@
 use crate::proc;
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
+use std::ptr;
 
 /// File systems through which the kernel itself speaks: each would undo what the sandbox's own `/proc`
 /// and `/dev` and the absence of `/sys` are for.
@@ -30,20 +31,20 @@ const KERNEL: &[&str] = &[
     "rpc_pipefs",
 ];
 
-/// Mount points that show the kernel's own file systems, or the host's root again.
-pub(super) struct Doors(Vec<HostPath>);
+/// The mounts this process sees.
+pub(super) struct Mounts(Vec<Row>);
 
 struct Row {
     device: String,
-    /// What of the file system is mounted.
-    root: String,
-    point: String,
+    /// What of the file system is mounted; nothing where that is no path, as of a namespace that is kept by its
+    /// mount, and of a cgroup above one's own.
+    root: Option<HostPath>,
+    point: HostPath,
     kind: String,
 }
 
-impl Doors {
-    /// Those of the mounts this process sees. There are none where `/proc` is missing, without which no sandbox
-    /// starts.
+impl Mounts {
+    /// There are none where `/proc` is missing, without which no sandbox starts.
     ///
     /// # Errors
     /// Where the table cannot be read.
@@ -56,27 +57,57 @@ impl Doors {
     }
 
     fn parse(text: &str) -> Self {
-        let rows: Vec<Row> = text.lines().filter_map(row).collect();
-        let host = rows.iter().find(|row| row.point == "/");
+        Self(text.lines().filter_map(row).collect())
+    }
+
+    /// Mount points below a tree that show the kernel's own file systems, or the host's root again.
+    pub(super) fn doors(&self, tree: &HostPath) -> Vec<HostPath> {
+        let host = self.0.iter().find(|row| row.point.as_str() == "/");
         let opens = |row: &&Row| {
             let again =
                 host.is_some_and(|host| (&row.device, &row.root) == (&host.device, &host.root));
             again || KERNEL.contains(&row.kind.as_str())
         };
-        let points = rows.iter().filter(opens).map(|row| row.point.as_str());
-        Self(points.filter_map(|point| HostPath::try_from(point).ok()).collect())
+        let points = self.0.iter().filter(opens).map(|row| &row.point);
+        points.filter(|point| *point != tree && point.is_within(tree)).cloned().collect()
     }
 
-    /// Those below a tree.
-    pub(super) fn below(&self, tree: &HostPath) -> Vec<HostPath> {
-        self.0.iter().filter(|point| *point != tree && point.is_within(tree)).cloned().collect()
+    /// Where else the host has mounted what is at a path without links, or something below it.
+    pub(super) fn elsewhere(&self, path: &HostPath) -> Vec<HostPath> {
+        let own = self
+            .of(path)
+            .and_then(|row| Some((row, below_of(row.root.as_ref()?, path.below(&row.point)?)?)));
+        let Some((own, on_disk)) = own else { return Vec::new() };
+        let others = self.0.iter().filter(|row| row.device == own.device);
+        let places = others.filter_map(|row| {
+            let root = row.root.as_ref()?;
+            let place = match on_disk.below(root) {
+                Some(below) => below_of(&row.point, below)?,
+                None => root.is_within(&on_disk).then(|| row.point.clone())?,
+            };
+            // Another mount may lie over it.
+            let seen = self.of(&place).is_some_and(|on_top| ptr::eq(on_top, row));
+            (seen && !place.is_within(path)).then_some(place)
+        });
+        places.collect()
     }
+
+    /// The mount that a path leads to; of those at the same point the last one is on top.
+    fn of(&self, path: &HostPath) -> Option<&Row> {
+        let mounts = self.0.iter().filter(|row| path.is_within(&row.point));
+        mounts.max_by_key(|row| row.point.as_str().len())
+    }
+}
+
+fn below_of(base: &HostPath, below: &str) -> Option<HostPath> {
+    if below.is_empty() { Some(base.clone()) } else { base.join(below).ok() }
 }
 
 fn row(line: &str) -> Option<Row> {
     let (left, right) = line.split_once(" - ")?;
     let mut fields = left.split(' ').skip(2).map(unescape);
     let (device, root, point) = (fields.next()?, fields.next()?, fields.next()?);
+    let (root, point) = (HostPath::try_from(root).ok(), HostPath::try_from(point).ok()?);
     Some(Row { device, root, point, kind: right.split(' ').next()?.to_owned() })
 }
 
@@ -95,22 +126,53 @@ fn unescape(field: &str) -> String {
 mod tests {
     use super::*;
 
+    fn path(text: &str) -> HostPath {
+        HostPath::try_from(text).unwrap()
+    }
+
+    fn text(found: &[HostPath]) -> Vec<&str> {
+        found.iter().map(HostPath::as_str).collect()
+    }
+
     #[test]
     fn the_kernels_file_systems_and_the_hosts_root_are_doors() {
-        let doors = Doors::parse(
+        let mounts = Mounts::parse(
             "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
              23 22 0:21 / /proc rw - proc proc rw\n\
              24 22 0:30 / /srv/my\\040jail/proc rw - proc proc rw\n\
              25 22 254:0 / /srv/my\\040jail/host rw - ext4 /dev/vda rw\n\
              26 22 254:0 /data /srv/my\\040jail/data rw - ext4 /dev/vda rw\n\
-             27 22 254:1 / /srv/my\\040jail/disk rw - ext4 /dev/vdb rw\n",
+             27 22 254:1 / /srv/my\\040jail/disk rw - ext4 /dev/vdb rw\n\
+             28 22 0:31 /../other /srv/my\\040jail/groups rw - cgroup2 cgroup2 rw\n",
         );
-        let below = |tree| {
-            let found = doors.below(&HostPath::try_from(tree).unwrap());
-            found.iter().map(ToString::to_string).collect::<Vec<_>>()
-        };
-        assert_eq!(below("/srv"), ["/srv/my jail/proc", "/srv/my jail/host"]);
-        assert!(below("/srv/my jail/data").is_empty());
-        assert!(below("/usr").is_empty());
+        let doors = |tree| mounts.doors(&path(tree));
+        assert_eq!(
+            text(&doors("/srv")),
+            ["/srv/my jail/proc", "/srv/my jail/host", "/srv/my jail/groups"]
+        );
+        assert!(doors("/srv/my jail/data").is_empty());
+        assert!(doors("/usr").is_empty());
+    }
+
+    #[test]
+    fn what_is_mounted_twice_is_elsewhere_too() {
+        let mounts = Mounts::parse(
+            "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
+             23 22 254:1 / /home rw - ext4 /dev/vdb rw\n\
+             24 22 254:1 /alice /mnt/alice rw - ext4 /dev/vdb rw\n\
+             25 22 254:1 /alice/keys/prod /srv/prod rw - ext4 /dev/vdb rw\n\
+             26 22 254:2 /alice /mnt/other rw - ext4 /dev/vdc rw\n\
+             27 22 254:1 /alice /mnt/under rw - ext4 /dev/vdb rw\n\
+             28 22 254:2 / /mnt/under rw - ext4 /dev/vdc rw\n\
+             29 22 0:4 net:[4026532000] /run/netns/x rw - nsfs nsfs rw\n",
+        );
+        let elsewhere = |at| mounts.elsewhere(&path(at));
+        assert_eq!(text(&elsewhere("/home/alice/keys")), ["/mnt/alice/keys", "/srv/prod"]);
+        assert_eq!(
+            text(&elsewhere("/mnt/alice/keys/prod")),
+            ["/home/alice/keys/prod", "/srv/prod"]
+        );
+        assert_eq!(text(&elsewhere("/home/alice")), ["/mnt/alice", "/srv/prod"]);
+        assert!(elsewhere("/srv/other").is_empty());
     }
 }
