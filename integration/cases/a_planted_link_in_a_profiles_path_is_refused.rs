@@ -1,9 +1,11 @@
-//! A link that a command planted is not followed when a later profile names the path it lies at.
+//! A link that a command planted is not followed when a later profile names the path it lies at, not even in a folder
+//! of root's below `/var` or `/opt`, where what the command makes is root's.
 
-use anyhow::Result;
-use sandboxd_integration::{By, Case, Inside, Outside};
+use anyhow::{Context as _, Result, ensure};
+use sandboxd_integration::{By, Canary, Case, Inside, Outside};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
+use std::path::Path;
 
 pub(crate) const CASE: Case = Case {
     rows: &["F04", "E6", "E34"],
@@ -26,6 +28,30 @@ fn outside(outside: &Outside) -> Result<()> {
         std::os::unix::fs::lchown(ws.join("data"), Some(0), Some(0))?;
     }
 
+    leads_nowhere(outside, &ws, &canary)?;
+    if !outside.is_user() {
+        for parent in ["/var/lib", "/opt"] {
+            let own = Path::new(parent).join(format!("sandboxd-case-{}", std::process::id()));
+            fs::create_dir(&own).with_context(|| own.display().to_string())?;
+            let tried = planted_by_root(outside, &own, &secret, &canary);
+            fs::remove_dir_all(&own)?;
+            tried?;
+        }
+    }
+    canary.unchanged()
+}
+
+/// In a folder of root's, where the command's own link is root's.
+fn planted_by_root(outside: &Outside, ws: &Path, secret: &Path, canary: &Canary) -> Result<()> {
+    fs::create_dir(ws.join("data"))?;
+    let profile = format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n");
+    let words = [ws, secret].map(|path| path.to_str().unwrap_or_default());
+    outside.sandbox(&profile).probe("plant", &words).run()?.ran()?.allowed("plant")?;
+    ensure!(fs::symlink_metadata(ws.join("data"))?.uid() == 0, "the link is not root's");
+    leads_nowhere(outside, ws, canary)
+}
+
+fn leads_nowhere(outside: &Outside, ws: &Path, canary: &Canary) -> Result<()> {
     let (data, key) = (ws.join("data"), ws.join("data/key"));
     for files in [
         format!("read = [{data:?}]"),
@@ -38,9 +64,9 @@ fn outside(outside: &Outside) -> Result<()> {
         let profile = format!("extends = [\"builtin:base\"]\n[files]\n{files}\n");
         let shown = key.to_str().unwrap_or_default();
         let run = outside.sandbox(&profile).command(&["/bin/cat", shown, "/shown/key"]).run()?;
-        run.has_problem(&["link", data.to_str().unwrap_or_default()])?.keeps(&canary)?;
+        run.has_problem(&["link", data.to_str().unwrap_or_default()])?.keeps(canary)?;
     }
-    canary.unchanged()
+    Ok(())
 }
 
 fn plant(inside: &Inside) -> Result<()> {

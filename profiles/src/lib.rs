@@ -36,7 +36,7 @@ pub use problem::Problem;
 pub use quantity::Amount;
 pub use resolve::{
     Accepts, Area, Calls, Credentials, Explained, IN_A_CONTAINER, Invocation, Listening, Manager,
-    Passed, Sources, Stream, Whose, budget, explain, resolve,
+    Passed, SYSTEM, Sources, Stream, Whose, budget, explain, resolve,
 };
 pub use resolved::{Copied, Escape, From, Hangup, Held, Outside, Placeholder, Resolved, Wire};
 pub use schema::Profile;

@@ -10,8 +10,8 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
-use sandboxd_profiles::Wanted;
 use sandboxd_profiles::host::{Elsewhere, FileKind, Found, Link, PathFact};
+use sandboxd_profiles::{SYSTEM, Wanted};
 use std::collections::BTreeMap;
 use std::time::Instant;
 use walked::Walked;
@@ -28,9 +28,8 @@ pub use seen::see;
 /// As many links as the kernel follows, path_resolution(7).
 const MOST_LINKS: usize = 40;
 
-/// Trees that only the system's own administration writes. A link anywhere else may have been
-/// planted by a sandbox that could write there, whoever owns it.
-const SYSTEM: &[&str] = &["/usr", "/etc", "/opt", "/var", "/lib", "/nix", "/snap", "/bin", "/sbin"];
+/// Links of the system outside of those trees: names that a folder had before it was moved to `/run`, hier(7).
+const MOVED: &[&str] = &["/var/run", "/var/lock"];
 
 /// Which file a path leads to: its file system, and its number there.
 pub(crate) type Place = (u64, u64);
@@ -215,14 +214,15 @@ fn components(path: &str) -> Vec<String> {
     path.split('/').filter(|name| !matches!(*name, "" | ".")).rev().map(str::to_owned).collect()
 }
 
-/// Whether a link belongs to the system: it lies in one of its trees or in `/`, root owns it, and
-/// nobody but root may write any directory above it.
+/// Whether a link belongs to the system: it lies in `/`, or in a tree that no sandbox may write without a reason, and
+/// root owns it, and nobody but root may write any directory above it. A link anywhere else may have been planted by a
+/// sandbox that could write there, whoever owns it: what one makes in root's folder is root's.
 fn is_trusted(walked: &mut Walked, path: &HostPath, link: &Stat) -> rustix::io::Result<bool> {
-    let system = path.parent().is_some_and(|parent| parent.as_str() == "/")
-        || SYSTEM
-            .iter()
-            .any(|tree| HostPath::try_from(*tree).is_ok_and(|tree| path.is_within(&tree)));
-    if !system || link.st_uid != 0 {
+    let is_top = path.parent().is_some_and(|parent| parent.as_str() == "/");
+    let within = |tree: &&str| HostPath::try_from(*tree).is_ok_and(|tree| path.is_within(&tree));
+    let is_systems =
+        is_top || MOVED.contains(&path.as_str()) || SYSTEM.iter().any(|tree| within(&tree));
+    if !is_systems || link.st_uid != 0 {
         return Ok(false);
     }
     let mut above = path.parent();

@@ -14,8 +14,9 @@ pub(super) struct Danger {
 }
 
 const OWN: &[&str] = &["/run/sandboxd", "/var/lib/sandboxd"];
-/// What the host itself executes and obeys.
-const SYSTEM: &[&str] =
+/// What the host itself executes and obeys: nothing in it is written by a sandbox without a reason, and so a link in it
+/// is the system's.
+pub const SYSTEM: &[&str] =
     &["/usr", "/etc", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 const REASON: &str = "write { path = \"…\", reason = \"why\" }, or name what is needed in it";
 

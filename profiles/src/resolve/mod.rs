@@ -51,6 +51,7 @@ pub(crate) use grants::count;
 
 pub use budget::budget;
 pub use credentials::Credentials;
+pub use dangers::SYSTEM;
 pub use notify::Manager;
 pub use sockets::{Accepts, Listening, Passed};
 pub use sources::{Area, Calls, Explained, Sources, Whose};
