@@ -36,6 +36,8 @@ pub struct HostFacts {
     /// Whether `vm.memfd_noexec` exists (kernel 6.3) and so a sandbox can forbid fileless execution. Where that
     /// cannot be looked at it counts as there by the kernel's version, and so as lacking where it was ported back.
     pub memfd_noexec: bool,
+    /// What the kernel does with the core of a process that dies.
+    pub cores: CoreFact,
     /// The highest system call number this kernel implements.
     pub last_syscall: u32,
     /// Hard limits of the supervisor, which a sandbox cannot exceed without `CAP_SYS_RESOURCE`:
@@ -236,6 +238,18 @@ pub enum AuditFact {
     Folder(HostPath),
     /// It cannot be.
     Lacking(Gap),
+}
+
+/// `kernel.core_pattern`, core(5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CoreFact {
+    /// It writes a file.
+    File,
+    /// It runs a program as root, unless the limit of cores is 1 byte.
+    Program,
+    /// It gives it to a socket whatever the limit (kernel 6.16).
+    Socket,
 }
 
 /// What is at a path of the host.

@@ -1,8 +1,8 @@
 //! What a host later executes, or takes its orders from, without being asked.
 //!
 //! An agent that may write a folder could plant these for the person who works in the folder next.
-//! A pattern is relative to any directory of a writable tree, because repositories nest. `*` stands
-//! for one component.
+//! A pattern is relative to any directory, because repositories nest; the writable tree may itself be a part of it.
+//! `*` stands for one component. Names count whatever their case: on some file systems a host finds them so.
 
 /// A kind of path that a host later executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,24 +86,26 @@ pub fn names() -> &'static [Name] {
     ALL
 }
 
-/// The name that a path is, if it is one. The path is relative to the writable tree; its leading
-/// components may be any folders.
+/// The name that a path below a writable tree is, if it is one. Its leading components may be any folders, those above the
+/// tree included: what lies in `.github` is what it is where `.github` alone was granted.
 #[must_use]
-pub fn matches(path: &str) -> Option<&'static Name> {
-    let parts: Vec<&str> = path.split('/').collect();
+pub fn matches(tree: &str, below: &str) -> Option<&'static Name> {
     ALL.iter().find(|name| {
-        let pattern = name.pattern.split('/').rev();
-        let length = pattern.clone().count();
-        length <= parts.len()
-            && pattern.zip(parts.iter().rev()).all(|(want, part)| want == "*" || want == *part)
+        let mut parts = below.rsplit('/').chain(tree.rsplit('/'));
+        let mut pattern = name.pattern.rsplit('/');
+        pattern.all(|want| parts.next().is_some_and(|part| want == "*" || is(part, want)))
     })
+}
+
+fn is(part: &str, want: &str) -> bool {
+    part.eq_ignore_ascii_case(want)
 }
 
 /// Whether a path that is no directory makes git use a repository elsewhere, with that one's hooks
 /// and settings: a `.git` file or link, gitrepository-layout(5).
 #[must_use]
 pub fn leads_elsewhere(path: &str) -> bool {
-    path.rsplit('/').next() == Some(".git")
+    path.rsplit('/').next().is_some_and(|name| is(name, ".git"))
 }
 
 /// Whether git takes a directory with these entries for a repository, whatever its own name is.
@@ -111,10 +113,10 @@ pub fn leads_elsewhere(path: &str) -> bool {
 pub fn is_repository<'e>(entries: impl Iterator<Item = &'e str>) -> bool {
     let (mut head, mut common, mut objects, mut refs) = (false, false, false, false);
     for entry in entries {
-        head |= entry == "HEAD";
-        common |= entry == "commondir";
-        objects |= entry == "objects";
-        refs |= entry == "refs";
+        head |= is(entry, "HEAD");
+        common |= is(entry, "commondir");
+        objects |= is(entry, "objects");
+        refs |= is(entry, "refs");
     }
     head && (common || (objects && refs))
 }
@@ -122,18 +124,7 @@ pub fn is_repository<'e>(entries: impl Iterator<Item = &'e str>) -> bool {
 /// Whether git runs, or runs what is named in, this entry of a repository.
 #[must_use]
 pub fn of_repository(entry: &str) -> bool {
-    matches!(entry, "hooks" | "config" | "config.worktree" | "commondir")
-}
-
-/// Whether a directory of this name may hold protected paths that lie deeper: what a walk that
-/// leaves folders out must not leave out.
-#[must_use]
-pub fn leads(directory: &str) -> bool {
-    ALL.iter().any(|name| {
-        name.pattern
-            .rsplit_once('/')
-            .is_some_and(|(parents, _)| parents.split('/').any(|parent| parent == directory))
-    })
+    ["hooks", "config", "config.worktree", "commondir"].iter().any(|name| is(entry, name))
 }
 
 #[cfg(test)]
@@ -148,14 +139,19 @@ mod tests {
             ".git/modules/x/hooks",
             ".git/modules/lib/x/config",
             "sub/.envrc",
+            "sub/.Git/HOOKS",
         ] {
-            assert!(matches(path).is_some(), "{path}");
+            assert!(matches("/srv/ws", path).is_some(), "{path}");
         }
+        for (tree, below) in [("/ws/.github", "workflows"), ("/ws/.git/modules/x", "hooks")] {
+            assert!(matches(tree, below).is_some(), "{tree}: {below}");
+        }
+        // Granted by its own name.
+        assert!(matches("/ws/.github/workflows", "ci.yml").is_none());
         for path in ["git/hooks", ".git", "hooks", ".git/hooksx", ".git/objects/config", "x.envrc"]
         {
-            assert!(matches(path).is_none(), "{path}");
+            assert!(matches("/srv/ws", path).is_none(), "{path}");
         }
-        assert!(leads(".git") && leads("modules") && !leads("src"));
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use crate::paths::{self, Place};
 use crate::sandbox::{StartError, doing};
-use crate::{known_hosts, resolver};
+use crate::{known_hosts, proc, resolver};
 use caps::{CapSet, Capability};
 use rustix::process::Resource;
 use sandboxd_kernel::{clone3_is_answered, keyring, landlock};
 use sandboxd_plan::{HostPath, Resource as Limited};
 use sandboxd_profiles::Wanted;
 use sandboxd_profiles::host::{
-    AuditFact, CgroupFacts, HostFacts, LandlockFacts, Own, Privilege, ResolverFacts,
+    AuditFact, CgroupFacts, CoreFact, HostFacts, LandlockFacts, Own, Privilege, ResolverFacts,
 };
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -77,6 +77,7 @@ pub(crate) fn probe(
         memfd_noexec: std::path::Path::new("/proc/sys/vm/memfd_noexec")
             .try_exists()
             .unwrap_or_else(|_| version(&kernel) >= (6, 3)),
+        cores: cores(),
         kernel,
         open_files_max: rustix::process::getrlimit(Resource::Nofile).maximum,
         hard_limits: hard_limits(),
@@ -93,6 +94,16 @@ pub(crate) fn probe(
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
     };
     (host, looked.places)
+}
+
+/// What cannot be read may run a program.
+fn cores() -> CoreFact {
+    let pattern = proc::read("/proc/sys/kernel/core_pattern");
+    match pattern.as_deref().map(|pattern| pattern.as_bytes().first()) {
+        Ok(Some(b'@')) => CoreFact::Socket,
+        Ok(Some(b'|')) | Err(_) => CoreFact::Program,
+        Ok(_) => CoreFact::File,
+    }
 }
 
 /// Whether refusals can be asked about. What an outer filter refuses with an errno, no inner one is asked

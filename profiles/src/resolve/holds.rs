@@ -369,7 +369,7 @@ fn is_elsewhere(nearest: Option<&Tree>, path: &JailPath) -> bool {
 fn unheld(tree: &Tree) -> BTreeSet<HostPath> {
     let facts: BTreeSet<&HostPath> = tree.protected.iter().map(|fact| &fact.path).collect();
     let repositories = facts.iter().filter_map(|path| {
-        protect::matches(path.as_str())?;
+        protect::matches("", path.as_str())?;
         let cut = path.as_str().find("/.git/")?;
         HostPath::try_from(path.as_str().get(..cut + 5)?).ok()
     });

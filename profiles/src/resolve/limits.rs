@@ -2,7 +2,7 @@
 
 use super::Deciding;
 use super::trees::Shown;
-use crate::host::Controller;
+use crate::host::{Controller, CoreFact};
 use crate::origin::Written;
 use crate::quantity::Amount;
 use crate::resolved::CgroupLimits;
@@ -72,6 +72,7 @@ impl Deciding<'_> {
             rlimits.push(Rlimit { resource: Resource::Cpu, value: time.div_ceil(1000) + 1 });
         }
         self.keep_within_own(&mut rlimits);
+        self.unhandled(&rlimits);
         Decided {
             plan: Limits { rlimits, oom_score_adj: OOM_SCORE_ADJ },
             cgroup: if self.can_be_joined() { self.cgroup(processes, shown) } else { None },
@@ -107,6 +108,23 @@ impl Deciding<'_> {
                 self.refuse(origin, what, "write less, or raise sandboxd's own limit (ulimit)");
             }
             limit.value = limit.value.min(most);
+        }
+    }
+
+    /// That no handler of the host's runs as root on an image of the command's choice.
+    fn unhandled(&mut self, rlimits: &[Rlimit]) {
+        let none = rlimits.iter().any(|one| one.resource == Resource::Core && one.value == 0);
+        match self.host.cores {
+            CoreFact::Program if none => self.lacking(
+                "core_handler",
+                "kernel.core_pattern runs a program for each command that dies, which a limit of cores of 0 does not keep from it: \
+                 start sandboxd with a hard limit of 1 or more (ulimit -Hc, LimitCORE=)",
+            ),
+            CoreFact::Socket => self.lacking(
+                "core_handler",
+                "kernel.core_pattern gives the core of each command that dies to a socket, whatever its limit",
+            ),
+            CoreFact::Program | CoreFact::File => {}
         }
     }
 

@@ -38,6 +38,11 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Must(&[]),
     },
     Key {
+        name: "core_handler",
+        doc: "that no core handler of the host's runs for a command that dies (a limit of cores that is not 0)",
+        shape: Shape::Must(&[]),
+    },
+    Key {
         name: "audit",
         doc: "a record of the run in the audit log, before the command is let go and when it ended",
         shape: Shape::Must(&[]),

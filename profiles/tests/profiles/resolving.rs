@@ -5,11 +5,12 @@ use sandboxd_plan::{
     Groups, Identity, JailPath, Mount, Namespace, Probe, Resource, Root, RootOp, wire,
 };
 use sandboxd_profiles::host::{
-    CgroupFacts, Controller, Disk, DiskFact, FileKind, Found, LandlockFacts, PathFact,
+    CgroupFacts, Controller, CoreFact, Disk, DiskFact, FileKind, Found, LandlockFacts, PathFact,
     ProtectedKind,
 };
 use sandboxd_profiles::resolved::{IoLimit, Resolved};
 use sandboxd_profiles::{HostFacts, Overrides, builtin};
+use std::collections::BTreeMap;
 
 fn ops(resolved: &Resolved) -> &[RootOp] {
     match &resolved.plan.root {
@@ -576,6 +577,27 @@ fn more_open_files_than_the_supervisor_may_have_are_refused() {
     host.open_files_max = Some(4096);
     let problems = shown(&on("[limits]\nopen_files = 5000", host).unwrap_err());
     assert!(problems.contains("write at most 4096, or raise the limit"), "{problems}");
+}
+
+#[test]
+fn where_the_hosts_core_handler_cannot_be_kept_away_nothing_runs_unless_waived() {
+    let text = "[files]\nwrite = [\"/w\"]";
+    let none = BTreeMap::from([(Resource::Core, 0)]);
+    for (cores, hard_limits, kept) in [
+        (CoreFact::File, none.clone(), true),
+        (CoreFact::Program, BTreeMap::new(), true),
+        (CoreFact::Program, none, false),
+        (CoreFact::Socket, BTreeMap::new(), false),
+    ] {
+        let host = HostFacts { cores, hard_limits, ..typical() };
+        let resolved = on(text, host.clone());
+        assert_eq!(resolved.is_ok(), kept, "{cores:?}");
+        if let Err(problems) = resolved {
+            assert!(shown(&problems).contains("require.core_handler"), "{}", shown(&problems));
+            let waived = format!("{text}\n[require]\ncore_handler = \"if-available\"");
+            assert_eq!(on(&waived, host).unwrap().waived.len(), 1);
+        }
+    }
 }
 
 #[test]

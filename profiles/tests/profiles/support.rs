@@ -2,7 +2,7 @@
 
 use sandboxd_plan::{HostPath, Landlock, Resource, Text};
 use sandboxd_profiles::host::{
-    AuditFact, CgroupFacts, Controller, FileKind, Found, LandlockFacts, Link, Own, PathFact,
+    AuditFact, CgroupFacts, Controller, CoreFact, FileKind, Found, LandlockFacts, Link, Own, PathFact,
     Privilege, ProtectedFact, ProtectedKind, ResolverFacts,
 };
 use sandboxd_profiles::{
@@ -31,6 +31,7 @@ pub(crate) fn typical() -> HostFacts {
         clone3: true,
         listeners: true,
         memfd_noexec: true,
+        cores: CoreFact::File,
         last_syscall: 469,
         open_files_max: Some(1 << 20),
         hard_limits: BTreeMap::new(),

@@ -300,7 +300,7 @@ fn run_true(name: &str, egress: &[&str], log: &AuditLog) -> Result<(u8, Vec<Stri
     // It shows nothing, and whoever types meanwhile types for what comes next.
     let mut set = vec![String::from("command.tty=\"never\"")];
     // The others tell of everything else that is lacking.
-    let others = ["audit", "cgroup", "landlock", "memfd_noexec", "uid"].into_iter();
+    let others = ["audit", "cgroup", "core_handler", "landlock", "memfd_noexec", "uid"].into_iter();
     let waived = others.filter(|_| !egress.is_empty());
     set.extend(waived.map(|key| format!("require.{key}=\"if-available\"")));
     let command = vec![command];

@@ -139,7 +139,7 @@ impl Walk<'_> {
         for (name, kind) in names {
             let inner = repository && protect::of_repository(&name);
             let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
-            let protected = inner || is_protected(&below, kind);
+            let protected = inner || is_protected(self.at, &below, kind);
             let ahead = kind == FileType::Directory && !protected;
             if protected || kind == FileType::Socket {
                 let room = Room { entries: MOST_FOUND, ..self.room() };
@@ -165,9 +165,9 @@ fn too_large(at: &HostPath) -> String {
     format!("{at}: it is too large, or too slow, to be looked through")
 }
 
-fn is_protected(below: &str, kind: FileType) -> bool {
+fn is_protected(tree: &HostPath, below: &str, kind: FileType) -> bool {
     let elsewhere = kind != FileType::Directory && protect::leads_elsewhere(below);
-    elsewhere || protect::matches(below).is_some()
+    elsewhere || protect::matches(tree.as_str(), below).is_some()
 }
 
 /// Whether a file, or one in a folder of hooks, has a second name. What cannot be looked at may.

@@ -83,7 +83,7 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
         // A socket is looked for under any name, but is named only where the name is protected.
         let named = |found: &&ProtectedFact| {
             let below = found.path.below(tree).unwrap_or_default();
-            found.kind != ProtectedKind::Socket || protect::matches(below).is_some()
+            found.kind != ProtectedKind::Socket || protect::matches(tree.as_str(), below).is_some()
         };
         let known = |path: &HostPath| {
             let old = before.0.get(path);
