@@ -29,6 +29,9 @@ const KINDS: &[(&str, u64)] = &[
 /// For unshare(2) only; for clone(2) the bit is part of the signal.
 const TIME: (&str, u64) = ("time", 0x80);
 
+/// `UNSHARE_EMPTY_MNTNS`, for unshare(2) only: older kernels than 7.1 answer `EINVAL` themselves.
+const EMPTY: u64 = 0x0010_0000;
+
 /// Bits that the kernel does not look at.
 const JUNK: u64 = 0x5a5a_5a5a_0000_0000;
 
@@ -45,6 +48,7 @@ fn outside(outside: &Outside) -> Result<()> {
         run.refused(&format!("setns {kind}"), &[Errno::EPERM])?;
         run.refused(&format!("setns {kind} with junk"), &[Errno::EPERM])?;
     }
+    run.refused("unshare empty mnt", &[Errno::EPERM])?;
     for (kind, _) in KINDS {
         for how in ["", " with junk", " with others"] {
             let met = run.fact(&format!("clone {kind}{how}"))?;
@@ -78,6 +82,7 @@ fn divide(inside: &Inside) -> Result<()> {
         let junk = raw::call_numbers(libc::SYS_setns, &[file | JUNK, flag | JUNK]);
         inside.attempt(&format!("setns {kind} with junk"), junk);
     }
+    inside.attempt("unshare empty mnt", raw::call_numbers(libc::SYS_unshare, &[EMPTY]));
     for (kind, flag) in KINDS {
         for (how, flags) in
             [("", *flag), (" with junk", flag | JUNK), (" with others", flag | SHARE)]

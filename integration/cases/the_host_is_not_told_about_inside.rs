@@ -23,6 +23,8 @@ const SILENT: &[&str] = &[
     "/proc/kmsg",
     "/proc/keys",
     "/proc/interrupts",
+    "/proc/cmdline",
+    "/proc/locks",
     "/proc/softirqs",
     "/proc/timer_list",
     "/proc/sched_debug",

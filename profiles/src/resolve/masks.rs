@@ -1,7 +1,7 @@
 //! The parts of `/proc` that say too much, and those that must not be written.
 
 /// Covered by something empty, where they exist: the machine's secrets, addresses of the kernel,
-/// timing of others.
+/// timing and locks of others, what it was booted with.
 pub(crate) const HIDDEN: &[&str] = &[
     "/proc/kcore",
     "/proc/keys",
@@ -14,6 +14,8 @@ pub(crate) const HIDDEN: &[&str] = &[
     "/proc/latency_stats",
     "/proc/pressure",
     "/proc/interrupts",
+    "/proc/cmdline",
+    "/proc/locks",
     "/proc/softirqs",
     "/proc/sysrq-trigger",
     "/proc/slabinfo",
