@@ -2,8 +2,8 @@
 
 use sandboxd_plan::{HostPath, Landlock, Resource, Text};
 use sandboxd_profiles::host::{
-    AuditFact, CgroupFacts, Controller, CoreFact, FileKind, Found, LandlockFacts, Link, Own, PathFact,
-    Privilege, ProtectedFact, ProtectedKind, ResolverFacts,
+    AuditFact, CgroupFacts, Controller, CoreFact, FileKind, Found, LandlockFacts, Link, Own,
+    PathFact, Privilege, ProtectedFact, ProtectedKind, ResolverFacts,
 };
 use sandboxd_profiles::{
     Document, HostFacts, Invocation, Lease, Overrides, Problem, Profile, Resolved, load, resolve,

@@ -162,7 +162,7 @@ impl Ear {
 
     fn not_written(&self, call: u64) {
         // A broker that is gone or does not read refuses the call by itself.
-        Told::Recorded { call, written: false }.say(self.line.as_fd(), None).ok();
+        Told::Recorded { call, written: false }.say(self.line.as_fd(), &[]).ok();
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {

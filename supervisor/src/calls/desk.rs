@@ -343,9 +343,9 @@ impl Clerk {
         rustix::io::read(&*self.shared.bell.wake, &mut count).ok();
         while let Ok(news) = self.news.try_recv() {
             match news {
-                News::Started { instance, stream } => {
-                    let (line, stream) = (self.shared.line.as_fd(), Some(stream.as_fd()));
-                    let told = Told::Started(instance).say_within(line, stream, PATIENCE);
+                News::Started { instance, pipes } => {
+                    let line = self.shared.line.as_fd();
+                    let told = Told::Started(instance).say_within(line, &pipes.both(), PATIENCE);
                     if told.is_err()
                         && let Some(instance) = self.instances.get_mut(&instance)
                     {
@@ -387,7 +387,7 @@ impl Clerk {
 
     fn ended(&self, instance: u64) {
         // A broker that is gone or does not read loses it, and with it what waits for it.
-        Told::Ended(instance).say_within(self.shared.line.as_fd(), None, PATIENCE).ok();
+        Told::Ended(instance).say_within(self.shared.line.as_fd(), &[], PATIENCE).ok();
     }
 }
 

@@ -63,7 +63,7 @@ fn wait(line: &OwnedFd, unwritten: &Unwritten, waiting: &Receiver<(u64, Commit)>
         // To a broker that is gone or does not read, it is not told, and the call is refused.
         // One that did not is not waited for again until it does.
         let within = if heard { PATIENCE } else { Timespec::default() };
-        heard = told.say_within(line.as_fd(), None, within).is_ok();
+        heard = told.say_within(line.as_fd(), &[], within).is_ok();
         if let Err(error) = written {
             unwritten(error);
         }

@@ -1,14 +1,14 @@
 //! A process that is called: a run like any other, in a thread of its own, under what the edge gives,
-//! with a socket to the broker for its standard input and output.
+//! with pipes to the broker for its standard input and output.
 
 use super::desk::News;
 use super::hold::{Claim, Hold};
 use super::{Caller, Shared};
 use crate::cgroup::Tree;
 use crate::sandbox::{self, Ahead, Around, Finished, MakeReceipt, Request, StartError, Then};
+use crate::service::pipes::Pipes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_profiles::graph::Launch;
 use sandboxd_profiles::{Credentials, Invocation, Listening, Manager, Profile, Stream};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(super) struct Instance {
 /// What the sandbox of an instance gets of its own.
 pub struct Streams {
     /// Its standard input and output.
-    pub(crate) socket: OwnedFd,
+    pub(crate) pipes: Pipes,
     /// A pipe whose end is its end.
     pub(crate) orders: OwnedFd,
     /// Whose it is.
@@ -166,8 +166,8 @@ impl One {
         left: &mut Vec<String>,
     ) -> News {
         let Claim { number, caller } = claim;
-        let mut started = |stream| {
-            self.shared.bell.ring(News::Started { instance: number, stream });
+        let mut started = |pipes| {
+            self.shared.bell.ring(News::Started { instance: number, pipes });
         };
         let ended = self.run(Whose::Callers(caller, instead), orders, &mut started);
         self.over(number, ended, left)
@@ -183,10 +183,10 @@ impl One {
         left: &mut Vec<String>,
     ) -> News {
         let mut went = false;
-        let mut started = |stream| {
+        let mut started = |pipes| {
             if let Some(instance) = hold.number() {
                 went = true;
-                self.shared.bell.ring(News::Started { instance, stream });
+                self.shared.bell.ring(News::Started { instance, pipes });
             }
         };
         let ended = self.run(Whose::Nobodys(Arc::clone(hold)), orders, &mut started);
@@ -231,21 +231,17 @@ impl One {
         self.launch.profile.name().to_owned()
     }
 
-    /// Runs it; `started` gets the broker's end of its stream once it is let go.
+    /// Runs it; `started` gets the broker's ends of its pipes once it is let go.
     fn run(
         &self,
         whose: Whose,
         orders: &OwnedFd,
-        started: &mut dyn FnMut(OwnedFd),
+        started: &mut dyn FnMut(Pipes),
     ) -> Result<Vec<String>, StartError> {
         let (launch, shared) = (&self.launch, &self.shared);
         let since = Instant::now();
         let failed = |call| move |errno| StartError::call(call, "an instance", errno);
-        let flags = SocketFlags::CLOEXEC;
-        let (brokers, socket) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .map_err(failed("socketpair"))?;
-        // A broker does not wait for one of those that it carries between.
-        rustix::io::ioctl_fionbio(&brokers, true).map_err(failed("ioctl"))?;
+        let (brokers, pipes) = Pipes::between().map_err(failed("pipe"))?;
         let orders = rustix::io::fcntl_dupfd_cloexec(orders, 3).map_err(failed("fcntl"))?;
         let told = Arc::clone(shared);
         let late = Box::new(move |error: &StartError| {
@@ -263,16 +259,16 @@ impl One {
             ahead,
             audit: shared.audit.of(&launch.profile),
             digest: false,
-            around: Around::Instance(Streams { socket, orders, whose }),
+            around: Around::Instance(Streams { pipes, orders, whose }),
             within: self.within.clone(),
             sockets: Vec::new(),
             purses: shared.calls.purses.clone(),
         };
-        let mut stream = Some(brokers);
+        let mut brokers = Some(brokers);
         let Finished { left, .. } = sandbox::run(
             request,
             Some(&mut |_: MakeReceipt<'_>| {
-                stream.take().into_iter().for_each(&mut *started);
+                brokers.take().into_iter().for_each(&mut *started);
                 Ok(())
             }),
         )?;

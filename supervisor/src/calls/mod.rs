@@ -175,7 +175,7 @@ impl Caller {
     /// Where the broker is gone, or does not read.
     pub(crate) fn secrets_come_by(&self, socket: &OwnedFd) -> rustix::io::Result<()> {
         let told = Told::Secrets { caller: self.place, behalf: self.behalf };
-        told.say_within(self.shared.line.as_fd(), Some(socket.as_fd()), desk::PATIENCE)
+        told.say_within(self.shared.line.as_fd(), &[socket.as_fd()], desk::PATIENCE)
     }
 
     /// Its command runs: from now on there may be something ready for it.
@@ -231,7 +231,7 @@ impl Caller {
         // Before anything that is told of it.
         self.knocked(connection, Some(peer), None);
         let opened = Told::Opened { connection, caller: self.place, behalf: self.behalf };
-        opened.say(self.shared.line.as_fd(), Some(stream.as_fd())).inspect_err(|_| {
+        opened.say(self.shared.line.as_fd(), &[stream.as_fd()]).inspect_err(|_| {
             self.shared.connections().remove(&connection);
             self.knocked(0, None, Some("busy"));
         })
@@ -345,7 +345,7 @@ impl Exchange {
 /// # Errors
 /// Where that cannot be said.
 pub(crate) fn told_limits(limits: Option<&Limits>, line: &OwnedFd) -> Result<(), StartError> {
-    let told = |limits: &Limits| Told::Limits.say(line.as_fd(), Some(limits.as_fd()));
+    let told = |limits: &Limits| Told::Limits.say(line.as_fd(), &[limits.as_fd()]);
     limits
         .map_or(Ok(()), told)
         .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))

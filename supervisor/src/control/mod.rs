@@ -120,7 +120,7 @@ fn serve(closed: &OwnedFd, socket: &OwnedFd, line: &OwnedFd, came: &Approvers) {
             Ok(stream) => {
                 if let Some(number) = trusted(stream.as_fd()).ok().and_then(|one| came.add(one)) {
                     // One that the broker does not take is closed, and asks again.
-                    Told::Approver(number).say(line.as_fd(), Some(stream.as_fd())).ok();
+                    Told::Approver(number).say(line.as_fd(), &[stream.as_fd()]).ok();
                 }
             }
             Err(Errno::INTR | Errno::AGAIN | Errno::CONNABORTED) => {}

@@ -117,12 +117,12 @@ impl Around {
                 (Signals::listen(hangup)?, Stdio::served(user, wires, server)?)
             }
             Self::Service { streams, orders } => (Signals::tie(orders)?, Stdio::lent(streams)),
-            Self::Instance(Streams { socket, orders, whose }) => {
+            Self::Instance(Streams { pipes, orders, whose }) => {
                 match whose {
                     Whose::Callers(caller, _) => between.caller = caller,
                     Whose::Nobodys(hold) => kept = Some((hold, below.clone())),
                 }
-                (Signals::tie(orders)?, Stdio::called(user, socket)?)
+                (Signals::tie(orders)?, Stdio::called(user, pipes)?)
             }
         };
         between.caller = between.caller.map(|caller| caller.within(&resolved.plan.id, below));

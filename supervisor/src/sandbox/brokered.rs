@@ -9,8 +9,9 @@ use crate::control::{Approvers, Control};
 use crate::lasting::{Limits, server_key};
 use crate::service::broker::{FIRST, NAME};
 use crate::service::channel::Told;
+use crate::service::pipes::Pipes;
 use crate::service::{Service, Wanted};
-use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::fd::AsFd as _;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::{Approval, BrokerPlan, wire};
 use sandboxd_profiles::Profile;
@@ -35,7 +36,7 @@ pub(crate) struct Brokered {
 }
 
 impl Brokered {
-    /// Begins to start the broker of the run of this id, and gives the server's end of the stream between the
+    /// Begins to start the broker of the run of this id, and gives the server's ends of the pipes between the
     /// two.
     ///
     /// # Errors
@@ -47,15 +48,14 @@ impl Brokered {
         id: &str,
         waits: Waits,
         audit: &Audit,
-    ) -> Result<(Self, OwnedFd), StartError> {
+    ) -> Result<(Self, Pipes), StartError> {
         let failed = |errno| StartError::call("dup", "the client's streams", errno);
         let client = |number| {
             let own = sandboxd_kernel::fds::inherited(number).map_err(failed)?;
             rustix::io::fcntl_dupfd_cloexec(own, 3).map_err(failed)
         };
-        let (ours, server) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-                .map_err(|errno| StartError::call("socketpair", "the server's stream", errno))?;
+        let (ours, server) = Pipes::between()
+            .map_err(|errno| StartError::call("pipe", "the server's streams", errno))?;
         let (line, brokers) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))?;
@@ -64,7 +64,7 @@ impl Brokered {
         told_limits(limits.as_ref(), &line)?;
         // What it finds there when it starts.
         Told::Started(FIRST)
-            .say(line.as_fd(), Some(ours.as_fd()))
+            .say(line.as_fd(), &ours.both())
             .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))?;
         let pins = kept(audit, &mut plan, |_| Some(run))?;
         let told = wire::encode(&plan)

@@ -11,6 +11,7 @@
 use super::by_name::{self, anew};
 use super::error::StartError;
 use super::fed::{Feed, Source};
+use crate::service::pipes::Pipes as Ends;
 use crate::terminal::console::Pipes;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
@@ -98,7 +99,7 @@ impl Stdio {
         Ok(Self { given: [input, output, error], relays, feed, pipes })
     }
 
-    /// What a server gets whose client talks to it through the broker: this socket, and standard error
+    /// What a server gets whose client talks to it through the broker: these pipes, and standard error
     /// as any command.
     ///
     /// # Errors
@@ -106,27 +107,27 @@ impl Stdio {
     pub(crate) fn served(
         user: Identity,
         wires: [Wire; 3],
-        socket: OwnedFd,
+        pipes: Ends,
     ) -> Result<Self, StartError> {
         let failed = |errno| ungiven("standard error", errno);
-        let (mut pipes, mut relays) = (Pipes::default(), Vec::new());
+        let (mut shows, mut relays) = (Pipes::default(), Vec::new());
         let [.., complained] = wires;
         let error = match complained {
             Wire::Pass => output(2, user, &mut relays),
-            Wire::Carried => shown(user, &mut pipes),
+            Wire::Carried => shown(user, &mut shows),
             Wire::Terminal | Wire::Nothing => null(OFlags::WRONLY),
         }
         .map_err(failed)?;
-        let input = rustix::io::fcntl_dupfd_cloexec(&socket, 3).map_err(failed)?;
-        Ok(Self { given: [input, socket, error], relays, feed: None, pipes })
+        let [input, output] = owned(pipes, user).map_err(ungiven_pipes)?;
+        Ok(Self { given: [input, output, error], relays, feed: None, pipes: shows })
     }
 
-    /// What an instance gets that somebody called: this socket, and where our own standard error leads,
+    /// What an instance gets that somebody called: these pipes, and where our own standard error leads,
     /// but for a terminal, which only filtered words may reach, and a socket of the network.
     ///
     /// # Errors
     /// As [`Self::prepare`].
-    pub(crate) fn called(user: Identity, socket: OwnedFd) -> Result<Self, StartError> {
+    pub(crate) fn called(user: Identity, pipes: Ends) -> Result<Self, StartError> {
         let failed = |errno| ungiven("standard error", errno);
         let mut relays = Vec::new();
         let error = match callers() {
@@ -134,8 +135,8 @@ impl Stdio {
             [.., Stream::Pipe | Stream::Other] => output(2, user, &mut relays),
         }
         .map_err(failed)?;
-        let input = rustix::io::fcntl_dupfd_cloexec(&socket, 3).map_err(failed)?;
-        Ok(Self { given: [input, socket, error], relays, feed: None, pipes: Pipes::default() })
+        let [input, output] = owned(pipes, user).map_err(ungiven_pipes)?;
+        Ok(Self { given: [input, output, error], relays, feed: None, pipes: Pipes::default() })
     }
 
     /// What a service of ours gets: these, as they are.
@@ -270,9 +271,23 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
 /// A pipe that the sandbox's user may open by name: the end to read and the end to write.
 fn pipe_of(user: Identity) -> rustix::io::Result<(OwnedFd, OwnedFd)> {
     let (from, to) = pipe_with(PipeFlags::CLOEXEC)?;
-    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    rustix::fs::fchown(&to, Some(uid), Some(gid))?;
+    own(&to, user)?;
     Ok((from, to))
+}
+
+/// A server's pipes, which the sandbox's user may open by name.
+fn owned(Ends { input, output }: Ends, user: Identity) -> rustix::io::Result<[OwnedFd; 2]> {
+    own(&input, user)?;
+    own(&output, user)?;
+    Ok([input, output])
+}
+
+fn own(pipe: &OwnedFd, user: Identity) -> rustix::io::Result<()> {
+    rustix::fs::fchown(pipe, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))
+}
+
+fn ungiven_pipes(errno: Errno) -> StartError {
+    StartError::call("fchown", "a server's pipes", errno)
 }
 
 /// What the command reads instead of the caller's terminal.

@@ -73,8 +73,8 @@ fn among() -> io::Result<()> {
 /// One client and one server, both there from the start.
 struct Outside {
     caller: Name,
-    /// The server's stream, until the relay wants it.
-    server: Option<OwnedFd>,
+    /// The server's pipes, until the relay wants them.
+    server: Option<Pair>,
     said: VecDeque<Said>,
     channel: OwnedFd,
     keeper: Keeper,
@@ -85,12 +85,14 @@ impl Outside {
         let (input, output, channel) = (take(0)?, take(1)?, take(2)?);
         let mut said = VecDeque::new();
         let mut told = receive(&channel)?.and_then(Told::heard);
-        if let Some((Told::Limits, Some(file))) = told {
+        if let Some((Told::Limits, [Some(file), None])) = told {
             said.push_back(Said::Kept(keeper.take(file)?));
             told = receive(&channel)?.and_then(Told::heard);
         }
         let server = match told {
-            Some((Told::Started(FIRST), Some(server))) => Some(server),
+            Some((Told::Started(FIRST), [Some(input), Some(output)])) => {
+                Some(Pair::Two { input, output })
+            }
             Some(_) | None => return Err(io::Error::other("the supervisor gave no server")),
         };
         let opened = Said::Opened {
@@ -124,7 +126,7 @@ impl Owner for Outside {
         }
         match receive(&self.channel) {
             Ok(Some(packet)) => match Told::heard(packet) {
-                Some((Told::Approver(number), Some(stream))) => {
+                Some((Told::Approver(number), [Some(stream), None])) => {
                     Ok(Some(Said::Approver { number, stream }))
                 }
                 Some((Told::Recorded { call, written }, _)) => {
@@ -142,7 +144,7 @@ impl Owner for Outside {
         match output {
             Output::Start { instance, .. } => {
                 let said = match self.server.take() {
-                    Some(server) => Said::Started { instance, pair: Pair::One(server) },
+                    Some(pair) => Said::Started { instance, pair },
                     // There is one server, and it is gone.
                     None => Said::Ended(instance),
                 };
@@ -217,32 +219,33 @@ impl Owner for Supervisor {
         };
         let unknown = || io::Error::other("the supervisor said what is no message");
         let said = match Told::heard(packet).ok_or_else(unknown)? {
-            (Told::Opened { connection, caller, behalf }, Some(stream)) => Said::Opened {
+            (Told::Opened { connection, caller, behalf }, [Some(stream), None]) => Said::Opened {
                 connection: ConnectionId(connection),
                 caller: self.caller(caller).ok_or_else(unknown)?,
                 edge: None,
                 behalf: (behalf != 0).then_some(InstanceId(behalf)),
                 pair: Pair::One(stream),
             },
-            (Told::Secrets { caller, behalf }, Some(line)) => Said::Secrets {
+            (Told::Secrets { caller, behalf }, [Some(line), None]) => Said::Secrets {
                 caller: self.caller(caller).ok_or_else(unknown)?,
                 behalf: (behalf != 0).then_some(InstanceId(behalf)),
                 line,
             },
-            (Told::Started(instance), Some(stream)) => {
-                Said::Started { instance: InstanceId(instance), pair: Pair::One(stream) }
+            (Told::Started(instance), [Some(input), Some(output)]) => {
+                let pair = Pair::Two { input, output };
+                Said::Started { instance: InstanceId(instance), pair }
             }
             (Told::Ended(instance), _) => Said::Ended(InstanceId(instance)),
-            (Told::Approver(number), Some(stream)) => Said::Approver { number, stream },
+            (Told::Approver(number), [Some(stream), None]) => Said::Approver { number, stream },
             (Told::Recorded { call, written }, _) => Said::Recorded { call: CallId(call), written },
-            (Told::Limits, Some(file)) => Said::Kept(self.keeper.take(file)?),
+            (Told::Limits, [Some(file), None]) => Said::Kept(self.keeper.take(file)?),
             (
                 Told::Opened { .. }
                 | Told::Secrets { .. }
                 | Told::Started(_)
                 | Told::Approver(_)
                 | Told::Limits,
-                None,
+                _,
             ) => return Err(unknown()),
         };
         Ok(Some(said))

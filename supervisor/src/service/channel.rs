@@ -1,5 +1,5 @@
 //! What broker and supervisor say to each other: a closed list of messages of one size, one a packet,
-//! some with one descriptor; and the broker's records, of another size. Nothing that an agent wrote is in
+//! some with descriptors; and the broker's records, of another size. Nothing that an agent wrote is in
 //! any of them.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -40,7 +40,8 @@ pub(crate) enum Told {
         /// The instance that it is; 0 where it is none.
         behalf: u64,
     },
-    /// An instance runs, at the stream that comes with this.
+    /// An instance runs: what it writes is read from the first pipe that comes with this, and what is written to the
+    /// second it reads.
     Started(u64),
     /// An instance ended, or cannot be started.
     Ended(u64),
@@ -84,15 +85,18 @@ pub(crate) enum Wish {
     },
 }
 
-/// A packet, and the descriptor that came with it.
-pub(crate) type Packet = ([u64; 5], Option<OwnedFd>);
+/// A packet, and the descriptors that came with it.
+pub(crate) type Packet = ([u64; 5], Vec<OwnedFd>);
+
+/// As many come with one.
+const MOST: usize = 2;
 
 impl Told {
-    /// Says it, with its descriptor where it has one. Does not wait.
+    /// Says it, with its descriptors where it has some. Does not wait.
     ///
     /// # Errors
     /// Where the broker is gone (`EPIPE`), or does not read (`EAGAIN`).
-    pub(crate) fn say(self, to: BorrowedFd<'_>, with: Option<BorrowedFd<'_>>) -> Result<()> {
+    pub(crate) fn say(self, to: BorrowedFd<'_>, with: &[BorrowedFd<'_>]) -> Result<()> {
         let numbers = match self {
             Self::Opened { connection, caller, behalf } => [1, connection, caller, behalf, 0],
             Self::Started(instance) => [2, instance, 0, 0, 0],
@@ -112,7 +116,7 @@ impl Told {
     pub(crate) fn say_within(
         self,
         to: BorrowedFd<'_>,
-        with: Option<BorrowedFd<'_>>,
+        with: &[BorrowedFd<'_>],
         within: Timespec,
     ) -> Result<()> {
         let waits = |to: BorrowedFd<'_>| {
@@ -126,8 +130,8 @@ impl Told {
         }
     }
 
-    /// The message in a packet; nothing where it is none, or lacks its descriptor.
-    pub(crate) fn heard((numbers, with): Packet) -> Option<(Self, Option<OwnedFd>)> {
+    /// The message in a packet; nothing where it is none, or lacks its descriptors.
+    pub(crate) fn heard((numbers, with): Packet) -> Option<(Self, [Option<OwnedFd>; MOST])> {
         let told = match numbers {
             [1, connection, caller, behalf, 0] => Self::Opened { connection, caller, behalf },
             [2, instance, 0, 0, 0] => Self::Started(instance),
@@ -138,15 +142,14 @@ impl Told {
             [5, call, written @ (0 | 1), 0, 0] => Self::Recorded { call, written: written == 1 },
             _ => return None,
         };
-        let needed = matches!(
-            told,
-            Self::Opened { .. }
-                | Self::Secrets { .. }
-                | Self::Started(_)
-                | Self::Approver(_)
-                | Self::Limits
-        );
-        (needed == with.is_some()).then_some((told, with))
+        let needed = match told {
+            Self::Started(_) => 2,
+            Self::Opened { .. } | Self::Secrets { .. } | Self::Approver(_) | Self::Limits => 1,
+            Self::Ended(_) | Self::Recorded { .. } => 0,
+        };
+        let fits = with.len() == needed;
+        let mut with = with.into_iter();
+        fits.then(|| (told, [with.next(), with.next()]))
     }
 }
 
@@ -163,7 +166,7 @@ impl Wish {
             Self::Waits(calls) => [19, calls, 0, 0, 0],
             Self::Load { callee, waiting, breaker } => [20, callee, waiting, breaker.number(), 0],
         };
-        send(to, &packet(numbers), None, SendFlags::empty())
+        send(to, &packet(numbers), &[], SendFlags::empty())
     }
 
     /// The message in a packet; nothing where it is none.
@@ -178,7 +181,7 @@ impl Wish {
             }
             _ => return None,
         };
-        with.is_none().then_some(wish)
+        with.is_empty().then_some(wish)
     }
 }
 
@@ -209,7 +212,7 @@ impl Heard {
         let said = bytes.get(..length).unwrap_or_default();
         let heard = if let Some(numbers) = numbers(said) {
             Wish::heard((numbers, with)).map(Self::Wish)
-        } else if with.is_some() {
+        } else if !with.is_empty() {
             None
         } else if let (records @ [_, ..], []) = said.as_chunks::<{ record::SIZE }>() {
             let records = records.iter().map(Record::decode);
@@ -238,7 +241,7 @@ pub(crate) fn say_records(records: &[Record], to: BorrowedFd<'_>) -> Result<()> 
     let bytes: Vec<[u8; record::SIZE]> = records.iter().map(Record::encode).collect();
     bytes
         .chunks(RECORDS)
-        .try_for_each(|some| send(to, some.as_flattened(), None, SendFlags::empty()))
+        .try_for_each(|some| send(to, some.as_flattened(), &[], SendFlags::empty()))
 }
 
 /// Says what a tool was seen as, and in words, and waits for room.
@@ -246,9 +249,9 @@ pub(crate) fn say_records(records: &[Record], to: BorrowedFd<'_>) -> Result<()> 
 /// # Errors
 /// Where the supervisor is gone (`EPIPE`).
 pub(crate) fn say_seen(seen: &Seen, words: &str, to: BorrowedFd<'_>) -> Result<()> {
-    send(to, &seen.encode(), None, SendFlags::empty())?;
+    send(to, &seen.encode(), &[], SendFlags::empty())?;
     let mut words = Words::of(words).into_iter();
-    words.try_for_each(|words| send(to, &words.encode(), None, SendFlags::empty()))
+    words.try_for_each(|words| send(to, &words.encode(), &[], SendFlags::empty()))
 }
 
 /// Says which tool a call meant, and waits for room.
@@ -256,7 +259,7 @@ pub(crate) fn say_seen(seen: &Seen, words: &str, to: BorrowedFd<'_>) -> Result<(
 /// # Errors
 /// Where the supervisor is gone (`EPIPE`).
 pub(crate) fn say_meant(meant: &Meant, to: BorrowedFd<'_>) -> Result<()> {
-    send(to, &meant.encode(), None, SendFlags::empty())
+    send(to, &meant.encode(), &[], SendFlags::empty())
 }
 
 fn packet(numbers: [u64; 5]) -> [u8; SIZE] {
@@ -280,13 +283,12 @@ fn numbers(packet: &[u8]) -> Option<[u64; 5]> {
 fn send(
     to: BorrowedFd<'_>,
     packet: &[u8],
-    with: Option<BorrowedFd<'_>>,
+    with: &[BorrowedFd<'_>],
     waits: SendFlags,
 ) -> Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors: Vec<BorrowedFd<'_>> = with.into_iter().collect();
-    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+    if !with.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(with)) {
         return Err(Errno::MSGSIZE);
     }
     let flags = SendFlags::NOSIGNAL | waits;
@@ -306,18 +308,18 @@ pub(crate) fn receive(from: impl AsFd) -> Result<Option<Packet>> {
     Ok(Some((numbers, with)))
 }
 
-/// Takes a packet: how long it is, and the descriptor that came with it.
-fn take(from: impl AsFd, packet: &mut [u8]) -> Result<Option<(usize, Option<OwnedFd>)>> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Takes a packet: how long it is, and the descriptors that came with it.
+fn take(from: impl AsFd, packet: &mut [u8]) -> Result<Option<(usize, Vec<OwnedFd>)>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let received = retry_on_intr(|| {
         rustix::net::recvmsg(from.as_fd(), &mut [IoSliceMut::new(packet)], &mut ancillary, flags)
     })?;
-    let mut with = None;
+    let mut with = Vec::new();
     for message in ancillary.drain() {
-        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message {
-            with = with.or_else(|| descriptors.next());
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            with.extend(descriptors);
         }
     }
     if received.bytes == 0 {
@@ -345,12 +347,15 @@ mod tests {
     fn what_is_said_is_heard_with_its_descriptor() {
         let (ours, theirs) = pair();
         let opened = Told::Opened { connection: 7, caller: 1, behalf: 0 };
-        opened.say(ours.as_fd(), Some(ours.as_fd())).unwrap();
-        Told::Ended(3).say(ours.as_fd(), None).unwrap();
-        let (told, with) = Told::heard(receive(&theirs).unwrap().unwrap()).unwrap();
-        assert_eq!((told, with.is_some()), (opened, true));
-        let (told, with) = Told::heard(receive(&theirs).unwrap().unwrap()).unwrap();
-        assert_eq!((told, with.is_some()), (Told::Ended(3), false));
+        opened.say(ours.as_fd(), &[ours.as_fd()]).unwrap();
+        Told::Started(2).say(ours.as_fd(), &[ours.as_fd(); MOST]).unwrap();
+        Told::Ended(3).say(ours.as_fd(), &[]).unwrap();
+        for (said, descriptors) in [(opened, 1), (Told::Started(2), 2), (Told::Ended(3), 0)] {
+            let (told, with) = Told::heard(receive(&theirs).unwrap().unwrap()).unwrap();
+            assert_eq!((told, with.iter().flatten().count()), (said, descriptors));
+        }
+        Told::Started(2).say(ours.as_fd(), &[ours.as_fd()]).unwrap();
+        assert!(Told::heard(receive(&theirs).unwrap().unwrap()).is_none());
         let start = Wish::Start { instance: u64::MAX, edge: 2, connection: 9 };
         start.say(theirs.as_fd()).unwrap();
         let struck =
@@ -393,17 +398,17 @@ mod tests {
         // Of which one is none, none is heard.
         let mut bytes = told(1).encode().to_vec();
         bytes.extend([0xff; record::SIZE]);
-        send(theirs.as_fd(), &bytes, None, SendFlags::empty()).unwrap();
+        send(theirs.as_fd(), &bytes, &[], SendFlags::empty()).unwrap();
         assert_eq!(Heard::next(&ours), Err(Errno::BADMSG));
     }
 
     #[test]
     fn what_is_told_waits_for_room_and_not_for_ever() {
         let (ours, theirs) = pair();
-        let said = (0..100_000).take_while(|_| Told::Ended(1).say(ours.as_fd(), None).is_ok());
+        let said = (0..100_000).take_while(|_| Told::Ended(1).say(ours.as_fd(), &[]).is_ok());
         let said = said.count();
         let within = |nanos| Timespec { tv_sec: 0, tv_nsec: nanos };
-        let told = Told::Ended(2).say_within(ours.as_fd(), None, within(1_000_000));
+        let told = Told::Ended(2).say_within(ours.as_fd(), &[], within(1_000_000));
         assert_eq!(told, Err(Errno::AGAIN));
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -413,7 +418,7 @@ mod tests {
                     }
                 }
             });
-            let told = Told::Ended(3).say_within(ours.as_fd(), None, within(999_999_999));
+            let told = Told::Ended(3).say_within(ours.as_fd(), &[], within(999_999_999));
             assert_eq!(told, Ok(()));
         });
     }
@@ -446,14 +451,14 @@ mod tests {
         for numbers in
             [[0; 5], [16, 1, 2, 3, 4], [17, 1, 1, 0, 0], [1, 1, 0, 0, 0], [20, 0, 0, 3, 0], [99; 5]]
         {
-            send(ours.as_fd(), &packet(numbers), None, SendFlags::DONTWAIT).unwrap();
+            send(ours.as_fd(), &packet(numbers), &[], SendFlags::DONTWAIT).unwrap();
             let packet = receive(&theirs).unwrap().unwrap();
-            assert_eq!(Wish::heard((packet.0, None)), None, "{numbers:?}");
+            assert_eq!(Wish::heard((packet.0, Vec::new())), None, "{numbers:?}");
             assert!(Told::heard(packet).is_none(), "{numbers:?}: it lacks its descriptor");
         }
         // A wish never comes with a descriptor.
         let stop = packet([17, 1, 0, 0, 0]);
-        send(ours.as_fd(), &stop, Some(ours.as_fd()), SendFlags::DONTWAIT).unwrap();
+        send(ours.as_fd(), &stop, &[ours.as_fd()], SendFlags::DONTWAIT).unwrap();
         assert_eq!(Heard::next(&theirs), Err(Errno::BADMSG));
         let sizes = [0, SIZE, record::SIZE, seen::SIZE, words::SIZE];
         let lengths = sizes

@@ -11,6 +11,7 @@ pub(crate) mod channel;
 pub(crate) mod egress;
 pub(crate) mod gathered;
 pub(crate) mod notify;
+pub(crate) mod pipes;
 pub(crate) mod terminal;
 
 use crate::host;

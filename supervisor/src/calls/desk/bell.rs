@@ -3,6 +3,7 @@
 use crate::calls::Connection;
 use crate::calls::records::Knock;
 use crate::sandbox::StartError;
+use crate::service::pipes::Pipes;
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fd::OwnedFd;
 use sandboxd_audit::AuditError;
@@ -15,8 +16,8 @@ pub(in crate::calls) enum News {
     Started {
         /// Which.
         instance: u64,
-        /// The broker's end of its stream.
-        stream: OwnedFd,
+        /// The broker's ends of its pipes.
+        pipes: Pipes,
     },
     /// An instance is over, or does not run.
     Over {

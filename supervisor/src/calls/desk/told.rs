@@ -115,6 +115,6 @@ impl Clerk {
 
     fn recorded(&self, call: u64, written: bool) {
         // A broker that is gone or does not read refuses the call by itself.
-        Told::Recorded { call, written }.say(self.shared.line.as_fd(), None).ok();
+        Told::Recorded { call, written }.say(self.shared.line.as_fd(), &[]).ok();
     }
 }
