@@ -1,6 +1,7 @@
 //! Standard input, output and error of the command.
 //!
-//! Pipes and sockets pass through; of a pipe only the mode is widened, see [`by_name`]. A terminal
+//! Pipes and sockets pass through; of a pipe the mode is widened, see [`by_name`], and the command has a description
+//! of its own, so that what it sets there (not to wait, packets) is not set for whoever has the pipe next. A terminal
 //! never passes: what stands for it is decided in the plan, and carried by `terminal::console`. A
 //! regular file passes as input only, for reading, and where the command may not change its mode or times;
 //! else it is carried. One that is open for both is opened again. As output
@@ -16,7 +17,7 @@ use crate::terminal::console::Pipes;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use rustix::net::AddressFamily;
+use rustix::net::{AddressFamily, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use sandboxd_plan::Identity;
@@ -43,6 +44,8 @@ pub(crate) struct Relay {
 
 /// Standard output or error is the end to read from of a pipe that the command may not be given.
 const ANOTHERS: Errno = Errno::BUSY;
+/// A stream is opened for its name alone.
+const NAME_ALONE: Errno = Errno::OPNOTSUPP;
 
 /// Why standard output or error cannot be given.
 fn ungiven(what: &str, errno: Errno) -> StartError {
@@ -50,6 +53,9 @@ fn ungiven(what: &str, errno: Errno) -> StartError {
     match errno {
         ANOTHERS => error.with_remedy(
             "standard output or error is the end to read from of a pipe that others read: give the end to write, a file or /dev/null",
+        ),
+        NAME_ALONE => error.with_remedy(
+            "a standard stream is opened with O_PATH, which is neither for reading nor for writing: open it for one of the two",
         ),
         _ => error,
     }
@@ -176,14 +182,20 @@ pub(crate) fn callers() -> [Stream; 3] {
         }
         match rustix::fs::fstat(own).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             Ok(FileType::Fifo) => Stream::Pipe,
-            // Whatever cannot be told is of the network.
+            // Whatever cannot be told is of the network, and what is connected to nobody reaches whom it names.
             Ok(FileType::Socket) => match rustix::net::sockopt::socket_domain(own) {
-                Ok(AddressFamily::UNIX) => Stream::Pipe,
+                Ok(AddressFamily::UNIX) if is_connected(own) => Stream::Pipe,
                 Ok(_) | Err(_) => Stream::Network,
             },
             Ok(_) | Err(_) => Stream::Other,
         }
     })
+}
+
+/// Whether a Unix socket is a stream to one other socket.
+fn is_connected(socket: BorrowedFd<'_>) -> bool {
+    let is_stream = rustix::net::sockopt::socket_type(socket) == Ok(SocketType::STREAM);
+    is_stream && rustix::net::getpeername(socket).is_ok()
 }
 
 /// Standard input: read-only where it is a file that was opened for writing too.
@@ -214,7 +226,21 @@ fn input(user: Identity, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd>
         let source = Source::Pipe(anew(&own, OFlags::RDONLY | OFlags::NONBLOCK)?);
         return fed(user, source, feed);
     }
-    Ok(own)
+    if kind == FileType::Fifo { apart(own) } else { Ok(own) }
+}
+
+/// The same pipe through a description of its own, with the flags that it has. Where it cannot be opened again, because
+/// it is another user's or nobody is at its other end any more, it is given as it is.
+fn apart(own: OwnedFd) -> rustix::io::Result<OwnedFd> {
+    let flags = rustix::fs::fcntl_getfl(&own)?;
+    match anew(&own, (flags & OFlags::RWMODE) | OFlags::NONBLOCK) {
+        Ok(opened) => {
+            rustix::fs::fcntl_setfl(&opened, flags)?;
+            Ok(opened)
+        }
+        Err(Errno::ACCESS | Errno::PERM | Errno::NXIO) => Ok(own),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Lets the command open a pipe by name as it has it, whichever of its streams that is: a shell can give the end to
@@ -258,6 +284,9 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     }
     if kind == FileType::Fifo && !opens(&own, user)? {
         return Err(ANOTHERS);
+    }
+    if kind == FileType::Fifo {
+        return apart(own);
     }
     if kind != FileType::RegularFile {
         return Ok(own);
@@ -326,6 +355,9 @@ fn is_same_file(one: BorrowedFd<'_>, number: i32) -> rustix::io::Result<bool> {
 
 fn duplicate(number: i32) -> rustix::io::Result<OwnedFd> {
     let own = sandboxd_kernel::fds::inherited(number)?;
+    if rustix::fs::fcntl_getfl(own)?.contains(OFlags::PATH) {
+        return Err(NAME_ALONE);
+    }
     rustix::io::fcntl_dupfd_cloexec(own, 3)
 }
 
