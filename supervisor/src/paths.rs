@@ -220,8 +220,7 @@ fn components(path: &str) -> Vec<String> {
 fn is_trusted(walked: &mut Walked, path: &HostPath, link: &Stat) -> rustix::io::Result<bool> {
     let is_top = path.parent().is_some_and(|parent| parent.as_str() == "/");
     let within = |tree: &&str| HostPath::try_from(*tree).is_ok_and(|tree| path.is_within(&tree));
-    let is_systems =
-        is_top || MOVED.contains(&path.as_str()) || SYSTEM.iter().any(|tree| within(&tree));
+    let is_systems = is_top || MOVED.contains(&path.as_str()) || SYSTEM.iter().any(within);
     if !is_systems || link.st_uid != 0 {
         return Ok(false);
     }
