@@ -14,7 +14,6 @@
 //! [`io`] joins them.
 #![forbid(unsafe_code)]
 
-pub mod address;
 pub mod authority;
 pub mod dns;
 pub mod hello;
@@ -32,6 +31,7 @@ pub mod socks;
 pub mod ssh;
 
 pub use io::{Ends, Handed, Sockets, serve};
+pub use sandboxd_egress_plan::address;
 
 /// What a reader makes of the bytes that are there so far.
 #[derive(Debug, Clone, PartialEq, Eq)]

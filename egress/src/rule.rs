@@ -255,6 +255,7 @@ pub(crate) mod tests {
             port,
             carries,
             within: vec![],
+            own: vec![],
             accounts: vec![0],
             deadlines: Deadlines { idle: Bound::Unlimited, total: Bound::Unlimited },
             model: false,

@@ -28,6 +28,7 @@ pub(crate) fn plan(rules: impl IntoIterator<Item = (u16, Carries)>) -> Result<Eg
         port,
         carries,
         within: vec![],
+        own: vec![],
         accounts: vec![0],
         deadlines: Deadlines { idle: Bound::AtMost(60_000), total: Bound::Unlimited },
         model: false,

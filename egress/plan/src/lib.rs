@@ -5,13 +5,14 @@
 //! obeys it. An empty list allows nothing and `0` allows nothing; what has no limit says
 //! `"unlimited"`.
 //!
-//! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`inject`], [`ssh`], [`limits`],
+//! Read in this order: [`host`] and [`network`] (the words), [`rule`], [`address`] (which addresses a rule leads to), [`inject`], [`ssh`], [`limits`],
 //! [`budget`], [`ways`], then [`wire`] (how a plan becomes bytes, and what must fit together in it) and [`record`] (what comes back).
 #![no_std]
 #![forbid(unsafe_code)]
 
 extern crate alloc;
 
+pub mod address;
 pub mod budget;
 pub mod host;
 pub mod inject;
@@ -39,7 +40,7 @@ pub use ssh::{Agent, Fingerprint, HostKey, Kept, Login, Signed, Signer, Signing}
 pub use ways::{PROXY, Ways};
 
 /// The version of this wire. Raised with every change to a type of this crate.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Everything that the egress process lets out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

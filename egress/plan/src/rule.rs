@@ -2,6 +2,7 @@
 
 use crate::{Deadlines, HOST_INTERNAL, HostName, Network};
 use alloc::{string::String, vec::Vec};
+use core::net::IpAddr;
 use sandboxd_broker_plan::Pattern;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,9 @@ pub struct Rule {
     /// Networks that are not the public internet and in which a name of this rule may lie all the
     /// same. Never the host's loopback, which is [`Target::Host`].
     pub within: Vec<Network>,
+    /// Addresses that it means where they are the host's own too: each is written exactly, and by all
+    /// whose rule this is.
+    pub own: Vec<IpAddr>,
     /// Which of the plan's accounts bear what it lets out, by their places; each of them has room for
     /// it, or it does not go. One at least.
     pub accounts: Vec<u32>,

@@ -50,8 +50,11 @@ fn fits(rule: &Rule) -> Result<(), WireError> {
         Target::Network(network) => Some(*network),
         Target::Name(_) | Target::Below(_) | Target::Host => None,
     });
-    if networks.into_iter().any(is_loopback) {
+    if networks.clone().any(is_loopback) {
         return wrong("the host's loopback has the name host.internal and no address");
+    }
+    if !rule.own.iter().all(|own| networks.clone().any(|network| network.has(*own))) {
+        return wrong("an address of the host's own is in no network of it");
     }
     match &rule.target {
         Target::Name(name) if name.as_str() == crate::HOST_INTERNAL => {
@@ -199,6 +202,7 @@ mod tests {
                 path: Pattern::try_from("/v1/*").unwrap(),
             }),
             within: vec![network("10.0.0.0/8")],
+            own: vec!["10.0.0.5".parse().unwrap()],
             accounts: vec![0, 1],
             deadlines: Deadlines { idle: Bound::AtMost(300_000), total: Bound::Unlimited },
             model: true,
@@ -342,7 +346,12 @@ mod tests {
                 })
             },
             |plan| {
-                plan.rules.push(Rule { target: Target::Host, within: Vec::new(), ..rule() });
+                plan.rules.push(Rule {
+                    target: Target::Host,
+                    within: Vec::new(),
+                    own: Vec::new(),
+                    ..rule()
+                });
                 plan.injects.push(inject(HOST_INTERNAL, 80));
             },
         ];
@@ -412,7 +421,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_refused() {
         type Change = fn(&mut EgressPlan);
-        let changes: [(Change, &str); 11] = [
+        let changes: [(Change, &str); 12] = [
+            (|plan| plan.rules[0].own.push("11.0.0.5".parse().unwrap()), "in no network of it"),
             (|plan| plan.rules[0].accounts.clear(), "no account"),
             (|plan| plan.rules[0].accounts.push(2), "no account"),
             (|plan| plan.rules[0].port = 0, "no port 0"),

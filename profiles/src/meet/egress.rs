@@ -6,7 +6,9 @@ use crate::schema::{Egress, EgressLimits, Network};
 use sandboxd_broker_plan::{Bound, Pattern, Rate};
 use sandboxd_egress_plan::{
     Carries, Deadlines, HOST_INTERNAL, Limits, Network as Addresses, Requests, Rule, Target,
+    address,
 };
+use std::net::IpAddr;
 
 /// Connections that are open at the same time, where a profile is silent.
 const CONNECTIONS: Bound = Bound::AtMost(256);
@@ -42,7 +44,12 @@ impl WayOut {
 
     /// The rules that let out something that the other does not.
     pub(crate) fn beyond<'r>(&'r self, other: &'r Self) -> impl Iterator<Item = &'r Rule> {
-        self.rules.iter().filter(|rule| !other.rules.iter().any(|wide| covers_all(wide, rule)))
+        self.rules.iter().filter(|rule| other.covering(rule).next().is_none())
+    }
+
+    /// Those that let out all that this one of another does.
+    pub(crate) fn covering<'r>(&'r self, narrow: &Rule) -> impl Iterator<Item = &'r Rule> {
+        self.rules.iter().filter(move |wide| covers_all(wide, narrow))
     }
 
     /// Whether there is somebody whom both rules lead to.
@@ -95,6 +102,7 @@ fn rule(entry: &Egress, accounts: Vec<u32>) -> Rule {
         port: entry.place.port,
         carries: entry.place.carries.clone(),
         within: entry.within.clone(),
+        own: exact(entry),
         accounts,
         deadlines: Deadlines {
             idle: entry.idle.map_or(IDLE, bound),
@@ -102,6 +110,17 @@ fn rule(entry: &Egress, accounts: Vec<u32>) -> Rule {
         },
         model: entry.model,
     }
+}
+
+/// The addresses that an entry writes exactly: those may be the host's own.
+fn exact(entry: &Egress) -> Vec<IpAddr> {
+    let target = match entry.place.target {
+        Target::Network(network) => Some(network),
+        Target::Name(_) | Target::Below(_) | Target::Host => None,
+    };
+    let networks = target.iter().chain(&entry.within);
+    let one = |network: &&Addresses| **network == Addresses::one(network.first());
+    networks.filter(one).map(|network| network.first()).collect()
 }
 
 fn both(one: &Rule, other: &Rule, accounts: impl Iterator<Item = u32>) -> Option<Rule> {
@@ -119,6 +138,7 @@ fn both(one: &Rule, other: &Rule, accounts: impl Iterator<Item = u32>) -> Option
         port: one.port,
         carries: carries(&one.carries, &other.carries)?,
         within: within(&one.within, &other.within),
+        own: one.own.iter().copied().filter(|own| other.own.contains(own)).collect(),
         accounts: one.accounts.iter().copied().chain(accounts).collect(),
         deadlines: Deadlines {
             idle: smaller(one.deadlines.idle, other.deadlines.idle),
@@ -131,9 +151,11 @@ fn both(one: &Rule, other: &Rule, accounts: impl Iterator<Item = u32>) -> Option
 
 /// Whether what the narrow one lets out the wide one lets out too.
 fn covers_all(wide: &Rule, narrow: &Rule) -> bool {
+    let lies = |one: &Addresses| wide.within.iter().any(|other| address::covers(*other, *one));
     both(wide, narrow, std::iter::empty()).is_some_and(|both| {
-        (&both.target, &both.carries, &both.within)
-            == (&narrow.target, &narrow.carries, &narrow.within)
+        (&both.target, &both.carries) == (&narrow.target, &narrow.carries)
+            && narrow.within.iter().all(lies)
+            && narrow.own.iter().all(|own| both.own.contains(own))
     })
 }
 
@@ -161,7 +183,7 @@ fn holds(wide: &Target, narrow: &Target) -> bool {
             name.is_below(above) && name.as_str() != HOST_INTERNAL
         }
         (Target::Below(above), Target::Below(below)) => below == above || below.is_below(above),
-        (Target::Network(wide), Target::Network(narrow)) => wide.contains(*narrow),
+        (Target::Network(wide), Target::Network(narrow)) => address::covers(*wide, *narrow),
         (Target::Name(_), Target::Name(_)) | (Target::Host, Target::Host) => wide == narrow,
         (Target::Name(_) | Target::Below(_) | Target::Network(_) | Target::Host, _) => false,
     }
@@ -208,9 +230,9 @@ fn within(one: &[Addresses], other: &[Addresses]) -> Vec<Addresses> {
     let mut both = Vec::new();
     for one in one {
         for other in other {
-            if one.contains(*other) {
+            if address::covers(*one, *other) {
                 both.push(*other);
-            } else if other.contains(*one) {
+            } else if address::covers(*other, *one) {
                 both.push(*one);
             }
         }
@@ -228,11 +250,13 @@ mod tests {
     #[derive(Debug, Clone, Copy)]
     struct Try {
         whom: &'static str,
+        /// Where that leads, and whether it is one of the host's own.
+        address: (IpAddr, bool),
         port: u16,
         says: &'static str,
     }
 
-    const PLACES: [&str; 16] = [
+    const PLACES: [&str; 23] = [
         "a.x.example:443",
         "x.example:443",
         "*.x.example:443",
@@ -247,31 +271,61 @@ mod tests {
         "POST http://a.x.example:443/*",
         "tcp://10.0.0.0/8:443",
         "10.1.0.0/16:443",
+        "tcp://0.0.0.0/0:443",
+        "8.8.8.0/24:443",
+        "8.8.8.8:443",
+        "169.254.169.254:443",
+        "a.x.example:443 10.0.0.0/8",
+        "tcp://*.example:443 10.1.2.3/32 8.8.8.8/32",
+        "tcp://*.x.example:443 0.0.0.0/0",
         "tcp://a.x.example:80",
         "host.internal:443",
     ];
-    const WHOM: [&str; 6] =
-        ["a.x.example", "x.example", "b.example", "10.1.2.3", "10.2.2.3", "host.internal"];
+    const WHOM: [(&str, &str); 12] = [
+        ("a.x.example", "1.1.1.1"),
+        ("a.x.example", "8.8.8.8"),
+        ("a.x.example", "10.1.2.3"),
+        ("a.x.example", "10.1.2.4"),
+        ("x.example", "1.1.1.1"),
+        ("b.example", "10.1.2.3"),
+        ("10.1.2.3", "10.1.2.3"),
+        ("10.2.2.3", "10.2.2.3"),
+        ("8.8.8.8", "8.8.8.8"),
+        ("8.8.8.9", "8.8.8.9"),
+        ("169.254.169.254", "169.254.169.254"),
+        ("host.internal", "127.0.0.1"),
+    ];
     const SAYS: [&str; 7] =
         ["bytes", "tls", "GET /v1/y", "GET /v1/z", "POST /v1/y", "tls GET /v1/y", "tls POST /v1/y"];
 
-    fn network(texts: &[&str]) -> Network {
-        let entry = |text: &&str| Written {
-            value: Egress::read(text).unwrap(),
-            origin: Origin::named("test", "egress"),
+    /// What is after a place is what it lies within.
+    fn entry(text: &str) -> Egress {
+        // A method comes before its place, and a network after.
+        let (place, within) = match text.rsplit_once("443 ") {
+            Some((place, within)) => (format!("{place}443"), within),
+            None => (text.to_owned(), ""),
         };
+        let within = within.split_whitespace().map(|text| text.try_into().unwrap()).collect();
+        Egress { within, ..Egress::read(&place).unwrap() }
+    }
+
+    fn network(texts: &[&str]) -> Network {
+        let entry =
+            |text: &&str| Written { value: entry(text), origin: Origin::named("test", "egress") };
         Network { egress: texts.iter().map(entry).collect(), ..Network::default() }
     }
 
-    /// Written without a look at the meet: what the words of a rule mean.
+    /// Written without a look at the meet: what the words of a rule mean, and what the egress process asks
+    /// of each address.
     fn lets(rule: &Rule, tried: Try) -> bool {
+        let (address, is_own) = tried.address;
         let whom = match &rule.target {
             Target::Name(name) => tried.whom == name.as_str(),
             Target::Below(above) => {
                 tried.whom.ends_with(&format!(".{above}")) && tried.whom != HOST_INTERNAL
             }
             Target::Network(network) => {
-                tried.whom.parse().is_ok_and(|address| network.has(address))
+                tried.whom.parse().is_ok_and(|whom: IpAddr| network.has(whom))
             }
             Target::Host => tried.whom == HOST_INTERNAL,
         };
@@ -288,7 +342,8 @@ mod tests {
             Carries::Https(requests) => in_tls.is_some_and(|said| requested(requests, said)),
             Carries::Http(requests) => in_tls.is_none() && requested(requests, tried.says),
         };
-        whom && said && rule.port == tried.port
+        let led = address::allows(rule, address) && (address::means(rule, address) || !is_own);
+        whom && led && said && rule.port == tried.port
     }
 
     proptest! {
@@ -301,8 +356,13 @@ mod tests {
             let [one, other, third] = [one, other, third].map(|texts| WayOut::of(&network(&texts)));
             let met = one.meet(&other);
             let deeper = met.meet(&third);
-            for tried in WHOM.iter().flat_map(|whom| {
-                SAYS.iter().flat_map(move |says| [443, 80].map(|port| Try { whom, port, says }))
+            for tried in WHOM.iter().flat_map(|(whom, address)| {
+                let address: IpAddr = address.parse().unwrap();
+                SAYS.iter().flat_map(move |says| {
+                    [(443, false), (80, false), (443, true)].map(|(port, is_own)| {
+                        Try { whom, address: (address, is_own), port, says }
+                    })
+                })
             }) {
                 let by = |way: &WayOut| way.rules.iter().any(|rule| lets(rule, tried));
                 prop_assert_eq!(by(&met), by(&one) && by(&other), "{:?}", tried);

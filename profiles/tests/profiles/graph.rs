@@ -528,3 +528,33 @@ fn what_a_callee_asks_about_is_asked_about_on_every_edge() {
     assert_eq!(said(&more, &less), [(true, "not asked about tools: b".to_owned())]);
     assert_eq!(said(&less, &more), [(false, "asked about tools: b".to_owned())]);
 }
+
+/// A profile that lets this out, as it lies beside the others of a graph.
+fn lets_out(entries: &str, more: &str) -> String {
+    format!("[network]\nmode = \"egress\"\negress = [{entries}]\n{more}")
+}
+
+#[test]
+fn what_a_network_names_that_it_lies_in_is_among_what_widens() {
+    let told = |old: &str, new: &str| changes(&lets_out(old, ""), &lets_out(new, ""));
+    for (wide, named) in [
+        ("tcp://0.0.0.0/0:80", "tcp://169.254.169.254:80"),
+        ("tcp://0.0.0.0/0:80", "tcp://10.0.0.0/8:80"),
+        ("tcp://8.8.8.0/24:80", "tcp://8.8.8.8:80"),
+    ] {
+        let both = format!("\"{wide}\", \"{named}\"");
+        let wide = format!("\"{wide}\"");
+        assert_eq!(told(&wide, &both), [format!("+ a: network {named}")]);
+        assert_eq!(told(&both, &wide), [format!("- a: network {named}")]);
+    }
+    let narrower = ["\"tcp://0.0.0.0/0:80\"", "\"tcp://8.0.0.0/8:80\""];
+    assert_eq!(told(narrower[0], narrower[1]), ["- a: network tcp://0.0.0.0/0:80"]);
+    let lies = |within: &str| format!("{{ to = \"x.example:443\", within = [{within}] }}");
+    let (all, part) = (lies("\"10.0.0.0/8\", \"192.168.0.0/16\""), lies("\"10.1.0.0/16\""));
+    assert_eq!(told(&all, &part), ["- a: network x.example:443"]);
+    assert_eq!(told(&part, &all), ["+ a: network x.example:443"]);
+    assert_eq!(told(&all, &lies("\"192.168.0.0/16\", \"10.0.0.0/8\"")), [""; 0]);
+    // What is written exactly may be the host's own.
+    let one = told(&all, &lies("\"10.1.0.1/32\""));
+    assert_eq!(one, ["+ a: network x.example:443", "- a: network x.example:443"]);
+}

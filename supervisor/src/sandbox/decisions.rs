@@ -245,6 +245,7 @@ mod tests {
             port: 443,
             carries: Carries::Tls,
             within: Vec::new(),
+            own: Vec::new(),
             accounts: vec![0],
             deadlines,
             model: false,
