@@ -1,6 +1,7 @@
 //! What one graph lets be done that another does not.
 
 mod budget;
+mod network;
 
 use super::authority::Authority;
 use super::reach::place;
@@ -130,6 +131,7 @@ impl Told {
                 self.tell(direction, format!("{who}network {out}"));
             }
         }
+        self.way_out(who, &old.network, &new.network);
     }
 
     fn edge(&mut self, (was, old): (&Graph, &Edge), (is, new): (&Graph, &Edge)) {

@@ -52,6 +52,18 @@ impl WayOut {
         self.rules.iter().filter(move |wide| covers_all(wide, narrow))
     }
 
+    /// What bears all that one profile lets out.
+    pub(crate) fn all(&self) -> Option<&Limits> {
+        self.accounts.first()
+    }
+
+    /// What bears one rule of one profile alone.
+    pub(crate) fn own(&self, rule: &Rule) -> Limits {
+        let place = rule.accounts.get(1).and_then(|place| usize::try_from(*place).ok());
+        let own = place.and_then(|place| self.accounts.get(place)).copied();
+        own.unwrap_or_else(|| limits(&EgressLimits::default(), Bound::Unlimited, Rate::Unlimited))
+    }
+
     /// Whether there is somebody whom both rules lead to.
     pub(crate) fn share_somebody(one: &Rule, other: &Rule) -> bool {
         target(&one.target, &other.target).is_some()
@@ -149,11 +161,11 @@ fn both(one: &Rule, other: &Rule, accounts: impl Iterator<Item = u32>) -> Option
     })
 }
 
-/// Whether what the narrow one lets out the wide one lets out too.
+/// Whether what the narrow one lets out the wide one lets out too, and no more of it uncounted.
 fn covers_all(wide: &Rule, narrow: &Rule) -> bool {
     let lies = |one: &Addresses| wide.within.iter().any(|other| address::covers(*other, *one));
     both(wide, narrow, std::iter::empty()).is_some_and(|both| {
-        (&both.target, &both.carries) == (&narrow.target, &narrow.carries)
+        (&both.target, &both.carries, both.model) == (&narrow.target, &narrow.carries, narrow.model)
             && narrow.within.iter().all(lies)
             && narrow.own.iter().all(|own| both.own.contains(own))
     })

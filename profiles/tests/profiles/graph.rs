@@ -558,3 +558,47 @@ fn what_a_network_names_that_it_lies_in_is_among_what_widens() {
     let one = told(&all, &lies("\"10.1.0.1/32\""));
     assert_eq!(one, ["+ a: network x.example:443", "- a: network x.example:443"]);
 }
+
+#[test]
+fn what_is_let_out_uncounted_or_without_a_limit_is_among_what_widens() {
+    let entry = |more: &str| lets_out(&format!("{{ to = \"http://x.example\"{more} }}"), "");
+    let network = |more: &str| lets_out("\"http://x.example\"", more);
+    for (narrow, wide, said) in [
+        (entry(", model = true"), entry(""), "http://x.example"),
+        (entry(", up = 1000"), entry(""), "http://x.example up: 1000 -> unlimited"),
+        (entry(", connections = 3"), entry(""), "http://x.example connections: 3 -> unlimited"),
+        (entry(", total = \"1s\""), entry(""), "http://x.example total, ms: 1000 -> unlimited"),
+        (entry(", idle = \"1s\""), entry(""), "http://x.example idle, ms: 1000 -> 3600000"),
+        (
+            entry(", rate = \"6000/min burst 7\""),
+            entry(", rate = \"6000/min burst 8\""),
+            "http://x.example rate, at once: 7 -> 8",
+        ),
+        (network("down = 5"), network("down = 6"), "down: 5 -> 6"),
+        (network("connections = 2"), network(""), "connections: 2 -> 256"),
+        (network("rate = \"6000/min burst 7\""), network(""), "rate, at once: 7 -> 600"),
+    ] {
+        assert_eq!(changes(&narrow, &wide), [format!("+ a: network {said}")]);
+        let back = changes(&wide, &narrow);
+        assert!(back.len() == 1 && back[0].starts_with("- a: network "), "{back:?}");
+    }
+    // A limit is one of what is granted too, and of what another entry leads to.
+    let many = lets_out("{ to = \"http://*.example\", up = 1000 }", "");
+    let one = lets_out("{ to = \"http://*.example\", up = 1000 }, \"http://x.example\"", "");
+    assert_eq!(changes(&many, &one), ["+ a: network http://x.example up: 1000 -> unlimited"]);
+    let given = |limit: &str| {
+        format!(
+            "{EDGE}grant.files.execute = [\"/usr\"]\ngrant.network = {{ mode = \"egress\", egress = [\"x.example:443\"]{limit} }}"
+        )
+    };
+    let fs = format!("{FS}\n{}", lets_out("\"x.example:443\"", ""));
+    let told = |old: &str, new: &str| -> Vec<String> {
+        let [old, new] = [old, new].map(|edge| {
+            let agent = format!("name = \"a\"\nfiles.execute = [\"/usr\"]\n{}", given(edge));
+            graph(&[("a.toml", &agent), ("fs.toml", &fs)])
+                .unwrap_or_else(|e| panic!("{}", shown(&e)))
+        });
+        old.changes(&new).into_iter().map(|change| change.what).collect()
+    };
+    assert_eq!(told(", up = 7", ""), ["on the caller's behalf: network up: 7 -> unlimited"]);
+}
