@@ -339,18 +339,17 @@ fn target(host: &str) -> Result<Target, Wrong> {
             "name the hosts, *.SUFFIX:PORT for all below a name, or tcp://0.0.0.0/0:PORT for what is asked for by address",
         ));
     }
-    if host.eq_ignore_ascii_case("localhost") {
-        return Err(wrong("localhost is no host to be let out to", host_remedy()));
-    }
-    let name = |text: &str| {
-        HostName::read(text.as_bytes()).map_err(|error| {
-            wrong(format!("{text:?}: {error}"), "write a name as in api.example.com:443")
-        })
-    };
-    match host.strip_prefix("*.") {
-        Some(above) => name(above).map(Target::Below),
-        None if host == HOST_INTERNAL => Ok(Target::Host),
-        None => name(host).map(Target::Name),
+    let above = host.strip_prefix("*.");
+    let text = above.unwrap_or(host);
+    let name = HostName::read(text.as_bytes()).map_err(|error| {
+        wrong(format!("{text:?}: {error}"), "write a name as in api.example.com:443")
+    })?;
+    // However they are spelled.
+    match (above, name.as_str()) {
+        (Some(_), _) => Ok(Target::Below(name)),
+        (None, HOST_INTERNAL) => Ok(Target::Host),
+        (None, "localhost") => Err(wrong("localhost is no host to be let out to", host_remedy())),
+        (None, _) => Ok(Target::Name(name)),
     }
 }
 
@@ -397,6 +396,7 @@ mod tests {
                 Carries::Tls,
             ),
             ("http://host.internal:8080", Target::Host, 8080, all.clone()),
+            ("http://Host.Internal.:8080", Target::Host, 8080, all.clone()),
             ("http://a.example", name("a.example"), 80, all),
             ("tcp://db.internal:5432", name("db.internal"), 5432, Carries::Tcp),
             ("tcp://10.0.0.0/8:5432", net("10.0.0.0/8"), 5432, Carries::Tcp),
@@ -420,6 +420,7 @@ mod tests {
             ("ssh://git.example:22", "tcp://git.example:22"),
             ("tcp://db.internal", "db.internal:443"),
             ("localhost:8080", "host.internal:PORT"),
+            ("LocalHost.:8080", "host.internal:PORT"),
             ("127.0.0.1:8080", "host.internal:PORT"),
             ("[::1]:8080", "host.internal:PORT"),
             ("127.0.0.0/8:80", "host.internal:PORT"),

@@ -123,6 +123,9 @@ impl Egress {
         let inside = namespace.map(|own| network::lead(own, plan.ways)).transpose()?;
         let told = wire::encode(plan)
             .map_err(|error| StartError::found("encode", format!("the egress plan: {error}")))?;
+        // The egress process would refuse it without a word.
+        wire::decode(&told)
+            .map_err(|error| StartError::found("decode", format!("the egress plan: {error}")))?;
         let failed = |errno| StartError::call("socketpair", "the egress process's channel", errno);
         let (control, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
