@@ -4,7 +4,7 @@ use super::answer::{Answer, Line, allows, refuses};
 use crate::resolve::Explained;
 use crate::syscalls::{self, Action, evaluate};
 use sandboxd_egress_plan::{
-    Carries, EgressPlan, HOST_INTERNAL, HostName, PROXY, Requests, Rule, Target,
+    Carries, EgressPlan, HOST_INTERNAL, HostName, Network, PROXY, Requests, Rule, Target, address,
 };
 use sandboxd_plan::{Layer, Namespace};
 use std::net::IpAddr;
@@ -65,52 +65,117 @@ fn led(
     out: &EgressPlan,
     (host, port): (&str, u16),
 ) -> Answer {
-    let address: Option<IpAddr> = host.parse().ok();
-    if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+    let whom = Whom::of(host);
+    if whom.is_inside() {
         let what = "it is the sandbox's own loopback, where its own servers listen";
         answer.say(allows("network-namespace", what, Vec::new()), None);
         answer.note(format!("the host's loopback is {HOST_INTERNAL}"));
         return answer;
     }
-    let meant = out.rules.iter().filter(|rule| names(&rule.target, host, address));
+    let meant = out.rules.iter().filter(|rule| whom.is_of(&rule.target));
     let (at_port, elsewhere): (Vec<&Rule>, Vec<&Rule>) = meant.partition(|rule| rule.port == port);
-    if at_port.is_empty() {
-        let lines = explained.sources.network.iter().map(Line::from).collect();
-        // A name that is not named has no address.
-        let errno = address.map(|_| ECONNRESET);
-        answer.say(refuses("egress", "no entry names it", lines), errno);
+    let (leading, wide): (Vec<&Rule>, Vec<&Rule>) =
+        at_port.into_iter().partition(|rule| whom.is_led_by(rule));
+    if leading.is_empty() {
+        let mode = explained.sources.network.iter().filter(|_| wide.is_empty()).map(Line::from);
+        let lines = mode.chain(wide.iter().flat_map(|rule| written(explained, rule))).collect();
+        let what = whom.why_not(!wide.is_empty());
+        answer.say(refuses("egress", what, lines), whom.errno());
         for rule in elsewhere {
             answer.note(format!("{} names it with another port", rule.written));
         }
         return answer;
     }
-    for rule in at_port {
-        let entries = explained.sources.egress.iter();
-        let own = entries.filter(|(text, _)| rule.written.split(" under ").any(|one| one == text));
-        let lines = own.map(|(_, origin)| Line::from(origin)).collect();
-        answer.say(allows("egress", format!("it lets out {}", said(&rule.carries)), lines), None);
+    for rule in &leading {
+        let what = format!("it lets out {}", said(&rule.carries));
+        answer.say(allows("egress", what, written(explained, rule).collect()), None);
     }
     if !out.ways.redirects() {
         answer.note(format!(
             "by the proxy alone, http://{PROXY}: a connection of the command's own goes nowhere"
         ));
     }
-    if address.is_none() && host != HOST_INTERNAL {
-        answer.note(
-            "an address that the name leads to is refused where it is not public and `within` does not name it",
-        );
+    if let Some(but) = whom.but(&leading) {
+        answer.note(but);
     }
     answer
 }
 
-fn names(target: &Target, host: &str, address: Option<IpAddr>) -> bool {
-    let name = || HostName::read(host.as_bytes()).ok();
-    match target {
-        Target::Network(network) => address.is_some_and(|address| network.has(address)),
-        Target::Host => host == HOST_INTERNAL,
-        Target::Name(named) => name().is_some_and(|name| name == *named),
-        Target::Below(above) => {
-            name().is_some_and(|name| name.is_below(above) && name.as_str() != HOST_INTERNAL)
+/// Where the entries of a rule are written.
+fn written<'e>(explained: &'e Explained, rule: &'e Rule) -> impl Iterator<Item = Line> + 'e {
+    let entries = explained.sources.egress.iter();
+    let own = entries.filter(|(text, _)| rule.written.split(" under ").any(|one| one == text));
+    own.map(|(_, origin)| Line::from(origin))
+}
+
+/// Whom a question is about, as the egress process would read it.
+struct Whom {
+    name: Option<HostName>,
+    address: Option<IpAddr>,
+}
+
+impl Whom {
+    fn of(host: &str) -> Self {
+        let address = host.parse().ok().map(|address: IpAddr| address.to_canonical());
+        Self { name: HostName::read(host.as_bytes()).ok(), address }
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.name.as_ref().is_some_and(|own| own.as_str() == name)
+    }
+
+    /// Whether it is whom the kernel leads to nobody else: it takes the address of nobody for a loopback.
+    fn is_inside(&self) -> bool {
+        let inside = |address: IpAddr| address.is_loopback() || address.is_unspecified();
+        self.is_called("localhost") || self.address.is_some_and(inside)
+    }
+
+    fn is_of(&self, target: &Target) -> bool {
+        match (target, self.address) {
+            (Target::Network(network), Some(address)) => network.has(address),
+            (Target::Name(_) | Target::Below(_) | Target::Host, Some(_)) => false,
+            (_, None) => self.name.as_ref().is_some_and(|name| target.has_name(name)),
+        }
+    }
+
+    fn is_led_by(&self, rule: &Rule) -> bool {
+        self.address.is_none_or(|address| address::allows(rule, address))
+    }
+
+    /// Whether no entry can name it, whatever else is written.
+    fn is_never(&self) -> bool {
+        self.address.is_some_and(|address| address::is_never(Network::one(address)))
+    }
+
+    /// What a client of it sees: a name that is not named has no address, and what is no host the kernel
+    /// refuses in its own ways.
+    fn errno(&self) -> Option<i32> {
+        self.address.filter(|_| !self.is_never()).map(|_| ECONNRESET)
+    }
+
+    /// Why no entry lets it out, where one has it in it and where none has.
+    fn why_not(&self, wide: bool) -> &'static str {
+        if self.is_never() {
+            return "it is no host, and no entry can name it";
+        }
+        if wide {
+            "it is not public, and an entry that is wider does not name it"
+        } else {
+            "no entry names it"
+        }
+    }
+
+    /// Where it is refused all the same.
+    fn but(&self, leading: &[&Rule]) -> Option<&'static str> {
+        match self.address {
+            Some(address) if leading.iter().any(|rule| address::means(rule, address)) => None,
+            Some(_) => {
+                Some("where it is one of this host's own it is refused: no entry names it alone")
+            }
+            None if self.is_called(HOST_INTERNAL) => None,
+            None => Some(
+                "an address that the name leads to is refused where it is not public and `within` does not name it",
+            ),
         }
     }
 }

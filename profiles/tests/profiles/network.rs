@@ -2,9 +2,10 @@
 
 use crate::support::*;
 use sandboxd_egress_plan::{Bound, EgressPlan, HostName, Known, Ways};
-use sandboxd_plan::{Namespace, Probe, RootOp};
+use sandboxd_plan::{HostPath, Namespace, Probe, RootOp};
 use sandboxd_profiles::host::ResolverFacts;
-use sandboxd_profiles::{HostFacts, Invocation, Problem, Resolved, Stream, resolve};
+use sandboxd_profiles::why::Asked;
+use sandboxd_profiles::{HostFacts, Invocation, Problem, Resolved, Stream, explain, resolve};
 
 const ONE: &str = "[network]\nmode = \"egress\"\negress = [\"api.example.com:443\"]\n";
 
@@ -289,4 +290,43 @@ fn programs_are_told_of_the_proxy_where_it_is_a_way() {
         assert!(wrong(&text, asked()).contains("and there is none"), "{text}");
     }
     assert!(run(&["[network]\nmode = \"none\"\nway = \"proxy\"\n"], asked()).is_ok());
+}
+
+/// Whether it is let out, and all that is said of it.
+fn asked_why(entries: &str, host: &str, port: u16) -> (bool, String) {
+    let text = format!("[network]\nmode = \"egress\"\negress = [{entries}]\n");
+    let mut profile = read(&text).unwrap();
+    profile.apply(&overrides("/usr/bin/true")).unwrap();
+    let facts = looked_at(&profile, asked());
+    let explained = explain(&profile, &[], &facts, &lease(), &Invocation::default())
+        .unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    let nothing = |_: &HostPath| Err(2);
+    let asked = Asked { explained: &explained, groups: &[], guarded: true, look: &nothing };
+    let answer = asked.host(host, port);
+    let said = answer.layers.iter().map(|judged| judged.what.clone());
+    (answer.allowed, said.chain(answer.notes).collect::<Vec<_>>().join("; "))
+}
+
+#[test]
+fn why_answers_as_the_egress_process_judges() {
+    let wide = "\"tcp://0.0.0.0/0:80\", \"tcp://host.internal:81\"";
+    for (entries, host, port, allowed, says) in [
+        (wide, "8.8.8.8", 80, true, "one of this host's own"),
+        (wide, "::ffff:8.8.8.8", 80, true, "whatever is said"),
+        (wide, "10.9.0.2", 80, false, "it is not public"),
+        (wide, "169.254.169.254", 80, false, "it is not public"),
+        (wide, "224.0.0.1", 80, false, "no entry can name it"),
+        (wide, "0.0.0.0", 80, true, "the sandbox's own loopback"),
+        (wide, "LocalHost.", 80, true, "the sandbox's own loopback"),
+        (wide, "10.9.0.2", 82, false, "no entry names it"),
+        (wide, "Host.Internal.", 81, true, "whatever is said"),
+        ("\"tcp://10.9.0.2:80\"", "10.9.0.2", 80, true, "whatever is said"),
+        ("\"tcp://Host.Internal:80\"", "host.internal", 80, true, "whatever is said"),
+        ("\"*.example.com:80\"", "A.example.COM", 80, true, "`within` does not name it"),
+    ] {
+        let (answer, said) = asked_why(entries, host, port);
+        assert_eq!(answer, allowed, "{host}:{port} {said}");
+        assert!(said.contains(says), "{host}:{port} {said}");
+    }
+    assert!(!asked_why("\"tcp://10.9.0.2:80\"", "10.9.0.2", 80).1.contains("own"));
 }
