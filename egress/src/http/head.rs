@@ -6,7 +6,7 @@ use crate::{
     put::Put,
     rule::{Cover, Place},
 };
-use sandboxd_egress_plan::Verdict;
+use sandboxd_egress_plan::{Verdict, rule::is_plain};
 use zeroize::Zeroizing;
 
 /// The head of a request, as it was understood.
@@ -202,13 +202,7 @@ impl Head {
     pub fn plain_path(&self) -> Option<&str> {
         let Target::Path(target) = &self.target else { return None };
         let path = target.split('?').next().unwrap_or_default();
-        let lower = path.to_ascii_lowercase();
-        let hidden = ["%2e", "%2f", "%5c", "%25", "%00", "//", "\\", ";"];
-        if hidden.iter().any(|text| lower.contains(text)) {
-            return None;
-        }
-        let dots = path.split('/').any(|part| part == "." || part == "..");
-        (!dots).then_some(path)
+        is_plain(path).then_some(path)
     }
 
     /// The values of a field.

@@ -1,12 +1,13 @@
 //! An entry of `[network].egress`: where to, and what may be said there.
 
+use super::path::{asked_for, parted};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::quantity::{self, Amount};
 use crate::reader::{Node, Reader};
 use sandboxd_broker_plan::{Pattern, Rate};
 use sandboxd_egress_plan::rule::Method;
-use sandboxd_egress_plan::{Carries, HOST_INTERNAL, HostName, Network, Requests, Target};
+use sandboxd_egress_plan::{Carries, HOST_INTERNAL, HostName, Network, Requests, Target, address};
 use std::net::IpAddr;
 use toml::de::DeValue;
 
@@ -180,11 +181,19 @@ fn to<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Egress>> {
 fn network<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Network> {
     let text = reader.text(node)?;
     match Network::try_from(text.value.as_str()) {
-        Ok(network) if !is_loopback(network.first()) => Some(network),
-        Ok(_) => {
+        Ok(network) if is_loopback(network.first()) => {
             reader.refuse(node, "is a loopback", host_remedy());
             None
         }
+        Ok(network) if !names_somebody(network) => {
+            let what = format!(
+                "{network} has no effect: a name may lie at any public address without it, and at others only by \
+                 a network that is wholly not public"
+            );
+            reader.refuse(node, what, "write [\"10.0.0.0/8\"], or remove it");
+            None
+        }
+        Ok(network) => Some(network),
         Err(error) => {
             reader.refuse(node, error.to_string(), "write [\"10.0.0.0/8\"]");
             None
@@ -192,10 +201,16 @@ fn network<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Network> {
     }
 }
 
-/// Why a text is no place, and what to write.
-type Wrong = (String, String);
+/// Whether a name may lie there because of it: where it is not public, or one of the host's own.
+fn names_somebody(network: Network) -> bool {
+    let exact = network == Network::one(network.first());
+    address::names_others(network) || (exact && address::has_public(network))
+}
 
-fn wrong(what: impl Into<String>, remedy: impl Into<String>) -> Wrong {
+/// Why a text is no place, and what to write.
+pub(super) type Wrong = (String, String);
+
+pub(super) fn wrong(what: impl Into<String>, remedy: impl Into<String>) -> Wrong {
     (what.into(), remedy.into())
 }
 
@@ -261,11 +276,12 @@ impl Place {
         (port, carries): (u16, fn(Requests) -> Carries),
     ) -> Result<Self, Wrong> {
         let remedy = "write it as in \"GET api.example.com/v1/*\"";
-        let slash = rest.find('/').ok_or_else(|| wrong("has a method and no path", remedy))?;
-        let (authority, path) = rest.split_at(slash);
+        let (authority, path) =
+            parted(rest).ok_or_else(|| wrong("has a method and no path", remedy))?;
         let method = Method::try_from(method.to_owned())
             .map_err(|error| wrong(error.to_string(), remedy))?;
         let path = Pattern::try_from(path).map_err(|error| wrong(error.to_string(), remedy))?;
+        asked_for(&path)?;
         let place = Self::at(authority, Some(port), carries(Requests::Only { method, path }))?;
         if let (Carries::Https(_), Target::Network(_)) = (&place.carries, &place.target) {
             let what = "requests in TLS are seen where a name is what a certificate is for";
@@ -354,10 +370,20 @@ fn target(host: &str) -> Result<Target, Wrong> {
 }
 
 fn network_target(text: &str) -> Result<Target, Wrong> {
-    let network = Network::try_from(text)
-        .map_err(|error| wrong(error.to_string(), "write it as in tcp://10.0.0.0/8:5432"))?;
-    if is_loopback(network.first()) {
+    let network = Network::try_from(text).map_err(|error| {
+        wrong(error.to_string(), "write it as in tcp://10.0.0.0/8:5432, and one address as /32")
+    })?;
+    let first = network.first();
+    if is_loopback(first) || (first.is_unspecified() && address::is_never(network)) {
         return Err(wrong("a loopback is no host to be let out to", host_remedy()));
+    }
+    if !address::has_public(network) && !address::names_others(network) {
+        return Err(wrong(
+            format!(
+                "{network} leads to nobody: none of it is public, or it is wider than what is named so"
+            ),
+            "write an address of a host, or a network that has one, as in tcp://10.0.0.0/8:5432",
+        ));
     }
     Ok(Target::Network(network))
 }
@@ -403,9 +429,14 @@ mod tests {
             ("192.0.2.1:443", net("192.0.2.1/32"), 443, Carries::Tls),
             ("[2001:db8::1]:443", net("2001:db8::1/128"), 443, Carries::Tls),
             ("tcp://[fd00::/8]:22", net("fd00::/8"), 22, Carries::Tcp),
-            ("POST http://a.example:81/v1/*", name("a.example"), 81, only),
             ("POST a.example/v1/*", name("a.example"), 443, in_tls.clone()),
             ("POST https://a.example:8443/v1/*", name("a.example"), 8443, in_tls),
+            ("POST http://10.20.0.0/16/v1/*", net("10.20.0.0/16"), 80, only.clone()),
+            ("POST http://10.20.0.0/16:8080/v1/*", net("10.20.0.0/16"), 8080, only.clone()),
+            ("POST http://10.20.0.7/v1/*", net("10.20.0.7/32"), 80, only.clone()),
+            ("POST http://10.20.0.7/32/v1/*", net("10.20.0.7/32"), 80, only.clone()),
+            ("POST http://[fd00::/8]:8080/v1/*", net("fd00::/8"), 8080, only.clone()),
+            ("POST http://a.example:81/v1/*", name("a.example"), 81, only),
         ] {
             assert_eq!(Place::read(text), Ok(Place { target, port, carries }), "{text}");
         }
@@ -438,6 +469,23 @@ mod tests {
             ("post http://a.example/x", "GET api.example.com/v1/*"),
             ("GET http://a.example", "GET api.example.com/v1/*"),
             ("GET a.example/*/x", "GET api.example.com/v1/*"),
+            ("GET a.example/v1?key=x", "without the query"),
+            ("GET a.example/v1#top", "as it is sent"),
+            ("GET a.example/two words", "as it is sent"),
+            ("GET a.example/\u{e9}", "as it is sent"),
+            ("GET a.example/../v1", "without a method and path"),
+            ("GET a.example/v1/..", "without a method and path"),
+            ("GET a.example/v1//x", "without a method and path"),
+            ("GET a.example/v1;x/*", "without a method and path"),
+            ("GET a.example/p/a%2Fb", "without a method and path"),
+            ("GET http://10.20.0.0/16", "GET api"),
+            ("GET http://10.20.0.7/16/v1", "/32"),
+            ("tcp://224.0.0.0/4:80", "an address of a host"),
+            ("tcp://255.255.255.255:80", "an address of a host"),
+            ("tcp://[ff02::1]:80", "an address of a host"),
+            ("tcp://[fc00::/6]:80", "an address of a host"),
+            ("tcp://0.0.0.0:80", "host.internal:PORT"),
+            ("tcp://[::]:80", "host.internal:PORT"),
             ("", "api.example.com:443"),
         ] {
             let wrong = Place::read(text).unwrap_err();

@@ -1,5 +1,6 @@
 //! `[secrets.NAME].inject`: the requests that a secret is put into, and where in them.
 
+use super::path::asked_for;
 use super::{Key, Shape};
 use crate::graph::patterns::covers;
 use crate::origin::Written;
@@ -128,6 +129,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writt
         if path.as_ref().is_some_and(|path| !path.as_str().starts_with('/')) {
             return Err(plain("a path begins with /"));
         }
+        path.as_ref().map_or(Ok(()), asked_for)?;
         let spot = spot.spot().map_err(|what| plain(&what))?;
         spot.check().map_err(plain)?;
         Ok(Injected { host, port, method, path, spot })

@@ -14,6 +14,7 @@ pub(crate) mod isolation;
 pub mod json;
 pub(crate) mod limits;
 pub(crate) mod network;
+mod path;
 pub(crate) mod placeholder;
 pub(crate) mod reach;
 pub(crate) mod require;

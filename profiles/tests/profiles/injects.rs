@@ -49,6 +49,12 @@ fn what_would_go_nowhere_is_refused() {
         (API, "{ host = \"c.example.com\", query = \"key\" }", "leads to c.example.com:443"),
         (API, &twice, "another secret is put into the same place"),
         (API, "{ host = \"api.example.com\", query = \"key\", path = \"v1\" }", "begins with /"),
+        (
+            API,
+            "{ host = \"api.example.com\", query = \"key\", path = \"/v1?x\" }",
+            "without the query",
+        ),
+        (API, "{ host = \"api.example.com\", query = \"key\", path = \"/a/../*\" }", "in two ways"),
         (API, "{ host = \"api.example.com\" }", "into one place"),
         (API, "{ header = \"x-key\" }", "names no host"),
     ] {

@@ -90,6 +90,11 @@ const WRONG: &[(&str, &str)] = &[
          written as an address lies where it lies",
     ),
     (
+        "[network]\negress = [{ to = \"a.example:443\", within = [\"0.0.0.0/0\", \"8.8.8.8/32\", \"10.0.0.0/8\"] }]",
+        "p.toml:2:45: network.egress[0].within[0]: 0.0.0.0/0 has no effect: a name may lie at any public address without \
+         it, and at others only by a network that is wholly not public\n  remedy  write [\"10.0.0.0/8\"], or remove it",
+    ),
+    (
         "[network]\negress = [{ connections = 4 }]",
         "p.toml:2:11: network.egress[0]: names no host\n  remedy  write { to = \
          \"api.example.com:443\", connections = 4 }",
