@@ -4,7 +4,7 @@
 //! The supervisor reads numbers and a name, and a name has only the letters of one: nothing that a
 //! client wrote is in a record as it was written.
 
-use crate::HostName;
+use crate::{HostName, Network, address};
 use alloc::string::String;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use sandboxd_broker_plan::fixed::Reader;
@@ -107,7 +107,7 @@ verdicts! {
     /// The name has no address.
     Unresolved = 12, "the name does not resolve";
     /// All addresses of the name are of ranges that no rule names.
-    PrivateAddress = 13, "the name leads to an address that is not public";
+    PrivateAddress = 13, "it leads to an address that is not public";
     /// The upstream did not accept.
     Unreachable = 14, "no connection to it";
     /// The upstream failed too often and is left alone.
@@ -219,6 +219,25 @@ impl Record {
     }
 }
 
+impl Record {
+    /// What to write where it shall be let out, in a profile or on a command line; nothing where nothing
+    /// that is written there would help.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&'static str> {
+        let unnamed = matches!(self.verdict, Verdict::NoRule | Verdict::PrivateAddress);
+        match self.address.filter(|_| unnamed && self.name.is_none()) {
+            Some(address) if address.is_loopback() => {
+                Some("--egress host.internal:PORT for the host's own loopback")
+            }
+            Some(address) if address::is_never(Network::one(address)) => None,
+            Some(_) if self.verdict == Verdict::PrivateAddress => {
+                Some("--egress tcp://HOST:PORT, or network.egress in the profile")
+            }
+            Some(_) | None => self.verdict.remedy(),
+        }
+    }
+}
+
 fn named(bytes: &[u8]) -> Result<HostName, RecordError> {
     let text = core::str::from_utf8(bytes).ok().map(String::from);
     let name = text.and_then(|text| HostName::try_from(text).ok());
@@ -233,10 +252,8 @@ impl Verdict {
         !matches!(self, Self::Carried | Self::Broke | Self::Ended)
     }
 
-    /// What to write where it shall be let out, in a profile or on a command line; nothing where nothing
-    /// that is written there would help.
-    #[must_use]
-    pub const fn remedy(self) -> Option<&'static str> {
+    /// What lets out a name.
+    const fn remedy(self) -> Option<&'static str> {
         Some(match self {
             Self::NoRule => "--egress HOST:PORT, or network.egress in the profile",
             Self::UnknownAddress => "connect by the name, or name the address",
@@ -338,6 +355,30 @@ mod tests {
         assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
         (record.rule, record.name, record.address) = (None, None, None);
         assert_eq!(Record::decode(&record.encode()), Ok(record));
+    }
+
+    #[test]
+    fn an_address_that_is_refused_has_a_remedy_that_can_be_written() {
+        let says = |verdict, name: Option<&str>, address: &str| {
+            let name = name.map(|name| HostName::try_from(name).unwrap());
+            let address = Some(address.parse().unwrap());
+            Record { verdict, name, address, ..record() }.remedy().unwrap_or("nothing")
+        };
+        let (no_rule, private) = (Verdict::NoRule, Verdict::PrivateAddress);
+        for (verdict, name, address, remedy) in [
+            (private, Some("db.internal"), "10.9.0.2", "within = "),
+            (private, None, "10.9.0.2", "tcp://HOST:PORT"),
+            (private, None, "224.0.0.1", "nothing"),
+            (no_rule, None, "10.9.0.2", "--egress HOST:PORT"),
+            (no_rule, None, "127.0.0.1", "host.internal:PORT"),
+            (private, None, "::1", "host.internal:PORT"),
+            (no_rule, None, "255.255.255.255", "nothing"),
+            (Verdict::Rate, None, "127.0.0.1", "network.rate"),
+        ] {
+            let says = says(verdict, name, address);
+            assert!(says.contains(remedy), "{verdict:?} {address}: {says}");
+        }
+        assert!(!says(private, None, "10.9.0.2").contains("within"));
     }
 
     proptest! {

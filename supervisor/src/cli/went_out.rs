@@ -37,17 +37,19 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
 }
 
 /// A remedy for these, with the first of them where it has to be named.
-pub(super) fn filled(remedy: &str, to: &[&str]) -> String {
-    const PLACE: &str = "HOST:PORT";
-    let Some((first, rest)) = to.split_first().filter(|_| remedy.contains(PLACE)) else {
+pub(in crate::cli) fn filled(remedy: &str, to: &[&str]) -> String {
+    const PORT: &str = ":PORT";
+    let Some((first, rest)) = to.split_first().filter(|_| remedy.contains(PORT)) else {
         return remedy.to_owned();
     };
     // A name alone was only looked up, and no port is known of it.
-    let has_port = first.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-    let named = if has_port { (*first).to_owned() } else { format!("{first}:PORT") };
+    let parts = first.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+    let (host, port) =
+        parts.map_or((*first, PORT.to_owned()), |(host, port)| (host, format!(":{port}")));
+    let filled = remedy.replace("HOST", host).replace(PORT, &port);
     let likewise =
-        if rest.is_empty() { String::new() } else { format!("; likewise {}", rest.join(", ")) };
-    format!("{}{likewise}", remedy.replace(PLACE, &named))
+        if rest.is_empty() { String::new() } else { format!("; likewise for {}", rest.join(", ")) };
+    format!("{filled}{likewise}")
 }
 
 /// That somebody else was at the other end of TLS, and why.
@@ -76,7 +78,7 @@ mod tests {
         let refused = |times: u64| Refused {
             to: format!("h{times}.example:443"),
             why: Verdict::NoRule.text(),
-            remedy: Verdict::NoRule.remedy(),
+            remedy: Some("--egress HOST:PORT"),
             times,
         };
         let refused = (1..=7).rev().map(refused).collect();
@@ -89,8 +91,10 @@ mod tests {
             "sandboxd: x-1: not let out: h7.example:443: no rule names it, 7 times"
         );
         assert!(lines[5].contains("no rule names it: --egress h7.example:443"), "{}", lines[5]);
-        assert!(lines[5].contains("likewise h6.example:443"), "{}", lines[5]);
+        assert!(lines[5].contains("likewise for h6.example:443"), "{}", lines[5]);
         assert!(filled("--egress HOST:PORT", &["looked.up"]).ends_with("looked.up:PORT"));
+        let own = filled("--egress host.internal:PORT", &["[::1]:80", "127.0.0.1:81"]);
+        assert_eq!(own, "--egress host.internal:80; likewise for 127.0.0.1:81");
         assert_eq!(filled("idle of the entry", &["h.example:443"]), "idle of the entry");
         assert_eq!(lines[6], "sandboxd: x-1: not let out: 7 more (see --json)");
     }

@@ -357,7 +357,7 @@ impl Used {
             self.connections = self.connections.saturating_add(u64::from(record.rule.is_some()));
             return;
         }
-        let why = (record.verdict.text(), record.verdict.remedy());
+        let why = (record.verdict.text(), record.remedy());
         self.refused(refused, (to(record), why));
     }
 

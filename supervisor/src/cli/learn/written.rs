@@ -4,12 +4,13 @@
 use crate::calls::Called;
 use crate::cli::not_called;
 use crate::cli::typed::Grants;
+use crate::cli::went_out;
 use crate::cli::why::subject::Subject;
 use crate::host;
 use crate::learn::group::{self, Around, LeftOut, List, Wanted, group};
 use crate::learn::seen::{All, Need};
 use crate::learn::text::{Learnt, UsedEdge, is_plain, quoted};
-use crate::sandbox::{RunResult, StartError};
+use crate::sandbox::{Refused, RunResult, StartError};
 use sandboxd_profiles::syscalls::name;
 use sandboxd_profiles::why::{Access, Answer, Asked};
 use std::collections::BTreeMap;
@@ -286,10 +287,14 @@ fn not_called(called: &Called) -> Vec<LeftOut> {
 
 fn not_let_out(result: &RunResult) -> Vec<LeftOut> {
     let refused = result.egress.iter().flat_map(|used| &used.refused);
-    let line = |to: &str| LeftOut {
-        what: format!("network: {to}"),
-        by: String::from("the way out"),
-        why: format!("not named: --egress {to}, where it should be reached"),
+    let why = |one: &Refused| match one.remedy {
+        Some(remedy) => format!("{}: {}", one.why, went_out::filled(remedy, &[&one.to])),
+        None => one.why.to_owned(),
     };
-    refused.map(|one| line(&one.to)).collect()
+    let line = |one: &Refused| LeftOut {
+        what: format!("network: {}", one.to),
+        by: String::from("the way out"),
+        why: why(one),
+    };
+    refused.map(line).collect()
 }

@@ -10,6 +10,7 @@ use crate::cli::denied;
 use crate::cli::not_called;
 use crate::cli::output::{say, say_json, warn};
 use crate::cli::typed::Grants;
+use crate::cli::went_out;
 use crate::explain::{self, printable};
 use crate::kept::{Kept, Options};
 use crate::sandbox::DeniedCall;
@@ -57,6 +58,7 @@ fn of_a_call(subject: &Subject, call: &str) -> Option<Advice> {
 /// The entry that lets it be reached, where none names it.
 fn of_a_host(subject: &Subject, to: &str) -> Option<Advice> {
     let (host, port) = to.rsplit_once(':')?;
+    let host = host.trim_matches(['[', ']']);
     let question = Question::Host(host.to_owned(), port.parse().ok()?);
     let answer = subject.ask(&question).ok().filter(|answer| !answer.allowed)?;
     match subject.advise(&question, &answer) {
@@ -224,10 +226,7 @@ fn not_let_out(kept: &Kept, subject: Option<&Subject>) -> String {
         if let Some(advice) = advice {
             text.push_str(&words::advised(&advice));
         } else if let Some(remedy) = &one.remedy {
-            // Of a name that was looked up no port is known.
-            let meant =
-                if one.to.contains(':') { one.to.clone() } else { format!("{}:PORT", one.to) };
-            let remedy = remedy.replace("HOST:PORT", &meant);
+            let remedy = went_out::filled(remedy, &[&one.to]);
             text.push_str(&format!("  remedy  {}\n", printable(&remedy)));
         }
     }
