@@ -16,18 +16,20 @@ const MOST: usize = 512;
 #[derive(Debug)]
 pub struct Pins {
     pinned: BTreeMap<String, String>,
-    changed: BTreeSet<String>,
+    /// Those of which it was told that they are another.
+    told: BTreeSet<String>,
     first_use: bool,
 }
 
-/// What a tool is, beside its pin.
+/// What a definition is, beside the pin of its tool. That says nothing of any other definition of the same
+/// tool, which another instance may have, or the same list.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Seen {
     /// As it was accepted.
     Same,
     /// Pinned now.
     New([u8; 32]),
-    /// Another than was accepted, seen for the first time.
+    /// Another than was accepted, which was told of no one of this tool before.
     Changed([u8; 32]),
     /// Not to be seen.
     Hidden,
@@ -43,7 +45,7 @@ impl Pins {
         };
         let pinned =
             pins.iter().map(|Pin { tool, digest }| (tool.clone(), digest.clone())).collect();
-        Self { pinned, changed: BTreeSet::new(), first_use }
+        Self { pinned, told: BTreeSet::new(), first_use }
     }
 
     /// Looks at a definition.
@@ -52,24 +54,14 @@ impl Pins {
         let name = name(tool);
         let tool = name.as_str();
         match self.pinned.get(tool) {
-            Some(pinned) if *pinned == hex(&digest) => {
-                self.changed.remove(tool);
-                Seen::Same
-            }
-            Some(_) if self.changed.insert(tool.to_owned()) => Seen::Changed(digest),
+            Some(pinned) if *pinned == hex(&digest) => Seen::Same,
+            Some(_) if self.told.insert(tool.to_owned()) => Seen::Changed(digest),
             None if self.first_use && self.pinned.len() < MOST => {
                 self.pinned.insert(tool.to_owned(), hex(&digest));
                 Seen::New(digest)
             }
             Some(_) | None => Seen::Hidden,
         }
-    }
-
-    /// Whether the tool was last seen as it was accepted.
-    #[must_use]
-    pub fn holds(&self, tool: &str) -> bool {
-        let name = name(tool);
-        self.pinned.contains_key(name.as_str()) && !self.changed.contains(name.as_str())
     }
 }
 
@@ -107,9 +99,8 @@ mod tests {
         assert_eq!(pins.see("a", &same), Seen::Same);
         assert!(matches!(pins.see("a", &evil), Seen::Changed(_)));
         assert_eq!(pins.see("a", &evil), Seen::Hidden);
-        assert!(!pins.holds("a"));
         assert_eq!(pins.see("a", &good), Seen::Same);
-        assert!(pins.holds("a"));
+        assert_eq!(pins.see("a", &evil), Seen::Hidden, "it is told once");
     }
 
     #[test]
@@ -119,6 +110,5 @@ mod tests {
         let mut pins = Pins::new(&Pinning::Pinned(pins));
         assert_eq!(pins.see("a", &good), Seen::Same);
         assert_eq!(pins.see("b", &good), Seen::Hidden);
-        assert!(!pins.holds("b"));
     }
 }

@@ -195,6 +195,7 @@ impl Relay {
             secrets: 0,
             again: None,
             stage: Stage::Starting,
+            approved: false,
             timer: None,
             began: self.now,
             deadline: self.now,

@@ -126,7 +126,7 @@ impl Relay {
     }
 
     /// The rules that know nothing of how often and how many; and which secrets stand in it.
-    fn may(&self, id: CallId) -> Result<u64, Refusal> {
+    pub(super) fn may(&self, id: CallId) -> Result<u64, Refusal> {
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         if !self.reaches(call, &call.target) || !self.exists(call) {
             return Err(absent(&call.target));
@@ -150,16 +150,8 @@ impl Relay {
     fn exists(&self, call: &Call) -> bool {
         let instance = call.instance.and_then(|id| self.instances.get(&id));
         match &call.target {
-            Target::Tool(name) => instance.is_some_and(|instance| {
-                instance.tools.get(name).is_some()
-                    && self
-                        .callees
-                        .get(instance.callee)
-                        .is_some_and(|callee| callee.pins.holds(name))
-            }),
-            Target::Prompt(name) => {
-                instance.is_some_and(|instance| instance.prompts.get(name).is_some())
-            }
+            Target::Tool(name) => instance.is_some_and(|it| it.tools.get(name).is_some()),
+            Target::Prompt(name) => instance.is_some_and(|it| it.prompts.get(name).is_some()),
             Target::Whole | Target::Resource(_) | Target::Method(_) => true,
         }
     }

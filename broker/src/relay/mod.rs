@@ -3,7 +3,7 @@
 //!
 //! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
 //! callee's instance), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
-//! `reply` (its answer), `done` (its end). `notice` is what a callee says unasked, `rounds` what it
+//! `reply` (its answer), `lists` (where that is one), `done` (its end). `notice` is what a callee says unasked, `rounds` what it
 //! asks by an answer, `secrets` what stands for placeholders in a call, `clock` what happens when nothing else does, and `state` what is remembered.
 
 mod asked;
@@ -12,6 +12,7 @@ mod done;
 mod intake;
 mod judge;
 mod life;
+mod lists;
 mod load;
 mod notice;
 mod reply;

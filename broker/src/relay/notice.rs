@@ -39,7 +39,7 @@ impl Relay {
             Some(Tells::Changed) => {
                 let listed =
                     if method.contains("prompts") { Listed::Prompts } else { Listed::Tools };
-                if !method.contains("resources") && self.looking_for(instance, listed) {
+                if !method.contains("resources") && self.knows(instance, listed) {
                     self.unknown(instance, listed);
                 }
                 self.pass_on(instance, body);
@@ -53,7 +53,7 @@ impl Relay {
     }
 
     /// Whether a list is known, so that it can be forgotten; one that is being asked for is new.
-    fn looking_for(&mut self, instance: InstanceId, listed: Listed) -> bool {
+    pub(super) fn knows(&mut self, instance: InstanceId, listed: Listed) -> bool {
         matches!(self.catalogue(instance, listed), Some(crate::mcp::catalogue::Catalogue::Known(_)))
     }
 

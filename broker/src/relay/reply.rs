@@ -12,15 +12,13 @@ use crate::{
         catalogue::Catalogue,
         list::{self, Listed},
         method::{Asks, Target},
-        pins::{self, Seen},
-        words::words,
+        pins,
     },
     refusal::Refusal,
     rpc::{self, Id, Kind},
     schema::Schema,
 };
 use sandboxd_broker_plan::record::{Event, Outcome};
-use sandboxd_broker_plan::seen as kept;
 use sandboxd_broker_plan::{Instructions, Speaks};
 
 impl Relay {
@@ -216,73 +214,19 @@ impl Relay {
         }
     }
 
-    /// Takes out of a list what the edge does not have, and tools that are not what they were.
-    fn filter(&mut self, id: CallId, listed: Listed, result: &mut Object) {
-        if let Some(Value::Array(entries)) = result.get("tools")
-            && listed == Listed::Tools
-        {
-            for entry in entries {
-                self.see(id, entry);
-            }
-        }
-        let Some(call) = self.calls.get(&id) else { return };
-        let Some((edge, callee, rules)) = self.rules(call.edge) else { return };
-        let pins = self.callees.get(callee).map(|callee| &callee.pins);
-        list::filter(listed, result, |entry| {
-            let Some(name) = listed.name(entry) else { return false };
-            match listed {
-                Listed::Tools => {
-                    self.reaches(call, &Target::Tool(name.to_owned()))
-                        && pins.is_some_and(|pins| pins.holds(name))
-                        && schema(entry).is_ok()
-                        && !call.instance.is_some_and(|from| self.tells(from, entry))
-                }
-                Listed::Resources => self.reaches(call, &Target::Resource(name.to_owned())),
-                Listed::Prompts => self.reaches(call, &Target::Prompt(name.to_owned())),
-                Listed::Templates => [&edge.reach.resources, &rules.serves.resources]
-                    .iter()
-                    .all(|has| has.iter().any(|pattern| list::may_stand_for(name, pattern))),
-            }
-        });
-    }
-
-    /// Holds the definition of a tool to its pin.
-    fn see(&mut self, id: CallId, entry: &Value) {
-        let Some(entry) = entry.as_object() else { return };
-        let Some(tool) = entry.str("name") else { return };
-        let from = self.calls.get(&id).and_then(|call| call.instance);
-        if from.is_some_and(|from| self.tells(from, entry)) {
-            // It would be kept, and shown to whoever looks at what is.
-            return;
-        }
-        let Some(callee) = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.1))
-        else {
-            return;
-        };
-        let Some(state) = self.callees.get_mut(callee) else { return };
-        let (changed, digest) = match state.pins.see(tool, entry) {
-            Seen::Same | Seen::Hidden => return,
-            Seen::New(digest) => (false, digest),
-            Seen::Changed(digest) => (true, digest),
-        };
-        let of = u32::try_from(callee).unwrap_or(u32::MAX);
-        let seen = kept::Seen { callee: of, changed, digest, tool: pins::name(tool) };
-        self.out.push(Output::Seen(seen, words(entry)));
-        let tool = self.tool(id, tool, digest);
-        let event = if changed { Event::ToolChanged(tool) } else { Event::ToolPinned(tool) };
-        let record = self.call_record(id, event);
-        self.out.push(Output::Record(record));
-    }
-
     /// A page of what an instance has, asked for by the broker itself.
     fn page(&mut self, id: CallId, instance: InstanceId, listed: Listed, result: Option<Value>) {
         let Some(Value::Object(result)) = result else {
             self.forget(id);
             return self.catalogue_failed(Some(instance), listed, &Refusal::Gone);
         };
+        let accepted = self.accepted(id, listed, &result);
         let entries = result.get(listed.key()).and_then(Value::as_array).unwrap_or(&[]);
-        for entry in entries {
-            self.remember(id, instance, listed, entry);
+        for entry in entries.iter().filter_map(Value::as_object) {
+            if let Some(name) = listed.name(entry) {
+                let accepted = listed != Listed::Tools || accepted.get(name) == Some(&true);
+                self.remember(id, (instance, listed), (name, entry), accepted);
+            }
         }
         let cursor = self.catalogue(instance, listed).and_then(|known| known.page(&result));
         let waiting = self.looking(instance, listed);
@@ -295,23 +239,28 @@ impl Relay {
         }
     }
 
-    fn remember(&mut self, id: CallId, instance: InstanceId, listed: Listed, entry: &Value) {
-        let Some(object) = entry.as_object() else { return };
-        let Some(called) = listed.name(object).map(str::to_owned) else { return };
-        if listed == Listed::Tools {
-            self.see(id, entry);
-        }
+    /// What is called is held to what was accepted, and what was not is not called.
+    fn remember(
+        &mut self,
+        id: CallId,
+        (instance, listed): (InstanceId, Listed),
+        (name, entry): (&str, &Object),
+        accepted: bool,
+    ) {
         // A digest of what has a secret would let whoever reads it guess that.
-        let covered = self.covered_object(instance, object.clone());
-        let tells = covered != *object;
-        match schema(object) {
+        let covered = self.covered_object(instance, entry.clone());
+        let tells = covered != *entry;
+        if !tells && !accepted {
+            return;
+        }
+        match schema(entry) {
             Ok(schema) if !tells => {
                 if let Some(known) = self.catalogue(instance, listed) {
-                    known.add(called, schema);
+                    known.add(name.to_owned(), schema);
                 }
             }
             Ok(_) | Err(_) => {
-                let tool = self.tool(id, &called, pins::digest(&covered));
+                let tool = self.tool(id, name, pins::digest(&covered));
                 let event =
                     if tells { Event::ToolTells(tool) } else { Event::ToolUncheckable(tool) };
                 let record = self.call_record(id, event);
@@ -360,7 +309,7 @@ impl Relay {
 }
 
 /// The schema of a tool's arguments; a prompt has none.
-fn schema(entry: &Object) -> Result<Schema, String> {
+pub(super) fn schema(entry: &Object) -> Result<Schema, String> {
     let anything = Value::Bool(true);
     let schema = entry.get("inputSchema").unwrap_or(&anything);
     Schema::compile(schema).map_err(|error| error.to_string())

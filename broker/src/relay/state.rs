@@ -99,6 +99,8 @@ pub(super) struct Call {
     /// first first. The last of each is who calls.
     pub(super) chains: Vec<Vec<usize>>,
     pub(super) stage: Stage,
+    /// Whether whoever had to be asked has said yes.
+    pub(super) approved: bool,
     pub(super) timer: Option<Moment>,
     pub(super) began: Moment,
     pub(super) deadline: Moment,

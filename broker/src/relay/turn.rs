@@ -137,6 +137,7 @@ impl Relay {
             again: None,
             chains: Vec::new(),
             stage: Stage::Starting,
+            approved: false,
             timer: None,
             began: self.now,
             deadline,
@@ -151,8 +152,14 @@ impl Relay {
     /// Every rule, and then whoever must approve.
     pub(super) fn decide(&mut self, id: CallId) {
         self.set_timer(id, None);
-        if let Err(refusal) = self.judge(id) {
+        let approved = self.calls.get(&id).is_some_and(|call| call.approved);
+        // It was charged before somebody was asked.
+        let judged = if approved { self.may(id).map(|_| ()) } else { self.judge(id) };
+        if let Err(refusal) = judged {
             return self.refuse(id, refusal);
+        }
+        if approved {
+            return self.enqueue(id);
         }
         let Some(call) = self.calls.get(&id) else { return };
         let Some((edge, _, callee)) = self.rules(call.edge) else { return };
@@ -217,9 +224,10 @@ impl Relay {
                 // Waiting for a person is not the callee's time.
                 let waited = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
                 if let (Some(call), Some(deadline)) = (self.calls.get_mut(&id), waited) {
-                    call.deadline = deadline;
+                    (call.deadline, call.approved, call.stage) = (deadline, true, Stage::Looking);
                 }
-                self.enqueue(id);
+                // Its tool may be another by now.
+                self.look(id);
             }
             Verdict::Denied(why) => self.refuse(id, Refusal::NotApproved(why.clone())),
         }

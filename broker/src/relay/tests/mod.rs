@@ -4,6 +4,7 @@ mod calls;
 mod instances;
 mod limits;
 mod mcp;
+mod pinned;
 mod rounds;
 mod secrets;
 mod soak;
