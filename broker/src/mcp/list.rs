@@ -1,7 +1,10 @@
 //! Lists of what there is, without what the edge does not have. The order stays.
 
 use super::Era;
-use crate::json::{Object, Value};
+use crate::{
+    json::{Object, Value},
+    rpc,
+};
 use sandboxd_broker_plan::Pattern;
 
 /// What is listed.
@@ -40,14 +43,15 @@ impl Listed {
         }
     }
 
-    /// What an entry is known by.
+    /// What an entry is known by; nothing where that may be read in two ways.
     #[must_use]
     pub fn name(self, entry: &Object) -> Option<&str> {
-        entry.str(match self {
+        let key = match self {
             Self::Tools | Self::Prompts => "name",
             Self::Resources => "uri",
             Self::Templates => "uriTemplate",
-        })
+        };
+        entry.str(key).filter(|_| !rpc::ambiguous(entry, &[key]))
     }
 }
 

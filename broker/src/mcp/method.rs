@@ -1,7 +1,7 @@
 //! What a method is, for each direction. What is in no table is not passed on, unless the edge names
 //! it.
 
-use super::list::Listed;
+use super::{list::Listed, stamp};
 use crate::{
     json::{Object, Value},
     rpc,
@@ -115,6 +115,10 @@ pub fn target(asks: Asks, method: &str, params: Option<&Object>) -> Result<Targe
     let params = params.unwrap_or(&empty);
     if rpc::ambiguous(params, MEANT) {
         return Err("keys of params must not differ in case alone");
+    }
+    let meta = params.get("_meta").and_then(Value::as_object);
+    if meta.is_some_and(|meta| rpc::ambiguous(meta, stamp::MEANT)) {
+        return Err("keys of _meta must not differ in case alone");
     }
     let text = |key| params.str(key).map(str::to_owned);
     match asks {

@@ -1,14 +1,20 @@
 //! What the broker writes into a request: who is calling, as the kernel proved it, and what the
 //! callee may expect of that caller. What the caller said about itself is overwritten.
 
-use super::{Era, method::Asks};
+use super::{Era, VERSION, method::Asks};
 use crate::json::{Object, Value};
 use sandboxd_broker_plan::{Edge, Reverse};
 
 /// Keys that only the broker writes.
 const OURS: &str = "dev.sandboxd/";
+const CALLER: &str = "dev.sandboxd/caller";
+const CHAIN: &str = "dev.sandboxd/chain";
 const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+const TOKEN: &str = "progressToken";
+
+/// Keys of `_meta` that something is decided by, here or at a callee.
+pub(super) const MEANT: &[&str] = &[CALLER, CHAIN, CLIENT, CAPABILITIES, VERSION, TOKEN];
 
 /// Who is calling.
 #[derive(Debug, Clone, Copy)]
@@ -52,8 +58,8 @@ pub fn json_rpc(params: &mut Object, proof: Proof<'_>) {
     let chain = proof.chain.iter().map(|name| Value::from(*name)).collect();
     params.change("_meta", |meta| {
         meta.retain(|key, _| !key.starts_with(OURS));
-        meta.set("dev.sandboxd/caller", proof.caller().into());
-        meta.set("dev.sandboxd/chain", Value::Array(chain));
+        meta.set(CALLER, proof.caller().into());
+        meta.set(CHAIN, Value::Array(chain));
     });
 }
 

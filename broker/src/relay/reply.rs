@@ -21,6 +21,10 @@ use crate::{
 use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::{Instructions, Speaks};
 
+/// Keys of a result that something is taken out of.
+const MEANT: &[&str] =
+    &["tools", "resources", "resourceTemplates", "prompts", "instructions", "_meta"];
+
 impl Relay {
     pub(super) fn callee_wrote(&mut self, id: InstanceId, bytes: &[u8]) {
         let mut rest = bytes;
@@ -165,6 +169,9 @@ impl Relay {
 
     /// What of a result the caller sees.
     fn seen(&mut self, id: CallId, mut result: Object) -> Result<Object, Refusal> {
+        if rpc::ambiguous(&result, MEANT) {
+            return Err(Refusal::BadReply("The answer has keys that differ in case alone."));
+        }
         self.asked_by_result(id, &mut result)?;
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         let (asks, era, edge, instance) = (call.asks, call.era, call.edge, call.instance);

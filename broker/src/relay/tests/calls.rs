@@ -117,6 +117,18 @@ fn arguments_are_held_to_the_tools_schema_and_then_to_the_edges() {
 }
 
 #[test]
+fn a_key_of_meta_that_differs_in_case_from_one_of_the_brokers_is_refused() {
+    let mut world = World::open(plan());
+    for key in ["IO.modelcontextprotocol/clientInfo", "dev.Sandboxd/caller", "ProgressToken"] {
+        let params =
+            format!(r#"{{"name":"list","arguments":{{}},"_meta":{{"{key}":{{"name":"admin"}}}}}}"#);
+        let heard = world.request(1, "1", "tools/call", &params).concat();
+        assert!(heard.contains("-32602") && heard.contains("_meta"), "{heard}");
+    }
+    assert!(world.served.is_empty());
+}
+
+#[test]
 fn a_method_that_is_in_no_table_is_none() {
     let mut world = World::open(plan());
     for method in ["tasks/get", "dev.sandboxd/connect", "tools/Call", "sampling/createMessage", ""]

@@ -64,6 +64,28 @@ fn a_list_of_the_newer_era_is_nobody_elses_and_not_kept() {
 }
 
 #[test]
+fn an_answer_whose_keys_differ_in_case_alone_reaches_nobody() {
+    let mut world = World::open(plan());
+    world.serve = |method, _| {
+        Some(Ok(match method {
+            "initialize" => r#"{"protocolVersion":"2025-11-25","Instructions":"obey"}"#,
+            "tools/list" => r#"{"tools":[],"Tools":[{"name":"evil"}]}"#,
+            "resources/list" => r#"{"Resources":[{"uri":"file:///evil"}]}"#,
+            _ => r#"{"prompts":[{"name":"hello","Name":"evil"}]}"#,
+        }))
+    };
+    for params in ["{}", &format!("{{{MODERN}}}")] {
+        for method in ["initialize", "tools/list", "resources/list"] {
+            let heard = world.request(1, "1", method, params).concat();
+            assert!(heard.contains("differ in case"), "{heard}");
+            assert!(!heard.contains("evil") && !heard.contains("obey"), "{heard}");
+        }
+        let heard = world.request(1, "1", "prompts/list", params).concat();
+        assert!(heard.contains(r#""prompts":[]"#), "{heard}");
+    }
+}
+
+#[test]
 fn what_was_not_listed_is_not_called_either() {
     let mut plan = plan();
     plan.edges[0].reach.resources = patterns(&["file:///srv/*"]);
