@@ -110,10 +110,10 @@ pub enum Approval {
         /// How long a call is held.
         expires: Millis,
     },
-    /// The same, but for calls of these tools alone.
+    /// The same, but for calls of these tools and methods alone.
     AskFor {
         /// Their names.
-        tools: Vec<Pattern>,
+        names: Vec<Pattern>,
         /// How long a call is held.
         expires: Millis,
     },

@@ -357,8 +357,8 @@ impl Relay {
 fn held_for(approval: &Approval, call: &Call) -> Option<Millis> {
     match (approval, &call.target) {
         (Approval::Ask { expires }, _) if call.asks.is_call() => Some(*expires),
-        (Approval::AskFor { tools, expires }, Target::Tool(name))
-            if tools.iter().any(|tool| tool.matches(name)) =>
+        (Approval::AskFor { names, expires }, Target::Tool(name) | Target::Method(name))
+            if names.iter().any(|one| one.matches(name)) =>
         {
             Some(*expires)
         }

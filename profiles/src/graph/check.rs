@@ -17,6 +17,8 @@ pub(super) fn problems(graph: &Graph) -> Vec<Problem> {
     for edge in &graph.edges {
         checking.edge(edge);
     }
+    let serving = graph.nodes.iter().filter_map(|node| node.profile.serve.as_ref());
+    checking.problems.extend(serving.flat_map(Serve::problems));
     let documents: Vec<_> = graph.nodes.iter().flat_map(|other| &other.profile.documents).collect();
     for node in &graph.nodes {
         checking.is_out_of_reach(node, &documents);

@@ -218,11 +218,11 @@ fn placeholders(caller: &Profile, edge: &Name) -> Vec<broker::Placeholder> {
 
 /// Whom the edge asks about, and whom the callee does: both do.
 fn approval(call: &Call, serve: Option<&Serve>, expires: Millis) -> broker::Approval {
-    let tools = serve.map(|serve| serve.ask.as_slice()).unwrap_or_default();
+    let asked = serve.map(|serve| serve.ask.as_slice()).unwrap_or_default();
     match call.approval.as_ref().map_or(Approval::Never, |word| word.value) {
         Approval::Ask => broker::Approval::Ask { expires },
-        Approval::Never if tools.is_empty() => broker::Approval::Never,
-        Approval::Never => broker::Approval::AskFor { tools: patterns(tools), expires },
+        Approval::Never if asked.is_empty() => broker::Approval::Never,
+        Approval::Never => broker::Approval::AskFor { names: patterns(asked), expires },
     }
 }
 

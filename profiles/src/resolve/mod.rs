@@ -45,7 +45,7 @@ use crate::host::{AuditFact, Gap, HostFacts, Lease, Privilege};
 use crate::meet::words::narrowed;
 use crate::origin::Origin;
 use crate::resolved::{Hangup, Outside, Resolved, Waived};
-use crate::schema::{Isolation, Profile};
+use crate::schema::{Isolation, Profile, Serve};
 use grants::Grants;
 pub(crate) use grants::count;
 
@@ -243,6 +243,7 @@ impl<'a> Deciding<'a> {
         self.privileges();
         self.recorded();
         self.fileless();
+        self.problems.extend(self.profile.serve.iter().flat_map(Serve::problems));
         self.calls_are_carried(invocation.program.is_some());
         decide(self, invocation)
     }

@@ -2,6 +2,8 @@
 
 use super::reach::{Reach, pattern};
 use super::{Key, Shape};
+use crate::Problem;
+use crate::graph::patterns::covers;
 use crate::origin::{Origin, Written, replace};
 use crate::quantity::{self, Amount};
 use crate::reader::{Node, Reader};
@@ -27,7 +29,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "methods", doc: "of JSON-RPC, beyond those of MCP; likewise", shape: Shape::Texts },
     Key {
         name: "ask",
-        doc: "tools that a person allows each call of, whatever an edge says, likewise; default none",
+        doc: "tools and methods that a person allows each call of, whatever an edge says, likewise; default none",
         shape: Shape::Texts,
     },
     Key {
@@ -68,7 +70,7 @@ pub struct Serve {
     pub speaks: Option<Written<Speaks>>,
     /// What may be called.
     pub reach: Reach,
-    /// Tools that a person allows each call of.
+    /// Tools and methods that a person allows each call of.
     pub ask: Vec<Written<Pattern>>,
     /// Whether no call goes on before its record is on the disk.
     pub durable: Option<Written<bool>>,
@@ -127,6 +129,23 @@ impl Instances {
 }
 
 impl Serve {
+    /// What is asked about is served: a name that is misspelled would let every call pass.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        let is_served = |asked: &Pattern| {
+            let mut served = self.reach.tools.iter().chain(&self.reach.methods);
+            served.any(|one| covers(&one.value, asked) || covers(asked, &one.value))
+        };
+        let unserved = self.ask.iter().filter(|asked| !is_served(&asked.value));
+        let problem = |asked: &Written<Pattern>| {
+            let what = format!(
+                "no tool and no method called {} is served, so nobody is asked",
+                asked.value
+            );
+            asked.origin.problem(what, "correct the name, or add it to [serve] tools or methods")
+        };
+        unserved.map(problem).collect()
+    }
+
     pub(crate) fn lay(&mut self, over: Self) {
         self.origin = over.origin;
         replace(&mut self.speaks, over.speaks);

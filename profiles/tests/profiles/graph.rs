@@ -31,6 +31,7 @@ fn with(edges: &str) -> Result<Graph, Vec<Problem>> {
         ("web.toml", WEB),
         ("mute.toml", MUTE),
         ("own.toml", OWN),
+        ("odd.toml", ODD),
     ])
 }
 
@@ -41,6 +42,8 @@ const WEB: &str = "name = \"web\"\ncommand.exec = [\"/usr/bin/web\"]\nfiles.exec
 const MUTE: &str = "name = \"mute\"";
 const OWN: &str = "name = \"own\"\ncommand.exec = [\"/usr/bin/fs\"]\nfiles.execute = [\"/usr\"]\n\
     serve = { tools = [\"read\"], instances = \"serial\" }";
+const ODD: &str = "name = \"odd\"\ncommand.exec = [\"/usr/bin/fs\"]\nfiles.execute = [\"/usr\"]\n\
+    serve = { tools = [\"read\"], ask = [\"re*\", \"raed\"] }";
 
 /// Edges of `with`, and all that is said about them.
 const WRONG: &[(&str, &str)] = &[
@@ -120,6 +123,11 @@ const WRONG: &[(&str, &str)] = &[
         "[call.own]\nprofile = \"own.toml\"\ntools = [\"read\"]\nready = 1",
         "a.toml:7:9: call.own.ready: own is started once, for whoever calls\n  remedy  remove ready: only \
          what is started for each connection is kept ready",
+    ),
+    (
+        "[call.odd]\nprofile = \"odd.toml\"\ntools = [\"read\"]",
+        "odd.toml:4:43: serve.ask[1]: no tool and no method called raed is served, so nobody is asked\n  \
+         remedy  correct the name, or add it to [serve] tools or methods",
     ),
     (
         "limits.processes = 7\n[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\nready = 3",
@@ -516,17 +524,17 @@ fn what_a_callee_asks_about_is_asked_about_on_every_edge() {
     };
     let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
     assert_eq!(told(&ask("[]", "")), json("\"never\""));
-    let some = ask("[\"wr*\"]", "approval_within = \"1s\"");
-    assert_eq!(told(&some), json(r#"{"ask-for":{"tools":["wr*"],"expires":1000}}"#));
-    let all = ask("[\"wr*\"]", "approval = \"ask\"");
+    let some = ask("[\"re*\"]", "approval_within = \"1s\"");
+    assert_eq!(told(&some), json(r#"{"ask-for":{"names":["re*"],"expires":1000}}"#));
+    let all = ask("[\"re*\"]", "approval = \"ask\"");
     assert_eq!(told(&all), json(r#"{"ask":{"expires":210000}}"#));
     let said = |old: &Graph, new: &Graph| -> Vec<(bool, String)> {
         let told = |it: &graph::Change| (it.direction == Direction::Widened, it.what.clone());
         old.changes(new).iter().map(told).collect()
     };
-    let (less, more) = (ask("[\"a\"]", ""), ask("[\"a\", \"b\"]", ""));
-    assert_eq!(said(&more, &less), [(true, "not asked about tools: b".to_owned())]);
-    assert_eq!(said(&less, &more), [(false, "asked about tools: b".to_owned())]);
+    let (less, more) = (ask("[\"read\"]", ""), ask("[\"read\", \"list\"]", ""));
+    assert_eq!(said(&more, &less), [(true, "not asked about tools: list".to_owned())]);
+    assert_eq!(said(&less, &more), [(false, "asked about tools: list".to_owned())]);
 }
 
 /// A profile that lets this out, as it lies beside the others of a graph.

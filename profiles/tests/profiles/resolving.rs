@@ -332,6 +332,20 @@ fn a_workspace_keeps_its_owner_by_a_map_after_the_task_files() {
 }
 
 #[test]
+fn what_is_asked_about_is_served() {
+    let serving = |serve: &str| on(&format!("name = \"a\"\n[serve]\n{serve}"), typical());
+    let refused = shown(&serving("tools = [\"search\"]\nask = [\"serach\"]").unwrap_err());
+    assert!(refused.contains("serve.ask[0]: no tool and no method called serach"), "{refused}");
+    for serve in [
+        "tools = [\"search\"]\nask = [\"s*\", \"*\"]",
+        "tools = [\"s*\"]\nask = [\"search\"]",
+        "speaks = \"json-rpc\"\nmethods = [\"deploy\"]\nask = [\"deploy\"]",
+    ] {
+        assert!(serving(serve).is_ok(), "{serve}");
+    }
+}
+
+#[test]
 fn dangerous_grants_are_refused_or_need_a_reason() {
     for (access, path) in [
         ("read", "/"),

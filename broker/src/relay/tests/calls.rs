@@ -336,10 +336,26 @@ fn zero_in_flight_lets_nothing_through() {
 #[test]
 fn only_calls_of_the_named_tools_are_asked_about() {
     let mut plan = plan();
-    plan.edges[0].approval = Approval::AskFor { tools: patterns(&["li*"]), expires: Millis(1000) };
+    plan.edges[0].approval = Approval::AskFor { names: patterns(&["li*"]), expires: Millis(1000) };
     let mut world = World::open(plan);
     assert!(world.call("list", "{}").is_empty());
     let heard = world.call_as(1, "2", "read", r#"{"path":"x"}"#).concat();
     assert!(heard.contains("result") && !heard.contains("isError"), "{heard}");
     assert_eq!((world.asks.len(), world.got("tools/call").len()), (1, 1));
+}
+
+#[test]
+fn methods_that_a_callee_asks_about_are_held_too() {
+    let mut plan = plan();
+    plan.callees[0].speaks = Speaks::JsonRpc;
+    plan.callees[0].serves.methods = patterns(&["*"]);
+    plan.edges[0].reach.methods = patterns(&["*"]);
+    plan.edges[0].approval =
+        Approval::AskFor { names: patterns(&["deploy"]), expires: Millis(1000) };
+    let mut world = World::open(plan);
+    world.serve = |_, _| Some(Ok("1"));
+    assert!(world.request(1, "1", "deploy", "{}").is_empty());
+    world.say(1, r#"{"jsonrpc":"2.0","method":"deploy"}"#);
+    assert_eq!(world.request(1, "2", "sum", "{}").len(), 1);
+    assert_eq!((world.asks.len(), world.served.len()), (2, 1));
 }
