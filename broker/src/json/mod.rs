@@ -6,7 +6,7 @@
 mod parse;
 mod write;
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeMap};
 
 pub use parse::{DEPTH, JsonError, NODES, parse};
 pub use write::{around, canonical, digest, shown, text};
@@ -165,25 +165,21 @@ impl Object {
         self.0.retain(|(key, value)| keep(key, value));
     }
 
-    /// The same, changed as [`Value::with_texts`] says; of keys that are the same then, the last counts.
+    /// The same, changed as [`Value::with_texts`] says. A key that another has by then gets a number: nothing is
+    /// left out.
     #[must_use]
     pub fn with_texts(self, change: &impl Fn(&str) -> Option<String>) -> Self {
-        let mut entries = Vec::with_capacity(self.0.len());
-        let mut renamed = false;
-        for (key, value) in self.0 {
-            let other = change(&key);
-            renamed |= other.is_some();
-            let key = other.map_or(key, |other| self::key(other.into()));
-            entries.push((key, value.with_texts(change)));
+        let changed: Vec<_> = self.0.iter().map(|(key, _)| change(key)).collect();
+        let mut taken = BTreeMap::new();
+        if changed.iter().any(Option::is_some) {
+            let kept = self.0.iter().zip(&changed).filter(|(_, changed)| changed.is_none());
+            taken = kept.map(|((key, _), _)| (key.to_string(), 1)).collect();
         }
-        if renamed {
-            let mut later = BTreeSet::new();
-            let last: Vec<bool> =
-                entries.iter().rev().map(|(key, _)| later.insert(key.as_ref())).collect();
-            let mut last = last.into_iter().rev();
-            entries.retain(|_| last.next().unwrap_or(true));
-        }
-        Self(entries)
+        let entries = self.0.into_iter().zip(changed).map(|((key, value), changed)| {
+            let key = changed.map_or(key, |name| self::key(apart(name, &mut taken).into()));
+            (key, value.with_texts(change))
+        });
+        Self(entries.collect())
     }
 
     /// How many keys there are.
@@ -197,6 +193,18 @@ impl Object {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// This name, with a number behind it where it is taken: of each, how often it was wanted.
+fn apart(name: String, taken: &mut BTreeMap<String, u64>) -> String {
+    let mut unique = name.clone();
+    while taken.contains_key(&unique) {
+        let times = taken.entry(name.clone()).or_insert(1);
+        *times += 1;
+        unique = format!("{name} ({times})");
+    }
+    taken.insert(unique.clone(), 1);
+    unique
 }
 
 impl<const N: usize> From<[(&str, Value); N]> for Object {
@@ -308,12 +316,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_keys_that_are_the_same_after_a_change_the_last_counts_and_many_are_changed_at_once() {
+    fn keys_that_are_the_same_after_a_change_are_kept_apart_and_many_are_changed_at_once() {
         let change = |text: &str| text.contains("SECRET").then(|| String::from("s"));
         let read = |json: &str| parse(json.as_bytes()).unwrap().with_texts(&change);
-        let changed = read(r#"{"xSECRET":1,"a":2,"SECRET":3,"b":{"s":1,"SECRET":"SECRETs"}}"#);
-        assert_eq!(text(&changed), r#"{"a":2,"s":3,"b":{"s":"s"}}"#);
-        assert_eq!(text(&read(r#"{"SECRET":1,"s":2}"#)), r#"{"s":2}"#);
+        let changed =
+            read(r#"{"xSECRET":1,"a":2,"SECRET":3,"s (2)":4,"b":{"s":1,"SECRET":"SECRETs"}}"#);
+        assert_eq!(text(&changed), r#"{"s":1,"a":2,"s (3)":3,"s (2)":4,"b":{"s":1,"s (2)":"s"}}"#);
+        assert_eq!(text(&read(r#"{"SECRET":1,"s":2}"#)), r#"{"s (2)":1,"s":2}"#);
+        let keys: Vec<String> = (0..40_000).map(|key| format!("\"SECRET{key}\":1")).collect();
+        let began = std::time::Instant::now();
+        let same = read(&format!("{{{}}}", keys.join(",")));
+        assert_eq!(same.as_object().map(Object::len), Some(40_000));
+        assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());
         let keys: Vec<String> = (0..40_000).map(|key| format!("\"k{key}\":1")).collect();
         let many = parse(format!("{{{}}}", keys.join(",")).as_bytes()).unwrap();
         let began = std::time::Instant::now();

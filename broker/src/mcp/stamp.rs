@@ -3,7 +3,7 @@
 
 use super::{Era, VERSION, method::Asks};
 use crate::json::{Object, Value};
-use sandboxd_broker_plan::{Edge, Reverse};
+use sandboxd_broker_plan::{Edge, Reverse, Speaks};
 
 /// Keys that only the broker writes.
 const OURS: &str = "dev.sandboxd/";
@@ -32,7 +32,8 @@ impl Proof<'_> {
 /// Stamps the parameters of a request for a callee that speaks MCP.
 pub fn mcp(asks: Asks, era: Era, params: &mut Object, edge: &Edge, proof: Proof<'_>) {
     if params.get("_meta").is_some() {
-        params.change("_meta", |meta| meta.retain(|key, _| !key.starts_with(OURS)));
+        let is_ours = |key: &str| key.starts_with(OURS) || (key == CLIENT && era == Era::Legacy);
+        params.change("_meta", |meta| meta.retain(|key, _| !is_ours(key)));
     }
     let info = || {
         Value::from([
@@ -61,6 +62,23 @@ pub fn json_rpc(params: &mut Object, proof: Proof<'_>) {
         meta.set(CALLER, proof.caller().into());
         meta.set(CHAIN, Value::Array(chain));
     });
+}
+
+/// What of stamped parameters their caller wrote, for whoever is asked about them: `_meta` is without what the
+/// broker wrote or will, and without what every request of the newer era has and nobody can say anything by.
+pub fn as_written(params: &mut Object, speaks: Speaks) {
+    let Some(Value::Object(meta)) = params.get_mut("_meta") else { return };
+    let is_version = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    meta.retain(|key, value| match key {
+        TOKEN => false,
+        CLIENT => speaks != Speaks::Mcp,
+        VERSION => !value.as_str().is_some_and(is_version),
+        CAPABILITIES => value.as_object().is_none_or(|all| !all.is_empty()),
+        _ => !key.starts_with(OURS),
+    });
+    if meta.is_empty() {
+        params.remove("_meta");
+    }
 }
 
 /// What the caller declared and the edge gives leave to.

@@ -13,6 +13,7 @@ use crate::{
         catalogue::Catalogue,
         list::Listed,
         method::{Asks, Target},
+        stamp,
     },
     refusal::Refusal,
     swap::Unfit,
@@ -166,7 +167,7 @@ impl Relay {
         let Some(expires) = held_for(&edge.approval, call) else { return self.enqueue(id) };
         let mut parameters = call.body.get("params").cloned().unwrap_or(Value::Null);
         if let Value::Object(parameters) = &mut parameters {
-            parameters.remove("_meta");
+            stamp::as_written(parameters, callee.speaks);
         }
         let exactly = json::canonical(&parameters);
         let (caller, name) = (edge.caller.to_string(), edge.name.to_string());
@@ -196,6 +197,8 @@ impl Relay {
         self.out.push(Output::Ask(ask));
         if let Some(call) = self.calls.get_mut(&id) {
             call.stage = Stage::Held(digest);
+            // What is not shown is not passed on.
+            call.body.retain(|key, _| ["jsonrpc", "id", "method", "params"].contains(&key));
         }
         self.set_timer(id, Some(until));
     }

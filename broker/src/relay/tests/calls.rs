@@ -359,3 +359,42 @@ fn methods_that_a_callee_asks_about_are_held_too() {
     assert_eq!(world.request(1, "2", "sum", "{}").len(), 1);
     assert_eq!((world.asks.len(), world.served.len()), (2, 1));
 }
+
+#[test]
+fn all_that_a_caller_wrote_is_shown_and_nothing_else_is_passed_on() {
+    const MODERN: &str = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"x"}"#;
+    let mut plan = plan();
+    plan.edges[0].approval = Approval::Ask { expires: Millis(1000) };
+    let mut world = World::open(plan);
+    let mut asked = |id: &str, meta: &str, beside: &str| {
+        let line = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call",{beside}"params":{{"name":"list","arguments":{{}},"_meta":{{{meta}}}}}}}"#
+        );
+        world.say(1, &line);
+        let ask = world.asks.pop().unwrap();
+        let (call, digest) = (ask.call, ask.digest);
+        world.step(Input::Decided { call, digest, verdict: &Verdict::Approved, by: Some(1) });
+        let sent = world.got("tools/call").pop().unwrap().clone();
+        (ask.parameters, digest, text(&sent.into()))
+    };
+    let (plain, digest, _) = asked("1", "", "");
+    assert_eq!(plain, r#"{"arguments":{},"name":"list"}"#);
+    let ours = format!(r#"{MODERN},"dev.sandboxd/caller":"root","progressToken":7"#);
+    let (shown, same, _) = asked("2", &ours, "");
+    assert_eq!((shown, same), (plain, digest), "what the broker writes nobody has to look at");
+    for meta in [
+        r#""example.com/target":"production""#,
+        &format!(r#"{MODERN},"example.com/target":"production""#),
+        // Here it is no word of the broker's.
+        r#""io.modelcontextprotocol/protocolVersion":"production""#,
+    ] {
+        let (shown, other, sent) = asked("3", meta, "");
+        assert!(shown.contains("production") && sent.contains("production"), "{shown} {sent}");
+        assert_ne!(other, digest, "{meta}");
+    }
+    // A client's name of its own making goes nowhere.
+    let (_, _, sent) = asked("4", r#""io.modelcontextprotocol/clientInfo":{"name":"admin"}"#, "");
+    assert!(!sent.contains("admin"), "{sent}");
+    let (_, _, sent) = asked("5", "", r#""target":"production","#);
+    assert!(!sent.contains("production"), "{sent}");
+}

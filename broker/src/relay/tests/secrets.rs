@@ -375,6 +375,10 @@ fn whoever_is_asked_about_a_call_of_a_callee_is_not_shown_what_that_was_given() 
     world.call_as(2, "2", "list", r#"{"x":"«secret:db»"}"#);
     let other = world.asks.pop().unwrap();
     assert_ne!(one.digest, other.digest, "what looks alike is not the same call");
+    let twice = r#"{"/of-the-first/x":"evil","/«secret:db»/x":"harmless"}"#;
+    world.call_as(2, "4", "list", twice);
+    let both = world.asks.pop().unwrap().parameters;
+    assert!(both.contains("evil") && both.contains("harmless"), "all of it is shown: {both}");
     world.request(2, "3", "resources/read", r#"{"uri":"x://of-the-first"}"#);
     let read = world.asks.pop().unwrap();
     assert_eq!(read.name, "x://«secret:db»");
