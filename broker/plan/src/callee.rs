@@ -27,7 +27,7 @@ pub struct Callee {
     /// Lines that are no messages, which it may write before the instance is stopped.
     pub stray_lines: u32,
     /// How long a cancelled call still takes its place beside the others, unless its answer comes
-    /// before.
+    /// before. A process for several callers is ended then, once nobody else waits for it.
     pub grace: Millis,
 }
 

@@ -32,7 +32,8 @@ impl Relay {
             }
             Stage::Recording => self.refuse(id, Refusal::NotRecorded),
             Stage::Starting | Stage::Looking => self.refuse(id, Refusal::Deadline),
-            Stage::Draining => self.forget(id),
+            Stage::Draining => self.give_up(id),
+            Stage::GivenUp => {}
             Stage::Sent => self.overdue(id),
         }
     }

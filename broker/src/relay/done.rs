@@ -2,7 +2,7 @@
 //! back what it held.
 
 use super::{
-    CallId, ConnectionId, Output, Relay,
+    CallId, ConnectionId, InstanceId, Output, Relay,
     state::{Origin, Stage},
 };
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
     refusal::{Refusal, response},
     rpc::Id,
 };
-use sandboxd_broker_plan::Speaks;
 use sandboxd_broker_plan::record::{Event, Outcome, Record, Rule};
+use sandboxd_broker_plan::{Instances, Speaks};
 
 impl Relay {
     /// Answers a caller, and forgets the call.
@@ -29,7 +29,7 @@ impl Relay {
     /// Answers a caller that it does not get what it asked for.
     pub(super) fn refuse(&mut self, id: CallId, refusal: Refusal) {
         let Some(call) = self.calls.get(&id) else { return };
-        if call.stage == Stage::Draining {
+        if matches!(call.stage, Stage::Draining | Stage::GivenUp) {
             return self.forget(id);
         }
         let sent = call.stage == Stage::Sent;
@@ -93,7 +93,7 @@ impl Relay {
                 self.tell_cancelled(id, reason);
                 self.drain(id, Rule::Cancelled, true);
             }
-            Stage::Draining => {}
+            Stage::Draining | Stage::GivenUp => {}
             Stage::Starting
             | Stage::Looking
             | Stage::Queued
@@ -189,16 +189,73 @@ impl Relay {
             }
         }
         if call.slot {
-            self.in_flight = self.in_flight.saturating_sub(1);
-            if let Some(state) = self.callees.get_mut(callee) {
-                state.in_flight = state.in_flight.saturating_sub(1);
+            self.vacate(call.edge);
+        }
+    }
+
+    /// A call over this edge takes its place no more; the next may have it.
+    fn vacate(&mut self, edge: usize) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if let Some(state) = self.edges.get_mut(edge) {
+            state.in_flight = state.in_flight.saturating_sub(1);
+            let callee = self.callees.get_mut(state.callee);
+            callee.into_iter().for_each(|it| it.in_flight = it.in_flight.saturating_sub(1));
+        }
+        for callee in 0..self.callees.len() {
+            self.pump(callee);
+        }
+    }
+
+    /// Its grace is over and its callee has not answered. A process that serves several may still be at it on
+    /// behalf of this one, so that is kept. A subscription that has ended is nothing to be at.
+    pub(super) fn give_up(&mut self, id: CallId) {
+        self.set_timer(id, None);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        let callee = self.edges.get(call.edge).and_then(|it| self.plan.callees.get(it.callee));
+        let several = matches!(
+            callee.map(|callee| &callee.instances),
+            Some(Instances::Serial | Instances::Attenuate)
+        );
+        match call.instance.filter(|_| several && call.asks != Asks::Listen) {
+            Some(instance) => {
+                call.stage = Stage::GivenUp;
+                self.late.insert(instance);
             }
-            if let Some(state) = self.edges.get_mut(call.edge) {
-                state.in_flight = state.in_flight.saturating_sub(1);
+            None => self.forget(id),
+        }
+    }
+
+    /// Stops instances that are late with what was given up, as soon as nobody waits for anything else of theirs. Until
+    /// then what they call is on behalf of those too.
+    pub(super) fn retire(&mut self) {
+        for id in std::mem::take(&mut self.late) {
+            let late = self.waiting(id, Stage::GivenUp);
+            if late.is_empty() {
+                continue;
             }
-            for callee in 0..self.callees.len() {
-                self.pump(callee);
+            if !self.is_awaited(id) {
+                self.stop(id, &Refusal::Gone);
+                continue;
+            }
+            self.late.insert(id);
+            for call in late {
+                if let Some(call) = self.calls.get_mut(&call)
+                    && std::mem::take(&mut call.slot)
+                {
+                    let edge = call.edge;
+                    self.vacate(edge);
+                }
             }
         }
+    }
+
+    /// Whether somebody waits for an answer of an instance that is late. Of one that has a single call at a time the
+    /// next has no use for it: it could be asked what is meant for the one before.
+    fn is_awaited(&self, id: InstanceId) -> bool {
+        let callee = self.instances.get(&id).and_then(|it| self.plan.callees.get(it.callee));
+        let serial = callee.is_some_and(|callee| callee.instances == Instances::Serial);
+        let here = self.calls.values().filter(|call| call.instance == Some(id));
+        here.filter(|call| call.stage != Stage::GivenUp && call.asks != Asks::Listen)
+            .any(|call| call.slot || !serial)
     }
 }

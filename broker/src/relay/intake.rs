@@ -23,8 +23,8 @@ use sandboxd_broker_plan::{Instances, Pattern, Speaks};
 /// The method by which a connection says for which edge it is.
 const CONNECT: &str = "dev.sandboxd/connect";
 
-/// How many chains of calls one call may be part of.
-const CHAINS: usize = 64;
+/// How many chains of calls one call may be part of; one more is kept, so that it is refused.
+pub(super) const CHAINS: usize = 64;
 
 impl Relay {
     pub(super) fn caller_wrote(&mut self, id: ConnectionId, bytes: &[u8]) {
@@ -310,17 +310,17 @@ impl Relay {
                 known.owner.map_or(Vec::new(), |owner| self.chains(owner))
             }
             Some(Instances::Serial | Instances::Attenuate) => {
-                let open = self.calls.values().filter(|call| {
-                    call.instance == Some(instance)
-                        && matches!(call.stage, Stage::Sent | Stage::Draining)
-                });
+                let open = self
+                    .calls
+                    .values()
+                    .filter(|call| call.instance == Some(instance) && call.stage.is_with_callee());
                 open.flat_map(|call| call.chains.clone()).collect()
             }
             Some(Instances::Own { .. }) | None => Vec::new(),
         };
         chains.sort_unstable();
         chains.dedup();
-        chains.truncate(CHAINS);
+        chains.truncate(CHAINS + 1);
         for chain in &mut chains {
             chain.push(connection.caller);
         }

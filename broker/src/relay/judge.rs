@@ -3,6 +3,7 @@
 
 use super::{
     CallId, Output, Relay,
+    intake::CHAINS,
     state::{Call, Stage},
 };
 use crate::{
@@ -10,9 +11,10 @@ use crate::{
     limit::{Moment, Slot, Wait},
     mcp::method::{Asks, Target},
     refusal::Refusal,
+    schema::Violation,
 };
 use sandboxd_broker_plan::record::{Event, Record};
-use sandboxd_broker_plan::{Instances, Pattern, Reach};
+use sandboxd_broker_plan::{Approval, Edge, Instances, Millis, Pattern, Reach};
 use std::collections::BTreeSet;
 
 impl Relay {
@@ -132,6 +134,9 @@ impl Relay {
             return Err(absent(&call.target));
         }
         let (_, _, callee) = self.rules(call.edge).ok_or(Refusal::Gone)?;
+        if call.chains.len() > CHAINS {
+            return Err(Refusal::Chain);
+        }
         let hops = usize::try_from(self.plan.limits.hops).unwrap_or(usize::MAX);
         for chain in &call.chains {
             let comes_back = self.names(chain).any(|name| name == callee.name.as_str());
@@ -166,28 +171,51 @@ impl Relay {
 
     /// Whether each of a chain might make this call itself.
     fn all_may(&self, chain: &[usize], call: &Call) -> bool {
+        chain.iter().all(|caller| self.might(*caller, call).next().is_some())
+    }
+
+    /// The edges by which somebody might make a call itself.
+    fn might(&self, caller: usize, call: &Call) -> impl Iterator<Item = &Edge> {
         let callee = self.edges.get(call.edge).map(|edge| edge.callee);
-        chain.iter().all(|caller| {
-            let edges = self.edges.iter().enumerate();
-            let theirs = edges.filter(|(_, edge)| edge.caller == *caller);
-            let mut there = theirs.filter(|(_, edge)| Some(edge.callee) == callee);
-            there.any(|(place, _)| self.edge_reaches(place, &call.target))
+        let all = self.edges.iter().enumerate();
+        let theirs = all
+            .filter(move |(_, edge)| edge.caller == caller && Some(edge.callee) == callee)
+            .map(|(place, _)| place);
+        theirs
+            .filter(|place| self.edge_reaches(*place, &call.target))
+            .filter(|place| self.allows_arguments(*place, call).is_ok())
+            .filter_map(|place| self.plan.edges.get(place))
+    }
+
+    /// How long a call is held until it is approved; nothing where nobody is asked about it. One that may be made for
+    /// any of several is asked about wherever a call of that one itself would be.
+    pub(super) fn held_for(&self, call: &Call) -> Option<Millis> {
+        let own = self.plan.edges.get(call.edge).and_then(|edge| asks(edge, call));
+        let several = call.chains.iter().flatten().filter(|_| self.attenuates(call));
+        own.or_else(|| {
+            several.copied().find_map(|caller| {
+                let each = self.might(caller, call).map(|edge| asks(edge, call));
+                each.collect::<Option<Vec<Millis>>>()?.into_iter().min()
+            })
         })
     }
 
     /// The arguments, by the schema that the tool was pinned with and by those of the edge.
     fn arguments(&self, call: &Call) -> Result<(), Refusal> {
         let (Asks::Tool, Target::Tool(name)) = (call.asks, &call.target) else { return Ok(()) };
-        let params = call.body.get("params").and_then(Value::as_object);
-        let none = Value::Object(Object::default());
-        let arguments = params.and_then(|params| params.get("arguments")).unwrap_or(&none);
         let instance = call.instance.and_then(|id| self.instances.get(&id));
         let own = instance.and_then(|instance| instance.tools.get(name));
-        let schemas = self.edges.get(call.edge).and_then(|edge| edge.schemas.get(name));
-        own.into_iter()
-            .chain(schemas.into_iter().flatten())
-            .try_for_each(|schema| schema.check(arguments))
+        own.map_or(Ok(()), |schema| with_arguments(call, |given| schema.check(given)))
+            .and_then(|()| self.allows_arguments(call.edge, call))
             .map_err(Refusal::Arguments)
+    }
+
+    /// The arguments, by the schemas of an edge.
+    fn allows_arguments(&self, edge: usize, call: &Call) -> Result<(), Violation> {
+        let (Asks::Tool, Target::Tool(name)) = (call.asks, &call.target) else { return Ok(()) };
+        let schemas = self.edges.get(edge).and_then(|edge| edge.schemas.get(name));
+        let mut schemas = schemas.into_iter().flatten();
+        with_arguments(call, |given| schemas.try_for_each(|schema| schema.check(given)))
     }
 
     /// Somebody asked for what it may not have. What is told where it did so too often is of this record.
@@ -206,6 +234,27 @@ fn absent(target: &Target) -> Refusal {
         Refusal::Method
     } else {
         Refusal::Unknown(target.clone())
+    }
+}
+
+/// How long an edge holds a call until it is approved.
+fn asks(edge: &Edge, call: &Call) -> Option<Millis> {
+    match (&edge.approval, &call.target) {
+        (Approval::Ask { expires }, _) if call.asks.is_call() => Some(*expires),
+        (Approval::AskFor { names, expires }, Target::Tool(name) | Target::Method(name))
+            if any(names, name) =>
+        {
+            Some(*expires)
+        }
+        (Approval::Never | Approval::Ask { .. } | Approval::AskFor { .. }, _) => None,
+    }
+}
+
+fn with_arguments<T>(call: &Call, check: impl FnOnce(&Value) -> T) -> T {
+    let params = call.body.get("params").and_then(Value::as_object);
+    match params.and_then(|params| params.get("arguments")) {
+        Some(arguments) => check(arguments),
+        None => check(&Object::default().into()),
     }
 }
 

@@ -191,9 +191,12 @@ impl Relay {
         self.forget_keyrings();
     }
 
+    /// Those first that wait for a place: none gets that of another that ends.
     fn calls_of(&self, id: InstanceId) -> Vec<CallId> {
         let here = self.calls.iter().filter(|(_, call)| call.instance == Some(id));
-        here.map(|(id, _)| *id).collect()
+        let mut calls: Vec<(bool, CallId)> = here.map(|(id, call)| (call.slot, *id)).collect();
+        calls.sort_unstable();
+        calls.into_iter().map(|(_, id)| id).collect()
     }
 
     /// The caller closed its connection: everything it waits for is cancelled.

@@ -197,6 +197,8 @@ pub struct Relay {
     /// Of each caller, what takes out of texts the secrets of those of its instances that are over.
     over: BTreeMap<usize, Vec<Arc<Hidden>>>,
     timers: BTreeSet<(Moment, Timer)>,
+    /// Instances that have not answered what was given up.
+    late: BTreeSet<InstanceId>,
     /// Connections that end with the last answer that they wait for.
     finishing: BTreeSet<ConnectionId>,
     last: u64,
@@ -271,6 +273,7 @@ impl Relay {
             keyrings: BTreeMap::new(),
             over: BTreeMap::new(),
             timers: BTreeSet::new(),
+            late: BTreeSet::new(),
             finishing: BTreeSet::new(),
             last: 0,
             now,
@@ -302,6 +305,7 @@ impl Relay {
             Input::Clock => {}
         }
         self.tick();
+        self.retire();
         self.finish();
         std::mem::take(&mut self.out)
     }

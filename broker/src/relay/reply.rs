@@ -90,7 +90,7 @@ impl Relay {
         match call.stage {
             Stage::Sent => {}
             // It came after it was cancelled.
-            Stage::Draining => return self.forget(id),
+            Stage::Draining | Stage::GivenUp => return self.forget(id),
             Stage::Starting
             | Stage::Looking
             | Stage::Held(_)

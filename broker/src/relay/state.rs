@@ -154,6 +154,15 @@ pub(super) enum Stage {
     Sent,
     /// It is answered, but the callee may still be at it.
     Draining,
+    /// The same, and it takes no place any more.
+    GivenUp,
+}
+
+impl Stage {
+    /// Whether the callee may be at it.
+    pub(super) fn is_with_callee(self) -> bool {
+        matches!(self, Self::Sent | Self::Draining | Self::GivenUp)
+    }
 }
 
 /// What a callee asked back.

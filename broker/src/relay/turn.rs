@@ -19,7 +19,7 @@ use crate::{
     swap::Unfit,
 };
 use sandboxd_broker_plan::record::{Event, Outcome};
-use sandboxd_broker_plan::{Approval, Durability, Instances, Millis};
+use sandboxd_broker_plan::{Durability, Instances};
 use sha2::{Digest as _, Sha256};
 
 impl Relay {
@@ -164,7 +164,7 @@ impl Relay {
         }
         let Some(call) = self.calls.get(&id) else { return };
         let Some((edge, _, callee)) = self.rules(call.edge) else { return };
-        let Some(expires) = held_for(&edge.approval, call) else { return self.enqueue(id) };
+        let Some(expires) = self.held_for(call) else { return self.enqueue(id) };
         let mut parameters = call.body.get("params").cloned().unwrap_or(Value::Null);
         if let Value::Object(parameters) = &mut parameters {
             stamp::as_written(parameters, callee.speaks);
@@ -353,18 +353,5 @@ impl Relay {
             return self.finished(id, Outcome::Answered, 0, true);
         }
         self.set_timer(id, deadline);
-    }
-}
-
-/// How long a call is held until it is approved; nothing where nobody is asked about it.
-fn held_for(approval: &Approval, call: &Call) -> Option<Millis> {
-    match (approval, &call.target) {
-        (Approval::Ask { expires }, _) if call.asks.is_call() => Some(*expires),
-        (Approval::AskFor { names, expires }, Target::Tool(name) | Target::Method(name))
-            if names.iter().any(|one| one.matches(name)) =>
-        {
-            Some(*expires)
-        }
-        (Approval::Never | Approval::Ask { .. } | Approval::AskFor { .. }, _) => None,
     }
 }

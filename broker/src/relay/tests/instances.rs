@@ -5,7 +5,7 @@ use crate::{
     json::text,
     relay::{ConnectionId, Endpoint, Input, InstanceId},
 };
-use sandboxd_broker_plan::{BrokerPlan, Instances, Millis};
+use sandboxd_broker_plan::{Approval, Arguments, BrokerPlan, Instances, Millis, Reverse};
 
 /// `a` and `b` call `mid`, which calls `fs` for them.
 fn chain(mode: Instances) -> BrokerPlan {
@@ -125,6 +125,28 @@ fn one_process_for_several_may_call_what_all_of_them_may() {
 }
 
 #[test]
+fn one_that_may_be_for_more_than_are_looked_at_is_refused() {
+    let mut plan = chain(Instances::Attenuate);
+    let callers: Vec<String> = (0..65).map(|number| format!("c{number}")).collect();
+    for one in &callers {
+        plan.callers.push(caller(one));
+        plan.edges.extend([edge(one, "mid"), edge(one, "fs")]);
+    }
+    let mut world = World::new(plan);
+    world.serve = hang;
+    for (connection, one) in (10_u64..).zip(&callers) {
+        world.connect(connection, one, "mid");
+        world.call_as(connection, "1", "list", "{}");
+        if connection == 10 {
+            let (mid, _) = world.started[0];
+            behalf(&mut world, 3, mid);
+            assert!(onward(&mut world).contains("content"));
+        }
+    }
+    assert!(onward(&mut world).contains("chain"));
+}
+
+#[test]
 fn one_at_a_time_is_one_at_a_time() {
     let mut world = World::new(chain(Instances::Serial));
     world.connect(1, "a", "mid");
@@ -154,4 +176,120 @@ fn a_call_within_a_call_ends_no_later_than_that() {
     world.call_as(2, "1", "list", "{}");
     world.wait(1000);
     assert!(world.hear(2).concat().contains("No answer came in time"));
+}
+
+fn cancel(world: &mut World, connection: u64, id: &str) {
+    let line = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+    );
+    world.say(connection, &line);
+}
+
+/// `mid` calls `fs` on connection 3 for whoever it works for.
+fn onward(world: &mut World) -> String {
+    let before = std::mem::replace(&mut world.serve, super::world::serve);
+    let heard = world.call_as(3, "1", "list", "{}").concat();
+    world.serve = before;
+    heard
+}
+
+#[test]
+fn whoever_cancels_is_still_one_of_those_that_it_is_for_until_there_is_an_answer() {
+    // `b` has no edge to `fs`, and `a` has.
+    let mut world = World::new(chain(Instances::Attenuate));
+    world.connect(1, "a", "mid");
+    world.connect(2, "b", "mid");
+    world.serve = hang;
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 3, mid);
+    world.call_as(2, "1", "list", "{}");
+    let late = text(world.got("tools/call")[1].get("id").unwrap());
+    cancel(&mut world, 2, "1");
+    world.wait(7000);
+    assert!(onward(&mut world).contains("Unknown tool: list"));
+    assert_eq!(world.relay.in_flight, 1, "it takes no place any more");
+    assert!(world.stopped.is_empty(), "somebody else waits for an answer");
+    world.tell_as(mid, &format!(r#"{{"jsonrpc":"2.0","id":{late},"result":{{}}}}"#));
+    assert!(onward(&mut world).contains("content"));
+    // Where none comes, it is stopped with the last answer that is awaited, and the next begins anew.
+    world.call_as(2, "2", "list", "{}");
+    cancel(&mut world, 2, "2");
+    world.wait(7000);
+    assert!(world.stopped.is_empty() && onward(&mut world).contains("Unknown tool: list"));
+    let first = text(world.got("tools/call")[0].get("id").unwrap());
+    world.tell_as(mid, &format!(r#"{{"jsonrpc":"2.0","id":{first},"result":{{}}}}"#));
+    assert_eq!(world.stopped, [mid]);
+    assert!(world.relay.calls.is_empty());
+    world.call_as(1, "3", "list", "{}");
+    assert_eq!(world.started.len(), 3, "mid, fs and mid again");
+}
+
+#[test]
+fn nobody_is_asked_what_was_asked_for_another_that_cancelled() {
+    let mut plan = chain(Instances::Serial);
+    plan.edges[1].reverse = vec![Reverse::Elicitation];
+    plan.edges[1].queue.wait = Millis(60_000);
+    let mut world = World::new(plan);
+    world.connect(1, "a", "mid");
+    world.connect(2, "b", "mid");
+    world.serve = hang;
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    cancel(&mut world, 1, "1");
+    world.wait(4000);
+    assert!(world.call_as(2, "1", "list", "{}").is_empty());
+    world.wait(1000);
+    assert_eq!(world.stopped, [mid]);
+    let heard = world.hear(2).concat();
+    assert!(
+        heard.contains("not running"),
+        "nothing of it went to the one that is stopped: {heard}"
+    );
+    assert_eq!(world.got("tools/call").len(), 1);
+    world.tell_as(mid, r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}"#);
+    world.call_as(2, "2", "list", "{}");
+    assert_eq!((world.started.len(), world.got("tools/call").len()), (2, 2));
+    assert!(world.hear(2).is_empty(), "it heard no question");
+}
+
+#[test]
+fn one_process_for_several_is_held_to_the_arguments_and_approvals_of_each_of_them() {
+    let arguments = |schema: &str| Arguments { tool: "list".into(), schema: schema.into() };
+    let through = |plan: BrokerPlan| {
+        let mut world = World::new(plan);
+        world.connect(1, "a", "mid");
+        world.serve = hang;
+        world.call_as(1, "1", "list", "{}");
+        let (mid, _) = world.started[0];
+        behalf(&mut world, 3, mid);
+        world
+    };
+    let mut plan = chain(Instances::Attenuate);
+    plan.edges[3].arguments = vec![arguments(r#"{"required":["ok"]}"#)];
+    let mut world = through(plan.clone());
+    assert!(onward(&mut world).contains("Unknown tool: list"));
+    world.serve = super::world::serve;
+    assert!(world.call_as(3, "2", "list", r#"{"ok":1}"#).concat().contains("content"));
+    // One of several edges is enough.
+    plan.edges.push(edge("a", "fs"));
+    plan.edges[4].name = name("other");
+    assert!(onward(&mut through(plan)).contains("content"));
+
+    let mut plan = chain(Instances::Attenuate);
+    plan.edges[3].approval = Approval::Ask { expires: Millis(1000) };
+    let mut world = through(plan.clone());
+    assert_eq!(onward(&mut world), "");
+    let ask = world.asks.pop().unwrap();
+    assert_eq!((ask.caller.as_str(), ask.chains), ("mid", vec![vec!["a".into(), "mid".into()]]));
+    world.wait(1000);
+    assert!(world.hear(3).concat().contains("not approved"));
+    // Whoever may do it unasked is not asked about.
+    plan.edges.push(edge("a", "fs"));
+    plan.edges[4].name = name("other");
+    assert!(onward(&mut through(plan)).contains("content"));
+    // One that works for its caller alone acts by its own edge.
+    let mut plan = chain(Instances::PerCaller);
+    plan.edges[3].approval = Approval::Ask { expires: Millis(1000) };
+    assert!(onward(&mut through(plan)).contains("content"));
 }
