@@ -30,7 +30,7 @@ impl Relay {
         wanted && self.edge_reaches(call.edge, target)
     }
 
-    fn edge_reaches(&self, edge: usize, target: &Target) -> bool {
+    pub(super) fn edge_reaches(&self, edge: usize, target: &Target) -> bool {
         let Some((edge, _, callee)) = self.rules(edge) else { return false };
         let has = |reach: &Reach| match target {
             Target::Whole => true,

@@ -3,12 +3,15 @@
 use super::{
     CallId, ConnectionId, InstanceId, Output, Relay,
     reply::relabel,
-    state::{Origin, Question, Stage, Timer},
+    state::{Call, Origin, Question, Stage, Timer},
 };
 use crate::{
     json::{Object, Value},
     limit::Gcra,
-    mcp::{list::Listed, method::Tells},
+    mcp::{
+        list::Listed,
+        method::{Target, Tells},
+    },
     refusal::response,
     rpc::Id,
 };
@@ -18,22 +21,15 @@ use sandboxd_broker_plan::{Edge, Instances, Reverse, Speaks};
 impl Relay {
     pub(super) fn told(&mut self, instance: InstanceId, method: &str, body: Object) {
         let Some(known) = self.instances.get(&instance) else { return };
-        let (edge, owner) = (known.edge, known.owner);
-        let Some((rules, _, callee)) = self.rules(edge) else { return };
+        let Some(callee) = self.plan.callees.get(known.callee) else { return };
         let tells = Tells::of(method);
-        if callee.speaks != Speaks::JsonRpc && tells == Some(Tells::Progress) {
+        if callee.speaks == Speaks::JsonRpc {
+            return self.told_by_name(instance, method, body);
+        }
+        if tells == Some(Tells::Progress) {
             return self.progress(instance, body);
         }
         let body = self.covered_object(instance, body);
-        if callee.speaks == Speaks::JsonRpc {
-            let named = rules.reach.methods.iter().any(|pattern| pattern.matches(method))
-                && callee.serves.methods.iter().any(|pattern| pattern.matches(method));
-            match owner.filter(|_| named) {
-                Some(owner) => self.tell_caller(owner, &body.into()),
-                None => self.stray(instance),
-            }
-            return;
-        }
         match tells {
             Some(Tells::Cancelled) => self.taken_back(instance, &body),
             Some(Tells::Changed) => {
@@ -52,6 +48,22 @@ impl Relay {
         }
     }
 
+    /// A notification of a callee's own: for whoever it works for, where the edge names it. Of what it serves to
+    /// others, and of what it says while nobody knows for whom, nobody hears.
+    fn told_by_name(&mut self, instance: InstanceId, method: &str, body: Object) {
+        let callee = self.instances.get(&instance).map(|known| known.callee);
+        let callee = callee.and_then(|callee| self.plan.callees.get(callee));
+        if !callee.is_some_and(|it| it.serves.methods.iter().any(|named| named.matches(method))) {
+            return self.stray(instance);
+        }
+        let to = self.asker(instance).and_then(|to| Some((to, self.connections.get(&to)?.edge?)));
+        let target = Target::Method(method.to_owned());
+        if let Some((to, _)) = to.filter(|(_, edge)| self.edge_reaches(*edge, &target)) {
+            let body = self.covered_object(instance, body);
+            self.tell_caller(to, &body.into());
+        }
+    }
+
     /// Whether a list is known, so that it can be forgotten; one that is being asked for is new.
     pub(super) fn knows(&mut self, instance: InstanceId, listed: Listed) -> bool {
         matches!(self.catalogue(instance, listed), Some(crate::mcp::catalogue::Catalogue::Known(_)))
@@ -60,24 +72,31 @@ impl Relay {
     /// Whether whoever hears of a resource may read it.
     fn updated(&self, instance: InstanceId, body: &Object) -> bool {
         let uri = params(body).and_then(|params| params.str("uri"));
-        let (Some(uri), Some(known)) = (uri, self.instances.get(&instance)) else { return false };
-        let Some((edge, _, callee)) = self.rules(known.edge) else { return false };
-        edge.reach.resources.iter().any(|pattern| pattern.matches(uri))
-            && callee.serves.resources.iter().any(|pattern| pattern.matches(uri))
+        let Some(target) = uri.map(|uri| Target::Resource(uri.to_owned())) else { return false };
+        match label(body) {
+            Some(label) => {
+                self.labelled(instance, &label).is_some_and(|call| self.reaches(call, &target))
+            }
+            // It is for the one connection of an instance, if anybody's.
+            None => {
+                let edge = self.instances.get(&instance).map(|known| known.edge);
+                edge.is_some_and(|edge| self.edge_reaches(edge, &target))
+            }
+        }
+    }
+
+    /// The call whose subscription this is.
+    fn labelled(&self, instance: InstanceId, label: &Id) -> Option<&Call> {
+        let call = self.calls.get(&CallId(label.number()?))?;
+        (call.instance == Some(instance) && call.stage == Stage::Sent).then_some(call)
     }
 
     /// To whom it belongs: to the call whose subscription it names; else, of an instance that is for
     /// one connection, to that. Of one that is for all, only that a list has changed, to all.
     fn pass_on(&mut self, instance: InstanceId, mut body: Object) {
-        let label = params(&body)
-            .and_then(|params| params.get("_meta")?.as_object())
-            .and_then(|meta| Id::of(meta.get("io.modelcontextprotocol/subscriptionId")?));
-        if let Some(label) = label {
-            let call = label.number().and_then(|number| self.calls.get(&CallId(number)));
-            if let Some(call) = call.filter(|call| call.instance == Some(instance))
-                && call.stage == Stage::Sent
-                && let Origin::Caller { connection, id, .. } = &call.origin
-            {
+        if let Some(label) = label(&body) {
+            let call = self.labelled(instance, &label);
+            if let Some(Origin::Caller { connection, id, .. }) = call.map(|call| &call.origin) {
                 let (connection, id) = (*connection, id.clone());
                 body.change("params", |params| relabel(params, &id));
                 self.tell_caller(connection, &body.into());
@@ -120,20 +139,23 @@ impl Relay {
     /// A callee asks its caller. What it may not ask is a method that is not there.
     pub(super) fn asked_back(&mut self, instance: InstanceId, id: Id, method: &str, body: Object) {
         let body = self.covered_object(instance, body);
-        let Some(known) = self.instances.get(&instance) else { return };
-        let Some((rules, _, callee)) = self.rules(known.edge) else { return };
+        let known = self.instances.get(&instance);
+        let Some(callee) = known.and_then(|known| self.plan.callees.get(known.callee)) else {
+            return;
+        };
+        let connection = self.asker(instance);
         match (callee.speaks, method) {
             (Speaks::Mcp, "ping") => {
                 let pong = response(id, "result", Object::default().into());
                 return self.tell_callee(instance, &pong);
             }
             (Speaks::Mcp, "roots/list") => {
-                let roots = roots(rules);
+                let edge = connection.and_then(|to| self.connections.get(&to)?.edge);
+                let roots = roots(edge.and_then(|edge| self.plan.edges.get(edge)));
                 return self.tell_callee(instance, &response(id, "result", roots));
             }
             _ => {}
         }
-        let connection = self.asker(instance);
         let allowed = connection.is_some_and(|connection| self.may_ask(connection, method));
         let event = if allowed { Event::AskedBack } else { Event::AskedInVain };
         let record = self.instance_record(instance, event);
@@ -243,12 +265,18 @@ impl Relay {
     }
 }
 
-/// What `roots/list` is answered with.
-pub(super) fn roots(edge: &Edge) -> Value {
-    let each = edge.roots.iter().map(|root| {
+/// What `roots/list` is answered with, on behalf of whoever calls over this edge.
+pub(super) fn roots(edge: Option<&Edge>) -> Value {
+    let each = edge.into_iter().flat_map(|edge| &edge.roots).map(|root| {
         [("uri", root.uri.as_str().into()), ("name", root.name.as_str().into())].into()
     });
     [("roots", Value::Array(each.collect()))].into()
+}
+
+/// Which subscription a notification is of.
+fn label(body: &Object) -> Option<Id> {
+    let meta = params(body)?.get("_meta")?.as_object()?;
+    Id::of(meta.get("io.modelcontextprotocol/subscriptionId")?)
 }
 
 fn params(body: &Object) -> Option<&Object> {

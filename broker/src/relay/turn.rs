@@ -338,7 +338,7 @@ impl Relay {
             meta.remove("progressToken");
         }
         if let Some(asked) = again {
-            let roots = self.rules_of(id).map_or(Value::Null, roots);
+            let roots = roots(self.rules_of(id));
             body.change("params", |params| asked.give_back(params, &roots));
         }
         if self.calls.get(&id).is_some_and(|call| call.secrets != 0) {

@@ -1,11 +1,11 @@
 //! Whose process it is, and on whose behalf a callee calls.
 
-use super::world::{World, callee, caller, edge, hang, name, plan, reach};
+use super::world::{World, callee, caller, edge, hang, name, patterns, plan, reach};
 use crate::{
     json::text,
     relay::{ConnectionId, Endpoint, Input, InstanceId},
 };
-use sandboxd_broker_plan::{Approval, Arguments, BrokerPlan, Instances, Millis, Reverse};
+use sandboxd_broker_plan::{Approval, Arguments, BrokerPlan, Instances, Millis, Reverse, Speaks};
 
 /// `a` and `b` call `mid`, which calls `fs` for them.
 fn chain(mode: Instances) -> BrokerPlan {
@@ -292,4 +292,32 @@ fn one_process_for_several_is_held_to_the_arguments_and_approvals_of_each_of_the
     let mut plan = chain(Instances::PerCaller);
     plan.edges[3].approval = Approval::Ask { expires: Millis(1000) };
     assert!(onward(&mut through(plan)).contains("content"));
+}
+
+#[test]
+fn what_one_for_several_says_unasked_is_for_the_one_it_works_for_and_no_stray() {
+    for (mode, hears) in [(Instances::Serial, 1), (Instances::Attenuate, 0)] {
+        let mut plan = chain(mode);
+        plan.callees[1].speaks = Speaks::JsonRpc;
+        plan.callees[1].serves.methods = patterns(&["sum", "tick", "tock"]);
+        for edge in [0, 1] {
+            plan.edges[edge].reach.methods = patterns(&["sum"]);
+        }
+        plan.edges[1].reach.methods = patterns(&["sum", "tick"]);
+        let mut world = World::new(plan);
+        world.serve = |_, _| None;
+        world.connect(1, "a", "mid");
+        world.connect(2, "b", "mid");
+        world.request(2, "1", "sum", "{}");
+        for _ in 0..20 {
+            world.tell(r#"{"jsonrpc":"2.0","method":"tock"}"#);
+        }
+        world.tell(r#"{"jsonrpc":"2.0","method":"tick"}"#);
+        assert_eq!((world.hear(1).len(), world.hear(2).len()), (0, hears));
+        assert!(world.stopped.is_empty());
+        for _ in 0..4 {
+            world.tell(r#"{"jsonrpc":"2.0","method":"boom"}"#);
+        }
+        assert_eq!(world.stopped.len(), 1, "what it does not serve is a stray");
+    }
 }

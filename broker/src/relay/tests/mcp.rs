@@ -1,12 +1,12 @@
 //! Lists, pins, what callees say and ask.
 
-use super::world::{TOOLS, World, hang, patterns, plan, serve};
+use super::world::{TOOLS, World, caller, edge, hang, patterns, plan, serve};
 use crate::{
     json::{Value, text},
     relay::Input,
 };
 use sandboxd_broker_plan::record::Event;
-use sandboxd_broker_plan::{Millis, Reverse, Root};
+use sandboxd_broker_plan::{Instances, Millis, Reverse, Root};
 
 const MODERN: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 
@@ -320,6 +320,33 @@ fn a_subscription_is_answered_under_the_callers_id_and_only_for_what_it_may_read
     assert!(world.hear(1).is_empty());
     world.wait(10_000_000);
     assert!(world.hear(1).is_empty(), "it has no deadline");
+}
+
+#[test]
+fn of_an_instance_for_several_each_hears_of_the_resources_that_its_own_edge_has() {
+    let mut plan = plan();
+    plan.callees[0].instances = Instances::Attenuate;
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.edges[0].reach.resources = patterns(&["file:///a/*"]);
+    plan.edges[1].reach.resources = patterns(&["file:///b/*"]);
+    let mut world = World::open(plan);
+    world.connect(2, "b", "fs");
+    world.call("list", "{}");
+    world.serve =
+        |method, body| if method == "subscriptions/listen" { None } else { serve(method, body) };
+    let params = format!(
+        r#"{{"notifications":{{"resourceSubscriptions":["file:///a/x","file:///b/x"]}},{MODERN}}}"#
+    );
+    world.request(2, "9", "subscriptions/listen", &params);
+    let id = text(world.got("subscriptions/listen")[0].get("id").unwrap());
+    for uri in ["file:///a/x", "file:///b/x"] {
+        world.tell(&format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{{"uri":"{uri}","_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}}}}}"#
+        ));
+    }
+    let heard = world.hear(2);
+    assert!(heard.len() == 1 && heard[0].contains("file:///b/x"), "{heard:?}");
 }
 
 #[test]
