@@ -1,10 +1,14 @@
 //! What may be done: by a profile, by a grant, by both.
 
+use super::shown::Shown;
 use super::trees::Trees;
 use crate::meet::egress::WayOut;
-use crate::place::Folders;
-use crate::schema::{Access, EdgeGrant, Mode, Network, Profile};
-use sandboxd_plan::HostPath;
+use crate::meet::files::Rights;
+use crate::place::{Folders, Place};
+use crate::schema::{EdgeGrant, Mode, Network, Profile};
+
+/// Whether a right is among those that there are.
+type Way = fn(Rights) -> bool;
 
 /// What may be done with files of the host, and whom the network reaches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,61 +20,51 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// What a profile lets be done.
+    /// What a profile lets its own sandbox do.
     pub(super) fn of(profile: &Profile) -> Self {
-        let folders = &profile.folders;
-        let grants = profile.files.grants.iter().map(|grant| (&grant.path, grant.access));
-        let binds = profile.files.bind.iter().map(|bind| (&bind.from, bind.access));
-        let entries = grants.chain(binds);
-        let entries =
-            entries.filter_map(|(path, access)| Some((path.value.host(folders)?, access)));
-        let mut authority = Self::files(entries.collect());
-        for hole in profile.files.hide.iter().filter_map(|hole| hole.path.value.host(folders)) {
+        let shown = shown(profile);
+        Self::with(profile, &shown, |way| shown.used(way))
+    }
+
+    /// What a profile gives to what is run under it. That need not see what the profile's own sandbox sees: a bind
+    /// of the one shadows nothing for the other.
+    pub(super) fn lent(profile: &Profile) -> Self {
+        let shown = shown(profile);
+        Self::with(profile, &shown, |way| shown.lent(way))
+    }
+
+    /// What the grant of an edge lets be done.
+    pub(super) fn granted(grant: &EdgeGrant, folders: &Folders) -> Self {
+        let entries = grant.files.iter();
+        let entries = entries.filter_map(|entry| {
+            let path = entry.path.value.host(folders)?;
+            Some((path.clone(), path, entry.access))
+        });
+        let shown = Shown::of(entries);
+        Self { network: Out::of(&grant.network), ..Self::files(|way| shown.used(way)) }
+    }
+
+    /// Without what is hidden, and with the network.
+    fn with(profile: &Profile, shown: &Shown, trees: impl Fn(Way) -> Trees) -> Self {
+        let mut authority = Self::files(trees);
+        let holes = profile.files.hide.iter();
+        for hole in holes.filter_map(|hole| hole.path.value.host(&profile.folders)) {
+            let hole = shown.host(&hole).unwrap_or(hole);
             for trees in [&mut authority.read, &mut authority.write, &mut authority.execute] {
                 trees.hide(hole.clone());
+                *trees = std::mem::take(trees).plain();
             }
         }
         authority.network = Out::of(&profile.network);
         authority
     }
 
-    /// What the grant of an edge lets be done.
-    pub(super) fn granted(grant: &EdgeGrant, folders: &Folders) -> Self {
-        let entries = grant.files.iter();
-        let entries =
-            entries.filter_map(|entry| Some((entry.path.value.host(folders)?, entry.access)));
-        Self { network: Out::of(&grant.network), ..Self::files(entries.collect()) }
-    }
-
-    /// An entry adds to what it lies in, but that one of `read` inside a tree of `write` stays
-    /// read-only.
-    fn files(mut entries: Vec<(HostPath, Access)>) -> Self {
-        // Where a path is named twice, what lets more be done counts.
-        entries.sort_by_key(|(path, access)| (path.as_str().len(), *access));
-        let mut authority = Self::default();
-        for (path, access) in entries {
-            authority.read.mark(path.clone(), true);
-            match access {
-                Access::Read => {
-                    authority.write.mark(path, false);
-                }
-                Access::Write => {
-                    authority.write.mark(path, true);
-                }
-                Access::Execute => {
-                    authority.execute.mark(path, true);
-                }
-            }
-        }
-        authority.plain()
-    }
-
-    fn plain(self) -> Self {
+    fn files(trees: impl Fn(Way) -> Trees) -> Self {
         Self {
-            read: self.read.plain(),
-            write: self.write.plain(),
-            execute: self.execute.plain(),
-            network: self.network,
+            read: trees(|_| true),
+            write: trees(|rights| rights.write),
+            execute: trees(|rights| rights.execute),
+            network: Out::Nowhere,
         }
     }
 
@@ -88,6 +82,19 @@ impl Authority {
     pub(super) fn rights(&self) -> [(&'static str, &Trees); 3] {
         [("read", &self.read), ("write", &self.write), ("execute", &self.execute)]
     }
+}
+
+/// Every tree that a profile shows.
+fn shown(profile: &Profile) -> Shown {
+    let host = |place: &Place| place.host(&profile.folders);
+    let grants = profile.files.grants.iter().filter_map(|grant| {
+        let path = host(&grant.path.value)?;
+        Some((path.clone(), path, grant.access))
+    });
+    let binds = profile.files.bind.iter();
+    let binds = binds
+        .filter_map(|bind| Some((host(&bind.from.value)?, host(&bind.to.value)?, bind.access)));
+    Shown::of(grants.chain(binds))
 }
 
 /// Whom the network reaches.

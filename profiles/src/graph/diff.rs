@@ -2,11 +2,13 @@
 
 mod budget;
 mod network;
+mod profile;
 
 use super::authority::Authority;
 use super::reach::place;
 use super::{Edge, Graph, patterns};
-use crate::schema::{Approval, Instances};
+use crate::origin::Written;
+use crate::schema::Approval;
 use sandboxd_broker_plan::{Pattern, Rate};
 use serde::Serialize;
 use serde_json::Value;
@@ -56,11 +58,10 @@ impl Graph {
                 }
             }
         }
-        for node in &newer.nodes {
+        for (new, node) in newer.nodes.iter().enumerate() {
             if let Some(old) = self.find(node.name.as_str()) {
                 let mut told = Told { of: node.name.to_string(), at: node.file.clone(), changes };
-                told.authority("", &self.node(old).own, &node.own);
-                told.budget(&node.name, &self.node(old).profile, &node.profile);
+                told.profile((self, old), (newer, new));
                 changes = told.changes;
             }
         }
@@ -135,7 +136,7 @@ impl Told {
     }
 
     fn edge(&mut self, (was, old): (&Graph, &Edge), (is, new): (&Graph, &Edge)) {
-        self.reach(&was.reach(old), &is.reach(new));
+        self.reach("", &was.reach(old), &is.reach(new));
         self.arguments(old, new);
         for (direction, here, there) in [
             (Widened, is.placed(new), was.placed(old)),
@@ -156,6 +157,7 @@ impl Told {
 
     fn reach(
         &mut self,
+        how: &str,
         old: &[(&'static str, Vec<Pattern>)],
         new: &[(&'static str, Vec<Pattern>)],
     ) {
@@ -166,10 +168,10 @@ impl Told {
             };
             let (old, new) = (list(old), list(new));
             for one in patterns::beyond(&new, &old) {
-                self.tell(Widened, format!("{key}: {one}"));
+                self.tell(Widened, format!("{how}{key}: {one}"));
             }
             for one in patterns::beyond(&old, &new) {
-                self.tell(Narrowed, format!("{key}: {one}"));
+                self.tell(Narrowed, format!("{how}{key}: {one}"));
             }
         }
     }
@@ -208,7 +210,7 @@ impl Told {
         self.ordered("calls at once", (&before.1, number(before.1)), (&after.1, number(after.1)));
     }
 
-    /// Whether a person is asked, what may be asked back, and whose calls a process sees.
+    /// Whether a person is asked, and what may be asked back.
     fn manners(&mut self, (was, old): (&Graph, &Edge), (is, new): (&Graph, &Edge)) {
         let asks = |edge: &Edge| {
             let approval = edge.call.approval.as_ref().map_or(Approval::Never, |word| word.value);
@@ -216,20 +218,7 @@ impl Told {
         };
         let (before, after) = (asks(old), asks(new));
         self.ordered("approval", (&before.0, before.1), (&after.0, after.1));
-        let asks = |graph: &Graph, edge: &Edge| {
-            let serve = graph.node(edge.callee).profile.serve.as_ref();
-            serve.map(|serve| serve.ask.clone()).unwrap_or_default()
-        };
-        let (before, after) = (asks(was, old), asks(is, new));
-        for (direction, here, there) in [(Narrowed, &after, &before), (Widened, &before, &after)] {
-            for one in here {
-                if !there.iter().any(|other| other.value == one.value) {
-                    let word = if direction == Narrowed { "asked" } else { "not asked" };
-                    self.tell(direction, format!("{word} about tools: {}", one.value.as_str()));
-                }
-            }
-        }
-        let word = |written: Option<&crate::Written<bool>>| written.is_some_and(|word| word.value);
+        let word = |written: Option<&Written<bool>>| written.is_some_and(|word| word.value);
         let (before, after) = (was.is_durable(old), is.is_durable(new));
         self.ordered("durable", (&!before, before.to_string()), (&!after, after.to_string()));
         let passed = |edge: &Edge| word(edge.call.instructions.as_ref());
@@ -245,19 +234,11 @@ impl Told {
                 }
             }
         }
-        let shared = |graph: &Graph, edge: &Edge| {
-            let instances = graph.node(edge.callee).instances();
-            let rank = match instances {
-                Instances::PerCaller => 0,
-                Instances::Serial => 1,
-                Instances::Attenuate => 2,
-                Instances::Own(_) => 3,
-            };
-            (rank, instances.name().to_owned())
-        };
-        let (before, after) = (shared(was, old), shared(is, new));
-        self.ordered("instances", (&before.0, before.1), (&after.0, after.1));
     }
+}
+
+fn of_list(list: &[Written<Pattern>]) -> Vec<Pattern> {
+    list.iter().map(|one| one.value.clone()).collect()
 }
 
 fn number(number: u64) -> String {

@@ -108,11 +108,11 @@ impl<'l> Loading<'l> {
     /// Gives a profile its place, and all that it calls.
     fn place(&mut self, profile: Profile, file: &str, id: String, called: bool) -> Option<usize> {
         let name = self.name(file, &profile, called)?;
-        let own = Authority::of(&profile);
+        let (own, lent) = (Authority::of(&profile), Authority::lent(&profile));
         let calls: Vec<(Name, Written<Call>)> =
             profile.calls.iter().map(|(name, call)| (name.clone(), call.clone())).collect();
         let caller = self.graph.nodes.len();
-        self.graph.nodes.push(Node { name, file: file.to_owned(), profile, own });
+        self.graph.nodes.push(Node { name, file: file.to_owned(), profile, own, lent });
         self.known.insert(id, Some(caller));
         for (name, call) in calls {
             let Written { value: call, origin } = call;

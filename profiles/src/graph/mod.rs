@@ -2,7 +2,7 @@
 //!
 //! It is made of a profile and those it calls, or of all the profiles of a folder, and is checked as
 //! a whole: [`load`] reads, [`check`] and [`cycles`] judge. [`authority`] says what a profile or an edge
-//! lets be done, as [`trees`]; [`patterns`] are names of what is called. On it rest [`reach`] (who can
+//! lets be done, as [`trees`] of what is [`shown`]; [`patterns`] are names of what is called. On it rest [`reach`] (who can
 //! reach what, through whom), [`diff`] (what widened) and [`draw`] (text, DOT and JSON), [`plan`] (what the broker is told) and
 //! [`launch`] (what a process is started under).
 
@@ -18,6 +18,7 @@ pub(crate) mod patterns;
 mod placed;
 mod plan;
 mod reach;
+mod shown;
 mod trees;
 mod why;
 
@@ -54,6 +55,8 @@ struct Node {
     profile: Profile,
     /// What it may do itself.
     own: Authority,
+    /// What it gives to those that it calls, where an edge grants nothing.
+    lent: Authority,
 }
 
 /// "`caller` may call `callee`".
@@ -158,7 +161,7 @@ impl Graph {
         let caller = self.node(edge.caller);
         match &edge.call.grant {
             Some(grant) => Authority::granted(&grant.value, &caller.profile.folders),
-            None => caller.own.clone(),
+            None => caller.lent.clone(),
         }
     }
 }

@@ -256,7 +256,7 @@ fn placing(caller: Caller, node: &Node) -> Caller {
     Caller { secrets: secrets.collect(), ..caller }
 }
 
-fn callee(name: &Name, profile: &Profile, instances: &Instances) -> Callee {
+pub(super) fn callee(name: &Name, profile: &Profile, instances: &Instances) -> Callee {
     let serve = profile.serve.as_ref();
     let rate = serve.and_then(|serve| serve.rate.as_ref());
     let in_flight = serve.and_then(|serve| serve.in_flight.as_ref());

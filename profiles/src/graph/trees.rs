@@ -28,6 +28,13 @@ impl Trees {
         above.max_by_key(|(mark, _)| mark.as_str().len()).is_some_and(|(_, is_in)| *is_in)
     }
 
+    /// What is in any of them.
+    pub(super) fn any(sets: &[Self]) -> Self {
+        let marks = sets.iter().flat_map(|set| set.0.keys());
+        let any = marks.map(|mark| (mark.clone(), sets.iter().any(|set| set.has(mark))));
+        Self(any.collect()).plain()
+    }
+
     /// What is in both.
     pub(super) fn meet(&self, other: &Self) -> Self {
         let marks = self.0.keys().chain(other.0.keys());
@@ -106,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_meet_has_what_both_have_and_nothing_else() {
+    fn a_meet_has_what_both_have_and_a_union_what_any_has() {
         let sets = sets();
         let deeper = PATHS.iter().map(|text| path(&format!("{}/x", text.trim_end_matches('/'))));
         let probes: Vec<HostPath> = PATHS.iter().map(|text| path(text)).chain(deeper).collect();
@@ -114,10 +121,12 @@ mod tests {
             for other in &sets {
                 let both = one.meet(other);
                 assert_eq!(both, other.meet(one));
+                let any = Trees::any(&[one.clone(), other.clone()]);
                 let beyond = one.beyond(other);
                 for probe in &probes {
                     let wanted = one.has(probe) && other.has(probe);
                     assert_eq!(both.has(probe), wanted, "{probe} in {one:?} and {other:?}");
+                    assert_eq!(any.has(probe), one.has(probe) || other.has(probe), "{probe}");
                     if one.has(probe) && !other.has(probe) {
                         assert!(beyond.iter().any(|top| probe.is_within(top)), "{probe}");
                     }

@@ -1,5 +1,6 @@
 //! Files: areas of the host, by path, and holes in them.
 
+use crate::schema::Access;
 use sandboxd_plan::HostPath;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,18 @@ pub(crate) struct Rights {
 }
 
 impl Rights {
+    /// What an entry of a profile lets be done.
+    pub(crate) fn of(access: Access) -> Self {
+        Self { write: access == Access::Write, execute: access == Access::Execute, socket: false }
+    }
+
+    /// Whether an entry inside a tree with these rights that asks for those changes nothing. Only whether it may be
+    /// written is decided anew: an entry that does not say so inside one that does takes writing away, and one that
+    /// does inside one that does not is written and not executed. Any other adds to what it lies in.
+    pub(crate) fn includes(self, part: Self) -> bool {
+        self.write == part.write && (self.execute || !part.execute)
+    }
+
     fn meet(self, other: Self) -> Self {
         Self {
             write: self.write && other.write,
@@ -21,7 +34,7 @@ impl Rights {
         }
     }
 
-    fn join(self, other: Self) -> Self {
+    pub(crate) fn join(self, other: Self) -> Self {
         Self {
             write: self.write || other.write,
             execute: self.execute || other.execute,

@@ -38,7 +38,7 @@ pub(crate) fn narrowed(profile: &Profile, under: &[Profile]) -> (Profile, Vec<Pr
 }
 
 /// How much stays read-only.
-fn severity(profile: &Profile) -> u8 {
+pub(crate) fn severity(profile: &Profile) -> u8 {
     match profile.files.protect.as_ref().map(|protect| &protect.value) {
         Some(Protect::Off(_)) => 0,
         None | Some(Protect::Default) => 1,

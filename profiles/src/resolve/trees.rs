@@ -34,13 +34,6 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Whether what may be done here includes what may be done with a part of it. Only whether it
-    /// may be written is decided anew for the part: an entry that reads inside one that writes
-    /// takes writing away, and any other adds to what it lies in.
-    pub(super) fn includes(&self, part: &Self) -> bool {
-        self.write == part.write && (self.execute || !part.execute)
-    }
-
     /// The host's name of a path inside this tree.
     pub(super) fn host(&self, path: &JailPath) -> Option<HostPath> {
         match path.below(&self.to)? {
@@ -88,7 +81,7 @@ impl Shown {
             let again = self.parent(&tree).is_some_and(|parent| {
                 let same = parent.host(&tree.to).as_ref() == Some(&tree.from);
                 let owned = parent.owner == tree.owner || !mapped(&tree);
-                same && owned && parent.includes(&tree) && !tree.socket
+                same && owned && parent.rights().includes(tree.rights()) && !tree.socket
             });
             if !again {
                 self.trees.push(tree);

@@ -48,8 +48,8 @@ pub(crate) const BIND: &[Key] = &[
     Key { name: "reason", doc: "why, where `from` is dangerous", shape: Shape::Text },
 ];
 
-/// `[files]`. An entry of `read` inside a tree of `write` stays read-only; apart from that, entries
-/// add to what they lie in.
+/// `[files]`. An entry of `read` or `execute` inside a tree of `write` stays read-only, and one of `write` inside a
+/// tree of `execute` is not executed; apart from that, entries add to what they lie in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Files {
     /// `read`, `write` and `execute`, in the order written.
@@ -133,6 +133,17 @@ pub enum Protect {
     Strict,
     /// No, and why.
     Off(String),
+}
+
+impl Protect {
+    /// Its word in a profile.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Strict => "strict",
+            Self::Off(_) => "off",
+        }
+    }
 }
 
 impl Files {

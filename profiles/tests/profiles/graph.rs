@@ -610,3 +610,55 @@ fn what_is_let_out_uncounted_or_without_a_limit_is_among_what_widens() {
     };
     assert_eq!(told(", up = 7", ""), ["on the caller's behalf: network up: 7 -> unlimited"]);
 }
+
+#[test]
+fn what_a_profile_says_of_its_own_layers_and_of_who_calls_it_is_among_what_widens() {
+    let profile = |more: &str| {
+        let text = format!("name = \"a\"\n{more}");
+        graph(&[("a.toml", &text)]).unwrap_or_else(|problems| panic!("{}", shown(&problems)))
+    };
+    let said = |old: &str, new: &str| -> Vec<String> {
+        let sign = |it: &graph::Change| if it.direction == Direction::Widened { "+" } else { "-" };
+        let told = |it: &graph::Change| format!("{} {}: {}", sign(it), it.of, it.what);
+        profile(old).changes(&profile(new)).iter().map(told).collect()
+    };
+    let serve = "serve.tools = [\"a\"]\n";
+    for (narrow, wide, what) in [
+        ("", "files.protect = { off = \"x\" }\n", "files.protect: default -> off"),
+        ("files.protect = \"strict\"\n", "", "files.protect: strict -> default"),
+        ("", "isolation = \"landlock\"\n", "isolation: namespaces -> landlock"),
+        ("", "require.audit = \"if-available\"\n", "require.audit: always -> if-available"),
+        ("", "require.cgroup = \"if-available\"\n", "require.cgroup: always -> if-available"),
+        (
+            "require.cgroup = \"always\"\n",
+            "require.cgroup.io = \"if-available\"\n",
+            "require.cgroup.io: always -> if-available",
+        ),
+        ("", "serve.tools = [\"b\"]\n", "serves tools: b"),
+        ("serve.ask = [\"*\"]\n", "serve.ask = [\"a*\"]\n", "not asked about tools: *"),
+        ("serve.rate = \"200/min burst 200\"\n", "", "serves calls a day: 288000 -> 1728000"),
+        ("", "serve.rate = \"1200/min burst 201\"\n", "serves calls at once: 200 -> 201"),
+        ("", "serve.in_flight = \"unlimited\"\n", "serves in_flight: 32 -> unlimited"),
+        ("serve.durable = true\n", "", "serves durable: true -> false"),
+        ("", "serve.instances = \"serial\"\n", "instances: per-caller -> serial"),
+    ] {
+        let with = |more: &str| {
+            let tools = more
+                .strip_prefix("serve.tools = [")
+                .map(|rest| format!("serve.tools = [\"a\", {rest}"));
+            tools.unwrap_or_else(|| format!("{serve}{more}"))
+        };
+        let (narrow, wide) = (with(narrow), with(wide));
+        let told = said(&narrow, &wide);
+        assert!(told.contains(&format!("+ a: {what}")), "{what}: {told:?}");
+        let back = said(&wide, &narrow);
+        let narrowed = |one: &String| one.starts_with("- a: ");
+        assert!(back.iter().any(narrowed), "{what}: {back:?}");
+        assert!(told.len() == 1 || what.starts_with("not asked"), "{told:?}");
+    }
+    let calls = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]";
+    let caller = |serve: &str| with(&format!("{serve}{calls}")).unwrap();
+    let told = caller("").changes(&caller(serve));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].direction, told[0].what.as_str()), (Direction::Widened, "serves others"));
+}
