@@ -95,6 +95,15 @@ impl Holds {
         self.paths.iter().any(|(held, hold)| matches!(hold, Hold::Keep(..)) && path.is_within(held))
     }
 
+    /// In what is covered there is nothing left to hold.
+    fn drop_covered(&mut self) {
+        let holes = self.paths.iter().filter(|(_, hold)| matches!(hold, Hold::Hide(_)));
+        let holes: Vec<JailPath> = holes.map(|(path, _)| path.clone()).collect();
+        let in_one =
+            |path: &JailPath| holes.iter().any(|hole| path != hole && path.is_within(hole));
+        self.paths.retain(|path, _| !in_one(path));
+    }
+
     /// Hold every folder between a tree and a path in it.
     fn parents(&mut self, tree: &Tree, path: &JailPath) {
         let mut at = path.parent();
@@ -130,6 +139,7 @@ impl Deciding<'_> {
             holds.paths.insert(hole.place.clone(), Hold::Hide(hole.kind));
         }
         self.hide_audit(shown, &mut holds);
+        holds.drop_covered();
         for tree in &shown.trees {
             // What is shown inside what is writable must stay where it is.
             if let Some(parent) = shown.parent(tree).filter(|parent| parent.write) {
@@ -151,6 +161,10 @@ impl Deciding<'_> {
         for tree in &shown.trees {
             let below = folder.below(&tree.from).filter(|below| !below.is_empty());
             let Some(inside) = below.and_then(|below| tree.to.join(below).ok()) else { continue };
+            // Another tree may be shown over it.
+            if shown.around(&inside).is_none_or(|around| around.to != tree.to) {
+                continue;
+            }
             if tree.write {
                 holds.parents(tree, &inside);
             }

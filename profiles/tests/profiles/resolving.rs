@@ -5,8 +5,8 @@ use sandboxd_plan::{
     Groups, Identity, JailPath, Mount, Namespace, Probe, Resource, Root, RootOp, wire,
 };
 use sandboxd_profiles::host::{
-    CgroupFacts, Controller, CoreFact, Disk, DiskFact, FileKind, Found, LandlockFacts, PathFact,
-    ProtectedKind,
+    AuditFact, CgroupFacts, Controller, CoreFact, Disk, DiskFact, FileKind, Found, LandlockFacts,
+    PathFact, ProtectedKind,
 };
 use sandboxd_profiles::resolved::{IoLimit, Resolved};
 use sandboxd_profiles::{HostFacts, Overrides, builtin};
@@ -222,6 +222,37 @@ fn a_hole_is_covered_wherever_its_folder_is_shown() {
     assert!(hidden("/w/.env") && hidden("/again/.env"));
     let itself = "[files]\nwrite = [\"/w\"]\nhide = [\"/w/.env\"]\nbind = [{ from = \"/w/.env\", to = \"/env\" }]";
     assert!(refused(itself).contains("/env lies in what files.hide covers"));
+}
+
+#[test]
+fn of_holes_in_a_hole_the_outer_one_is_made() {
+    let of = |resolved: &Resolved| -> Vec<String> {
+        let hidden = ops(resolved).iter().filter_map(|op| match op {
+            RootOp::Hide { path, .. } | RootOp::Hold { path, .. } => Some(path.as_str()),
+            _ => None,
+        });
+        let own = hidden.filter(|path| path.starts_with("/w") || path.starts_with("/home/alice"));
+        own.map(str::to_owned).collect()
+    };
+    for list in ["write", "read"] {
+        for hide in ["\"/w/a\", \"/w/a/b\"", "\"/w/a/b\", \"/w/a\"", "\"/w/a\", \"/w/a/b/c\""] {
+            let mut host = typical();
+            let deepest = found("/w/a/b/c", FileKind::Regular, 1000);
+            host.paths.insert(path("/w/a/b/c"), PathFact::Found(deepest));
+            let text = format!("[files]\n{list} = [\"/w\"]\nhide = [{hide}]");
+            assert_eq!(of(&on(&text, host).unwrap()), ["/w/a"], "{text}");
+        }
+    }
+    // The audit log is covered without being named.
+    let log = "/home/alice/.local/state/sandboxd/audit";
+    let mut host = HostFacts { audit: AuditFact::Folder(path(log)), ..a_users() };
+    for at in [log, "/home/alice/.local", "/home/alice"] {
+        host.paths.insert(path(at), PathFact::Found(found(at, FileKind::Directory, 1000)));
+    }
+    let home = "require = { uid = \"if-available\", memfd_noexec = \"if-available\" }\n[files]\nread = [{ path = \"/home/alice\", reason = \"x\" }]\n";
+    assert_eq!(of(&on(home, host.clone()).unwrap()), [log]);
+    let hidden = format!("{home}hide = [\"/home/alice/.local\"]");
+    assert_eq!(of(&on(&hidden, host).unwrap()), ["/home/alice/.local"]);
 }
 
 fn repository(facts: &[(&str, ProtectedKind)]) -> sandboxd_profiles::HostFacts {
