@@ -10,7 +10,7 @@ use sandboxd_profiles::graph::{self, Answer, Change, Direction, Target};
 use sandboxd_profiles::{Document, Folders, Graph, Problem};
 use std::path::Path;
 
-/// The status that says "it cannot be reached", and "something widened".
+/// The status that says "it cannot be reached", and "something widened". Where that is not known, it is neither.
 const NO: u8 = 1;
 
 pub(crate) fn graph(typed: &Typed) -> u8 {
@@ -144,7 +144,11 @@ fn ways(graph: &Graph, from: &str, to: &str, json: bool) -> u8 {
         }
     }
     let Some(answer) = graph.ways(from, &target) else { return NOT_SET_UP };
-    let status = if answer.ways.is_empty() { NO } else { 0 };
+    let status = match (answer.ways.as_slice(), answer.cut_short) {
+        ([], true) => NOT_SET_UP,
+        ([], false) => NO,
+        _ => 0,
+    };
     if json {
         return said(say_json(&answer), status);
     }
@@ -154,7 +158,13 @@ fn ways(graph: &Graph, from: &str, to: &str, json: bool) -> u8 {
 fn words(answer: &Answer) -> String {
     let Answer { from, to, ways, cut_short } = answer;
     if ways.is_empty() {
-        return format!("{from} cannot reach {to}\n");
+        return if *cut_short {
+            format!(
+                "not known whether {from} can reach {to}: there are more ways than were looked at\n"
+            )
+        } else {
+            format!("{from} cannot reach {to}\n")
+        };
     }
     let mut text = format!("{from} can reach {to}:\n");
     for way in ways {
@@ -234,4 +244,17 @@ fn changed(changes: &[Change]) -> String {
 /// What profiles say may hold anything; a terminal must not obey it.
 fn explained(text: &str) -> String {
     text.lines().map(|line| explain::printable(line) + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_is_reached_is_said_only_where_every_way_was_looked_at() {
+        let answer =
+            |cut_short| Answer { from: "a".into(), to: "net".into(), ways: Vec::new(), cut_short };
+        assert_eq!(words(&answer(false)), "a cannot reach net\n");
+        assert!(words(&answer(true)).starts_with("not known whether a can reach net"));
+    }
 }

@@ -333,7 +333,7 @@ pub struct ReceiptCheck {
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Exit status: 0; with --from and --to 1 where there is no way; 125 where the profiles have problems.\n\nExamples:\n  sandboxd graph profiles/                          who may call whom, in words\n  sandboxd graph -p agent.toml --dot | dot -Tsvg    the same as a picture\n  sandboxd graph profiles/ --from agent --to net    can the agent reach the network, and through whom?\n  sandboxd graph profiles/ --from agent --to /srv   the same of a folder\n  sandboxd graph diff old/ new/                     what may be done now that might not be before"
+    after_help = "Exit status: 0; with --from and --to 1 where there is no way; 125 where the profiles have problems, or more ways than are looked at lead on and none of the first led there.\n\nExamples:\n  sandboxd graph profiles/                          who may call whom, in words\n  sandboxd graph -p agent.toml --dot | dot -Tsvg    the same as a picture\n  sandboxd graph profiles/ --from agent --to net    can the agent reach the network, and through whom?\n  sandboxd graph profiles/ --from agent --to /srv   the same of a folder\n  sandboxd graph diff old/ new/                     what may be done now that might not be before"
 )]
 pub struct Graph {
     /// What else to do.
@@ -365,8 +365,9 @@ pub enum GraphCommand {
     /// Say what may be done with NEW that might not be with OLD, and the other way round.
     ///
     /// Compared are the profiles, the edges between them with what may be called, arguments, limits and
-    /// approval, and what each may do with files and the network, itself and on its callers' behalf. What
-    /// cannot be shown to be less counts as more.
+    /// approval, and what each may do with files and the network, itself and on its callers' behalf; `protect`,
+    /// `isolation`, `[require]`, `[serve]` and `[budget]` of each. What cannot be shown to be less counts as more.
+    /// Not compared are the command, system calls, limits, environment and secrets of each sandbox.
     ///
     /// Exit status: 0 where nothing widened, 1 where something did, 125 where the profiles have problems.
     Diff {
