@@ -53,7 +53,8 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(text_at(result, "/receipt_sha256")? == digest, "the receipt's digest is {digest}");
     let mode = fs::metadata(&path)?.permissions().mode();
     ensure!(mode & 0o777 == 0o600, "the receipt's mode is {mode:o}");
-    no_receipt_no_run(outside)
+    no_receipt_no_run(outside)?;
+    nobody_replaces_it(outside)
 }
 
 /// Where the receipt cannot be written nothing runs, and nothing is left of the attempt.
@@ -61,15 +62,25 @@ fn no_receipt_no_run(outside: &Outside) -> Result<()> {
     let folder = outside.dir().join("full");
     fs::create_dir(&folder)?;
     fs::create_dir(folder.join("receipt"))?;
-    let run = outside
-        .bare()
-        .option("--receipt")
-        .option(folder.join("receipt"))
-        .command(&["/bin/echo", "ran"])
-        .run()?;
+    let run = outside.bare().receipt(&folder.join("receipt"));
+    let run = run.command(&["/bin/echo", "ran"]).run()?;
     ensure!(run.exit() == Some(125) && run.stdout.is_empty(), "it ran: {}", run.status);
     let left = fs::read_dir(&folder)?.count();
     ensure!(left == 1, "{left} files in the folder of the receipt");
+    Ok(())
+}
+
+/// Nor does anything run that could put another one in its place.
+fn nobody_replaces_it(outside: &Outside) -> Result<()> {
+    let written = outside.dir().join("written");
+    fs::create_dir_all(written.join("deeper"))?;
+    for folder in ["written", "written/deeper"] {
+        let run = outside.bare().receipt(&outside.dir().join(folder).join("receipt"));
+        let run = run.option("-w").option(written.as_path());
+        let run = run.command(&["/bin/echo", "ran"]).run()?;
+        run.has_problem(&["--receipt is to be written into it"])?;
+        ensure!(run.stdout.is_empty(), "it ran: {}", run.stdout);
+    }
     Ok(())
 }
 

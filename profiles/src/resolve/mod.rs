@@ -87,6 +87,8 @@ pub struct Invocation {
     pub program: Option<HostPath>,
     /// The folder of the socket at which the run tells its numbers; nothing where it has none.
     pub metrics: Option<HostPath>,
+    /// The folder that the receipt is written to; nothing where that is none, or a device.
+    pub receipt: Option<HostPath>,
 }
 
 /// Decide everything the shim must not decide. Pure: same arguments, same result.
@@ -131,7 +133,7 @@ fn decide(
     let identity = deciding.identity();
     let left = deciding.left(identity);
     let shown = &left.shown;
-    deciding.own_files_are_safe(&shown.trees, invocation.metrics.as_ref());
+    deciding.own_files_are_safe(&shown.trees, invocation);
     let holds = deciding.holds(shown, &left.holes);
     let terminal = deciding.terminal(invocation.streams);
     let egress = deciding.egress(invocation.streams);

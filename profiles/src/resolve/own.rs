@@ -1,12 +1,11 @@
-//! What is no command's to write: the profiles that it is held to, and where a run tells its numbers.
+//! What is no command's to write: the profiles that it is held to, and where a run tells of itself.
 
-use super::{Deciding, trees};
-use sandboxd_plan::HostPath;
+use super::{Deciding, Invocation, trees};
 
 impl Deciding<'_> {
-    /// A profile that its own sandbox could rewrite binds nobody the next time; and numbers are whoever's
-    /// may put another socket there.
-    pub(super) fn own_files_are_safe(&mut self, trees: &[trees::Tree], metrics: Option<&HostPath>) {
+    /// A profile that its own sandbox could rewrite binds nobody the next time; numbers are whoever's may put
+    /// another socket there, and a receipt whoever's may put another file there.
+    pub(super) fn own_files_are_safe(&mut self, trees: &[trees::Tree], invocation: &Invocation) {
         let under = self.under.iter().flat_map(|profile| &profile.documents);
         for (file, folder) in self.profile.documents.iter().chain(under) {
             let name = file.rsplit('/').next().unwrap_or(file);
@@ -21,13 +20,24 @@ impl Deciding<'_> {
                 ));
             }
         }
-        if let Some(folder) = metrics {
+        let told = [
+            (
+                &invocation.metrics,
+                "--metrics is to make its socket in it",
+                "name a path in a folder that the sandbox cannot write: --metrics unix:/run/agents/build.metrics",
+            ),
+            (
+                &invocation.receipt,
+                "--receipt is to be written into it",
+                "name a file in a folder that the sandbox cannot write: --receipt /var/lib/agents/build.json",
+            ),
+        ];
+        for (folder, what, remedy) in told {
+            let Some(folder) = folder else { continue };
             let holds = |tree: &&trees::Tree| tree.write && folder.is_within(&tree.from);
             for tree in trees.iter().filter(holds) {
-                self.problems.push(tree.origin.problem(
-                    format!("{} may be written, and --metrics is to make its socket in it", tree.from),
-                    "name a path in a folder that the sandbox cannot write: --metrics unix:/run/agents/build.metrics",
-                ));
+                let what = format!("{} may be written, and {what}", tree.from);
+                self.problems.push(tree.origin.problem(what, remedy));
             }
         }
     }

@@ -249,8 +249,8 @@ impl One {
             error.exit_status()
         });
         let ahead = Ahead::begin(since, Then::Rest, late)?;
-        let metrics = shared.calls.metrics.clone();
-        let invocation = Invocation { metrics, ..invocation(&launch.profile)? };
+        let (metrics, receipt) = (shared.calls.metrics.clone(), shared.calls.receipt.clone());
+        let invocation = Invocation { metrics, receipt, ..invocation(&launch.profile)? };
         let request = Request {
             profile: &launch.profile,
             under: &launch.under,

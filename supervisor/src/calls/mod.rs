@@ -89,8 +89,9 @@ pub struct Calls {
     pub under: Vec<Profile>,
     /// What all of them use up together.
     pub purses: Purses,
-    /// Where the run tells its numbers, which nothing that is called may write either.
+    /// Where the run tells its numbers and writes its receipt, which nothing that is called may write either.
     pub metrics: Option<HostPath>,
+    pub receipt: Option<HostPath>,
     /// Told of what was called and could not be started: whoever called only sees that it does not answer.
     pub refused: Refused,
     /// Told whenever another number of calls waits for approval.

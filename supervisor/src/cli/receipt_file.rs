@@ -6,10 +6,12 @@ use rustix::fs::{
     openat, openat2, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
+use sandboxd_plan::HostPath;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 /// What lies where the receipt is to be.
@@ -23,6 +25,21 @@ enum There {
     /// Not followed, and never to be removed for it: `/dev/stdout` is the whole host's.
     Link,
     Other,
+}
+
+/// The folder that the receipt is to lie in, which no command may write; nothing where it is none, so that nothing will
+/// be written, and for a device, which is written into and stays.
+pub(super) fn folder(path: &Path) -> Option<HostPath> {
+    let is_device =
+        |path: &Path| path.symlink_metadata().is_ok_and(|found| found.file_type().is_char_device());
+    let folder = folder_of(path).canonicalize().ok().filter(|_| !is_device(path))?;
+    // What a profile grants has a name that is text: of another folder, what it lies in counts.
+    folder.ancestors().find_map(|above| HostPath::try_from(above.to_str()?).ok())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or_else(|| Path::new("."))
 }
 
 /// Writes the receipt to a file of its own: made anew in a folder that no link leads to, so that
@@ -41,8 +58,7 @@ pub(super) fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
             "standard output is the command's own; give a file, or ./- for one of that name",
         ));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or_else(|| Path::new("."));
+    let folder = folder_of(path);
     let name = path.file_name().ok_or_else(|| failed(Errno::ISDIR))?;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -165,7 +181,17 @@ fn is_still(folder: &OwnedFd, name: &OsStr, file: &File) -> rustix::io::Result<(
 mod tests {
     use super::*;
     use std::fs;
-    use std::os::unix::fs::{FileTypeExt as _, symlink};
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_folder_of_a_receipt_is_told_and_that_of_a_device_is_not() {
+        let real = |path: &str| Path::new(path).canonicalize().unwrap();
+        let told = |path: &str| folder(Path::new(path)).map(|folder| folder.as_str().to_owned());
+        assert_eq!(told("/tmp/one.json"), Some(real("/tmp").display().to_string()));
+        assert_eq!(told("one.json"), Some(real(".").display().to_string()));
+        assert_eq!(told("/dev/null"), None);
+        assert_eq!(told("/nowhere/at-all/one.json"), None);
+    }
 
     #[test]
     fn only_a_file_is_replaced() {

@@ -158,6 +158,7 @@ fn start(
     loaded.invocation.listening = Listening::Passed(passed);
     loaded.invocation.credentials = credentials::passed()?;
     loaded.invocation.metrics = scraped.as_ref().and_then(Scraped::folder).cloned();
+    loaded.invocation.receipt = receipt.as_deref().and_then(receipt_file::folder);
     let purses = Purses::default();
     let around = around(who, &mut loaded, (log, &purses), Says { json, quiet })?;
     let Loaded { profile, under, invocation, .. } = loaded;
@@ -245,6 +246,7 @@ fn around(
                 under: under.clone(),
                 purses: purses.clone(),
                 metrics: invocation.metrics.clone(),
+                receipt: invocation.receipt.clone(),
                 refused: Box::new(move |name, error| {
                     not_started(error, name, says.json);
                 }),

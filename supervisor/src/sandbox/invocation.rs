@@ -36,6 +36,7 @@ pub(crate) fn invocation(profile: &Profile) -> Result<Invocation, StartError> {
         manager: if profile.command.notifies() { manager()? } else { Manager::Silent },
         program,
         metrics: None,
+        receipt: None,
     })
 }
 

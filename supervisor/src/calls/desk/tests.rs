@@ -66,6 +66,7 @@ pub(in crate::calls) fn parts_of(
         under: Vec::new(),
         purses: crate::sandbox::Purses::default(),
         metrics: None,
+        receipt: None,
         refused: Box::new(refused),
         waits: Box::new(|_| {}),
     };

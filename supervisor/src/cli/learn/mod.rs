@@ -176,6 +176,7 @@ fn watched(shown: &mut Shown, since: Instant, log: &AuditLog) -> Result<Finished
         under: Vec::new(),
         purses: purses.clone(),
         metrics: None,
+        receipt: None,
         refused: Box::new(|name, error| warn(&error.text(name))),
         waits: Box::new(notice::waiting(name, Says { json: false, quiet: false })),
     });
