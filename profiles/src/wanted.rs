@@ -93,8 +93,11 @@ fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
         wanted.hidden.insert(hole);
     }
     wanted.paths.extend(wanted.hidden.iter().cloned());
-    let cwd = profile.command.cwd.iter().filter_map(|path| path.value.host(folders));
-    for path in cwd {
+    let cwd = match &profile.command.cwd {
+        Some(path) => path.value.host(folders),
+        None => folders.cwd.clone(),
+    };
+    if let Some(path) = cwd {
         wanted.paths.extend(on_host(&path));
         wanted.paths.insert(path);
     }

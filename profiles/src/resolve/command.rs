@@ -1,13 +1,13 @@
 //! What is executed, where, and with which environment.
 
 use super::notify::Notified;
-use super::trees::Shown;
+use super::trees::{Shown, Tree};
 use super::view::View;
 use super::{Deciding, Grants, Invocation, credentials, inject, sockets, ssh};
-use crate::host::PathFact;
+use crate::host::{FileKind, Found, PathFact};
 use crate::origin::{Origin, Written};
 use crate::resolved::Pinned;
-use sandboxd_plan::{Exec, HostPath, JailPath, Text};
+use sandboxd_plan::{Exec, HostPath, Identity, JailPath, Text};
 use std::collections::BTreeMap;
 
 /// Where programs lie, unless the profile sets another `PATH`.
@@ -24,7 +24,7 @@ impl Deciding<'_> {
         &mut self,
         shown: &Shown,
         view: &View,
-        invocation: &Invocation,
+        (invocation, identity): (&Invocation, Identity),
         grants: &mut Grants,
     ) -> Option<Decided> {
         let Some(Written { value: argv, origin }) = &self.profile.command.exec else {
@@ -32,7 +32,7 @@ impl Deciding<'_> {
             self.refuse(&origin, "no command", "write it after --, or as [command].exec");
             return None;
         };
-        let cwd = self.cwd(shown, view)?;
+        let cwd = self.cwd(shown, view, identity)?;
         let sockets = self.sockets(&invocation.listening);
         let mut env = self.environment(view, invocation);
         env.extend(
@@ -61,12 +61,16 @@ impl Deciding<'_> {
 
     /// The folder the command starts in: the profile's, else the caller's where it is shown, else
     /// home.
-    fn cwd(&mut self, shown: &Shown, view: &View) -> Option<JailPath> {
+    fn cwd(&mut self, shown: &Shown, view: &View, identity: Identity) -> Option<JailPath> {
         let Some(written) = &self.profile.command.cwd else {
             let caller = self.profile.folders.cwd.as_ref().and_then(super::jail);
             let seen = caller.filter(|cwd| {
                 shown.around(cwd).is_some_and(|tree| tree.from.as_str() == tree.to.as_str())
             });
+            if let Some(seen) = &seen {
+                let origin = Origin::named("this profile", "command.cwd");
+                self.can_start_in(seen, shown, identity, &origin);
+            }
             return Some(seen.unwrap_or_else(|| view.home.clone()));
         };
         let path = super::jail(&self.folder(written)?)?;
@@ -80,7 +84,44 @@ impl Deciding<'_> {
             let what = format!("{path} does not exist inside");
             self.refuse(&written.origin, what, "grant it in [files], or write another folder");
         }
+        self.can_start_in(&path, shown, identity, &written.origin);
         Some(path)
+    }
+
+    /// A place of the host's is a folder, and the command may enter it. What cannot be told from owner and mode is left to the
+    /// start.
+    fn can_start_in(
+        &mut self,
+        place: &JailPath,
+        shown: &Shown,
+        identity: Identity,
+        origin: &Origin,
+    ) {
+        let Some(tree) = shown.around(place) else { return };
+        let fact = tree.host(place).and_then(|host| self.host.paths.get(&host));
+        let Some(PathFact::Found(found)) = fact else { return };
+        if found.kind != FileKind::Directory {
+            let what = format!("the command cannot start in {place}: it is no folder");
+            self.refuse(origin, what, "write a folder, or run it in one");
+        } else if found.links.is_empty() && !self.enters(tree, found, identity) {
+            let what = format!(
+                "the command cannot start in {place}: its user may not enter it (mode {:o}, uid {})",
+                found.mode, found.uid
+            );
+            let remedy =
+                "chmod o+x it, grant it with -w, or write [command] cwd with another folder";
+            self.refuse(origin, what, remedy);
+        }
+    }
+
+    /// Whether some user but its owner may enter a folder, where the command is not its owner. The bit of the group may be
+    /// one of an ACL.
+    fn enters(&self, tree: &Tree, found: &Found, identity: Identity) -> bool {
+        let owns = match self.idmap(tree, identity) {
+            Some(map) => found.uid == map.disk_uid,
+            None => found.uid == identity.uid,
+        };
+        found.mode & if owns { 0o100 } else { 0o011 } != 0
     }
 
     /// Where the program may lie.

@@ -161,7 +161,7 @@ fn decide(
     view.carried = deciding.carried(&mut view, shown, invocation.program.as_ref());
     view.notified = deciding.notified(&mut view, shown, invocation.manager);
     view.agent = deciding.show_agent(egress.as_ref(), &mut view, shown);
-    let exec = deciding.exec(shown, &view, invocation, &mut grants);
+    let exec = deciding.exec(shown, &view, (invocation, identity), &mut grants);
     let landlock = deciding.landlock(&left, &view);
     if let (Some(filters), Some(landlock)) = (&filters, &landlock) {
         deciding.listeners_only_listen(&invocation.listening, &filters.met, landlock);

@@ -255,6 +255,57 @@ fn of_holes_in_a_hole_the_outer_one_is_made() {
     assert_eq!(of(&on(&hidden, host).unwrap()), ["/home/alice/.local"]);
 }
 
+#[test]
+fn where_a_receipt_is_to_lie_no_command_writes() {
+    let run = |files: &str, receipt: &str| {
+        let receipt = Some(path(receipt));
+        let invocation = sandboxd_profiles::Invocation { receipt, ..Default::default() };
+        invoked(&format!("[files]\n{files}"), typical(), &overrides("/usr/bin/true"), &invocation)
+    };
+    for folder in ["/w", "/w/sub"] {
+        let problems = shown(&run("write = [\"/w\"]", folder).unwrap_err());
+        let said = "files.write[0]: /w may be written, and --receipt is to be written into it";
+        assert!(problems.contains(said), "{problems}");
+    }
+    run("write = [\"/w/sub\"]", "/w").unwrap();
+    run("read = [\"/w\"]", "/w").unwrap();
+}
+
+#[test]
+fn a_command_starts_in_a_folder_that_it_may_enter() {
+    let starts = |cwd: &str, files: &str, there: Found| {
+        let mut host = typical();
+        host.paths.insert(path(cwd), PathFact::Found(there));
+        let text = format!("[command]\ncwd = {cwd:?}\n[files]\n{files}");
+        let written = on(&text, host.clone()).map(drop);
+        let here = Overrides { cwd: Some(path(cwd)), ..overrides("/usr/bin/true") };
+        let typed = with(&format!("[files]\n{files}"), host, &here).map(drop);
+        assert_eq!(written.is_ok(), typed.is_ok(), "{files}");
+        written.map_or_else(|problems| shown(&problems), |()| String::new())
+    };
+    let file = found("/w/file", FileKind::Regular, 1000);
+    let said = starts("/w/file", "read = [\"/w\"]", file);
+    assert!(
+        said.contains("command.cwd: the command cannot start in /w/file: it is no folder"),
+        "{said}"
+    );
+    let closed = |uid, mode| Found { mode, ..found("/w/sub", FileKind::Directory, uid) };
+    for (uid, mode, files, may) in [
+        // What it reads of another than root is shown as its own.
+        (1000, 0o700, "read = [\"/w\"]", true),
+        (1000, 0o600, "read = [\"/w\"]", false),
+        (1001, 0o700, "read = [\"/w\"]", false),
+        (1001, 0o701, "read = [\"/w\"]", true),
+        (1001, 0o710, "read = [\"/w\"]", true),
+        (0, 0o700, "read = [\"/w/sub\"]", false),
+        (0, 0o700, "write = [\"/w/sub\"]", true),
+    ] {
+        let said = starts("/w/sub", files, closed(uid, mode));
+        assert_eq!(said.is_empty(), may, "{uid} {mode:o} {files}: {said}");
+        assert!(may || said.contains("its user may not enter it"), "{said}");
+    }
+}
+
 fn repository(facts: &[(&str, ProtectedKind)]) -> sandboxd_profiles::HostFacts {
     let mut host = typical();
     let protected = facts.iter().map(|(at, kind)| protected(at, *kind)).collect();
