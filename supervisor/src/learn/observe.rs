@@ -6,6 +6,7 @@
 //! meets the same sandbox.
 
 use super::calls::{CALLS, MAPS, Named, OF_CREAT, OPENS, REMOVES, opening};
+use super::group::is_secret;
 use super::seen::{LONGEST, MOST, Need, Seen};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -27,6 +28,8 @@ use std::sync::mpsc::{Sender, channel};
 
 /// What each sandbox has its own of, and nobody grants.
 const OWN: &[&str] = &["/proc", "/dev"];
+/// So many links are followed, as the kernel follows no more.
+const MOST_LINKS: usize = 40;
 /// Where the file systems lie that are the sandbox's own. In them lie trees of the host's, which are others.
 const PRIVATE: &[&str] = &["/", "/tmp", "/run", "/dev/shm", "/home", "/home/agent"];
 
@@ -244,26 +247,51 @@ impl Observer {
             };
             std::fs::read_link(link).ok()?.join(path)
         };
-        if named.follows { Some(whole) } else { unfollowed(&whole) }
+        Some(whole)
     }
 
-    /// Tells of a file, where it really is.
+    /// Tells of a file, where it really is, and by which links it was named.
     fn found(&mut self, pid: u32, file: &Path, follows: bool, need: impl Fn(bool, bool) -> Need) {
         if OWN.iter().any(|own| file.starts_with(own)) {
             return;
         }
-        let there = || (file.to_owned(), file.symlink_metadata().is_ok());
-        let (real, exists) = if follows { real(file) } else { there() };
-        let folder = exists && real.is_dir();
-        let need = need(exists, folder);
-        if need.is_nothing() || OWN.iter().any(|own| real.starts_with(own)) {
+        let place = if follows { Some(real(file)) } else { unfollowed(file) };
+        let Some((real, exists)) = place else { return };
+        if OWN.iter().any(|own| real.starts_with(own)) {
             return;
         }
+        let private = self.is_private(&real);
+        // What is covered cannot be seen here: whether it is there is asked outside.
+        let covered = private && is_secret(&real);
+        let folder = real.symlink_metadata().is_ok_and(|found| found.is_dir());
+        let need = need(exists || covered, folder);
+        if exists && real != file {
+            self.links(pid, file, follows);
+        }
         let absent = need.has(Need::ABSENT);
-        if !absent && device(&real).is_some_and(|device| self.private.contains(&device)) {
+        if need.is_nothing() || (private && !covered && !absent) {
             return;
         }
         self.tell(pid, need, folder, real.into_os_string().into_vec());
+    }
+
+    /// Whether what is there of a path is the sandbox's own.
+    fn is_private(&self, path: &Path) -> bool {
+        device(path).is_some_and(|device| self.private.contains(&device))
+    }
+
+    /// Tells of every link on the way of a path.
+    fn links(&mut self, pid: u32, path: &Path, follows: bool) {
+        let last = path.file_name().filter(|_| !follows);
+        let way = if follows { path } else { path.parent().unwrap_or(path) };
+        for (link, below) in links(way) {
+            // Those that sandboxd made are there in every sandbox.
+            if !self.is_private(&link) {
+                let named = below.iter().map(OsString::as_os_str).chain(last);
+                let name = named.fold(link, |path, name| path.join(name));
+                self.tell(pid, Need::LINK, false, name.into_os_string().into_vec());
+            }
+        }
     }
 
     fn tell(&mut self, pid: u32, need: Need, folder: bool, path: Vec<u8>) {
@@ -313,10 +341,45 @@ fn low(argument: u64) -> i32 {
     i32::from_le_bytes([a, b, c, d])
 }
 
-/// The same name in the folder that its path really leads to.
-fn unfollowed(path: &Path) -> Option<PathBuf> {
+/// The same name in the folder that its path really leads to, and whether it is there.
+fn unfollowed(path: &Path) -> Option<(PathBuf, bool)> {
     let (folder, _) = real(path.parent()?);
-    Some(folder.join(path.file_name()?))
+    let place = folder.join(path.file_name()?);
+    let exists = place.symlink_metadata().is_ok();
+    Some((place, exists))
+}
+
+/// The links on the way of a path, each where it really lies, and what is named in it; nothing of that where it leads
+/// back up.
+fn links(path: &Path) -> Vec<(PathBuf, Vec<OsString>)> {
+    let names = |path: &Path| -> Vec<OsString> {
+        let names = path.components().filter_map(|part| match part {
+            Component::ParentDir | Component::Normal(_) => Some(part.as_os_str().to_owned()),
+            Component::Prefix(_) | Component::RootDir | Component::CurDir => None,
+        });
+        names.rev().collect()
+    };
+    let (mut links, mut at, mut rest) = (Vec::new(), PathBuf::from("/"), names(path));
+    while let Some(name) = rest.pop() {
+        if name == ".." {
+            at.pop();
+            continue;
+        }
+        at.push(name);
+        let Ok(target) = at.read_link() else { continue };
+        if links.len() == MOST_LINKS {
+            break;
+        }
+        let back = rest.iter().any(|name| name == "..");
+        let below = if back { Vec::new() } else { rest.iter().rev().cloned().collect() };
+        links.push((at.clone(), below));
+        at.pop();
+        if target.is_absolute() {
+            at = PathBuf::from("/");
+        }
+        rest.extend(names(&target));
+    }
+    links
 }
 
 /// Where a path leads, as far as it is there, and whether it is.
@@ -338,4 +401,35 @@ fn real(path: &Path) -> (PathBuf, bool) {
         at = folder;
     }
     (path.to_owned(), exists)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn every_link_on_the_way_is_told_where_it_lies_with_what_is_named_in_it() {
+        let root = std::env::temp_dir().join(format!("sandboxd-links-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("releases/42")).unwrap();
+        let root = root.canonicalize().unwrap();
+        std::fs::write(root.join("releases/42/conf"), "").unwrap();
+        symlink("releases/42", root.join("current")).unwrap();
+        symlink(root.join("current"), root.join("again")).unwrap();
+        symlink("round", root.join("round")).unwrap();
+        let told = |path: &str| -> Vec<PathBuf> {
+            let named = links(&root.join(path))
+                .into_iter()
+                .map(|(link, below)| below.iter().fold(link, |path, name| path.join(name)));
+            named.map(|path| path.strip_prefix(&root).unwrap().to_owned()).collect()
+        };
+        let (plain, once) = (told("releases/42/conf"), told("releases/../current/conf"));
+        let (twice, back, round) = (told("again/conf"), told("again/../x"), told("round"));
+        std::fs::remove_dir_all(&root).unwrap();
+        assert_eq!(plain, [""; 0].map(PathBuf::from));
+        assert_eq!(once, ["current/conf"].map(PathBuf::from));
+        assert_eq!(twice, ["again/conf", "current/conf"].map(PathBuf::from));
+        assert_eq!(back, ["again", "current"].map(PathBuf::from));
+        assert_eq!(round.len(), MOST_LINKS);
+    }
 }

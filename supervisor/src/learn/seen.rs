@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a command needs of a path, a set of bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Need(u8);
+pub(crate) struct Need(u16);
 
 impl Need {
     pub(crate) const READ: Self = Self(1);
@@ -21,6 +21,8 @@ impl Need {
     pub(crate) const ABSENT: Self = Self(1 << 6);
     /// It was asked what it is, and no more.
     pub(crate) const LOOK: Self = Self(1 << 7);
+    /// A name that led through a link: the link's own place, and what was named in it.
+    pub(crate) const LINK: Self = Self(1 << 8);
 
     pub(crate) const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -66,6 +68,8 @@ pub(crate) struct All {
     pub(crate) paths: BTreeMap<Vec<u8>, (Need, bool, Vec<u8>)>,
     /// Numbers of system calls, and who made each first.
     pub(crate) calls: BTreeMap<u32, Vec<u8>>,
+    /// Names that led through links, and who named each first.
+    pub(crate) links: BTreeMap<Vec<u8>, Vec<u8>>,
     /// There was more than is read.
     pub(crate) cut: bool,
 }
@@ -77,7 +81,8 @@ impl Seen {
         let by = self.by.get(..LONGEST_NAME).unwrap_or(&self.by);
         let length = u16::try_from(path.len()).unwrap_or(0).to_le_bytes();
         let name = u8::try_from(by.len()).unwrap_or(0);
-        let mut record = vec![self.need.0, u8::from(self.folder), name, length[0], length[1]];
+        let need = self.need.0.to_le_bytes();
+        let mut record = vec![need[0], need[1], u8::from(self.folder), name, length[0], length[1]];
         record.extend(path);
         record.extend(by);
         record
@@ -124,6 +129,10 @@ impl All {
             }
             return;
         }
+        if seen.need.has(Need::LINK) {
+            self.links.entry(seen.path).or_insert(seen.by);
+            return;
+        }
         let known = self.paths.entry(seen.path).or_insert((Need::default(), false, seen.by));
         // What came into being meanwhile was there.
         let (was, is) = (known.0.has(Need::ABSENT), seen.need.has(Need::ABSENT));
@@ -137,13 +146,14 @@ impl All {
 }
 
 fn record(bytes: &[u8]) -> Option<(Seen, &[u8])> {
-    let (&[need, folder, name, low, high], rest) = bytes.split_first_chunk::<5>()?;
+    let (&[need, more, folder, name, low, high], rest) = bytes.split_first_chunk::<6>()?;
     let (path, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))?;
     let (by, rest) = rest.split_at_checked(usize::from(name))?;
     if path.len() > LONGEST || by.len() > LONGEST_NAME || folder > 1 {
         return None;
     }
-    let seen = Seen { need: Need(need), folder: folder == 1, path: path.to_vec(), by: by.to_vec() };
+    let need = Need(u16::from_le_bytes([need, more]));
+    let seen = Seen { need, folder: folder == 1, path: path.to_vec(), by: by.to_vec() };
     Some((seen, rest))
 }
 
@@ -161,8 +171,12 @@ mod tests {
         };
         let call =
             Seen { need: Need::CALL, folder: false, path: b"206".to_vec(), by: b"db".to_vec() };
-        let mut bytes = [one.encode(), call.encode(), one.encode()].concat();
+        let link =
+            Seen { need: Need::LINK, folder: false, path: b"/a/link".to_vec(), by: b"sh".to_vec() };
+        let mut bytes = [one.encode(), call.encode(), link.encode(), one.encode()].concat();
         let all = All::read(&bytes);
+        assert_eq!(all.links.keys().collect::<Vec<_>>(), [&link.path]);
+        assert_eq!(all.paths.len(), 1);
         assert_eq!(all.paths.get(one.path.as_slice()), Some(&(one.need, false, one.by.clone())));
         assert_eq!((all.calls.len(), all.cut), (1, false));
         bytes.extend([1, 2, 0, 0, 0]);

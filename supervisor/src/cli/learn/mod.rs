@@ -1,6 +1,7 @@
-//! `sandboxd learn`: [`shown`] is the sandbox that the command is watched in, [`written`] the profile, [`made`] the file
-//! that it is written to.
+//! `sandboxd learn`: [`shown`] is the sandbox that the command is watched in, [`written`] the profile, [`linked`] what of
+//! it was named through links, [`made`] the file that it is written to.
 
+mod linked;
 mod made;
 mod shown;
 mod written;

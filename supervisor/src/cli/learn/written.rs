@@ -1,6 +1,7 @@
 //! What was seen becomes a profile: without what the profile gives that is extended, and without what must not
 //! be granted. Each grant is tried before it is written.
 
+use super::linked::linked;
 use crate::calls::Called;
 use crate::cli::not_called;
 use crate::cli::typed::Grants;
@@ -64,6 +65,8 @@ pub(super) fn profile(
             })
             .is_ok()
     });
+    let by_name = |list, path: &Path| tried(&subject, grants, list, path);
+    left.extend(linked(&asked, seen, &mut files, by_name));
     left.extend(cut(&mut files));
     let calls = calls(&asked, seen);
     left.extend(not_let_out(result));
@@ -131,10 +134,18 @@ fn wanted(
 ) -> Option<Wanted> {
     let by = String::from_utf8_lossy(by).into_owned();
     let path = Path::new(OsStr::from_bytes(path));
-    if need.has(Need::ABSENT) {
+    if group::is_secret(path) {
+        // It was covered meanwhile. What is not there was not wanted, but by whoever would make it.
+        if !is_there(path, *need) {
+            return None;
+        }
+    } else if need.has(Need::ABSENT) {
         // That it was not there is no reason to show it from now on.
         if path.symlink_metadata().is_ok() {
-            let why = "it was not shown meanwhile: learn with -r, -w or -x for it".to_owned();
+            let why = match group::key_in(path) {
+                Some(key) => format!("{key} lies in it: name what is needed beside that"),
+                None => "it was not shown meanwhile: learn with -r, -w or -x for it".to_owned(),
+            };
             left.push(LeftOut { what: path.to_string_lossy().into_owned(), by, why });
         }
         return None;
@@ -148,8 +159,16 @@ fn wanted(
     None
 }
 
+/// Whether there is a key, or a folder of keys in which one would have been made.
+fn is_there(path: &Path, need: Need) -> bool {
+    let there = |path: &Path| path.symlink_metadata().is_ok();
+    let makes = need.has(Need::WRITE) || need.has(Need::NAME);
+    let folders = path.ancestors().skip(1).filter(|above| group::is_secret(above));
+    there(path) || (makes && folders.into_iter().any(there))
+}
+
 /// What of a need is not met.
-fn missing(asked: &Asked<'_>, path: &str, need: Need, folder: bool) -> Option<Need> {
+pub(super) fn missing(asked: &Asked<'_>, path: &str, need: Need, folder: bool) -> Option<Need> {
     // What owner and mode of the file refuse, no line gives; and what is mapped need not be executable.
     let given = |answer: &Answer| {
         answer.layers.iter().all(|judged| judged.allows || judged.layer == "permissions")
