@@ -1,9 +1,11 @@
 //! `sandboxd call`: one call, for people and scripts.
 
-use super::output::{say, say_json, warn};
+use super::output::{refuse, say, say_json, warn};
 use super::typed::{Call, Grants, Run};
-use super::{NOT_SET_UP, connect, run};
+use super::{NOT_SET_UP, connect, load, run};
 use crate::explain::{printable, printable_lines};
+use crate::sandbox::StartError;
+use sandboxd_profiles::Problem;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Error, ErrorKind, Result, Write as _};
@@ -36,9 +38,13 @@ fn outside(typed: Call, since: Instant) -> u8 {
     let mut command = vec![String::from(PROGRAM), String::from("call")];
     command.extend(json.then(|| String::from("--json")));
     command.extend(method.then(|| String::from("--method")));
-    command.extend([String::from("--"), name]);
+    command.extend([String::from("--"), name.clone()]);
     if let Some(tool) = tool {
         command.extend([tool, arguments]);
+    }
+    if let Err(error) = has_edge(profile.as_deref(), &name) {
+        refuse(&error, &printable(&name), json);
+        return NOT_SET_UP;
     }
     let grants = Grants {
         profile,
@@ -49,6 +55,30 @@ fn outside(typed: Call, since: Instant) -> u8 {
         Run { grants, receipt: None, result_fd: None, metrics: None, json: false, quiet: false },
         since,
     )
+}
+
+/// A profile that calls nobody by this name starts nothing: inside there would be nobody to ask.
+fn has_edge(profile: Option<&str>, name: &str) -> std::result::Result<(), StartError> {
+    let grants = Grants { profile: profile.map(str::to_owned), ..Grants::default() };
+    let calls = load::load(&grants)?.profile.calls;
+    if calls.keys().any(|known| known.as_str() == name) {
+        return Ok(());
+    }
+    let edges: Vec<String> = calls.keys().map(|known| format!("[call.{known}]")).collect();
+    let (what, remedy) = match edges.as_slice() {
+        [] => ("calls nobody: it has no [call.NAME]".to_owned(), "name a profile that has one"),
+        edges => {
+            let what = format!("has no [call.{name}]; it has {}", edges.join(", "));
+            (what, "write one of these names, or add the edge to the profile")
+        }
+    };
+    Err(StartError::Problems(vec![Problem {
+        file: load::profile_name(&grants),
+        at: None,
+        key: String::from("call"),
+        what,
+        remedy: remedy.to_owned(),
+    }]))
 }
 
 fn inside(typed: &Call) -> u8 {
