@@ -26,8 +26,12 @@ pub(crate) const CASE: Case = Case {
 const PROFILES: usize = 4;
 const QUESTIONS: usize = 15;
 /// Asked each time: here one layer alone refuses.
-const ALWAYS: [(&str, &str); 3] =
-    [("read", "/.sandboxd"), ("write", "/proc/self/comm"), ("execute", "/probe")];
+const ALWAYS: [(&str, &str); 4] = [
+    ("read", "/.sandboxd"),
+    ("write", "/proc/self/comm"),
+    ("execute", "/probe"),
+    ("write", "/dev/ptmx"),
+];
 
 const FOLDERS: [&str; 7] = ["a", "a/b", "a/b/c", "d", "d/.git", "d/.git/hooks", "e"];
 const LINKS: [&str; 8] =

@@ -152,7 +152,8 @@ impl Asking<'_> {
         let writes = !matches!(deed.act, Act::Read | Act::Execute | Act::Control | Act::Connect);
         let (from, lines) = places::shown(&self.view, self.sources, on, self.access);
         let refused = if places::is_covered(&self.view, on) {
-            Some((if deed.folder.is_some() { EROFS } else { EACCES }, from.clone()))
+            // Nobody may enter or open it, before it is asked how it is mounted.
+            Some((EACCES, from.clone()))
         } else if deed.act == Act::Remove && self.view.is_mount_point(path) {
             Some((EBUSY, format!("{path} is a mount point, and stays where it is")))
         } else if writes && flags.read_only && !special {

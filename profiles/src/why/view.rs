@@ -154,7 +154,11 @@ impl<'a> View<'a> {
                 self.mount(to, what, *mount, By::Sandboxd);
             }
             RootOp::Proc { to } => self.mount(to, What::Proc, QUIET, By::Sandboxd),
-            RootOp::Devpts { to } => self.mount(to, What::Terminals, QUIET, By::Sandboxd),
+            // Terminals are devices.
+            RootOp::Devpts { to } => {
+                let mount = Mount { no_dev: false, ..QUIET };
+                self.mount(to, What::Terminals, mount, By::Sandboxd);
+            }
             RootOp::Hide { path, kind } => {
                 let sealed = Mount { read_only: true, no_exec: true, no_dev: true };
                 self.mount(path, What::Nothing(*kind), sealed, By::Hidden);

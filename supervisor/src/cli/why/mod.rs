@@ -11,6 +11,7 @@ use super::{NOT_SET_UP, load};
 use crate::explain;
 use crate::sandbox::StartError;
 use advice::Advice;
+use sandboxd_broker_plan::Name;
 use sandboxd_profiles::why::{Access, Answer};
 use sandboxd_profiles::{Problem, graph};
 use serde_json::json;
@@ -73,6 +74,10 @@ fn called(arguments: &Why, call: &[String]) -> Result<(Answer, Option<Advice>), 
         [name] => (name.as_str(), None),
         [] => ("", None),
     };
+    if let Err(error) = Name::try_from(name) {
+        let what = format!("{name:?} is the name of no edge: {error}");
+        return Err(wrong("--call", what, "write the NAME of a [call.NAME] of the profile"));
+    }
     let answer = if profile.calls.is_empty() {
         graph::nobody(profile.name(), name, tool)
     } else {
@@ -84,16 +89,17 @@ fn called(arguments: &Why, call: &[String]) -> Result<(Answer, Option<Advice>), 
     Ok((answer, advice))
 }
 
+fn wrong(key: &str, what: String, remedy: &str) -> StartError {
+    StartError::Problems(vec![Problem {
+        file: String::from("command line"),
+        at: None,
+        key: key.to_owned(),
+        what,
+        remedy: remedy.to_owned(),
+    }])
+}
+
 fn question(arguments: &Why) -> Result<Question, StartError> {
-    let wrong = |key: &str, what: String, remedy: &str| {
-        StartError::Problems(vec![Problem {
-            file: String::from("command line"),
-            at: None,
-            key: key.to_owned(),
-            what,
-            remedy: remedy.to_owned(),
-        }])
-    };
     if let Some(path) = &arguments.path {
         let access = Access::named(&arguments.access).unwrap_or(Access::Read);
         if path.is_empty() {
