@@ -36,6 +36,10 @@ pub fn read(name: &str) -> Result<Document, Problem> {
     let file = rustix::fs::openat2(CWD, name, flags, Mode::empty(), resolve).map_err(|errno| {
         // A link may have been planted by a sandbox, and lead past every look at the profile's folder.
         let remedy = match errno {
+            // `/dev/stdin`, or what a shell makes of `<(…)`.
+            Errno::LOOP if ["/dev/", "/proc/"].iter().any(|own| name.starts_with(own)) => String::from(
+                "a profile is read from a file of its own, which can be looked at: write it to one, in a folder that only you can write",
+            ),
             Errno::LOOP => String::from("a link leads there: give the real path (realpath)"),
             Errno::NOENT if builtin::near(name).is_some() => {
                 format!("write builtin:{}", builtin::near(name).unwrap_or_default())

@@ -273,7 +273,10 @@ impl Deciding<'_> {
         };
         self.refuse(
             origin,
-            format!("{path} leads through the link {}, which root does not own alone", link.path),
+            format!(
+                "{path} leads through the link {}, which is none of the system's own",
+                link.path
+            ),
             format!("write {} if that is what is meant", found.real),
         );
         false

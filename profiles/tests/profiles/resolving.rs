@@ -185,8 +185,8 @@ fn a_link_of_the_system_is_made_again_and_any_other_is_refused() {
     host.paths.insert(path("/w/sub"), PathFact::Found(planted));
     assert_eq!(
         shown(&on("[files]\nread = [\"/w/sub\"]", host).unwrap_err()),
-        "p.toml:2:9: files.read[0]: /w/sub leads through the link /w/sub, which root does not own \
-         alone\n  remedy  write /home/alice if that is what is meant"
+        "p.toml:2:9: files.read[0]: /w/sub leads through the link /w/sub, which is none of the \
+         system's own\n  remedy  write /home/alice if that is what is meant"
     );
 }
 

@@ -33,19 +33,23 @@ pub(crate) fn audit(command: AuditCommand) -> u8 {
         AuditCommand::Export(arguments) => export::export(&arguments),
     };
     done.unwrap_or_else(|error| {
-        if json {
-            let told = unread_json(&error);
-            if lines {
-                say_json_line(&told)
-            } else {
-                say_json(&told)
-            };
-            return NOT_SET_UP;
+        if json && lines {
+            say_json_line(&unread_json(&error));
+        } else {
+            unread(&error, json);
         }
-        warn(&format!("sandboxd: the audit log could not be read: {}\n", line(&error)));
-        warn(&format!("  remedy  {}\n", error.remedy));
         NOT_SET_UP
     })
+}
+
+/// Says why a log could not be read.
+pub(in crate::cli) fn unread(error: &AuditError, json: bool) {
+    if json {
+        say_json(&unread_json(error));
+    } else {
+        warn(&format!("sandboxd: the audit log could not be read: {}\n", line(error)));
+        warn(&format!("  remedy  {}\n", error.remedy));
+    }
 }
 
 /// Why a log could not be read, for programs.

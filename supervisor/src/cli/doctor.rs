@@ -1,8 +1,8 @@
 //! `sandboxd doctor`: what this host enforces, found by doing it.
 
-use super::clean;
 use super::output::{say, say_json, warn};
 use super::typed::Doctor;
+use super::{NOT_SET_UP, clean};
 use crate::cgroup::{Placement, Tree};
 use crate::lease::Settings;
 use crate::privilege;
@@ -49,7 +49,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> u8 {
     } else {
         say(&format!("{}\n{}", words(&findings, &profiles), clean::words(&left, "left")))
     };
-    u8::from(!(all && said))
+    if said { u8::from(!all) } else { NOT_SET_UP }
 }
 
 fn words(findings: &[Finding], profiles: &[Builtin]) -> String {

@@ -3,6 +3,7 @@
 use super::NOT_SET_UP;
 use super::output::{say, warn};
 use super::typed::Sandboxd;
+use crate::explain::printable;
 use clap::CommandFactory;
 use clap_mangen::Man;
 use std::path::Path;
@@ -23,7 +24,18 @@ pub(crate) fn man(folder: Option<&Path>) -> u8 {
     match written {
         Ok(()) => 0,
         Err(error) => {
-            warn(&format!("sandboxd: the man pages were not written: {error}\n"));
+            let place = folder.map_or_else(
+                || String::from("standard output"),
+                |folder| printable(&folder.display().to_string()),
+            );
+            let remedy = if folder.is_some() {
+                "  remedy  name a folder that exists and that you may write\n"
+            } else {
+                ""
+            };
+            warn(&format!(
+                "sandboxd: the man pages were not written to {place}: {error}\n{remedy}"
+            ));
             NOT_SET_UP
         }
     }

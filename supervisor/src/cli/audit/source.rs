@@ -62,7 +62,13 @@ impl Reader {
                 let from = self.ends.get(&(name.clone(), 0)).copied().unwrap_or(0);
                 let part = Part { log: name.clone(), segment: 0, from };
                 let open = |_: &Part| super::file(path).map(|file| Some(BufReader::new(file)));
-                merged::each(vec![part], &open, &mut self.ends, &mut told)
+                let mut any = from > 0;
+                let mut told = |line: &Line| {
+                    any = true;
+                    told(line)
+                };
+                let heard = merged::each(vec![part], &open, &mut self.ends, &mut told)?;
+                if any { Ok(heard) } else { Err(no_log(path)) }
             }
             Source::Folder(folder) => {
                 let places = read::places(folder)?;
@@ -89,6 +95,14 @@ impl Reader {
             }
         }
     }
+}
+
+fn no_log(path: &Path) -> AuditError {
+    AuditError::found(
+        "read",
+        format!("{}: there is no record in it", path.display()),
+        "name a folder of logs, or one file of a log; without one, the own log is looked at",
+    )
 }
 
 /// Whether all of a segment was written before: the day under which it lies is that of its last record.
