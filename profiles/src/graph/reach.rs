@@ -120,15 +120,17 @@ impl Graph {
         Some(Answer { from: from.to_owned(), to, ways, cut_short })
     }
 
-    /// A chain with one more call; nothing where that leads to who is in it already.
+    /// A chain with one more call; nothing where that leads to who is in it already, and may do no more there.
     fn carry<'g>(
         &'g self,
         before: &Carried<'g>,
         start: usize,
         edge: &'g Edge,
     ) -> Option<Carried<'g>> {
-        let visited = before.way.iter().any(|known| known.callee == edge.callee);
-        if visited || edge.callee == start || self.reach(edge).is_empty() {
+        if self.visited(&before.way, edge.callee)
+            || edge.callee == start
+            || self.reach(edge).is_empty()
+        {
             return None;
         }
         let callee = self.node(edge.callee);
@@ -141,6 +143,14 @@ impl Graph {
         };
         let way = before.way.iter().copied().chain([edge]).collect();
         Some(Carried { way, bases, process })
+    }
+
+    /// Whether a process was in the chain with all that it could have now: by its own right, or since somebody last acted
+    /// by that, from where on the chain is another.
+    fn visited(&self, way: &[&Edge], place: usize) -> bool {
+        let own = |place: usize| matches!(self.node(place).instances(), Instances::Own(_));
+        let since = way.iter().rev().take_while(|known| own(place) || !own(known.callee));
+        since.into_iter().any(|known| known.callee == place)
     }
 
     fn step(&self, edge: &Edge) -> Step {

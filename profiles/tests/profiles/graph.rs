@@ -276,6 +276,23 @@ fn an_aggregator_reaches_for_its_caller_what_the_caller_was_given_and_no_more() 
     assert_eq!(answer.ways[0].calls[0].authority, "hub's own: has an account");
 }
 
+#[test]
+fn who_acts_by_its_own_right_leads_back_with_more() {
+    let agent =
+        "name = \"a\"\nfiles.execute = [\"/usr\"]\n[call.x]\nprofile = \"x.toml\"\ntools = [\"*\"]";
+    let tool = "name = \"x\"\ncommand.exec = [\"/usr/bin/x\"]\nfiles.execute = [\"/usr\"]\n\
+        network = { mode = \"host\", reason = \"x\" }\nserve.tools = [\"*\"]\n\
+        [call.o]\nprofile = \"o.toml\"\ntools = [\"*\"]";
+    let own = "name = \"o\"\ncommand.exec = [\"/usr/bin/o\"]\nfiles.execute = [\"/usr\"]\n\
+        serve = { tools = [\"*\"], instances = { own = \"has an account\" } }\n\
+        [call.x]\nprofile = \"x.toml\"\ntools = [\"*\"]\ncycle = \"asks back\"\n\
+        grant = { files.execute = [\"/usr\"], network = { mode = \"host\", reason = \"x\" } }";
+    let graph = graph(&[("a.toml", agent), ("x.toml", tool), ("o.toml", own)]);
+    let graph = graph.unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    let way = ("x o x".to_owned(), vec!["network the host's".to_owned()]);
+    assert_eq!(reached(&graph, &Target::Network), [way]);
+}
+
 /// What each process of a chain is started under, by the names of the profiles.
 fn started(graph: &Graph, chain: &[&str]) -> Vec<String> {
     let plan = graph.plan("case").unwrap();
