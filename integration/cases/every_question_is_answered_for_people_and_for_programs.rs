@@ -40,7 +40,29 @@ fn outside(outside: &Outside) -> Result<()> {
     waived(outside)?;
     called(outside)?;
     doctor(outside)?;
-    made_pages(outside)
+    made_pages(outside)?;
+    mistaken(outside)
+}
+
+/// What cannot be answered says so, why and what to do, and ends with 125.
+fn mistaken(outside: &Outside) -> Result<()> {
+    let bare = |verb: &'static str, words: &[&str]| -> Result<Run> {
+        words.iter().fold(outside.bare().verb(verb), |asked, word| asked.option(word)).run()
+    };
+    for (run, said) in [
+        (bare("audit", &["show", "/etc/passwd"])?, "there is no record in it"),
+        (bare("audit", &["export", "/etc/passwd"])?, "there is no record in it"),
+        (bare("man", &["/nowhere/at-all"])?, "/nowhere/at-all"),
+        (bare("why", &["--call", "a b"])?, "is the name of no edge"),
+        (bare("check", &["--profile", "/dev/stdin"])?, "a file of its own"),
+        (outside.sandbox(BASE).verb("call").option("notes").run()?, "it has no [call.NAME]"),
+    ] {
+        run.exited(125)?;
+        ensure!(run.stdout.is_empty(), "{}", run.stdout);
+        let told = run.stderr.contains(said) && run.stderr.contains("remedy  ");
+        ensure!(told, "{said:?} is not said: {}", run.stderr);
+    }
+    Ok(())
 }
 
 fn json(run: &Run) -> Result<Value> {
