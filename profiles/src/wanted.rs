@@ -93,10 +93,8 @@ fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
         wanted.hidden.insert(hole);
     }
     wanted.paths.extend(wanted.hidden.iter().cloned());
-    let cwd = match &profile.command.cwd {
-        Some(path) => path.value.host(folders),
-        None => folders.cwd.clone(),
-    };
+    let cwd = profile.command.cwd.as_ref();
+    let cwd = cwd.map_or_else(|| folders.cwd.clone(), |path| path.value.host(folders));
     if let Some(path) = cwd {
         wanted.paths.extend(on_host(&path));
         wanted.paths.insert(path);

@@ -49,10 +49,11 @@ fn told(graph: &Graph, at: &str) -> [bool; 3] {
 /// What covers places, in the order in which it is mounted: a tree of the host's, or nothing.
 fn mounts(resolved: &Resolved) -> Vec<(&JailPath, Option<(&HostPath, Mount)>)> {
     let Root::Own { ops, .. } = &resolved.plan.root else { panic!("no view") };
-    let mounts = ops.iter().filter_map(|op| match op {
-        RootOp::Bind { from, to, mount, .. } => Some((to, Some((from, *mount)))),
-        RootOp::Hide { path, .. } => Some((path, None)),
-        _ => None,
+    let mounts = ops.iter().filter_map(|op| {
+        if let RootOp::Bind { from, to, mount, .. } = op {
+            return Some((to, Some((from, *mount))));
+        }
+        if let RootOp::Hide { path, .. } = op { Some((path, None)) } else { None }
     });
     mounts.collect()
 }

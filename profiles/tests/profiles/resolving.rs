@@ -227,10 +227,8 @@ fn a_hole_is_covered_wherever_its_folder_is_shown() {
 #[test]
 fn of_holes_in_a_hole_the_outer_one_is_made() {
     let of = |resolved: &Resolved| -> Vec<String> {
-        let hidden = ops(resolved).iter().filter_map(|op| match op {
-            RootOp::Hide { path, .. } | RootOp::Hold { path, .. } => Some(path.as_str()),
-            _ => None,
-        });
+        let held = |op: &&RootOp| matches!(op, RootOp::Hide { .. } | RootOp::Hold { .. });
+        let hidden = ops(resolved).iter().filter(held).map(|op| place(op).as_str());
         let own = hidden.filter(|path| path.starts_with("/w") || path.starts_with("/home/alice"));
         own.map(str::to_owned).collect()
     };

@@ -1,6 +1,6 @@
 //! Where the receipt of a run is written to.
 
-use crate::sandbox::StartError;
+use crate::sandbox::{MakeReceipt, StartError};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, fcntl_getfl, fcntl_setfl, fstat, linkat,
     openat, openat2, renameat, statat, unlinkat,
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What lies where the receipt is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,14 @@ fn folder_of(path: &Path) -> &Path {
     folder.unwrap_or_else(|| Path::new("."))
 }
 
+/// What writes it there once it is made.
+pub(super) fn writer(path: PathBuf) -> impl FnMut(MakeReceipt<'_>) -> Result<(), StartError> {
+    move |made| write(&path, &made()?)
+}
+
 /// Writes the receipt to a file of its own: made anew in a folder that no link leads to, so that
 /// nothing is followed and nothing that was there is changed before the new one is whole.
-pub(super) fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
+fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
     let refused = |errno: Errno, remedy: &str| {
         StartError::call("open", format!("{}", path.display()), errno).with_remedy(format!(
             "the receipt could not be written, so the command was not run: {remedy}"

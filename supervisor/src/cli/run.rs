@@ -9,8 +9,7 @@ use crate::calls::Calls;
 use crate::explain::printable;
 use crate::metrics::Scraped;
 use crate::sandbox::{
-    self, Ahead, Around, AuditLog, Finished, Late, MakeReceipt, Purses, Request, RunResult,
-    StartError, Then,
+    self, Ahead, Around, AuditLog, Finished, Late, Purses, Request, RunResult, StartError, Then,
 };
 use crate::systemd::credentials;
 use crate::systemd::sockets::{self, Sockets};
@@ -162,8 +161,7 @@ fn start(
     let purses = Purses::default();
     let around = around(who, &mut loaded, (log, &purses), Says { json, quiet })?;
     let Loaded { profile, under, invocation, .. } = loaded;
-    let mut write_receipt =
-        receipt.map(|path| move |made: MakeReceipt<'_>| receipt_file::write(&path, &made()?));
+    let mut write_receipt = receipt.map(receipt_file::writer);
     let request = Request {
         profile: &profile,
         under: &under,

@@ -65,8 +65,7 @@ pub(super) fn profile(
             })
             .is_ok()
     });
-    let by_name = |list, path: &Path| tried(&subject, grants, list, path);
-    left.extend(linked(&asked, seen, &mut files, by_name));
+    left.extend(linked(&asked, seen, &mut files, |list, path| tried(&subject, grants, list, path)));
     left.extend(cut(&mut files));
     let calls = calls(&asked, seen);
     left.extend(not_let_out(result));
