@@ -1,13 +1,16 @@
 //! The jobs of `examples/ci` run nothing and fail where a layer is missing that they may not lack, run
-//! with it where they may, and leave a receipt that the command could not change.
+//! with it where they may, and leave a receipt that the command could not change; nor does it change what
+//! is executed outside.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{Case, Need, Outside};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use sandboxd_integration::{Case, Need, Outside, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 pub(crate) const CASE: Case = Case {
     rows: &["C06", "E4", "C02"],
@@ -29,7 +32,11 @@ fn outside(outside: &Outside) -> Result<()> {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     on_github(outside)?;
     on_gitlab(outside)?;
-    what_the_command_does_to_the_receipt(outside)
+    what_the_command_does_to_the_receipt(outside)?;
+    what_the_command_does_to_its_folder(outside)?;
+    what_a_later_step_executes(outside)?;
+    what_is_still_to_be_read(outside)?;
+    a_job_that_is_cancelled(outside)
 }
 
 fn on_github(outside: &Outside) -> Result<()> {
@@ -87,6 +94,84 @@ fn what_the_command_does_to_the_receipt(outside: &Outside) -> Result<()> {
     ensure!(!device.folder.join("ran").exists(), "it was run");
     let kind = fs::symlink_metadata(null)?.file_type();
     ensure!(kind.is_char_device(), "the device was replaced");
+    Ok(())
+}
+
+/// A link in the place of the folder that the receipt goes to leads it nowhere.
+fn what_the_command_does_to_its_folder(outside: &Outside) -> Result<()> {
+    let victim = outside.canary("elsewhere/r.json")?;
+    let mut job = Job::gitlab(outside, "moved")?;
+    job.set("SANDBOXD_RECEIPT", "out/r.json").set("SANDBOXD_RUN", "true");
+    job.run()?.ended(125)?.says("no folder out")?;
+    fs::create_dir(job.folder.join("out"))?;
+    let folder = victim.path().parent().context("a folder")?.display();
+    job.set("SANDBOXD_RUN", &format!("mv out away; ln -s {folder} out")).run()?.ended(0)?;
+    victim.unchanged()?;
+    ensure!(job.folder.join("away/r.json").is_file(), "the receipt is not where its folder is");
+    Ok(())
+}
+
+/// The folder of the script lies in the one that the command writes, and is not for it to write.
+fn what_a_later_step_executes(outside: &Outside) -> Result<()> {
+    let (taken, job) = (outside.dir().join("taken"), outside.workspace()?);
+    let own = outside.file("ws/ci/run.sh", RUN)?;
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o755))?;
+    let mut step = Job::new(outside, block(GITHUB, "run: |")?, job);
+    step.set("GITHUB_ACTION_PATH", &own.with_file_name("").to_string_lossy());
+    step.set("SANDBOXD_MAY_LACK", OLDER).set("SANDBOXD_PROFILE", default_of(GITHUB, "profile")?);
+    let script = format!("printf '#!/bin/sh\\n: > {}\\n'", taken.display());
+    let take = format!(
+        "set +e; {script} > ci/run.sh; mv ci old; mkdir ci; rm -f ci/run.sh; {script} > ci/run.sh
+        chmod 755 ci/run.sh; touch tried"
+    );
+    step.set("SANDBOXD_RUN", &take).run()?;
+    step.set("SANDBOXD_RUN", "test -e tried").run()?.ended(0)?;
+    ensure!(fs::read_to_string(&own)? == RUN, "the script was changed");
+    ensure!(!taken.exists(), "the next step executed what the command wrote");
+    // Without mounts it cannot be so, and nothing is run.
+    step.set("SANDBOXD_PROFILE", "builtin:container");
+    step.set("SANDBOXD_OPTIONS", "--write=.\n--execute=.");
+    step.run()?.ended(125)?.says("may be written: that holds for it too")?;
+    Ok(())
+}
+
+/// A shell reads on in its script once the command has ended; of this one, all has been read by then.
+fn what_is_still_to_be_read(outside: &Outside) -> Result<()> {
+    let (taken, folder) = (outside.dir().join("read on"), outside.dir().join("open"));
+    let script = folder.join("run.sh");
+    fs::create_dir(&folder)?;
+    fs::write(&script, RUN)?;
+    let mut job = Job::gitlab(outside, "reading")?;
+    job.script = format!("bash {} sh -euc \"$SANDBOXD_RUN\"", script.display());
+    let options = format!("{}\n--write={}", job.value("SANDBOXD_OPTIONS"), folder.display());
+    job.set("SANDBOXD_OPTIONS", &options);
+    let line = format!(": > '{}'", taken.display());
+    let fill = format!("yes \"{line}\" | head -n 500 > {}", script.display());
+    job.set("SANDBOXD_RUN", &fill).run()?.ended(0)?;
+    ensure!(fs::read_to_string(&script)?.starts_with(&line), "nothing was written");
+    ensure!(!taken.exists(), "the shell executed what the command wrote");
+    Ok(())
+}
+
+/// The sandbox hears of it, and what was enforced is kept.
+fn a_job_that_is_cancelled(outside: &Outside) -> Result<()> {
+    let mut job = Job::gitlab(outside, "cancelled")?;
+    let script = outside.dir().join("project/ci/run.sh");
+    let temporary = |job: &Job| -> Result<usize> {
+        Ok(fs::read_dir(job.value("TMPDIR"))?.filter_map(Result::ok).count())
+    };
+    let before = temporary(&job)?;
+    for (signal, status) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let begun = format!("begun {status}");
+        job.script = format!("exec {} sh -c 'touch \"{begun}\"; exec sleep 600'", script.display());
+        let mut step = job.shell().stderr(Stdio::null()).spawn().context("sh")?;
+        wait_for(&job.folder.join(begun))?;
+        kill(Pid::from_raw(i32::try_from(step.id())?), signal)?;
+        let ended = step.wait()?;
+        ensure!(ended.code() == Some(status), "{signal}: it ended with {ended}");
+        job.has_a_receipt()?;
+        ensure!(temporary(&job)? == before, "{signal}: something was left behind");
+    }
     Ok(())
 }
 
@@ -151,9 +236,14 @@ impl Job {
     }
 
     fn run(&self) -> Result<Ended> {
+        self.shell().output().map(Ended).context("sh")
+    }
+
+    fn shell(&self) -> Command {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-e", "-c", &self.script]).env_clear().envs(self.variables.iter().cloned());
-        shell.current_dir(&self.folder).output().map(Ended).context("sh")
+        shell.current_dir(&self.folder);
+        shell
     }
 
     /// Of the last run, which the command has not changed, and no link.
