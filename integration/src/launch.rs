@@ -66,8 +66,8 @@ pub(crate) fn play(words: &[&str]) -> Result<ExitCode> {
             raw::place(copy.into_raw_fd(), *stream).context("a standard stream")?;
         }
     }
-    // Whatever nohup(1) or a shell without job control had the harness ignore.
-    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+    // Whatever nohup(1), a shell without job control or a daemon had the harness ignore.
+    for number in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGCHLD] {
         raw::ignore(number, how.ignored.contains(&number)).context("a signal")?;
     }
     if let Some(most) = how.open_files {

@@ -2,6 +2,7 @@
 
 use crate::syscall::syscall;
 use rustix::io::{Errno, Result};
+use rustix::process::Signal;
 
 const LAST: usize = 64;
 const SET_SIZE: usize = 8;
@@ -11,8 +12,6 @@ const SET_SIZE: usize = 8;
 /// # Errors
 /// None that a kernel gives for these arguments; an outer filter may.
 pub fn reset() -> Result<()> {
-    /// `struct kernel_sigaction`, all zero: `SIG_DFL`, no flags, no mask.
-    const DEFAULT: [usize; 4] = [0; 4];
     for signal in 1..=LAST {
         let arguments = [signal, DEFAULT.as_ptr().addr(), 0, SET_SIZE, 0, 0];
         // SAFETY: the kernel reads one `struct kernel_sigaction` of 32 bytes, which DEFAULT is, and
@@ -24,6 +23,48 @@ pub fn reset() -> Result<()> {
         }
     }
     set_mask(0).map(drop)
+}
+
+/// `struct kernel_sigaction`: what handles a signal, flags, what gives it back, what is blocked meanwhile.
+type Handling = [usize; 4];
+/// `SIG_DFL`.
+const DEFAULT: Handling = [0; 4];
+/// `SIG_IGN`.
+const IGNORED: Handling = [1, 0, 0, 0];
+
+/// Has a signal end, stop or leave this process as signal(7) lists it.
+///
+/// # Errors
+/// `EINVAL` for `SIGKILL` and `SIGSTOP`.
+pub fn default(signal: Signal) -> Result<()> {
+    handle(signal, &DEFAULT).map(drop)
+}
+
+/// Ignores a signal from here on.
+///
+/// # Errors
+/// `EINVAL` for `SIGKILL` and `SIGSTOP`.
+pub fn ignore(signal: Signal) -> Result<()> {
+    handle(signal, &IGNORED).map(drop)
+}
+
+/// Catches a signal no longer: it does what it does by default. One that is ignored stays so.
+///
+/// # Errors
+/// `EINVAL` for `SIGKILL` and `SIGSTOP`.
+pub fn release(signal: Signal) -> Result<()> {
+    let before = handle(signal, &DEFAULT)?;
+    if before.first() == IGNORED.first() { ignore(signal) } else { Ok(()) }
+}
+
+/// Sets what handles a signal, which is no handler, and tells what did before.
+fn handle(signal: Signal, handling: &Handling) -> Result<Handling> {
+    let signal = usize::try_from(signal.as_raw()).map_err(|_| Errno::INVAL)?;
+    let mut before = DEFAULT;
+    let arguments = [signal, handling.as_ptr().addr(), before.as_mut_ptr().addr(), SET_SIZE, 0, 0];
+    // SAFETY: the kernel reads and writes one `struct kernel_sigaction` of 32 bytes each.
+    unsafe { syscall(libc::SYS_rt_sigaction, arguments) }?;
+    Ok(before)
 }
 
 /// Blocks every signal and tells which were blocked before, bit n-1 for signal n.
@@ -73,11 +114,7 @@ pub fn descriptor(mask: u64) -> Result<rustix::fd::OwnedFd> {
 /// None that a kernel gives for these arguments; an outer filter may.
 pub fn stop_group() -> Result<()> {
     const SIGTSTP: usize = 20;
-    const DEFAULT: [usize; 4] = [0; 4];
-    let mut before = [0_usize; 4];
-    let arguments = [SIGTSTP, DEFAULT.as_ptr().addr(), before.as_mut_ptr().addr(), SET_SIZE, 0, 0];
-    // SAFETY: the kernel reads and writes one `struct kernel_sigaction` of 32 bytes each.
-    unsafe { syscall(libc::SYS_rt_sigaction, arguments) }?;
+    let before = handle(Signal::TSTP, &DEFAULT)?;
     // SAFETY: kill takes two integers.
     let stopped = unsafe { syscall(libc::SYS_kill, [0, SIGTSTP, 0, 0, 0, 0]) };
     let arguments = [SIGTSTP, before.as_ptr().addr(), 0, SET_SIZE, 0, 0];

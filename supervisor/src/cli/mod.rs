@@ -35,6 +35,8 @@ mod why;
 use crate::explain;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use rustix::process::Signal;
+use sandboxd_kernel::signals;
 use std::any::Any;
 use std::ffi::OsString;
 use std::panic::Location;
@@ -51,6 +53,13 @@ pub fn main() -> ExitCode {
     // First: to ask for the time panics where the kernel does not tell it.
     std::panic::set_hook(Box::new(panicked));
     let since = Instant::now();
+    if let Err(errno) = settle() {
+        output::warn(&format!(
+            "sandboxd: failed: sigaction: {}\n",
+            explain::errno(errno.raw_os_error())
+        ));
+        return ExitCode::from(NOT_SET_UP);
+    }
     let typed = match Sandboxd::try_parse() {
         Ok(typed) => typed,
         Err(error) => return usage(&error),
@@ -81,6 +90,14 @@ pub fn main() -> ExitCode {
         Command::Man { folder } => man::man(folder.as_deref()),
     };
     ExitCode::from(status)
+}
+
+/// Our caller may ignore the end of its children, as daemons do: the kernel would then take ours in before we
+/// know how they ended (wait(2)). A file that reaches its limit of size is that file's failure (`EFBIG`), and
+/// not our end (setrlimit(2)); what we start has the default again.
+fn settle() -> rustix::io::Result<()> {
+    signals::default(Signal::CHILD)?;
+    signals::ignore(Signal::XFSZ)
 }
 
 /// A panic is a defect, or a kernel that refuses what a library takes for granted. The end of this process
