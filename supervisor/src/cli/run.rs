@@ -1,7 +1,7 @@
 //! `sandboxd run`.
 
 use super::load::Loaded;
-use super::output::warn;
+use super::output::{tell_last, warn, warn_last};
 use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, denied, load, not_found, notice, receipt_file, used_up, went_out};
 use crate::audit_folder;
@@ -17,7 +17,6 @@ use sandboxd_audit::AuditError;
 use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
 use std::fs::File;
-use std::io::Write;
 use std::time::Instant;
 
 /// How much is said on standard error, and how.
@@ -58,18 +57,18 @@ fn told(arguments: Run, who: Who, since: Instant) -> u8 {
     let name = load::name(&arguments.grants);
     let json = arguments.json;
     // Taken before anything else is opened; that it could not be is written down like any other reason.
-    let (sockets, mut result) = match Told::begin(arguments.result_fd) {
+    let (sockets, result) = match Told::begin(arguments.result_fd) {
         Ok(Told { sockets, result }) => (Ok(sockets), result),
         Err(error) => (Err(error), None),
     };
     let log = match AuditLog::begin(audit_folder::open, unwritten) {
         Ok(log) => log,
-        Err(error) => return not_run(&error, &name, json, result.as_mut()),
+        Err(error) => return not_run(&error, &name, json, result.as_ref()),
     };
     let started = sockets
-        .and_then(|sockets| start(arguments, (who, since), &log, (sockets, result.as_mut())));
+        .and_then(|sockets| start(arguments, (who, since), &log, (sockets, result.as_ref())));
     let started = started.map_err(|error| {
-        let status = not_run(&error, &name, json, result.as_mut());
+        let status = not_run(&error, &name, json, result.as_ref());
         log.refused(&name, &error);
         status
     });
@@ -121,9 +120,10 @@ fn not_started(error: &StartError, name: &str, json: bool) -> u8 {
 }
 
 /// The same, and where the result would have been told.
-fn not_run(error: &StartError, name: &str, json: bool, result: Option<&mut File>) -> u8 {
+fn not_run(error: &StartError, name: &str, json: bool, result: Option<&File>) -> u8 {
     let status = not_started(error, name, json);
-    if let Some(Err(error)) = result.map(|file| writeln!(file, "{}", error.json(name))) {
+    if let Some(Err(error)) = result.map(|file| tell_last(file, &format!("{}\n", error.json(name))))
+    {
         unwritten_result(name, &error);
     }
     status
@@ -136,23 +136,23 @@ fn unwritten_result(name: &str, error: &std::io::Error) {
 /// What is said where the start takes too long.
 fn late(grants: &Grants, json: bool, result: Option<&File>) -> Result<Late, StartError> {
     let name = load::name(grants);
-    let mut result = result
+    let result = result
         .map(File::try_clone)
         .transpose()
         .map_err(|error| StartError::io("dup", "result-fd", &error))?;
-    Ok(Box::new(move |error| not_run(error, &name, json, result.as_mut())))
+    Ok(Box::new(move |error| not_run(error, &name, json, result.as_ref())))
 }
 
 fn start(
     arguments: Run,
     (who, since): (Who, Instant),
     log: &AuditLog,
-    (Sockets { passed, fds: sockets }, result_file): (Sockets, Option<&mut File>),
+    (Sockets { passed, fds: sockets }, result_file): (Sockets, Option<&File>),
 ) -> Result<u8, StartError> {
     let Run { grants, receipt, result_fd: _, metrics, json, quiet } = arguments;
     sandbox::check_descriptors()?;
     let scraped = metrics.map(|to| Scraped::begin(&to, log.metrics())).transpose()?;
-    let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json, result_file.as_deref())?)?;
+    let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json, result_file)?)?;
     let mut loaded = load::load(&grants)?;
     loaded.invocation.listening = Listening::Passed(passed);
     loaded.invocation.credentials = credentials::passed()?;
@@ -178,7 +178,7 @@ fn start(
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, absent, starts, left } = sandbox::run(request, receipt)?;
     let starts = starts.filter(|_| who == Who::Caller && concerns(&grants, &result));
-    let ended = match (json, quiet) {
+    let mut said = match (json, quiet) {
         (true, _) => format!(
             "{}\n",
             json!({ "result": result, "waived": waived, "absent": absent, "starts": starts, "left": left })
@@ -186,13 +186,13 @@ fn start(
         (false, true) => String::new(),
         (false, false) => words(&result, &waived, &absent),
     };
-    warn(&ended);
     let kept = denied::keep(&result, &grants);
     if !json && !quiet {
-        warn(&starts.map_or_else(String::new, |starts| line(&result, &starts)));
-        warn(&denied::words(&result, &grants, (kept.as_ref(), who)));
+        said.extend(starts.map(|starts| line(&result, &starts)));
+        said.push_str(&denied::words(&result, &grants, (kept.as_ref(), who)));
     }
-    left.iter().filter(|_| !json).for_each(|what| warn(&line(&result, what)));
+    said.extend(left.iter().filter(|_| !json).map(|what| line(&result, what)));
+    warn_last(&said);
     // Last, because a reader that is gone must not keep the rest from being said.
     let told = result_file.is_none_or(|file| match tell_result(file, &result) {
         Ok(()) => true,
@@ -354,7 +354,7 @@ fn take_result_fd(number: i32) -> Result<File, StartError> {
     Ok(File::from(fd))
 }
 
-fn tell_result(file: &mut File, result: &RunResult) -> std::io::Result<()> {
+fn tell_result(file: &File, result: &RunResult) -> std::io::Result<()> {
     let text = serde_json::to_string(result)?;
-    writeln!(file, "{text}")
+    tell_last(file, &format!("{text}\n"))
 }
