@@ -168,12 +168,14 @@ impl Run {
         self.sandboxes.first()
     }
 
-    /// Asks its command to end, which has two seconds for it. Asked again, it is killed.
+    /// Asks its command to end, which has two seconds for it. Asked again, it is killed. A supervisor that was
+    /// stopped hears of it when it is continued.
     ///
     /// # Errors
     /// Why it could not be asked.
     pub(crate) fn stop(&self) -> Result<(), String> {
-        match pidfd_send_signal(&self.supervisor, Signal::TERM) {
+        let send = |signal| pidfd_send_signal(&self.supervisor, signal);
+        match send(Signal::TERM).and_then(|()| send(Signal::CONT)) {
             // It has just ended.
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(refused) => Err(format!("pidfd_send_signal: {}", errno(refused.raw_os_error()))),
