@@ -16,9 +16,13 @@ use sandboxd_audit::encode::hex;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::resolved::Private;
 use std::ffi::CString;
+use std::time::Duration;
 
 /// What the names of these folders begin with.
 const PREFIX: &str = "sandboxd-run-";
+/// How often one is made again that was taken for an old one, and what is waited for each time.
+const TRIES: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(5);
 const REMEDY: &str = "set TMPDIR to a folder on a disk that can be written, and that you alone, or everybody with the sticky bit, may write";
 
 /// A folder that was made.
@@ -67,18 +71,52 @@ pub(crate) fn make(plan: &Private) -> Result<Made, StartError> {
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let parent = openat2(CWD, parent, flags, Mode::empty(), resolve).map_err(failed("openat2"))?;
     sweep(&parent);
-    mkdirat(&parent, name, Mode::RWXU).map_err(failed("mkdirat"))?;
-    let folder = open(parent.as_fd(), name).map_err(failed("openat2"))?;
+    let folder = held(&parent, name).map_err(failed("mkdirat"))?;
     let made = Made { parent, name: name.to_owned(), folder };
-    let filled = flock(&made.folder, FlockOperation::NonBlockingLockExclusive)
-        .and_then(|()| fill(&made.folder, plan));
-    match filled {
+    match fill(&made.folder, plan) {
         Ok(()) => Ok(made),
         Err(errno) => {
             made.remove()?;
             Err(failed("openat")(errno))
         }
     }
+}
+
+/// Makes it and takes its lock. Between the two it looks like what a killed supervisor left, and another run that
+/// starts at this moment may remove it: then it is made again.
+fn held(parent: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+    let mut tries = 0;
+    loop {
+        match new(parent, name) {
+            // The other has not done with it yet.
+            Err(Errno::EXIST) if tries > 0 => {}
+            Err(Errno::NOENT | Errno::AGAIN) => {}
+            made => return made,
+        }
+        tries += 1;
+        if tries == TRIES {
+            return Err(Errno::BUSY);
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn new(parent: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+    mkdirat(parent, name, Mode::RWXU)?;
+    let folder = open(parent.as_fd(), name)?;
+    lock(parent, name, &folder)?;
+    Ok(folder)
+}
+
+/// Takes the lock of a folder that is still there.
+///
+/// # Errors
+/// `EAGAIN` where somebody has it, `ENOENT` where whoever had it before has removed the folder.
+fn lock(parent: &OwnedFd, name: &str, folder: &OwnedFd) -> rustix::io::Result<()> {
+    flock(folder, FlockOperation::NonBlockingLockExclusive)?;
+    let (ours, there) = (fstat(folder)?, statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?);
+    let is_there = (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino);
+    if is_there { Ok(()) } else { Err(Errno::NOENT) }
 }
 
 fn fill(folder: &OwnedFd, plan: &Private) -> rustix::io::Result<()> {
@@ -117,7 +155,7 @@ fn sweep(parent: &OwnedFd) {
         let Ok(folder) = open(parent.as_fd(), &text) else { continue };
         let own = rustix::process::geteuid().as_raw();
         let mine = fstat(&folder).is_ok_and(|stat| stat.st_uid == own && stat.st_mode & 0o077 == 0);
-        if mine && flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if mine && lock(parent, &text, &folder).is_ok() {
             let made = parent.try_clone().map(|parent| Made { parent, name: text, folder });
             // What resists is named by whoever makes it, not by those who come after.
             drop(made.map(Made::remove));
@@ -202,4 +240,42 @@ fn open(parent: rustix::fd::BorrowedFd<'_>, name: &str) -> rustix::io::Result<Ow
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     openat2(parent, name, flags, Mode::empty(), resolve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn what_another_start_takes_for_old_is_made_again() {
+        let path = std::env::temp_dir().join(format!("sandboxd-private-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let parent = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !over.load(Ordering::Relaxed) {
+                        sweep(&parent);
+                    }
+                });
+            }
+            for number in 0..300 {
+                let name = format!("{PREFIX}{number}");
+                let made = held(&parent, &name).and_then(|folder| {
+                    mkdirat(&folder, "scratch", Mode::RWXU)?;
+                    Ok(Made { parent: parent.try_clone().unwrap(), name, folder })
+                });
+                let removed = made.map(Made::remove);
+                if !matches!(removed, Ok(Ok(()))) {
+                    over.store(true, Ordering::Relaxed);
+                }
+                assert!(matches!(removed, Ok(Ok(()))), "{number}: {removed:?}");
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        std::fs::remove_dir(path).unwrap();
+    }
 }
