@@ -8,6 +8,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use sandboxd_integration::{Case, Container, Inside, Need, Outside, Victim, patience, raw};
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case = Case {
@@ -76,7 +77,28 @@ fn outside(outside: &Outside) -> Result<()> {
             ensure!(!name.to_string_lossy().starts_with("sandboxd-run-"), "left: {name:?}");
         }
     }
-    victim.lives()
+    victim.lives()?;
+    who_was_not_of_it_survives(outside)
+}
+
+/// A daemon of its caller's becomes a child of the supervisor, which adopts orphans: it is not the sandbox's.
+fn who_was_not_of_it_survives(outside: &Outside) -> Result<()> {
+    let (folder, profile) = (outside.dir().join("adopts"), outside.dir().join("adopts.toml"));
+    fs::create_dir(&folder)?;
+    fs::write(&profile, PROFILE)?;
+    let daemon =
+        "until [ -e ready ]; do sleep 0.1; done; setsid sh -c 'echo $$ > daemon; exec sleep 600' &";
+    let command = "touch ready; until [ -s daemon ]; do sleep 0.1; done";
+    let mut sh = Command::new("/bin/sh");
+    sh.args(["-c", &format!("( {daemon} ) & exec \"$@\""), "sh"]);
+    sh.arg(std::env::current_exe()?.with_file_name("sandboxd"));
+    sh.args(["run", "-q", "-w", ".", "-p"]).arg(profile).args(["--", "/bin/sh", "-c", command]);
+    sh.env("TMPDIR", outside.dir().join("tmp")).env("XDG_STATE_HOME", outside.state());
+    sh.current_dir(&folder);
+    let ended = sh.status()?;
+    ensure!(ended.success(), "it ended with {ended}");
+    let daemon = Pid::from_raw(fs::read_to_string(folder.join("daemon"))?.trim().parse()?);
+    kill(daemon, Signal::SIGKILL).context("a process that was not the sandbox's was killed")
 }
 
 fn gone(outside: &Outside) -> Result<()> {

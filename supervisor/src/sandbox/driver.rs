@@ -156,7 +156,7 @@ impl<'a> Driver<'a> {
         if !self.has_pid_namespace() {
             self.init_may_end().await;
         }
-        let reaped = self.reap().and_then(|()| self.end_orphans());
+        let reaped = self.reap().and_then(|alone| if alone { Ok(()) } else { self.end_orphans() });
         self.dead = reaped.is_ok();
         if end.is_ok() {
             killed?;
@@ -362,7 +362,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Kills what init left because it was killed itself.
+    /// Kills what init left because it was killed itself. Whoever else has become a child of ours meanwhile, as one
+    /// of those that our caller started may, is not told apart from them.
     fn end_orphans(&self) -> Result<(), StartError> {
         if self.has_pid_namespace() { Ok(()) } else { orphans::end(&self.others) }
     }
@@ -374,9 +375,9 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Takes in init, which is gone or killed. One that hangs in the kernel, on a disk or a server that
-    /// does not answer, is not waited for for ever: its uid stays busy.
-    fn reap(&self) -> Result<(), StartError> {
+    /// Takes in init, which is gone or killed; whether nothing was left when it went. One that hangs in the kernel,
+    /// on a disk or a server that does not answer, is not waited for for ever: its uid stays busy.
+    fn reap(&self) -> Result<bool, StartError> {
         let failed = |errno| StartError::call("waitid", "init", errno);
         let pidfd = self.pidfd.get_ref();
         let within = Timespec::try_from(REAP_WITHIN).ok();
@@ -388,7 +389,11 @@ impl<'a> Driver<'a> {
         }
         let ended = WaitId::PidFd(pidfd.as_fd());
         rustix::io::retry_on_intr(|| rustix::process::waitid(ended.clone(), WaitIdOptions::EXITED))
-            .map(|_| orphans::gone(self.init))
+            .map(|ended| {
+                orphans::gone(self.init);
+                // It ends by itself only once it has ended all the rest.
+                ended.is_some_and(|ended| ended.exit_status() == Some(0))
+            })
             .map_err(failed)
     }
 }
