@@ -3,7 +3,7 @@
 //! is slow holds up the other end.
 
 use super::filtering::Filtering;
-use super::outer::Outer;
+use super::outer::{Outer, undisturbed};
 use super::piece::{Piece, attempt, ready, wait};
 use crate::sandbox::channel::watched;
 use crate::sandbox::{Audit, StartError};
@@ -330,8 +330,9 @@ impl Console {
         }
         let until = Instant::now() + ANSWER;
         let mut piece = Piece { bytes: last, written: 0 };
-        while piece.write(self.outer.output.get_ref()) == Err(Errno::AGAIN)
-            && wait(self.outer.output.get_ref(), PollFlags::OUT, until)
+        let output = self.outer.output.get_ref();
+        while undisturbed(|| piece.write(output)) == Err(Errno::AGAIN)
+            && wait(output, PollFlags::OUT, until)
         {}
         if asks && raw {
             self.hear_answers(until);

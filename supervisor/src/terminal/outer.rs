@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, QueueSelector, Termios, Winsize};
 use sandboxd_kernel::guard::{Guard, settings};
+use sandboxd_kernel::signals;
 use tokio::io::unix::AsyncFd;
 
 /// The caller's terminal.
@@ -81,7 +82,8 @@ impl Outer {
         let set = rustix::termios::tcgetattr(terminal);
         if set.is_ok_and(|set| is_same(&set, &now)) {
             // It may be gone, and then there is nothing to restore.
-            rustix::termios::tcsetattr(terminal, OptionalActions::Now, &before).ok();
+            undisturbed(|| rustix::termios::tcsetattr(terminal, OptionalActions::Now, &before))
+                .ok();
         }
         if let Some(guard) = &self.guard {
             guard.rest().ok();
@@ -113,9 +115,13 @@ impl Outer {
         }
     }
 
-    /// Forgets what was sent and not read: answers that nobody waits for any more.
+    /// Forgets what was sent and not read, answers that nobody waits for any more; but what comes in while
+    /// the terminal is not ours is for whoever has it.
     pub(super) fn forget_input(&self) {
-        rustix::termios::tcflush(self.input.get_ref(), QueueSelector::IFlush).ok();
+        if self.is_ours() {
+            let terminal = self.input.get_ref();
+            undisturbed(|| rustix::termios::tcflush(terminal, QueueSelector::IFlush)).ok();
+        }
     }
 
     pub(super) fn size(&self) -> rustix::io::Result<Winsize> {
@@ -134,6 +140,15 @@ impl Drop for Outer {
     fn drop(&mut self) {
         self.restore();
     }
+}
+
+/// Gives something of the terminal back. Who does that from the background is not stopped for it (`SIGTTOU`,
+/// tcsetattr(3)): nobody might continue us before it is done. Who takes something is.
+pub(super) fn undisturbed(what: impl FnOnce() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
+    let mask = signals::block_all()?;
+    let done = what();
+    signals::set_mask(mask)?;
+    done
 }
 
 fn is_same(one: &Termios, other: &Termios) -> bool {
