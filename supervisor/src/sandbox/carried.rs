@@ -10,7 +10,7 @@ use super::egress::Used;
 use super::error::StartError;
 use super::fed::Fed;
 use super::relay::Relays;
-use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Told};
+use super::signals::{SIGCONT, SIGHUP, SIGTERM, SIGWINCH, Signals, Told};
 use super::state::{Event, Limit};
 use super::stdio::Stdio;
 use crate::calls::{Called, Caller, Endpoint, Exchange};
@@ -21,6 +21,13 @@ use rustix::fd::OwnedFd;
 use rustix::process::Pid;
 use sandboxd_plan::Plan;
 use sandboxd_profiles::{Profile, Resolved};
+use std::time::Duration;
+
+/// How long what a dead sandbox left is still carried once somebody asks for the end.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What is told where what it wrote last got lost.
+const LOST: &str = "the last of its output is lost: its file or terminal took no more";
 
 /// Everything that is carried.
 pub(crate) struct Carried {
@@ -272,13 +279,24 @@ impl Carried {
     }
 
     /// Carries what is left of a sandbox that has ended, gives the terminal back, and tells what could
-    /// not be cleaned up.
-    pub(crate) async fn finish(&mut self) -> Vec<String> {
-        self.relays.drain().await;
-        let mut left = match &mut self.console {
-            Some(console) => console.finish().await,
-            None => Vec::new(),
+    /// not be cleaned up. What a command that ended by itself wrote last is `wanted`: that it got lost is told.
+    pub(crate) async fn finish(&mut self, signals: &mut Signals, wanted: bool) -> Vec<String> {
+        let Self { relays, console, .. } = self;
+        let shown = async {
+            if let Some(console) = console {
+                console.drain(wanted).await;
+            }
         };
+        // Whoever asks for the end does not wait for a file or a terminal that takes nothing.
+        let asked = async {
+            signals.asked().await;
+            tokio::time::sleep(LAST).await;
+        };
+        let carried = async { tokio::join!(relays.drain(), shown) };
+        tokio::select! { ((), ()) = carried => {}, () = asked => {} }
+        let lost = !self.relays.are_over() || self.console.as_ref().is_some_and(Console::shows);
+        let mut left = Vec::from_iter((wanted && lost).then(|| String::from(LOST)));
+        left.extend(self.console.iter_mut().flat_map(Console::finish));
         // Nobody is let in any more, and nobody reads.
         (self.rotation, self.fed) = (None, None);
         if let Some(endpoint) = self.endpoint.take() {

@@ -162,7 +162,8 @@ impl<'a> Driver<'a> {
             killed?;
             reaped?;
         }
-        self.left = self.carried.finish().await;
+        let by_itself = matches!(end, Ok(End::Exited { why: None, .. }));
+        self.left = self.carried.finish(&mut self.signals, by_itself).await;
         end
     }
 

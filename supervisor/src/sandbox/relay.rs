@@ -1,70 +1,154 @@
 //! Carrying the command's output to the files it was meant for, up to a limit.
+//!
+//! Each in a thread of its own, because writing a file waits for whoever has it: a disk that is frozen or a
+//! server that does not answer holds up the command, and neither clocks nor signals.
 
-use super::channel::watched;
 use super::error::StartError;
-use super::stdio::{Relay, carry};
-use rustix::io::Errno;
+use super::stdio::Relay;
+use rustix::fd::OwnedFd;
+use rustix::io::{Errno, read, retry_on_intr, write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Builder;
 use std::time::Duration;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
+use tokio::sync::{Notify, oneshot};
 
 /// Read at once: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
-/// How long what a dead sandbox left in its pipes may take to be written.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long a file may take nothing of what a dead sandbox left in its pipes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The streams that are carried.
 pub(crate) struct Relays {
-    tasks: Vec<JoinHandle<()>>,
-    full: Arc<Notify>,
+    /// Of each, whether it is over. The thread is waited for by nobody else.
+    ends: Vec<oneshot::Receiver<()>>,
+    shared: Arc<Shared>,
+}
+
+/// What the threads tell.
+struct Shared {
+    /// How many bytes may still be written.
+    room: AtomicU64,
+    /// How often something was.
+    writes: AtomicU64,
+    full: Notify,
 }
 
 impl Relays {
     /// Begins to carry; `most` bytes of all streams together.
     ///
     /// # Errors
-    /// Where a pipe cannot be waited on.
+    /// Where no thread can be started.
     pub(crate) fn start(relays: Vec<Relay>, most: Option<u64>) -> Result<Self, StartError> {
-        let left = Arc::new(AtomicU64::new(most.unwrap_or(u64::MAX)));
-        let full = Arc::new(Notify::new());
-        let mut tasks = Vec::new();
-        for relay in relays {
-            let watched = watched(relay.from)?;
-            let to = relay.to;
-            let (left, full) = (Arc::clone(&left), Arc::clone(&full));
-            tasks.push(tokio::spawn(async move {
-                let mut buffer = vec![0; CHUNK];
-                loop {
-                    let Ok(mut ready) = watched.readable().await else { return };
-                    let room = left.load(Ordering::Relaxed);
-                    match carry(watched.get_ref(), &to, &mut buffer, room) {
-                        Ok(Some(carried)) => {
-                            left.fetch_sub(carried, Ordering::Relaxed);
-                        }
-                        Ok(None) => return,
-                        Err(Errno::AGAIN) => ready.clear_ready(),
-                        // The limit: closing the pipe tells the command, as a reader that left would.
-                        Err(_) => return full.notify_one(),
-                    }
+        let room = AtomicU64::new(most.unwrap_or(u64::MAX));
+        let shared = Arc::new(Shared { room, writes: AtomicU64::new(0), full: Notify::new() });
+        let mut ends = Vec::new();
+        for Relay { from, to } in relays {
+            let (over, end) = oneshot::channel::<()>();
+            let shared = Arc::clone(&shared);
+            let carry = move || {
+                // A limit: closing the pipe tells the command, as a reader that left would.
+                if shared.carry(from, &to).is_err() {
+                    shared.full.notify_one();
                 }
-            }));
+                drop(over);
+            };
+            Builder::new()
+                .name(String::from("output"))
+                .spawn(carry)
+                .map_err(|error| StartError::io("clone3", "a thread for the output", &error))?;
+            ends.push(end);
         }
-        Ok(Self { tasks, full })
+        Ok(Self { ends, shared })
     }
 
     /// Ready when the limit is reached, or a file takes no more.
     pub(crate) async fn full(&self) {
-        self.full.notified().await;
+        self.shared.full.notified().await;
     }
 
-    /// Carries what is left in the pipes of a sandbox that has ended.
+    /// Carries what is left in the pipes of a sandbox that has ended, as long as its files take it.
     pub(crate) async fn drain(&mut self) {
-        for mut task in self.tasks.drain(..) {
-            if tokio::time::timeout(DRAIN, &mut task).await.is_err() {
-                task.abort();
+        while let Some(end) = self.ends.last_mut() {
+            let before = self.shared.writes.load(Ordering::Relaxed);
+            match tokio::time::timeout(PATIENCE, end).await {
+                Ok(_) => drop(self.ends.pop()),
+                Err(_) if before == self.shared.writes.load(Ordering::Relaxed) => return,
+                Err(_) => {}
             }
         }
+    }
+
+    /// Whether all was carried.
+    pub(crate) fn are_over(&self) -> bool {
+        self.ends.is_empty()
+    }
+}
+
+impl Shared {
+    /// Carries until the end of the stream.
+    ///
+    /// # Errors
+    /// `EFBIG` where there is no room left; what the file answers, a full disk for one.
+    fn carry(&self, from: OwnedFd, to: &OwnedFd) -> rustix::io::Result<()> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let read = retry_on_intr(|| read(&from, &mut *buffer))?;
+            if read == 0 {
+                return Ok(());
+            }
+            let fits = self.take(read);
+            let mut bytes = buffer.get(..fits).unwrap_or_default();
+            while !bytes.is_empty() {
+                let written = retry_on_intr(|| write(to, bytes))?;
+                self.writes.fetch_add(1, Ordering::Relaxed);
+                bytes = bytes.get(written..).unwrap_or_default();
+            }
+            if fits < read {
+                return Err(Errno::FBIG);
+            }
+        }
+    }
+
+    /// Takes as much of the room as there is, and is wanted.
+    fn take(&self, wanted: usize) -> usize {
+        let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+        let less = |room: u64| Some(room.saturating_sub(wanted));
+        let room = self.room.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let room = room.unwrap_or_else(|room| room);
+        usize::try_from(room.min(wanted)).unwrap_or(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+    use tokio::runtime::Builder as Runtime;
+
+    #[test]
+    fn a_file_that_takes_nothing_holds_up_nobody_and_no_more_is_written_than_may_be() {
+        const PAGE: usize = 4096;
+        const MOST: usize = 2 * PAGE + 5;
+        // As a file is whose disk does not answer.
+        let (disk, to) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        fcntl_setpipe_size(&to, PAGE).unwrap();
+        let (from, given) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+        Runtime::new_current_thread().enable_all().build().unwrap().block_on(async {
+            let relay = Relay { from, to };
+            let mut relays = Relays::start(vec![relay], u64::try_from(MOST).ok()).unwrap();
+            assert_eq!(write(&given, &[7; 3 * PAGE]), Ok(3 * PAGE));
+            let full = tokio::time::timeout(Duration::from_millis(50), relays.full());
+            assert!(full.await.is_err(), "it was written");
+            let mut taken = 0;
+            while taken < MOST {
+                taken += read(&disk, &mut [0; PAGE]).unwrap();
+            }
+            relays.full().await;
+            relays.drain().await;
+            assert!(relays.are_over());
+            assert_eq!(read(&disk, &mut [0; PAGE]), Ok(0));
+            assert_eq!(write(&given, &[7]), Err(Errno::PIPE));
+        });
     }
 }

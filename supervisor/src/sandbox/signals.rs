@@ -133,6 +133,11 @@ impl Signals {
         watched(end).map(|end| Self::Tie(Some(end)))
     }
 
+    /// Waits until somebody asks for the end.
+    pub(crate) async fn asked(&mut self) {
+        while !matches!(self.next().await, Told::Stop(_)) {}
+    }
+
     /// The next one that comes.
     pub(crate) async fn next(&mut self) -> Told {
         let own = match self {

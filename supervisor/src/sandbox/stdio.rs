@@ -36,7 +36,7 @@ pub(crate) struct Stdio {
 
 /// A pipe of the command's, and the file its content goes to.
 pub(crate) struct Relay {
-    /// The reading end, not blocking.
+    /// The reading end.
     pub(crate) from: OwnedFd,
     /// The file.
     pub(crate) to: OwnedFd,
@@ -292,7 +292,6 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
         return Ok(own);
     }
     let (from, given) = pipe_of(user)?;
-    rustix::fs::fcntl_setfl(&from, OFlags::NONBLOCK)?;
     relays.push(Relay { from, to: own });
     Ok(given)
 }
@@ -363,36 +362,6 @@ fn duplicate(number: i32) -> rustix::io::Result<OwnedFd> {
 
 fn null(access: OFlags) -> rustix::io::Result<OwnedFd> {
     rustix::fs::open("/dev/null", access | OFlags::CLOEXEC, Mode::empty())
-}
-
-/// Carries what is there now, `room` bytes at most, and says how much that was. `None` is the end of
-/// the stream.
-///
-/// # Errors
-/// `EFBIG` where there is no room left; what the file answers, a full disk for one; `EAGAIN` where
-/// nothing is there.
-pub(crate) fn carry(
-    from: &OwnedFd,
-    to: &OwnedFd,
-    buffer: &mut [u8],
-    room: u64,
-) -> rustix::io::Result<Option<u64>> {
-    let read = match rustix::io::read(from, &mut *buffer) {
-        Ok(0) => return Ok(None),
-        Ok(read) => read,
-        Err(Errno::INTR) => return Ok(Some(0)),
-        Err(errno) => return Err(errno),
-    };
-    let fits = usize::try_from(room).unwrap_or(usize::MAX).min(read);
-    let mut left = buffer.get(..fits).unwrap_or_default();
-    while !left.is_empty() {
-        let written = rustix::io::retry_on_intr(|| rustix::io::write(to, left))?;
-        left = left.get(written..).unwrap_or_default();
-    }
-    if fits < read {
-        return Err(Errno::FBIG);
-    }
-    Ok(Some(u64::try_from(read).unwrap_or(u64::MAX)))
 }
 
 #[cfg(test)]

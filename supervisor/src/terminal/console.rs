@@ -2,17 +2,18 @@
 //! may be shown the other, through the filter. Each way holds one piece at a time between two ends; who
 //! is slow holds up the other end.
 
+mod last;
+
 use super::filtering::Filtering;
-use super::outer::{Outer, undisturbed};
-use super::piece::{Piece, attempt, ready, wait};
+use super::outer::Outer;
+use super::piece::{Piece, attempt, ready};
 use crate::sandbox::channel::watched;
 use crate::sandbox::{Audit, StartError};
-use rustix::event::PollFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::termios::OptionalActions;
 use sandboxd_profiles::{Escape, Profile, Wire};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -21,13 +22,6 @@ const CHUNK: usize = 64 << 10;
 const KEYS: usize = 4 << 10;
 /// How often it is asked whether the terminal is ours again: a shell's `fg` does not always say so.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long what the command still had to show may take, once it has ended.
-const DRAIN: Duration = Duration::from_secs(10);
-/// How long a terminal may take to answer the last question.
-const ANSWER: Duration = Duration::from_millis(300);
-/// "Are you all right", to which a terminal says `ESC [ 0 n` after all answers before (DSR, ECMA-48).
-const QUESTION: &[u8] = b"\x1b[5n";
-const ANSWERED: &[u8] = b"\x1b[0n";
 
 /// The ends of pipes that stand for the terminal, where the command has none of its own.
 #[derive(Default)]
@@ -292,70 +286,6 @@ impl Console {
             Err(_) => {
                 to_type.clear();
                 *typed = None;
-            }
-        }
-    }
-
-    /// Shows what a command that has ended still had to show, gives the terminal back, and tells what
-    /// could not be cleaned up.
-    pub(crate) async fn finish(&mut self) -> Vec<String> {
-        self.typed = None;
-        self.to_type.clear();
-        let begun = self.begun;
-        let rest = async {
-            self.filtering.feed(self.shown.is_some());
-            while begun && (self.filtering.from.is_some() || !self.to_show.is_empty()) {
-                let next = self.next().await;
-                self.carry(next);
-            }
-        };
-        // A terminal that takes no more keeps nobody from ending, nor does a filter.
-        tokio::time::timeout(DRAIN, rest).await.ok();
-        let left = self.filtering.end();
-        if !self.gone {
-            self.undo();
-        }
-        self.outer.restore();
-        left
-    }
-
-    /// Undoes what the command left on, and waits for answers that are still under way: after us they
-    /// would be typed into the caller's shell.
-    fn undo(&mut self) {
-        let asks = self.filtering.state.answers;
-        let mut last = self.filtering.state.undo.clone();
-        let raw = self.outer.is_raw() && self.ours;
-        if asks && raw {
-            last.extend_from_slice(QUESTION);
-        }
-        let until = Instant::now() + ANSWER;
-        let mut piece = Piece { bytes: last, written: 0 };
-        let output = self.outer.output.get_ref();
-        while undisturbed(|| piece.write(output)) == Err(Errno::AGAIN)
-            && wait(output, PollFlags::OUT, until)
-        {}
-        if asks && raw {
-            self.hear_answers(until);
-        }
-        if asks {
-            self.outer.forget_input();
-        }
-    }
-
-    fn hear_answers(&self, until: Instant) {
-        let input = self.outer.input.get_ref();
-        let mut heard = Vec::new();
-        let mut chunk = [0; KEYS];
-        while !heard.windows(ANSWERED.len()).any(|piece| piece == ANSWERED)
-            && heard.len() < CHUNK
-            && wait(input, PollFlags::IN, until)
-        {
-            match rustix::io::read(input, &mut chunk) {
-                Ok(read) if read > 0 => {
-                    heard.extend_from_slice(chunk.get(..read).unwrap_or_default());
-                }
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Ok(_) | Err(_) => return,
             }
         }
     }

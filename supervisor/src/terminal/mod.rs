@@ -1,6 +1,6 @@
 //! The caller's terminal: what of it the command gets, and how it is given back.
 //!
-//! Read in this order: [`console`] (carrying) with [`piece`], [`outer`] (the terminal itself),
+//! Read in this order: [`console`] (carrying) with [`piece`] and its end, [`outer`] (the terminal itself),
 //! [`filtering`] (what goes through the filter). The [`filter`] itself (what may be shown), with
 //! [`allowed`] and [`modes`], runs in a process of its own, see `service::terminal`.
 

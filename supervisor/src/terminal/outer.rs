@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, QueueSelector, Termios, Winsize};
-use sandboxd_kernel::guard::{Guard, settings};
+use rustix::termios::{LocalModes, OptionalActions, QueueSelector, Termios, Winsize};
+use sandboxd_kernel::guard::{Guard, Settings, settings};
 use sandboxd_kernel::signals;
 use tokio::io::unix::AsyncFd;
 
@@ -24,8 +24,11 @@ pub(super) struct Outer {
     guard: Option<Guard>,
 }
 
+#[derive(Clone)]
 struct Raw {
     before: Termios,
+    /// The same, as the guard takes it.
+    known: Settings,
     now: Termios,
 }
 
@@ -67,17 +70,33 @@ impl Outer {
             self.guard = Some(Guard::start(terminal.as_fd(), self.output.get_ref().as_fd())?);
         }
         let known = settings(terminal.as_fd())?;
-        rustix::termios::tcsetattr(terminal, OptionalActions::Now, &now)?;
-        if let Some(guard) = &self.guard {
-            guard.watch(&known, &settings(terminal.as_fd())?)?;
+        self.set(Raw { before, known, now })
+    }
+
+    /// Keys that make signals make them, and no longer go to the command.
+    pub(super) fn hear_signals(&mut self) {
+        let Some(Raw { before, known, mut now }) = self.raw.clone() else { return };
+        let heard = before.local_modes & LocalModes::ISIG;
+        if self.is_ours() && !now.local_modes.contains(heard) {
+            now.local_modes |= heard;
+            // One that is gone makes none.
+            self.set(Raw { before, known, now }).ok();
         }
-        self.raw = Some(Raw { before, now });
+    }
+
+    fn set(&mut self, raw: Raw) -> rustix::io::Result<()> {
+        let terminal = self.input.get_ref();
+        rustix::termios::tcsetattr(terminal, OptionalActions::Now, &raw.now)?;
+        if let Some(guard) = &self.guard {
+            guard.watch(&raw.known, &settings(terminal.as_fd())?)?;
+        }
+        self.raw = Some(raw);
         Ok(())
     }
 
     /// Gives the terminal back as it was, unless somebody else has set it meanwhile.
     pub(super) fn restore(&mut self) {
-        let Some(Raw { before, now }) = self.raw.take() else { return };
+        let Some(Raw { before, now, .. }) = self.raw.take() else { return };
         let terminal = self.input.get_ref();
         let set = rustix::termios::tcgetattr(terminal);
         if set.is_ok_and(|set| is_same(&set, &now)) {
