@@ -1,10 +1,11 @@
 //! A shell's job control reaches through: ^Z stops the command and sandboxd, the shell gets its
 //! terminal as it was, `fg` goes on; in the background it takes no key of the shell's; without a
-//! terminal of its own too. A time limit is kept meanwhile.
+//! terminal of its own too. A time limit is kept meanwhile, and what is stopped can be ended.
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
-use sandboxd_integration::{Case, Need, Outside, Terminal};
+use sandboxd_integration::{Case, Need, Outside, Terminal, patience};
+use std::time::Duration;
 
 pub(crate) const CASE: Case = Case {
     rows: &["T05", "P13"],
@@ -19,6 +20,8 @@ const PROFILE: &str = "extends = [\"builtin:base\"]\n";
 fn outside(outside: &Outside) -> Result<()> {
     from_a_shell(outside)?;
     in_the_background(outside)?;
+    who_has_stopped_itself_is_stopped(outside)?;
+    what_is_stopped_ends(outside)?;
     a_limit_of_time_is_kept(outside)?;
     a_command_that_stops_itself_stops_no_clock(outside)
 }
@@ -80,6 +83,46 @@ fn in_the_background(outside: &Outside) -> Result<()> {
     terminal.types("mine\n")?;
     terminal.shows("read mine\r\n")?;
     terminal.shows("ready> ")?;
+    terminal.types("exit\n")?;
+    shell.wait()?.exited(0)?;
+    Ok(())
+}
+
+/// Without a terminal of its own, a command that has stopped itself has nothing more to tell at ^Z.
+fn who_has_stopped_itself_is_stopped(outside: &Outside) -> Result<()> {
+    let terminal = Terminal::new()?;
+    let shell = outside.sandbox(PROFILE).shell(&terminal)?;
+    terminal.shows("ready> ")?;
+    terminal.types("$RUN -- bash -c 'echo begun; kill -STOP $$; echo over' | cat\n")?;
+    terminal.shows("begun\r\n")?;
+    std::thread::sleep(patience(Duration::from_secs(1)));
+    terminal.types("\u{1a}")?;
+    terminal.shows("Stopped")?;
+    terminal.shows("ready> ")?;
+    terminal.types("fg\n")?;
+    terminal.shows("over\r\n")?;
+    terminal.shows("ready> ")?;
+    terminal.types("exit\n")?;
+    shell.wait()?.exited(0)?;
+    Ok(())
+}
+
+/// It ends in the background, where the terminal is not for it to set, though the command left focus reports on.
+fn what_is_stopped_ends(outside: &Outside) -> Result<()> {
+    let terminal = Terminal::new()?;
+    let profile = format!("name = \"asleep\"\n{PROFILE}");
+    let shell = outside.sandbox(&profile).shell(&terminal)?;
+    terminal.shows("ready> ")?;
+    for how in ["kill %1", "${RUN%% *} stop asleep"] {
+        terminal.types("$RUN -- sh -c 'printf \"\\033[?1004h\"; echo begun; exec sleep 600'\n")?;
+        terminal.shows("begun\r\n")?;
+        terminal.types("\u{1a}")?;
+        terminal.shows("Stopped")?;
+        terminal.shows("ready> ")?;
+        terminal.types(&format!("{how}; sleep 2; jobs\n"))?;
+        terminal.shows("Exit 143")?;
+        terminal.shows("ready> ")?;
+    }
     terminal.types("exit\n")?;
     shell.wait()?.exited(0)?;
     Ok(())

@@ -153,7 +153,7 @@ pub struct Grants {
 /// stops the run. Standard input, output and error are the command's. It ends when sandboxd ends.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: the command's own; 128+n where signal n ended it; 124 where its wall time was used\nup; 125 where the sandbox could not be set up; 126 where the command could not be executed; 127\nwhere it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'            nothing but this folder, and that only to read\n  sandboxd run -p builtin:coding-agent -- bash     a shell that may edit this folder\n  sandboxd run -p agent.toml --receipt r.json      the profile's own command, and what was enforced\n  sandboxd run -p agent.toml --under site.toml     the same, within what the site allows\n  sandboxd run --egress api.example.com:443 -- curl https://api.example.com/    one host, and no other"
+    after_help = "Exit status: the command's own; 128+n where signal n ended it; 124 where its wall time was used\nup; 125 where the sandbox could not be set up, or where something else failed once the command had run,\nwhich is said; 126 where the command could not be executed; 127 where it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'            nothing but this folder, and that only to read\n  sandboxd run -p builtin:coding-agent -- bash     a shell that may edit this folder\n  sandboxd run -p agent.toml --receipt r.json      the profile's own command, and what was enforced\n  sandboxd run -p agent.toml --under site.toml     the same, within what the site allows\n  sandboxd run --egress api.example.com:443 -- curl https://api.example.com/    one host, and no other"
 )]
 pub struct Run {
     /// The profile and what is laid over it.

@@ -117,7 +117,7 @@ impl Driver<'_> {
             }
             State::Entering { .. } => of_shim(init, Stage::Seccomp),
             State::Entered => of_shim(command.unwrap_or(init), Stage::Exec),
-            State::Held | State::Running { .. } | State::Stopping { .. } | State::Ended(_) => {
+            State::Held | State::Running(_) | State::Stopping { .. } | State::Ended(_) => {
                 return Event::Tick;
             }
         };

@@ -209,7 +209,7 @@ impl<'a> Driver<'a> {
             if matches!(self.state, State::Ended(_)) {
                 self.carried.hear_out().await;
             }
-            if before == State::Entered && matches!(self.state, State::Running { .. }) {
+            if before == State::Entered && matches!(self.state, State::Running(_)) {
                 self.carried.runs();
             }
             if let Some(manager) = &self.manager {

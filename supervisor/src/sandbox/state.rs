@@ -34,10 +34,7 @@ pub enum State {
     /// The supervisor was told to go on; the shim executes the command.
     Entered,
     /// The command runs.
-    Running {
-        /// It was asked to stop, and has not stopped yet.
-        suspending: bool,
-    },
+    Running(Job),
     /// The command was asked to end, for this reason, and is killed at that time.
     Stopping {
         /// Why.
@@ -47,6 +44,17 @@ pub enum State {
     },
     /// It is over.
     Ended(End),
+}
+
+/// What job control has done to a command that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Job {
+    /// Nothing: it goes on.
+    Goes,
+    /// It was asked to stop, and has not stopped yet.
+    Stopping,
+    /// It has stopped itself, and we go on.
+    Stopped,
 }
 
 /// A limit that only the supervisor can enforce.
@@ -152,7 +160,7 @@ pub fn next(state: State, event: Event, now: Instant) -> (State, Vec<Action>) {
         State::Entering { ready, enforced, held } => entering((ready, enforced, held), event),
         State::Held => holding(&event),
         State::Entered => entered(event, now),
-        State::Running { suspending } => running(suspending, event, now),
+        State::Running(job) => running(job, event, now),
         State::Stopping { why, kill_at } => stopping(why, kill_at, event, now),
         State::Ended(end) => (State::Ended(end), Vec::new()),
     }
@@ -231,44 +239,50 @@ fn entered(event: Event, now: Instant) -> (State, Vec<Action>) {
     }
     if event == Event::ReportClosed {
         // The exec closed the socket: the command runs.
-        return (State::Running { suspending: false }, Vec::new());
+        return (State::Running(Job::Goes), Vec::new());
     }
     if matches!(event, Event::Suspend(_) | Event::Reload) {
         // A command that does not run yet is not stopped, and has read nothing; who asks again is heard.
         return (State::Entered, Vec::new());
     }
     // A notice can overtake the end of the report of a command that ended at once.
-    match running(false, event, now) {
-        (State::Running { .. }, actions) => (State::Entered, actions),
+    match running(Job::Goes, event, now) {
+        (State::Running(_), actions) => (State::Entered, actions),
         ended => ended,
     }
 }
 
-fn running(suspending: bool, event: Event, now: Instant) -> (State, Vec<Action>) {
-    let same = State::Running { suspending };
+fn running(job: Job, event: Event, now: Instant) -> (State, Vec<Action>) {
+    let same = State::Running(job);
     let stop = |why, signal| {
         // One that is stopped hears of it only when it is continued.
         let actions = vec![Action::Signal(signal), Action::Signal(SIGCONT)];
         (State::Stopping { why, kill_at: now + GRACE }, actions)
     };
     match event {
+        Event::Notice(Notice::Continued) if job == Job::Stopped => {
+            (State::Running(Job::Goes), Vec::new())
+        }
         Event::Notice(notice) => (told(notice, None).unwrap_or(same), Vec::new()),
         Event::InitGone => (signaled(SIGKILL, None), Vec::new()),
         Event::Stop(signal) => stop(None, signal),
         Event::Limit(why) => stop(Some(why), SIGTERM),
-        Event::Suspend(signal) => {
-            (State::Running { suspending: true }, vec![Action::Signal(signal)])
+        // Who has stopped says so no second time.
+        Event::Suspend(signal) if job == Job::Stopped => {
+            let actions = vec![Action::Signal(signal), Action::Suspend, Action::Signal(SIGCONT)];
+            (State::Running(Job::Goes), actions)
+        }
+        Event::Suspend(signal) => (State::Running(Job::Stopping), vec![Action::Signal(signal)]),
+        Event::Stopped { terminal } if terminal || job == Job::Stopping => {
+            let actions = vec![Action::Suspend, Action::Signal(SIGCONT)];
+            (State::Running(Job::Goes), actions)
         }
         // A command that stops itself, with nobody at a terminal who could have wanted it, stops
         // nobody who keeps its time.
-        Event::Stopped { terminal } if terminal || suspending => {
-            let actions = vec![Action::Suspend, Action::Signal(SIGCONT)];
-            (State::Running { suspending: false }, actions)
-        }
+        Event::Stopped { .. } => (State::Running(Job::Stopped), Vec::new()),
         Event::Forward(signal) => (same, vec![Action::Signal(signal)]),
         Event::Reload => (same, vec![Action::Reload]),
-        Event::Stopped { .. }
-        | Event::Claimed
+        Event::Claimed
         | Event::Enforced(_)
         | Event::Terminal
         | Event::Refusals
@@ -420,7 +434,7 @@ mod tests {
         let now = Instant::now();
         let states = [
             State::Entered,
-            State::Running { suspending: false },
+            State::Running(Job::Goes),
             State::Stopping { why: None, kill_at: now },
             State::Ended(End::Silent),
         ];
@@ -455,8 +469,7 @@ mod tests {
     #[test]
     fn a_limit_ends_politely_then_for_good() {
         let now = Instant::now();
-        let (state, actions) =
-            next(State::Running { suspending: false }, Event::Limit(Limit::WallTime), now);
+        let (state, actions) = next(State::Running(Job::Goes), Event::Limit(Limit::WallTime), now);
         assert_eq!(actions, [Action::Signal(15), Action::Signal(18)]);
         let (state, actions) = next(state, Event::Tick, now);
         assert_eq!(actions, []);
@@ -478,7 +491,7 @@ mod tests {
     #[test]
     fn being_asked_twice_kills_at_once() {
         let now = Instant::now();
-        let (state, actions) = next(State::Running { suspending: false }, Event::Stop(2), now);
+        let (state, actions) = next(State::Running(Job::Goes), Event::Stop(2), now);
         assert_eq!(actions, [Action::Signal(2), Action::Signal(18)]);
         assert_eq!(next(state, Event::Stop(2), now).1, [Action::Kill]);
     }
@@ -486,9 +499,15 @@ mod tests {
     #[test]
     fn only_who_was_asked_or_sits_at_a_terminal_stops_the_supervisor() {
         let now = Instant::now();
-        let running = State::Running { suspending: false };
-        let (state, actions) = next(running.clone(), Event::Stopped { terminal: false }, now);
-        assert_eq!((state, actions), (running.clone(), Vec::new()));
+        let running = State::Running(Job::Goes);
+        let alone = State::Running(Job::Stopped);
+        let told = next(running.clone(), Event::Stopped { terminal: false }, now);
+        assert_eq!(told, (alone.clone(), Vec::new()));
+        // Asked to stop when it has stopped already, it has no more to tell.
+        let (state, actions) = next(alone.clone(), Event::Suspend(20), now);
+        assert_eq!(actions, [Action::Signal(20), Action::Suspend, Action::Signal(18)]);
+        assert_eq!(state, running);
+        assert_eq!(next(alone, Event::Notice(Notice::Continued), now).0, running);
         let (state, actions) = next(running.clone(), Event::Suspend(20), now);
         assert_eq!(actions, [Action::Signal(20)]);
         let stopped = [Action::Suspend, Action::Signal(18)];
@@ -499,7 +518,7 @@ mod tests {
     #[test]
     fn only_a_command_that_runs_is_told_to_read_again() {
         let now = Instant::now();
-        let running = State::Running { suspending: false };
+        let running = State::Running(Job::Goes);
         let told = next(running.clone(), Event::Reload, now);
         assert_eq!(told, (running, vec![Action::Reload]));
         let stopping = State::Stopping { why: None, kill_at: now };
@@ -513,7 +532,7 @@ mod tests {
     #[test]
     fn a_terminal_that_hangs_up_twice_leaves_the_command_its_time() {
         let now = Instant::now();
-        let (state, _) = next(State::Running { suspending: false }, Event::Stop(1), now);
+        let (state, _) = next(State::Running(Job::Goes), Event::Stop(1), now);
         assert_eq!(next(state.clone(), Event::Stop(1), now), (state, Vec::new()));
     }
 }

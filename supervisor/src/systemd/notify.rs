@@ -169,8 +169,8 @@ struct News {
 /// before that could be.
 fn news(before: &State, after: &State, name: &str, spoken_for: bool) -> Option<News> {
     let (ready, words) = match (before, after) {
-        (State::Entered, State::Running { .. }) => (true, format!("Running {name}")),
-        (State::Running { .. } | State::Entered, State::Stopping { why, .. }) => {
+        (State::Entered, State::Running(_)) => (true, format!("Running {name}")),
+        (State::Running(_) | State::Entered, State::Stopping { why, .. }) => {
             (false, format!("Stopping {name}: {}", reason(*why)))
         }
         (State::Ended(_), _) => return None,
@@ -182,7 +182,7 @@ fn news(before: &State, after: &State, name: &str, spoken_for: bool) -> Option<N
     };
     let ready = ready && !spoken_for;
     let ready_line = if ready { "READY=1\n" } else { "" };
-    let stopping = if matches!(after, State::Running { .. }) { "" } else { "STOPPING=1\n" };
+    let stopping = if matches!(after, State::Running(_)) { "" } else { "STOPPING=1\n" };
     Some(News { ready, text: format!("{ready_line}{stopping}STATUS={words}") })
 }
 
@@ -213,6 +213,7 @@ const fn reason(why: Option<Limit>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::state::Job;
     use std::time::Instant;
 
     const PID: u32 = 77;
@@ -254,7 +255,7 @@ mod tests {
     #[test]
     fn ready_is_said_of_a_command_that_runs_and_of_no_other() {
         let entering = State::Entering { ready: true, enforced: None, held: false };
-        let running = State::Running { suspending: false };
+        let running = State::Running(Job::Goes);
         let stopping = State::Stopping { why: None, kill_at: Instant::now() };
         let exited = State::Ended(End::Exited { status: 0, why: None });
         let silent = State::Ended(End::Silent);
@@ -283,14 +284,14 @@ mod tests {
 
     #[test]
     fn of_a_command_that_speaks_for_itself_it_is_not_said_that_it_is_ready() {
-        let running = State::Running { suspending: false };
+        let running = State::Running(Job::Goes);
         let told = news(&State::Entered, &running, "a-1: sleep", true).unwrap();
         assert_eq!((told.ready, told.text.as_str()), (false, "STATUS=Running a-1: sleep"));
     }
 
     #[test]
     fn every_end_is_told_and_why() {
-        let running = State::Running { suspending: false };
+        let running = State::Running(Job::Goes);
         let why = Some(Limit::WallTime);
         let end = State::Ended(End::Signaled { signal: 15, why });
         assert_eq!(
