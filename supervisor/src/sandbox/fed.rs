@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::io::{Errno, retry_on_intr};
+use rustix::net::RecvFlags;
 use std::thread::Builder;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -34,7 +35,12 @@ pub(crate) enum Source {
     /// A pipe that others read too, by a description that does not block. Of what is in it the command takes what it
     /// reads, and the next of a loop the rest: so no more is taken ahead than [`AHEAD`].
     Pipe(OwnedFd),
+    /// A socket, by the description that others have too: it is read without waiting, whatever is set there.
+    Socket(OwnedFd),
 }
+
+/// How something is read without waiting.
+type Read = fn(&OwnedFd, &mut [u8]) -> rustix::io::Result<usize>;
 
 /// What is under way.
 pub(crate) struct Fed {
@@ -70,15 +76,15 @@ impl Fed {
                 None
             }
             Source::Pipe(pipe) => {
-                let failed = |errno| StartError::call("fcntl", "a pipe of the command's", errno);
-                rustix::fs::fcntl_setfl(&to, OFlags::NONBLOCK).map_err(failed)?;
-                // The room that a pipe has at least, so that whoever empties it is heard of.
-                rustix::pipe::fcntl_setpipe_size(&to, AHEAD).map_err(failed)?;
-                let (from, to) = (watched(pipe)?, watched(to)?);
-                let carry = async move {
-                    from_pipe(&from, &to).await.map_err(|errno| tell(errno, to.into_inner()))
+                let read: Read = |pipe, buffer| rustix::io::read(pipe, buffer);
+                Some(carry(pipe, read, to, tell)?)
+            }
+            Source::Socket(socket) => {
+                let read: Read = |socket, buffer| {
+                    let (read, _) = rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?;
+                    Ok(read)
                 };
-                Some(tokio::spawn(carry).abort_handle())
+                Some(carry(socket, read, to, tell)?)
             }
         };
         Ok(Self { broken: Some(broken), carries, open: None })
@@ -107,6 +113,25 @@ impl Drop for Fed {
     }
 }
 
+/// Begins to carry what is read without waiting, a page ahead of the command.
+fn carry(
+    from: OwnedFd,
+    read: Read,
+    to: OwnedFd,
+    tell: impl FnOnce(Errno, OwnedFd) + Send + 'static,
+) -> Result<AbortHandle, StartError> {
+    let failed = |errno| StartError::call("fcntl", "a pipe of the command's", errno);
+    rustix::fs::fcntl_setfl(&to, OFlags::NONBLOCK).map_err(failed)?;
+    // The room that a pipe has at least, so that whoever empties it is heard of.
+    rustix::pipe::fcntl_setpipe_size(&to, AHEAD).map_err(failed)?;
+    let (from, to) = (watched(from)?, watched(to)?);
+    let carry = async move {
+        let carried = ahead(&from, read, &to).await;
+        carried.map_err(|errno| tell(errno, to.into_inner()))
+    };
+    Ok(tokio::spawn(carry).abort_handle())
+}
+
 /// In a thread of its own, because reading a file waits for whoever has it: a server that does not answer holds up
 /// the command and nothing else. It is waited for by nobody, and ends where the command no longer reads.
 fn from_file(file: &OwnedFd, mut at: u64, to: &OwnedFd) -> rustix::io::Result<()> {
@@ -128,17 +153,21 @@ fn from_file(file: &OwnedFd, mut at: u64, to: &OwnedFd) -> rustix::io::Result<()
     }
 }
 
-async fn from_pipe(from: &AsyncFd<OwnedFd>, to: &AsyncFd<OwnedFd>) -> rustix::io::Result<()> {
+async fn ahead(
+    from: &AsyncFd<OwnedFd>,
+    read: Read,
+    to: &AsyncFd<OwnedFd>,
+) -> rustix::io::Result<()> {
     let mut buffer = vec![0; AHEAD];
     loop {
         ready(to, Interest::WRITABLE, |to| if is_wanted(to)? { Ok(()) } else { Err(Errno::AGAIN) })
             .await?;
-        let read = ready(from, Interest::READABLE, |from| match has_reader(to.get_ref())? {
-            true => rustix::io::read(from, &mut *buffer),
+        let count = ready(from, Interest::READABLE, |from| match has_reader(to.get_ref())? {
+            true => read(from, &mut buffer),
             false => Ok(0),
         });
-        let read = read.await?;
-        if !give(to, buffer.get(..read).unwrap_or_default()).await {
+        let count = count.await?;
+        if !give(to, buffer.get(..count).unwrap_or_default()).await {
             return Ok(());
         }
     }

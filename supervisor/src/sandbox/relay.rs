@@ -1,11 +1,11 @@
-//! Carrying the command's output to the files it was meant for, up to a limit.
+//! Carrying the command's output to the files it was meant for, up to a limit, and to sockets.
 //!
 //! Each in a thread of its own, because writing a file waits for whoever has it: a disk that is frozen or a
 //! server that does not answer holds up the command, and neither clocks nor signals.
 
 use super::error::StartError;
 use super::stdio::Relay;
-use rustix::fd::OwnedFd;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read, retry_on_intr, write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,12 +43,12 @@ impl Relays {
         let room = AtomicU64::new(most.unwrap_or(u64::MAX));
         let shared = Arc::new(Shared { room, writes: AtomicU64::new(0), full: Notify::new() });
         let mut ends = Vec::new();
-        for Relay { from, to } in relays {
+        for relay in relays {
             let (over, end) = oneshot::channel::<()>();
             let shared = Arc::clone(&shared);
             let carry = move || {
                 // A limit: closing the pipe tells the command, as a reader that left would.
-                if shared.carry(from, &to).is_err() {
+                if shared.carry(relay).is_err() {
                     shared.full.notify_one();
                 }
                 drop(over);
@@ -86,21 +86,29 @@ impl Relays {
 }
 
 impl Shared {
-    /// Carries until the end of the stream.
+    /// Carries until the end of the stream, or until nobody is left to read what goes over a socket.
     ///
     /// # Errors
     /// `EFBIG` where there is no room left; what the file answers, a full disk for one.
-    fn carry(&self, from: OwnedFd, to: &OwnedFd) -> rustix::io::Result<()> {
+    fn carry(&self, Relay { from, to, is_read }: Relay) -> rustix::io::Result<()> {
         let mut buffer = vec![0; CHUNK];
         loop {
             let read = retry_on_intr(|| read(&from, &mut *buffer))?;
             if read == 0 {
                 return Ok(());
             }
-            let fits = self.take(read);
+            let fits = if is_read { read } else { self.take(read) };
             let mut bytes = buffer.get(..fits).unwrap_or_default();
             while !bytes.is_empty() {
-                let written = retry_on_intr(|| write(to, bytes))?;
+                let written = match retry_on_intr(|| write(&to, bytes)) {
+                    // It may be set not to wait, for whoever else has it.
+                    Err(Errno::AGAIN) => {
+                        retry_on_intr(|| poll(&mut [PollFd::new(&to, PollFlags::OUT)], None))?;
+                        continue;
+                    }
+                    Err(Errno::PIPE | Errno::CONNRESET) if is_read => return Ok(()),
+                    written => written?,
+                };
                 self.writes.fetch_add(1, Ordering::Relaxed);
                 bytes = bytes.get(written..).unwrap_or_default();
             }
@@ -135,7 +143,7 @@ mod tests {
         fcntl_setpipe_size(&to, PAGE).unwrap();
         let (from, given) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         Runtime::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let relay = Relay { from, to };
+            let relay = Relay { from, to, is_read: false };
             let mut relays = Relays::start(vec![relay], u64::try_from(MOST).ok()).unwrap();
             assert_eq!(write(&given, &[7; 3 * PAGE]), Ok(3 * PAGE));
             let full = tokio::time::timeout(Duration::from_millis(50), relays.full());

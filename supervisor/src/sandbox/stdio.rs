@@ -1,7 +1,8 @@
 //! Standard input, output and error of the command.
 //!
-//! Pipes and sockets pass through; of a pipe the mode is widened, see [`by_name`], and the command has a description
-//! of its own, so that what it sets there (not to wait, packets) is not set for whoever has the pipe next. A terminal
+//! Pipes pass through; of a pipe the mode is widened, see [`by_name`], and the command has a description
+//! of its own, so that what it sets there (not to wait, packets) is not set for whoever has the pipe next. A socket
+//! is one of the network that it was made in, whoever holds it, and so what goes over it is carried. A terminal
 //! never passes: what stands for it is decided in the plan, and carried by `terminal::console`. A
 //! regular file passes as input only, for reading, and where the command may not change its mode or times;
 //! else it is carried. One that is open for both is opened again. As output
@@ -34,12 +35,14 @@ pub(crate) struct Stdio {
     pipes: Pipes,
 }
 
-/// A pipe of the command's, and the file its content goes to.
+/// A pipe of the command's, and what its content goes to.
 pub(crate) struct Relay {
     /// The reading end.
     pub(crate) from: OwnedFd,
-    /// The file.
+    /// The file, or the socket.
     pub(crate) to: OwnedFd,
+    /// Whether somebody reads there, whose the limit of output is not.
+    pub(crate) is_read: bool,
 }
 
 /// Standard output or error is the end to read from of a pipe that the command may not be given.
@@ -226,7 +229,11 @@ fn input(user: Identity, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd>
         let source = Source::Pipe(anew(&own, OFlags::RDONLY | OFlags::NONBLOCK)?);
         return fed(user, source, feed);
     }
-    if kind == FileType::Fifo { apart(own) } else { Ok(own) }
+    match kind {
+        FileType::Fifo => apart(own),
+        FileType::Socket => fed(user, Source::Socket(own), feed),
+        _ => Ok(own),
+    }
 }
 
 /// The same pipe through a description of its own, with the flags that it has. Where it cannot be opened again, because
@@ -288,11 +295,12 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     if kind == FileType::Fifo {
         return apart(own);
     }
-    if kind != FileType::RegularFile {
+    let is_read = kind == FileType::Socket;
+    if kind != FileType::RegularFile && !is_read {
         return Ok(own);
     }
     let (from, given) = pipe_of(user)?;
-    relays.push(Relay { from, to: own });
+    relays.push(Relay { from, to: own, is_read });
     Ok(given)
 }
 
