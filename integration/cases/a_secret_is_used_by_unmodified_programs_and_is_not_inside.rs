@@ -91,6 +91,17 @@ const NOT_THIS: [(&str, &str, &str); 5] = [
     ("a redirect", "curl -sSL https://api.example/v1/away", "/v1/tidings"),
 ];
 
+/// Where the key is said of a path that it is not put into, however that is asked for.
+const SAYS_IT: [(&str, &str); 3] = [
+    ("in whole", "curl -sS https://api.example/v2/key"),
+    ("compressed", "curl -sS --compressed https://api.example/v2/key"),
+    (
+        "in parts",
+        "for part in 0-20 21-99; do for field in Range Request-Range; do \
+         curl -sS -H \"$field: bytes=$part\" https://api.example/v2/key; done; done",
+    ),
+];
+
 fn outside(outside: &Outside) -> Result<()> {
     let here = ["api", "other", "query", "git", "unnamed"].map(|name| (name, SOMEWHERE));
     let all: Vec<(String, Ipv4Addr)> = here
@@ -135,6 +146,12 @@ fn outside(outside: &Outside) -> Result<()> {
         let last = hosts.asked()?.pop().context("nobody asked")?;
         ensure!(last.path == path, "{name} asked for {last:?}");
         ensure!(last.keys == 0, "{name} got the key: {last:?}");
+    }
+    for (name, line) in SAYS_IT {
+        let run = says(line)?;
+        run.exited(0).with_context(|| name)?;
+        is_welcome(&run, "welcome ****").with_context(|| name)?;
+        ensure!(!run.stdout.contains("hunter2"), "{name}, it was told {}", run.stdout);
     }
     for name in ["unnamed", "strange"] {
         hosts.forget()?;

@@ -1,8 +1,10 @@
 """Hosts that want a key, over TLS with certificates of an authority that is made here: wants_a_key.py FOLDER ADDRESS KEY
 NAMES. What is asked is written into FOLDER/asked, a line of JSON each; without the key the answer is 401. Whoever asks is
-told all that was asked: what the path was, and each field. Says "ready"."""
+told all that was asked: what the path was, and each field; and of /v2/key the key, compressed or in part where that is
+asked for. Says "ready"."""
 
 import base64
+import gzip
 import http.server
 import json
 import pathlib
@@ -36,11 +38,26 @@ class Host(http.server.BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "https://other.example/v1/tidings")
             text = ""
+        elif self.path.startswith("/v2/key"):
+            return self.tell(f"welcome {key}\n".encode())
         else:
             self.send_response(200 if known else 401)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
         self.wfile.write(text.encode())
+
+    def tell(self, said):
+        part = self.headers.get("Range") or self.headers.get("Request-Range")
+        self.send_response(206 if part else 200)
+        if part:
+            first, last = part.removeprefix("bytes=").split("-")
+            said = said[int(first):int(last) + 1]
+        if "gzip" in self.headers.get("Accept-Encoding", ""):
+            self.send_header("Content-Encoding", "gzip")
+            said = gzip.compress(said)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
 
     do_GET = do_POST = do_PUT = do_DELETE = answer
 

@@ -136,8 +136,10 @@ verdicts! {
     Distrusted = 26, "the client does not trust the certificate that stands for the server's here";
     /// The client wants to speak something else than HTTP/1 in TLS that is ended here.
     NotHttp1 = 27, "the client speaks no HTTP/1.1 there, and its requests have to be seen";
-    /// The answer to a request with a secret is in a form in which the secret would not be seen.
-    Encoded = 28, "the answer to a request with a secret is encoded, so it cannot be looked through";
+    /// What a host answers that a secret is for is in a form in which the secret would not be seen.
+    Encoded = 28, "a secret is for that host and its answer is encoded, so it cannot be looked through";
+    /// It is a part of what was asked for, which the secret may not be in as a whole.
+    Partial = 29, "a secret is for that host and its answer is a part only, so it cannot be looked through";
     /// A budget is used up.
     Budget = 40, "the budget is used up";
     /// What is asked of a model API is nothing that can be counted.
@@ -289,6 +291,7 @@ impl Verdict {
             | Self::Broke
             | Self::Pending
             | Self::Encoded
+            | Self::Partial
             | Self::Ended
             | Self::Reply => return None,
         })

@@ -213,8 +213,10 @@ impl Head {
 
     /// Asks for an answer in which all can be seen: the whole of it, and in no coding.
     pub fn ask_plain(&mut self) {
-        const PARTS: [&str; 3] = ["accept-encoding", "range", "if-range"];
-        let asks = |name: &str| PARTS.iter().any(|part| name.eq_ignore_ascii_case(part));
+        // Some take `Request-Range` for `Range`, and `A-IM` asks for what has changed.
+        const OTHERWISE: [&str; 5] =
+            ["accept-encoding", "range", "request-range", "if-range", "a-im"];
+        let asks = |name: &str| OTHERWISE.iter().any(|other| name.eq_ignore_ascii_case(other));
         self.fields.retain(|(name, _)| !asks(name));
         self.fields.push(("Accept-Encoding".to_owned(), "identity".to_owned()));
     }

@@ -16,6 +16,8 @@ pub struct Reply {
     pub close: bool,
     /// Whether its body is in no coding.
     pub plain: bool,
+    /// Whether its body is all of what was asked for, and no part of it or change to it.
+    pub whole: bool,
     /// Whether its body is a stream of events.
     pub events: bool,
 }
@@ -103,9 +105,10 @@ fn parse(text: &str, method: &str) -> Option<Reply> {
     let close = has("close") || (old && !has("keep-alive")) || ends == Ends::AtClose;
     let plain =
         all("content-encoding").iter().all(|coding| coding.eq_ignore_ascii_case("identity"));
+    let whole = !matches!(status, 206 | 226) && all("content-range").is_empty();
     let kind = all("content-type").concat().to_ascii_lowercase();
     let events = kind.split(';').next().is_some_and(|kind| kind.trim() == "text/event-stream");
-    Some(Reply { status, ends, close, plain, events })
+    Some(Reply { status, ends, close, plain, whole, events })
 }
 
 #[cfg(test)]
@@ -126,7 +129,7 @@ mod tests {
     fn a_body_ends_as_its_head_says() {
         let length = done("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", "GET");
         assert_eq!(length.ends, Ends::With(Framing::Length(3)));
-        assert!(!length.close && length.plain && !length.events);
+        assert!(!length.close && length.plain && length.whole && !length.events);
         let chunked = "HTTP/1.1 200 \r\nTransfer-Encoding: chunked\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\n";
         let chunked = done(chunked, "POST");
         assert_eq!(chunked.ends, Ends::With(Framing::Chunked));
@@ -156,6 +159,18 @@ mod tests {
                 .close
         );
         assert_eq!(reply(b"HTTP/1.1 200 OK\r\nContent-Le", "GET"), Ok(Read::More));
+    }
+
+    #[test]
+    fn a_part_is_not_the_whole() {
+        for head in [
+            "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-2/9\r\n\r\n",
+            "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-range: bytes 0-2/9\r\n\r\n",
+            "HTTP/1.1 226 IM Used\r\nIM: vcdiff\r\n\r\n",
+        ] {
+            assert!(!done(head, "GET").whole, "{head:?}");
+        }
     }
 
     #[test]

@@ -57,11 +57,10 @@ impl<S: Stream> Talk<'_, S> {
         self.rest.set(IN_WHOLE);
         let (reply, stream) = loop {
             match http::reply(inbound, method)? {
-                Read::Done(reply, _) if !self.way.upstream.may_answer(&reply) => {
-                    let refused = Refused::plain(Verdict::Encoded, self.way.place);
-                    return Ok(Ended::Refused(refused));
-                }
                 Read::Done(reply, length) => {
+                    if let Err(verdict) = self.way.upstream.may_answer(&reply) {
+                        return Ok(Ended::Refused(Refused::plain(verdict, self.way.place)));
+                    }
                     let mut head: Vec<u8> = inbound.drain(..length).collect();
                     let last = !reply.is_interim();
                     let stream = last && counted.is_some_and(|counted| counted.answered(&reply));

@@ -1,5 +1,5 @@
 //! Whom requests go to, and whose answers come back: TLS begins there anew where it was ended here, and a
-//! secret that was put in does not come back.
+//! secret that goes there does not come back.
 
 use super::{client::Client, dial::Upstream, meter::Meter, stream::Stream, world::World};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     rule::Place,
 };
 use sandboxd_egress_plan::Verdict;
-use std::{cell::Cell, net::IpAddr, rc::Rc};
+use std::{net::IpAddr, rc::Rc};
 
 /// An upstream of requests.
 #[derive(Debug)]
@@ -19,8 +19,6 @@ pub(super) struct Beyond<'a, S> {
     place: &'a Place,
     pub(super) stream: S,
     pub(super) address: IpAddr,
-    /// Something was put into the last request.
-    put: Cell<bool>,
 }
 
 impl<'a, S: Stream> Beyond<'a, S> {
@@ -32,16 +30,16 @@ impl<'a, S: Stream> Beyond<'a, S> {
     ) -> Result<Self, Verdict> {
         let stream = S::outward(world, &upstream.stream, place).await?;
         let address = upstream.address;
-        Ok(Self { world, place, stream, address, put: Cell::new(false) })
+        Ok(Self { world, place, stream, address })
     }
 
-    /// What covers secrets in what comes back now, where any is put into requests to it.
+    /// What covers secrets in what comes back now, where any goes to that host.
     pub(super) fn mask(&self) -> Option<Rc<Mask>> {
         self.world.mask(self.place)
     }
 
-    /// Asks for this; false where it takes no more. Where a secret is put in, the answer is to be one in
-    /// which that would be seen.
+    /// Asks for this; false where it takes no more. Where secrets are covered, whether one is put into this
+    /// request or into another, the answer is to be one in which they would be seen.
     pub(super) async fn ask(
         &self,
         meter: &Meter<'_>,
@@ -50,9 +48,10 @@ impl<'a, S: Stream> Beyond<'a, S> {
     ) -> Result<bool, Verdict> {
         let at = (self.place, S::COVER);
         let puts = puts(&self.world.plan, &self.world.secrets(), head, at)?;
-        self.put.set(!puts.is_empty());
-        if self.put.get() {
+        if self.mask().is_some() {
             head.ask_plain();
+        }
+        if !puts.is_empty() {
             meter.put(puts.iter().map(|(number, _)| *number));
         }
         let puts: Vec<Put> = puts.into_iter().map(|(_, put)| put).collect();
@@ -65,9 +64,17 @@ impl<'a, S: Stream> Beyond<'a, S> {
         Ok(self.stream.write(bytes).await.is_ok())
     }
 
-    /// Whether an answer may come back: where a secret was put in, only one in which that would be seen.
-    pub(super) fn may_answer(&self, reply: &Reply) -> bool {
-        !self.put.get() || reply.plain || reply.ends == Ends::With(Framing::Length(0))
+    /// Whether an answer may come back: where secrets are covered, only one in which they would be seen.
+    pub(super) fn may_answer(&self, reply: &Reply) -> Result<(), Verdict> {
+        let says_nothing = reply.ends == Ends::With(Framing::Length(0));
+        if says_nothing || self.mask().is_none() {
+            return Ok(());
+        }
+        match (reply.plain, reply.whole) {
+            (false, _) => Err(Verdict::Encoded),
+            (true, false) => Err(Verdict::Partial),
+            (true, true) => Ok(()),
+        }
     }
 
     /// Passes on how it ended, to a client that was told all it said.

@@ -1,4 +1,4 @@
-//! Requests whose answers are looked at, since some are asked of a model API or have a secret put in: one
+//! Requests whose answers are looked at, since some are asked of a model API or secrets go to that host: one
 //! after the other, each with its [answer](super::answer), which is read as it passes by.
 
 use super::{

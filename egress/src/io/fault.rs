@@ -34,6 +34,7 @@ const fn fault(verdict: Verdict) -> Fault {
         | Verdict::Broke
         | Verdict::Untrusted
         | Verdict::Encoded
+        | Verdict::Partial
         | Verdict::Reply => Fault::Upstream,
         Verdict::Carried
         | Verdict::NoRule

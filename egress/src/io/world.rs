@@ -137,10 +137,11 @@ impl World {
         Ok(())
     }
 
-    /// What covers secrets in what comes back from there, where any goes there.
+    /// What covers secrets in what comes back from there, where any goes to that host: what one of its ports was
+    /// told, another may say.
     pub(super) fn mask(&self, place: &Place) -> Option<Rc<Mask>> {
         let name = place.whom.name()?;
-        let goes = |inject: &Inject| inject.host == *name && inject.port == place.port;
+        let goes = |inject: &Inject| inject.host == *name;
         self.plan.injects.iter().any(goes).then(|| Rc::clone(&self.mask.borrow()))
     }
 

@@ -270,25 +270,51 @@ fn whoever_comes_back_need_not_begin_anew() {
 
 #[test]
 fn an_answer_in_which_a_secret_would_not_be_seen_does_not_come_back() {
-    let (port, roots) = tls_upstream("host.internal", |mut stream| {
-        stream.read_exact(&mut [0; 20]).unwrap();
-        let head = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc";
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.flush().unwrap();
-        io::copy(&mut stream, &mut io::sink()).ok();
-    });
-    let spot = header("authorization");
-    let rules = vec![https(port, Requests::All)];
-    let (running, own) = running(rules, vec![inject(port, only("GET", "/key"), spot)], &roots);
-    for (path, status, why) in
-        [("/key", "502", Verdict::Encoded), ("/other", "200", Verdict::Carried)]
-    {
-        let get =
-            format!("GET {path} HTTP/1.1\r\nHost: host.internal\r\nConnection: close\r\n\r\n");
-        let answer = said(&mut client(running.led(), &own, &[]), &get);
-        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
-        assert_eq!(running.record().verdict, why);
+    for (head, why) in [
+        ("200 OK\r\nContent-Encoding: gzip", Verdict::Encoded),
+        ("206 Partial Content", Verdict::Partial),
+        ("200 OK\r\nContent-Range: bytes 0-2/9", Verdict::Partial),
+    ] {
+        let (port, roots) = tls_upstream("host.internal", move |mut stream| {
+            stream.read_exact(&mut [0; 20]).unwrap();
+            let answer = format!("HTTP/1.1 {head}\r\nContent-Length: 3\r\n\r\nabc");
+            stream.write_all(answer.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            io::copy(&mut stream, &mut io::sink()).ok();
+        });
+        // Whether it is put into this request or not, the host has it.
+        for (path, injected_at) in [("/key", port), ("/other", port), ("/key", 1)] {
+            let injects = vec![inject(injected_at, only("GET", "/key"), header("authorization"))];
+            let rules = vec![https(port, Requests::All)];
+            let (running, own) = running(rules, injects, &roots);
+            let get =
+                format!("GET {path} HTTP/1.1\r\nHost: host.internal\r\nConnection: close\r\n\r\n");
+            let answer = said(&mut client(running.led(), &own, &[]), &get);
+            assert!(answer.starts_with("HTTP/1.1 502 "), "{path} {injected_at}: {answer}");
+            assert_eq!(running.record().verdict, why);
+        }
     }
+}
+
+#[test]
+fn nothing_is_asked_for_in_which_a_secret_would_not_be_seen() {
+    let (port, roots, heard) = mirror("host.internal");
+    let injects = vec![inject(port, only("POST", "/key"), header("authorization"))];
+    let (running, own) = running(vec![https(port, Requests::All)], injects, &roots);
+    let get = format!(
+        "GET /other?{SECRET} HTTP/1.1\r\nHost: host.internal\r\nAccept-Encoding: gzip\r\n\
+         Range: bytes=0-9\r\nRequest-Range: bytes=0-9\r\nIf-Range: x\r\nA-IM: vcdiff\r\n\
+         Connection: close\r\n\r\n"
+    );
+    let answer = said(&mut client(running.led(), &own, &[]), &get);
+    let asked = heard.recv_timeout(PATIENCE).unwrap();
+    let expected = format!(
+        "GET /other?{SECRET} HTTP/1.1\r\nHost: host.internal:{port}\r\n\
+         Accept-Encoding: identity\r\nConnection: close\r\n\r\n"
+    );
+    assert_eq!(asked, expected);
+    assert!(!answer.contains(SECRET) && answer.contains("/other?****"), "{answer}");
+    assert_eq!(running.record().verdict, Verdict::Carried);
 }
 
 #[test]
