@@ -200,27 +200,92 @@ pub fn looked_for(value: &[u8]) -> Vec<&[u8]> {
 pub type Form<'v> = Box<dyn Iterator<Item = u8> + 'v>;
 
 /// How a value may stand in a text: as it is, in base64 wherever it begins in it, in hexadecimal, percent-encoded, and
-/// as a string of JSON. Case is to be no difference: digits are small letters here.
+/// as a string of JSON. Case is to be no difference: digits are small letters here. Each is there once.
 #[must_use]
 pub fn forms(value: &[u8]) -> Vec<Form<'_>> {
-    let mut forms: Vec<Form<'_>> = vec![Box::new(value.iter().copied())];
-    for alphabet in [Alphabet::Standard, Alphabet::UrlSafe] {
-        // What stands before it in the encoded text shifts it by none, one or two bytes.
-        forms.extend((0..3).map(|shift| shifted(value, shift, alphabet)));
+    let alphabets = [Alphabet::Standard, Alphabet::UrlSafe];
+    // What stands before it in the encoded text shifts it by none, one or two bytes.
+    let shifts = alphabets.into_iter().flat_map(|alphabet| (0..3).map(move |by| (by, alphabet)));
+    let spellings = [Spelling::Plain, Spelling::Hex].into_iter();
+    let spellings = spellings.chain(shifts.map(|(by, alphabet)| Spelling::Base64(by, alphabet)));
+    let spellings = spellings.chain(ENCODERS.iter().map(Spelling::Percent));
+    let spellings = spellings.chain(WRITERS.iter().map(Spelling::Json));
+    let mut differ: Vec<Spelling> = Vec::new();
+    for one in spellings {
+        if !differ.iter().any(|other| other.of(value).eq(one.of(value))) {
+            differ.push(one);
+        }
     }
-    forms.push(Box::new(value.iter().flat_map(move |byte| [digit(byte >> 4), digit(byte & 15)])));
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    if !value.iter().all(|byte| plain(*byte)) {
-        forms.push(Box::new(value.iter().flat_map(move |byte| {
-            let escaped = [b'%', digit(byte >> 4), digit(byte & 15)];
-            let one = if plain(*byte) { [*byte, 0, 0] } else { escaped };
-            one.into_iter().take(if plain(*byte) { 1 } else { 3 })
-        })));
+    differ.into_iter().map(|spelling| spelling.of(value)).collect()
+}
+
+/// One way to write a value.
+#[derive(Clone, Copy)]
+enum Spelling {
+    Plain,
+    Hex,
+    /// As it stands in a text so many bytes after the beginning of a group.
+    Base64(usize, Alphabet),
+    Percent(&'static Encoder),
+    Json(&'static Writer),
+}
+
+impl Spelling {
+    fn of(self, value: &[u8]) -> Form<'_> {
+        match self {
+            Self::Plain => Box::new(value.iter().copied()),
+            Self::Hex => {
+                Box::new(value.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]))
+            }
+            Self::Base64(shift, alphabet) => shifted(value, shift, alphabet),
+            Self::Percent(encoder) => encoder.text(value),
+            Self::Json(writer) => writer.string(value),
+        }
     }
-    let written = WRITERS.iter().map(|writer| writer.string(value));
-    let differs = WRITERS.iter().map(|writer| !writer.string(value).eq(value.iter().copied()));
-    forms.extend(written.zip(differs).filter_map(|(form, differs)| differs.then_some(form)));
-    forms
+}
+
+/// How a text is percent-encoded, of what may be left as it is.
+struct Encoder {
+    /// What is, beside letters and digits.
+    plain: &'static [u8],
+    /// Whether a space is a plus.
+    plus: bool,
+}
+
+/// RFC 3986, as .NET, curl, PHP's rawurlencode, and Python where nothing is safe; Rust; Python's quote; JavaScript's
+/// encodeURIComponent, encodeURI and escape; Go's PathEscape, and its paths; the paths, queries and users in URLs of
+/// browsers. Then forms: of Python, Go and Ruby; of browsers and Java; of PHP; of .NET.
+const ENCODERS: [Encoder; 15] = [
+    Encoder { plain: b"-._~", plus: false },
+    Encoder { plain: b"", plus: false },
+    Encoder { plain: b"-._~/", plus: false },
+    Encoder { plain: b"-._~!'()*", plus: false },
+    Encoder { plain: b"-._~!'()*#$&+,/:;=?@", plus: false },
+    Encoder { plain: b"-._*+/@", plus: false },
+    Encoder { plain: b"-._~$&+:=@", plus: false },
+    Encoder { plain: b"-._~$&+,/:;=@", plus: false },
+    Encoder { plain: b"-._~!$%&'()*+,/:;=@[\\]|", plus: false },
+    Encoder { plain: b"-._~!$%&()*+,/:;=?@[\\]^`{|}", plus: false },
+    Encoder { plain: b"-._~!$%&'()*+,", plus: false },
+    Encoder { plain: b"-._~", plus: true },
+    Encoder { plain: b"-._*", plus: true },
+    Encoder { plain: b"-._", plus: true },
+    Encoder { plain: b"-._!()*", plus: true },
+];
+
+impl Encoder {
+    fn text<'v>(&'static self, value: &'v [u8]) -> Form<'v> {
+        Box::new(value.iter().flat_map(|byte| {
+            let (bytes, length) = match *byte {
+                b' ' if self.plus => ([b'+', 0, 0], 1),
+                byte if byte.is_ascii_alphanumeric() || self.plain.contains(&byte) => {
+                    ([byte, 0, 0], 1)
+                }
+                byte => ([b'%', digit(byte >> 4), digit(byte & 15)], 3),
+            };
+            bytes.into_iter().take(length)
+        }))
+    }
 }
 
 /// How a string of JSON is written, of what may be written in several ways.
@@ -403,6 +468,42 @@ mod tests {
         // What is no text is looked for all the same.
         let hidden = Hidden::of("s", b"abc\xff/def").unwrap();
         assert_eq!(cleaned(&hidden, "abcdef"), None);
+    }
+
+    #[test]
+    fn it_is_found_as_every_usual_writer_of_urls_escapes_it() {
+        let hidden = Hidden::of("s", "a/b?c!d*e'f(g)h&i+j=k~l m:n@o,p;q\"ä".as_bytes()).unwrap();
+        for text in [
+            // Python's quote, JavaScript's three, Go's two.
+            "a/b%3Fc%21d%2Ae%27f%28g%29h%26i%2Bj%3Dk~l%20m%3An%40o%2Cp%3Bq%22%C3%A4",
+            "a%2Fb%3Fc!d*e'f(g)h%26i%2Bj%3Dk~l%20m%3An%40o%2Cp%3Bq%22%C3%A4",
+            "a/b?c!d*e'f(g)h&i+j=k~l%20m:n@o,p;q%22%C3%A4",
+            "a%2Fb%3Fc%21d%2Ae%27f%28g%29h&i+j=k~l%20m:n@o%2Cp%3Bq%22%C3%A4",
+            "a/b%3Fc%21d%2Ae%27f%28g%29h&i+j=k~l%20m:n@o,p;q%22%C3%A4",
+            // Paths and queries of browsers, and what Rust encodes where nothing is safe.
+            "a/b%3Fc!d*e'f(g)h&i+j=k~l%20m:n@o,p;q%22%C3%A4",
+            "a/b?c!d*e%27f(g)h&i+j=k~l%20m:n@o,p;q%22%C3%A4",
+            "a%2Fb%3Fc%21d%2Ae%27f%28g%29h%26i%2Bj%3Dk%7El%20m%3An%40o%2Cp%3Bq%22%C3%A4",
+            // Forms: of Python and Go, of browsers and Java, of PHP, of .NET.
+            "a%2Fb%3Fc%21d%2Ae%27f%28g%29h%26i%2Bj%3Dk~l+m%3An%40o%2Cp%3Bq%22%C3%A4",
+            "a%2Fb%3Fc%21d*e%27f%28g%29h%26i%2Bj%3Dk%7El+m%3An%40o%2Cp%3Bq%22%C3%A4",
+            "a%2Fb%3Fc%21d%2Ae%27f%28g%29h%26i%2Bj%3Dk%7El+m%3An%40o%2Cp%3Bq%22%C3%A4",
+            "a%2fb%3fc!d*e%27f(g)h%26i%2bj%3dk%7el+m%3an%40o%2cp%3bq%22%c3%a4",
+        ] {
+            let text = format!("x{text}y");
+            assert_eq!(cleaned(&hidden, &text).as_deref(), Some("x«secret:s»y"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_form_that_is_as_another_is_kept_once() {
+        // As it is, in hexadecimal, and in base64 after none, one and two bytes.
+        assert_eq!(forms(b"abcdefgh").len(), 5);
+        for value in [&b"sk-live/0123 456?"[..], b"\xff\xfe\xfd~~~"] {
+            let all: Vec<Vec<u8>> = forms(value).into_iter().map(Iterator::collect).collect();
+            let distinct: std::collections::BTreeSet<&Vec<u8>> = all.iter().collect();
+            assert_eq!(all.len(), distinct.len());
+        }
     }
 
     #[test]
