@@ -104,11 +104,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// One more request on a connection that is open: one out of all buckets, or out of none.
-    ///
-    /// # Errors
-    /// Where it is too often.
-    pub fn request(&mut self, rule: usize, now: Moment) -> Result<(), Verdict> {
+    /// One more request: one out of all buckets, or out of none.
+    fn request(&mut self, rule: usize, now: Moment) -> Result<(), Verdict> {
         let mut full = Vec::new();
         for account in self.bearing(rule) {
             let account = account.ok_or(Verdict::NoRule)?;
@@ -120,6 +117,20 @@ impl Ledger {
         let mut full = full.into_iter();
         self.change(rule, |account| account.full = full.next().unwrap_or(account.full));
         Ok(())
+    }
+
+    /// A connection that is open under one rule goes on under another, whose accounts bear it as one that is
+    /// opened. What bears both has one connection all the while.
+    ///
+    /// # Errors
+    /// Which of the limits it exceeds; it is open under the first then, as before.
+    pub fn pass(&mut self, from: usize, to: usize, now: Moment) -> Result<(), Verdict> {
+        self.close(from);
+        let passed = self.open(to, now);
+        if passed.is_err() {
+            self.change(from, |account| account.open += 1);
+        }
+        passed
     }
 
     /// A connection that was opened is closed.
@@ -256,6 +267,22 @@ mod tests {
         assert_eq!(ledger.request(0, now), Err(Verdict::Rate));
         assert_eq!(ledger.open(1, now), Ok(()), "all together bore one");
         assert_eq!(ledger.open(1, now), Err(Verdict::Rate));
+    }
+
+    #[test]
+    fn a_connection_that_goes_on_under_another_rule_is_borne_by_that_one() {
+        let now = Moment(SECOND);
+        let one = Limits { connections: Bound::AtMost(1), ..UNLIMITED };
+        let mut ledger = ledger(Limits { connections: Bound::AtMost(2), ..UNLIMITED }, one);
+        assert_eq!((ledger.open(0, now), ledger.open(1, now)), (Ok(()), Ok(())));
+        assert_eq!(ledger.pass(1, 0, now), Err(Verdict::Connections));
+        assert_eq!(ledger.pass(0, 1, now), Ok(()), "all together have two, as before");
+        assert_eq!(ledger.pass(1, 0, now), Ok(()), "it has room again");
+        assert_eq!(ledger.open(1, now), Err(Verdict::Connections), "two are open");
+        assert_eq!(ledger.pass(0, 0, now), Ok(()), "it is the same one");
+        ledger.close(0);
+        ledger.close(1);
+        assert_eq!((ledger.open(0, now), ledger.open(1, now)), (Ok(()), Ok(())));
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(crate) const CASE: Case = Case {
 
 /// Somewhere on the internet, as far as anybody here can tell.
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
+/// The host's own.
+const OWN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 const INNER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 /// Where clouds tell a machine its credentials.
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
@@ -31,6 +33,8 @@ const PROFILE: &str = "extends = [\"builtin:base\"]\n[network]\nmode = \"egress\
     { to = \"tcp://named.example:7000\", within = [\"203.0.113.7/32\"] },\n\
     { to = \"tls.example:443\", within = [\"203.0.113.7/32\"] },\n\
     { to = \"GET http://part.example/open/*\", within = [\"203.0.113.7/32\"] },\n\
+    { to = \"GET http://own.example/meant/*\", within = [\"203.0.113.9/32\"] },\n\
+    { to = \"GET http://own.example/near/*\", within = [\"203.0.113.0/24\"] },\n\
     \"tcp://loopback.example:80\", \"tcp://inner.example:80\", \"tcp://metadata.example:80\",\n\
     \"tcp://0.0.0.0/0:80\", \"tcp://host.internal:7001\" ]\n";
 
@@ -40,16 +44,20 @@ fn outside(outside: &Outside) -> Result<()> {
         ("tls.example", SOMEWHERE),
         ("part.example", SOMEWHERE),
         ("evil.example", SOMEWHERE),
+        ("own.example", OWN),
         ("inner.example", INNER),
         ("metadata.example", METADATA),
         ("loopback.example", Ipv4Addr::LOCALHOST),
     ];
     let world = World::enter(outside, &hosts)?;
+    World::own(OWN)?;
     let open = |address: Ipv4Addr, port: u16| -> Result<TcpListener> {
         TcpListener::bind((address, port)).with_context(|| format!("{address}:{port}"))
     };
     // Those that may be reached answer what they are.
-    for (address, port) in [(SOMEWHERE, 80), (SOMEWHERE, 7000), (Ipv4Addr::LOCALHOST, 7001)] {
+    for (address, port) in
+        [(SOMEWHERE, 80), (SOMEWHERE, 7000), (Ipv4Addr::LOCALHOST, 7001), (OWN, 80)]
+    {
         let listener = open(address, port)?;
         thread::spawn(move || listener.incoming().flatten().for_each(|stream| answer(&stream)));
     }
@@ -69,7 +77,7 @@ fn outside(outside: &Outside) -> Result<()> {
     for reached in ["named.example:80", "named.example:7000", "host.internal:7001"] {
         run.allowed(reached)?;
     }
-    for reached in ["named.example:80", "part"] {
+    for reached in ["named.example:80", "part", "own"] {
         ensure!(run.fact(reached)?.ends_with("reached"), "{}", run.fact(reached)?);
     }
     let let_through: Vec<&str> = run
@@ -140,6 +148,14 @@ fn reach(inside: &Inside) -> Result<()> {
     try_it(
         "other host in a second request",
         twice("named.example:80", &plain, &get("/", "evil.example")),
+    );
+    // A network that has the host in it does not mean it.
+    let own = |path| get(path, "own.example");
+    inside.fact("own", &ask("own.example:80", &own("/meant/x"))?);
+    try_it("address of the host's own", ask("own.example:80", &own("/near/x")));
+    try_it(
+        "address of the host's own in a second request",
+        twice("own.example:80", &own("/meant/x"), &own("/near/x")),
     );
     try_it("other path", ask("part.example:80", &get("/shut", "part.example")));
     try_it("path that climbs", ask("part.example:80", &get("/open/../shut", "part.example")));

@@ -59,6 +59,15 @@ impl World {
         Ok(world)
     }
 
+    /// Has one of those addresses be the machine's own.
+    ///
+    /// # Errors
+    /// Where that cannot be made.
+    pub fn own(address: Ipv4Addr) -> Result<()> {
+        let (to, address) = (format!("{address}/32"), address.to_string());
+        ip(&["route", "replace", "local", &to, "dev", "lo", "src", &address])
+    }
+
     /// Has the machine trust this authority, too.
     ///
     /// # Errors

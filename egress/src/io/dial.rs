@@ -59,14 +59,14 @@ async fn allowed(world: &World, place: &Place, rules: &[usize]) -> Result<Vec<Ip
         Whom::Name(name) => resolve(&world.plan.resolver, name).await?,
     };
     let rules: Vec<&Rule> = rules.iter().filter_map(|rule| world.plan.rules.get(*rule)).collect();
-    let may = |address: &IpAddr| {
-        let allow = |rule: &&Rule| {
-            address::allows(rule, *address) && (address::means(rule, *address) || !is_own(*address))
-        };
-        rules.iter().any(allow)
-    };
-    let allowed: Vec<IpAddr> = addresses.into_iter().filter(may).take(TRIES).collect();
+    let any = |address: &IpAddr| rules.iter().any(|rule| may(rule, *address));
+    let allowed: Vec<IpAddr> = addresses.into_iter().filter(any).take(TRIES).collect();
     if allowed.is_empty() { Err(Verdict::PrivateAddress) } else { Ok(allowed) }
+}
+
+/// Whether a connection to this address may be had under this rule: one that is made, or was under another.
+pub(super) fn may(rule: &Rule, address: IpAddr) -> bool {
+    address::allows(rule, address) && (address::means(rule, address) || !is_own(address))
 }
 
 /// Whether it is an address of this host, which is no more to be reached by a public address of its

@@ -3,7 +3,12 @@
 use super::{splice::Pipes, story::Story, world::World};
 use crate::limit::Direction;
 use sandboxd_egress_plan::{Bound, Deadlines, Verdict};
-use std::{cell::Cell, time::Duration};
+use std::{
+    cell::Cell,
+    future::poll_fn,
+    task::{Context, Poll},
+    time::Duration,
+};
 use tokio::time::{Instant, sleep_until};
 
 /// Counts for one connection.
@@ -11,15 +16,14 @@ use tokio::time::{Instant, sleep_until};
 pub(super) struct Meter<'a> {
     world: &'a World,
     story: &'a Story,
-    deadlines: Deadlines,
     since: Instant,
     last: Cell<Instant>,
 }
 
 impl<'a> Meter<'a> {
-    pub(super) fn new(world: &'a World, story: &'a Story, deadlines: Deadlines) -> Self {
+    pub(super) fn new(world: &'a World, story: &'a Story) -> Self {
         let since = Instant::now();
-        Self { world, story, deadlines, since, last: Cell::new(since) }
+        Self { world, story, since, last: Cell::new(since) }
     }
 
     /// The pipes that all connections share.
@@ -85,22 +89,51 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// Waits until a deadline passed, and says which.
+    /// Whether a connection that is as old as this one may go on under these.
+    pub(super) fn may_last(&self, deadlines: Deadlines) -> Result<(), Verdict> {
+        let end = after(self.since, deadlines.total);
+        if end.is_some_and(|end| end <= Instant::now()) { Err(Verdict::Total) } else { Ok(()) }
+    }
+
+    /// Waits until a deadline of the rule that bears this passed, and says which.
     pub(super) async fn over(&self) -> Verdict {
-        let after = |since: Instant, bound| match bound {
-            Bound::AtMost(millis) => since.checked_add(Duration::from_millis(millis)),
-            Bound::Unlimited => None,
-        };
         loop {
-            let total = after(self.since, self.deadlines.total).map(|at| (at, Verdict::Total));
-            let idle = after(self.last.get(), self.deadlines.idle).map(|at| (at, Verdict::Idle));
+            let rule = self.story.rule.get();
+            let deadlines = match rule.ok_or(Verdict::NoRule).and_then(|rule| self.world.rule(rule))
+            {
+                Ok(rule) => rule.deadlines,
+                Err(verdict) => return verdict,
+            };
+            let total = after(self.since, deadlines.total).map(|at| (at, Verdict::Total));
+            let idle = after(self.last.get(), deadlines.idle).map(|at| (at, Verdict::Idle));
             let Some((at, verdict)) = total.into_iter().chain(idle).min() else {
-                return std::future::pending().await;
+                self.is_passed(rule).await;
+                continue;
             };
             if at <= Instant::now() {
                 return verdict;
             }
-            sleep_until(at).await;
+            tokio::select! {
+                () = sleep_until(at) => {}
+                () = self.is_passed(rule) => {}
+            }
         }
+    }
+
+    /// Waits until another rule than this one bears it. Nobody wakes who waits: it is looked at in turn with that
+    /// which passes it on.
+    async fn is_passed(&self, rule: Option<usize>) {
+        let is_passed = |_: &mut Context<'_>| {
+            if self.story.rule.get() == rule { Poll::Pending } else { Poll::Ready(()) }
+        };
+        poll_fn(is_passed).await;
+    }
+}
+
+/// When this is over that began then.
+fn after(since: Instant, bound: Bound) -> Option<Instant> {
+    match bound {
+        Bound::AtMost(millis) => since.checked_add(Duration::from_millis(millis)),
+        Bound::Unlimited => None,
     }
 }

@@ -4,17 +4,17 @@
 use super::{
     beyond::Beyond,
     client::Client,
-    dial::Upstream,
+    dial::{Upstream, may},
     exchange,
     fault::Refused,
     meter::Meter,
     story::Story,
     stream::{Stream, cut},
     tunnel,
-    world::{Open, World, now},
+    world::{Open, World},
 };
 use crate::{
-    Read, address,
+    Read,
     http::{self, Body, Head},
     model::api::{self, Asked, Format},
     rule::{Cover, Fitting, Place},
@@ -30,6 +30,7 @@ pub(super) struct Way<'a, S> {
     pub(super) fitting: &'a Fitting,
     pub(super) place: &'a Place,
     pub(super) upstream: &'a Beyond<'a, S>,
+    open: &'a Open,
 }
 
 /// Carries requests that begin with this one; on the connection that was made already, where one was.
@@ -49,8 +50,9 @@ pub(super) async fn carry<S: Stream>(
             return Err(verdict);
         }
     };
-    let meter = Meter::new(world, story, world.rule(open.rule)?.deadlines);
-    let way = Way { world, story, meter: &meter, fitting, place: &place, upstream: &upstream };
+    let meter = Meter::new(world, story);
+    let (meter, upstream) = (&meter, &upstream);
+    let way = Way { world, story, meter, fitting, place: &place, upstream, open: &open };
     client.answered = true;
     let ended = if fitting.has_model(&world.plan.rules) || upstream.mask().is_some() {
         // Elsewhere, since all connections would have the room for it otherwise.
@@ -181,12 +183,22 @@ impl<S: Stream> Way<'_, S> {
     pub(super) fn judge(&self, head: &Head) -> Result<Option<Format>, Refused> {
         let plain = |verdict| Refused::plain(verdict, self.place);
         let (rule, format) = judge(self.world, self.fitting, head, (self.place, S::COVER))?;
-        if !address::allows(self.world.rule(rule).map_err(plain)?, self.upstream.address) {
-            return Err(plain(Verdict::PrivateAddress));
-        }
-        self.world.ledger().request(rule, now().map_err(plain)?).map_err(plain)?;
-        self.story.rule.set(Some(rule));
+        self.pass(rule).map_err(plain)?;
         Ok(format)
+    }
+
+    /// Goes on under this rule, where the connection might have been made under it.
+    fn pass(&self, rule: usize) -> Result<(), Verdict> {
+        let to = self.world.rule(rule)?;
+        if rule != self.open.rule() {
+            if !may(to, self.upstream.address) {
+                return Err(Verdict::PrivateAddress);
+            }
+            self.meter.may_last(to.deadlines)?;
+        }
+        self.open.pass(rule)?;
+        self.story.rule.set(Some(rule));
+        Ok(())
     }
 
     /// The body, to its end; false where the upstream takes no more of it.

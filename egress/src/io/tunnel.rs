@@ -2,7 +2,7 @@
 
 use super::{
     client::{Begins, Client, until},
-    dial::{Upstream, dial},
+    dial::{Upstream, dial, may},
     ended,
     fault::{alert, refusal},
     meter::Meter,
@@ -12,7 +12,7 @@ use super::{
     world::{Open, World},
 };
 use crate::{
-    address, http,
+    http,
     limit::Direction,
     rule::{Fitting, Tls},
 };
@@ -78,10 +78,12 @@ pub(super) async fn begin(
         let open = world.open(rule)?;
         return Ok((open, dial(world, story, &place, &[rule]).await?));
     };
-    if !address::allows(world.rule(rule)?, upstream.address) {
+    if !may(world.rule(rule)?, upstream.address) {
         return Err(Verdict::PrivateAddress);
     }
-    let open = if open.rule == rule { open } else { world.open(rule)? };
+    if open.rule() != rule {
+        open.pass(rule)?;
+    }
     Ok((open, upstream))
 }
 
@@ -92,9 +94,8 @@ pub(super) async fn carry(
     client: &mut Client,
     (open, upstream): (Open, Upstream),
 ) -> Result<(), Verdict> {
-    let deadlines = world.rule(open.rule)?.deadlines;
-    story.rule.set(Some(open.rule));
-    let meter = Meter::new(world, story, deadlines);
+    story.rule.set(Some(open.rule()));
+    let meter = Meter::new(world, story);
     let first = std::mem::take(&mut client.buffer);
     let one_ended = Cell::new(false);
     let both = (&meter, &one_ended);

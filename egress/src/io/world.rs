@@ -206,7 +206,7 @@ impl World {
             return Err(Verdict::Budget);
         }
         self.ledger().open(rule, now()?)?;
-        Ok(Open { world: Rc::clone(self), rule })
+        Ok(Open { world: Rc::clone(self), rule: Cell::new(rule) })
     }
 }
 
@@ -239,11 +239,25 @@ impl Drop for Asking {
 #[derive(Debug)]
 pub(super) struct Open {
     world: Rc<World>,
-    pub(super) rule: usize,
+    rule: Cell<usize>,
+}
+
+impl Open {
+    /// The rule.
+    pub(super) fn rule(&self) -> usize {
+        self.rule.get()
+    }
+
+    /// Makes way for one under this rule, which may be the same; stays where there is no room.
+    pub(super) fn pass(&self, rule: usize) -> Result<(), Verdict> {
+        self.world.ledger().pass(self.rule.get(), rule, now()?)?;
+        self.rule.set(rule);
+        Ok(())
+    }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.world.ledger().close(self.rule);
+        self.world.ledger().close(self.rule.get());
     }
 }

@@ -49,6 +49,68 @@ fn limits_and_deadlines_end_a_connection() {
     assert_eq!(running.record().verdict, Verdict::Slow);
 }
 
+/// The heads of what is answered to each of these, asked for one after the other on this connection; none after
+/// one that is refused.
+fn statuses(stream: &mut TcpStream, paths: &[&str]) -> Vec<String> {
+    let ask = |path: &&str| {
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: host.internal\r\n\r\n").ok()?;
+        let (mut said, mut piece) = (Vec::new(), [0; 4096]);
+        // What is refused says so in words that end with a line.
+        while !said.ends_with(b"\n") {
+            let count = stream.read(&mut piece).ok().filter(|count| *count > 0)?;
+            said.extend(&piece[..count]);
+        }
+        Some(String::from_utf8(said).unwrap()[9..12].to_owned())
+    };
+    paths.iter().map_while(ask).collect()
+}
+
+/// Requests to `/a` and to `/b`, each by a rule of its own.
+fn apart(port: u16) -> EgressPlan {
+    let only = |path: &str| {
+        let path = sandboxd_broker_plan::Pattern::try_from(path).unwrap();
+        let method = "GET".to_owned().try_into().unwrap();
+        rule(Target::Host, port, Carries::Http(Requests::Only { method, path }))
+    };
+    plan(vec![only("/a"), only("/b")])
+}
+
+#[test]
+fn a_later_request_is_bounded_by_its_own_rule() {
+    let port = http();
+    let mut plan = apart(port);
+    plan.accounts[0].connections = Bound::AtMost(2);
+    plan.accounts[2].connections = Bound::AtMost(1);
+    let running = start(plan, port);
+    let mut first = running.led();
+    assert_eq!(statuses(&mut first, &["/b"]), ["200"]);
+    assert_eq!(statuses(&mut running.led(), &["/a", "/b"]), ["200", "429"]);
+    assert_eq!(running.record().verdict, Verdict::Connections);
+    // What went on under the other made room, and each of them is one of two.
+    assert_eq!(statuses(&mut first, &["/a"]), ["200"]);
+    assert_eq!(statuses(&mut running.led(), &["/a", "/b", "/b", "/a", "/b"]), ["200"; 5]);
+    assert_eq!(running.record().verdict, Verdict::Carried);
+    drop((first, running));
+
+    let mut plan = apart(port);
+    plan.rules[1].deadlines.idle = Bound::AtMost(50);
+    let running = start(plan, port);
+    let mut stream = running.led();
+    assert_eq!(statuses(&mut stream, &["/a", "/b"]), ["200"; 2]);
+    assert!(rest(&mut stream).contains("ConnectionReset"));
+    assert_eq!(running.record().verdict, Verdict::Idle);
+    drop(running);
+
+    let mut plan = apart(port);
+    plan.rules[1].deadlines.total = Bound::AtMost(1);
+    let running = start(plan, port);
+    let mut stream = running.led();
+    assert_eq!(statuses(&mut stream, &["/a"]), ["200"]);
+    thread::sleep(Duration::from_millis(5));
+    assert_eq!(statuses(&mut stream, &["/a", "/b"]), ["200", "403"]);
+    assert_eq!(running.record().verdict, Verdict::Total);
+}
+
 #[test]
 fn one_that_carries_much_does_not_hold_up_the_others() {
     let zeros = upstream(|mut stream| while stream.write_all(&[0; 1 << 16]).is_ok() {});
