@@ -15,7 +15,7 @@ use sandboxd_egress::{
     secret::Secrets,
     serve,
 };
-use sandboxd_egress_plan::{Carries, HOST_INTERNAL, HostName, Inject, Requests, Spot, Ways};
+use sandboxd_egress_plan::{Carries, HOST_INTERNAL, HostName, Inject, Requests, Spot, Ways, Which};
 use std::{
     io::{BufRead as _, Error, Read, Result, Write},
     net::{TcpListener, TcpStream},
@@ -179,7 +179,8 @@ fn egress(listener: TcpListener, server: &Server, own: Authority) -> Result<()> 
         secret: 0,
         host: HostName::try_from(HOST_INTERNAL).map_err(Error::other)?,
         port: server.ended,
-        requests: Requests::All,
+        method: Which::Any,
+        path: Which::Any,
         spot: Spot::Header { name, before: "Bearer ".into(), after: String::new() },
     }];
     let mut secrets = Secrets::default();

@@ -3,7 +3,7 @@
 use crate::{
     http::Head,
     mask::escaped,
-    rule::{Cover, Place, has_request},
+    rule::{Cover, Place},
     secret::Secrets,
 };
 use sandboxd_audit::encode::base64;
@@ -38,7 +38,7 @@ pub fn puts(
     for inject in &plan.injects {
         let is_for = inject.host == *name && inject.port == place.port;
         let taken = chosen.iter().any(|other| other.spot.is_at(&inject.spot));
-        if is_for && !taken && has_request(&inject.requests, head) {
+        if is_for && !taken && has_request(inject, head) {
             chosen.push(inject);
         }
     }
@@ -47,6 +47,12 @@ pub fn puts(
         Ok((inject.secret, put(&inject.spot, value)))
     };
     chosen.into_iter().map(put).collect()
+}
+
+/// Whether a request is one that this is put into.
+fn has_request(inject: &Inject, head: &Head) -> bool {
+    inject.method.has(|method| method.as_str() == head.method)
+        && inject.path.has(|path| head.plain_path().is_some_and(|asked| path.matches(asked)))
 }
 
 fn put(spot: &Spot, value: &[u8]) -> Put {

@@ -215,8 +215,7 @@ fn first(rules: &[Rule], seen: &[usize], head: &Head) -> Option<usize> {
 }
 
 /// Whether a request is one of these.
-#[must_use]
-pub fn has_request(requests: &Requests, head: &Head) -> bool {
+fn has_request(requests: &Requests, head: &Head) -> bool {
     match requests {
         Requests::All => true,
         Requests::Only { method, path } => {

@@ -42,7 +42,7 @@ pub(crate) const CASE: Case = Case {
 };
 
 /// Each, what it does, and what it is told of the key; all of them are answered with `welcome`.
-const PROGRAMS: [(&str, &str, &str); 9] = [
+const PROGRAMS: [(&str, &str, &str); 10] = [
     ("curl", "curl -sSf https://api.example/v1/tidings", "Bearer ****"),
     (
         "curl with a key of its own",
@@ -75,6 +75,11 @@ const PROGRAMS: [(&str, &str, &str); 9] = [
         "Bearer ****",
     ),
     ("a query", "curl -sSf 'https://query.example/v1/tidings?a=1&%6Bey=mine'", "?a=1&key=****"),
+    (
+        "a query of any path",
+        "curl -sSf 'https://query.example/v1/a%2Fb?%6Bey=mine'",
+        "%2Fb?key=****",
+    ),
     ("a password", "curl -sSf -u mine:mine https://git.example/v1/tidings", "****"),
 ];
 

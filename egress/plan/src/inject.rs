@@ -1,7 +1,8 @@
 //! What is put into requests for the sandbox, which it never has itself.
 
-use crate::{HostName, Requests};
+use crate::{HostName, rule::Method};
 use alloc::string::String;
+use sandboxd_broker_plan::Pattern;
 use serde::{Deserialize, Serialize};
 
 /// A secret that is put into requests to one host.
@@ -14,10 +15,40 @@ pub struct Inject {
     pub host: HostName,
     /// On this port.
     pub port: u16,
-    /// The requests that it is put into. Others go as they are, where a rule has them.
-    pub requests: Requests,
+    /// The method of the requests that it is put into. Others go as they are, where a rule has them.
+    pub method: Which<Method>,
+    /// The path of those, without the query; it begins with `/`, or is `*`. One that may be read in two ways is
+    /// like none that is written here.
+    pub path: Which<Pattern>,
     /// Where in them. Whatever the client wrote there does not go on.
     pub spot: Spot,
+}
+
+/// Which of those that there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Which<T> {
+    /// Whichever.
+    Any,
+    /// Those that are like this one.
+    Only(T),
+}
+
+impl<T> Which<T> {
+    /// Whether something is one of them, where it is known when it is like one.
+    pub fn has(&self, is_like: impl FnOnce(&T) -> bool) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Only(one) => is_like(one),
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Which<T> {
+    /// Where none is named, any is meant.
+    fn from(named: Option<T>) -> Self {
+        named.map_or(Self::Any, Self::Only)
+    }
 }
 
 /// Where in a request something is put.

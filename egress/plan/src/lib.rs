@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 pub use budget::{Budget, Level, Price, Spent, Tokens, Told, Use, money};
 pub use host::{HOST_INTERNAL, HostError, HostName};
-pub use inject::{FieldName, Inject, Spot};
+pub use inject::{FieldName, Inject, Spot, Which};
 pub use limits::{Deadlines, Limits, Waits};
 pub use network::{Network, NetworkError};
 pub use record::{Record, Verdict};

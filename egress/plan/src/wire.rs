@@ -6,7 +6,10 @@ use crate::{
 };
 use alloc::format;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use sandboxd_broker_plan::bytes::{self, Versioned};
+use sandboxd_broker_plan::{
+    Pattern,
+    bytes::{self, Versioned},
+};
 
 pub use sandboxd_broker_plan::bytes::{MOST, WireError, encode};
 
@@ -37,7 +40,9 @@ fn fits(rule: &Rule) -> Result<(), WireError> {
     if rule.port == 0 {
         return wrong("there is no port 0");
     }
-    if rule.carries.requests().is_some_and(|requests| !is_path(requests)) {
+    if let Some(Requests::Only { path, .. }) = rule.carries.requests()
+        && !is_path(path)
+    {
         return wrong("a path begins with /, or is *");
     }
     if matches!((&rule.carries, &rule.target), (Carries::Https(_), Target::Network(_))) {
@@ -67,29 +72,26 @@ fn fits(rule: &Rule) -> Result<(), WireError> {
     }
 }
 
-fn is_path(requests: &Requests) -> bool {
-    match requests {
-        Requests::All => true,
-        Requests::Only { path, .. } => path.as_str().starts_with('/') || path.as_str() == "*",
-    }
+fn is_path(path: &Pattern) -> bool {
+    path.as_str().starts_with('/') || path.as_str() == "*"
 }
 
 /// Whether what is put in is there, and goes where nobody but the one that it is for can read it.
 fn injected(plan: &EgressPlan, inject: &Inject) -> Result<(), WireError> {
-    let Inject { secret, host, port, requests, spot } = inject;
+    let Inject { secret, host, port, method, path, spot } = inject;
     let wrong = |what: &str| Err(WireError(format!("secret {secret} for {host}:{port}: {what}")));
     if !usize::try_from(*secret).is_ok_and(|secret| secret < plan.secrets.len()) {
         return wrong("there is none of that number");
     }
-    if !is_path(requests) {
+    if !path.has(is_path) {
         return wrong("a path begins with /, or is *");
     }
     if let Err(what) = spot.check() {
         return wrong(what);
     }
     let same = |other: &&Inject| {
-        (&other.host, other.port, &other.requests) == (host, *port, requests)
-            && other.spot.is_at(spot)
+        let requests = (&other.host, other.port, &other.method, &other.path);
+        requests == (host, *port, method, path) && other.spot.is_at(spot)
     };
     if plan.injects.iter().filter(same).count() > 1 {
         return wrong("something else is put there too");
@@ -173,11 +175,10 @@ mod tests {
     use crate::{
         Agent, Bound, Breaker, Budget, Deadlines, Fakes, HostKey, HostName, Kept, Known, Limits,
         Login, Millis, Price, Rate, Resolver, Waits,
-        inject::{FieldName, Spot},
+        inject::{FieldName, Spot, Which},
         rule::Method,
     };
     use alloc::{string::String, vec, vec::Vec};
-    use sandboxd_broker_plan::Pattern;
 
     fn network(text: &str) -> Network {
         Network::try_from(text).unwrap()
@@ -222,7 +223,8 @@ mod tests {
             secret: 0,
             host: HostName::try_from(host).unwrap(),
             port,
-            requests: Requests::All,
+            method: Which::Any,
+            path: Which::Any,
             spot: Spot::Header {
                 name: FieldName::try_from(String::from("authorization")).unwrap(),
                 before: "Bearer ".into(),
@@ -299,8 +301,12 @@ mod tests {
             change(&mut plan);
             decode(&encode(&plan).unwrap())
         };
-        let changes: [(Change, &str); 10] = [
+        let changes: [(Change, &str); 11] = [
             (|plan| plan.secrets.clear(), "none of that number"),
+            (
+                |plan| plan.injects[0].path = Which::Only(Pattern::try_from("v1").unwrap()),
+                "begins with /",
+            ),
             (|plan| plan.injects.push(inject("api.example.com", 443)), "something else"),
             (|plan| plan.injects.push(inject("api.example.com", 80)), "plain text"),
             (|plan| plan.injects.push(inject("example.com", 443)), "no rule"),

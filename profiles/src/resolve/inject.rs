@@ -54,22 +54,20 @@ impl Deciding<'_> {
                     self.refuse(&written.origin, what, "write another place, or a path for each");
                 }
                 before.push(&written.value);
-                injects.extend(self.injected(secret, written, way));
+                if self.leads_there(written, way) {
+                    injects.push(inject(secret, written.value.clone()));
+                }
             }
         }
         (names, injects)
     }
 
-    fn injected(
-        &mut self,
-        secret: u32,
-        written: &Written<Injected>,
-        way: &mut WayOut,
-    ) -> Vec<Inject> {
-        let Injected { host, port, spot, .. } = written.value.clone();
+    /// Whether all that leads there is, or is made, such that it can be put in and read by nobody else.
+    fn leads_there(&mut self, written: &Written<Injected>, way: &mut WayOut) -> bool {
+        let Injected { host, port, .. } = &written.value;
         let place = written.value.place();
         let own = host.as_str() == HOST_INTERNAL;
-        let leads = |rule: &&mut Rule| rule.port == port && rule.target.has_name(&host);
+        let leads = |rule: &&mut Rule| rule.port == *port && rule.target.has_name(host);
         let mut found = false;
         for rule in way.rules.iter_mut().filter(leads) {
             found = true;
@@ -89,17 +87,14 @@ impl Deciding<'_> {
             if let Some((what, remedy)) = unfit {
                 let what = format!("{:?} in network.egress {what}", rule.written);
                 self.refuse(&written.origin, what, remedy);
-                return Vec::new();
+                return false;
             }
         }
         if !found {
             let what = format!("nothing in network.egress leads to {place}");
             self.refuse(&written.origin, what, format!("write egress = [{place:?}] in [network]"));
-            return Vec::new();
         }
-        let put =
-            |requests| Inject { secret, host: host.clone(), port, requests, spot: spot.clone() };
-        written.value.requests().into_iter().map(put).collect()
+        found
     }
 
     /// Where nothing is let out, nothing is put into it, and whoever wrote that it is waits for it in vain.
@@ -153,6 +148,12 @@ impl Deciding<'_> {
             view.authority = fixed(BUNDLE);
         }
     }
+}
+
+/// As the egress process is told.
+fn inject(secret: u32, injected: Injected) -> Inject {
+    let Injected { host, port, method, path, spot } = injected;
+    Inject { secret, host, port, method: method.into(), path: path.into(), spot }
 }
 
 /// Ends TLS there, where a rule has it.

@@ -8,7 +8,7 @@ use crate::quantity::{self, Amount};
 use crate::reader::{Node, Reader};
 use sandboxd_broker_plan::Pattern;
 use sandboxd_egress_plan::rule::Method;
-use sandboxd_egress_plan::{FieldName, HostName, Requests, Spot};
+use sandboxd_egress_plan::{FieldName, HostName, Spot};
 
 /// The keys of `inject`.
 pub(crate) const KEYS: &[Key] = &[
@@ -53,25 +53,7 @@ pub struct Injected {
     pub spot: Spot,
 }
 
-/// The methods that there are, where a path is written and no method.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-
 impl Injected {
-    /// Which requests.
-    #[must_use]
-    pub fn requests(&self) -> Vec<Requests> {
-        let path = self.path.clone().or_else(|| Pattern::try_from("/*").ok());
-        let only = |method: Method| Some(Requests::Only { method, path: path.clone()? });
-        match (&self.method, &self.path) {
-            (None, None) => vec![Requests::All],
-            (Some(method), _) => only(method.clone()).into_iter().collect(),
-            (None, Some(_)) => {
-                let methods = METHODS.iter().map(|method| Method::try_from((*method).to_owned()));
-                methods.filter_map(|method| only(method.ok()?)).collect()
-            }
-        }
-    }
-
     /// Whether both are put into the same place of some request.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {

@@ -1,7 +1,7 @@
 //! Secrets that are put into requests.
 
 use crate::support::*;
-use sandboxd_egress_plan::{Carries, EgressPlan, Requests};
+use sandboxd_egress_plan::{Carries, EgressPlan, Requests, Which};
 use sandboxd_profiles::HostFacts;
 use sandboxd_profiles::host::ResolverFacts;
 
@@ -31,8 +31,10 @@ fn one_secret_is_put_into_requests_of_several_hosts_and_all_methods_of_a_path() 
     let list =
         format!("[{BEARER}, {{ host = \"b.example.com\", basic = \"me\", path = \"/v1/*\" }}]");
     let plan = plan(API, &list);
-    assert_eq!((plan.secrets.len(), plan.injects.len()), (1, 8));
-    assert!(plan.injects.iter().all(|one| one.secret == 0));
+    assert_eq!((plan.secrets.len(), plan.injects.len()), (1, 2));
+    assert!(plan.injects.iter().all(|one| one.secret == 0 && one.method == Which::Any));
+    let path = |one: usize| plan.injects[one].path.has(|path| path.as_str() == "/v1/*");
+    assert!(plan.injects[0].path == Which::Any && plan.injects[1].path != Which::Any && path(1));
     assert!(plan.rules.iter().all(|rule| rule.carries == Carries::Https(Requests::All)));
     let shown = read(&profile(API, &list)).unwrap().to_toml();
     assert!(shown.contains("basic = \"me\"") && shown.contains("path = \"/v1/*\""), "{shown}");

@@ -1,7 +1,7 @@
 //! Secrets: where each is read, and who uses it.
 
 use crate::support::*;
-use sandboxd_egress_plan::{Carries, Requests, Spot};
+use sandboxd_egress_plan::{Carries, Requests, Spot, Which};
 use sandboxd_plan::{Root, RootOp, Text};
 use sandboxd_profiles::host::ResolverFacts;
 use sandboxd_profiles::{Copied, From, Held, HostFacts, Resolved};
@@ -175,9 +175,9 @@ fn where_a_secret_is_put_into_requests_tls_is_ended_and_nowhere_else() {
         "host = \"api.example.com\", method = \"GET\", path = \"/v1/*\"",
     ));
     let out = plain.outside.egress.unwrap();
-    assert!(
-        matches!(&out.injects[0].requests, Requests::Only { path, .. } if path.as_str() == "/v1/*")
-    );
+    let only = |text: &str| Which::Only(text.to_owned().try_into().unwrap());
+    assert_eq!(out.injects[0].method, only("GET"));
+    assert!(matches!(&out.injects[0].path, Which::Only(path) if path.as_str() == "/v1/*"));
 }
 
 #[test]

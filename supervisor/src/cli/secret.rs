@@ -11,7 +11,7 @@ use crate::explain::printable;
 use crate::sandbox::{self, StartError};
 use crate::secret::{self, ordinary::warning};
 use sandboxd_egress::ssh::private;
-use sandboxd_egress_plan::{EgressPlan, Inject, Login, Requests, Signer, Spot};
+use sandboxd_egress_plan::{EgressPlan, Inject, Login, Signer, Spot, Which};
 use sandboxd_profiles::{Copied, From, Held, Outside, Placeholder};
 use serde_json::{Value, json};
 
@@ -115,13 +115,16 @@ fn injected(plan: &EgressPlan, held: Option<&Held>) -> Vec<String> {
             Spot::Query { name } => format!("the parameter {name}"),
             Spot::Basic { user } => format!("the password of {user:?}"),
         };
-        let Inject { host, port, .. } = inject;
-        match &inject.requests {
-            Requests::All => format!("put into {place} of requests to {host}:{port}"),
-            Requests::Only { method, path } => {
-                format!("put into {place} of {} {host}:{port}{path}", method.as_str())
-            }
-        }
+        let Inject { host, port, method, path, .. } = inject;
+        let requests = match method {
+            Which::Any => "requests to",
+            Which::Only(method) => method.as_str(),
+        };
+        let path = match path {
+            Which::Any => "",
+            Which::Only(path) => path.as_str(),
+        };
+        format!("put into {place} of {requests} {host}:{port}{path}")
     })
     .collect()
 }

@@ -15,7 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, ServerName},
     sign::SingleCertAndKey,
 };
-use sandboxd_egress_plan::{Inject, Spot};
+use sandboxd_egress_plan::{Inject, Spot, Which};
 use std::{
     sync::{
         Arc,
@@ -100,7 +100,11 @@ fn only(method: &str, path: &str) -> Requests {
 }
 
 fn inject(port: u16, requests: Requests, spot: Spot) -> Inject {
-    Inject { secret: 0, host: host("host.internal"), port, requests, spot }
+    let (method, path) = match requests {
+        Requests::All => (Which::Any, Which::Any),
+        Requests::Only { method, path } => (Which::Only(method), Which::Only(path)),
+    };
+    Inject { secret: 0, host: host("host.internal"), port, method, path, spot }
 }
 
 fn header(name: &str) -> Spot {
@@ -210,6 +214,43 @@ fn a_secret_is_put_in_and_what_the_client_put_there_goes() {
     drop(stream);
     let record = running.record();
     assert_eq!((record.verdict, record.name), (Verdict::Carried, Some(host("host.internal"))));
+}
+
+#[test]
+fn a_secret_is_put_into_all_that_only_its_method_or_only_its_path_says() {
+    let (port, roots, heard) = mirror("host.internal");
+    let put = |method: Option<&str>, path: Option<&str>| {
+        let spot = header(if method.is_some() { "x-method" } else { "x-path" });
+        let method = method.map(|method| method.to_owned().try_into().unwrap()).into();
+        let path = path.map(|path| sandboxd_broker_plan::Pattern::try_from(path).unwrap()).into();
+        Inject { method, path, ..inject(port, Requests::All, spot) }
+    };
+    let injects = vec![put(Some("GET"), None), put(None, Some("/v4/*"))];
+    let (running, own) = running(vec![https(port, Requests::All)], injects, &roots);
+    for (line, by_method, by_path) in [
+        ("GET /v4/x", true, true),
+        ("GET /v4/group%2Fproject", true, false),
+        ("GET //x;y", true, false),
+        ("PROPFIND /v4/x", false, true),
+        ("PROPFIND /v5", false, false),
+        ("POST /v4/group%2Fproject", false, false),
+    ] {
+        let asks = format!(
+            "{line} HTTP/1.1\r\nHost: host.internal\r\nX-Method: mine\r\nX-Path: mine\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        );
+        said(&mut client(running.led(), &own, &[]), &asks);
+        let asked = heard.recv_timeout(PATIENCE).unwrap();
+        for (name, puts) in [("x-method", by_method), ("x-path", by_path)] {
+            let is_put = asked.contains(&format!("{name}: Bearer {SECRET}\r\n"));
+            assert_eq!(
+                (is_put, asked.to_lowercase().contains(&format!("{name}: mine"))),
+                (puts, !puts),
+                "{asked}"
+            );
+        }
+        assert_eq!(running.record().verdict, Verdict::Carried);
+    }
 }
 
 #[test]
