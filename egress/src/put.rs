@@ -114,7 +114,10 @@ impl Put {
 
 /// Whether a parameter has this name, in whatever case and spelling.
 fn is_named(parameter: &[u8], name: &str) -> bool {
-    let said = unescaped(parameter.split(|byte| *byte == b'=').next().unwrap_or_default());
+    let said = parameter.split(|byte| *byte == b'=').next().unwrap_or_default();
+    // In a query a plus is a space.
+    let said: Vec<u8> = said.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let said = unescaped(&said);
     said.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
 }
 
@@ -156,7 +159,7 @@ mod tests {
             ("/a?KEY=mine&x=1&k%65y=other", "/a?x=1&key=v%2B"),
             ("/a?x=1;key=mine&y=2", "/a?y=2&key=v%2B"),
             ("/a?%6b%65%79&monkey=1&keys=2&x=key", "/a?monkey=1&keys=2&x=key&key=v%2B"),
-            ("/a?%20key=1&key+=2&b", "/a?key+=2&b&key=v%2B"),
+            ("/a?%20key=1&key+=2&+key=3&k+ey=4&b", "/a?k+ey=4&b&key=v%2B"),
         ] {
             let target = parameter().in_target(Zeroizing::new(said.as_bytes().to_vec()));
             assert_eq!(std::str::from_utf8(&target), Ok(written), "{said}");
