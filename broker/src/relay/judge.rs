@@ -28,6 +28,12 @@ impl Relay {
         wanted && self.edge_reaches(call.edge, target)
     }
 
+    /// Whether any edge to a callee has it.
+    pub(super) fn is_reached(&self, callee: usize, target: &Target) -> bool {
+        let mut edges = self.edges.iter().enumerate().filter(|(_, edge)| edge.callee == callee);
+        edges.any(|(place, _)| self.edge_reaches(place, target))
+    }
+
     fn edge_reaches(&self, edge: usize, target: &Target) -> bool {
         let Some((edge, _, callee)) = self.rules(edge) else { return false };
         let has = |reach: &Reach| match target {
@@ -157,9 +163,7 @@ impl Relay {
                         .get(instance.callee)
                         .is_some_and(|callee| callee.pins.holds(name))
             }),
-            Target::Prompt(name) => {
-                instance.is_some_and(|instance| instance.prompts.get(name).is_some())
-            }
+            Target::Prompt(name) => instance.is_some_and(|instance| instance.prompts.has(name)),
             Target::Whole | Target::Resource(_) | Target::Method(_) => true,
         }
     }

@@ -4,7 +4,7 @@
 //! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
 //! callee's instance), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
 //! `reply` (its answer), `done` (its end). `notice` is what a callee says unasked, `rounds` what it
-//! asks by an answer, `secrets` what stands for placeholders in a call, `clock` what happens when nothing else does, and `state` what is remembered.
+//! asks by an answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders in a call, `clock` what happens when nothing else does, and `state` what is remembered.
 
 mod asked;
 mod clock;
@@ -16,6 +16,7 @@ mod load;
 mod notice;
 mod reply;
 mod rounds;
+mod schemas;
 mod secrets;
 mod state;
 mod turn;
@@ -29,7 +30,7 @@ pub use load::Load;
 use crate::{
     limit::{Buckets, Fair, Fuse, Moment, Repeated, Saved, Tripwire},
     mcp::pins::Pins,
-    schema::{Schema, SchemaError},
+    schema::{Schema, SchemaError, Schemas},
     swap::{Keyring, Piece},
 };
 use sandboxd_audit::Hidden;
@@ -229,6 +230,7 @@ struct CallerState {
 struct CalleeState {
     fuse: Fuse,
     pins: Pins,
+    schemas: Schemas,
     queue: Fair<usize, CallId>,
     in_flight: u64,
     shared: Option<InstanceId>,
@@ -249,9 +251,11 @@ impl Relay {
             connections: 0,
             spent: 0,
         });
+        let share = schemas::share(plan.callees.len());
         let callees = plan.callees.iter().map(|callee| CalleeState {
             fuse: Fuse::new(callee.breaker),
             pins: Pins::new(&callee.pinning),
+            schemas: Schemas::within(share),
             queue: Fair::new(),
             in_flight: 0,
             shared: None,

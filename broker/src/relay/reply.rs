@@ -17,7 +17,6 @@ use crate::{
     },
     refusal::Refusal,
     rpc::{self, Id, Kind},
-    schema::Schema,
 };
 use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::seen as kept;
@@ -224,6 +223,7 @@ impl Relay {
             for entry in entries {
                 self.see(id, entry);
             }
+            self.only_checkable(id, result);
         }
         let Some(call) = self.calls.get(&id) else { return };
         let Some((edge, callee, rules)) = self.rules(call.edge) else { return };
@@ -234,7 +234,6 @@ impl Relay {
                 Listed::Tools => {
                     self.reaches(call, &Target::Tool(name.to_owned()))
                         && pins.is_some_and(|pins| pins.holds(name))
-                        && schema(entry).is_ok()
                         && !call.instance.is_some_and(|from| self.tells(from, entry))
                 }
                 Listed::Resources => self.reaches(call, &Target::Resource(name.to_owned())),
@@ -281,8 +280,9 @@ impl Relay {
             return self.catalogue_failed(Some(instance), listed, &Refusal::Gone);
         };
         let entries = result.get(listed.key()).and_then(Value::as_array).unwrap_or(&[]);
+        let mut left = self.compiles(instance);
         for entry in entries {
-            self.remember(id, instance, listed, entry);
+            self.remember(id, instance, listed, entry, &mut left);
         }
         let cursor = self.catalogue(instance, listed).and_then(|known| known.page(&result));
         let waiting = self.looking(instance, listed);
@@ -295,7 +295,14 @@ impl Relay {
         }
     }
 
-    fn remember(&mut self, id: CallId, instance: InstanceId, listed: Listed, entry: &Value) {
+    fn remember(
+        &mut self,
+        id: CallId,
+        instance: InstanceId,
+        listed: Listed,
+        entry: &Value,
+        left: &mut usize,
+    ) {
         let Some(object) = entry.as_object() else { return };
         let Some(called) = listed.name(object).map(str::to_owned) else { return };
         if listed == Listed::Tools {
@@ -304,7 +311,7 @@ impl Relay {
         // A digest of what has a secret would let whoever reads it guess that.
         let covered = self.covered_object(instance, object.clone());
         let tells = covered != *object;
-        match schema(object) {
+        match self.schema(instance, listed, object, left) {
             Ok(schema) if !tells => {
                 if let Some(known) = self.catalogue(instance, listed) {
                     known.add(called, schema);
@@ -357,13 +364,6 @@ impl Relay {
             }
         }
     }
-}
-
-/// The schema of a tool's arguments; a prompt has none.
-fn schema(entry: &Object) -> Result<Schema, String> {
-    let anything = Value::Bool(true);
-    let schema = entry.get("inputSchema").unwrap_or(&anything);
-    Schema::compile(schema).map_err(|error| error.to_string())
 }
 
 /// Gives what belongs to a subscription the number that its caller knows it by.

@@ -257,7 +257,7 @@ impl Relay {
         let Some(call) = self.calls.get(&id) else { return };
         let (Target::Tool(name), Some(place)) = (&call.target, place(call.edge)) else { return };
         let instance = call.instance.and_then(|id| self.instances.get(&id));
-        if instance.is_none_or(|instance| instance.tools.get(name).is_none()) {
+        if instance.is_none_or(|instance| !instance.tools.has(name)) {
             return;
         }
         let meant = Meant { edge: place, refused, tool: pins::name(name) };
