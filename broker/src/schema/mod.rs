@@ -7,7 +7,7 @@
 //! cannot be checked is not called. Both the drafts up to 7 and those since 2019 are read; where they
 //! differ, both rules hold.
 //!
-//! [`compile`] reads, [`check`] judges a value, [`pattern`] and [`number`] are their parts; [`kept`] are those of
+//! [`compile`] reads, [`check`] judges a value, [`pattern`], [`number`] and [`words`] are their parts; [`kept`] are those of
 //! all tools of a callee.
 
 mod check;
@@ -15,6 +15,7 @@ mod compile;
 mod kept;
 mod number;
 mod pattern;
+mod words;
 
 use crate::json::{Number, Value};
 use pattern::Pattern;
