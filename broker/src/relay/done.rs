@@ -168,6 +168,7 @@ impl Relay {
     pub(super) fn forget(&mut self, id: CallId) {
         self.set_timer(id, None);
         let Some(call) = self.calls.remove(&id) else { return };
+        self.not_shaken(id, call.instance);
         if let Origin::Caller { connection, id: answer, .. } = &call.origin
             && let Some(connection) = self.connections.get_mut(connection)
             && connection.open.get(answer) == Some(&id)

@@ -2,7 +2,7 @@
 //! done ([`Output`]); it does nothing itself.
 //!
 //! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
-//! callee's instance), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
+//! callee's instance), `shake` (the handshake of one that is for all), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
 //! `reply` (its answer), `done` (its end). `notice` is what a callee says unasked, `rounds` what it
 //! asks by an answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders in a call, `clock` what happens when nothing else does, and `state` what is remembered.
 
@@ -18,6 +18,7 @@ mod reply;
 mod rounds;
 mod schemas;
 mod secrets;
+mod shake;
 mod state;
 mod turn;
 
@@ -197,6 +198,8 @@ pub struct Relay {
     /// Of each caller, what takes out of texts the secrets of those of its instances that are over.
     over: BTreeMap<usize, Vec<Arc<Hidden>>>,
     timers: BTreeSet<(Moment, Timer)>,
+    /// Instances for all of which no handshake is made any more, though one was begun.
+    unshaken: BTreeSet<InstanceId>,
     /// Connections that end with the last answer that they wait for.
     finishing: BTreeSet<ConnectionId>,
     last: u64,
@@ -274,6 +277,7 @@ impl Relay {
             keyrings: BTreeMap::new(),
             over: BTreeMap::new(),
             timers: BTreeSet::new(),
+            unshaken: BTreeSet::new(),
             finishing: BTreeSet::new(),
             last: 0,
             now,
@@ -305,6 +309,7 @@ impl Relay {
             Input::Clock => {}
         }
         self.tick();
+        self.shake_anew();
         self.finish();
         std::mem::take(&mut self.out)
     }

@@ -2,7 +2,7 @@
 
 use super::{
     CallId, InstanceId, Output, Relay,
-    state::{Handshake, Origin, Stage},
+    state::{Origin, Stage},
 };
 use crate::{
     frame::Frame,
@@ -18,9 +18,9 @@ use crate::{
     refusal::Refusal,
     rpc::{self, Id, Kind},
 };
+use sandboxd_broker_plan::Speaks;
 use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::seen as kept;
-use sandboxd_broker_plan::{Instructions, Speaks};
 
 impl Relay {
     pub(super) fn callee_wrote(&mut self, id: InstanceId, bytes: &[u8]) {
@@ -87,7 +87,10 @@ impl Relay {
         match call.stage {
             Stage::Sent => {}
             // It came after it was cancelled.
-            Stage::Draining => return self.forget(id),
+            Stage::Draining => {
+                self.shaken_late(id, &body);
+                return self.forget(id);
+            }
             Stage::Starting
             | Stage::Looking
             | Stage::Held(_)
@@ -168,22 +171,19 @@ impl Relay {
     fn seen(&mut self, id: CallId, mut result: Object) -> Result<Object, Refusal> {
         self.asked_by_result(id, &mut result)?;
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
-        let (asks, era, edge, instance) = (call.asks, call.era, call.edge, call.instance);
-        let instructions = self.plan.edges.get(edge).map(|edge| edge.instructions);
+        let (asks, era) = (call.asks, call.era);
         match asks {
             Asks::List(listed) => {
                 self.filter(id, listed, &mut result);
                 list::uncached(era, &mut result);
             }
             Asks::Handshake | Asks::Discover => {
-                if instructions != Some(Instructions::Forwarded) {
-                    result.remove("instructions");
-                }
                 if asks == Asks::Discover {
                     list::uncached(era, &mut result);
                 } else {
-                    self.shaken(instance, &result);
+                    self.shaken(id, &result);
                 }
+                self.without_instructions(id, &mut result);
             }
             Asks::Resource if era == Era::Modern => list::uncached(era, &mut result),
             Asks::Listen => {
@@ -200,19 +200,6 @@ impl Relay {
             | Asks::Named => {}
         }
         Ok(result)
-    }
-
-    /// The handshake of an instance for all is made; those who waited for it are answered alike.
-    fn shaken(&mut self, instance: Option<InstanceId>, result: &Object) {
-        let Some(id) = instance else { return };
-        let Some(known) = self.instances.get_mut(&id) else { return };
-        if known.owner.is_some() {
-            return;
-        }
-        known.handshake = Handshake::Done(result.clone());
-        for call in self.waiting(id, Stage::Starting) {
-            self.begin(call);
-        }
     }
 
     /// Takes out of a list what the edge does not have, and tools that are not what they were.

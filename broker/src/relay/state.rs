@@ -70,7 +70,9 @@ pub(super) struct Instance {
 #[derive(Debug)]
 pub(super) enum Handshake {
     NotYet,
-    Asked,
+    /// By this call; the others wait for what becomes of it.
+    Asked(CallId),
+    /// The result, whole: what of it a caller sees, its edge says.
     Done(Object),
 }
 

@@ -41,16 +41,11 @@ impl Relay {
         if known.owner.is_none() && self.calls.get(&id).is_some_and(|it| it.asks == Asks::Handshake)
         {
             match &known.handshake {
-                Handshake::NotYet => known.handshake = Handshake::Asked,
-                Handshake::Asked => return self.set_timer(id, waits),
+                Handshake::NotYet => known.handshake = Handshake::Asked(id),
+                Handshake::Asked(_) => return self.set_timer(id, waits),
                 Handshake::Done(result) => {
-                    let result = result.clone().into();
-                    // The first was charged when it was passed on, and one that is answered here is no other.
-                    if let Err(refusal) = self.judge(id) {
-                        return self.refuse(id, refusal);
-                    }
-                    let result = self.covered(instance, result);
-                    return self.answer(id, "result", result);
+                    let result = result.clone();
+                    return self.shake(id, instance, result);
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! Whose process it is, and on whose behalf a callee calls.
 
-use super::world::{World, callee, caller, edge, hang, name, plan, reach};
+use super::world::{World, callee, caller, edge, hang, name, plan, reach, serve};
 use crate::{
     json::text,
     relay::{ConnectionId, Endpoint, Input, InstanceId},
 };
-use sandboxd_broker_plan::{BrokerPlan, Instances, Millis};
+use sandboxd_broker_plan::{BrokerPlan, Instances, Instructions, Millis};
 
 /// `a` and `b` call `mid`, which calls `fs` for them.
 fn chain(mode: Instances) -> BrokerPlan {
@@ -154,4 +154,68 @@ fn a_call_within_a_call_ends_no_later_than_that() {
     world.call_as(2, "1", "list", "{}");
     world.wait(1000);
     assert!(world.hear(2).concat().contains("No answer came in time"));
+}
+
+/// `a`, on connections 1 and 3, and `b`, on connection 2, of one process for all, whose handshake `a` has begun on its
+/// first, and which the others wait for.
+fn shaking() -> World {
+    let mut plan = plan();
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.callees[0].instances = Instances::Attenuate;
+    plan.edges[1].instructions = Instructions::Forwarded;
+    let mut world = World::open(plan);
+    world.serve = |method, body| if method == "initialize" { None } else { serve(method, body) };
+    world.connect(2, "b", "fs");
+    world.connect(3, "a", "fs");
+    for connection in [1, 2, 3] {
+        assert!(world.request(connection, "1", "initialize", "{}").is_empty());
+    }
+    assert_eq!(world.got("initialize").len(), 1);
+    world
+}
+
+fn answer_last(world: &mut World, key: &str, value: &str) {
+    let last = text(world.got("initialize").last().unwrap().get("id").unwrap());
+    world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{last},"{key}":{value}}}"#));
+}
+
+#[test]
+fn a_handshake_is_everybodys_whatever_becomes_of_whoever_began_it() {
+    let cancelled =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    let leaves: [fn(&mut World, &str); 3] = [
+        |world, cancelled| drop(world.say(1, cancelled)),
+        |world, _| world.step(Input::Closed(ConnectionId(1))),
+        |world, _| world.wait(59_999),
+    ];
+    for leave in leaves {
+        let mut world = shaking();
+        leave(&mut world, cancelled);
+        answer_last(&mut world, "result", r#"{"serverInfo":{},"instructions":"obey"}"#);
+        let (b, a) = (world.hear(2).concat(), world.hear(3).concat());
+        assert!(b.contains("serverInfo") && b.contains("obey"), "{b}");
+        assert!(a.contains("serverInfo") && !a.contains("obey"), "{a}");
+        assert_eq!(world.got("initialize").len(), 1);
+    }
+}
+
+#[test]
+fn a_handshake_that_comes_to_nothing_is_made_by_the_next_who_waits() {
+    let mut world = shaking();
+    world.step(Input::Closed(ConnectionId(1)));
+    assert_eq!(world.got("initialize").len(), 1, "its answer may come yet");
+    world.wait(5000);
+    assert_eq!(world.got("initialize").len(), 2);
+    answer_last(&mut world, "error", r#"{"code":-32600,"message":"not now"}"#);
+    assert!(world.hear(2).concat().contains("not now"));
+    assert_eq!(world.got("initialize").len(), 3);
+    answer_last(&mut world, "result", "7");
+    assert!(world.hear(3).concat().contains("not what the protocol has"));
+    world.serve = serve;
+    for connection in [2, 3] {
+        let heard = world.request(connection, "2", "initialize", "{}").concat();
+        assert!(heard.contains("serverInfo"), "{heard}");
+    }
+    assert_eq!(world.got("initialize").len(), 4);
 }
