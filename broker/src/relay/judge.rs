@@ -63,15 +63,9 @@ impl Relay {
             if !who.iter().all(|caller| self.has_calls_left(*caller)) {
                 return Err(Refusal::Spent);
             }
-            let fuse = self.callees.get_mut(callee).map(|callee| callee.fuse.admit(now));
-            fuse.ok_or(Refusal::Gone)?.map_err(Refusal::Broken)?;
+            self.fuse(edge).ok_or(Refusal::Gone)?.look(now).map_err(Refusal::Broken)?;
         }
-        if let Err(wait) = self.charge(edge, callee, is_call, &who) {
-            if let Some(callee) = self.callees.get_mut(callee).filter(|_| is_call) {
-                callee.fuse.withdraw(now);
-            }
-            return Err(Refusal::Rate(wait));
-        }
+        self.charge(edge, callee, is_call, &who).map_err(Refusal::Rate)?;
         for caller in who.iter().filter(|_| is_call) {
             if let Some(caller) = self.callers.get_mut(*caller) {
                 caller.spent = caller.spent.saturating_add(1);
@@ -79,7 +73,7 @@ impl Relay {
         }
         let deadline = self.deadline(id);
         if let Some(call) = self.calls.get_mut(&id) {
-            (call.trial, call.deadline) = (is_call, deadline);
+            call.deadline = deadline;
         }
         Ok(())
     }

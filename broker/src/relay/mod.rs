@@ -231,7 +231,8 @@ struct CallerState {
 /// What is remembered of a callee.
 #[derive(Debug)]
 struct CalleeState {
-    fuse: Fuse,
+    /// Its breakers: by its callers' places where each has processes of its own, else one.
+    fuses: BTreeMap<Option<usize>, Fuse>,
     pins: Pins,
     schemas: Schemas,
     queue: Fair<usize, CallId>,
@@ -256,7 +257,7 @@ impl Relay {
         });
         let share = schemas::share(plan.callees.len());
         let callees = plan.callees.iter().map(|callee| CalleeState {
-            fuse: Fuse::new(callee.breaker),
+            fuses: BTreeMap::new(),
             pins: Pins::new(&callee.pinning),
             schemas: Schemas::within(share),
             queue: Fair::new(),

@@ -4,7 +4,7 @@ use super::{CallId, ConnectionId, InstanceId, Output, Relay};
 use crate::{
     frame::Lines,
     json::{Object, Value},
-    limit::Moment,
+    limit::{Fuse, Moment},
     mcp::{
         Era,
         catalogue::Catalogue,
@@ -17,7 +17,7 @@ use crate::{
 };
 use sandboxd_broker_plan::meant::Meant;
 use sandboxd_broker_plan::record::{Event, Method, Record, Rule, Tool, What};
-use sandboxd_broker_plan::{Callee, Edge, Pattern};
+use sandboxd_broker_plan::{Callee, Edge, Instances, Pattern};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose secrets: a caller, by its place in the plan, and the instance that it is, where this broker has started it.
@@ -189,6 +189,15 @@ impl Relay {
     pub(super) fn rules(&self, edge: usize) -> Option<(&Edge, usize, &Callee)> {
         let callee = self.edges.get(edge)?.callee;
         Some((self.plan.edges.get(edge)?, callee, self.plan.callees.get(callee)?))
+    }
+
+    /// The breaker of an edge: where each caller has processes of its own, whatever they do to one is its own too.
+    pub(super) fn fuse(&mut self, edge: usize) -> Option<&mut Fuse> {
+        let (_, callee, rules) = self.rules(edge)?;
+        let (rule, own) = (rules.breaker, rules.instances == Instances::PerCaller);
+        let caller = self.edges.get(edge)?.caller;
+        let fuses = &mut self.callees.get_mut(callee)?.fuses;
+        Some(fuses.entry(own.then_some(caller)).or_insert_with(|| Fuse::new(rule)))
     }
 
     /// Sets the one timer of a call, or none.

@@ -270,10 +270,17 @@ impl Relay {
 
     fn admitted(&mut self, id: CallId, callee: usize) {
         self.set_timer(id, None);
+        let now = self.now;
         let Some(what) = self.what(id) else { return };
+        let Some(call) = self.calls.get(&id) else { return };
+        let (edge, is_call) = (call.edge, call.asks.is_call());
+        // Not before: while it waited for somebody, all others would wait for how it ends.
+        let admits = self.fuse(edge).filter(|_| is_call).map_or(Ok(()), |fuse| fuse.admit(now));
+        if let Err(wait) = admits {
+            return self.refuse(id, Refusal::Broken(wait));
+        }
         let Some(call) = self.calls.get_mut(&id) else { return };
-        (call.slot, call.stage) = (true, Stage::Recording);
-        let edge = call.edge;
+        (call.slot, call.trial, call.stage) = (true, is_call, Stage::Recording);
         self.in_flight += 1;
         if let Some(state) = self.callees.get_mut(callee) {
             state.in_flight += 1;

@@ -4,10 +4,12 @@ use super::world::{World, caller, edge, hang, plan, reach};
 use crate::{
     json::text,
     limit::{Buckets, Moment, Position, Saved, kept::QUARANTINE},
-    relay::{ConnectionId, Input, Load, Relay},
+    relay::{Ask, ConnectionId, Input, Load, Relay, Verdict},
 };
 use sandboxd_broker_plan::record::Event;
-use sandboxd_broker_plan::{Bound, BrokerPlan, Instances, Millis, Quarantine, Rate, Repeats};
+use sandboxd_broker_plan::{
+    Approval, Bound, BrokerPlan, Instances, Millis, Quarantine, Rate, Repeats,
+};
 
 fn rate(count: u32, burst: u32) -> Rate {
     Rate::Per { count, period: Millis(60_000), burst }
@@ -220,8 +222,14 @@ fn an_instance_that_cannot_be_started_opens_the_breaker_too() {
     assert!(world.call_as(6, "1", "list", "{}").concat().contains("given a rest"));
     assert_eq!(world.started.len(), 5);
     world.wait(5000);
+    assert!(world.call_as(6, "1", "list", "{}").is_empty());
+    let (instance, _) = *world.started.last().unwrap();
+    world.step(Input::Ended(instance));
+    world.connect(7, "a", "fs");
+    assert!(world.call_as(7, "1", "list", "{}").concat().contains("Try again in 10 s."));
+    world.wait(10_000);
     world.starts = true;
-    assert!(world.call_as(6, "1", "list", "{}").concat().contains("content"));
+    assert!(world.call_as(7, "1", "list", "{}").concat().contains("1.50"));
 }
 
 #[test]
@@ -318,4 +326,63 @@ fn a_caller_that_writes_no_more_still_gets_its_answers() {
     assert!(world.hear(1).concat().contains("content"));
     assert_eq!(world.closed, [ConnectionId(1)]);
     assert_eq!(world.stopped.len(), 1);
+}
+
+#[test]
+fn what_one_callers_process_does_wrong_costs_no_other_caller() {
+    for mode in [Instances::PerCaller, Instances::Attenuate] {
+        let mut plan = plan();
+        plan.callers.push(caller("b"));
+        plan.edges.push(edge("b", "fs"));
+        plan.edges[0].deadline = Millis(10);
+        plan.callees[0].instances = mode.clone();
+        let mut world = World::open(plan);
+        world.serve = hang;
+        for _ in 0..5 {
+            world.call("list", "{}");
+            world.wait(10);
+        }
+        world.hear(1);
+        assert!(world.call("list", "{}").contains("given a rest"));
+        world.connect(3, "a", "fs");
+        assert!(world.call_as(3, "1", "list", "{}").concat().contains("given a rest"));
+        world.serve = super::world::serve;
+        world.connect(2, "b", "fs");
+        let heard = world.call_as(2, "1", "list", "{}").concat();
+        let own = mode == Instances::PerCaller;
+        assert!(heard.contains(if own { "1.50" } else { "given a rest" }), "{heard}");
+        assert_eq!(world.relay.loads()[0].1.breaker, Position::Open, "it is shut for somebody");
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_somebody_keeps_no_breaker_shut() {
+    let mut plan = plan();
+    plan.edges[0].deadline = Millis(10);
+    plan.edges.push(edge("a", "fs"));
+    plan.edges[1].name = super::world::name("asks");
+    plan.edges[1].approval = Approval::Ask { expires: Millis(3_600_000) };
+    let mut world = World::open(plan);
+    world.serve = hang;
+    for _ in 0..5 {
+        world.call("list", "{}");
+        world.wait(10);
+    }
+    world.wait(5000);
+    world.connect(2, "a", "asks");
+    assert!(world.call_as(2, "1", "list", "{}").is_empty());
+    assert_eq!(world.asks.len(), 1);
+    // Another tries it meanwhile, and is the one that the others wait for.
+    world.hear(1);
+    assert!(world.call("list", "{}").is_empty());
+    assert!(world.call_as(1, "2", "list", "{}").concat().contains("given a rest"));
+    let Ask { call, digest, .. } = world.asks[0].clone();
+    let verdict = Verdict::Approved;
+    world.step(Input::Decided { call, digest, verdict: &verdict, by: None });
+    assert!(world.hear(2).concat().contains("given a rest"));
+    let tried = text(world.got("tools/call").last().unwrap().get("id").unwrap());
+    world
+        .tell_as(world.started[0].0, &format!(r#"{{"jsonrpc":"2.0","id":{tried},"result":{{}}}}"#));
+    world.serve = super::world::serve;
+    assert!(world.call_as(1, "3", "list", "{}").concat().contains("1.50"));
 }

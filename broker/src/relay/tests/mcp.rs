@@ -369,7 +369,7 @@ fn a_list_takes_no_more_memory_than_its_callee_may_whoever_reaches_what_of_it() 
         let mut world = World::open(plan);
         world.serve = |method, _| match method {
             "tools/list" => None,
-            _ => Some(Ok(r#"{"content":[]}"#)),
+            _ => Some(Ok(r#"{"well":[]}"#)),
         };
         let answer = |world: &mut World| {
             let asked = text(world.got("tools/list").last().unwrap().get("id").unwrap());
@@ -378,7 +378,7 @@ fn a_list_takes_no_more_memory_than_its_callee_may_whoever_reaches_what_of_it() 
         // As the broker asks for itself, and as the caller asks.
         world.call(reaches, "{}");
         answer(&mut world);
-        assert!(world.hear(1).concat().contains("content"));
+        assert!(world.hear(1).concat().contains("well"));
         let schemas = &world.relay.callees[0].schemas;
         let (held, count) = schemas.held();
         assert!(held <= schemas.most() && kept.contains(&count), "{tools}: {held} of {count}");
@@ -396,8 +396,8 @@ fn a_tool_whose_schema_takes_too_much_is_not_there_and_is_written_down_and_the_o
     plan.edges[0].reach = reach(&["*"]);
     plan.edges[0].max_result.0 = 8 << 20;
     let mut world = World::open(plan);
-    world.serve = |method, _| (method != "tools/list").then_some(Ok(r#"{"content":[]}"#));
-    for (tool, answer) in [("list", "content"), ("t59", "Unknown tool: t59")] {
+    world.serve = |method, _| (method != "tools/list").then_some(Ok(r#"{"well":[]}"#));
+    for (tool, answer) in [("list", "well"), ("t59", "Unknown tool: t59")] {
         let mut heard = world.call(tool, "{}");
         if tool == "list" {
             let asked = text(world.got("tools/list").last().unwrap().get("id").unwrap());
