@@ -22,6 +22,8 @@ use sandboxd_broker_plan::Speaks;
 use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::seen as kept;
 
+const TOO_LONG: &str = "The answer has more bytes than this edge allows.";
+
 impl Relay {
     pub(super) fn callee_wrote(&mut self, id: InstanceId, bytes: &[u8]) {
         let mut rest = bytes;
@@ -40,7 +42,7 @@ impl Relay {
     /// An answer that was too long to be held is an answer to nobody knows what: where one is
     /// awaited, it was that; where several are, the instance cannot go on.
     fn too_long(&mut self, id: InstanceId) {
-        let refusal = Refusal::BadReply("The answer has more bytes than this edge allows.");
+        let refusal = Refusal::BadReply(TOO_LONG);
         match self.waiting(id, Stage::Sent).as_slice() {
             [] => self.stray(id),
             [one] => self.refuse(*one, refusal),
@@ -102,6 +104,11 @@ impl Relay {
         if let Origin::Catalogue(listed) = call.origin {
             let result = body.remove("result");
             return self.page(id, instance, listed, result);
+        }
+        // One process for all may write as long a line as any of its edges allows.
+        let most = self.plan.edges.get(call.edge).map_or(0, |edge| edge.max_result.0);
+        if size > most {
+            return self.refuse(id, Refusal::BadReply(TOO_LONG));
         }
         if let Some(error) = body.remove("error") {
             return match self.asked_by_error(id, &error) {
