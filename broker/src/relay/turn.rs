@@ -21,6 +21,9 @@ use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::{Approval, Durability, Instances, Millis};
 use sha2::{Digest as _, Sha256};
 
+/// How many subscriptions a connection may have, those among them that it cancelled a moment ago.
+const LISTENS: usize = 8;
+
 impl Relay {
     /// Finds the instance; goes on where it runs.
     pub(super) fn begin(&mut self, id: CallId) {
@@ -222,6 +225,9 @@ impl Relay {
 
     fn enqueue(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.asks == Asks::Listen {
+            return self.listen(id);
+        }
         call.stage = Stage::Queued;
         let (edge, size) = (call.edge, call.size);
         let Some((rules, callee, _)) = self.rules(edge) else { return };
@@ -241,6 +247,20 @@ impl Relay {
             return self.refuse(id, Refusal::Busy(self.now.until(until)));
         }
         self.set_timer(id, Some(until));
+    }
+
+    /// A subscription is open for as long as its caller wishes: it takes nobody's turn, and has a bound of its own.
+    fn listen(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let connection = call.origin.connection();
+        let theirs = self.calls.values().filter(|call| call.origin.connection() == connection);
+        if theirs.filter(|call| call.asks == Asks::Listen).count() > LISTENS {
+            return self.refuse(id, Refusal::Listens);
+        }
+        let Some(what) = self.what(id) else { return };
+        let record = self.call_record(id, Event::Allowed(what));
+        self.out.push(Output::Record(record));
+        self.send(id);
     }
 
     /// Lets go on who may.

@@ -386,3 +386,56 @@ fn a_call_that_waits_for_somebody_keeps_no_breaker_shut() {
     world.serve = super::world::serve;
     assert!(world.call_as(1, "3", "list", "{}").concat().contains("1.50"));
 }
+
+#[test]
+fn who_listens_takes_nobodys_turn_and_listens_no_more_often_than_it_may() {
+    let mut plan = plan();
+    plan.edges[0].in_flight = Bound::AtMost(1);
+    plan.callees[0].in_flight = Bound::AtMost(1);
+    plan.limits.in_flight = Bound::AtMost(1);
+    let mut world = World::open(plan);
+    world.serve = |method, body| match method {
+        "subscriptions/listen" => None,
+        _ => super::world::serve(method, body),
+    };
+    for id in 0..8 {
+        assert!(world.request(1, &id.to_string(), "subscriptions/listen", "{}").is_empty());
+    }
+    assert_eq!(world.got("subscriptions/listen").len(), 8);
+    let heard = world.request(1, "8", "subscriptions/listen", "{}").concat();
+    assert!(heard.contains("cancel one of them first") && heard.contains("-31003"), "{heard}");
+    assert!(world.call_as(1, "9", "list", "{}").concat().contains("1.50"));
+    // What is cancelled still takes its place for a moment.
+    let cancelled =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#;
+    world.say(1, cancelled);
+    let heard = world.request(1, "10", "subscriptions/listen", "{}").concat();
+    assert!(heard.contains("cancel one of them first"), "{heard}");
+    world.wait(5000);
+    assert!(world.request(1, "11", "subscriptions/listen", "{}").is_empty());
+    assert_eq!(world.got("subscriptions/listen").len(), 9);
+    world.step(Input::Closed(ConnectionId(1)));
+    assert_eq!(world.relay.wakes_at(), None);
+}
+
+#[test]
+fn an_answer_of_one_process_for_all_is_no_longer_than_the_edge_of_its_call_allows() {
+    let mut plan = plan();
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.edges[1].max_result.0 = 1 << 20;
+    plan.callees[0].instances = Instances::Attenuate;
+    let mut world = World::open(plan);
+    world.serve = hang;
+    world.connect(2, "b", "fs");
+    for (connection, passes) in [(1, false), (2, true)] {
+        world.call_as(connection, "1", "list", "{}");
+        let id = text(world.got("tools/call").last().unwrap().get("id").unwrap());
+        let long = "x".repeat(100_000);
+        world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"text":"{long}"}}}}"#));
+        let heard = world.hear(connection).concat();
+        assert_eq!(heard.contains(&long), passes);
+        assert_eq!(heard.contains("more bytes than this edge allows"), !passes);
+    }
+    assert!(world.stopped.is_empty());
+}
