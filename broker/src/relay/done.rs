@@ -167,6 +167,7 @@ impl Relay {
         self.set_timer(id, None);
         let Some(call) = self.calls.remove(&id) else { return };
         self.not_shaken(id, call.instance);
+        self.release(call.origin.connection(), call.held);
         if let Origin::Caller { connection, id: answer, .. } = &call.origin
             && let Some(connection) = self.connections.get_mut(connection)
             && connection.open.get(answer) == Some(&id)

@@ -55,6 +55,7 @@ impl Relay {
             instance: None,
             lines: Lines::new(FIRST_LINE),
             strikes: 0,
+            held: 0,
             open: BTreeMap::new(),
             rounds: BTreeMap::new(),
             last_round: 0,

@@ -4,11 +4,12 @@
 //! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
 //! callee's instance), `shake` (the handshake of one that is for all), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
 //! `reply` (its answer), `done` (its end). `notice` is what a callee says unasked, `rounds` what it
-//! asks by an answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders in a call, `clock` what happens when nothing else does, and `state` what is remembered.
+//! asks by an answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders in a call, `held` what that takes of memory, `clock` what happens when nothing else does, and `state` what is remembered.
 
 mod asked;
 mod clock;
 mod done;
+mod held;
 mod intake;
 mod judge;
 mod life;
@@ -110,6 +111,10 @@ pub enum Input<'i> {
         /// Whether it is.
         written: bool,
     },
+    /// Too much is held for all together, and most for this connection.
+    CallerHolds(ConnectionId),
+    /// Likewise, and most for this instance, which is for all.
+    CalleeHolds(InstanceId),
     /// Time went by.
     Clock,
 }
@@ -307,6 +312,8 @@ impl Relay {
                 self.decided(call, digest, verdict, by);
             }
             Input::Recorded { call, written } => self.recorded(call, written),
+            Input::CallerHolds(connection) => self.caller_holds(connection),
+            Input::CalleeHolds(instance) => self.callee_holds(instance),
             Input::Clock => {}
         }
         self.tick();

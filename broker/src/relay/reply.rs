@@ -188,7 +188,7 @@ impl Relay {
                 if asks == Asks::Discover {
                     list::uncached(era, &mut result);
                 } else {
-                    self.shaken(id, &result);
+                    self.shaken(id, &result)?;
                 }
                 self.without_instructions(id, &mut result);
             }

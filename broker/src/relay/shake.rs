@@ -8,8 +8,12 @@ use super::{
 use crate::{
     json::{Object, Value},
     mcp::{input, method::Asks},
+    refusal::Refusal,
 };
 use sandboxd_broker_plan::Instructions;
+
+/// The most bytes of memory that one takes, which as many are told as ask for it.
+const LONGEST: usize = 64 << 10;
 
 impl Relay {
     /// Answers a handshake by the one that was made. That was charged when it was passed on, and one that is answered
@@ -32,22 +36,27 @@ impl Relay {
     }
 
     /// The handshake is made: those who waited for it are answered alike.
-    pub(super) fn shaken(&mut self, by: CallId, result: &Object) {
-        let Some(id) = self.shakes(by) else { return };
+    pub(super) fn shaken(&mut self, by: CallId, result: &Object) -> Result<(), Refusal> {
+        let Some(id) = self.shakes(by) else { return Ok(()) };
+        if result.weight() > LONGEST {
+            return Err(Refusal::BadReply("The handshake of one process for all is too long."));
+        }
         if let Some(known) = self.instances.get_mut(&id) {
             known.handshake = Handshake::Done(result.clone());
         }
         for call in self.waiting(id, Stage::Starting) {
             self.begin(call);
         }
+        Ok(())
     }
 
     /// It was answered after its caller had gone, which others wait for nevertheless.
     pub(super) fn shaken_late(&mut self, by: CallId, body: &Object) {
         if let Some(Value::Object(result)) = body.get("result")
             && !input::is_required(result)
+            && let Err(refusal) = self.shaken(by, result)
         {
-            self.shaken(by, result);
+            self.refuse(by, refusal);
         }
     }
 

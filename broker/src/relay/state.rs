@@ -39,6 +39,8 @@ pub(super) struct Connection {
     pub(super) instance: Option<InstanceId>,
     pub(super) lines: Lines,
     pub(super) strikes: u32,
+    /// Bytes of memory that its calls take which were not passed on yet.
+    pub(super) held: usize,
     pub(super) open: BTreeMap<Id, CallId>,
     /// What its calls were asked back by their results, by the numbers in the words that it got.
     pub(super) rounds: BTreeMap<u64, Round>,
@@ -89,6 +91,8 @@ pub(super) struct Call {
     pub(super) body: Object,
     /// Bytes of its line.
     pub(super) size: u64,
+    /// Bytes of memory that it takes while it waits.
+    pub(super) held: usize,
     /// Over its parameters without `_meta`.
     pub(super) digest: [u8; 32],
     /// The same without answers to what its callee asked back.

@@ -129,6 +129,7 @@ impl Relay {
             target: Target::Whole,
             body,
             size: 0,
+            held: 0,
             digest: [0; 32],
             first: [0; 32],
             secrets: 0,
@@ -333,6 +334,7 @@ impl Relay {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(instance) = call.instance else { return };
         let (mut body, again) = (std::mem::take(&mut call.body), call.again.take());
+        let (held, caller) = (std::mem::take(&mut call.held), call.origin.connection());
         call.stage = Stage::Sent;
         let deadline = (call.asks != Asks::Listen).then_some(call.deadline);
         let silent = matches!(call.origin, Origin::Note(_));
@@ -348,6 +350,7 @@ impl Relay {
         {
             meta.remove("progressToken");
         }
+        self.release(caller, held);
         if let Some(asked) = again {
             let roots = self.rules_of(id).map_or(Value::Null, roots);
             body.change("params", |params| asked.give_back(params, &roots));

@@ -5,6 +5,7 @@ use crate::{
     json::text,
     relay::{ConnectionId, Endpoint, Input, InstanceId},
 };
+use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{BrokerPlan, Instances, Instructions, Millis};
 
 /// `a` and `b` call `mid`, which calls `fs` for them.
@@ -164,6 +165,7 @@ fn shaking() -> World {
     plan.edges.push(edge("b", "fs"));
     plan.callees[0].instances = Instances::Attenuate;
     plan.edges[1].instructions = Instructions::Forwarded;
+    plan.edges.iter_mut().for_each(|edge| edge.max_result.0 = 1 << 20);
     let mut world = World::open(plan);
     world.serve = |method, body| if method == "initialize" { None } else { serve(method, body) };
     world.connect(2, "b", "fs");
@@ -218,4 +220,54 @@ fn a_handshake_that_comes_to_nothing_is_made_by_the_next_who_waits() {
         assert!(heard.contains("serverInfo"), "{heard}");
     }
     assert_eq!(world.got("initialize").len(), 4);
+}
+
+#[test]
+fn a_handshake_that_is_told_to_all_is_short() {
+    let mut world = shaking();
+    answer_last(&mut world, "result", &format!(r#"{{"x":[{}1]}}"#, "1,".repeat(7000)));
+    assert!(world.hear(1).concat().contains("too long"));
+    assert!(world.hear(2).is_empty());
+    assert_eq!(world.got("initialize").len(), 2, "the next who waits makes it");
+}
+
+#[test]
+fn of_a_list_that_changed_everybody_is_told_that_and_no_more() {
+    let mut world = shaking();
+    world.tell(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{"x":"{}"}}}}"#,
+        "y".repeat(1000)
+    ));
+    for connection in [1, 2, 3] {
+        let told = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+        assert_eq!(world.hear(connection), [told]);
+    }
+}
+
+#[test]
+fn what_waits_is_held_for_whoever_made_the_call_until_it_goes_on() {
+    let mut plan = plan();
+    plan.edges[0].max_request.0 = 1 << 20;
+    let mut world = World::open(plan);
+    world.starts = false;
+    let held = |world: &World| world.relay.held_for(ConnectionId(1));
+    let many = format!(r#"{{"path":"x","n":[{}1]}}"#, "1,".repeat(3000));
+    for id in 1..=3 {
+        world.call_as(1, &id.to_string(), "read", &many);
+        assert!(held(&world) > id * 3000 * 40, "a number takes more than its text");
+    }
+    world
+        .say(1, r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#);
+    let two = held(&world);
+    assert!((2 * 3000 * 40..3 * 3000 * 40).contains(&two), "{two}");
+    world.step(Input::FromCaller(ConnectionId(1), br#"{"begun"#));
+    assert_eq!(held(&world), two + 7);
+    let (instance, _) = world.started[0];
+    world.step(Input::Started(instance));
+    assert_eq!((held(&world), world.hear(1).len()), (7, 2));
+    world.step(Input::FromCallee(instance, &[b' '; 1000]));
+    assert_eq!(world.relay.held_of(instance), 1000);
+    world.step(Input::CallerHolds(ConnectionId(1)));
+    assert!(world.records.iter().any(|it| (it.event, it.connection) == (Event::Overfull, 1)));
+    assert_eq!((world.closed, world.stopped), (vec![ConnectionId(1)], vec![instance]));
 }
