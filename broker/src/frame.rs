@@ -38,6 +38,12 @@ impl Lines {
         self.most
     }
 
+    /// Bytes of a line that has not ended yet.
+    #[must_use]
+    pub const fn begun(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes bytes up to and with the first line end. What is left over is the second value; nothing
     /// where no line ended.
     pub fn push<'b>(&mut self, bytes: &'b [u8]) -> Option<(Frame<'b>, &'b [u8])> {

@@ -35,6 +35,8 @@ pub enum Refusal {
     Rate(Wait),
     /// Too many calls wait already, or this one waited too long.
     Busy(Wait),
+    /// The connection has as many subscriptions as it may.
+    Listens,
     /// The callee failed too often.
     Broken(Wait),
     /// The caller was denied too often.
@@ -70,7 +72,7 @@ impl Refusal {
             Self::Arguments(_) => Rule::Arguments,
             Self::Secret(_) => Rule::Secret,
             Self::Rate(_) => Rule::Rate,
-            Self::Busy(_) => Rule::Busy,
+            Self::Busy(_) | Self::Listens => Rule::Busy,
             Self::Broken(_) => Rule::Breaker,
             Self::Quarantined(_) => Rule::Quarantine,
             Self::Repeated(_) => Rule::Repeats,
@@ -106,7 +108,7 @@ impl Refusal {
             Self::Params(_) | Self::Unknown(_) | Self::Arguments(_) | Self::Secret(_) => -32602,
             Self::Quarantined(_) | Self::Chain | Self::AsksBack(_) => -31001,
             Self::Rate(_) | Self::Repeated(_) | Self::Spent => -31002,
-            Self::Busy(_) => -31003,
+            Self::Busy(_) | Self::Listens => -31003,
             Self::Broken(_) => -31004,
             Self::Deadline => -31005,
             Self::NotApproved(_) => -31006,
@@ -148,6 +150,9 @@ impl Refusal {
             }
             Self::Rate(_) => "Called too often.",
             Self::Busy(_) => "Too many calls are being answered.",
+            Self::Listens => {
+                "Too many subscriptions are open on this connection; cancel one of them first."
+            }
             Self::Broken(_) => "The callee has failed several times and is given a rest.",
             Self::Quarantined(_) => {
                 "Too many requests were denied, so nothing is passed on for now."

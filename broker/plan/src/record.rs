@@ -59,6 +59,8 @@ pub enum Event {
     NoEdge,
     /// A connection was closed for what is no message.
     Struck,
+    /// A connection was closed, or an instance for all stopped, because too much was held in memory for it.
+    Overfull,
     /// A caller is refused everything for a while.
     Quarantined,
     /// A callee is left alone for a while.
@@ -182,6 +184,7 @@ impl Event {
             Self::Approved(it, by) => Numbers { count: *by, ..what(15, it) },
             Self::Denied(it, by) => Numbers { count: *by, ..what(16, it) },
             Self::ToolTells(it) => tool(17, it),
+            Self::Overfull => of(18),
         }
     }
 
@@ -216,6 +219,7 @@ impl Event {
             15 => Self::Approved(what()?, count),
             16 => Self::Denied(what()?, count),
             17 => Self::ToolTells(tool),
+            18 => Self::Overfull,
             _ => return Err(RecordError("its event is none")),
         })
     }
@@ -242,6 +246,7 @@ mod tests {
             Event::Malformed,
             Event::NoEdge,
             Event::Struck,
+            Event::Overfull,
             Event::Quarantined,
             Event::BreakerOpened,
             Event::ToolPinned(tool),

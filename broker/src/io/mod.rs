@@ -7,6 +7,7 @@
 //! and then each line goes on, those for one reader together.
 
 mod approver;
+mod held;
 mod keys;
 mod owner;
 mod stream;
@@ -34,10 +35,6 @@ use waits::{End, Waits, Woken};
 pub use owner::{Owner, Said};
 pub use stream::Pair;
 
-/// How much may wait for a caller of an instance that others use too; one that reads no answers is
-/// closed, so that the others go on.
-const TOO_MUCH: usize = 64 << 20;
-
 /// How long a connection that is to be closed may take to read what was written to it.
 const LINGER: Millis = Millis(10_000);
 
@@ -60,6 +57,11 @@ pub struct Carrier {
     /// Those who do not read what waits for them, and whether there were any at the last wait.
     full: BTreeSet<Whose>,
     holds_up: bool,
+    /// Bytes that are held of all streams, at most so many and at least as many as there are; and whether it was much
+    /// at the last wait.
+    held: usize,
+    most: usize,
+    short: bool,
     /// Those that are to be closed, or broken.
     closing: BTreeSet<Whose>,
     approvals: Approvals,
@@ -103,6 +105,9 @@ impl Carrier {
             touched: Vec::new(),
             full: BTreeSet::new(),
             holds_up: false,
+            held: 0,
+            most: held::MOST,
+            short: false,
             closing: BTreeSet::new(),
             approvals,
             lines: BTreeMap::new(),
@@ -211,9 +216,13 @@ impl Carrier {
     /// Asks for what is to be waited for from here on.
     fn look_out(&mut self) -> io::Result<()> {
         let mut touched = std::mem::take(&mut self.touched);
+        let short = self.is_short();
+        if std::mem::replace(&mut self.short, short) != short {
+            touched = self.streams.keys().copied().collect();
+        }
         for whose in &touched {
             let Some(stream) = self.streams.get(whose) else { continue };
-            if stream.is_full() {
+            if stream.is_full(short) {
                 self.full.insert(*whose);
             } else {
                 self.full.remove(whose);
@@ -238,20 +247,6 @@ impl Carrier {
             }
         }
         Ok(())
-    }
-
-    /// Whether what somebody writes leads to one who does not read.
-    fn held_up(&self, whose: Whose) -> bool {
-        let full = |whose| self.streams.get(&whose).is_some_and(Stream::is_full);
-        match whose {
-            Whose::Caller(id) => {
-                full(whose) || self.relay.instance(id).is_some_and(|it| full(Whose::Callee(it)))
-            }
-            Whose::Callee(id) => {
-                self.relay.owner(id).is_some_and(|owner| full(Whose::Caller(owner)))
-            }
-            Whose::Approver(_) => full(whose),
-        }
     }
 
     fn said(&mut self, said: Said, owner: &mut impl Owner) -> io::Result<()> {
@@ -296,6 +291,7 @@ impl Carrier {
             let mut piece = std::mem::take(&mut self.piece);
             match stream.read(&mut piece) {
                 Read::Bytes(count) => {
+                    self.heard(count);
                     let bytes = piece.get(..count).unwrap_or_default();
                     match whose {
                         Whose::Caller(id) => self.step(Input::FromCaller(id, bytes), owner)?,
@@ -360,6 +356,12 @@ impl Carrier {
     }
 
     fn step(&mut self, input: Input<'_>, owner: &mut impl Owner) -> io::Result<()> {
+        self.follow(input, owner)?;
+        self.relieve(owner)
+    }
+
+    /// Does what follows from an input.
+    fn follow(&mut self, input: Input<'_>, owner: &mut impl Owner) -> io::Result<()> {
         for output in self.relay.step(self.now, input) {
             match output {
                 Output::ToCaller(id, line) => self.write(Whose::Caller(id), line),

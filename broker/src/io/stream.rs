@@ -152,9 +152,9 @@ impl Stream {
         self.secret.as_ref().map_or(self.unsent.as_slice(), Quoted::bytes)
     }
 
-    /// Whether so much waits that nothing more is to be read of what leads here.
-    pub(super) fn is_full(&self) -> bool {
-        self.unsent() > HIGH
+    /// Whether so much waits that nothing more is to be read of what leads here; anything, where memory is short.
+    pub(super) fn is_full(&self, short: bool) -> bool {
+        self.unsent() > if short { 0 } else { HIGH }
     }
 
     /// Once what waits is written, or then, it is closed; nothing more is read.

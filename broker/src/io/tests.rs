@@ -7,7 +7,7 @@ use rustix::event::Timespec;
 use rustix::fs::OFlags;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, socketpair};
 use sandboxd_broker_plan::record::{Event, Record};
-use sandboxd_broker_plan::{Approval, BrokerPlan, Millis, Name};
+use sandboxd_broker_plan::{Approval, BrokerPlan, Instances, Millis, Name};
 use std::{
     collections::VecDeque,
     fs::File,
@@ -31,6 +31,7 @@ struct Threads {
     instances: Vec<JoinHandle<()>>,
     stopped: usize,
     finished: usize,
+    overfull: usize,
     waiting: Vec<usize>,
 }
 
@@ -49,6 +50,7 @@ impl Threads {
             instances: vec![],
             stopped: 0,
             finished: 0,
+            overfull: 0,
             waiting: vec![],
         }
     }
@@ -109,6 +111,7 @@ impl Owner for Threads {
     fn record(&mut self, records: &[Record]) -> io::Result<()> {
         let finished = |record: &&Record| matches!(record.event, Event::Finished { .. });
         self.finished += records.iter().filter(finished).count();
+        self.overfull += records.iter().filter(|it| it.event == Event::Overfull).count();
         Ok(())
     }
 
@@ -173,6 +176,13 @@ fn call(id: usize, bytes: usize) -> String {
     format!(
         "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"read\",\"arguments\":{{\"bytes\":{bytes}}}}}}}\n"
     )
+}
+
+#[test]
+fn what_is_held_leaves_room_within_what_the_broker_may_take() {
+    let profile = include_str!("../../../profiles/builtin/broker.toml");
+    assert!(profile.contains("memory = \"256M\""));
+    assert_eq!(carrier().most, (256 - 2 * 64 - 32) << 20);
 }
 
 #[test]
@@ -346,6 +356,45 @@ fn a_caller_that_reads_nothing_holds_up_itself_and_takes_no_memory_without_end()
     }
     quick.join().unwrap();
     drop(flood.join().unwrap());
+}
+
+#[test]
+fn however_many_read_nothing_all_together_is_held_within_a_bound_and_the_others_are_answered() {
+    for mode in [Instances::PerCaller, Instances::Attenuate] {
+        let mut plan = plan();
+        plan.callees[0].instances = mode;
+        let mut owner = Threads::new();
+        let greedy: Vec<UnixStream> = (1..=4)
+            .map(|number| {
+                let (ours, theirs) = pair();
+                owner.connect(number, "a", Pair::One(theirs));
+                let mut stream = UnixStream::from(ours);
+                (0..4).for_each(|id| stream.write_all(call(id, 1_500_000).as_bytes()).unwrap());
+                stream
+            })
+            .collect();
+        let (other, theirs) = pair();
+        owner.connect(5, "b", Pair::One(theirs));
+        let quick = thread::spawn(move || {
+            let mut stream = UnixStream::from(other);
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            for id in 0..100 {
+                stream.write_all(call(id, 10_000).as_bytes()).unwrap();
+                assert!(lines.next().unwrap().unwrap().contains("xxx"));
+            }
+        });
+        let mut carrier = asking(plan, Approvals::nobody());
+        carrier.most = 4 << 20;
+        while !quick.is_finished() || owner.overfull == 0 {
+            // So that a turn ends though nothing else happens.
+            owner.say(Said::Ended(InstanceId(u64::MAX)));
+            carrier.turn(&mut owner).unwrap();
+            carrier.count();
+            assert!(carrier.held <= carrier.most, "{}", carrier.held);
+        }
+        quick.join().unwrap();
+        drop(greedy);
+    }
 }
 
 /// Says a line to the broker as an approver, and gives what is heard.

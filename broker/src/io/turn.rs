@@ -1,6 +1,6 @@
 //! The end of a turn: what happened is told, and then what was written goes on.
 
-use super::{Carrier, LINGER, Owner, TOO_MUCH, Whose, stream::Read};
+use super::{Carrier, LINGER, Owner, Whose, stream::Read};
 use crate::{
     relay::{Input, InstanceId, Output},
     swap::Piece,
@@ -47,6 +47,7 @@ impl Carrier {
             && let Read::Bytes(count) = stream.read_if_there(&mut piece)
         {
             left = left.saturating_sub(count);
+            self.heard(count);
             self.step(Input::FromCallee(id, piece.get(..count).unwrap_or_default()), owner)?;
         }
         self.piece = piece;
@@ -55,10 +56,8 @@ impl Carrier {
 
     pub(super) fn write(&mut self, whose: Whose, line: Vec<u8>) {
         if let Some(stream) = self.streams.get_mut(&whose) {
+            self.held = self.held.saturating_add(line.len());
             stream.write(line);
-            if matches!(whose, Whose::Caller(_)) && stream.unsent() > TOO_MUCH {
-                stream.give_up();
-            }
             self.written.push(whose);
         }
     }

@@ -182,6 +182,13 @@ impl Object {
         Self(entries.collect())
     }
 
+    /// About how many bytes of memory its keys and values take.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let key = |key: &Key| std::mem::size_of::<Key>() + key.len();
+        self.0.iter().map(|(known, value)| key(known) + value.weight()).sum()
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -214,6 +221,20 @@ impl<const N: usize> From<[(&str, Value); N]> for Object {
 }
 
 impl Value {
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let inside = match self {
+            Self::Null | Self::Bool(_) => 0,
+            Self::Number(number) => number.text().len(),
+            Self::String(text) => text.len(),
+            Self::Array(list) => list.iter().map(Self::weight).sum(),
+            Self::Object(object) => object.weight(),
+        };
+        // What it lies in, and what an allocation takes beside that.
+        std::mem::size_of::<Self>() + 16 + inside
+    }
+
     /// The text of a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {

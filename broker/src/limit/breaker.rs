@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 /// Calls that are remembered, however many there are within the window.
 const REMEMBERED: usize = 1024;
 
-/// The breaker of one callee.
+/// The breaker of one callee, or of those of its processes that are one caller's.
 #[derive(Debug)]
 pub struct Fuse {
     rule: Breaker,
@@ -31,7 +31,7 @@ enum State {
 }
 
 /// What a breaker is, for whoever watches.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Position {
     /// Calls go through.
     #[default]
@@ -79,32 +79,38 @@ impl Fuse {
         }
     }
 
-    /// Whether a call would be let through now, were it made.
+    /// Whether the callee has its rest: whatever is not tried by a call goes through else.
     ///
     /// # Errors
-    /// How long to wait, where not.
-    pub fn look(&self, now: Moment) -> Result<(), Wait> {
+    /// How long to wait, where it does.
+    pub fn rests(&self, now: Moment) -> Result<(), Wait> {
         match self.state {
             State::Open { until } if now < until => Err(now.until(until)),
             State::Closed | State::Open { .. } | State::Trying => Ok(()),
         }
     }
 
-    /// Whether a call may go through now. After the pause one does, and the others wait for how it
-    /// ends.
+    /// Whether a call would be let through now, were it made.
     ///
     /// # Errors
     /// How long to wait, where not.
-    pub fn admit(&mut self, now: Moment) -> Result<(), Wait> {
+    pub fn look(&self, now: Moment) -> Result<(), Wait> {
         match self.state {
-            State::Closed => Ok(()),
-            State::Open { until } if now >= until => {
-                self.state = State::Trying;
-                Ok(())
-            }
-            State::Open { until } => Err(now.until(until)),
             State::Trying => Err(now.until(now.after(self.rule.first))),
+            State::Closed | State::Open { .. } => self.rests(now),
         }
+    }
+
+    /// Lets a call through, which goes on at once. After the pause one does, and the others wait for how it ends.
+    ///
+    /// # Errors
+    /// How long to wait, where it may not.
+    pub fn admit(&mut self, now: Moment) -> Result<(), Wait> {
+        self.look(now)?;
+        if self.state != State::Closed {
+            self.state = State::Trying;
+        }
+        Ok(())
     }
 
     /// A call that was let through will not be made, so nothing is known from it.
@@ -116,7 +122,9 @@ impl Fuse {
 
     /// How a call ended. True where the breaker opened by it.
     pub fn ended(&mut self, worked: bool, now: Moment) -> bool {
-        if self.state == State::Trying {
+        // What fails once it had its rest, as to start, was tried too, though by no call.
+        let rested = matches!(self.state, State::Open { until } if until <= now);
+        if self.state == State::Trying || (rested && !worked) {
             if worked {
                 self.past.clear();
                 self.failed = 0;

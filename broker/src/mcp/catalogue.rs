@@ -5,11 +5,15 @@ use crate::{
     json::{Object, Value},
     schema::Schema,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// Pages that a list may have, and entries that are remembered.
+/// Pages that a list may have, entries that are remembered, and bytes of their names.
 const PAGES: u32 = 64;
 const ENTRIES: usize = 4096;
+const NAMES: usize = 256 << 10;
+
+/// Entries by their names; each with the schema of its arguments, but for those that nobody reaches.
+type Entries = BTreeMap<String, Option<Arc<Schema>>>;
 
 /// Tools or prompts of an instance, by their names.
 #[derive(Debug, Default)]
@@ -20,32 +24,37 @@ pub enum Catalogue {
     /// It is being asked.
     Asked {
         /// What was answered so far.
-        entries: BTreeMap<String, Schema>,
+        entries: Entries,
+        /// Bytes of their names.
+        names: usize,
         /// How many pages that was.
         pages: u32,
     },
     /// All there is.
-    Known(BTreeMap<String, Schema>),
+    Known(Entries),
 }
 
 impl Catalogue {
     /// Begins to ask.
     pub fn ask(&mut self) {
-        *self = Self::Asked { entries: BTreeMap::new(), pages: 0 };
+        *self = Self::Asked { entries: BTreeMap::new(), names: 0, pages: 0 };
     }
 
     /// Remembers an entry and the schema of its arguments; the first of two with one name counts.
-    pub fn add(&mut self, name: String, schema: Schema) {
-        if let Self::Asked { entries, .. } = self
+    pub fn add(&mut self, name: String, schema: Option<Arc<Schema>>) {
+        if let Self::Asked { entries, names, .. } = self
             && entries.len() < ENTRIES
+            && *names + name.len() <= NAMES
+            && !entries.contains_key(&name)
         {
-            entries.entry(name).or_insert(schema);
+            *names += name.len();
+            entries.insert(name, schema);
         }
     }
 
     /// A page was read. The cursor of the next, where there is one.
     pub fn page(&mut self, result: &Object) -> Option<String> {
-        let Self::Asked { entries, pages } = self else { return None };
+        let Self::Asked { entries, pages, .. } = self else { return None };
         *pages += 1;
         match result.get("nextCursor").and_then(Value::as_str) {
             Some(cursor) if *pages < PAGES => Some(cursor.to_owned()),
@@ -56,9 +65,19 @@ impl Catalogue {
         }
     }
 
-    /// The schema of an entry's arguments; nothing where there is no such entry.
+    /// Whether there is such an entry.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.known(name).is_some()
+    }
+
+    /// The schema of an entry's arguments; nothing where there is no such entry, or nobody reaches it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Schema> {
+        self.known(name)?.as_deref()
+    }
+
+    fn known(&self, name: &str) -> Option<&Option<Arc<Schema>>> {
         match self {
             Self::Known(entries) => entries.get(name),
             Self::Unknown | Self::Asked { .. } => None,

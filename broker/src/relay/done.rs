@@ -72,13 +72,10 @@ impl Relay {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let millis = self.now.since(call.began).0;
         let trial = std::mem::replace(&mut call.trial, false);
-        let callee = self.edges.get(call.edge).map_or(usize::MAX, |edge| edge.callee);
+        let (edge, now) = (call.edge, self.now);
         let record = self.call_record(id, Event::Finished { outcome, bytes, millis });
         self.out.push(Output::Record(record));
-        if trial
-            && let Some(state) = self.callees.get_mut(callee)
-            && state.fuse.ended(worked, self.now)
-        {
+        if trial && self.fuse(edge).is_some_and(|fuse| fuse.ended(worked, now)) {
             let record = self.call_record(id, Event::BreakerOpened);
             self.out.push(Output::Record(record));
         }
@@ -139,18 +136,19 @@ impl Relay {
             self.call_record(id, Event::Finished { outcome: Outcome::By(rule), bytes: 0, millis });
         self.out.push(Output::Record(record));
         self.close_id(answer);
-        let callee = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.1));
-        let grace = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.2.grace));
-        if let Some(state) = callee.and_then(|callee| self.callees.get_mut(callee))
-            && trial
-        {
-            // That a caller cancels says nothing about its callee.
+        let now = self.now;
+        let edge = self.calls.get(&id).map_or(usize::MAX, |call| call.edge);
+        let grace = self.rules(edge).map(|(_, _, callee)| callee.grace);
+        // That a caller cancels says nothing about its callee.
+        let opened = self.fuse(edge).filter(|_| trial).is_some_and(|fuse| {
             if worked {
-                state.fuse.withdraw(self.now);
-            } else if state.fuse.ended(false, self.now) {
-                let record = self.call_record(id, Event::BreakerOpened);
-                self.out.push(Output::Record(record));
+                fuse.withdraw(now);
             }
+            !worked && fuse.ended(false, now)
+        });
+        if opened {
+            let record = self.call_record(id, Event::BreakerOpened);
+            self.out.push(Output::Record(record));
         }
         self.set_timer(id, grace.map(|grace| self.now.after(grace)));
     }
@@ -168,6 +166,8 @@ impl Relay {
     pub(super) fn forget(&mut self, id: CallId) {
         self.set_timer(id, None);
         let Some(call) = self.calls.remove(&id) else { return };
+        self.not_shaken(id, call.instance);
+        self.release(call.origin.connection(), call.held);
         if let Origin::Caller { connection, id: answer, .. } = &call.origin
             && let Some(connection) = self.connections.get_mut(connection)
             && connection.open.get(answer) == Some(&id)
@@ -175,10 +175,9 @@ impl Relay {
             connection.open.remove(answer);
         }
         let Some(callee) = self.edges.get(call.edge).map(|edge| edge.callee) else { return };
-        if call.trial
-            && let Some(state) = self.callees.get_mut(callee)
-        {
-            state.fuse.withdraw(self.now);
+        let now = self.now;
+        if let Some(fuse) = self.fuse(call.edge).filter(|_| call.trial) {
+            fuse.withdraw(now);
         }
         if call.stage == Stage::Queued {
             if let Some(state) = self.callees.get_mut(callee) {
@@ -207,7 +206,8 @@ impl Relay {
     }
 
     /// Its grace is over and its callee has not answered. A process that serves several may still be at it on
-    /// behalf of this one, so that is kept. A subscription that has ended is nothing to be at.
+    /// behalf of this one, so that is kept. A subscription that has ended is nothing to be at, and a handshake is for
+    /// whoever makes the next.
     pub(super) fn give_up(&mut self, id: CallId) {
         self.set_timer(id, None);
         let Some(call) = self.calls.get_mut(&id) else { return };
@@ -216,7 +216,8 @@ impl Relay {
             callee.map(|callee| &callee.instances),
             Some(Instances::Serial | Instances::Attenuate)
         );
-        match call.instance.filter(|_| several && call.asks != Asks::Listen) {
+        let is_work = !matches!(call.asks, Asks::Listen | Asks::Handshake);
+        match call.instance.filter(|_| several && is_work) {
             Some(instance) => {
                 call.stage = Stage::GivenUp;
                 self.late.insert(instance);

@@ -155,6 +155,7 @@ impl Relay {
             Ok(()) => self.begin(id),
             Err(refusal) => self.refuse(id, refusal),
         }
+        self.weigh(id);
     }
 
     /// A call, as it was written, and what it asks for.
@@ -190,6 +191,7 @@ impl Relay {
             target: Target::Method(method.to_owned()),
             body,
             size,
+            held: 0,
             digest,
             first,
             secrets: 0,

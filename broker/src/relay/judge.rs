@@ -30,6 +30,12 @@ impl Relay {
         wanted && self.edge_reaches(call.edge, target)
     }
 
+    /// Whether any edge to a callee has it.
+    pub(super) fn is_reached(&self, callee: usize, target: &Target) -> bool {
+        let mut edges = self.edges.iter().enumerate().filter(|(_, edge)| edge.callee == callee);
+        edges.any(|(place, _)| self.edge_reaches(place, target))
+    }
+
     pub(super) fn edge_reaches(&self, edge: usize, target: &Target) -> bool {
         let Some((edge, _, callee)) = self.rules(edge) else { return false };
         let has = |reach: &Reach| match target {
@@ -59,15 +65,9 @@ impl Relay {
             if !who.iter().all(|caller| self.has_calls_left(*caller)) {
                 return Err(Refusal::Spent);
             }
-            let fuse = self.callees.get_mut(callee).map(|callee| callee.fuse.admit(now));
-            fuse.ok_or(Refusal::Gone)?.map_err(Refusal::Broken)?;
+            self.fuse(edge).ok_or(Refusal::Gone)?.look(now).map_err(Refusal::Broken)?;
         }
-        if let Err(wait) = self.charge(edge, callee, is_call, &who) {
-            if let Some(callee) = self.callees.get_mut(callee).filter(|_| is_call) {
-                callee.fuse.withdraw(now);
-            }
-            return Err(Refusal::Rate(wait));
-        }
+        self.charge(edge, callee, is_call, &who).map_err(Refusal::Rate)?;
         for caller in who.iter().filter(|_| is_call) {
             if let Some(caller) = self.callers.get_mut(*caller) {
                 caller.spent = caller.spent.saturating_add(1);
@@ -75,7 +75,7 @@ impl Relay {
         }
         let deadline = self.deadline(id);
         if let Some(call) = self.calls.get_mut(&id) {
-            (call.trial, call.deadline) = (is_call, deadline);
+            call.deadline = deadline;
         }
         Ok(())
     }
@@ -156,7 +156,7 @@ impl Relay {
         let instance = call.instance.and_then(|id| self.instances.get(&id));
         match &call.target {
             Target::Tool(name) => instance.is_some_and(|it| it.tools.get(name).is_some()),
-            Target::Prompt(name) => instance.is_some_and(|it| it.prompts.get(name).is_some()),
+            Target::Prompt(name) => instance.is_some_and(|it| it.prompts.has(name)),
             Target::Whole | Target::Resource(_) | Target::Method(_) => true,
         }
     }
@@ -189,7 +189,7 @@ impl Relay {
 
     /// How long a call is held until it is approved; nothing where nobody is asked about it. One that may be made for
     /// any of several is asked about wherever a call of that one itself would be.
-    pub(super) fn held_for(&self, call: &Call) -> Option<Millis> {
+    pub(super) fn approval_within(&self, call: &Call) -> Option<Millis> {
         let own = self.plan.edges.get(call.edge).and_then(|edge| asks(edge, call));
         let several = call.chains.iter().flatten().filter(|_| self.attenuates(call));
         own.or_else(|| {

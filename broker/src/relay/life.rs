@@ -55,6 +55,7 @@ impl Relay {
             instance: None,
             lines: Lines::new(FIRST_LINE),
             strikes: 0,
+            held: 0,
             open: BTreeMap::new(),
             rounds: BTreeMap::new(),
             last_round: 0,
@@ -93,9 +94,10 @@ impl Relay {
         let (rules, place, callee) = self.rules(edge).ok_or(Refusal::Gone)?;
         let own = callee.instances == Instances::PerCaller;
         let most = usize::try_from(rules.max_result.0).unwrap_or(usize::MAX);
-        let state = self.callees.get(place).ok_or(Refusal::Gone)?;
-        state.fuse.look(self.now).map_err(Refusal::Broken)?;
-        let instance = match state.shared.filter(|_| !own) {
+        let now = self.now;
+        self.fuse(edge).ok_or(Refusal::Gone)?.rests(now).map_err(Refusal::Broken)?;
+        let shared = self.callees.get(place).and_then(|state| state.shared);
+        let instance = match shared.filter(|_| !own) {
             Some(shared) => shared,
             None => {
                 let instance = InstanceId(self.number());
@@ -139,11 +141,9 @@ impl Relay {
 
     pub(super) fn ended(&mut self, id: InstanceId) {
         let Some(instance) = self.instances.get(&id) else { return };
-        let (callee, owner, running) = (instance.callee, instance.owner, instance.running);
-        if let Some(state) = self.callees.get_mut(callee)
-            && !running
-            && state.fuse.ended(false, self.now)
-        {
+        let (edge, owner, running, now) =
+            (instance.edge, instance.owner, instance.running, self.now);
+        if !running && self.fuse(edge).is_some_and(|fuse| fuse.ended(false, now)) {
             let record = self.instance_record(id, Event::BreakerOpened);
             self.out.push(Output::Record(record));
         }

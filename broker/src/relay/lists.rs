@@ -1,6 +1,6 @@
 //! Lists of a callee's: what of them a caller sees, and which tools are what they were accepted as.
 
-use super::{CallId, InstanceId, Output, Relay, reply::schema};
+use super::{CallId, InstanceId, Output, Relay};
 use crate::{
     json::{Object, Value},
     mcp::{
@@ -18,6 +18,9 @@ impl Relay {
     /// Takes out of a list what the edge does not have, and tools that are not what they were.
     pub(super) fn filter(&mut self, id: CallId, listed: Listed, result: &mut Object) {
         let accepted = self.accepted(id, listed, result);
+        if listed == Listed::Tools {
+            self.only_checkable(id, result);
+        }
         let Some(call) = self.calls.get(&id) else { return };
         let Some((edge, _, rules)) = self.rules(call.edge) else { return };
         list::filter(listed, result, |entry| {
@@ -26,7 +29,6 @@ impl Relay {
                 Listed::Tools => {
                     self.reaches(call, &Target::Tool(name.to_owned()))
                         && accepted.get(name) == Some(&true)
-                        && schema(entry).is_ok()
                 }
                 Listed::Resources => self.reaches(call, &Target::Resource(name.to_owned())),
                 Listed::Prompts => self.reaches(call, &Target::Prompt(name.to_owned())),

@@ -1,14 +1,14 @@
 //! What callees have before them, for whoever watches.
 
 use super::Relay;
-use crate::limit::Position;
+use crate::limit::{Fuse, Position};
 
 /// What one has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
     /// Calls that wait for their turn.
     pub waiting: usize,
-    /// Its breaker.
+    /// Its breaker; of several, the one that lets the least through.
     pub breaker: Position,
 }
 
@@ -17,7 +17,8 @@ impl Relay {
     pub fn loads(&mut self) -> Vec<(usize, Load)> {
         let callees = self.callees.iter_mut().enumerate();
         let changed = callees.filter_map(|(place, state)| {
-            let load = Load { waiting: state.queue.waiting(), breaker: state.fuse.position() };
+            let breaker = state.fuses.values().map(Fuse::position).max().unwrap_or_default();
+            let load = Load { waiting: state.queue.waiting(), breaker };
             (std::mem::replace(&mut state.told, load) != load).then_some((place, load))
         });
         changed.collect()

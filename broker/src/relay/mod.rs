@@ -2,13 +2,16 @@
 //! done ([`Output`]); it does nothing itself.
 //!
 //! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
-//! callee's instance), `judge` (every rule), `turn` (approval, queue, record, and off it goes),
-//! `reply` (its answer), `lists` (where that is one), `done` (its end). `notice` is what a callee says unasked, `rounds` what it
-//! asks by an answer, `secrets` what stands for placeholders in a call, `clock` what happens when nothing else does, and `state` what is remembered.
+//! callee's instance), `shake` (the handshake of one that is for all), `judge` (every rule), `turn` (approval, queue, record,
+//! and off it goes), `reply` (its answer), `lists` (where that is one), `done` (its end). `notice` is what a callee says
+//! unasked, `rounds` what it asks by an answer, `schemas` what arguments are checked by, `secrets` what stands for
+//! placeholders in a call, `held` what that takes of memory, `clock` what happens when nothing else does, and `state` what
+//! is remembered.
 
 mod asked;
 mod clock;
 mod done;
+mod held;
 mod intake;
 mod judge;
 mod life;
@@ -17,7 +20,9 @@ mod load;
 mod notice;
 mod reply;
 mod rounds;
+mod schemas;
 mod secrets;
+mod shake;
 mod state;
 mod turn;
 
@@ -30,7 +35,7 @@ pub use load::Load;
 use crate::{
     limit::{Buckets, Fair, Fuse, Moment, Repeated, Saved, Tripwire},
     mcp::pins::Pins,
-    schema::{Schema, SchemaError},
+    schema::{Schema, SchemaError, Schemas},
     swap::{Keyring, Piece},
 };
 use sandboxd_audit::Hidden;
@@ -109,6 +114,10 @@ pub enum Input<'i> {
         /// Whether it is.
         written: bool,
     },
+    /// Too much is held for all together, and most for this connection.
+    CallerHolds(ConnectionId),
+    /// Likewise, and most for this instance, which is for all.
+    CalleeHolds(InstanceId),
     /// Time went by.
     Clock,
 }
@@ -199,6 +208,8 @@ pub struct Relay {
     timers: BTreeSet<(Moment, Timer)>,
     /// Instances that have not answered what was given up.
     late: BTreeSet<InstanceId>,
+    /// Instances for all of which no handshake is made any more, though one was begun.
+    unshaken: BTreeSet<InstanceId>,
     /// Connections that end with the last answer that they wait for.
     finishing: BTreeSet<ConnectionId>,
     last: u64,
@@ -230,8 +241,10 @@ struct CallerState {
 /// What is remembered of a callee.
 #[derive(Debug)]
 struct CalleeState {
-    fuse: Fuse,
+    /// Its breakers: by its callers' places where each has processes of its own, else one.
+    fuses: BTreeMap<Option<usize>, Fuse>,
     pins: Pins,
+    schemas: Schemas,
     queue: Fair<usize, CallId>,
     in_flight: u64,
     shared: Option<InstanceId>,
@@ -252,9 +265,11 @@ impl Relay {
             connections: 0,
             spent: 0,
         });
+        let share = schemas::share(plan.callees.len());
         let callees = plan.callees.iter().map(|callee| CalleeState {
-            fuse: Fuse::new(callee.breaker),
+            fuses: BTreeMap::new(),
             pins: Pins::new(&callee.pinning),
+            schemas: Schemas::within(share),
             queue: Fair::new(),
             in_flight: 0,
             shared: None,
@@ -274,6 +289,7 @@ impl Relay {
             over: BTreeMap::new(),
             timers: BTreeSet::new(),
             late: BTreeSet::new(),
+            unshaken: BTreeSet::new(),
             finishing: BTreeSet::new(),
             last: 0,
             now,
@@ -302,10 +318,13 @@ impl Relay {
                 self.decided(call, digest, verdict, by);
             }
             Input::Recorded { call, written } => self.recorded(call, written),
+            Input::CallerHolds(connection) => self.caller_holds(connection),
+            Input::CalleeHolds(instance) => self.callee_holds(instance),
             Input::Clock => {}
         }
         self.tick();
         self.retire();
+        self.shake_anew();
         self.finish();
         std::mem::take(&mut self.out)
     }

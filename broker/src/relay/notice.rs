@@ -110,7 +110,14 @@ impl Relay {
             None if everybody => known.users.iter().copied().collect(),
             None => Vec::new(),
         };
-        let message = body.into();
+        // To each of all no more than what it has to know: what else stands there would be held for each.
+        let message = match (known.owner, body.remove("method")) {
+            (None, Some(method)) => [("jsonrpc", "2.0".into()), ("method", method)].into(),
+            (_, method) => {
+                method.into_iter().for_each(|method| body.set("method", method));
+                body.into()
+            }
+        };
         for connection in to {
             self.tell_caller(connection, &message);
         }

@@ -2,7 +2,7 @@
 
 use super::{
     CallId, InstanceId, Output, Relay,
-    state::{Handshake, Origin, Stage},
+    state::{Origin, Stage},
 };
 use crate::{
     frame::Frame,
@@ -16,10 +16,11 @@ use crate::{
     },
     refusal::Refusal,
     rpc::{self, Id, Kind},
-    schema::Schema,
 };
+use sandboxd_broker_plan::Speaks;
 use sandboxd_broker_plan::record::{Event, Outcome};
-use sandboxd_broker_plan::{Instructions, Speaks};
+
+const TOO_LONG: &str = "The answer has more bytes than this edge allows.";
 
 /// Keys of a result that something is taken out of.
 const MEANT: &[&str] =
@@ -43,7 +44,7 @@ impl Relay {
     /// An answer that was too long to be held is an answer to nobody knows what: where one is
     /// awaited, it was that; where several are, the instance cannot go on.
     fn too_long(&mut self, id: InstanceId) {
-        let refusal = Refusal::BadReply("The answer has more bytes than this edge allows.");
+        let refusal = Refusal::BadReply(TOO_LONG);
         match self.waiting(id, Stage::Sent).as_slice() {
             [] => self.stray(id),
             [one] => self.refuse(*one, refusal),
@@ -90,7 +91,10 @@ impl Relay {
         match call.stage {
             Stage::Sent => {}
             // It came after it was cancelled.
-            Stage::Draining | Stage::GivenUp => return self.forget(id),
+            Stage::Draining | Stage::GivenUp => {
+                self.shaken_late(id, &body);
+                return self.forget(id);
+            }
             Stage::Starting
             | Stage::Looking
             | Stage::Held(_)
@@ -102,6 +106,11 @@ impl Relay {
         if let Origin::Catalogue(listed) = call.origin {
             let result = body.remove("result");
             return self.page(id, instance, listed, result);
+        }
+        // One process for all may write as long a line as any of its edges allows.
+        let most = self.plan.edges.get(call.edge).map_or(0, |edge| edge.max_result.0);
+        if size > most {
+            return self.refuse(id, Refusal::BadReply(TOO_LONG));
         }
         if let Some(error) = body.remove("error") {
             return match self.asked_by_error(id, &error) {
@@ -174,22 +183,19 @@ impl Relay {
         }
         self.asked_by_result(id, &mut result)?;
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
-        let (asks, era, edge, instance) = (call.asks, call.era, call.edge, call.instance);
-        let instructions = self.plan.edges.get(edge).map(|edge| edge.instructions);
+        let (asks, era) = (call.asks, call.era);
         match asks {
             Asks::List(listed) => {
                 self.filter(id, listed, &mut result);
                 list::uncached(era, &mut result);
             }
             Asks::Handshake | Asks::Discover => {
-                if instructions != Some(Instructions::Forwarded) {
-                    result.remove("instructions");
-                }
                 if asks == Asks::Discover {
                     list::uncached(era, &mut result);
                 } else {
-                    self.shaken(instance, &result);
+                    self.shaken(id, &result)?;
                 }
+                self.without_instructions(id, &mut result);
             }
             Asks::Resource if era == Era::Modern => list::uncached(era, &mut result),
             Asks::Listen => {
@@ -208,19 +214,6 @@ impl Relay {
         Ok(result)
     }
 
-    /// The handshake of an instance for all is made; those who waited for it are answered alike.
-    fn shaken(&mut self, instance: Option<InstanceId>, result: &Object) {
-        let Some(id) = instance else { return };
-        let Some(known) = self.instances.get_mut(&id) else { return };
-        if known.owner.is_some() {
-            return;
-        }
-        known.handshake = Handshake::Done(result.clone());
-        for call in self.waiting(id, Stage::Starting) {
-            self.begin(call);
-        }
-    }
-
     /// A page of what an instance has, asked for by the broker itself.
     fn page(&mut self, id: CallId, instance: InstanceId, listed: Listed, result: Option<Value>) {
         let Some(Value::Object(result)) = result else {
@@ -229,10 +222,11 @@ impl Relay {
         };
         let accepted = self.accepted(id, listed, &result);
         let entries = result.get(listed.key()).and_then(Value::as_array).unwrap_or(&[]);
+        let mut left = self.compiles(instance);
         for entry in entries.iter().filter_map(Value::as_object) {
             if let Some(name) = listed.name(entry) {
                 let accepted = listed != Listed::Tools || accepted.get(name) == Some(&true);
-                self.remember(id, (instance, listed), (name, entry), accepted);
+                self.remember(id, (instance, listed), (name, entry), accepted, &mut left);
             }
         }
         let cursor = self.catalogue(instance, listed).and_then(|known| known.page(&result));
@@ -253,6 +247,7 @@ impl Relay {
         (instance, listed): (InstanceId, Listed),
         (name, entry): (&str, &Object),
         accepted: bool,
+        left: &mut usize,
     ) {
         // A digest of what has a secret would let whoever reads it guess that.
         let covered = self.covered_object(instance, entry.clone());
@@ -260,7 +255,7 @@ impl Relay {
         if !tells && !accepted {
             return;
         }
-        match schema(entry) {
+        match self.schema(instance, listed, entry, left) {
             Ok(schema) if !tells => {
                 if let Some(known) = self.catalogue(instance, listed) {
                     known.add(name.to_owned(), schema);
@@ -313,13 +308,6 @@ impl Relay {
             }
         }
     }
-}
-
-/// The schema of a tool's arguments; a prompt has none.
-pub(super) fn schema(entry: &Object) -> Result<Schema, String> {
-    let anything = Value::Bool(true);
-    let schema = entry.get("inputSchema").unwrap_or(&anything);
-    Schema::compile(schema).map_err(|error| error.to_string())
 }
 
 /// Gives what belongs to a subscription the number that its caller knows it by.

@@ -4,7 +4,7 @@ use super::{CallId, ConnectionId, InstanceId, Output, Relay};
 use crate::{
     frame::Lines,
     json::{Object, Value},
-    limit::Moment,
+    limit::{Fuse, Moment},
     mcp::{
         Era,
         catalogue::Catalogue,
@@ -17,7 +17,7 @@ use crate::{
 };
 use sandboxd_broker_plan::meant::Meant;
 use sandboxd_broker_plan::record::{Event, Method, Record, Rule, Tool, What};
-use sandboxd_broker_plan::{Callee, Edge, Pattern};
+use sandboxd_broker_plan::{Callee, Edge, Instances, Pattern};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose secrets: a caller, by its place in the plan, and the instance that it is, where this broker has started it.
@@ -39,6 +39,8 @@ pub(super) struct Connection {
     pub(super) instance: Option<InstanceId>,
     pub(super) lines: Lines,
     pub(super) strikes: u32,
+    /// Bytes of memory that its calls take which were not passed on yet.
+    pub(super) held: usize,
     pub(super) open: BTreeMap<Id, CallId>,
     /// What its calls were asked back by their results, by the numbers in the words that it got.
     pub(super) rounds: BTreeMap<u64, Round>,
@@ -70,7 +72,9 @@ pub(super) struct Instance {
 #[derive(Debug)]
 pub(super) enum Handshake {
     NotYet,
-    Asked,
+    /// By this call; the others wait for what becomes of it.
+    Asked(CallId),
+    /// The result, whole: what of it a caller sees, its edge says.
     Done(Object),
 }
 
@@ -87,6 +91,8 @@ pub(super) struct Call {
     pub(super) body: Object,
     /// Bytes of its line.
     pub(super) size: u64,
+    /// Bytes of memory that it takes while it waits.
+    pub(super) held: usize,
     /// Over its parameters without `_meta`.
     pub(super) digest: [u8; 32],
     /// The same without answers to what its callee asked back.
@@ -200,6 +206,15 @@ impl Relay {
         Some((self.plan.edges.get(edge)?, callee, self.plan.callees.get(callee)?))
     }
 
+    /// The breaker of an edge: where each caller has processes of its own, whatever they do to one is its own too.
+    pub(super) fn fuse(&mut self, edge: usize) -> Option<&mut Fuse> {
+        let (_, callee, rules) = self.rules(edge)?;
+        let (rule, own) = (rules.breaker, rules.instances == Instances::PerCaller);
+        let caller = self.edges.get(edge)?.caller;
+        let fuses = &mut self.callees.get_mut(callee)?.fuses;
+        Some(fuses.entry(own.then_some(caller)).or_insert_with(|| Fuse::new(rule)))
+    }
+
     /// Sets the one timer of a call, or none.
     pub(super) fn set_timer(&mut self, id: CallId, at: Option<Moment>) {
         let Some(call) = self.calls.get_mut(&id) else { return };
@@ -268,7 +283,7 @@ impl Relay {
         let Some(call) = self.calls.get(&id) else { return };
         let (Target::Tool(name), Some(place)) = (&call.target, place(call.edge)) else { return };
         let instance = call.instance.and_then(|id| self.instances.get(&id));
-        if instance.is_none_or(|instance| instance.tools.get(name).is_none()) {
+        if instance.is_none_or(|instance| !instance.tools.has(name)) {
             return;
         }
         let meant = Meant { edge: place, refused, tool: pins::name(name) };

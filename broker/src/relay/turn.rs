@@ -22,6 +22,9 @@ use sandboxd_broker_plan::record::{Event, Outcome};
 use sandboxd_broker_plan::{Durability, Instances};
 use sha2::{Digest as _, Sha256};
 
+/// How many subscriptions a connection may have, those among them that it cancelled a moment ago.
+const LISTENS: usize = 8;
+
 impl Relay {
     /// Finds the instance; goes on where it runs.
     pub(super) fn begin(&mut self, id: CallId) {
@@ -42,16 +45,11 @@ impl Relay {
         if known.owner.is_none() && self.calls.get(&id).is_some_and(|it| it.asks == Asks::Handshake)
         {
             match &known.handshake {
-                Handshake::NotYet => known.handshake = Handshake::Asked,
-                Handshake::Asked => return self.set_timer(id, waits),
+                Handshake::NotYet => known.handshake = Handshake::Asked(id),
+                Handshake::Asked(_) => return self.set_timer(id, waits),
                 Handshake::Done(result) => {
-                    let result = result.clone().into();
-                    // The first was charged when it was passed on, and one that is answered here is no other.
-                    if let Err(refusal) = self.judge(id) {
-                        return self.refuse(id, refusal);
-                    }
-                    let result = self.covered(instance, result);
-                    return self.answer(id, "result", result);
+                    let result = result.clone();
+                    return self.shake(id, instance, result);
                 }
             }
         }
@@ -132,6 +130,7 @@ impl Relay {
             target: Target::Whole,
             body,
             size: 0,
+            held: 0,
             digest: [0; 32],
             first: [0; 32],
             secrets: 0,
@@ -164,7 +163,7 @@ impl Relay {
         }
         let Some(call) = self.calls.get(&id) else { return };
         let Some((edge, _, callee)) = self.rules(call.edge) else { return };
-        let Some(expires) = self.held_for(call) else { return self.enqueue(id) };
+        let Some(expires) = self.approval_within(call) else { return self.enqueue(id) };
         let mut parameters = call.body.get("params").cloned().unwrap_or(Value::Null);
         if let Value::Object(parameters) = &mut parameters {
             stamp::as_written(parameters, callee.speaks);
@@ -238,6 +237,9 @@ impl Relay {
 
     fn enqueue(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
+        if call.asks == Asks::Listen {
+            return self.listen(id);
+        }
         call.stage = Stage::Queued;
         let (edge, size) = (call.edge, call.size);
         let Some((rules, callee, _)) = self.rules(edge) else { return };
@@ -257,6 +259,20 @@ impl Relay {
             return self.refuse(id, Refusal::Busy(self.now.until(until)));
         }
         self.set_timer(id, Some(until));
+    }
+
+    /// A subscription is open for as long as its caller wishes: it takes nobody's turn, and has a bound of its own.
+    fn listen(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let connection = call.origin.connection();
+        let theirs = self.calls.values().filter(|call| call.origin.connection() == connection);
+        if theirs.filter(|call| call.asks == Asks::Listen).count() > LISTENS {
+            return self.refuse(id, Refusal::Listens);
+        }
+        let Some(what) = self.what(id) else { return };
+        let record = self.call_record(id, Event::Allowed(what));
+        self.out.push(Output::Record(record));
+        self.send(id);
     }
 
     /// Lets go on who may.
@@ -286,10 +302,17 @@ impl Relay {
 
     fn admitted(&mut self, id: CallId, callee: usize) {
         self.set_timer(id, None);
+        let now = self.now;
         let Some(what) = self.what(id) else { return };
+        let Some(call) = self.calls.get(&id) else { return };
+        let (edge, is_call) = (call.edge, call.asks.is_call());
+        // Not before: while it waited for somebody, all others would wait for how it ends.
+        let admits = self.fuse(edge).filter(|_| is_call).map_or(Ok(()), |fuse| fuse.admit(now));
+        if let Err(wait) = admits {
+            return self.refuse(id, Refusal::Broken(wait));
+        }
         let Some(call) = self.calls.get_mut(&id) else { return };
-        (call.slot, call.stage) = (true, Stage::Recording);
-        let edge = call.edge;
+        (call.slot, call.trial, call.stage) = (true, is_call, Stage::Recording);
         self.in_flight += 1;
         if let Some(state) = self.callees.get_mut(callee) {
             state.in_flight += 1;
@@ -322,6 +345,7 @@ impl Relay {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(instance) = call.instance else { return };
         let (mut body, again) = (std::mem::take(&mut call.body), call.again.take());
+        let (held, caller) = (std::mem::take(&mut call.held), call.origin.connection());
         call.stage = Stage::Sent;
         let deadline = (call.asks != Asks::Listen).then_some(call.deadline);
         let silent = matches!(call.origin, Origin::Note(_));
@@ -337,6 +361,7 @@ impl Relay {
         {
             meta.remove("progressToken");
         }
+        self.release(caller, held);
         if let Some(asked) = again {
             let roots = roots(self.rules_of(id));
             body.change("params", |params| asked.give_back(params, &roots));

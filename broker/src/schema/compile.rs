@@ -1,14 +1,23 @@
 //! From the text of a schema to rules.
 
-use super::{Counted, Dependent, End, Node, Properties, Rule, Schema, SchemaError, Type, pattern};
+use super::{
+    Counted, Dependent, End, Node, Pattern, Properties, Rule, Schema, SchemaError, Type, take,
+};
 use crate::json::{Object, Value};
-use std::collections::HashMap;
+use std::{collections::HashMap, mem::size_of};
 
 /// How many schemas may be in a schema.
 const NODES: usize = 4096;
 
-/// How many patterns may be in it: each takes memory of its own.
-const PATTERNS: usize = 64;
+/// How many bytes one may take that somebody wrote who may be believed.
+const MOST: usize = 4 << 20;
+
+/// What each schema, and each text in it, takes beside what it says.
+const EACH: usize = 64;
+
+/// Keywords whose value is kept as it is.
+const KEPT: &[&str] =
+    &["enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 
 /// Keywords that forbid something and are not known here.
 const UNKNOWN: &[&str] =
@@ -20,30 +29,45 @@ impl Schema {
     /// # Errors
     /// Where it cannot be checked.
     pub fn compile(schema: &Value) -> Result<Self, SchemaError> {
+        Self::within(schema, &mut { MOST })
+    }
+
+    /// The same within so many bytes, which are taken whatever comes of it.
+    ///
+    /// # Errors
+    /// Where it cannot be checked, or takes more.
+    pub fn within(schema: &Value, left: &mut usize) -> Result<Self, SchemaError> {
+        let before = *left;
         let mut compiler =
-            Compiler { whole: schema, nodes: Vec::new(), refs: HashMap::new(), patterns: 0 };
+            Compiler { whole: schema, nodes: Vec::new(), refs: HashMap::new(), left };
         compiler.node(schema)?;
-        Ok(Self { nodes: compiler.nodes })
+        let nodes = compiler.nodes;
+        Ok(Self { nodes, bytes: before - *left })
     }
 }
 
-struct Compiler<'s> {
+struct Compiler<'s, 'l> {
     whole: &'s Value,
     nodes: Vec<Vec<Rule>>,
     refs: HashMap<String, Node>,
-    patterns: usize,
+    left: &'l mut usize,
 }
 
 fn wrong<T>(key: &str) -> Result<T, SchemaError> {
     Err(SchemaError(format!("the keyword {key} is not what it must be")))
 }
 
-impl<'s> Compiler<'s> {
+impl<'s> Compiler<'s, '_> {
+    fn take(&mut self, bytes: usize) -> Result<(), SchemaError> {
+        take(self.left, bytes)
+    }
+
     fn node(&mut self, schema: &'s Value) -> Result<Node, SchemaError> {
         let place = self.nodes.len();
         if place >= NODES {
             return Err(SchemaError(format!("more than {NODES} schemas in one")));
         }
+        self.take(EACH)?;
         self.nodes.push(Vec::new());
         let rules = match (schema.as_bool(), schema.as_object()) {
             (Some(true), _) => Vec::new(),
@@ -67,7 +91,7 @@ impl<'s> Compiler<'s> {
             }
             if let Some(rule) = self.logic(key, value, schema)? {
                 rules.push(rule);
-            } else if let Some(rule) = plain(key, value)? {
+            } else if let Some(rule) = self.plain(key, value)? {
                 rules.push(rule);
             } else if key == "pattern" {
                 rules.push(Rule::Pattern(self.pattern(text(key, value)?)?));
@@ -75,15 +99,23 @@ impl<'s> Compiler<'s> {
         }
         rules.extend(self.properties(schema)?);
         rules.extend(self.items(schema)?);
+        self.take(rules.len() * size_of::<Rule>())?;
         Ok(rules)
     }
 
-    fn pattern(&mut self, text: &str) -> Result<regex::Regex, SchemaError> {
-        self.patterns += 1;
-        if self.patterns > PATTERNS {
-            return Err(SchemaError(format!("more than {PATTERNS} patterns")));
-        }
-        pattern::compile(text)
+    fn pattern(&mut self, text: &str) -> Result<Pattern, SchemaError> {
+        Pattern::compile(text, self.left)
+    }
+
+    /// A text that is kept.
+    fn keep(&mut self, text: &str) -> Result<String, SchemaError> {
+        self.take(EACH + text.len())?;
+        Ok(text.to_owned())
+    }
+
+    fn strings(&mut self, key: &str, value: &Value) -> Result<Vec<String>, SchemaError> {
+        let Some(list) = value.as_array() else { return wrong(key) };
+        list.iter().map(|value| self.keep(text(key, value)?)).collect()
     }
 
     /// Rules that are made of other schemas.
@@ -142,7 +174,8 @@ impl<'s> Compiler<'s> {
             return Err(elsewhere());
         }
         // Known before it is compiled: it may refer to itself.
-        self.refs.insert(to.to_owned(), self.nodes.len());
+        let known = self.keep(to)?;
+        self.refs.insert(known, self.nodes.len());
         self.node(at)
     }
 
@@ -156,11 +189,11 @@ impl<'s> Compiler<'s> {
             .iter()
             .map(|(name, value)| {
                 let dependent = if value.as_array().is_some() {
-                    Dependent::Keys(strings(key, value)?)
+                    Dependent::Keys(self.strings(key, value)?)
                 } else {
                     Dependent::Schema(self.node(value)?)
                 };
-                Ok((name.to_owned(), dependent))
+                Ok((self.keep(name)?, dependent))
             })
             .collect()
     }
@@ -170,7 +203,7 @@ impl<'s> Compiler<'s> {
         if let Some(value) = schema.get("properties") {
             let Some(object) = value.as_object() else { return wrong("properties") };
             for (name, value) in object.iter() {
-                properties.named.push((name.to_owned(), self.node(value)?));
+                properties.named.push((self.keep(name)?, self.node(value)?));
             }
         }
         if let Some(value) = schema.get("patternProperties") {
@@ -198,41 +231,44 @@ impl<'s> Compiler<'s> {
         let rest = rest.map(|rest| self.node(rest)).transpose()?;
         Ok((!first.is_empty() || rest.is_some()).then_some(Rule::Items { first, rest }))
     }
-}
 
-/// Rules that stand by themselves.
-fn plain(key: &str, value: &Value) -> Result<Option<Rule>, SchemaError> {
-    let count = |of, least, most| Rule::Count { of, least, most };
-    let size = || value.as_u64().map_or_else(|| wrong(key), Ok);
-    let number = || value.as_number().cloned().map_or_else(|| wrong(key), Ok);
-    // Draft 4 says `true` beside a minimum; that is another keyword with the same name.
-    let bound = |end| Ok(Rule::Range { end, bound: number()? });
-    Ok(Some(match key {
-        "type" => Rule::Type(types(value)?),
-        "enum" => match value.as_array() {
-            Some(list) => Rule::OneOf(list.to_vec()),
-            None => return wrong(key),
-        },
-        "const" => Rule::OneOf(vec![value.clone()]),
-        "required" => Rule::Required(strings(key, value)?),
-        "uniqueItems" => match value.as_bool() {
-            Some(true) => Rule::Unique,
-            Some(false) => return Ok(None),
-            None => return wrong(key),
-        },
-        "minLength" => count(Counted::Letters, size()?, None),
-        "maxLength" => count(Counted::Letters, 0, Some(size()?)),
-        "minItems" => count(Counted::Items, size()?, None),
-        "maxItems" => count(Counted::Items, 0, Some(size()?)),
-        "minProperties" => count(Counted::Keys, size()?, None),
-        "maxProperties" => count(Counted::Keys, 0, Some(size()?)),
-        "minimum" => bound(End::Least)?,
-        "maximum" => bound(End::Most)?,
-        "exclusiveMinimum" => bound(End::Above)?,
-        "exclusiveMaximum" => bound(End::Below)?,
-        "multipleOf" => Rule::Multiple(number()?),
-        _ => return Ok(None),
-    }))
+    /// Rules that stand by themselves.
+    fn plain(&mut self, key: &str, value: &Value) -> Result<Option<Rule>, SchemaError> {
+        let count = |of, least, most| Rule::Count { of, least, most };
+        let size = || value.as_u64().map_or_else(|| wrong(key), Ok);
+        // Draft 4 says `true` beside a minimum; that is another keyword with the same name.
+        let number = || value.as_number().cloned().map_or_else(|| wrong(key), Ok);
+        let bound = |end| Ok(Rule::Range { end, bound: number()? });
+        if KEPT.contains(&key) {
+            self.take(value.weight())?;
+        }
+        Ok(Some(match key {
+            "type" => Rule::Type(types(value)?),
+            "enum" => match value.as_array() {
+                Some(list) => Rule::OneOf(list.to_vec()),
+                None => return wrong(key),
+            },
+            "const" => Rule::OneOf(vec![value.clone()]),
+            "required" => Rule::Required(self.strings(key, value)?),
+            "uniqueItems" => match value.as_bool() {
+                Some(true) => Rule::Unique,
+                Some(false) => return Ok(None),
+                None => return wrong(key),
+            },
+            "minLength" => count(Counted::Letters, size()?, None),
+            "maxLength" => count(Counted::Letters, 0, Some(size()?)),
+            "minItems" => count(Counted::Items, size()?, None),
+            "maxItems" => count(Counted::Items, 0, Some(size()?)),
+            "minProperties" => count(Counted::Keys, size()?, None),
+            "maxProperties" => count(Counted::Keys, 0, Some(size()?)),
+            "minimum" => bound(End::Least)?,
+            "maximum" => bound(End::Most)?,
+            "exclusiveMinimum" => bound(End::Above)?,
+            "exclusiveMaximum" => bound(End::Below)?,
+            "multipleOf" => Rule::Multiple(number()?),
+            _ => return Ok(None),
+        }))
+    }
 }
 
 fn types(value: &Value) -> Result<Vec<Type>, SchemaError> {
@@ -248,19 +284,15 @@ fn types(value: &Value) -> Result<Vec<Type>, SchemaError> {
             _ => return wrong("type"),
         })
     };
-    match value.as_array() {
-        Some(list) => list.iter().map(one).collect(),
-        None => Ok(vec![one(value)?]),
-    }
+    let Some(list) = value.as_array() else { return Ok(vec![one(value)?]) };
+    let mut types: Vec<Type> = list.iter().map(one).collect::<Result<_, _>>()?;
+    types.sort_unstable();
+    types.dedup();
+    Ok(types)
 }
 
 fn text<'v>(key: &str, value: &'v Value) -> Result<&'v str, SchemaError> {
     value.as_str().map_or_else(|| wrong(key), Ok)
-}
-
-fn strings(key: &str, value: &Value) -> Result<Vec<String>, SchemaError> {
-    let Some(list) = value.as_array() else { return wrong(key) };
-    list.iter().map(|value| Ok(text(key, value)?.to_owned())).collect()
 }
 
 fn number(schema: &Object, key: &str) -> Result<Option<u64>, SchemaError> {

@@ -1,22 +1,27 @@
 //! JSON Schema, as far as it says something about arguments.
 //!
-//! Schemas come from tools, so a schema is as hostile as a message: it is compiled within a bound, a
+//! Schemas come from tools, so a schema is as hostile as a message: it is compiled within so many bytes, a
 //! reference leads nowhere but into itself, a pattern runs in linear time, and a check has so many
-//! steps and no more. A keyword that would forbid something and is not known here
+//! steps and no more, each of about the same work. A keyword that would forbid something and is not known here
 //! (`unevaluatedProperties`, `$dynamicRef`) makes the schema one that cannot be checked, and what
 //! cannot be checked is not called. Both the drafts up to 7 and those since 2019 are read; where they
 //! differ, both rules hold.
 //!
-//! [`compile`] reads, [`check`] judges a value, [`pattern`] and [`number`] are their parts.
+//! [`compile`] reads, [`check`] judges a value, [`pattern`], [`number`] and [`words`] are their parts; [`kept`] are those of
+//! all tools of a callee.
 
 mod check;
 mod compile;
+mod kept;
 mod number;
 mod pattern;
+mod words;
 
 use crate::json::{Number, Value};
-use regex::Regex;
+use pattern::Pattern;
 use std::fmt;
+
+pub use kept::Schemas;
 
 /// A schema that can be checked.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct Schema {
     /// The schemas in it; the first is the whole. They name each other by their places, so that one
     /// that contains itself is no tree without end.
     nodes: Vec<Vec<Rule>>,
+    /// Bytes that it takes, or took to be compiled.
+    bytes: usize,
 }
 
 /// A schema within a schema.
@@ -49,7 +56,7 @@ enum Rule {
     Contains { node: Node, least: u64, most: Option<u64> },
     Unique,
     Count { of: Counted, least: u64, most: Option<u64> },
-    Pattern(Regex),
+    Pattern(Pattern),
     Range { end: End, bound: Number },
     Multiple(Number),
 }
@@ -57,7 +64,7 @@ enum Rule {
 #[derive(Debug, Default)]
 struct Properties {
     named: Vec<(String, Node)>,
-    patterns: Vec<(Regex, Node)>,
+    patterns: Vec<(Pattern, Node)>,
     others: Option<Node>,
 }
 
@@ -67,7 +74,7 @@ enum Dependent {
     Schema(Node),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Type {
     Null,
     Boolean,
@@ -104,6 +111,13 @@ impl fmt::Display for SchemaError {
 }
 
 impl std::error::Error for SchemaError {}
+
+/// Takes so many bytes of those that may be taken; all of them, where it is more.
+fn take(left: &mut usize, bytes: usize) -> Result<(), SchemaError> {
+    let rest = left.checked_sub(bytes);
+    *left = rest.unwrap_or(0);
+    rest.map(|_| ()).ok_or_else(|| SchemaError("it takes more memory than it may".to_owned()))
+}
 
 /// What is wrong with a value, and where: words for a model that will try again.
 #[derive(Debug, Clone, PartialEq, Eq)]

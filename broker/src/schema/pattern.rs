@@ -1,13 +1,59 @@
 //! Patterns of JSON Schema are those of ECMAScript; here they run in linear time, or not at all.
 
 use super::SchemaError;
-use regex::{Regex, RegexBuilder};
+use regex::{Error, Regex, RegexBuilder};
 
-/// The most memory that one pattern may take, in bytes.
-const SIZE: usize = 1 << 18;
+/// Within which of these many bytes one is compiled. What it takes is not told: it is the least that is enough.
+const SIZES: [usize; 5] = [1 << 9, 1 << 11, 1 << 13, 1 << 15, 1 << 18];
 
-/// The pattern, with ECMAScript's meaning of its classes.
-pub(super) fn compile(pattern: &str) -> Result<Regex, SchemaError> {
+/// The most bytes of its text: each `\pL` in it takes thousands while it is read.
+const LONGEST: usize = 4096;
+
+/// A pattern that is compiled.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    regex: Regex,
+    size: usize,
+}
+
+impl Pattern {
+    /// The pattern, with ECMAScript's meaning of its classes. Each try to compile it is taken from `left`, as what
+    /// is kept of it, also where it comes to nothing.
+    pub(super) fn compile(pattern: &str, left: &mut usize) -> Result<Self, SchemaError> {
+        let text = translated(pattern)?;
+        for size in SIZES {
+            // It is kept forwards, backwards and in part; and then there is what each has.
+            super::take(left, 4 * size + (8 << 10))?;
+            match RegexBuilder::new(&text).size_limit(size).dfa_size_limit(1 << 18).build() {
+                Ok(regex) => return Ok(Self { regex, size }),
+                Err(Error::CompiledTooBig(_)) => {}
+                Err(_) => break,
+            }
+        }
+        Err(SchemaError(format!("pattern {pattern:?} cannot be checked in linear time")))
+    }
+
+    /// How many steps of a check it is to look for it in a text: each letter may be looked at in each place of
+    /// the pattern.
+    pub(super) fn steps(&self, text: &str) -> usize {
+        1 + (text.len() + 64).saturating_mul(self.size) / 4096
+    }
+
+    /// Whether the text has it. What it needs for that is thrown away: it may be more than the pattern itself.
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.regex.clone().is_match(text)
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        self.regex.as_str()
+    }
+}
+
+/// The same in the words of those that compile it. Its groups tell nobody what they found, and take less so.
+fn translated(pattern: &str) -> Result<String, SchemaError> {
+    if pattern.len() > LONGEST {
+        return Err(SchemaError(format!("a pattern of more than {LONGEST} bytes")));
+    }
     let wrong = |why: &str| Err(SchemaError(format!("pattern {pattern:?}: {why}")));
     let mut text = String::with_capacity(pattern.len());
     let mut letters = pattern.chars().peekable();
@@ -47,19 +93,20 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, SchemaError> {
                     return wrong("groups that look around or have flags are not linear");
                 }
             }
+            '(' if !class => text.push_str("(?:"),
             _ => text.push(letter),
         }
     }
-    RegexBuilder::new(&text)
-        .size_limit(SIZE)
-        .dfa_size_limit(SIZE)
-        .build()
-        .map_err(|_| SchemaError(format!("pattern {pattern:?} cannot be checked in linear time")))
+    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn compile(pattern: &str) -> Result<Pattern, SchemaError> {
+        Pattern::compile(pattern, &mut (4 << 20))
+    }
 
     #[test]
     fn classes_mean_what_they_mean_to_the_tool() {
@@ -88,5 +135,26 @@ mod tests {
         }
         let slow = compile("^(a+)+$").unwrap();
         assert!(!slow.is_match(&("a".repeat(100_000) + "b")));
+        assert!(compile(&"\\pL".repeat(2000)).is_err(), "it is not even read");
+    }
+
+    #[test]
+    fn what_takes_more_costs_more_and_a_try_costs_what_it_might_have_come_to() {
+        let cost = |pattern: &str| {
+            let mut left = usize::MAX;
+            let compiled = Pattern::compile(pattern, &mut left);
+            (usize::MAX - left, compiled.map_or(0, |it| it.steps(&"x".repeat(10_000))))
+        };
+        let (small, large) = (cost("^[a-z]+$"), cost("(?:a?){2000}"));
+        assert!(small.0 < 16 << 10 && large.0 > 1 << 20, "{small:?} {large:?}");
+        assert!(small.1 < 2000 && large.1 > 500_000, "{small:?} {large:?}");
+        assert!(cost("a{1000}{1000}{1000}").0 > 1 << 20);
+        assert!(cost("(").0 > 8 << 10);
+        assert!(Pattern::compile("(?:a?){2000}", &mut (1 << 20)).is_err());
+    }
+
+    #[test]
+    fn a_group_is_a_group_though_it_tells_nobody_what_it_found() {
+        assert!(compile("^(a|b)+\\(([()])$").unwrap().is_match("aba()"));
     }
 }

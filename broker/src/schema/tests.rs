@@ -1,4 +1,4 @@
-use super::super::Schema;
+use super::{super::Schema, Check, STEPS};
 use crate::json::parse;
 
 fn schema(text: &str) -> Schema {
@@ -120,6 +120,80 @@ fn a_hostile_schema_ends() {
     ] {
         let violation = schema(text).check(&parse(b"{}").unwrap()).unwrap_err();
         assert!(violation.what.contains("too long"), "{text}: {violation}");
+    }
+}
+
+/// What a check of this costs.
+fn steps(schema_text: &str, value: &str) -> u64 {
+    let (schema, value) = (schema(schema_text), parse(value.as_bytes()).unwrap());
+    let mut check = Check::of(&schema);
+    // Whether it holds is nothing to what it costs.
+    let _holds = check.node(0, &value).is_ok();
+    STEPS - check.steps
+}
+
+#[test]
+fn every_rule_costs_by_how_much_there_is_to_look_at() {
+    let names = |count: usize, letters: usize| {
+        let zeros = "0".repeat(letters - 8);
+        let all: Vec<String> = (0..count).map(|n| format!("\"{zeros}{n:08}\"")).collect();
+        all.join(",")
+    };
+    let object = |count: usize, letters: usize| {
+        format!("{{{}:1}}", names(count, letters).replace(',', ":1,"))
+    };
+    let long = "x".repeat(1 << 20);
+    let digits = "1".repeat(1 << 20);
+    let wide = object(1000, 8);
+    let cases = [
+        (format!(r#"{{"required":[{}]}}"#, names(1000, 8)), wide.clone(), 50_000),
+        (format!(r#"{{"required":[{}]}}"#, names(1, 1 << 20)), wide.clone(), 250_000),
+        (format!(r#"{{"enum":[{}]}}"#, names(1000, 8)), "\"\"".into(), 1000),
+        (format!(r#"{{"const":"{long}"}}"#), format!("\"{long}\""), 256),
+        (format!(r#"{{"const":{digits}}}"#), "1".into(), 16_384),
+        (format!(r#"{{"minimum":{digits}}}"#), "1".into(), 16_384),
+        (r#"{"multipleOf":1}"#.into(), digits.clone(), 16_384),
+        (r#"{"type":"integer"}"#.into(), digits, 16_384),
+        (r#"{"maxLength":1}"#.into(), format!("\"{long}\""), 1024),
+        (format!(r#"{{"const":{wide}}}"#), wide.clone(), 60_000),
+        (format!(r#"{{"dependentRequired":{}}}"#, wide.replace(":1", ":[]")), wide.clone(), 60_000),
+        (format!(r#"{{"properties":{}}}"#, wide.replace(":1", ":true")), wide, 60_000),
+        (format!(r#"{{"allOf":[{}true]}}"#, "true,".repeat(999)), "1".into(), 1000),
+        (r#"{"pattern":"(?:a?){2000}b"}"#.into(), format!("\"{}\"", "a".repeat(1000)), 64_000),
+    ];
+    for (schema, value, least) in cases {
+        let (cost, begins) = (steps(&schema, &value), &schema[..schema.len().min(40)]);
+        assert!((least..STEPS).contains(&cost), "{begins} costs {cost}");
+    }
+    // However often it is named, nothing is looked at that is no list any more.
+    let types = format!(r#"{{"type":[{}"null"]}}"#, r#""string","#.repeat(40_000));
+    assert_eq!(steps(&types, "1"), 2);
+}
+
+#[test]
+fn nothing_is_said_where_nobody_hears_it_and_little_of_what_is_long() {
+    let long = "x".repeat(1 << 20);
+    for text in [
+        format!(r#"{{"const":"{long}"}}"#),
+        format!(r#"{{"enum":[["{long}"],{{"{long}":1}}]}}"#),
+        format!(r#"{{"required":["{long}"]}}"#),
+        r#"{"properties":{"a":{"type":"string"}}}"#.to_owned(),
+    ] {
+        let (schema, value) = (schema(&text), parse(br#"{"a":1}"#).unwrap());
+        let heard = schema.check(&value).unwrap_err();
+        assert!((1..500).contains(&heard.what.len()), "{}", heard.what.len());
+        let mut check = Check::of(&schema);
+        check.unheard = 1;
+        let unheard = check.node(0, &value).unwrap_err();
+        assert_eq!((unheard.at, unheard.what), (String::new(), String::new()));
+    }
+    for form in ["anyOf", "oneOf", "not", "if"] {
+        let inner = r#"{"const":1}"#;
+        let inner = if form.ends_with("Of") { format!("[{inner}]") } else { inner.to_owned() };
+        let schema = schema(&format!(r#"{{"{form}":{inner}}}"#));
+        let mut check = Check::of(&schema);
+        let _holds = check.node(0, &parse(b"2").unwrap()).is_ok();
+        assert_eq!(check.unheard, 0, "{form}");
     }
 }
 

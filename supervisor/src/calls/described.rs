@@ -24,6 +24,7 @@ pub(super) const fn kind(event: &Event) -> Kind {
         Event::Malformed
         | Event::NoEdge
         | Event::Struck
+        | Event::Overfull
         | Event::Quarantined
         | Event::BreakerOpened
         | Event::ToolPinned(_)
@@ -48,6 +49,7 @@ pub(super) const fn weight(event: &Event) -> Option<Weight> {
         | Event::AskedBack
         | Event::AskedInVain => Weight::Refused,
         Event::Struck
+        | Event::Overfull
         | Event::Quarantined
         | Event::BreakerOpened
         | Event::ToolPinned(_)
@@ -86,6 +88,7 @@ pub(super) fn describe(
         Event::Malformed => "malformed",
         Event::NoEdge => "no_edge",
         Event::Struck => "struck",
+        Event::Overfull => "overfull",
         Event::Quarantined => "quarantined",
         Event::BreakerOpened => "breaker_opened",
         Event::ToolPinned(tool) => return defined(record, "tool_pinned", tool, edge),

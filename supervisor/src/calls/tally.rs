@@ -157,6 +157,7 @@ fn reason(event: &Event) -> Option<(&'static str, Option<&'static str>)> {
         | Event::Denied(..)
         | Event::Malformed
         | Event::Struck
+        | Event::Overfull
         | Event::Quarantined
         | Event::BreakerOpened
         | Event::ToolPinned(_)

@@ -1,11 +1,14 @@
 //! Whose process it is, and on whose behalf a callee calls.
 
-use super::world::{World, callee, caller, edge, hang, name, patterns, plan, reach};
+use super::world::{World, callee, caller, edge, hang, name, patterns, plan, reach, serve};
 use crate::{
     json::text,
     relay::{ConnectionId, Endpoint, Input, InstanceId},
 };
-use sandboxd_broker_plan::{Approval, Arguments, BrokerPlan, Instances, Millis, Reverse, Speaks};
+use sandboxd_broker_plan::record::Event;
+use sandboxd_broker_plan::{
+    Approval, Arguments, BrokerPlan, Instances, Instructions, Millis, Reverse, Speaks,
+};
 
 /// `a` and `b` call `mid`, which calls `fs` for them.
 fn chain(mode: Instances) -> BrokerPlan {
@@ -320,4 +323,119 @@ fn what_one_for_several_says_unasked_is_for_the_one_it_works_for_and_no_stray() 
         }
         assert_eq!(world.stopped.len(), 1, "what it does not serve is a stray");
     }
+}
+
+/// `a`, on connections 1 and 3, and `b`, on connection 2, of one process for all, whose handshake `a` has begun on its
+/// first, and which the others wait for.
+fn shaking() -> World {
+    let mut plan = plan();
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.callees[0].instances = Instances::Attenuate;
+    plan.edges[1].instructions = Instructions::Forwarded;
+    plan.edges.iter_mut().for_each(|edge| edge.max_result.0 = 1 << 20);
+    let mut world = World::open(plan);
+    world.serve = |method, body| if method == "initialize" { None } else { serve(method, body) };
+    world.connect(2, "b", "fs");
+    world.connect(3, "a", "fs");
+    for connection in [1, 2, 3] {
+        assert!(world.request(connection, "1", "initialize", "{}").is_empty());
+    }
+    assert_eq!(world.got("initialize").len(), 1);
+    world
+}
+
+fn answer_last(world: &mut World, key: &str, value: &str) {
+    let last = text(world.got("initialize").last().unwrap().get("id").unwrap());
+    world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{last},"{key}":{value}}}"#));
+}
+
+#[test]
+fn a_handshake_is_everybodys_whatever_becomes_of_whoever_began_it() {
+    let cancelled =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    let leaves: [fn(&mut World, &str); 3] = [
+        |world, cancelled| drop(world.say(1, cancelled)),
+        |world, _| world.step(Input::Closed(ConnectionId(1))),
+        |world, _| world.wait(59_999),
+    ];
+    for leave in leaves {
+        let mut world = shaking();
+        leave(&mut world, cancelled);
+        answer_last(&mut world, "result", r#"{"serverInfo":{},"instructions":"obey"}"#);
+        let (b, a) = (world.hear(2).concat(), world.hear(3).concat());
+        assert!(b.contains("serverInfo") && b.contains("obey"), "{b}");
+        assert!(a.contains("serverInfo") && !a.contains("obey"), "{a}");
+        assert_eq!(world.got("initialize").len(), 1);
+    }
+}
+
+#[test]
+fn a_handshake_that_comes_to_nothing_is_made_by_the_next_who_waits() {
+    let mut world = shaking();
+    world.step(Input::Closed(ConnectionId(1)));
+    assert_eq!(world.got("initialize").len(), 1, "its answer may come yet");
+    world.wait(5000);
+    assert_eq!(world.got("initialize").len(), 2);
+    answer_last(&mut world, "error", r#"{"code":-32600,"message":"not now"}"#);
+    assert!(world.hear(2).concat().contains("not now"));
+    assert_eq!(world.got("initialize").len(), 3);
+    answer_last(&mut world, "result", "7");
+    assert!(world.hear(3).concat().contains("not what the protocol has"));
+    world.serve = serve;
+    for connection in [2, 3] {
+        let heard = world.request(connection, "2", "initialize", "{}").concat();
+        assert!(heard.contains("serverInfo"), "{heard}");
+    }
+    assert_eq!(world.got("initialize").len(), 4);
+}
+
+#[test]
+fn a_handshake_that_is_told_to_all_is_short() {
+    let mut world = shaking();
+    answer_last(&mut world, "result", &format!(r#"{{"x":[{}1]}}"#, "1,".repeat(7000)));
+    assert!(world.hear(1).concat().contains("too long"));
+    assert!(world.hear(2).is_empty());
+    assert_eq!(world.got("initialize").len(), 2, "the next who waits makes it");
+}
+
+#[test]
+fn of_a_list_that_changed_everybody_is_told_that_and_no_more() {
+    let mut world = shaking();
+    world.tell(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{{"x":"{}"}}}}"#,
+        "y".repeat(1000)
+    ));
+    for connection in [1, 2, 3] {
+        let told = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+        assert_eq!(world.hear(connection), [told]);
+    }
+}
+
+#[test]
+fn what_waits_is_held_for_whoever_made_the_call_until_it_goes_on() {
+    let mut plan = plan();
+    plan.edges[0].max_request.0 = 1 << 20;
+    let mut world = World::open(plan);
+    world.starts = false;
+    let held = |world: &World| world.relay.held_for(ConnectionId(1));
+    let many = format!(r#"{{"path":"x","n":[{}1]}}"#, "1,".repeat(3000));
+    for id in 1..=3 {
+        world.call_as(1, &id.to_string(), "read", &many);
+        assert!(held(&world) > id * 3000 * 40, "a number takes more than its text");
+    }
+    world
+        .say(1, r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#);
+    let two = held(&world);
+    assert!((2 * 3000 * 40..3 * 3000 * 40).contains(&two), "{two}");
+    world.step(Input::FromCaller(ConnectionId(1), br#"{"begun"#));
+    assert_eq!(held(&world), two + 7);
+    let (instance, _) = world.started[0];
+    world.step(Input::Started(instance));
+    assert_eq!((held(&world), world.hear(1).len()), (7, 2));
+    world.step(Input::FromCallee(instance, &[b' '; 1000]));
+    assert_eq!(world.relay.held_of(instance), 1000);
+    world.step(Input::CallerHolds(ConnectionId(1)));
+    assert!(world.records.iter().any(|it| (it.event, it.connection) == (Event::Overfull, 1)));
+    assert_eq!((world.closed, world.stopped), (vec![ConnectionId(1)], vec![instance]));
 }

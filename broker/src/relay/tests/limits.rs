@@ -4,10 +4,12 @@ use super::world::{World, caller, edge, hang, plan, reach};
 use crate::{
     json::text,
     limit::{Buckets, Moment, Position, Saved, kept::QUARANTINE},
-    relay::{ConnectionId, Input, Load, Relay},
+    relay::{Ask, ConnectionId, Input, Load, Relay, Verdict},
 };
 use sandboxd_broker_plan::record::Event;
-use sandboxd_broker_plan::{Bound, BrokerPlan, Instances, Millis, Quarantine, Rate, Repeats};
+use sandboxd_broker_plan::{
+    Approval, Bound, BrokerPlan, Instances, Millis, Quarantine, Rate, Repeats,
+};
 
 fn rate(count: u32, burst: u32) -> Rate {
     Rate::Per { count, period: Millis(60_000), burst }
@@ -220,8 +222,14 @@ fn an_instance_that_cannot_be_started_opens_the_breaker_too() {
     assert!(world.call_as(6, "1", "list", "{}").concat().contains("given a rest"));
     assert_eq!(world.started.len(), 5);
     world.wait(5000);
+    assert!(world.call_as(6, "1", "list", "{}").is_empty());
+    let (instance, _) = *world.started.last().unwrap();
+    world.step(Input::Ended(instance));
+    world.connect(7, "a", "fs");
+    assert!(world.call_as(7, "1", "list", "{}").concat().contains("Try again in 10 s."));
+    world.wait(10_000);
     world.starts = true;
-    assert!(world.call_as(6, "1", "list", "{}").concat().contains("content"));
+    assert!(world.call_as(7, "1", "list", "{}").concat().contains("1.50"));
 }
 
 #[test]
@@ -318,4 +326,116 @@ fn a_caller_that_writes_no_more_still_gets_its_answers() {
     assert!(world.hear(1).concat().contains("content"));
     assert_eq!(world.closed, [ConnectionId(1)]);
     assert_eq!(world.stopped.len(), 1);
+}
+
+#[test]
+fn what_one_callers_process_does_wrong_costs_no_other_caller() {
+    for mode in [Instances::PerCaller, Instances::Attenuate] {
+        let mut plan = plan();
+        plan.callers.push(caller("b"));
+        plan.edges.push(edge("b", "fs"));
+        plan.edges[0].deadline = Millis(10);
+        plan.callees[0].instances = mode.clone();
+        let mut world = World::open(plan);
+        world.serve = hang;
+        for _ in 0..5 {
+            world.call("list", "{}");
+            world.wait(10);
+        }
+        world.hear(1);
+        assert!(world.call("list", "{}").contains("given a rest"));
+        world.connect(3, "a", "fs");
+        assert!(world.call_as(3, "1", "list", "{}").concat().contains("given a rest"));
+        world.serve = super::world::serve;
+        world.connect(2, "b", "fs");
+        let heard = world.call_as(2, "1", "list", "{}").concat();
+        let own = mode == Instances::PerCaller;
+        assert!(heard.contains(if own { "1.50" } else { "given a rest" }), "{heard}");
+        assert_eq!(world.relay.loads()[0].1.breaker, Position::Open, "it is shut for somebody");
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_somebody_keeps_no_breaker_shut() {
+    let mut plan = plan();
+    plan.edges[0].deadline = Millis(10);
+    plan.edges.push(edge("a", "fs"));
+    plan.edges[1].name = super::world::name("asks");
+    plan.edges[1].approval = Approval::Ask { expires: Millis(3_600_000) };
+    let mut world = World::open(plan);
+    world.serve = hang;
+    for _ in 0..5 {
+        world.call("list", "{}");
+        world.wait(10);
+    }
+    world.wait(5000);
+    world.connect(2, "a", "asks");
+    assert!(world.call_as(2, "1", "list", "{}").is_empty());
+    assert_eq!(world.asks.len(), 1);
+    // Another tries it meanwhile, and is the one that the others wait for.
+    world.hear(1);
+    assert!(world.call("list", "{}").is_empty());
+    assert!(world.call_as(1, "2", "list", "{}").concat().contains("given a rest"));
+    let Ask { call, digest, .. } = world.asks[0].clone();
+    let verdict = Verdict::Approved;
+    world.step(Input::Decided { call, digest, verdict: &verdict, by: None });
+    assert!(world.hear(2).concat().contains("given a rest"));
+    let tried = text(world.got("tools/call").last().unwrap().get("id").unwrap());
+    world
+        .tell_as(world.started[0].0, &format!(r#"{{"jsonrpc":"2.0","id":{tried},"result":{{}}}}"#));
+    world.serve = super::world::serve;
+    assert!(world.call_as(1, "3", "list", "{}").concat().contains("1.50"));
+}
+
+#[test]
+fn who_listens_takes_nobodys_turn_and_listens_no_more_often_than_it_may() {
+    let mut plan = plan();
+    plan.edges[0].in_flight = Bound::AtMost(1);
+    plan.callees[0].in_flight = Bound::AtMost(1);
+    plan.limits.in_flight = Bound::AtMost(1);
+    let mut world = World::open(plan);
+    world.serve = |method, body| match method {
+        "subscriptions/listen" => None,
+        _ => super::world::serve(method, body),
+    };
+    for id in 0..8 {
+        assert!(world.request(1, &id.to_string(), "subscriptions/listen", "{}").is_empty());
+    }
+    assert_eq!(world.got("subscriptions/listen").len(), 8);
+    let heard = world.request(1, "8", "subscriptions/listen", "{}").concat();
+    assert!(heard.contains("cancel one of them first") && heard.contains("-31003"), "{heard}");
+    assert!(world.call_as(1, "9", "list", "{}").concat().contains("1.50"));
+    // What is cancelled still takes its place for a moment.
+    let cancelled =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3}}"#;
+    world.say(1, cancelled);
+    let heard = world.request(1, "10", "subscriptions/listen", "{}").concat();
+    assert!(heard.contains("cancel one of them first"), "{heard}");
+    world.wait(5000);
+    assert!(world.request(1, "11", "subscriptions/listen", "{}").is_empty());
+    assert_eq!(world.got("subscriptions/listen").len(), 9);
+    world.step(Input::Closed(ConnectionId(1)));
+    assert_eq!(world.relay.wakes_at(), None);
+}
+
+#[test]
+fn an_answer_of_one_process_for_all_is_no_longer_than_the_edge_of_its_call_allows() {
+    let mut plan = plan();
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.edges[1].max_result.0 = 1 << 20;
+    plan.callees[0].instances = Instances::Attenuate;
+    let mut world = World::open(plan);
+    world.serve = hang;
+    world.connect(2, "b", "fs");
+    for (connection, passes) in [(1, false), (2, true)] {
+        world.call_as(connection, "1", "list", "{}");
+        let id = text(world.got("tools/call").last().unwrap().get("id").unwrap());
+        let long = "x".repeat(100_000);
+        world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"text":"{long}"}}}}"#));
+        let heard = world.hear(connection).concat();
+        assert_eq!(heard.contains(&long), passes);
+        assert_eq!(heard.contains("more bytes than this edge allows"), !passes);
+    }
+    assert!(world.stopped.is_empty());
 }

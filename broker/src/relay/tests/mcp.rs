@@ -1,11 +1,11 @@
 //! Lists, pins, what callees say and ask.
 
-use super::world::{TOOLS, World, caller, edge, hang, patterns, plan, serve};
+use super::world::{TOOLS, World, caller, edge, hang, patterns, plan, reach, serve};
 use crate::{
     json::{Value, text},
     relay::Input,
 };
-use sandboxd_broker_plan::record::Event;
+use sandboxd_broker_plan::record::{Event, Record};
 use sandboxd_broker_plan::{Instances, Millis, Reverse, Root};
 
 const MODERN: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -390,4 +390,72 @@ fn an_instance_that_ends_answers_nobody_so_the_broker_does() {
     assert_eq!(world.hear(1).len(), 2);
     assert_eq!(world.closed.len(), 1, "as a client sees its server end");
     assert!(TOOLS.contains("read"));
+}
+
+/// A tool that takes little, and so many each of which takes much.
+fn heavy(tools: usize) -> String {
+    let patterns = |tool: usize| {
+        let each = (1..3).map(|n| format!(r#""a{{1,90}}b{{{tool}}}c{{1,{n}00}}":true"#));
+        each.collect::<Vec<_>>().join(",")
+    };
+    let each = (0..tools).map(|tool| {
+        format!(
+            r#"{{"name":"t{tool}","inputSchema":{{"patternProperties":{{{}}}}}}}"#,
+            patterns(tool)
+        )
+    });
+    let mut all: Vec<String> = each.collect();
+    all.insert(0, r#"{"name":"list","inputSchema":{}}"#.to_owned());
+    format!(r#"{{"tools":[{}]}}"#, all.join(","))
+}
+
+#[test]
+fn a_list_takes_no_more_memory_than_its_callee_may_whoever_reaches_what_of_it() {
+    for (tools, reaches, kept) in [("t*", "t1", 10..40), ("list", "list", 1..2)] {
+        let mut plan = plan();
+        plan.edges[0].reach = reach(&[tools]);
+        plan.edges[0].max_result.0 = 8 << 20;
+        let mut world = World::open(plan);
+        world.serve = |method, _| match method {
+            "tools/list" => None,
+            _ => Some(Ok(r#"{"well":[]}"#)),
+        };
+        let answer = |world: &mut World| {
+            let asked = text(world.got("tools/list").last().unwrap().get("id").unwrap());
+            world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{asked},"result":{}}}"#, heavy(60)));
+        };
+        // As the broker asks for itself, and as the caller asks.
+        world.call(reaches, "{}");
+        answer(&mut world);
+        assert!(world.hear(1).concat().contains("well"));
+        let schemas = &world.relay.callees[0].schemas;
+        let (held, count) = schemas.held();
+        assert!(held <= schemas.most() && kept.contains(&count), "{tools}: {held} of {count}");
+        assert!(world.request(1, "2", "tools/list", "{}").is_empty());
+        answer(&mut world);
+        let listed = world.hear(1).concat();
+        assert!(listed.matches("\"name\"").count() < 60, "{tools}");
+        assert_eq!(world.relay.callees[0].schemas.held().0, held, "{tools}");
+    }
+}
+
+#[test]
+fn a_tool_whose_schema_takes_too_much_is_not_there_and_is_written_down_and_the_others_are() {
+    let mut plan = plan();
+    plan.edges[0].reach = reach(&["*"]);
+    plan.edges[0].max_result.0 = 8 << 20;
+    let mut world = World::open(plan);
+    world.serve = |method, _| (method != "tools/list").then_some(Ok(r#"{"well":[]}"#));
+    for (tool, answer) in [("list", "well"), ("t59", "Unknown tool: t59")] {
+        let mut heard = world.call(tool, "{}");
+        if tool == "list" {
+            let asked = text(world.got("tools/list").last().unwrap().get("id").unwrap());
+            world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{asked},"result":{}}}"#, heavy(60)));
+        }
+        heard += &world.hear(1).concat();
+        assert!(heard.contains(answer), "{heard}");
+    }
+    let hidden = |record: &&Record| matches!(record.event, Event::ToolUncheckable(_));
+    let hidden = world.records.iter().filter(hidden).count();
+    assert!((10..60).contains(&hidden), "{hidden}");
 }
