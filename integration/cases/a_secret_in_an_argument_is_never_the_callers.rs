@@ -88,13 +88,7 @@ fn outside(outside: &Outside) -> Result<()> {
     {
         is_nowhere(text, what)?;
     }
-    for verb in ["plan", "check", "profile show"] {
-        let said = outside.sandbox(&profile).verb(verb);
-        let said =
-            if verb == "plan" { said.option("--json").command(&["/bin/true"]) } else { said };
-        let said = said.run()?;
-        is_nowhere(&format!("{}{}", said.stdout, said.stderr), verb)?;
-    }
+    is_in_no_answer(outside, &profile)?;
     is_written_down(outside, &profile)?;
     is_refused_where_it_cannot_stand(outside, &profile)
 }
@@ -165,6 +159,28 @@ fn elsewhere(run: &Run) -> Result<()> {
 fn is_nowhere(text: &str, what: &str) -> Result<()> {
     for form in TOLD {
         ensure!(!text.contains(form), "{what} tells it: {text}");
+    }
+    Ok(())
+}
+
+/// Each asks about this very profile, which its answer shows.
+fn is_in_no_answer(outside: &Outside, profile: &str) -> Result<()> {
+    let asked = |verb| outside.sandbox(profile).verb(verb).command(&["/bin/true"]);
+    let file = outside.dir().join("shown.toml");
+    fs::write(&file, profile)?;
+    for (verb, sandbox, shows) in [
+        ("plan", asked("plan").option("--json"), "\"hostname\": \"agent\""),
+        ("check", asked("check"), "called tool: can be run here"),
+        (
+            "profile show",
+            outside.bare().waiving_nothing().verb("profile show").option(file),
+            "{ call = \"tool\"",
+        ),
+    ] {
+        let said = sandbox.run()?;
+        let text = format!("{}{}", said.exited(0)?.stdout, said.stderr);
+        ensure!(text.contains(shows), "{verb}: {shows:?} is not in {text}");
+        is_nowhere(&text, verb)?;
     }
     Ok(())
 }
