@@ -1,6 +1,7 @@
-//! A sandbox with a recycled uid finds no file, process, key or shared memory of the one before.
+//! A sandbox with a recycled uid finds no file, process, queue or shared memory of the one before, which left each.
 
 use anyhow::{Result, ensure};
+use nix::errno::Errno;
 use sandboxd_integration::{Case, Inside, Outside, raw};
 use std::fs;
 
@@ -17,11 +18,16 @@ const PLACES: [&str; 3] = ["/tmp/left", "/dev/shm/left", "/home/agent/left"];
 
 fn outside(outside: &Outside) -> Result<()> {
     outside.leave_one_uid()?;
-    let profile = "extends = [\"builtin:base\"]\n[files]\ntmp = \"1M\"\n";
+    // A base with shared memory and queues of System V.
+    let profile = "extends = [\"builtin:base\"]\n[files]\ntmp = \"1M\"\n[syscalls]\nbase = \"network-server\"\n";
     let first = outside.sandbox(profile).probe("leave", &[]).run()?;
-    first.ran()?.allowed("/tmp/left")?;
     let second = outside.sandbox(profile).probe("look", &[]).run()?;
-    second.ran()?.all_refused()?;
+    first.ran()?;
+    second.ran()?;
+    for left in PLACES.into_iter().chain(["shm", "msg"]) {
+        first.allowed(left)?;
+        second.refused(left, &[Errno::ENOENT])?;
+    }
     ensure!(first.fact("uid")? == second.fact("uid")?, "the uid was not recycled");
     ensure!(second.fact("processes")? == "1 2", "it sees {}", second.fact("processes")?);
     Ok(())

@@ -1,7 +1,8 @@
-//! A uid that is given out again finds nothing of the sandbox that had it before: no file, key, IPC
-//! object, process or cgroup; and it is not given out while anything of that lives.
+//! A uid that is given out again finds nothing of what the sandbox that had it before left: no file, IPC
+//! object, process or cgroup, and keys neither of them has; and it is not given out while anything of that lives.
 
 use anyhow::{Context as _, Result, ensure};
+use nix::errno::Errno;
 use sandboxd_integration::raw::{self, Argument};
 use sandboxd_integration::{Case, Inside, Outside};
 use std::ffi::CString;
@@ -17,8 +18,10 @@ pub(crate) const CASE: Case = Case {
     ..Case::NEW
 };
 
-/// Where programs leave things.
-const PLACES: &[&str] = &["/tmp", "/var/tmp", "/dev/shm", "/run", "/"];
+/// Where a sandbox may leave things.
+const OWN: &[&str] = &["/tmp", "/dev/shm", "/home/agent"];
+/// Where programs do, elsewhere.
+const OTHERS: &[&str] = &["/var/tmp", "/run", "/"];
 const NAME: &str = "of-the-one-before";
 
 fn outside(outside: &Outside) -> Result<()> {
@@ -36,7 +39,10 @@ fn outside(outside: &Outside) -> Result<()> {
     );
     let place = ws.to_str().unwrap_or_default();
     let before = outside.sandbox(&profile).probe("leave", &[place]).run()?;
-    before.ran()?.allowed("segment")?.allowed("tmp")?;
+    before.ran()?.allowed("segment")?.allowed("queue")?;
+    for place in OWN {
+        before.allowed(place)?;
+    }
     // What it made in the workspace is its owner's on disk, not the uid's.
     let made = fs::metadata(ws.join(NAME))?;
     ensure!(made.uid() != uid && made.gid() != uid, "the file on disk is of uid {}", made.uid());
@@ -48,8 +54,9 @@ fn outside(outside: &Outside) -> Result<()> {
     for list in ["files", "segments", "processes"] {
         ensure!(after.fact(list)?.is_empty(), "{list}: {}", after.fact(list)?);
     }
-    let (one, other) = (before.fact("keyring")?, after.fact("keyring")?);
-    ensure!(one != other || one.starts_with('E'), "both have the keyring {one}");
+    // No profile has calls for keys.
+    before.refused("keyring", &[Errno::ENOSYS])?;
+    after.refused("keyring", &[Errno::ENOSYS])?.refused("key", &[Errno::ENOSYS])?;
     held_back(outside, &profile, uid)
 }
 
@@ -76,24 +83,26 @@ fn held_back(outside: &Outside, profile: &str, uid: u32) -> Result<()> {
     Ok(())
 }
 
-/// The number of the user's keyring, or why there is none.
-fn keyring() -> String {
+/// The number of the user's keyring.
+fn keyring() -> nix::Result<i64> {
     // KEYCTL_GET_KEYRING_ID, KEY_SPEC_USER_KEYRING, create.
-    let spec = (-4_i64).cast_unsigned();
-    match raw::call_numbers(libc::SYS_keyctl, &[0, spec, 1]) {
-        Ok(number) => number.to_string(),
-        Err(errno) => format!("{errno:?}"),
-    }
+    raw::call_numbers(libc::SYS_keyctl, &[0, (-4_i64).cast_unsigned(), 1])
+}
+
+/// Both kinds, in the order in which they are tried.
+fn places() -> impl Iterator<Item = &'static str> {
+    OWN.iter().chain(OTHERS).copied()
 }
 
 fn leave(inside: &Inside) -> Result<()> {
     inside.fact("uid", &nix::unistd::getuid().to_string());
-    inside.fact("keyring", &keyring());
-    for place in PLACES {
-        inside.attempt(place.trim_start_matches('/'), fs::write(format!("{place}/{NAME}"), "x"));
+    inside.attempt("keyring", keyring());
+    for place in places() {
+        inside.attempt(place, fs::write(format!("{place}/{NAME}"), "x"));
     }
     fs::write(inside.path(0)?.join(NAME), "x")?;
     inside.attempt("segment", raw::call_numbers(libc::SYS_shmget, &[77, 4096, 0o1666]));
+    inside.attempt("queue", raw::call_numbers(libc::SYS_msgget, &[77, 0o1666]));
     raw::fork(|| {
         std::thread::sleep(std::time::Duration::from_secs(30));
         0
@@ -104,14 +113,14 @@ fn leave(inside: &Inside) -> Result<()> {
 fn seek(inside: &Inside) -> Result<()> {
     let uid = nix::unistd::getuid();
     inside.fact("uid", &uid.to_string());
-    inside.fact("keyring", &keyring());
+    inside.attempt("keyring", keyring());
     let mut files = Vec::new();
-    for place in PLACES {
+    for place in places() {
         let path = format!("{place}/{NAME}");
         let found = fs::symlink_metadata(&path);
         inside.attempt(&path, found);
         for entry in fs::read_dir(place).into_iter().flatten().flatten() {
-            if *place != "/"
+            if place != "/"
                 && entry
                     .metadata()
                     .is_ok_and(|found| found.uid() == uid.as_raw() && found.is_file())
@@ -122,6 +131,7 @@ fn seek(inside: &Inside) -> Result<()> {
     }
     inside.fact("files", &files.join(" "));
     inside.attempt("segment", raw::call_numbers(libc::SYS_shmget, &[77, 0, 0]));
+    inside.attempt("queue", raw::call_numbers(libc::SYS_msgget, &[77, 0]));
     let name = CString::new(NAME)?;
     inside.attempt(
         "key",
