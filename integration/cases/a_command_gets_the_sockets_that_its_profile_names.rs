@@ -90,6 +90,7 @@ fn over_tcp(outside: &Outside, control: &UnixListener) -> Result<()> {
     if raw::landlock_abi().unwrap_or(0) < 4 {
         let run = sandbox.run()?;
         run.has_problem(&["\"web\"", "could dial into the host's network"])?;
+        outside.not_run("a TCP socket that is served; Landlock is older than ABI 4");
         return Ok(());
     }
     let mut client = TcpStream::connect(web.local_addr()?)?;

@@ -36,7 +36,7 @@ fn on_a_disk(outside: &Outside, limits: &str) -> Result<()> {
     let ws = outside.workspace()?;
     let probed = device(&ws)?;
     if probed.is_none() {
-        outside.note("the case's folder lies on no disk: only the refusal is tried");
+        outside.not_run("a rate; the case's folder lies on no disk");
         return Ok(());
     }
     let profile = format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n{limits}");
@@ -70,7 +70,7 @@ fn in_memory(outside: &Outside, limits: &str, memory: &Path) -> Result<()> {
     profile.push_str("[require]\ncgroup.io = \"if-available\"\n");
     let waived = outside.sandbox(&profile).command(&["/usr/bin/true"]).run()?;
     if waived.stderr.contains("cannot be idmapped") && !facts::kernel_is_since(6, 3)? {
-        outside.note("no tmpfs can be idmapped here: what the profile waives is not tried");
+        outside.not_run("what the profile waives; no tmpfs can be idmapped here");
         return waived.exited(125).map(drop);
     }
     waived.exited(0)?;

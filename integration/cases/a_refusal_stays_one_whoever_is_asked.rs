@@ -33,7 +33,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let is_asked = facts::refusals_can_be_asked_about()?;
     ensure!(unseen.is_empty() == is_asked, "asked: {is_asked}, and yet {unseen:?}");
     if !is_asked {
-        outside.note(&format!("sandboxd is not asked here: {unseen}"));
+        outside.not_run(&format!("what sandboxd is asked; here it is not: {unseen}"));
     }
     ensure!(!is_asked || asked == libc::EBUSY, "errno {asked}");
     run.refused("mount", &[Errno::EPERM])?;

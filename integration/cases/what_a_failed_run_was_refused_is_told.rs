@@ -34,7 +34,7 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(unseen.is_empty() == is_asked, "asked: {is_asked}, and yet {unseen:?}");
     if !is_asked {
         ensure!(denials.get("calls") == Some(&Value::Array(Vec::new())), "{denials}");
-        outside.note(&format!("sandboxd is not asked here: {unseen}"));
+        outside.not_run(&format!("what is told; sandboxd is not asked here: {unseen}"));
         return Ok(());
     }
     told(&first, denials)?;

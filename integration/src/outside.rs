@@ -19,6 +19,7 @@ pub struct Outside {
     pub(crate) case: &'static str,
     dir: PathBuf,
     transcript: Mutex<String>,
+    untried: Mutex<Vec<String>>,
     runs: AtomicU32,
     pub(crate) uids: (u32, u32),
     pub(crate) busy: AtomicBool,
@@ -32,6 +33,7 @@ impl Outside {
             case: named.name,
             dir,
             transcript: Mutex::default(),
+            untried: Mutex::default(),
             runs: AtomicU32::new(0),
             uids,
             busy: AtomicBool::new(false),
@@ -204,6 +206,15 @@ impl Outside {
 
     pub(crate) fn transcript(&self) -> String {
         self.transcript.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says that a part of the case was not run, and why. What a whole case needs stands in its `needs`.
+    pub fn not_run(&self, why: &str) {
+        self.untried.lock().unwrap_or_else(PoisonError::into_inner).push(why.to_owned());
+    }
+
+    pub(crate) fn untried(&self) -> String {
+        self.untried.lock().unwrap_or_else(PoisonError::into_inner).join("; ")
     }
 
     /// How often something is tried: so often, or as many times that as a soak asks for.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// What became of a case.
 enum Outcome {
     Passed(String),
+    /// It passed, and a part of it was not run.
+    Partly(String),
     Failed(String),
     NotRun(String),
 }
@@ -126,7 +128,7 @@ struct Line<'a> {
     #[serde(flatten)]
     part: &'a Part,
     outcome: &'static str,
-    /// Why it failed or was not run.
+    /// Why it failed or was not run, or not all of it.
     why: &'a str,
     seconds: f64,
 }
@@ -151,6 +153,13 @@ impl Tally {
                 println!("ok   {case}{by} {seconds:.2} s");
                 text.lines().for_each(|line| println!("    {line}"));
                 ("passed", "")
+            }
+            // Counted as both: it passed, and something was skipped.
+            Outcome::Partly(why) => {
+                self.passed += 1;
+                self.skipped += 1;
+                println!("ok   {case}{by} {seconds:.2} s\n    not run in part: {why}");
+                ("passed", why.as_str())
             }
             Outcome::NotRun(why) => {
                 self.skipped += 1;
@@ -200,7 +209,10 @@ fn attempt(job: &Job<'_>, options: &Options, users: &Users) -> Outcome {
     match (unmet, options.require_all) {
         (Some(why), true) => Outcome::Failed(format!("not run: needs {why}")),
         (Some(why), false) => Outcome::NotRun(format!("needs {why}")),
-        (None, _) => match in_its_process(job, options, users.lent.as_ref()) {
+        (None, require_all) => match in_its_process(job, options, users.lent.as_ref()) {
+            Ok(Outcome::Partly(why)) if require_all => {
+                Outcome::Failed(format!("not run in part: {why}"))
+            }
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed(format!("the harness: {error:#}")),
         },
@@ -234,6 +246,9 @@ fn in_its_process(job: &Job<'_>, options: &Options, lent: Option<&Lent>) -> Resu
     Ok(match ended? {
         Some(status) if status.success() => Outcome::Passed(text),
         Some(status) if status.code() == Some(i32::from(alone::FAILED)) => Outcome::Failed(text),
+        Some(status) if status.code() == Some(i32::from(alone::PARTLY)) => {
+            Outcome::Partly(text.lines().next_back().unwrap_or_default().to_owned())
+        }
         Some(status) => Outcome::Failed(format!("the case broke off: {status}\n{text}")),
         None => Outcome::Failed(format!("not over after {} s\n{text}", most.as_secs())),
     })

@@ -39,7 +39,7 @@ pub(super) struct Told {
     #[serde(flatten)]
     pub(super) part: Part,
     pub(super) outcome: Outcome,
-    /// Why it failed or was not run.
+    /// Why it failed or was not run, or not all of it.
     pub(super) why: String,
     pub(super) seconds: f64,
 }

@@ -89,16 +89,20 @@ impl Report<'_> {
         };
         print("", &self.0.iter().map(|column| column.name.clone()).collect::<Vec<_>>());
         rows.iter().for_each(|(name, cells)| print(name, cells));
-        for outcome in [Outcome::NotRun, Outcome::Failed] {
+        for (outcome, word) in [
+            (Outcome::Passed, "not run in part:"),
+            (Outcome::NotRun, "not run:"),
+            (Outcome::Failed, "FAILED"),
+        ] {
             println!();
             let mut places: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
             for column in &self.0 {
-                for told in column.of(outcome) {
+                // Of one that passed there is a reason where not all of it was run.
+                for told in column.of(outcome).filter(|told| !told.why.is_empty()) {
                     let why = told.why.lines().next().unwrap_or_default();
                     places.entry((told.part.to_string(), why)).or_default().push(&column.name);
                 }
             }
-            let word = if outcome == Outcome::Failed { "FAILED" } else { "not run:" };
             for ((part, why), columns) in places {
                 println!("{word} {part}: {why} ({})", columns.join(", "));
             }
