@@ -7,7 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::unistd::Pid;
-use sandboxd_integration::{By, Case, Inside, NotifySocket, Outside};
+use sandboxd_integration::{By, Case, Inside, NotifySocket, Outside, confined};
 use std::io::IoSlice;
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::net::UnixDatagram;
@@ -152,12 +152,14 @@ fn flood(_: &Inside) -> Result<()> {
     }
 }
 
-/// A command whose word nobody reads any more is ended, and that is said.
+/// Who reads it has no right; a command whose word nobody reads any more is ended, and that is said.
 fn without_who_reads_it(outside: &Outside, manager: &NotifySocket) -> Result<()> {
     let waits = ["/bin/sh", "-c", "echo waits; while :; do /bin/sleep 0.05; done"];
     let mut running = manager.starts(outside.sandbox(PROFILE).command(&waits)).start()?;
     running.says("waits")?;
     let service = running.process_to_come(|command| command.ends_with("service notify"))?;
+    let command = running.process(|command| command.starts_with("/bin/sh"))?;
+    confined(outside, service, command, &[])?;
     kill(Pid::from_raw(service), Signal::SIGKILL)?;
     let run = running.wait()?;
     run.exited(125)?;

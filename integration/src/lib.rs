@@ -5,7 +5,7 @@
 //!
 //! Read in this order: [`case`], [`who`], `options`, `runner`, `alone`, [`outside`], [`sandbox`], [`running`], [`service`],
 //! [`notify_socket`], `launch`, [`run`], [`observers`], [`inside`], [`terminal`], [`container`], [`faults`],
-//! [`approver`], [`world`], [`hosts`], [`sshd`], [`keeper`], [`logins`], [`models`], [`search`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
+//! [`approver`], [`mod@confined`], [`world`], [`hosts`], [`sshd`], [`keeper`], [`logins`], [`models`], [`search`], [`steps`], [`injected`], [`kills`], [`trial`], [`random`], [`raw`], `left`,
 //! [`mod@patience`], [`facts`].
 #![allow(
     clippy::print_stdout,
@@ -17,6 +17,7 @@ mod alone;
 pub mod approver;
 pub mod below;
 pub mod case;
+pub mod confined;
 pub mod container;
 pub mod facts;
 pub mod faults;
@@ -53,6 +54,7 @@ pub mod who;
 pub mod world;
 
 pub use case::{Case, Named, Need};
+pub use confined::confined;
 pub use container::Container;
 pub use faults::Fault;
 pub use inside::Inside;
