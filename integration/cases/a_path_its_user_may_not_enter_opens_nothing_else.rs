@@ -1,7 +1,7 @@
 //! A granted path that the sandbox's user may not enter costs that path at most: the start is
 //! refused, or every other layer and rule holds.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use nix::errno::Errno;
 use sandboxd_integration::{Case, Inside, Outside};
 use std::fs;
@@ -30,6 +30,8 @@ fn outside(outside: &Outside) -> Result<()> {
         run.keeps(&other)?;
         if run.exit() == Some(125) {
             run.not_started()?;
+            let named = granted.to_string_lossy();
+            ensure!(run.stderr.contains(&*named), "not for {named}: {}", run.stderr);
             continue;
         }
         run.ran()?.refused("other", &[Errno::ENOENT])?.allowed("granted")?;

@@ -49,13 +49,16 @@ fn outside(outside: &Outside) -> Result<()> {
         over.store(true, Ordering::Relaxed);
         raced
     });
-    raced?;
+    let started = raced?;
     canary.unchanged()?;
     ensure!(swaps.load(Ordering::Relaxed) > 10_000, "the race was not run");
+    ensure!((1..STARTS).contains(&started), "{started} of {STARTS} started, and the rest did not");
     Ok(())
 }
 
-fn race(outside: &Outside, data: &Path, canary: &sandboxd_integration::Canary) -> Result<()> {
+/// How many of them started.
+fn race(outside: &Outside, data: &Path, canary: &sandboxd_integration::Canary) -> Result<u32> {
+    let mut started = 0;
     for turn in 0..STARTS {
         let access = if turn % 2 == 0 { "read" } else { "write" };
         let run = start(outside, data, access)?;
@@ -63,11 +66,12 @@ fn race(outside: &Outside, data: &Path, canary: &sandboxd_integration::Canary) -
         if run.exit() == Some(125) {
             run.not_started()?;
         } else {
+            started += 1;
             run.ran()?;
             ensure!(run.fact("name")? == "right", "it saw {}", run.fact("name")?);
         }
     }
-    Ok(())
+    Ok(started)
 }
 
 fn start(outside: &Outside, path: &Path, access: &str) -> Result<sandboxd_integration::Run> {

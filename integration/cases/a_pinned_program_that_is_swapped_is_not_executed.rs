@@ -6,7 +6,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use sandboxd_integration::{By, Case, Outside};
 use std::fs;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub(crate) const CASE: Case =
     Case { rows: &["C02", "E18"], seconds: 120, outside, by: By::Anybody, ..Case::NEW };
@@ -31,28 +31,37 @@ fn outside(outside: &Outside) -> Result<()> {
     outside.sandbox(&profile).run()?.not_started().context("a program with another digest")?;
     fs::rename(ws.join("aside"), &tool)?;
 
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
+    let (over, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
+    let raced = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                if renameat2(AT_FDCWD, &tool, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE)
-                    .is_err()
-                {
-                    break;
-                }
+                let swapped =
+                    renameat2(AT_FDCWD, &tool, AT_FDCWD, &other, RenameFlags::RENAME_EXCHANGE);
+                swaps.fetch_add(u64::from(swapped.is_ok()), Ordering::Relaxed);
             }
         });
-        let raced = (0..STARTS).try_for_each(|_| {
-            let run = outside.sandbox(&profile).run()?;
-            match run.exit() {
-                Some(0) if run.stdout.starts_with("echo ") => Ok(()),
-                Some(125 | 126) if run.stdout.is_empty() => Ok(()),
-                _ => bail!("{}: {}", run.status, run.stdout),
-            }
-        });
+        let raced = race(outside, &profile);
         over.store(true, Ordering::Relaxed);
         raced
-    })
+    });
+    let ran = raced?;
+    ensure!(swaps.load(Ordering::Relaxed) > 10_000, "the race was not run");
+    ensure!((1..STARTS).contains(&ran), "{ran} of {STARTS} ran, and the rest did not");
+    Ok(())
+}
+
+/// How many of them ran.
+fn race(outside: &Outside, profile: &str) -> Result<u32> {
+    let mut ran = 0;
+    for _ in 0..STARTS {
+        let run = outside.sandbox(profile).run()?;
+        match run.exit() {
+            Some(0) if run.stdout.starts_with("echo ") => ran += 1,
+            Some(125 | 126) if run.stdout.is_empty() => {}
+            _ => bail!("{}: {}", run.status, run.stdout),
+        }
+    }
+    Ok(ran)
 }
 
 fn digest(path: &str) -> Result<String> {

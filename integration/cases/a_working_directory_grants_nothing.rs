@@ -12,17 +12,17 @@ fn outside(outside: &Outside) -> Result<()> {
     let canary = outside.canary("ws/notes")?;
     let argument = [ws.to_str().unwrap_or_default()];
     let profiles = [
-        String::from("extends = [\"builtin:base\"]\n"),
-        format!("extends = [\"builtin:base\"]\n[command]\ncwd = {ws:?}\n"),
-        String::from("extends = [\"builtin:base\"]\n[command]\ncwd = \"/etc\"\n"),
+        (String::from("extends = [\"builtin:base\"]\n"), true),
+        (format!("extends = [\"builtin:base\"]\n[command]\ncwd = {ws:?}\n"), false),
+        (String::from("extends = [\"builtin:base\"]\n[command]\ncwd = \"/etc\"\n"), true),
     ];
-    for profile in &profiles {
+    for (profile, starts) in &profiles {
         let run = outside.sandbox(profile).cwd(&ws).probe("act", &argument).run()?;
         run.keeps(&canary)?;
-        if run.exit() == Some(125) {
-            run.not_started()?;
-        } else {
+        if *starts {
             run.ran()?.all_refused()?;
+        } else {
+            run.has_problem(&["command.cwd", "does not exist inside"])?;
         }
         canary.unchanged()?;
         ensure!(fs::read_dir(&ws)?.count() == 1, "something was made in the working directory");

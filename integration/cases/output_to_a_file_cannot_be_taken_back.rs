@@ -23,15 +23,23 @@ const BEFORE: &str = "what stood here before\n";
 fn outside(outside: &Outside) -> Result<()> {
     spoiled(outside)?;
     in_order(outside)?;
-    let profile = outside.dir().join("directory.toml");
+    no_directory(outside)
+}
+
+fn no_directory(outside: &Outside) -> Result<()> {
+    let (profile, result) = (outside.dir().join("directory.toml"), outside.dir().join("result"));
     fs::write(&profile, "extends = [\"builtin:base\"]\n")?;
     for descriptor in ["0", "1", "2"] {
-        let text =
-            format!("exec \"$0\" run -q -p {profile:?} \"$@\" -- /bin/true {descriptor}< /usr");
+        let text = format!(
+            "exec \"$0\" run -q -p {profile:?} --result-fd 9 \"$@\" -- /bin/true {descriptor}< /usr 9> {result:?}"
+        );
         let mut sh = Command::new("/bin/sh");
         let run = sh.args(["-c", &text]).arg(product()?).args(outside.waivers());
         let run = run.env("XDG_STATE_HOME", outside.state()).output()?;
         ensure!(run.status.code() == Some(125), "a directory as {descriptor}: {}", run.status);
+        // Where it is the output, nothing can be said there.
+        let why = fs::read_to_string(&result)?;
+        ensure!(why.contains("(EISDIR)"), "a directory as {descriptor}: {why}");
     }
     Ok(())
 }

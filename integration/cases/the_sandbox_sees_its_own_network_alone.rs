@@ -31,6 +31,7 @@ fn outside(outside: &Outside) -> Result<()> {
     } else {
         // That the product does not show such a file at all is as good.
         run.not_started()?;
+        ensure!(run.stderr.contains(&*bound.to_string_lossy()), "not for it: {}", run.stderr);
     }
     let run = outside.sandbox("extends = [\"builtin:base\"]\n").probe("look", &["/none"]).run()?;
     judge(&run, &host.to_string_lossy())?;
