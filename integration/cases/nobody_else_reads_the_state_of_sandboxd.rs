@@ -15,6 +15,7 @@ pub(crate) const CASE: Case =
 
 const STATE: &str = "/run/sandboxd";
 const UIDS: &str = "/run/sandboxd/uids";
+const SETTINGS: &str = "/etc/sandboxd/config.toml";
 
 fn outside(outside: &Outside) -> Result<()> {
     let profile = "extends = [\"builtin:base\"]\n";
@@ -23,6 +24,11 @@ fn outside(outside: &Outside) -> Result<()> {
     for attempt in ["state", "leases", "settings"] {
         run.refused(attempt, &[Errno::ENOENT, Errno::EACCES])?;
     }
+    // In view they are shut by their mode.
+    fs::set_permissions(SETTINGS, fs::Permissions::from_mode(0o600))?;
+    let shown = format!("{profile}[files]\nread = [\"/etc/sandboxd\"]\n");
+    let run = outside.sandbox(&shown).probe("look", &[]).run()?;
+    run.ran()?.refused("settings", &[Errno::EACCES])?;
     let mut files = 0;
     own(Path::new(STATE), &mut files)?;
     ensure!(files > 1, "only {files} files in {STATE}");
@@ -90,6 +96,6 @@ fn spoiled(outside: &Outside, profile: &str) -> Result<()> {
 fn look(inside: &Inside) -> Result<()> {
     inside.attempt("state", fs::read_dir(STATE));
     inside.attempt("leases", fs::read_dir(UIDS));
-    inside.attempt("settings", fs::read("/etc/sandboxd/config.toml"));
+    inside.attempt("settings", fs::read(SETTINGS));
     Ok(())
 }
