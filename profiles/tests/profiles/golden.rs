@@ -61,6 +61,10 @@ fn plans_are_the_ones_checked_in() {
         let text = format!("extends = [\"builtin:{}\"]", builtin.name);
         cases.push((format!("{}.json", builtin.name), outcome(&text, typical())));
     }
+    for service in ["broker", "egress", "notify", "terminal"] {
+        let text = format!("extends = [\"builtin:{service}\"]");
+        cases.push((format!("service-{service}.json"), outcome(&text, typical())));
+    }
     let text = "extends = [\"builtin:base\"]\n[files]\nwrite = [\"/w\"]";
     for builtin in builtin::list() {
         let text = format!("extends = [\"builtin:{}\"]", builtin.name);
