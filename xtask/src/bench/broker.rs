@@ -54,7 +54,7 @@ pub(crate) fn run(tree: &Tree, built: &Built, rounds: usize, starts_alone: bool)
     for callers in [1, 8, 64] {
         println!("calls a second of {callers} at once, {SHORT} bytes");
         let ways = [Way::Bus, Way::Broker, Way::Hops];
-        let sides = sides(&bench, false, &ways, SHORT, (callers, rounds.div_ceil(callers)))?;
+        let sides = sides(&bench, false, &ways, SHORT, (callers, rounds))?;
         seconds(&sides, callers);
     }
     drop(machine);
