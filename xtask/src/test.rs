@@ -10,6 +10,9 @@ use tally::Tally;
 /// What a test beside the code says of itself where this host cannot run it; why follows.
 const NOT_RUN: &str = "not run: ";
 
+/// What the harness says of a run that ended as one that was not started does, where a case wanted another end.
+const NOT_STARTED: &str = "exit status: 125";
+
 #[derive(Args)]
 pub(crate) struct Typed {
     /// Leave out the tests beside the code
@@ -75,8 +78,12 @@ pub(crate) struct Outcome {
     tally: Tally,
     /// Whether the harness said by its exit status that all is well.
     green: bool,
-    /// The cases that failed, by name.
+    /// The cases that passed, by name.
+    pub(crate) passed: Vec<String>,
+    /// The cases that failed, by name: one that is run twice may have passed, too.
     pub(crate) red: Vec<String>,
+    /// Of these, the ones of which a run was not started that was wanted: they say nothing of what it would have done.
+    pub(crate) not_started: Vec<String>,
 }
 
 impl Outcome {
@@ -98,7 +105,7 @@ impl Outcome {
         };
         process::run(cargo().args(["build", "--locked", "-psandboxd"]).args(profile))?;
         let mut last = None;
-        let mut red = Vec::new();
+        let (mut passed, mut red, mut not_started) = (Vec::new(), Vec::new(), Vec::new());
         let green = process::lines(
             cargo()
                 .args(["run", "--locked", "-psandboxd-integration"])
@@ -108,11 +115,13 @@ impl Outcome {
             |line| {
                 println!("{line}");
                 last = Tally::of_ours(line).or(last);
-                red.extend(failed(line).map(str::to_owned));
+                passed.extend(case(line, "ok   "));
+                red.extend(case(line, "FAILED "));
+                not_started.extend(case(line, "FAILED ").filter(|_| line.contains(NOT_STARTED)));
             },
         )?;
         match last {
-            Some(tally) => Ok(Self { tally, green, red }),
+            Some(tally) => Ok(Self { tally, green, passed, red, not_started }),
             None => bail!("the harness ended without a line `N passed, N failed`"),
         }
     }
@@ -123,7 +132,20 @@ impl Outcome {
     }
 }
 
-/// The case that a line of the harness reports as failed: `FAILED name …`.
-fn failed(line: &str) -> Option<&str> {
-    line.strip_prefix("FAILED ")?.split_whitespace().next()
+/// The case that a line of the harness reports with this word: `FAILED name …`.
+fn case(line: &str, word: &str) -> Option<String> {
+    line.strip_prefix(word)?.split_whitespace().next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lines_of_cases_are_read() {
+        assert_eq!(case("ok   a_case (as a user) 0.10 s", "ok   ").as_deref(), Some("a_case"));
+        assert_eq!(case("FAILED a_case 0.10 s: why", "FAILED ").as_deref(), Some("a_case"));
+        assert_eq!(case("    FAILED to go on", "FAILED "), None);
+        assert_eq!(case("not run: a_case: needs root", "ok   "), None);
+    }
 }

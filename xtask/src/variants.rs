@@ -67,14 +67,13 @@ pub(crate) fn check(tree: &Tree) -> Result<()> {
     Ok(())
 }
 
-/// The cases that go red, of those that were run, in a copy without the layer. The copy is whole again afterwards, whatever
-/// happened.
-fn without(tree: &Tree, copy: &Tree, spec: &Spec, cases: &[String]) -> Result<Vec<String>> {
+/// What the cases come to in a copy without the layer. The copy is whole again afterwards, whatever happened.
+fn without(tree: &Tree, copy: &Tree, spec: &Spec, cases: &[String]) -> Result<Outcome> {
     let named = spec.named();
     let cases = if cases.is_empty() { &named } else { cases };
     let outcome = apply(copy, spec).and_then(|()| Outcome::of_quick(copy, cases));
     copy::refresh(tree, copy)?;
-    Ok(outcome?.red)
+    outcome
 }
 
 fn apply(copy: &Tree, spec: &Spec) -> Result<()> {
@@ -86,35 +85,62 @@ fn apply(copy: &Tree, spec: &Spec) -> Result<()> {
     Ok(())
 }
 
-fn report(verdicts: &[(&Spec, Result<Vec<String>>)]) -> Result<()> {
+fn report(verdicts: &[(&Spec, Result<Outcome>)]) -> Result<()> {
     println!();
     let mut gaps = 0_u32;
-    for (Spec { name, layer, cases, still, .. }, verdict) in verdicts {
-        match verdict {
-            Ok(red) => {
-                println!("{name} (without {layer}): noticed by {}", red.join(", "));
-                let blind: Vec<&str> =
-                    cases.iter().filter(|case| !red.contains(case)).map(String::as_str).collect();
-                if !blind.is_empty() {
-                    gaps += 1;
-                    println!("{name} (without {layer}): GAP: not noticed by {}", blind.join(", "));
-                }
-                let fallen: Vec<&str> =
-                    still.iter().filter(|case| red.contains(case)).map(String::as_str).collect();
-                if !fallen.is_empty() {
-                    gaps += 1;
+    for (spec, verdict) in verdicts {
+        let said = match verdict {
+            Ok(outcome) => {
+                println!("{}: noticed by {}", spec.title(), outcome.red.join(", "));
+                if !outcome.not_started.is_empty() {
+                    // Whoever stops the start keeps the promise; whether the case would, is not known.
                     println!(
-                        "{name} (without {layer}): GAP: no other layer holds {}",
-                        fallen.join(", ")
+                        "{}: LOOK: of these a run did not start: {}",
+                        spec.title(),
+                        outcome.not_started.join(", ")
                     );
                 }
+                found(spec, &outcome.passed, &outcome.red)
             }
-            Err(error) => {
-                gaps += 1;
-                println!("{name} (without {layer}): GAP: not tried: {error:#}");
-            }
-        }
+            Err(error) => vec![format!("not tried: {error:#}")],
+        };
+        gaps += u32::from(!said.is_empty());
+        said.iter().for_each(|gap| println!("{}: GAP: {gap}", spec.title()));
     }
     ensure!(gaps == 0, "{gaps} of {} variants are a gap", verdicts.len());
     Ok(())
+}
+
+/// Where what came of the cases is not what the variant says of them.
+fn found(spec: &Spec, passed: &[String], red: &[String]) -> Vec<String> {
+    let blind: Vec<&str> =
+        spec.cases.iter().filter(|case| !red.contains(case)).map(String::as_str).collect();
+    // One that was not run is no evidence that another layer holds.
+    let holds = |case: &String| passed.contains(case) && !red.contains(case);
+    let fallen: Vec<&str> =
+        spec.still.iter().filter(|case| !holds(case)).map(String::as_str).collect();
+    [("not noticed by", blind), ("no other layer is seen to hold", fallen)]
+        .into_iter()
+        .filter(|(_, cases)| !cases.is_empty())
+        .map(|(words, cases)| format!("{words} {}", cases.join(", ")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_that_was_not_run_shows_neither_a_gap_closed_nor_another_layer() {
+        let spec: Spec = toml::from_str(
+            "name = \"x\"\nlayer = \"it\"\ncases = [\"a\"]\nstill = [\"b\"]\nedit = []\n",
+        )
+        .unwrap();
+        let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        assert!(found(&spec, &list(&["b"]), &list(&["a"])).is_empty());
+        // As root it passed, and as a user it did not.
+        assert_eq!(found(&spec, &list(&["b"]), &list(&["a", "b"])).len(), 1);
+        assert_eq!(found(&spec, &[], &list(&["a"])), ["no other layer is seen to hold b"]);
+        assert_eq!(found(&spec, &list(&["a", "b"]), &[]), ["not noticed by a"]);
+    }
 }

@@ -35,6 +35,11 @@ pub(super) struct Edit {
 }
 
 impl Spec {
+    /// What it is called where people read.
+    pub(super) fn title(&self) -> String {
+        format!("{} (without {})", self.name, self.layer)
+    }
+
     /// The cases that say whether it is noticed.
     pub(super) fn named(&self) -> Vec<String> {
         self.cases.iter().chain(&self.still).cloned().collect()
