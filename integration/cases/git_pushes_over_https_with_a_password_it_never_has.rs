@@ -27,12 +27,18 @@ pub(crate) const CASE: Case = Case {
 };
 
 /// How git is started, and as whom it would log in by itself.
-const WAYS: [(&str, &str, &str); 3] = [
+const WAYS: [(&str, &str, &str); 4] = [
     ("as it is", "", "https://git.example"),
     ("with a name and password of its own", "", "https://mine:mine@git.example"),
     (
         "with a helper that says anything",
         "-c credential.helper='!f() { echo username=mine; echo password=mine; }; f'",
+        "https://git.example",
+    ),
+    // The others wait until they are asked, which they never are.
+    (
+        "with a password that it says unasked",
+        "-c http.extraHeader='Authorization: Basic bWluZTptaW5l'",
         "https://git.example",
     ),
 ];
