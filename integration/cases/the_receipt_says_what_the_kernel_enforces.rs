@@ -53,8 +53,22 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(text_at(result, "/receipt_sha256")? == digest, "the receipt's digest is {digest}");
     let mode = fs::metadata(&path)?.permissions().mode();
     ensure!(mode & 0o777 == 0o600, "the receipt's mode is {mode:o}");
+    what_is_not_on_is_said(outside)?;
     no_receipt_no_run(outside)?;
     nobody_replaces_it(outside)
+}
+
+fn what_is_not_on_is_said(outside: &Outside) -> Result<()> {
+    let profile =
+        "extends = [\"builtin:base\"]\n[network]\nmode = \"host\"\nreason = \"to be told\"\n";
+    let run = outside.sandbox(profile).command(&["/bin/true"]).run()?;
+    let receipt = run.exited(0)?.receipt.as_ref().context("no receipt")?;
+    let layers = receipt.pointer("/layers").and_then(Value::as_array).context("no layers")?;
+    let name = Some(&Value::from("network-namespace"));
+    let layer = layers.iter().find(|layer| layer.get("name") == name).context("no such layer")?;
+    let state = text_at(layer, "/state")?;
+    ensure!(state != "enforced", "the network namespace is {state}");
+    Ok(())
 }
 
 /// Where the receipt cannot be written nothing runs, and nothing is left of the attempt.
