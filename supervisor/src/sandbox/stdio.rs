@@ -229,11 +229,10 @@ fn input(user: Identity, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd>
         let source = Source::Pipe(anew(&own, OFlags::RDONLY | OFlags::NONBLOCK)?);
         return fed(user, source, feed);
     }
-    match kind {
-        FileType::Fifo => apart(own),
-        FileType::Socket => fed(user, Source::Socket(own), feed),
-        _ => Ok(own),
+    if kind == FileType::Socket {
+        return fed(user, Source::Socket(own), feed);
     }
+    if kind == FileType::Fifo { apart(own) } else { Ok(own) }
 }
 
 /// The same pipe through a description of its own, with the flags that it has. Where it cannot be opened again, because
