@@ -2,15 +2,16 @@
 //! with it where they may, and leave a receipt that the command could not change; nor does it change what
 //! is executed outside.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sandboxd_integration::{Case, Need, Outside, wait_for};
+use sandboxd_integration::{Case, Need, Outside};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 pub(crate) const CASE: Case = Case {
     rows: &["C06", "E4", "C02"],
@@ -164,8 +165,14 @@ fn a_job_that_is_cancelled(outside: &Outside) -> Result<()> {
     for (signal, status) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
         let begun = format!("begun {status}");
         job.script = format!("exec {} sh -c 'touch \"{begun}\"; exec sleep 600'", script.display());
-        let mut step = job.shell().stderr(Stdio::null()).spawn().context("sh")?;
-        wait_for(&job.folder.join(begun))?;
+        let (told, begun) = (job.folder.join("told"), job.folder.join(begun));
+        let mut step = job.shell().stderr(fs::File::create(&told)?).spawn().context("sh")?;
+        while !begun.exists() {
+            if let Some(ended) = step.try_wait()? {
+                bail!("{signal}: {ended} before it began: {}", fs::read_to_string(&told)?);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         kill(Pid::from_raw(i32::try_from(step.id())?), signal)?;
         let ended = step.wait()?;
         ensure!(ended.code() == Some(status), "{signal}: it ended with {ended}");

@@ -177,7 +177,9 @@ impl Carrier {
     /// A stream more.
     fn add(&mut self, whose: Whose, pair: Pair) -> io::Result<()> {
         self.take(whose)?;
-        self.streams.insert(whose, Stream::new(pair)?);
+        let stream = Stream::new(pair)?;
+        let is_callee = matches!(whose, Whose::Callee(_));
+        self.streams.insert(whose, if is_callee { stream.reading_on() } else { stream });
         self.touched.push(whose);
         Ok(())
     }
@@ -286,7 +288,9 @@ impl Carrier {
         let reads = stream.reads() && (end == End::Input || stream.is_one());
         // Both halves are closed there, and what came before that was read: nobody is left to be written to.
         let over = flags.contains(EventFlags::HUP) && end == End::Output && !reads;
-        let mut gone = stream.is_broken() || flags.contains(EventFlags::ERR) || over;
+        let unread = end == End::Output && flags.contains(EventFlags::ERR);
+        let failed = if unread { !stream.unread() } else { flags.contains(EventFlags::ERR) };
+        let mut gone = stream.is_broken() || failed || over;
         if flags.intersects(EventFlags::IN | EventFlags::HUP) && reads && !gone {
             let mut piece = std::mem::take(&mut self.piece);
             match stream.read(&mut piece) {

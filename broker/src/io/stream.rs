@@ -49,6 +49,10 @@ pub(super) struct Stream {
     /// Whether the descriptor that is written to never waits.
     eager: bool,
     reads: bool,
+    /// Whether it is read on where nobody reads what is written to it: a server may close its standard input and answer.
+    reads_on: bool,
+    /// Nobody reads what is written to it, and it is read on.
+    deaf: bool,
     broken: bool,
     /// Until when what waits may still be written, where it is to be closed.
     closing: Option<Moment>,
@@ -76,6 +80,8 @@ impl Stream {
             pair,
             eager: false,
             reads: true,
+            reads_on: false,
+            deaf: false,
             broken: false,
             closing: None,
             unsent: Vec::new(),
@@ -86,6 +92,20 @@ impl Stream {
         };
         stream.eager = fcntl_getfl(stream.output())?.contains(OFlags::NONBLOCK);
         Ok(stream)
+    }
+
+    /// The same, which is read on where nobody reads what is written to it.
+    pub(super) fn reading_on(mut self) -> Self {
+        self.reads_on = !self.is_one();
+        self
+    }
+
+    /// Nobody reads what is written any more; whether it is read on.
+    pub(super) fn unread(&mut self) -> bool {
+        let reads_on = self.reads_on && self.reads();
+        self.give_up();
+        (self.deaf, self.broken) = (reads_on, !reads_on);
+        reads_on
     }
 
     pub(super) fn input(&self) -> BorrowedFd<'_> {
@@ -119,7 +139,7 @@ impl Stream {
         match self.is_one() {
             true if reads => [None, Some(EventFlags::IN | writes)],
             true => [None, Some(writes)],
-            false => [reads.then_some(EventFlags::IN), Some(writes)],
+            false => [reads.then_some(EventFlags::IN), (!self.deaf).then_some(writes)],
         }
     }
 
@@ -152,9 +172,9 @@ impl Stream {
         self.secret.as_ref().map_or(self.unsent.as_slice(), Quoted::bytes)
     }
 
-    /// Whether so much waits that nothing more is to be read of what leads here; anything, where memory is short.
+    /// Whether so much waits that nothing more is to be read of what leads here; less of it, where memory is short.
     pub(super) fn is_full(&self, short: bool) -> bool {
-        self.unsent() > if short { 0 } else { HIGH }
+        self.unsent() > if short { READ } else { HIGH }
     }
 
     /// Once what waits is written, or then, it is closed; nothing more is read.
@@ -201,7 +221,7 @@ impl Stream {
 
     /// Leaves a line to be written.
     pub(super) fn write(&mut self, line: Vec<u8>) {
-        if self.broken {
+        if self.broken || self.deaf {
             return;
         }
         match self.later.back_mut() {
@@ -215,7 +235,7 @@ impl Stream {
 
     /// The same, of a line with secrets in it.
     pub(super) fn write_pieces(&mut self, line: Vec<Piece>) {
-        if !self.broken {
+        if !self.broken && !self.deaf {
             self.later.extend(line);
         }
     }
@@ -242,7 +262,10 @@ impl Stream {
                 Ok(count) => self.sent += count,
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => break,
-                Err(_) => return self.give_up(),
+                Err(_) => {
+                    self.unread();
+                    return;
+                }
             }
             if !self.eager {
                 break;

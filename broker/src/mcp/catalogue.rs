@@ -13,7 +13,16 @@ const ENTRIES: usize = 4096;
 const NAMES: usize = 256 << 10;
 
 /// Entries by their names; each with the schema of its arguments, but for those that nobody reaches.
-type Entries = BTreeMap<String, Option<Arc<Schema>>>;
+type Entries = BTreeMap<String, Entry>;
+
+/// What is remembered of an entry.
+#[derive(Debug)]
+pub enum Entry {
+    /// It is there, and its arguments are checked by this.
+    There(Option<Arc<Schema>>),
+    /// Somewhere in the list it is not what it was accepted as, and so it is not there.
+    Refused,
+}
 
 /// Tools or prompts of an instance, by their names.
 #[derive(Debug, Default)]
@@ -42,13 +51,29 @@ impl Catalogue {
 
     /// Remembers an entry and the schema of its arguments; the first of two with one name counts.
     pub fn add(&mut self, name: String, schema: Option<Arc<Schema>>) {
+        self.note(name, Entry::There(schema));
+    }
+
+    /// An entry is not to be there, on whichever page it was or will be.
+    pub fn refuse(&mut self, name: &str) {
+        match self {
+            Self::Asked { entries, .. } if entries.contains_key(name) => {
+                entries.insert(name.to_owned(), Entry::Refused);
+            }
+            Self::Asked { .. } | Self::Unknown | Self::Known(_) => {
+                self.note(name.to_owned(), Entry::Refused);
+            }
+        }
+    }
+
+    fn note(&mut self, name: String, entry: Entry) {
         if let Self::Asked { entries, names, .. } = self
             && entries.len() < ENTRIES
             && *names + name.len() <= NAMES
             && !entries.contains_key(&name)
         {
             *names += name.len();
-            entries.insert(name, schema);
+            entries.insert(name, entry);
         }
     }
 
@@ -79,7 +104,10 @@ impl Catalogue {
 
     fn known(&self, name: &str) -> Option<&Option<Arc<Schema>>> {
         match self {
-            Self::Known(entries) => entries.get(name),
+            Self::Known(entries) => match entries.get(name)? {
+                Entry::There(schema) => Some(schema),
+                Entry::Refused => None,
+            },
             Self::Unknown | Self::Asked { .. } => None,
         }
     }

@@ -33,7 +33,11 @@ impl Relay {
             Stage::Recording => self.refuse(id, Refusal::NotRecorded),
             Stage::Starting | Stage::Looking => self.refuse(id, Refusal::Deadline),
             Stage::Draining => self.give_up(id),
-            Stage::GivenUp => {}
+            Stage::GivenUp => {
+                if let Some(instance) = call.instance {
+                    self.stop(instance, &Refusal::Gone);
+                }
+            }
             Stage::Sent => self.overdue(id),
         }
     }

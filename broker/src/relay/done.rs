@@ -6,13 +6,18 @@ use super::{
     state::{Origin, Stage},
 };
 use crate::{
-    json::Value,
-    mcp::method::Asks,
+    json::{Object, Value},
+    mcp::method::{Asks, Target},
     refusal::{Refusal, response},
     rpc::Id,
 };
 use sandboxd_broker_plan::record::{Event, Outcome, Record, Rule};
-use sandboxd_broker_plan::{Instances, Speaks};
+use sandboxd_broker_plan::{Instances, Millis, Speaks};
+
+/// How long a process for several may go without an answer to what was given up, while others wait for theirs; and for
+/// so many of those at most.
+const PATIENCE: Millis = Millis(60_000);
+const MOST_LATE: usize = 16;
 
 impl Relay {
     /// Answers a caller, and forgets the call.
@@ -45,6 +50,7 @@ impl Relay {
                     (*connection, refusal.answer(answer.clone(), call.asks, call.era));
                 self.tell_caller(connection, &message);
             }
+            Origin::Greeting => return self.forget(id),
             Origin::Note(_) => {}
         }
         if matches!(self.calls.get(&id).map(|call| call.stage), Some(Stage::Held(_))) {
@@ -130,7 +136,7 @@ impl Relay {
         call.stage = Stage::Draining;
         let answer = match &call.origin {
             Origin::Caller { connection, id, .. } => Some((*connection, id.clone())),
-            Origin::Note(_) | Origin::Catalogue(_) => None,
+            Origin::Note(_) | Origin::Catalogue(_) | Origin::Greeting => None,
         };
         let record =
             self.call_record(id, Event::Finished { outcome: Outcome::By(rule), bytes: 0, millis });
@@ -220,21 +226,29 @@ impl Relay {
         match call.instance.filter(|_| several && is_work) {
             Some(instance) => {
                 call.stage = Stage::GivenUp;
+                // Only for whom it is still counts.
+                call.method = String::new();
+                (call.target, call.body) = (Target::Whole, Object::default());
+                if let Origin::Caller { token, .. } = &mut call.origin {
+                    *token = None;
+                }
                 self.late.insert(instance);
+                let until = self.now.after(PATIENCE);
+                self.set_timer(id, Some(until));
             }
             None => self.forget(id),
         }
     }
 
-    /// Stops instances that are late with what was given up, as soon as nobody waits for anything else of theirs. Until
-    /// then what they call is on behalf of those too.
+    /// Stops instances that are late with what was given up, as soon as nobody waits for anything else of theirs, or it
+    /// takes too long, or is too much. Until then what they call is on behalf of those too.
     pub(super) fn retire(&mut self) {
         for id in std::mem::take(&mut self.late) {
             let late = self.waiting(id, Stage::GivenUp);
             if late.is_empty() {
                 continue;
             }
-            if !self.is_awaited(id) {
+            if late.len() > MOST_LATE || !self.is_awaited(id) {
                 self.stop(id, &Refusal::Gone);
                 continue;
             }

@@ -2,7 +2,7 @@
 //! the connection is closed; no callee sees any of it.
 
 use super::{
-    CallId, ConnectionId, Output, Relay, rounds,
+    CallId, ConnectionId, InstanceId, Output, Relay, rounds,
     state::{Call, Origin, Stage},
 };
 use crate::{
@@ -292,7 +292,13 @@ impl Relay {
     /// The handshake is complete: told once to each instance.
     fn initialized(&mut self, id: ConnectionId) {
         let instance = self.connections.get(&id).and_then(|connection| connection.instance);
-        let Some(instance) = instance else { return };
+        if let Some(instance) = instance {
+            self.initialize(instance);
+        }
+    }
+
+    /// Tells an instance so, once.
+    pub(super) fn initialize(&mut self, instance: InstanceId) {
         let Some(known) = self.instances.get_mut(&instance) else { return };
         if known.running && !std::mem::replace(&mut known.initialized, true) {
             let told = [("jsonrpc", "2.0".into()), ("method", "notifications/initialized".into())];

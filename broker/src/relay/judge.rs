@@ -58,7 +58,7 @@ impl Relay {
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         let (edge, is_call, digest) = (call.edge, call.asks.is_call(), self.identity(call));
         let (_, callee, _) = self.rules(edge).ok_or(Refusal::Gone)?;
-        let who: BTreeSet<usize> = call.chains.iter().flatten().copied().collect();
+        let who = callers(call);
         if is_call {
             let repeated = self.edges.get_mut(edge).map(|edge| edge.repeated.admit(digest, now));
             repeated.ok_or(Refusal::Gone)?.map_err(Refusal::Repeated)?;
@@ -144,7 +144,7 @@ impl Relay {
                 return Err(Refusal::Chain);
             }
         }
-        if self.attenuates(call) && !call.chains.iter().all(|chain| self.all_may(chain, call)) {
+        if self.attenuates(call) && !self.all_may(call) {
             return Err(absent(&call.target));
         }
         self.arguments(call)?;
@@ -169,9 +169,9 @@ impl Relay {
         callee.is_some_and(|callee| callee.instances == Instances::Attenuate)
     }
 
-    /// Whether each of a chain might make this call itself.
-    fn all_may(&self, chain: &[usize], call: &Call) -> bool {
-        chain.iter().all(|caller| self.might(*caller, call).next().is_some())
+    /// Whether each of those for whom a call is might make it itself.
+    fn all_may(&self, call: &Call) -> bool {
+        callers(call).into_iter().all(|caller| self.might(caller, call).next().is_some())
     }
 
     /// The edges by which somebody might make a call itself.
@@ -191,9 +191,9 @@ impl Relay {
     /// any of several is asked about wherever a call of that one itself would be.
     pub(super) fn approval_within(&self, call: &Call) -> Option<Millis> {
         let own = self.plan.edges.get(call.edge).and_then(|edge| asks(edge, call));
-        let several = call.chains.iter().flatten().filter(|_| self.attenuates(call));
         own.or_else(|| {
-            several.copied().find_map(|caller| {
+            let several = callers(call).into_iter().filter(|_| self.attenuates(call));
+            several.into_iter().find_map(|caller| {
                 let each = self.might(caller, call).map(|edge| asks(edge, call));
                 each.collect::<Option<Vec<Millis>>>()?.into_iter().min()
             })
@@ -226,6 +226,11 @@ impl Relay {
             self.out.push(Output::Record(Record { event: Event::Quarantined, ..of }));
         }
     }
+}
+
+/// Everybody for whom a call is, once.
+fn callers(call: &Call) -> BTreeSet<usize> {
+    call.chains.iter().flatten().copied().collect()
 }
 
 /// That there is no such thing, or none to be seen.

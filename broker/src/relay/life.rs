@@ -4,8 +4,8 @@
 //! client that started its server itself knows it. An instance that is for all stays.
 
 use super::{
-    CallId, CalleeState, ConnectionId, Endpoint, InstanceId, Output, Relay,
-    state::{Connection, Handshake, Instance, Stage},
+    CallId, ConnectionId, Endpoint, InstanceId, Output, Relay,
+    state::{CalleeState, Connection, Handshake, Instance, Stage},
 };
 use crate::{
     frame::Lines,
@@ -128,6 +128,7 @@ impl Relay {
             return;
         };
         instance.running = true;
+        self.greet(id);
         for call in self.waiting(id, Stage::Starting) {
             self.begin(call);
         }

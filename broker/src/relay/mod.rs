@@ -1,12 +1,11 @@
 //! Who waits for whom. [`Relay`] is told what happened ([`Input`]) and when, and says what is to be
 //! done ([`Output`]); it does nothing itself.
 //!
-//! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the
-//! callee's instance), `shake` (the handshake of one that is for all), `judge` (every rule), `turn` (approval, queue, record,
-//! and off it goes), `reply` (its answer), `lists` (where that is one), `done` (its end). `notice` is what a callee says
-//! unasked, `rounds` what it asks by an answer, `schemas` what arguments are checked by, `secrets` what stands for
-//! placeholders in a call, `held` what that takes of memory, `clock` what happens when nothing else does, and `state` what
-//! is remembered.
+//! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the callee's instance), `shake`
+//! (the handshake of one that is for all), `judge` (every rule), `turn` (approval, queue, record, and off it goes), `reply`
+//! (its answer), `lists` (where that is one), `done` (its end). `notice` is what a callee says unasked, `rounds` what it asks by an
+//! answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders, `held` what is held of memory, `clock`
+//! what happens when nothing else does, and `state` what is remembered.
 
 mod asked;
 mod clock;
@@ -33,14 +32,14 @@ pub use asked::{Ask, Verdict};
 pub use load::Load;
 
 use crate::{
-    limit::{Buckets, Fair, Fuse, Moment, Repeated, Saved, Tripwire},
+    limit::{Buckets, Fair, Moment, Repeated, Saved, Tripwire},
     mcp::pins::Pins,
     schema::{Schema, SchemaError, Schemas},
     swap::{Keyring, Piece},
 };
 use sandboxd_audit::Hidden;
 use sandboxd_broker_plan::{BrokerPlan, Name, meant::Meant, record::Record, seen::Seen};
-use state::{Call, Connection, Instance, Question, Ring, Timer};
+use state::{Call, CalleeState, Connection, Instance, Question, Ring, Timer};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -238,20 +237,6 @@ struct CallerState {
     spent: u64,
 }
 
-/// What is remembered of a callee.
-#[derive(Debug)]
-struct CalleeState {
-    /// Its breakers: by its callers' places where each has processes of its own, else one.
-    fuses: BTreeMap<Option<usize>, Fuse>,
-    pins: Pins,
-    schemas: Schemas,
-    queue: Fair<usize, CallId>,
-    in_flight: u64,
-    shared: Option<InstanceId>,
-    /// What it was when that was last asked.
-    told: Load,
-}
-
 impl Relay {
     /// A relay that obeys this plan; nobody is connected.
     ///
@@ -273,6 +258,7 @@ impl Relay {
             queue: Fair::new(),
             in_flight: 0,
             shared: None,
+            greeting: None,
             told: Load::default(),
         });
         Ok(Self {

@@ -20,10 +20,11 @@ use crate::{
 use sandboxd_broker_plan::Speaks;
 use sandboxd_broker_plan::record::{Event, Outcome};
 
-const TOO_LONG: &str = "The answer has more bytes than this edge allows.";
+pub(super) const AMBIGUOUS: &str = "The answer has keys that differ in case alone.";
+pub(super) const TOO_LONG: &str = "The answer has more bytes than this edge allows.";
 
 /// Keys of a result that something is taken out of.
-const MEANT: &[&str] =
+pub(super) const MEANT: &[&str] =
     &["tools", "resources", "resourceTemplates", "prompts", "instructions", "_meta"];
 
 impl Relay {
@@ -103,9 +104,13 @@ impl Relay {
                 return self.stray(instance);
             }
         }
-        if let Origin::Catalogue(listed) = call.origin {
-            let result = body.remove("result");
-            return self.page(id, instance, listed, result);
+        match call.origin {
+            Origin::Catalogue(listed) => {
+                let result = body.remove("result");
+                return self.page(id, instance, listed, result);
+            }
+            Origin::Greeting => return self.greeted(id, body),
+            Origin::Caller { .. } | Origin::Note(_) => {}
         }
         // One process for all may write as long a line as any of its edges allows.
         let most = self.plan.edges.get(call.edge).map_or(0, |edge| edge.max_result.0);
@@ -179,7 +184,7 @@ impl Relay {
     /// What of a result the caller sees.
     fn seen(&mut self, id: CallId, mut result: Object) -> Result<Object, Refusal> {
         if rpc::ambiguous(&result, MEANT) {
-            return Err(Refusal::BadReply("The answer has keys that differ in case alone."));
+            return Err(Refusal::BadReply(AMBIGUOUS));
         }
         self.asked_by_result(id, &mut result)?;
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
@@ -252,6 +257,11 @@ impl Relay {
         // A digest of what has a secret would let whoever reads it guess that.
         let covered = self.covered_object(instance, entry.clone());
         let tells = covered != *entry;
+        if (tells || !accepted)
+            && let Some(known) = self.catalogue(instance, listed)
+        {
+            known.refuse(name);
+        }
         if !tells && !accepted {
             return;
         }

@@ -3,12 +3,14 @@
 
 use super::{
     CallId, InstanceId, Relay,
-    state::{Handshake, Stage},
+    reply::{AMBIGUOUS, MEANT, TOO_LONG},
+    state::{Call, Handshake, Origin, Stage},
 };
 use crate::{
-    json::{Object, Value},
-    mcp::{input, method::Asks},
+    json::{self, Object, Value},
+    mcp::{Era, input, method::Asks},
     refusal::Refusal,
+    rpc,
 };
 use sandboxd_broker_plan::Instructions;
 
@@ -23,6 +25,11 @@ impl Relay {
             return self.refuse(id, refusal);
         }
         self.without_instructions(id, &mut result);
+        let most = self.calls.get(&id).and_then(|call| self.plan.edges.get(call.edge));
+        let most = most.map_or(0, |edge| edge.max_result.0);
+        if u64::try_from(json::text(&result.clone().into()).len()).is_ok_and(|size| size > most) {
+            return self.refuse(id, Refusal::BadReply(TOO_LONG));
+        }
         let result = self.covered(instance, result.into());
         self.answer(id, "result", result);
     }
@@ -41,13 +48,68 @@ impl Relay {
         if result.weight() > LONGEST {
             return Err(Refusal::BadReply("The handshake of one process for all is too long."));
         }
+        if rpc::ambiguous(result, MEANT) {
+            return Err(Refusal::BadReply(AMBIGUOUS));
+        }
         if let Some(known) = self.instances.get_mut(&id) {
             known.handshake = Handshake::Done(result.clone());
+        }
+        if self.calls.get(&by).is_some_and(|call| matches!(call.origin, Origin::Greeting)) {
+            self.initialize(id);
         }
         for call in self.waiting(id, Stage::Starting) {
             self.begin(call);
         }
         Ok(())
+    }
+
+    /// Makes the handshake of a process that takes another's place, as whoever made that one's did: those who are
+    /// connected do not make it again.
+    pub(super) fn greet(&mut self, instance: InstanceId) {
+        let Some(known) = self.instances.get(&instance).filter(|it| it.owner.is_none()) else {
+            return;
+        };
+        let (callee, edge) = (known.callee, known.edge);
+        let greeting = self.callees.get(callee).and_then(|state| state.greeting.clone());
+        let Some(body) = greeting else { return };
+        let id = CallId(self.number());
+        let deadline = self.plan.edges.get(edge).map_or(self.now, |it| self.now.after(it.deadline));
+        let call = Call {
+            asks: Asks::Handshake,
+            ..Call::own(Origin::Greeting, (edge, Era::Legacy), instance, body, (self.now, deadline))
+        };
+        self.calls.insert(id, call);
+        if let Some(known) = self.instances.get_mut(&instance) {
+            known.handshake = Handshake::Asked(id);
+        }
+        self.send(id);
+    }
+
+    /// A handshake is on its way: with the same the next process for all is greeted.
+    pub(super) fn keep_greeting(&mut self, instance: InstanceId, body: &Object) {
+        let known = self.instances.get(&instance).filter(|it| it.owner.is_none());
+        let state = known.and_then(|known| self.callees.get_mut(known.callee));
+        if let Some(state) = state.filter(|_| body.weight() <= LONGEST) {
+            state.greeting = Some(body.clone());
+        }
+    }
+
+    /// Whether the broker itself makes the handshake of an instance, which its calls wait for.
+    pub(super) fn is_greeted(&self, instance: InstanceId) -> bool {
+        let known = self.instances.get(&instance);
+        let Some(Handshake::Asked(by)) = known.map(|known| &known.handshake) else { return false };
+        self.calls.get(by).is_some_and(|call| matches!(call.origin, Origin::Greeting))
+    }
+
+    /// What was answered to the broker's own handshake. A process that does not know it works without, or says so.
+    pub(super) fn greeted(&mut self, id: CallId, mut body: Object) {
+        if let Some(Value::Object(result)) = body.remove("result")
+            && !input::is_required(&result)
+            && self.shaken(id, &result).is_ok()
+        {
+            return self.forget(id);
+        }
+        self.forget(id);
     }
 
     /// It was answered after its caller had gone, which others wait for nevertheless.
@@ -74,10 +136,12 @@ impl Relay {
     /// Lets the next begin, wherever one is to.
     pub(super) fn shake_anew(&mut self) {
         while let Some(instance) = self.unshaken.pop_first() {
-            let mut waiting = self.waiting(instance, Stage::Starting).into_iter();
-            let next = waiting
-                .find(|id| self.calls.get(id).is_some_and(|call| call.asks == Asks::Handshake));
-            next.into_iter().for_each(|id| self.begin(id));
+            let waiting = self.waiting(instance, Stage::Starting).into_iter();
+            let shakes =
+                |id: &CallId| self.calls.get(id).is_some_and(|call| call.asks == Asks::Handshake);
+            let (next, rest): (Vec<CallId>, Vec<CallId>) = waiting.partition(shakes);
+            // Whoever waits for nothing but the broker's own goes on.
+            next.into_iter().take(1).chain(rest).for_each(|id| self.begin(id));
         }
     }
 

@@ -1,19 +1,20 @@
 //! What is remembered: connections, instances, calls, and what callees asked back.
 
-use super::{CallId, ConnectionId, InstanceId, Output, Relay};
+use super::{CallId, ConnectionId, InstanceId, Load, Output, Relay};
 use crate::{
     frame::Lines,
     json::{Object, Value},
-    limit::{Fuse, Moment},
+    limit::{Fair, Fuse, Moment},
     mcp::{
         Era,
         catalogue::Catalogue,
         input::Asked,
         list::Listed,
         method::{Asks, Target},
-        pins,
+        pins::{self, Pins},
     },
     rpc::Id,
+    schema::Schemas,
 };
 use sandboxd_broker_plan::meant::Meant;
 use sandboxd_broker_plan::record::{Event, Method, Record, Rule, Tool, What};
@@ -78,6 +79,22 @@ pub(super) enum Handshake {
     Done(Object),
 }
 
+/// What is remembered of a callee.
+#[derive(Debug)]
+pub(super) struct CalleeState {
+    /// Its breakers: by its callers' places where each has processes of its own, else one.
+    pub(super) fuses: BTreeMap<Option<usize>, Fuse>,
+    pub(super) pins: Pins,
+    pub(super) schemas: Schemas,
+    pub(super) queue: Fair<usize, CallId>,
+    pub(super) in_flight: u64,
+    pub(super) shared: Option<InstanceId>,
+    /// How the process for all was greeted last.
+    pub(super) greeting: Option<Object>,
+    /// What it was when that was last asked.
+    pub(super) told: Load,
+}
+
 /// A request, from its line to its answer.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -118,6 +135,43 @@ pub(super) struct Call {
     pub(super) progress: Moment,
 }
 
+impl Call {
+    /// One of the broker's own: when it begins, and until when it is waited for.
+    pub(super) fn own(
+        origin: Origin,
+        (edge, era): (usize, Era),
+        instance: InstanceId,
+        body: Object,
+        (began, deadline): (Moment, Moment),
+    ) -> Self {
+        Self {
+            origin,
+            edge,
+            instance: Some(instance),
+            asks: Asks::Upkeep,
+            era,
+            method: body.str("method").unwrap_or_default().to_owned(),
+            target: Target::Whole,
+            body,
+            size: 0,
+            held: 0,
+            digest: [0; 32],
+            first: [0; 32],
+            secrets: 0,
+            again: None,
+            chains: Vec::new(),
+            stage: Stage::Starting,
+            approved: false,
+            timer: None,
+            began,
+            deadline,
+            slot: false,
+            trial: false,
+            progress: Moment(0),
+        }
+    }
+}
+
 /// Who wants the answer.
 #[derive(Debug)]
 pub(super) enum Origin {
@@ -132,13 +186,15 @@ pub(super) enum Origin {
     Note(ConnectionId),
     /// The broker, for its catalogue.
     Catalogue(Listed),
+    /// The broker, for a process that takes another's place.
+    Greeting,
 }
 
 impl Origin {
     pub(super) fn connection(&self) -> Option<ConnectionId> {
         match self {
             Self::Caller { connection, .. } | Self::Note(connection) => Some(*connection),
-            Self::Catalogue(_) => None,
+            Self::Catalogue(_) | Self::Greeting => None,
         }
     }
 }

@@ -53,6 +53,9 @@ impl Relay {
                 }
             }
         }
+        if self.is_greeted(instance) {
+            return self.set_timer(id, waits);
+        }
         self.look(id);
     }
 
@@ -121,29 +124,14 @@ impl Relay {
         let deadline = self.plan.edges.get(edge).map_or(self.now, |it| self.now.after(it.deadline));
         let id = CallId(self.number());
         let ours = Call {
-            origin: Origin::Catalogue(listed),
-            edge,
-            instance: Some(instance),
             asks: Asks::List(listed),
-            era,
-            method: listed.method().to_owned(),
-            target: Target::Whole,
-            body,
-            size: 0,
-            held: 0,
-            digest: [0; 32],
-            first: [0; 32],
-            secrets: 0,
-            again: None,
-            chains: Vec::new(),
-            stage: Stage::Starting,
-            approved: false,
-            timer: None,
-            began: self.now,
-            deadline,
-            slot: false,
-            trial: false,
-            progress: crate::limit::Moment(0),
+            ..Call::own(
+                Origin::Catalogue(listed),
+                (edge, era),
+                instance,
+                body,
+                (self.now, deadline),
+            )
         };
         self.calls.insert(id, ours);
         self.send(id);
@@ -341,10 +329,14 @@ impl Relay {
     }
 
     /// Passes a request on, under a number of ours.
-    fn send(&mut self, id: CallId) {
+    pub(super) fn send(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(instance) = call.instance else { return };
         let (mut body, again) = (std::mem::take(&mut call.body), call.again.take());
+        if call.asks == Asks::Handshake {
+            self.keep_greeting(instance, &body);
+        }
+        let Some(call) = self.calls.get_mut(&id) else { return };
         let (held, caller) = (std::mem::take(&mut call.held), call.origin.connection());
         call.stage = Stage::Sent;
         let deadline = (call.asks != Asks::Listen).then_some(call.deadline);

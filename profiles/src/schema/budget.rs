@@ -1,4 +1,4 @@
-//! `[budget]`: how much a caller may use up in its life, what its tools use for it among that.
+//! `[budget]`: how much a caller may use up in one run, what its tools use for it among that.
 
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
@@ -10,7 +10,7 @@ use sandboxd_broker_plan::{Pattern, Rate};
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "calls",
-        doc: "calls in its life, those of its tools for it among them; default 10000",
+        doc: "calls in one run, those of its tools for it among them; default 10000",
         shape: Shape::Count,
     },
     Key {

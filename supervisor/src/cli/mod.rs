@@ -54,10 +54,7 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(panicked));
     let since = Instant::now();
     if let Err(errno) = settle() {
-        output::warn(&format!(
-            "sandboxd: failed: sigaction: {}\n",
-            explain::errno(errno.raw_os_error())
-        ));
+        failed(&format!("sigaction: {}", explain::errno(errno.raw_os_error())));
         return ExitCode::from(NOT_SET_UP);
     }
     let typed = match Sandboxd::try_parse() {
@@ -104,12 +101,16 @@ fn settle() -> rustix::io::Result<()> {
 /// is the end of the sandbox; its status says that it was sandboxd that failed, and not the command.
 #[expect(clippy::exit, reason = "nothing of this process can be relied on any more")]
 fn panicked(panic: &std::panic::PanicHookInfo<'_>) {
-    let said = explain::printable(&of_panic(panic.location(), panic.payload()));
+    failed(&explain::printable(&of_panic(panic.location(), panic.payload())));
+    std::process::exit(i32::from(NOT_SET_UP));
+}
+
+/// Says of what sandboxd itself has failed.
+fn failed(call: &str) {
     output::warn(&format!(
-        "sandboxd: failed\n  stage   sandboxd itself\n  call    {said}\n  remedy  {}\n",
+        "sandboxd: failed\n  stage   sandboxd itself\n  call    {call}\n  remedy  {}\n",
         explain::last_resort(0)
     ));
-    std::process::exit(i32::from(NOT_SET_UP));
 }
 
 /// Where it was, and why where that stands in the source. A text that was put together may hold what was at

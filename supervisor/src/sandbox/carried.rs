@@ -234,7 +234,7 @@ impl Carried {
         };
         tokio::select! {
             () = refused => Ok(Event::Tick),
-            () = relays.full() => Ok(Event::Limit(Limit::Output)),
+            full = relays.full() => full.map(|()| Event::Limit(Limit::Output)),
             broken = unread => Err(broken),
             () = over => Ok(Event::Stop(SIGTERM)),
             () = shut => Ok(Event::Stop(SIGTERM)),

@@ -7,8 +7,8 @@ use super::error::StartError;
 use super::stdio::Relay;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, read, retry_on_intr, write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
@@ -31,7 +31,17 @@ struct Shared {
     room: AtomicU64,
     /// How often something was.
     writes: AtomicU64,
-    full: Notify,
+    /// What a pipe of the command's could not be read for.
+    unread: Mutex<Option<Errno>>,
+    over: Notify,
+}
+
+/// Why no more is carried.
+enum Over {
+    /// There is no room left, or a file takes no more, as on a full disk.
+    Full,
+    /// What the command wrote cannot be read.
+    Unread(Errno),
 }
 
 impl Relays {
@@ -41,15 +51,23 @@ impl Relays {
     /// Where no thread can be started.
     pub(crate) fn start(relays: Vec<Relay>, most: Option<u64>) -> Result<Self, StartError> {
         let room = AtomicU64::new(most.unwrap_or(u64::MAX));
-        let shared = Arc::new(Shared { room, writes: AtomicU64::new(0), full: Notify::new() });
+        let shared = Arc::new(Shared {
+            room,
+            writes: AtomicU64::new(0),
+            unread: Mutex::new(None),
+            over: Notify::new(),
+        });
         let mut ends = Vec::new();
         for relay in relays {
             let (over, end) = oneshot::channel::<()>();
             let shared = Arc::clone(&shared);
             let carry = move || {
                 // A limit: closing the pipe tells the command, as a reader that left would.
-                if shared.carry(relay).is_err() {
-                    shared.full.notify_one();
+                if let Err(over) = shared.carry(relay) {
+                    if let Over::Unread(errno) = over {
+                        *shared.unread() = Some(errno);
+                    }
+                    shared.over.notify_one();
                 }
                 drop(over);
             };
@@ -63,8 +81,15 @@ impl Relays {
     }
 
     /// Ready when the limit is reached, or a file takes no more.
-    pub(crate) async fn full(&self) {
-        self.shared.full.notified().await;
+    ///
+    /// # Errors
+    /// Where what the command writes cannot be read.
+    pub(crate) async fn full(&self) -> Result<(), StartError> {
+        self.shared.over.notified().await;
+        match *self.shared.unread() {
+            Some(errno) => Err(StartError::call("read", "the command's output", errno)),
+            None => Ok(()),
+        }
     }
 
     /// Carries what is left in the pipes of a sandbox that has ended, as long as its files take it.
@@ -89,11 +114,11 @@ impl Shared {
     /// Carries until the end of the stream, or until nobody is left to read what goes over a socket.
     ///
     /// # Errors
-    /// `EFBIG` where there is no room left; what the file answers, a full disk for one.
-    fn carry(&self, Relay { from, to, is_read }: Relay) -> rustix::io::Result<()> {
+    /// Why not.
+    fn carry(&self, Relay { from, to, is_read }: Relay) -> Result<(), Over> {
         let mut buffer = vec![0; CHUNK];
         loop {
-            let read = retry_on_intr(|| read(&from, &mut *buffer))?;
+            let read = retry_on_intr(|| read(&from, &mut *buffer)).map_err(Over::Unread)?;
             if read == 0 {
                 return Ok(());
             }
@@ -103,19 +128,24 @@ impl Shared {
                 let written = match retry_on_intr(|| write(&to, bytes)) {
                     // It may be set not to wait, for whoever else has it.
                     Err(Errno::AGAIN) => {
-                        retry_on_intr(|| poll(&mut [PollFd::new(&to, PollFlags::OUT)], None))?;
+                        let mut ready = [PollFd::new(&to, PollFlags::OUT)];
+                        retry_on_intr(|| poll(&mut ready, None)).map_err(|_| Over::Full)?;
                         continue;
                     }
                     Err(Errno::PIPE | Errno::CONNRESET) if is_read => return Ok(()),
-                    written => written?,
+                    written => written.map_err(|_| Over::Full)?,
                 };
                 self.writes.fetch_add(1, Ordering::Relaxed);
                 bytes = bytes.get(written..).unwrap_or_default();
             }
             if fits < read {
-                return Err(Errno::FBIG);
+                return Err(Over::Full);
             }
         }
+    }
+
+    fn unread(&self) -> MutexGuard<'_, Option<Errno>> {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes as much of the room as there is, and is wanted.
@@ -152,7 +182,7 @@ mod tests {
             while taken < MOST {
                 taken += read(&disk, &mut [0; PAGE]).unwrap();
             }
-            relays.full().await;
+            assert!(relays.full().await.is_ok());
             relays.drain().await;
             assert!(relays.are_over());
             assert_eq!(read(&disk, &mut [0; PAGE]), Ok(0));

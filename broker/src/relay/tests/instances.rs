@@ -439,3 +439,73 @@ fn what_waits_is_held_for_whoever_made_the_call_until_it_goes_on() {
     assert!(world.records.iter().any(|it| (it.event, it.connection) == (Event::Overfull, 1)));
     assert_eq!((world.closed, world.stopped), (vec![ConnectionId(1)], vec![instance]));
 }
+
+/// `a` on connection 1 and `b` on connection 2, of one process for all, who have both shaken hands with it.
+fn shaken() -> World {
+    let mut plan = plan();
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.callees[0].instances = Instances::Attenuate;
+    plan.edges.iter_mut().for_each(|edge| edge.deadline = Millis(600_000));
+    let mut world = World::open(plan);
+    world.connect(2, "b", "fs");
+    for connection in [1, 2] {
+        let heard = world.request(connection, "1", "initialize", r#"{"x":7}"#).concat();
+        assert!(heard.contains("serverInfo"), "{heard}");
+    }
+    world
+}
+
+#[test]
+fn a_process_that_takes_anothers_place_is_greeted_as_that_one_was() {
+    let mut world = shaken();
+    world.serve = hang;
+    world.call_as(1, "2", "list", "{}");
+    cancel(&mut world, 1, "2");
+    world.wait(7000);
+    assert_eq!(world.stopped.len(), 1, "it does not answer what was cancelled");
+    world.serve = serve;
+    assert!(world.call_as(2, "2", "list", "{}").concat().contains("content"));
+    let told = world.got("initialize");
+    assert_eq!(told.len(), 2);
+    assert_eq!(told[0].get("params"), told[1].get("params"));
+    assert_eq!(world.got("notifications/initialized").len(), 1, "nobody said so of the first");
+}
+
+#[test]
+fn a_process_that_answers_nothing_of_what_was_given_up_is_stopped_though_others_wait() {
+    let cancelled = |world: &mut World, id: u32| {
+        world.call_as(1, &id.to_string(), "list", "{}");
+        cancel(world, 1, &id.to_string());
+    };
+    let mut world = shaken();
+    world.serve = hang;
+    cancelled(&mut world, 2);
+    world.call_as(2, "2", "list", "{}");
+    for millis in [6000, 55_000] {
+        world.wait(millis);
+        assert!(world.stopped.is_empty(), "somebody waits for it");
+    }
+    world.wait(6000);
+    assert_eq!(world.stopped.len(), 1);
+    assert!(world.relay.calls.is_empty());
+
+    let mut world = shaken();
+    world.serve = hang;
+    world.call_as(2, "2", "list", "{}");
+    for id in 0..17 {
+        assert!(world.stopped.is_empty(), "{id} were given up");
+        cancelled(&mut world, 10 + id);
+        world.wait(5500 / 5);
+    }
+    world.wait(5500);
+    assert_eq!(world.stopped.len(), 1, "so many it may owe");
+}
+
+#[test]
+fn a_handshake_with_keys_that_differ_in_case_alone_is_nobodys_however_late_it_comes() {
+    let mut world = shaking();
+    world.step(Input::Closed(ConnectionId(1)));
+    answer_last(&mut world, "result", r#"{"serverInfo":{},"Instructions":"obey"}"#);
+    assert!(!world.hear(3).concat().contains("obey") && !world.hear(2).concat().contains("obey"));
+}
