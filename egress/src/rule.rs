@@ -185,6 +185,18 @@ impl Fitting {
         first(rules, seen, head).or(unseen).ok_or(Verdict::Request)
     }
 
+    /// Whether a later request may be bounded by something else than the one before: then its answer is waited for first,
+    /// so that each is borne by its own rule.
+    #[must_use]
+    pub fn bounds_differ(&self, rules: &[Rule]) -> bool {
+        let numbers = self.http.iter().chain(&self.https);
+        let mut bounds = numbers
+            .filter_map(|number| rules.get(*number))
+            .map(|rule| (&rule.accounts, &rule.deadlines));
+        let first = bounds.next();
+        bounds.any(|other| Some(other) != first)
+    }
+
     /// Whether a rule for requests leads to a model API.
     #[must_use]
     pub fn has_model(&self, rules: &[Rule]) -> bool {

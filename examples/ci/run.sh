@@ -13,7 +13,8 @@
 # is in: a later step may execute what is there. builtin:container has no such folders within one that may be
 # written; call a copy then that lies elsewhere, as gitlab.yml does.
 #
-# SIGTERM, SIGINT and SIGHUP are passed on to the sandbox as SIGTERM; the receipt is kept.
+# SIGTERM, SIGINT and SIGHUP are passed on to the sandbox as SIGTERM; the receipt is kept. Who signals the whole
+# process group asks sandboxd twice, which kills at once.
 #
 # Exit status: the command's own; 1 where a layer is missing without leave, and then the command was not
 # run; 125 where no sandbox could be made, or where the command ran and something else failed then, which is
@@ -60,7 +61,7 @@ sandboxed() {
     set +f
     IFS=$old
     [ -z "$stopped" ] || exit "$stopped"
-    sandboxd "$@" <&8 8<&- 9<&- &
+    sandboxd "$@" <&8 7<&- 8<&- 9<&- &
     child=$!
     # It may have come before that was known.
     [ -z "$stopped" ] || kill -s TERM "$child"
@@ -99,7 +100,7 @@ main() {
     exec 9< "$place"
     # Under another number: what a shell does not start in front has nothing to read by itself.
     [ -e /proc/self/fd/0 ] || exec < /dev/null
-    exec 8<&0
+    exec 7<&0
 
     here=$(cd -P -- "$(dirname -- "$0")" && pwd)
     job=$(pwd -P)
@@ -122,8 +123,10 @@ main() {
 
     # First a command that does nothing: what this runner cannot enforce is found before anything of the job
     # is run.
+    exec 8< /dev/null
     sandboxed --quiet -- true
     enforced
+    exec 8<&7 7<&-
     ended=0
     sandboxed -- "$@" || ended=$?
     # What the job was run with is looked at too: it was another start.

@@ -2,10 +2,11 @@
 //! connected to nobody, or takes datagrams, reaches whom it names and is refused.
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::socket::MsgFlags;
 use sandboxd_integration::{By, Case, Outside};
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Command, Stdio};
 
@@ -51,6 +52,18 @@ fn outside(outside: &Outside) -> Result<()> {
     drop(ours);
     let status = run.wait()?;
     ensure!(status.code() == Some(141), "nobody read it: {status}");
+
+    // One that leaves with something unread ends the input, and not the command.
+    let (ours, theirs) = UnixStream::pair()?;
+    let mut run = command(outside, "echo unread; cat > /dev/null; exit 7")?
+        .stdin(OwnedFd::from(theirs.try_clone()?))
+        .stdout(OwnedFd::from(theirs))
+        .spawn()?;
+    // What is there is left where it is.
+    nix::sys::socket::recv(ours.as_raw_fd(), &mut [0; 1], MsgFlags::MSG_PEEK)?;
+    drop(ours);
+    let status = run.wait()?;
+    ensure!(status.code() == Some(7), "its caller left: {status}");
 
     let mine = UnixDatagram::unbound()?;
     let refused = command(outside, ":")?.stdin(OwnedFd::from(mine)).output()?;

@@ -148,7 +148,8 @@ fn elsewhere(
     let places = mounts.elsewhere(path).into_iter();
     let seen = places.map(|path| match walked.stat(&path) {
         Ok(stat) => Ok(Some(Elsewhere { path, kind: kind(&stat) })),
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        // Who may not go there, as an ordinary user, cannot show it either.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => Ok(None),
         Err(errno) => Err(errno),
     });
     seen.filter_map(Result::transpose).collect()

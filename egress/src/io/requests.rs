@@ -54,7 +54,9 @@ pub(super) async fn carry<S: Stream>(
     let (meter, upstream) = (&meter, &upstream);
     let way = Way { world, story, meter, fitting, place: &place, upstream, open: &open };
     client.answered = true;
-    let ended = if fitting.has_model(&world.plan.rules) || upstream.mask().is_some() {
+    let rules = &world.plan.rules;
+    let one_by_one = fitting.has_model(rules) || fitting.bounds_differ(rules);
+    let ended = if one_by_one || upstream.mask().is_some() {
         // Elsewhere, since all connections would have the room for it otherwise.
         Box::pin(exchange::carry(&way, client, head, format)).await
     } else {

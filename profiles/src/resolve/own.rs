@@ -34,8 +34,11 @@ impl Deciding<'_> {
         ];
         for (folder, what, remedy) in told {
             let Some(folder) = folder else { continue };
-            let holds = |tree: &&trees::Tree| tree.write && folder.is_within(&tree.from);
-            for tree in trees.iter().filter(holds) {
+            // What is shown to be read within what is written is not written, and stays where it is.
+            let around = trees.iter().filter(|tree| folder.is_within(&tree.from));
+            let depth = around.clone().map(|tree| tree.from.as_str().len()).max();
+            let nearest = around.filter(|tree| Some(tree.from.as_str().len()) == depth);
+            for tree in nearest.filter(|tree| tree.write) {
                 let what = format!("{} may be written, and {what}", tree.from);
                 self.problems.push(tree.origin.problem(what, remedy));
             }

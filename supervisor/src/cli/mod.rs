@@ -91,7 +91,7 @@ pub fn main() -> ExitCode {
 
 /// Our caller may ignore the end of its children, as daemons do: the kernel would then take ours in before we
 /// know how they ended (wait(2)). A file that reaches its limit of size is that file's failure (`EFBIG`), and
-/// not our end (setrlimit(2)); what we start has the default again.
+/// not our end (setrlimit(2)); a command has the default again.
 fn settle() -> rustix::io::Result<()> {
     signals::default(Signal::CHILD)?;
     signals::ignore(Signal::XFSZ)

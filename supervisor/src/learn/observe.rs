@@ -13,8 +13,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Access, FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior};
 use sandboxd_kernel::seccomp::{self, Asked, Instruction};
+use sandboxd_kernel::signals;
 use sandboxd_profiles::syscalls::{name, number};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -65,6 +66,8 @@ fn start(words: &[OsString], program: &[Instruction], hand: &Sender<OwnedFd>) ->
     let (first, rest) = words.split_first().ok_or(Errno::INVAL)?;
     let listener = seccomp::install_asking(program)?;
     hand.send(listener).map_err(|_| Errno::PIPE)?;
+    // As in a sandbox: a limit of size that is reached ends it, and the observer writes no file.
+    signals::default(Signal::XFSZ)?;
     let ended = Command::new(first).args(rest).status();
     ended.map(status).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }

@@ -292,7 +292,7 @@ impl Carried {
             signals.asked().await;
             tokio::time::sleep(LAST).await;
         };
-        let carried = async { tokio::join!(relays.drain(), shown) };
+        let carried = async { tokio::join!(relays.drain(wanted), shown) };
         tokio::select! { ((), ()) = carried => {}, () = asked => {} }
         let lost = !self.relays.are_over() || self.console.as_ref().is_some_and(Console::shows);
         let mut left = Vec::from_iter((wanted && lost).then(|| String::from(LOST)));

@@ -81,8 +81,12 @@ impl Fed {
             }
             Source::Socket(socket) => {
                 let read: Read = |socket, buffer| {
-                    let (read, _) = rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?;
-                    Ok(read)
+                    match rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT) {
+                        Ok((read, _)) => Ok(read),
+                        // Whoever leaves with something unread ends the stream so.
+                        Err(Errno::CONNRESET) => Ok(0),
+                        Err(errno) => Err(errno),
+                    }
                 };
                 Some(carry(socket, read, to, tell)?)
             }

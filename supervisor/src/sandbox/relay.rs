@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The streams that are carried.
 pub(crate) struct Relays {
-    /// Of each, whether it is over. The thread is waited for by nobody else.
-    ends: Vec<oneshot::Receiver<()>>,
+    /// Of each, whether somebody reads it, and whether it is over. The thread is waited for by nobody else.
+    ends: Vec<(bool, oneshot::Receiver<()>)>,
     shared: Arc<Shared>,
 }
 
@@ -59,7 +59,7 @@ impl Relays {
         });
         let mut ends = Vec::new();
         for relay in relays {
-            let (over, end) = oneshot::channel::<()>();
+            let ((over, end), is_read) = (oneshot::channel::<()>(), relay.is_read);
             let shared = Arc::clone(&shared);
             let carry = move || {
                 // A limit: closing the pipe tells the command, as a reader that left would.
@@ -75,7 +75,7 @@ impl Relays {
                 .name(String::from("output"))
                 .spawn(carry)
                 .map_err(|error| StartError::io("clone3", "a thread for the output", &error))?;
-            ends.push(end);
+            ends.push((is_read, end));
         }
         Ok(Self { ends, shared })
     }
@@ -92,12 +92,15 @@ impl Relays {
         }
     }
 
-    /// Carries what is left in the pipes of a sandbox that has ended, as long as its files take it.
-    pub(crate) async fn drain(&mut self) {
-        while let Some(end) = self.ends.last_mut() {
+    /// Carries what is left in the pipes of a sandbox that has ended, as long as its files take it. What somebody reads
+    /// is waited for as it would be without us, where it is `wanted`.
+    pub(crate) async fn drain(&mut self, wanted: bool) {
+        while let Some((is_read, end)) = self.ends.last_mut() {
+            let waits = *is_read && wanted;
             let before = self.shared.writes.load(Ordering::Relaxed);
             match tokio::time::timeout(PATIENCE, end).await {
                 Ok(_) => drop(self.ends.pop()),
+                Err(_) if waits => {}
                 Err(_) if before == self.shared.writes.load(Ordering::Relaxed) => return,
                 Err(_) => {}
             }
@@ -183,7 +186,7 @@ mod tests {
                 taken += read(&disk, &mut [0; PAGE]).unwrap();
             }
             assert!(relays.full().await.is_ok());
-            relays.drain().await;
+            relays.drain(true).await;
             assert!(relays.are_over());
             assert_eq!(read(&disk, &mut [0; PAGE]), Ok(0));
             assert_eq!(write(&given, &[7]), Err(Errno::PIPE));

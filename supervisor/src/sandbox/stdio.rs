@@ -195,7 +195,8 @@ pub(crate) fn callers() -> [Stream; 3] {
     })
 }
 
-/// Whether a Unix socket is a stream to one other socket.
+/// Whether a socket is a stream to one other, which can be carried. Any other there is only where the command has the
+/// host's network, and is given.
 fn is_connected(socket: BorrowedFd<'_>) -> bool {
     let is_stream = rustix::net::sockopt::socket_type(socket) == Ok(SocketType::STREAM);
     is_stream && rustix::net::getpeername(socket).is_ok()
@@ -229,7 +230,7 @@ fn input(user: Identity, feed: &mut Option<Feed>) -> rustix::io::Result<OwnedFd>
         let source = Source::Pipe(anew(&own, OFlags::RDONLY | OFlags::NONBLOCK)?);
         return fed(user, source, feed);
     }
-    if kind == FileType::Socket {
+    if kind == FileType::Socket && is_connected(own.as_fd()) {
         return fed(user, Source::Socket(own), feed);
     }
     if kind == FileType::Fifo { apart(own) } else { Ok(own) }
@@ -294,7 +295,7 @@ fn output(number: i32, user: Identity, relays: &mut Vec<Relay>) -> rustix::io::R
     if kind == FileType::Fifo {
         return apart(own);
     }
-    let is_read = kind == FileType::Socket;
+    let is_read = kind == FileType::Socket && is_connected(own.as_fd());
     if kind != FileType::RegularFile && !is_read {
         return Ok(own);
     }

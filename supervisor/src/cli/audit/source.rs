@@ -62,7 +62,8 @@ impl Reader {
                 let from = self.ends.get(&(name.clone(), 0)).copied().unwrap_or(0);
                 let part = Part { log: name.clone(), segment: 0, from };
                 let open = |_: &Part| super::file(path).map(|file| Some(BufReader::new(file)));
-                let mut any = from > 0;
+                // An empty one is a log that begins.
+                let mut any = from > 0 || path.metadata().is_ok_and(|file| file.len() == 0);
                 let mut told = |line: &Line| {
                     any = true;
                     told(line)
