@@ -54,15 +54,23 @@ fn limits_and_deadlines_end_a_connection() {
 fn statuses(stream: &mut TcpStream, paths: &[&str]) -> Vec<String> {
     let ask = |path: &&str| {
         write!(stream, "GET {path} HTTP/1.1\r\nHost: host.internal\r\n\r\n").ok()?;
-        let (mut said, mut piece) = (Vec::new(), [0; 4096]);
-        // What is refused says so in words that end with a line.
-        while !said.ends_with(b"\n") {
+        let (mut said, mut piece) = (String::new(), [0; 4096]);
+        while !is_whole(&said) {
             let count = stream.read(&mut piece).ok().filter(|count| *count > 0)?;
-            said.extend(&piece[..count]);
+            said.push_str(std::str::from_utf8(&piece[..count]).unwrap());
         }
-        Some(String::from_utf8(said).unwrap()[9..12].to_owned())
+        Some(said[9..12].to_owned())
     };
     paths.iter().map_while(ask).collect()
+}
+
+/// Whether an answer has all of its body, which may come after its head.
+fn is_whole(said: &str) -> bool {
+    let Some((head, body)) = said.split_once("\r\n\r\n") else { return false };
+    let length = head
+        .lines()
+        .find_map(|line| line.to_lowercase().strip_prefix("content-length: ").map(str::to_owned));
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
 }
 
 /// Requests to `/a` and to `/b`, each by a rule of its own.
@@ -109,6 +117,22 @@ fn a_later_request_is_bounded_by_its_own_rule() {
     thread::sleep(Duration::from_millis(5));
     assert_eq!(statuses(&mut stream, &["/a", "/b"]), ["200", "403"]);
     assert_eq!(running.record().verdict, Verdict::Total);
+}
+
+#[test]
+fn a_request_is_bounded_by_its_own_rule_until_it_is_answered() {
+    // It answers nothing.
+    let port = upstream(|mut stream| drop(io::copy(&mut stream, &mut io::sink())));
+    let mut plan = apart(port);
+    plan.accounts[1].connections = Bound::AtMost(1);
+    let running = start(plan, port);
+    let mut first = running.led();
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: host.internal\r\n\r\n");
+    first.write_all(format!("{}{}", ask("/a"), ask("/b")).as_bytes()).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let mut second = running.led();
+    second.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    assert_eq!(statuses(&mut second, &["/a"]), ["429"], "the first has the place yet");
 }
 
 #[test]
