@@ -21,8 +21,14 @@ fn counted(reply: &Reply, format: Format, bytes: &[u8], size: usize) -> (String,
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     for events in [false, true] {
         for format in [Format::OpenAi, Format::Anthropic] {
-            let reply =
-                Reply { status: 200, ends: Ends::AtClose, close: true, plain: true, events };
+            let reply = Reply {
+                status: 200,
+                ends: Ends::AtClose,
+                close: true,
+                plain: true,
+                whole: true,
+                events,
+            };
             let whole = counted(&reply, format, bytes, bytes.len().max(1));
             assert_eq!(counted(&reply, format, bytes, 1), whole);
             if !bytes.contains(&b'u') {
