@@ -247,8 +247,10 @@ impl Job {
     }
 
     fn shell(&self) -> Command {
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-e", "-c", &self.script]).env_clear().envs(self.variables.iter().cloned());
+        // A shell cannot hear of what was ignored when it began, as it is for what another shell has in the background.
+        let mut shell = Command::new("/usr/bin/env");
+        shell.args(["--default-signal=HUP,INT,TERM", "/bin/sh", "-e", "-c", &self.script]);
+        shell.env_clear().envs(self.variables.iter().cloned());
         shell.current_dir(&self.folder);
         shell
     }
