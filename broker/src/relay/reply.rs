@@ -93,7 +93,7 @@ impl Relay {
             Stage::Sent => {}
             // It came after it was cancelled.
             Stage::Draining | Stage::GivenUp => {
-                self.shaken_late(id, &body);
+                self.shaken_for_others(id, &body);
                 return self.forget(id);
             }
             Stage::Starting
@@ -109,7 +109,11 @@ impl Relay {
                 let result = body.remove("result");
                 return self.page(id, instance, listed, result);
             }
-            Origin::Greeting => return self.greeted(id, body),
+            // A process that does not answer it as one works without, or says so.
+            Origin::Greeting => {
+                self.shaken_for_others(id, &body);
+                return self.forget(id);
+            }
             Origin::Caller { .. } | Origin::Note(_) => {}
         }
         // One process for all may write as long a line as any of its edges allows.

@@ -101,19 +101,8 @@ impl Relay {
         self.calls.get(by).is_some_and(|call| matches!(call.origin, Origin::Greeting))
     }
 
-    /// What was answered to the broker's own handshake. A process that does not know it works without, or says so.
-    pub(super) fn greeted(&mut self, id: CallId, mut body: Object) {
-        if let Some(Value::Object(result)) = body.remove("result")
-            && !input::is_required(&result)
-            && self.shaken(id, &result).is_ok()
-        {
-            return self.forget(id);
-        }
-        self.forget(id);
-    }
-
-    /// It was answered after its caller had gone, which others wait for nevertheless.
-    pub(super) fn shaken_late(&mut self, by: CallId, body: &Object) {
+    /// It was answered to nobody: its caller had gone, or it is the broker's own. Others wait for it nevertheless.
+    pub(super) fn shaken_for_others(&mut self, by: CallId, body: &Object) {
         if let Some(Value::Object(result)) = body.get("result")
             && !input::is_required(result)
             && let Err(refusal) = self.shaken(by, result)
