@@ -18,7 +18,7 @@ impl Carrier {
         self.held = self.held.saturating_add(bytes.saturating_mul(AS_VALUE));
     }
 
-    /// Whether so much is held that nothing is to be read of what leads to somebody for whom anything waits.
+    /// Whether so much is held that nothing is to be read of what leads to somebody for whom more than a little waits.
     pub(super) fn is_short(&mut self) -> bool {
         let much = self.most / 2;
         if self.held > much {

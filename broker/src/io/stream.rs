@@ -306,6 +306,24 @@ mod tests {
     use std::{io::Read as _, os::unix::net::UnixStream};
 
     #[test]
+    fn a_server_that_closes_its_input_is_read_on_and_nobody_else_is() {
+        for reads_on in [true, false] {
+            let ((input, theirs), (read, output)) =
+                (rustix::pipe::pipe().unwrap(), rustix::pipe::pipe().unwrap());
+            let stream = Stream::new(Pair::Two { input, output }).unwrap();
+            let mut stream = if reads_on { stream.reading_on() } else { stream };
+            drop(read);
+            stream.write(b"a call".to_vec());
+            stream.flush();
+            assert_eq!((stream.is_broken(), stream.unsent()), (!reads_on, 0));
+            let [reads, writes] = stream.wants(false);
+            assert_eq!((reads.is_some(), writes.is_some()), (true, !reads_on));
+            rustix::io::write(&theirs, b"an answer").unwrap();
+            assert!(matches!(stream.read(&mut [0; 64]), Read::Bytes(9)));
+        }
+    }
+
+    #[test]
     fn what_is_written_stays_in_order_around_secrets_whoever_waits_for_room() {
         let mut secrets = Secrets::default();
         secrets.push(&[b's'; 8000]).unwrap();
