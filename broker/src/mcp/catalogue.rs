@@ -56,13 +56,12 @@ impl Catalogue {
 
     /// An entry is not to be there, on whichever page it was or will be.
     pub fn refuse(&mut self, name: &str) {
-        match self {
-            Self::Asked { entries, .. } if entries.contains_key(name) => {
-                entries.insert(name.to_owned(), Entry::Refused);
-            }
-            Self::Asked { .. } | Self::Unknown | Self::Known(_) => {
-                self.note(name.to_owned(), Entry::Refused);
-            }
+        if let Self::Asked { entries, .. } = self
+            && let Some(entry) = entries.get_mut(name)
+        {
+            *entry = Entry::Refused;
+        } else {
+            self.note(name.to_owned(), Entry::Refused);
         }
     }
 
