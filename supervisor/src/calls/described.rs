@@ -14,6 +14,10 @@ pub(super) enum Weight {
     Refused,
     /// Something changed for all that come after.
     Changed,
+    /// A list of tools has what was not known, of which one has hundreds.
+    Listed,
+    /// A tool is another than was accepted.
+    Another,
 }
 
 pub(super) const fn kind(event: &Event) -> Kind {
@@ -52,11 +56,9 @@ pub(super) const fn weight(event: &Event) -> Option<Weight> {
         | Event::Overfull
         | Event::Quarantined
         | Event::BreakerOpened
-        | Event::ToolPinned(_)
-        | Event::ToolChanged(_)
-        | Event::ToolUncheckable(_)
-        | Event::ToolTells(_)
         | Event::Stray(_) => Weight::Changed,
+        Event::ToolPinned(_) | Event::ToolUncheckable(_) | Event::ToolTells(_) => Weight::Listed,
+        Event::ToolChanged(_) => Weight::Another,
     })
 }
 
@@ -160,4 +162,19 @@ pub(super) fn left_out(caller: String, records: u64) -> Record {
     record.actor = Some(Actor { agent: caller, ..Actor::default() });
     record.result = json!({ "records": records });
     record
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandboxd_broker_plan::record::Tool;
+
+    #[test]
+    fn what_a_tool_lists_keeps_nothing_else_from_being_written() {
+        let tool = Tool { name: None, digest: [0; 32] };
+        let listed = weight(&Event::ToolPinned(tool));
+        let others = [Event::Overfull, Event::Quarantined, Event::Struck, Event::ToolChanged(tool)];
+        assert!(others.iter().all(|event| weight(event).is_some_and(|it| Some(it) != listed)));
+        assert_ne!(weight(&Event::ToolChanged(tool)), weight(&Event::Stray(1)));
+    }
 }
