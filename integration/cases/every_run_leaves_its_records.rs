@@ -28,12 +28,16 @@ fn outside(outside: &Outside) -> Result<()> {
     base().env("MY_TOKEN", SECRET).option(key).command(&["/bin/true"]).run()?.exited(125)?;
     let records = outside.records()?;
     let kinds: Vec<&str> = records.iter().filter_map(|one| one["kind"].as_str()).collect();
-    ensure!(kinds == ["started", "ended", "started", "refused", "refused"], "{kinds:?}");
+    let expected = ["started", "ended", "started", "ended", "refused", "refused"];
+    ensure!(kinds == expected, "{kinds:?}");
     ensure!(records[0]["receipt"] == *receipt, "another receipt: {}", records[0]);
     ensure!(records[0]["actor"]["instance"] == receipt["sandbox"], "{}", records[0]);
     ensure!(records[1]["result"]["exit"] == 3, "{}", records[1]);
-    ensure!(records[3]["result"]["errno"] == libc::ENOENT, "{}", records[3]);
-    ensure!(records[4]["rule"] == "profile", "{}", records[4]);
+    // What cannot be executed was let go, and goes on for nobody who reads the log.
+    ensure!(records[3]["result"]["not_started"] == true, "{}", records[3]);
+    ensure!(records[3]["actor"]["instance"] == records[2]["actor"]["instance"], "{}", records[3]);
+    ensure!(records[4]["result"]["errno"] == libc::ENOENT, "{}", records[4]);
+    ensure!(records[5]["rule"] == "profile", "{}", records[5]);
     for record in &records {
         let text = record.to_string();
         ensure!(!text.contains(SECRET), "the secret is in {text}");

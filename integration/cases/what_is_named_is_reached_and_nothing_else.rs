@@ -24,6 +24,8 @@ pub(crate) const CASE: Case = Case {
 const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 /// The host's own.
 const OWN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
+/// The host's own, of one interface.
+const SECOND: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 51, 100, 1), Ipv4Addr::new(198, 51, 100, 2)];
 const INNER: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 /// Where clouds tell a machine its credentials.
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
@@ -39,6 +41,7 @@ const PROFILE: &str = "extends = [\"builtin:base\"]\n[network]\nmode = \"egress\
     { to = \"GET http://part.example/open/*\", within = [\"203.0.113.7/32\"] },\n\
     { to = \"GET http://own.example/meant/*\", within = [\"203.0.113.9/32\"] },\n\
     { to = \"GET http://own.example/near/*\", within = [\"203.0.113.0/24\"] },\n\
+    { to = \"tcp://second.example:80\", within = [\"198.51.100.0/24\"] },\n\
     \"tcp://loopback.example:80\", \"tcp://inner.example:80\", \"tcp://metadata.example:80\",\n\
     \"tcp://0.0.0.0/0:80\", \"tcp://host.internal:7001\" ]\n";
 
@@ -49,12 +52,14 @@ fn outside(outside: &Outside) -> Result<()> {
         ("part.example", SOMEWHERE),
         ("evil.example", SOMEWHERE),
         ("own.example", OWN),
+        ("second.example", SECOND[1]),
         ("inner.example", INNER),
         ("metadata.example", METADATA),
         ("loopback.example", Ipv4Addr::LOCALHOST),
     ];
     let world = World::enter(outside, &hosts)?;
     World::own(OWN)?;
+    World::interface(&SECOND)?;
     let open = |address: Ipv4Addr, port: u16| -> Result<TcpListener> {
         TcpListener::bind((address, port)).with_context(|| format!("{address}:{port}"))
     };
@@ -66,6 +71,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let hidden = [
         open(SOMEWHERE, 443)?,
         open(SOMEWHERE, 8080)?,
+        open(SECOND[1], 80)?,
         open(INNER, 80)?,
         open(METADATA, 80)?,
         open(Ipv4Addr::LOCALHOST, 80)?,
@@ -88,12 +94,7 @@ fn outside(outside: &Outside) -> Result<()> {
         .map(|(what, _)| what)
         .collect();
     ensure!(let_through.is_empty(), "let through: {}", let_through.join(", "));
-    for listener in hidden {
-        let at = listener.local_addr()?;
-        listener.set_nonblocking(true)?;
-        let came = listener.accept().err().map(|error| error.kind());
-        ensure!(came == Some(ErrorKind::WouldBlock), "somebody came to {at}");
-    }
+    hidden.iter().try_for_each(nobody_came)?;
     let came = datagrams.recv(&mut [0; 9]).err().map(|error| error.kind());
     ensure!(came == Some(ErrorKind::WouldBlock), "a datagram came");
     for name in world.asked() {
@@ -101,6 +102,14 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(known, "somebody was asked for {name}");
     }
     told(&run.stderr)
+}
+
+fn nobody_came(listener: &TcpListener) -> Result<()> {
+    let at = listener.local_addr()?;
+    listener.set_nonblocking(true)?;
+    let came = listener.accept().err().map(|error| error.kind());
+    ensure!(came == Some(ErrorKind::WouldBlock), "somebody came to {at}");
+    Ok(())
 }
 
 /// Whoever runs it is told what was refused.
@@ -167,6 +176,7 @@ fn reach(inside: &Inside) -> Result<()> {
         "evil.example:80",
         "SECRET.exfiltrated.evil.example:80",
         "loopback.example:80",
+        "second.example:80",
         "inner.example:80",
         "metadata.example:80",
         "169.254.169.254:80",

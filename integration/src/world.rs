@@ -68,6 +68,17 @@ impl World {
         ip(&["route", "replace", "local", &to, "dev", "lo", "src", &address])
     }
 
+    /// Gives the machine these addresses by one interface, of which all but the first are second ones: what is
+    /// sent to them comes from the first.
+    ///
+    /// # Errors
+    /// Where that cannot be made.
+    pub fn interface(addresses: &[Ipv4Addr]) -> Result<()> {
+        addresses
+            .iter()
+            .try_for_each(|address| ip(&["address", "add", &format!("{address}/24"), "dev", "lo"]))
+    }
+
     /// Has the machine trust this authority, too.
     ///
     /// # Errors

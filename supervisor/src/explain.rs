@@ -94,7 +94,7 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
             "the program is not inside the sandbox: check its spelling, and grant its folder with -x or [files].execute"
         }
         (Stage::Exec, Call::Execve, Errno::ACCESS) => {
-            "the program may be read but not executed: grant its folder with -x or [files].execute, or make it executable"
+            "the sandbox's user may not execute the program: grant its folder with -x or [files].execute, make it executable, and let others enter the folders that it is in (chmod o+x)"
         }
         (Stage::Exec, Call::Execve, Errno::NOEXEC) => {
             "the file is not a program: give a script a first line such as #!/bin/sh"

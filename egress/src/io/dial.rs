@@ -13,7 +13,7 @@ use crate::{
 };
 use sandboxd_egress_plan::{HOST_INTERNAL, Rule, Verdict};
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -59,29 +59,14 @@ async fn allowed(world: &World, place: &Place, rules: &[usize]) -> Result<Vec<Ip
         Whom::Name(name) => resolve(&world.plan.resolver, name).await?,
     };
     let rules: Vec<&Rule> = rules.iter().filter_map(|rule| world.plan.rules.get(*rule)).collect();
-    let any = |address: &IpAddr| rules.iter().any(|rule| may(rule, *address));
+    let any = |address: &IpAddr| rules.iter().any(|rule| may(world, rule, *address));
     let allowed: Vec<IpAddr> = addresses.into_iter().filter(any).take(TRIES).collect();
     if allowed.is_empty() { Err(Verdict::PrivateAddress) } else { Ok(allowed) }
 }
 
 /// Whether a connection to this address may be had under this rule: one that is made, or was under another.
-pub(super) fn may(rule: &Rule, address: IpAddr) -> bool {
-    address::allows(rule, address) && (address::means(rule, address) || !is_own(address))
-}
-
-/// Whether it is an address of this host, which is no more to be reached by a public address of its
-/// than by its loopback. A socket that sends nothing says by which address it would send.
-fn is_own(address: IpAddr) -> bool {
-    let nobody: IpAddr = match address {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let own = UdpSocket::bind((nobody, 0)).and_then(|socket| {
-        socket.connect((address, 9))?;
-        socket.local_addr()
-    });
-    // Where there is no way to it, connecting fails too.
-    own.is_ok_and(|own| own.ip() == address)
+pub(super) fn may(world: &World, rule: &Rule, address: IpAddr) -> bool {
+    address::allows(rule, address) && (address::means(rule, address) || !world.host.is_own(address))
 }
 
 async fn first(world: &World, port: u16, addresses: &[IpAddr]) -> Option<Upstream> {

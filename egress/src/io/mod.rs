@@ -18,6 +18,7 @@ mod dns;
 mod ended;
 mod exchange;
 mod fault;
+mod host;
 mod keeper;
 mod meter;
 mod original;

@@ -193,7 +193,7 @@ impl<S: Stream> Way<'_, S> {
     fn pass(&self, rule: usize) -> Result<(), Verdict> {
         let to = self.world.rule(rule)?;
         if rule != self.open.rule() {
-            if !may(to, self.upstream.address) {
+            if !may(self.world, to, self.upstream.address) {
                 return Err(Verdict::PrivateAddress);
             }
             self.meter.may_last(to.deadlines)?;

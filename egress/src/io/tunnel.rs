@@ -78,7 +78,7 @@ pub(super) async fn begin(
         let open = world.open(rule)?;
         return Ok((open, dial(world, story, &place, &[rule]).await?));
     };
-    if !may(world.rule(rule)?, upstream.address) {
+    if !may(world, world.rule(rule)?, upstream.address) {
         return Err(Verdict::PrivateAddress);
     }
     if open.rule() != rule {

@@ -1,6 +1,6 @@
 //! What all connections share.
 
-use super::{Handed, ended::Ending, keeper::Lender, splice::Pipes, tell::Teller};
+use super::{Handed, ended::Ending, host::Host, keeper::Lender, splice::Pipes, tell::Teller};
 use crate::{
     limit::{Fuses, Ledger},
     mask::Mask,
@@ -24,6 +24,7 @@ use std::{
 pub(super) struct World {
     pub(super) plan: EgressPlan,
     pub(super) pipes: Pipes,
+    pub(super) host: Host,
     names: RefCell<Names>,
     ledger: RefCell<Ledger>,
     fuses: RefCell<Fuses>,
@@ -55,6 +56,7 @@ impl World {
             .map_err(io::Error::other)?;
         Ok(Self {
             pipes: Pipes::default(),
+            host: Host::default(),
             names: RefCell::new(Names::new(&plan.fakes)),
             ledger: RefCell::new(Ledger::new(&plan)),
             fuses: RefCell::new(Fuses::new(plan.breaker)),

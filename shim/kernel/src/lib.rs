@@ -13,6 +13,7 @@ mod clone;
 pub mod exec;
 pub mod fds;
 pub mod guard;
+pub mod interfaces;
 pub mod keyring;
 pub mod landlock;
 pub mod locked;

@@ -236,6 +236,7 @@ fn owned(labels: &[&str]) -> Vec<String> {
 fn outcome(result: &Value) -> &'static str {
     let flag = |key| result.get(key).and_then(Value::as_bool).unwrap_or_default();
     match result.get("exit").and_then(Value::as_u64) {
+        _ if flag("not_started") => "not_started",
         _ if flag("timeout") => "timeout",
         _ if flag("cpu_limit") => "cpu_limit",
         _ if flag("oom") => "oom",

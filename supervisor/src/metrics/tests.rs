@@ -19,6 +19,22 @@ fn record(kind: Kind, decision: &'static str, rule: Option<&str>) -> Record {
 }
 
 #[test]
+fn what_could_not_be_executed_does_not_go_on() {
+    let meter = Meter::default();
+    meter.count(&record(Kind::Started, "allowed", None));
+    let mut ended = record(Kind::Ended, "", None);
+    ended.result = json!({ "not_started": true });
+    meter.count(&ended);
+    let text = meter.text(AUDITED);
+    for line in [
+        "sandboxd_sandboxes{profile=\"agent\"} 0",
+        "sandboxd_sandboxes_ended_total{profile=\"agent\",outcome=\"not_started\"} 1",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is not in {text}");
+    }
+}
+
+#[test]
 fn a_call_is_counted_when_it_is_decided_and_when_it_ends() {
     let meter = Meter::default();
     meter.count(&record(Kind::Call, "allowed", None));

@@ -323,6 +323,19 @@ impl Audit {
         self.log.refused(name, error);
     }
 
+    /// What was written down as started never ran, as where its program cannot be executed.
+    pub(crate) fn not_started(&self, name: &str, sandbox: &str) {
+        let mut record = Record::of(Kind::Ended);
+        record.actor = Some(Actor {
+            agent: name.to_owned(),
+            instance: Some(sandbox.to_owned()),
+            ..Actor::default()
+        });
+        record.result = json!({ "not_started": true });
+        // It is not run whether that can be written down or not, and why is said.
+        self.log.append(record).ok();
+    }
+
     /// The command ended; gives what went wrong with the log.
     pub(crate) fn ended(&self, name: &str, result: &RunResult, left: &[String]) -> Option<String> {
         let error = self.end_of(name, result, left).err().filter(|_| !self.waived)?;

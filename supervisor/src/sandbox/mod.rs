@@ -208,15 +208,16 @@ pub fn run(
         left.push(format!("not removed: {error:?}"));
     }
     let end = match end {
-        Ok(End::Failed(failure)) => return Err(StartError::Failed(failure)),
-        Ok(End::Silent) => return Err(StartError::silent()),
-        Ok(end @ (End::Exited { .. } | End::Signaled { .. })) => end,
-        Err(error) if !ran.went => return Err(error),
-        Err(error) => {
+        Err(error) if ran.went => {
             left.push(format!("it was killed, because sandboxd failed: {}", error.line()));
-            End::Signaled { signal: SIGKILL, why: None }
+            Ok(End::Signaled { signal: SIGKILL, why: None })
         }
+        end => end.and_then(End::of_command),
     };
+    if ran.written && end.is_err() {
+        audit.not_started(profile.name(), &resolved.plan.id);
+    }
+    let end = end?;
     let since = ran.claimed.unwrap_or(since);
     let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
     result.receipt_sha256 = ran.receipt_sha256;
@@ -242,6 +243,8 @@ pub fn run(
 struct Ran {
     /// The command was let go: from here on it may have run.
     went: bool,
+    /// The audit log says that it was started.
+    written: bool,
     /// It was kept ready, and its command never let go.
     unused: bool,
     /// When somebody claimed it.
@@ -384,6 +387,7 @@ impl Running<'_> {
             held = Some((enforced.clone(), inspected.clone()));
             Ok(())
         }));
+        ran.written = held.is_some();
         ran.dead = driver.is_dead();
         ran.went = driver.went();
         ran.claimed = driver.claimed;

@@ -11,6 +11,7 @@
 //!
 //! [`next`] decides and does nothing; `driver` does and decides nothing.
 
+use super::error::StartError;
 use sandboxd_plan::{Arrives, Enforced, Failure, Notice};
 use std::time::{Duration, Instant};
 
@@ -89,6 +90,17 @@ pub enum End {
         /// The limit that ended it.
         why: Option<Limit>,
     },
+}
+
+impl End {
+    /// How the command ended, where it ran.
+    pub(super) fn of_command(self) -> Result<Self, StartError> {
+        match self {
+            Self::Failed(failure) => Err(StartError::Failed(failure)),
+            Self::Silent => Err(StartError::silent()),
+            end @ (Self::Exited { .. } | Self::Signaled { .. }) => Ok(end),
+        }
+    }
 }
 
 /// What happened.

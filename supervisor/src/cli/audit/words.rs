@@ -173,6 +173,7 @@ fn ended(line: &Line) -> String {
     let mut text = match (number("/result/exit"), number("/result/signal")) {
         (Some(exit), _) => format!("exit {exit}"),
         (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) if flag("/result/not_started") => String::from("before it began"),
         (None, None) => String::from("ended"),
     };
     if let Some(millis) = number("/result/wall_time_ms") {
