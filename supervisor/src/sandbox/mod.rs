@@ -214,12 +214,10 @@ pub fn run(
         }
         end => end.and_then(End::of_command),
     };
-    if ran.written && end.is_err() {
-        audit.not_started(profile.name(), &resolved.plan.id);
-    }
-    let end = end?;
-    let since = ran.claimed.unwrap_or(since);
-    let mut result = RunResult::new(&resolved.plan.id, &end, usage, since.elapsed());
+    let fell = |_: &StartError| audit.not_started(profile.name(), &resolved.plan.id);
+    let end = if ran.written { end.inspect_err(fell) } else { end }?;
+    let took = ran.claimed.unwrap_or(since).elapsed();
+    let mut result = RunResult::new(&resolved.plan.id, &end, usage, took);
     result.receipt_sha256 = ran.receipt_sha256;
     result.egress = ran.egress;
     result.denials = ran.denials.unwrap_or_else(|| denials::unseen(&resolved.plan, host.listeners));
