@@ -23,9 +23,22 @@ const LONGEST: u64 = 256 << 20;
 
 /// A call that waits, as it is printed.
 struct Call {
+    /// Of the run that shows it, and alone is answered: a broker that was taken over shows what another one asks.
+    socket: String,
     id: String,
     text: String,
 }
+
+/// What is decided of a call.
+struct Verdict<'a> {
+    verb: &'static str,
+    /// That it was done.
+    did: &'static str,
+    reason: &'a str,
+}
+
+const APPROVE: Verdict<'_> = Verdict { verb: "approve", did: "approved", reason: "" };
+const DENY: Verdict<'_> = Verdict { verb: "deny", did: "denied", reason: "" };
 
 /// What there is to be said of all runs.
 #[derive(Default)]
@@ -53,19 +66,20 @@ fn watch(json: bool) -> u8 {
     let mut shown = BTreeSet::new();
     loop {
         let Told { calls, .. } = Told::ask(json);
-        let new = calls.iter().filter(|call| !shown.contains(&call.id));
+        let key = |call: &Call| (call.socket.clone(), call.id.clone());
+        let new = calls.iter().filter(|call| !shown.contains(&key(call)));
         let text: String = new.map(|call| call.text.as_str()).collect();
         if !say(&text) {
             return NOT_SET_UP;
         }
-        shown = calls.into_iter().map(|call| call.id).collect();
+        shown = calls.iter().map(key).collect();
         std::thread::sleep(PACE);
     }
 }
 
 pub(crate) fn approve(typed: &Approve) -> u8 {
     match &typed.id {
-        Some(id) => decide(&format!("approve {id}"), "approved"),
+        Some(id) => decide(id, &APPROVE),
         None if isatty(io::stdin()) && isatty(io::stdout()) => each(),
         None => {
             warn(
@@ -78,7 +92,7 @@ pub(crate) fn approve(typed: &Approve) -> u8 {
 
 pub(crate) fn deny(typed: &Deny) -> u8 {
     let reason = typed.reason.as_deref().unwrap_or_default();
-    decide(&format!("deny {} {reason}", typed.id), "denied")
+    decide(&typed.id, &Verdict { reason, ..DENY })
 }
 
 /// Asks about each call as it comes.
@@ -86,8 +100,8 @@ fn each() -> u8 {
     let (mut later, mut idle) = (BTreeSet::new(), false);
     loop {
         let told = Told::ask(false);
-        let next = told.calls.iter().find(|call| !later.contains(&call.id));
-        let Some(Call { id, text }) = next else {
+        let key = |call: &Call| (call.socket.clone(), call.id.clone());
+        let Some(call) = told.calls.iter().find(|call| !later.contains(&key(call))) else {
             if !std::mem::replace(&mut idle, true) {
                 say("waiting for calls to be approved; Ctrl-C ends\n");
             }
@@ -100,7 +114,7 @@ fn each() -> u8 {
             warn(&format!("sandboxd approve: what was typed before cannot be dropped: {errno}\n"));
             return NOT_SET_UP;
         }
-        if !say(&format!("\n{text}approve? [y]es, [n]o, [l]ater: ")) {
+        if !say(&format!("\n{}approve? [y]es, [n]o, [l]ater: ", call.text)) {
             return NOT_SET_UP;
         }
         let mut answer = String::new();
@@ -113,59 +127,87 @@ fn each() -> u8 {
             }
         }
         match answer.trim().to_lowercase().as_str() {
-            "y" | "yes" => decide(&format!("approve {id}"), "approved"),
-            "n" | "no" => decide(&format!("deny {id}"), "denied"),
-            "l" | "later" => u8::from(!later.insert(id.clone())),
+            "y" | "yes" => tell(call, &APPROVE),
+            "n" | "no" => tell(call, &DENY),
+            "l" | "later" => u8::from(!later.insert(key(call))),
             _ => 0,
         };
     }
 }
 
-/// Says it to each run, until one has such a call.
-fn decide(line: &str, did: &str) -> u8 {
-    if line.contains('\n') {
+/// Decides the call of this ID, in the run that shows it.
+fn decide(id: &str, verdict: &Verdict<'_>) -> u8 {
+    if [id, verdict.reason].iter().any(|word| word.contains('\n')) {
         warn("sandboxd: an ID and a reason are on one line each\n");
         return NOT_SET_UP;
     }
-    let mut told = Told::default();
-    let mut why = String::from(
-        "no run asks for approval here\n  remedy  say it as the user who started the run, or as root where that was root",
-    );
-    for (run, stream) in control::found(&control::APPROVALS) {
-        match ask(stream, line) {
-            Ok((true, text)) => {
-                let id = text.lines().next().unwrap_or_default();
-                return u8::from(!say(&format!("{did}: {id} of {}\n", printable(&run))));
-            }
-            Ok((false, text)) => why = text.trim_end().to_owned(),
-            Err(error) => told.failed(&run, &error),
+    let told = Told::ask(false);
+    let mut shown = told.calls.iter().filter(|call| call.id.eq_ignore_ascii_case(id));
+    let why = match shown.next() {
+        Some(call) if shown.all(|other| other.socket == call.socket) => {
+            return tell(call, verdict);
+        }
+        Some(_) => {
+            "several runs show a call of this ID, and all but one of them lie\n  remedy  sandboxd approve without an ID shows each with its run, and answers that one"
+        }
+        None if told.runs == 0 => {
+            "no run asks for approval here\n  remedy  say it as the user who started the run, or as root where that was root"
+        }
+        None => {
+            "no call waits under this name: it was answered, it took too long, or whoever called wants it no more"
+        }
+    };
+    warn(&format!("sandboxd: not {}: {why}\n", verdict.did));
+    if told.failed.is_empty() { NO } else { told.status() }
+}
+
+/// Says it to the run that shows the call.
+fn tell(call: &Call, verdict: &Verdict<'_>) -> u8 {
+    let did = verdict.did;
+    let mut runs = control::found(&control::APPROVALS).into_iter();
+    let Some((_, stream)) = runs.find(|(socket, _)| *socket == call.socket) else {
+        warn(&format!("sandboxd: not {did}: its run ended\n"));
+        return NO;
+    };
+    let run = printable(control::run_of(&call.socket));
+    match ask(stream, &format!("{} {} {}", verdict.verb, call.id, verdict.reason)) {
+        Ok((true, text)) => {
+            let id = text.lines().next().unwrap_or_default();
+            u8::from(!say(&format!("{did}: {id} of {run}\n")))
+        }
+        Ok((false, why)) => {
+            warn(&format!("sandboxd: not {did}: {}\n", why.trim_end()));
+            NO
+        }
+        Err(error) => {
+            warn(&format!("sandboxd: {run}: {error}\n"));
+            NOT_SET_UP
         }
     }
-    warn(&format!("sandboxd: not {did}: {why}\n"));
-    if told.failed.is_empty() { NO } else { told.status() }
 }
 
 impl Told {
     fn ask(json: bool) -> Self {
         let mut told = Self::default();
-        for (run, stream) in control::found(&control::APPROVALS) {
+        for (socket, stream) in control::found(&control::APPROVALS) {
             told.runs += 1;
             match ask(stream, if json { "list json" } else { "list" }) {
-                Ok((_, text)) if json => told.calls.extend(objects(&run, &text)),
-                Ok((_, text)) => told.calls.extend(blocks(&run, &text)),
-                Err(error) => told.failed(&run, &error),
+                Ok((_, text)) if json => told.calls.extend(objects(&socket, &text)),
+                Ok((_, text)) => told.calls.extend(blocks(&socket, &text)),
+                Err(error) => told.failed(&socket, &error),
             }
         }
         told
     }
 
     /// One that ended meanwhile need not be asked any more.
-    fn failed(&mut self, run: &str, error: &io::Error) {
-        if control::found(&control::APPROVALS).iter().all(|(name, _)| name != run) {
+    fn failed(&mut self, socket: &str, error: &io::Error) {
+        if control::found(&control::APPROVALS).iter().all(|(name, _)| name != socket) {
             self.runs = self.runs.saturating_sub(1);
             return;
         }
-        self.failed.push(format!("sandboxd: {}: {error}\n", printable(run)));
+        let run = printable(control::run_of(socket));
+        self.failed.push(format!("sandboxd: {run}: {error}\n"));
     }
 
     fn nothing(&self) -> String {
@@ -201,12 +243,13 @@ fn ask(mut stream: UnixStream, line: &str) -> io::Result<(bool, String)> {
 }
 
 /// The calls of a run: each begins with the one line that is not indented, its ID.
-fn blocks(run: &str, text: &str) -> Vec<Call> {
+fn blocks(socket: &str, text: &str) -> Vec<Call> {
+    let run = printable(control::run_of(socket));
     let mut calls: Vec<Call> = Vec::new();
     for line in text.lines() {
         if !line.starts_with(' ') {
-            let text = format!("{line}\n  run       {}\n", printable(run));
-            calls.push(Call { id: line.to_owned(), text });
+            let text = format!("{line}\n  run       {run}\n");
+            calls.push(Call { socket: socket.to_owned(), id: line.to_owned(), text });
         } else if let Some(call) = calls.last_mut() {
             call.text.push_str(line);
             call.text.push('\n');
@@ -216,12 +259,13 @@ fn blocks(run: &str, text: &str) -> Vec<Call> {
 }
 
 /// The same as objects, a line each, which begin with their ID.
-fn objects(run: &str, text: &str) -> Vec<Call> {
-    let run = serde_json::Value::from(run);
+fn objects(socket: &str, text: &str) -> Vec<Call> {
+    let run = serde_json::Value::from(control::run_of(socket));
     let object = |line: &str| {
         let rest = line.strip_prefix('{')?;
         let id = rest.split(',').next()?.to_owned();
-        Some(Call { id, text: format!("{{\"run\":{run},{rest}\n") })
+        let text = format!("{{\"run\":{run},{rest}\n");
+        Some(Call { socket: socket.to_owned(), id, text })
     };
     text.lines().filter_map(object).collect()
 }
@@ -232,11 +276,11 @@ mod tests {
 
     #[test]
     fn where_a_call_begins_is_all_that_is_looked_for() {
-        let calls = blocks("agent-7", "aaaa-bbbb-cccc\n  caller    agent\ndddd\n  x\n");
+        let calls = blocks("agent-7.0001", "aaaa-bbbb-cccc\n  caller    agent\ndddd\n  x\n");
         let [one, two] = calls.as_slice() else { panic!("two calls") };
         assert_eq!((one.id.as_str(), two.id.as_str()), ("aaaa-bbbb-cccc", "dddd"));
         assert_eq!(one.text, "aaaa-bbbb-cccc\n  run       agent-7\n  caller    agent\n");
-        let calls = objects("agent-7", "{\"id\":\"aaaa\",\"x\":1}\n");
+        let calls = objects("agent-7.0001", "{\"id\":\"aaaa\",\"x\":1}\n");
         let [one] = calls.as_slice() else { panic!("one call") };
         assert_eq!(one.text, "{\"run\":\"agent-7\",\"id\":\"aaaa\",\"x\":1}\n");
     }

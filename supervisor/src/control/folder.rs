@@ -114,7 +114,12 @@ pub(super) fn listen_for(kind: &Sockets, run: &str) -> Result<(OwnedFd, Name), S
     Ok((socket, named))
 }
 
-/// Each run that can be asked, by its name, and a stream to whoever is asked there.
+/// The run whose socket is named so.
+pub(crate) fn run_of(socket: &str) -> &str {
+    socket.rsplit_once('.').map_or(socket, |(run, _)| run)
+}
+
+/// Each run that can be asked, by the name of its socket, and a stream to whoever is asked there.
 pub(crate) fn found(kind: &Sockets) -> Vec<(String, UnixStream)> {
     let mut found = Vec::new();
     for (parent, name) in places() {
@@ -138,10 +143,7 @@ fn answering(folder: &RunDir) -> Vec<(String, UnixStream)> {
     for name in names {
         match UnixStream::connect(path(folder, &name)) {
             // What listens there must be a supervisor, and nothing that a sandbox put in its place.
-            Ok(stream) if trusted(stream.as_fd()).is_ok() => {
-                let run = name.rsplit_once('.').map_or(name.as_str(), |(run, _)| run);
-                found.push((run.to_owned(), stream));
-            }
+            Ok(stream) if trusted(stream.as_fd()).is_ok() => found.push((name, stream)),
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
                 // Who is faster has removed it.
                 unlinkat(folder, &name, AtFlags::empty()).ok();

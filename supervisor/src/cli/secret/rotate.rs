@@ -19,9 +19,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST: u64 = 1 << 20;
 
 pub(super) fn rotate(typed: &SecretRotate) -> u8 {
-    let wanted = |run: &String| typed.run.as_ref().is_none_or(|wanted| wanted == run);
-    let runs: Vec<_> =
-        control::found(&ROTATIONS).into_iter().filter(|(run, _)| wanted(run)).collect();
+    let runs: Vec<_> = control::found(&ROTATIONS)
+        .into_iter()
+        .map(|(socket, stream)| (control::run_of(&socket).to_owned(), stream))
+        .filter(|(run, _)| typed.run.as_ref().is_none_or(|wanted| wanted == run))
+        .collect();
     if runs.is_empty() {
         let which =
             typed.run.as_ref().map_or_else(String::new, |run| format!(" {}", printable(run)));
