@@ -51,7 +51,7 @@ pub fn puts(
 
 /// Whether a request is one that this is put into.
 fn has_request(inject: &Inject, head: &Head) -> bool {
-    inject.method.has(|method| method.as_str() == head.method)
+    inject.method.has(|method| head.is_plainly(method.as_str()))
         && inject.path.has(|path| head.plain_path().is_some_and(|asked| path.matches(asked)))
 }
 

@@ -213,10 +213,12 @@ fn first(rules: &[Rule], seen: &[usize], head: &Head) -> Option<usize> {
     let seen = seen.iter().filter_map(|number| Some((*number, rules.get(*number)?)));
     let looks = seen.clone().any(|(_, rule)| rule.model).then(|| api::looks(head));
     let has = |(_, rule): &(usize, &Rule)| {
-        // Whichever path somebody may take it for.
+        // Whichever path, or method, somebody may take it for.
         let odd = looks == Some(Looks::Odd) && rule.model;
         rule.carries.requests().is_some_and(|requests| match requests {
-            Requests::Only { method, .. } if odd => method.as_str() == head.method,
+            Requests::Only { method, .. } if odd => {
+                method.as_str() == head.method || head.is_overridden()
+            }
             Requests::All | Requests::Only { .. } => has_request(requests, head),
         })
     };
@@ -231,7 +233,7 @@ fn has_request(requests: &Requests, head: &Head) -> bool {
     match requests {
         Requests::All => true,
         Requests::Only { method, path } => {
-            method.as_str() == head.method
+            head.is_plainly(method.as_str())
                 && head.plain_path().is_some_and(|asked| path.matches(asked))
         }
     }
@@ -384,6 +386,29 @@ pub(crate) mod tests {
             ("POST /v1/x", "127.0.0.1", Verdict::HostHeader),
         ] {
             assert_eq!(judge(line, to), Err(why), "{line} {to}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_may_be_taken_for_another_is_none_of_a_method_and_path() {
+        let rules = [named("a.example", 80, only("GET", "/open/*"))];
+        let open = [named("a.example", 80, Carries::Http(Requests::All))];
+        let at = place("a.example", 80);
+        let judge = |rules: &[Rule], field: &str| {
+            let text = format!("GET /open/x HTTP/1.1\r\nHost: a.example\r\n{field}\r\n\r\n");
+            let fitting = Fitting::find(rules, &at).unwrap();
+            fitting.request(rules, &head(&text), (&at, Cover::Plain))
+        };
+        assert_eq!(judge(&rules, "X-Other: DELETE"), Ok(0));
+        for field in [
+            "X-HTTP-Method-Override: DELETE",
+            "x_http_method: DELETE",
+            "X-Method-Override: DELETE",
+            "X-Original-URL: /admin",
+            "X-Rewrite-Url: /admin",
+        ] {
+            assert_eq!(judge(&rules, field), Err(Verdict::Request), "{field}");
+            assert_eq!(judge(&open, field), Ok(0), "{field}");
         }
     }
 

@@ -162,6 +162,11 @@ fn reach(inside: &Inside) -> Result<()> {
     );
     try_it("other path", ask("part.example:80", &get("/shut", "part.example")));
     try_it("path that climbs", ask("part.example:80", &get("/open/../shut", "part.example")));
+    let field = "Host: part.example\r\nX-HTTP-Method-Override: DELETE";
+    try_it(
+        "other method by a field",
+        ask("part.example:80", &format!("GET /open/x HTTP/1.1\r\n{field}\r\n\r\n")),
+    );
     try_it(
         "other method",
         ask(

@@ -123,6 +123,15 @@ const HOP: &[&str] = &[
     "transfer-encoding",
 ];
 
+/// Fields by which some servers take a request for one of another method or path than its first line says.
+const OTHERWISE: &[&str] = &[
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
 /// Fields that are written anew: `Host`, how the body ends, `Connection` and `Accept-Encoding`.
 const WRITTEN: usize = 4;
 
@@ -196,13 +205,31 @@ pub(super) fn digits(text: &str) -> Option<u64> {
 }
 
 impl Head {
-    /// The path without its query, where it has one meaning: none that somebody who unescapes it or
-    /// follows its dots would take for another.
+    /// Whether everybody takes it for a request of this method.
+    #[must_use]
+    pub fn is_plainly(&self, method: &str) -> bool {
+        self.method == method && !self.is_overridden()
+    }
+
+    /// The path without its query, where it has one meaning: none that somebody who unescapes it, follows its dots
+    /// or heeds a field would take for another.
     #[must_use]
     pub fn plain_path(&self) -> Option<&str> {
         let Target::Path(target) = &self.target else { return None };
+        if self.is_overridden() {
+            return None;
+        }
         let path = target.split('?').next().unwrap_or_default();
         is_plain(path).then_some(path)
+    }
+
+    /// Whether a field says that it is another request. Some servers take `_` for `-`.
+    #[must_use]
+    pub fn is_overridden(&self) -> bool {
+        self.fields.iter().any(|(name, _)| {
+            let name = name.replace('_', "-");
+            OTHERWISE.iter().any(|other| name.eq_ignore_ascii_case(other))
+        })
     }
 
     /// The values of a field.

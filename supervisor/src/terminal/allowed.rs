@@ -81,11 +81,11 @@ pub(super) fn control(
 ) -> Option<Vec<u8>> {
     let Control { private, parameters, intermediate, last } = *sequence;
     let passes = match (private, intermediate, last) {
-        // Cursor, erasing, inserting, scrolling, tabulators, repetition.
+        // Cursor, erasing, inserting, scrolling, repetition. Not g: no terminal sets all its tabulators again.
         (
             None,
             None,
-            b'@' | b'A'..=b'M' | b'P' | b'X' | b'Z' | b'`' | b'a' | b'b' | b'd'..=b'g',
+            b'@' | b'A'..=b'M' | b'P' | b'X' | b'Z' | b'`' | b'a' | b'b' | b'd'..=b'f',
         )
         | (Some(b'?'), None, b'J' | b'K') => true,
         // With more numbers, T begins a kind of mouse report.
@@ -94,10 +94,8 @@ pub(super) fn control(
         (None, None, b's' | b'u') => parameters.is_empty(),
         (None, None, b'm') => modes.drawn(sequence.last, parameters),
         (None, None, b'r') | (None, Some(b' '), b'q') => modes.drawn(sequence.last, parameters),
-        (None, Some(b'!'), b'p') => {
-            modes.reset();
-            true
-        }
+        // Not all terminals know it: nothing is taken for undone by it.
+        (None, Some(b'!'), b'p') => true,
         (None | Some(b'?'), None, b'h' | b'l') => return switch(sequence, modes),
         // How keys are told, kitty's way and xterm's.
         (Some(b'>' | b'<' | b'='), None, b'u') => {
@@ -136,9 +134,9 @@ fn switch(sequence: &Control<'_>, modes: &mut Modes) -> Option<Vec<u8>> {
     Some(passing)
 }
 
-/// Whether ESC and this byte draw: save and restore, keypad, line feeds, tabulators, a fresh start.
+/// Whether ESC and this byte draw: save and restore, keypad, line feeds, a fresh start. Not H, which sets a tabulator.
 pub(super) const fn escape(byte: u8) -> bool {
-    matches!(byte, b'7' | b'8' | b'=' | b'>' | b'D' | b'E' | b'H' | b'M' | b'c')
+    matches!(byte, b'7' | b'8' | b'=' | b'>' | b'D' | b'E' | b'M' | b'c')
 }
 
 /// Whether an operating system command may pass, by what stands between introducer and end.

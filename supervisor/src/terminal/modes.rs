@@ -46,20 +46,27 @@ enum Usual {
     Own,
 }
 
-/// What is not as it was.
+/// The other screen, which each of these shows; 1049 saves the cursor too.
+const SCREENS: &[u16] = &[47, 1047, 1049];
+/// Modes that are saved and restored with the cursor (DECSC), so that who switched one back may have it on again.
+const SAVED: &[u16] = &[6, 7];
+
+/// What is to be undone. What terminals can bring back (DECSC and DECRC, a screen that is left), and what some of
+/// them do not know to reset (DECSTR), counts as left on once it was on.
 #[derive(Debug, Default)]
 pub(super) struct Modes {
     private: Vec<u16>,
     ansi: Vec<u16>,
-    colours: bool,
-    margins: bool,
+    /// Something was drawn in another way than plainly.
+    attributes: bool,
     charset: bool,
+    margins: bool,
     keypad: bool,
     cursor: bool,
     other_keys: bool,
     link: bool,
-    /// Keyboard modes pushed, kitty's.
-    pushed: u16,
+    /// Keyboard modes pushed, kitty's, on the usual screen and on the other one.
+    pushed: [u16; 2],
     asked: bool,
 }
 
@@ -74,13 +81,19 @@ fn usual(mode: u16) -> Option<Usual> {
 
 impl Modes {
     pub(super) fn switch(&mut self, private: bool, mode: u16, on: bool) {
-        let list = if private { &mut self.private } else { &mut self.ansi };
-        list.retain(|known| *known != mode);
+        let (list, stays) = if private {
+            (&mut self.private, SAVED.contains(&mode))
+        } else {
+            (&mut self.ansi, true)
+        };
         let changed = match (private, usual(mode)) {
             (true, Some(Usual::On)) => !on,
             (true, Some(Usual::Own)) => false,
             _ => on,
         };
+        if changed || !stays {
+            list.retain(|known| *known != mode);
+        }
         if changed {
             list.push(mode);
         }
@@ -93,7 +106,7 @@ impl Modes {
     pub(super) fn drawn(&mut self, last: u8, parameters: &[u8]) -> bool {
         let back = parameters.is_empty() || parameters == b"0";
         match last {
-            b'm' => self.colours = !back,
+            b'm' => self.attributes |= !back,
             b'r' => self.margins = !back,
             _ => self.cursor = !back,
         }
@@ -104,16 +117,8 @@ impl Modes {
         match byte {
             b'=' => self.keypad = true,
             b'>' => self.keypad = false,
-            b'c' => self.reset(),
             _ => {}
         }
-    }
-
-    /// What a soft reset resets, DECSTR. Keys and mouse are left as they are.
-    pub(super) fn reset(&mut self) {
-        self.private.retain(|mode| !matches!(mode, 1 | 6 | 7 | 25 | 66));
-        self.ansi.clear();
-        (self.colours, self.margins, self.charset, self.keypad) = (false, false, false, false);
     }
 
     pub(super) fn charset(&mut self, last: u8) {
@@ -130,16 +135,20 @@ impl Modes {
         true
     }
 
-    /// Keyboard modes are a stack of the terminal's; what others pushed is not the command's to take.
+    /// Keyboard modes are a stack of the terminal's, one of each screen; what others pushed is not the command's
+    /// to take.
     pub(super) fn keys(&mut self, how: Option<u8>, count: u16, whole: &[u8]) -> Option<Vec<u8>> {
+        let [usual, other] = &mut self.pushed;
+        let pushed =
+            if self.private.iter().any(|mode| SCREENS.contains(mode)) { other } else { usual };
         match how {
-            Some(b'>') if self.pushed < 64 => self.pushed += 1,
-            Some(b'<') if self.pushed > 0 => {
-                let popped = count.max(1).min(self.pushed);
-                self.pushed -= popped;
+            Some(b'>') if *pushed < 64 => *pushed += 1,
+            Some(b'<') if *pushed > 0 => {
+                let popped = count.max(1).min(*pushed);
+                *pushed -= popped;
                 return Some(format!("<{popped}u").into_bytes());
             }
-            Some(b'=') if self.pushed > 0 => {}
+            Some(b'=') if *pushed > 0 => {}
             _ => return None,
         }
         Some(whole.to_vec())
@@ -159,6 +168,7 @@ impl Modes {
         self.asked
     }
 
+    /// What is of the other screen first: leaving it brings back how was drawn before.
     pub(super) fn undo(&self) -> Vec<u8> {
         let mut text = String::new();
         let mut undo = |needed: bool, word: &str| {
@@ -167,19 +177,26 @@ impl Modes {
             }
         };
         undo(self.link, "\x1b]8;;\x1b\\");
-        undo(self.pushed > 0, &format!("\x1b[<{}u", self.pushed));
-        undo(self.other_keys, "\x1b[>4m");
-        for mode in &self.private {
+        let [usual_pushed, other_pushed] = self.pushed;
+        let (screens, rest): (Vec<u16>, Vec<u16>) =
+            self.private.iter().partition(|mode| SCREENS.contains(mode));
+        let is_there = !screens.is_empty();
+        undo(other_pushed > 0 && !is_there, "\x1b[?47h");
+        undo(other_pushed > 0, &format!("\x1b[<{other_pushed}u"));
+        undo(other_pushed > 0 && !is_there, "\x1b[?47l");
+        for mode in screens.iter().chain(&rest) {
             let on = usual(*mode) == Some(Usual::On);
             undo(true, &format!("\x1b[?{mode}{}", if on { 'h' } else { 'l' }));
         }
+        undo(usual_pushed > 0, &format!("\x1b[<{usual_pushed}u"));
+        undo(self.other_keys, "\x1b[>4m");
         for mode in &self.ansi {
             undo(true, &format!("\x1b[{mode}l"));
         }
+        undo(self.attributes, "\x1b[0m");
+        undo(self.charset, "\x0f\x1b(B\x1b)B");
         // Setting margins moves the cursor.
         undo(self.margins, "\x1b7\x1b[r\x1b8");
-        undo(self.colours, "\x1b[0m");
-        undo(self.charset, "\x0f\x1b(B");
         undo(self.keypad, "\x1b>");
         undo(self.cursor, "\x1b[0 q");
         text.into_bytes()

@@ -57,6 +57,8 @@ fn what_acts_or_asks_does_not_pass() {
         ("title report", b"\x1b[21t"),
         ("resize", b"\x1b[8;1;1t"),
         ("title stack", b"\x1b[22;0;0t"),
+        ("tabulators cleared", b"\x1b[3g"),
+        ("a tabulator", b"\x1bH"),
         ("mode report", b"\x1b[?2004$p"),
         ("version report", b"\x1b[>q"),
         ("keyboard report", b"\x1b[?u"),
@@ -151,13 +153,33 @@ fn what_is_left_on_is_undone() {
     filter.pass(changes.as_bytes(), &mut output);
     filter.pass(b"\x1b[31m\x1b[2;5r\x1b(0\x1b=\x1b[>1u\x1b]8;;x:y\x07\x1b[4 q", &mut output);
     let undone = "\x1b]8;;\x1b\\\x1b[<1u\x1b[?1049l\x1b[?1000l\x1b[?1006l\x1b[?25h\x1b[?7h\x1b[4l\
-                  \x1b7\x1b[r\x1b8\x1b[0m\x0f\x1b(B\x1b>\x1b[0 q";
+                  \x1b[0m\x0f\x1b(B\x1b)B\x1b7\x1b[r\x1b8\x1b>\x1b[0 q";
     assert_eq!(String::from_utf8_lossy(&filter.undo()), undone);
     assert!(filter.may_be_answered());
     let mut filter = Filter::new(&[]);
-    filter.pass(b"\x1b[31mred\x1b[m\x1b[?25l\x1b[?25h\x1b[?2004h\x1b[?2004l", &mut output);
+    filter.pass(b"\x1b[m\x1b[?25l\x1b[?25h\x1b[?2004h\x1b[?2004l\x1b[5 q\x1b[ q", &mut output);
     assert_eq!(filter.undo(), b"");
     assert!(!filter.may_be_answered());
+}
+
+/// Terminals bring back what was saved with the cursor and what another screen had, and not all know a soft reset.
+#[test]
+fn what_a_terminal_may_bring_back_is_undone() {
+    for (changes, undone) in [
+        // Concealed letters, saved with the cursor, or with the screen that is left.
+        ("\x1b[8m\x1b7\x1b[0m\x1b8", "\x1b[0m"),
+        ("\x1b[8m\x1b[?1049h\x1b[0m", "\x1b[?1049l\x1b[0m"),
+        ("\x1b[30;40m\x1b[s\x1b[0m\x1b[u", "\x1b[0m"),
+        ("\x1b[?6;7l\x1b[?6h\x1b7\x1b[?7h\x1b[?6l\x1b8", "\x1b[?7h\x1b[?6l"),
+        ("\x1b[4h\x1b(0\x1b[!p", "\x1b[4l\x0f\x1b(B\x1b)B"),
+        // Each screen has a stack of keyboard modes.
+        ("\x1b[>31u\x1b[?1049h\x1b[<1u", "\x1b[?1049l\x1b[<1u"),
+        ("\x1b[?1049h\x1b[>31u\x1b[?1049l", "\x1b[?47h\x1b[<1u\x1b[?47l"),
+    ] {
+        let mut filter = Filter::new(&[]);
+        filter.pass(changes.as_bytes(), &mut Vec::new());
+        assert_eq!(String::from_utf8_lossy(&filter.undo()), undone, "{changes:?}");
+    }
 }
 
 /// Made-up output, cut at random: what passes is UTF-8, has no 8-bit controls, and passes again
