@@ -128,6 +128,12 @@ impl TryFrom<&str> for Network {
     type Error = NetworkError;
 
     fn try_from(text: &str) -> Result<Self, NetworkError> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            return Err(NetworkError(format!(
+                "{text} is an address: as a network it is {text}/{bits}"
+            )));
+        }
         let unlike = || NetworkError(format!("{text} is not a network, as 10.0.0.0/8 is"));
         let (first, prefix) = text.split_once('/').ok_or_else(unlike)?;
         let first = first.parse().map_err(|_| unlike())?;

@@ -155,15 +155,20 @@ impl Deciding<'_> {
             return;
         }
         self.dangers(&path, &found, entry);
-        // In /proc, which only a sandbox without a view can be granted, there is nothing but doors.
+        // In /proc, which only a sandbox without a view can be granted, there is nothing but doors; and the whole
+        // host is refused as such.
         let known = HostPath::try_from("/proc").is_ok_and(|proc| path.is_within(&proc));
-        for door in found.doors.iter().filter(|_| !known) {
+        if let ([first, rest @ ..], false) = (found.doors.as_slice(), known || path.as_str() == "/")
+        {
             // A mount below a tree comes with it.
-            self.refuse(
-                origin,
-                format!("{door} is mounted in {path}, and opens the host or its kernel"),
-                "unmount it, or grant the folders beside it",
-            );
+            let what = match rest {
+                [] => format!("{first} is mounted in {path}, and opens the host or its kernel"),
+                rest => format!(
+                    "{first} and {} more are mounted in {path}, and open the host or its kernel",
+                    rest.len()
+                ),
+            };
+            self.refuse(origin, what, "grant the folders beside what is mounted there");
         }
         let to = match entry.to {
             None => jail(&found.real),

@@ -257,10 +257,13 @@ impl Place {
             (None, Some("http")) => Self::at(rest, Some(80), Carries::Http(Requests::All)),
             (None, Some("tcp")) => Self::at(rest, None, Carries::Tcp),
             (None, None) => Self::at(rest, None, Carries::Tls),
-            (None, Some("https")) => Err(wrong(
-                "TLS is what an entry without a scheme is for",
-                format!("write {}", with_port(rest, 443)),
-            )),
+            (None, Some("https")) => {
+                without_path(rest.trim_end_matches('/'), false)?;
+                Err(wrong(
+                    "TLS is what an entry without a scheme is for",
+                    format!("write {}", with_port(rest, 443)),
+                ))
+            }
             (None, Some(scheme)) => Err(wrong(
                 format!("{scheme}:// is not one of its schemes"),
                 format!(
@@ -291,6 +294,8 @@ impl Place {
     }
 
     fn at(text: &str, usual: Option<u16>, carries: Carries) -> Result<Self, Wrong> {
+        let text = text.strip_suffix('/').unwrap_or(text);
+        without_path(text, carries == Carries::Http(Requests::All))?;
         let (host, port) = parts(text);
         let target = target(host)?;
         let port = match (port, usual) {
@@ -303,6 +308,21 @@ impl Place {
         };
         Ok(Self { target, port, carries })
     }
+}
+
+/// What is behind a host is the length of a network: a path goes with a method.
+fn without_path(text: &str, plain: bool) -> Result<(), Wrong> {
+    let path = text.split_once('/').map(|(_, path)| path).unwrap_or_default();
+    if path.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') {
+        return Ok(());
+    }
+    let scheme = if plain { "http://" } else { "" };
+    let host = text.trim_end_matches(path).trim_end_matches('/');
+    let whole = if plain { format!("http://{host}") } else { with_port(host, 443) };
+    Err(wrong(
+        "a path goes with a method",
+        format!("write \"GET {scheme}{text}\" for that, or {whole} for the whole host"),
+    ))
 }
 
 /// The host, and the port where there is one.

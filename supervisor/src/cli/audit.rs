@@ -47,7 +47,9 @@ pub(in crate::cli) fn unread(error: &AuditError, json: bool) {
     if json {
         say_json(&unread_json(error));
     } else {
-        warn(&format!("sandboxd: the audit log could not be read: {}\n", line(error)));
+        // What was typed is no fault of the log's.
+        let what = if error.call == "parse" { "" } else { "the audit log could not be read: " };
+        warn(&format!("sandboxd: {what}{}\n", line(error)));
         warn(&format!("  remedy  {}\n", error.remedy));
     }
 }
@@ -133,11 +135,14 @@ fn found(report: &Report) -> String {
             0 => String::from("no record was torn"),
             bytes => format!("{} of a torn record were moved aside", count(*bytes, "byte")),
         };
-        text.push_str(&format!("its supervisor was killed; {torn}: {}\n", printable(log)));
+        text.push_str(&format!(
+            "its supervisor was killed, or could not write; {torn}: {}\n",
+            printable(log)
+        ));
     }
     for log in &report.unfinished {
         text.push_str(&format!(
-            "its supervisor was killed; the next start closes it: {}\n",
+            "its supervisor was killed, or could not write; the next start closes it: {}\n",
             printable(log)
         ));
     }

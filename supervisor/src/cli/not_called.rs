@@ -74,7 +74,10 @@ fn known(rule: &str) -> (&'static str, &'static str) {
         }
         "budget" => ("no calls left", "raise calls of CALLER's [budget]"),
         "chain" => ("the chain of calls is too long, or comes back", "look at sandboxd graph"),
-        "approval" => ("nobody approved it", "answer in time: sandboxd approvals"),
+        "approval" => (
+            "nobody approved it, or somebody said no",
+            "answer in time: sandboxd approvals; who said no: sandboxd audit show --kind approval",
+        ),
         "record" => {
             ("it could not be written down before", "see what the audit log lacks: sandboxd doctor")
         }

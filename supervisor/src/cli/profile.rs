@@ -70,7 +70,12 @@ fn init(file: &Path, extends: &str) -> u8 {
     }
     // Whatever the umask lets others do: a profile that they may write is refused. What it keeps from them stays kept.
     let made = File::options().write(true).create_new(true).mode(0o644).open(file);
-    let written = made.and_then(|mut made| made.write_all(template(extends).as_bytes()));
+    let written = made.and_then(|mut made| {
+        made.write_all(template(extends).as_bytes()).inspect_err(|_| {
+            // Half a profile is none. Where it stays, the next try says so.
+            std::fs::remove_file(file).ok();
+        })
+    });
     let name = printable(&file.display().to_string());
     match written {
         Ok(()) => {

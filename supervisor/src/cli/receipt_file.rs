@@ -55,8 +55,11 @@ fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
             "the receipt could not be written, so the command was not run: {remedy}"
         ))
     };
-    let failed =
-        |errno: Errno| refused(errno, "give the real path of a file in a folder that exists");
+    let failed = |errno: Errno| {
+        let full = matches!(errno, Errno::NOSPC | Errno::DQUOT);
+        let real = "give the real path of a file in a folder that exists";
+        refused(errno, if full { "make room where it lies" } else { real })
+    };
     if path.as_os_str() == "-" {
         return Err(refused(
             Errno::INVAL,

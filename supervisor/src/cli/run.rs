@@ -210,8 +210,8 @@ fn line(result: &RunResult, what: &str) -> String {
 
 /// Whether where a command started may be why it came out otherwise than its caller meant.
 fn concerns(grants: &Grants, result: &RunResult) -> bool {
-    let Grants { read, write, execute, bind, command, .. } = grants;
-    let granted = [read, write, execute, bind].into_iter().any(|list| !list.is_empty());
+    let Grants { under, read, write, execute, bind, command, .. } = grants;
+    let granted = [under, read, write, execute, bind].into_iter().any(|list| !list.is_empty());
     !command.is_empty() && (granted || result.exit_status() != 0)
 }
 

@@ -55,10 +55,10 @@ pub(in crate::cli) fn filled(remedy: &str, to: &[&str]) -> String {
 /// That somebody else was at the other end of TLS, and why.
 fn ended(Ended { to, secrets }: &Ended) -> String {
     if secrets.is_empty() {
-        return format!("requests in TLS were seen by sandboxd: {to}");
+        return format!("requests in TLS are seen by sandboxd: {to}");
     }
     format!(
-        "requests in TLS were seen by sandboxd, which puts {} into them: {to}",
+        "requests in TLS are seen by sandboxd, which puts {} into them: {to}",
         secrets.join(", ")
     )
 }

@@ -140,6 +140,8 @@ impl Settings {
     pub fn at(path: &Path) -> Result<Self, LeaseError> {
         const REMEDY: &str =
             "make it a plain file of root's that nobody else can write: chown root, chmod go-w";
+        const FOLDER: &str =
+            "make the folder root's, and let nobody else write it: chown root, chmod go-w";
         let label = path.display().to_string();
         let refused = |call, errno| LeaseError::refused(call, &label, errno, REMEDY);
         let Some((parent, name)) = path.parent().zip(path.file_name()) else {
@@ -159,10 +161,16 @@ impl Settings {
             Err(Errno::NOENT) => return Ok(Self::default()),
             Err(errno) => return Err(refused("openat", errno)),
         };
-        for (fd, wanted) in [(&dir, FileType::Directory), (&file, FileType::RegularFile)] {
+        let folder = parent.display().to_string();
+        for (fd, wanted, which) in
+            [(&dir, FileType::Directory, &folder), (&file, FileType::RegularFile, &label)]
+        {
             let stat = rustix::fs::fstat(fd).map_err(|errno| refused("fstat", errno))?;
             if !trusted(&stat, wanted) {
-                return Err(LeaseError::found("fstat", &label, REMEDY));
+                let mode = stat.st_mode & 0o7777;
+                let what = format!("{which}: owner {}, mode {mode:04o}", stat.st_uid);
+                let remedy = if wanted == FileType::Directory { FOLDER } else { REMEDY };
+                return Err(LeaseError::found("fstat", what, remedy));
             }
         }
         let text = text(&file).map_err(|errno| refused("read", errno))?;

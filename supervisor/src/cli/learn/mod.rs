@@ -6,7 +6,7 @@ mod made;
 mod shown;
 mod written;
 
-use super::output::{count, warn};
+use super::output::{count, say, warn};
 use super::typed::{Grants, Learn};
 use super::{NOT_SET_UP, load, notice, run::Says};
 use crate::audit_folder;
@@ -67,8 +67,17 @@ fn learnt_into(
         warn("sandboxd: it used more than is looked at: the profile lacks some\n");
     }
     let written = written::profile(grants, &seen, &result)?;
-    file.fill(&written.text)?;
     let place = printable(&output.display().to_string());
+    if let Err(error) = file.fill(&written.text) {
+        // What was learnt is not lost with the room for it.
+        file.forget();
+        warn(&format!(
+            "sandboxd: the command ran, and what was learnt could not be written to {place}, but is printed: {}\n",
+            error.line()
+        ));
+        say(&written.text);
+        return Ok(NOT_SET_UP);
+    }
     warn(&format!(
         "sandboxd: written: {place}: {}, {} left out\n  next    read it, then sandboxd run -p {place}\n",
         count(u64::try_from(written.grants).unwrap_or(u64::MAX), "grant"),
