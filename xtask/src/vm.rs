@@ -4,11 +4,12 @@
 //! works; where it does not, the processor is emulated, which takes many times as long, so everything
 //! is built outside, and what came of each case is kept: a run taken up again does what is left. Read in
 //! this order: [`matrix`], [`tools`], [`prepare`] with [`apt`], [`payload`], [`boot`], [`found`],
-//! [`results`], [`rounds`], [`report`].
+//! [`results`], [`rounds`], [`here`], [`report`].
 
 mod apt;
 mod boot;
 mod found;
+mod here;
 mod matrix;
 mod payload;
 mod prepare;
@@ -89,11 +90,16 @@ pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
         let columns = machines.visit(kernel).with_context(|| format!("kernel {}", kernel.name))?;
         report.0.extend(columns);
     }
+    let part = typed.short || typed.package || typed.command.is_some();
+    let whole = !part && typed.kernels.is_empty() && typed.cases.is_empty();
+    if whole {
+        let here = machines.here(&report)?;
+        report.0.push(here);
+    }
     if typed.report {
         report.show();
     }
-    let part = typed.short || typed.package || typed.command.is_some();
-    report.judge(!part && typed.kernels.is_empty() && typed.cases.is_empty())
+    report.judge(whole)
 }
 
 /// What all machines of a run share.
@@ -121,7 +127,8 @@ impl Machines<'_> {
         if let Some(job) = job(self.typed, kernel) {
             let found = self.finish(kernel, &image, &job)?;
             let name = kernel.name.clone();
-            return Ok(vec![Column { name, offers: &kernel.offers, wanted: Vec::new(), found }]);
+            let offers = Some(&kernel.offers);
+            return Ok(vec![Column { name, offers, wanted: Vec::new(), found }]);
         }
         self.rounds(kernel, &image)?;
         Ok(vec![self.column(kernel, &self.typed.user)?])
@@ -175,7 +182,18 @@ impl Machines<'_> {
             _ => format!("{} {user}", kernel.name),
         };
         let wanted = self.wanted(kernel, user)?;
-        Ok(Column { name, offers: &kernel.offers, wanted, found })
+        Ok(Column { name, offers: Some(&kernel.offers), wanted, found })
+    }
+
+    /// What no guest could run, on this machine, or what is known of it.
+    fn here<'k>(&self, report: &Report<'_>) -> Result<Column<'k>> {
+        let results = Results::here(&self.cache, &self.payload);
+        let found = if self.typed.report {
+            results.read()?
+        } else {
+            here::finish(&self.payload, &results, &report.nowhere())?
+        };
+        Ok(Column { name: "here".to_owned(), offers: None, wanted: Vec::new(), found })
     }
 
     fn results(&self, kernel: &Kernel, user: &str) -> Result<Results> {

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A kernel and a user.
 pub(super) struct Column<'a> {
     pub(super) name: String,
-    pub(super) offers: &'a Offers,
+    /// Nothing of this machine, of which nothing is wanted.
+    pub(super) offers: Option<&'a Offers>,
     /// The cases that are to be run; none of a job that is something else.
     pub(super) wanted: Vec<Part>,
     pub(super) found: Found,
@@ -64,7 +65,8 @@ impl Column<'_> {
 
     fn wrong(&self) -> Vec<String> {
         let nothing_yet = self.found.facts.is_none() && !self.wanted.is_empty();
-        let mut wrong = if nothing_yet { Vec::new() } else { self.found.differences(self.offers) };
+        let offers = self.offers.filter(|_| !nothing_yet);
+        let mut wrong = offers.map_or_else(Vec::new, |offers| self.found.differences(offers));
         wrong.extend(self.of(Outcome::Failed).map(|told| format!("{} failed", told.part)));
         if self.wanted.is_empty() {
             let failed = self.found.steps.iter().filter(|(_, status)| *status != 0);
@@ -75,6 +77,17 @@ impl Column<'_> {
 }
 
 impl Report<'_> {
+    /// What root was to run and no column could.
+    pub(super) fn nowhere(&self) -> Vec<Part> {
+        let told = || self.0.iter().flat_map(Column::told);
+        let ran: BTreeSet<&str> = told()
+            .filter(|told| told.outcome != Outcome::NotRun)
+            .map(|told| told.part.case.as_str())
+            .collect();
+        let nowhere = told().filter(|told| !ran.contains(told.part.case.as_str()));
+        nowhere.map(|told| told.part.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// Every case on every kernel, and why what did not pass did not.
     pub(super) fn show(&self) {
         let parts: BTreeSet<&Part> = self.0.iter().flat_map(|column| &column.wanted).collect();
@@ -118,18 +131,15 @@ impl Report<'_> {
         }
         let mut wrong: Vec<String> = self.0.iter().flat_map(Column::wrong).collect();
         if whole {
-            let mut ran: BTreeMap<&str, bool> = BTreeMap::new();
             for column in &self.0 {
                 match column.left() {
                     0 => {}
                     left => wrong.push(format!("{}: {left} without a result", column.name)),
                 }
-                for told in column.told() {
-                    *ran.entry(&told.part.case).or_default() |= told.outcome != Outcome::NotRun;
-                }
             }
-            let nowhere = ran.iter().filter(|(_, ran)| !**ran);
-            wrong.extend(nowhere.map(|(case, _)| format!("{case} ran nowhere")));
+            let nowhere: BTreeSet<String> =
+                self.nowhere().into_iter().map(|part| part.case).collect();
+            wrong.extend(nowhere.iter().map(|case| format!("{case} ran nowhere")));
         }
         if wrong.is_empty() {
             return Ok(());
@@ -167,7 +177,12 @@ mod tests {
             );
             found.add(&format!("{line}\n")).expect("a line");
         }
-        Column { name: name.to_owned(), offers, wanted: vec![part("a"), part("b")], found }
+        Column {
+            name: name.to_owned(),
+            offers: Some(offers),
+            wanted: vec![part("a"), part("b")],
+            found,
+        }
     }
 
     /// What is wrong with two kernels that told this.

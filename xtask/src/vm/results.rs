@@ -30,6 +30,11 @@ impl Results {
         Self(below.join(format!("{}-{booted}.{user}", kernel.name)))
     }
 
+    /// Of this machine.
+    pub(super) fn here(cache: &Cache, payload: &Payload) -> Self {
+        Self(cache.folder.join("results").join(&payload.digest).join("here"))
+    }
+
     /// Everything that was told so far.
     pub(super) fn read(&self) -> Result<Found> {
         let mut found = Found::default();

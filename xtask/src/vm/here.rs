@@ -1,0 +1,32 @@
+//! The cases that no guest could run, on this machine: the programs that they run are as big as a guest.
+
+use super::{
+    found::{Found, Part},
+    payload::Payload,
+    results::Results,
+};
+use anyhow::{Context as _, Result};
+use std::{fs, process::Command};
+
+/// Has each of these run here that has no result of this machine yet, and tells what is known then.
+pub(super) fn finish(payload: &Payload, results: &Results, parts: &[Part]) -> Result<Found> {
+    let known = results.read()?;
+    let left: Vec<&Part> = parts.iter().filter(|part| !known.cases.contains_key(part)).collect();
+    if left.is_empty() {
+        return Ok(known);
+    }
+    println!("\n==> here: {} cases that ran in no guest", left.len());
+    let these = payload.folder.join("these");
+    let lines: Result<Vec<String>, _> =
+        left.iter().map(|part| serde_json::to_string(part)).collect();
+    fs::write(&these, format!("{}\n", lines?.join("\n")))?;
+    // Whether all of them passed, the results tell.
+    Command::new(payload.harness())
+        .arg("--these")
+        .arg(&these)
+        .arg("--results")
+        .arg(results.next()?)
+        .status()
+        .context("the harness")?;
+    results.read()
+}
