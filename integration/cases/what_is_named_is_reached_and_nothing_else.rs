@@ -101,7 +101,15 @@ fn outside(outside: &Outside) -> Result<()> {
         let known = hosts.iter().any(|(host, _)| *host == name) && name != "evil.example";
         ensure!(known, "somebody was asked for {name}");
     }
-    told(&run.stderr)
+    told(&run.stderr)?;
+    // And where a name led that leads inwards.
+    let led = outside.records()?.iter().any(|record| {
+        let result = |path: &str| record.pointer(path).and_then(|value| value.as_str());
+        result("/result/name") == Some("inner.example")
+            && result("/result/address") == Some("10.99.0.1")
+    });
+    ensure!(led, "no record says where inner.example led");
+    Ok(())
 }
 
 fn nobody_came(listener: &TcpListener) -> Result<()> {

@@ -269,7 +269,7 @@ impl Verdict {
             Self::Request => "METHOD http://HOST:PORT/PATH, or http://HOST:PORT for all of them",
             Self::Unresolved => "see /etc/resolv.conf and /etc/hosts of the host",
             Self::PrivateAddress => {
-                "{ to = \"HOST:PORT\", within = [\"NETWORK\"] } where that is meant"
+                "{ to = \"HOST:PORT\", within = [\"NETWORK\"] } in network.egress of the profile, where that is meant; sandboxd audit show has the address"
             }
             Self::Connections => "network.connections, or that of the entry",
             Self::Rate => "network.rate, or that of the entry",

@@ -35,7 +35,7 @@ pub(super) async fn dial(
     rules: &[usize],
 ) -> Result<Upstream, Verdict> {
     world.fuses().admit(place, now()?)?;
-    let addresses = match allowed(world, place, rules).await {
+    let addresses = match allowed(world, story, place, rules).await {
         Ok(addresses) => addresses,
         Err(verdict) => {
             world.fuses().withdraw(place, now()?);
@@ -49,8 +49,13 @@ pub(super) async fn dial(
     upstream.ok_or(Verdict::Unreachable)
 }
 
-/// The addresses that may be connected to.
-async fn allowed(world: &World, place: &Place, rules: &[usize]) -> Result<Vec<IpAddr>, Verdict> {
+/// The addresses that may be connected to; where none of them may, the story has the first.
+async fn allowed(
+    world: &World,
+    story: &mut Story,
+    place: &Place,
+    rules: &[usize],
+) -> Result<Vec<IpAddr>, Verdict> {
     let addresses = match &place.whom {
         Whom::Address(address) => vec![*address],
         Whom::Name(name) if name.as_str() == HOST_INTERNAL => {
@@ -60,7 +65,11 @@ async fn allowed(world: &World, place: &Place, rules: &[usize]) -> Result<Vec<Ip
     };
     let rules: Vec<&Rule> = rules.iter().filter_map(|rule| world.plan.rules.get(*rule)).collect();
     let any = |address: &IpAddr| rules.iter().any(|rule| may(world, rule, *address));
+    let led = addresses.first().copied();
     let allowed: Vec<IpAddr> = addresses.into_iter().filter(any).take(TRIES).collect();
+    if allowed.is_empty() {
+        story.address = led;
+    }
     if allowed.is_empty() { Err(Verdict::PrivateAddress) } else { Ok(allowed) }
 }
 

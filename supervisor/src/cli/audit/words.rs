@@ -94,7 +94,11 @@ fn egress(line: &Line) -> String {
     let bytes = number(line, "/result/up_bytes").zip(number(line, "/result/down_bytes"));
     let bytes = bytes.filter(|both| *both != (0, 0));
     let bytes = bytes.map_or_else(String::new, |(up, down)| format!(", {up} bytes out, {down} in"));
-    format!("{} {whom}{port}{by}: {}{bytes}", told("/decision"), told("/result/verdict"))
+    // Where a name led that was not let out: whoever has the name says that.
+    let led = line.text_at("/result/address").filter(|address| *address != whom);
+    let led = led.filter(|_| told("/decision") == "refused");
+    let led = led.map_or_else(String::new, |address| format!(" ({address})"));
+    format!("{} {whom}{port}{led}{by}: {}{bytes}", told("/decision"), told("/result/verdict"))
 }
 
 fn signature(line: &Line) -> String {
