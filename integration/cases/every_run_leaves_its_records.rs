@@ -51,6 +51,11 @@ fn outside(outside: &Outside) -> Result<()> {
     let told = verify()?;
     told.exited(1)?;
     ensure!(told.stdout.contains("record 2 is lost"), "{}", told.stdout);
+    for what in ["show", "export"] {
+        let told = outside.bare().waiving_nothing().verb("audit").option(what).run()?;
+        told.exited(1)?;
+        ensure!(told.stderr.contains("damaged in 1 place"), "{what}: {}", told.stderr);
+    }
     the_newest_are_shown_alone(outside)?;
     where_no_log_is_nothing_is_whole(outside)
 }
@@ -62,7 +67,7 @@ fn the_newest_are_shown_alone(outside: &Outside) -> Result<()> {
     };
     let all = show(&[])?.stdout;
     let last = show(&["-n", "2"])?;
-    last.exited(0)?;
+    last.exited(1)?;
     let newest: Vec<&str> = all.lines().skip(all.lines().count() - 2).collect();
     ensure!(last.stdout.lines().collect::<Vec<_>>() == newest, "{} of {all}", last.stdout);
     Ok(())

@@ -26,7 +26,7 @@ pub(super) fn export(arguments: &AuditExport) -> Result<u8, AuditError> {
     })?;
     let notes: Vec<String> = last.into_values().map(|(_, note)| note).collect();
     text.push_str(&notes.join("\n"));
-    Ok(if heard && say(&text) { 0 } else { NOT_SET_UP })
+    Ok(if heard && say(&text) { reader.status() } else { NOT_SET_UP })
 }
 
 /// Of each segment, how many records its last checkpoint signs, and the note.

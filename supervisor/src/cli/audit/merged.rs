@@ -27,14 +27,20 @@ struct Stream {
     pieces: Option<Pieces<BufReader<File>>>,
 }
 
-/// Where what was read of a part ends.
-pub(super) type Ends = BTreeMap<(String, u32), u64>;
+/// What was read so far.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// Where it ends, of each part.
+    pub(super) ends: BTreeMap<(String, u32), u64>,
+    /// How often something stood before a record that is none. At the end of a part it may be half written.
+    pub(super) damaged: u64,
+}
 
-/// Tells every record, until `told` says that it wants no more. Where each part ends goes to `ends`.
+/// Tells every record, until `told` says that it wants no more. Where each part ends goes to `seen`.
 pub(super) fn each(
     parts: Vec<Part>,
     open: Open<'_>,
-    ends: &mut Ends,
+    seen: &mut Seen,
     told: &mut dyn FnMut(&Line) -> bool,
 ) -> Result<bool, AuditError> {
     let mut waiting = by_log(parts);
@@ -47,7 +53,7 @@ pub(super) fn each(
         }) {
             let Some((_, parts)) = waiting.pop_front() else { break };
             let mut stream = Stream { parts, pieces: None };
-            if let Some(line) = stream.next(open, ends)? {
+            if let Some(line) = stream.next(open, seen)? {
                 heads.insert((line.ts.clone(), streams.len()), line);
                 streams.push(stream);
             }
@@ -57,7 +63,7 @@ pub(super) fn each(
             return Ok(false);
         }
         if let Some(stream) = streams.get_mut(number)
-            && let Some(line) = stream.next(open, ends)?
+            && let Some(line) = stream.next(open, seen)?
         {
             heads.insert((line.ts.clone(), number), line);
         }
@@ -74,8 +80,8 @@ fn by_log(parts: Vec<Part>) -> VecDeque<(String, VecDeque<Part>)> {
 }
 
 impl Stream {
-    /// The next record. What is none is for `verify` to tell; the last line may be half written.
-    fn next(&mut self, open: Open<'_>, ends: &mut Ends) -> Result<Option<Line>, AuditError> {
+    /// The next record. What is none is counted; what it was is for `verify` to tell.
+    fn next(&mut self, open: Open<'_>, seen: &mut Seen) -> Result<Option<Line>, AuditError> {
         while let Some(part) = self.parts.front() {
             let pieces = match &mut self.pieces {
                 Some(pieces) => pieces,
@@ -87,11 +93,16 @@ impl Stream {
                     }
                 },
             };
+            let mut bad = 0;
             for piece in pieces.by_ref() {
-                if let Piece::Record(line) = piece.map_err(|error| unreadable(part, &error))? {
-                    let end = part.from + pieces.offset();
-                    ends.insert((part.log.clone(), part.segment), end);
-                    return Ok(Some(*line));
+                match piece.map_err(|error| unreadable(part, &error))? {
+                    Piece::Bad { .. } => bad += 1,
+                    Piece::Record(line) => {
+                        let end = part.from + pieces.offset();
+                        seen.ends.insert((part.log.clone(), part.segment), end);
+                        seen.damaged += bad;
+                        return Ok(Some(*line));
+                    }
                 }
             }
             self.pieces = None;

@@ -37,7 +37,7 @@ pub(super) fn show(arguments: &AuditShow) -> Result<u8, AuditError> {
             return Ok(NOT_SET_UP);
         }
         if !arguments.follow {
-            return Ok(0);
+            return Ok(reader.status());
         }
         std::thread::sleep(EVERY);
     }
@@ -56,7 +56,7 @@ fn the_last(reader: &mut Reader, arguments: &AuditShow, last: usize) -> Result<u
         true
     })?;
     let told = lines.iter().all(|line| say(line));
-    Ok(if told { 0 } else { NOT_SET_UP })
+    Ok(if told { reader.status() } else { NOT_SET_UP })
 }
 
 fn is_wanted(line: &Line, arguments: &AuditShow) -> bool {

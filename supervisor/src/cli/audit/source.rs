@@ -1,7 +1,8 @@
 //! Where records are read from.
 
-use super::merged::{self, Ends, Part};
+use super::merged::{self, Part, Seen};
 use super::own;
+use crate::cli::output::{count, warn};
 use sandboxd_audit::read::{self, Place};
 use sandboxd_audit::time::Stamp;
 use sandboxd_audit::{AuditError, Folder, line::Line};
@@ -31,19 +32,36 @@ impl Source {
     }
 }
 
+/// The status where records are damaged.
+const DAMAGED: u8 = 1;
+
 /// Reads records, and later those that were added.
 pub(in crate::cli) struct Reader {
     source: Source,
     since: Option<Stamp>,
-    /// How far each segment was read.
-    ends: Ends,
+    /// How far each segment was read, and what of it is damaged.
+    seen: Seen,
     /// Those to which nothing can be added any more.
     whole: BTreeSet<(String, u32)>,
 }
 
 impl Reader {
     pub(in crate::cli) fn new(source: Source, since: Option<Stamp>) -> Self {
-        Self { source, since, ends: Ends::new(), whole: BTreeSet::new() }
+        Self { source, since, seen: Seen::default(), whole: BTreeSet::new() }
+    }
+
+    /// Says that some of what was read is damaged, and gives the status of whoever read it.
+    pub(in crate::cli) fn status(&self) -> u8 {
+        match self.seen.damaged {
+            0 => 0,
+            places => {
+                let places = count(places, "place");
+                warn(&format!(
+                    "sandboxd: the audit log is damaged in {places}, and what was there is not shown\n  remedy  see what it was: sandboxd audit verify\n"
+                ));
+                DAMAGED
+            }
+        }
     }
 
     /// Tells the records that were not read yet, by the time they were written, until `told` says that it
@@ -59,7 +77,7 @@ impl Reader {
         };
         match &self.source {
             Source::File { name, path } => {
-                let from = self.ends.get(&(name.clone(), 0)).copied().unwrap_or(0);
+                let from = self.seen.ends.get(&(name.clone(), 0)).copied().unwrap_or(0);
                 let part = Part { log: name.clone(), segment: 0, from };
                 let open = |_: &Part| super::file(path).map(|file| Some(BufReader::new(file)));
                 // An empty one is a log that begins.
@@ -68,7 +86,7 @@ impl Reader {
                     any = true;
                     told(line)
                 };
-                let heard = merged::each(vec![part], &open, &mut self.ends, &mut told)?;
+                let heard = merged::each(vec![part], &open, &mut self.seen, &mut told)?;
                 if any { Ok(heard) } else { Err(no_log(path)) }
             }
             Source::Folder(folder) => {
@@ -78,7 +96,7 @@ impl Reader {
                 let mut parts = Vec::new();
                 for (key, place) in &places {
                     if !self.whole.contains(key) && !is_before(self.since, place) {
-                        let from = self.ends.get(key).copied().unwrap_or(0);
+                        let from = self.seen.ends.get(key).copied().unwrap_or(0);
                         parts.push(Part { log: key.0.clone(), segment: key.1, from });
                     }
                     if Stamp::parse(&place.folder).is_some() {
@@ -92,7 +110,7 @@ impl Reader {
                     let file = read::open_place(folder, place)?;
                     Ok(Some(file).filter(|file| !is_older(self.since, file.get_ref())))
                 };
-                merged::each(parts, &open, &mut self.ends, &mut told)
+                merged::each(parts, &open, &mut self.seen, &mut told)
             }
         }
     }
