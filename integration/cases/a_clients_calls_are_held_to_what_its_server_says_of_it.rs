@@ -3,22 +3,24 @@
 //! profile, or the command line, lets a call take longer, it does.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::{By, Case, Outside, Run};
+use sandboxd_integration::{By, Case, Outside, Run, patience};
 use serde_json::{Value, json};
 use std::fs;
+use std::time::Duration;
 
 pub(crate) const CASE: Case = Case { rows: &["B11"], outside, by: By::Anybody, ..Case::NEW };
 
 const CLIENT: &str = r#"
 [serve.client]
-deadline = "2s"
 max_request = "4K"
 max_result = "4K"
 arguments.sh = { properties = { line = { pattern = "^(echo|sleep|printf) " } } }
 "#;
 
 fn outside(outside: &Outside) -> Result<()> {
-    let profile = fs::read_to_string(outside.tool("server", &[], CLIENT)?)?;
+    let most = patience(Duration::from_secs(2)).as_secs();
+    let client = format!("{CLIENT}deadline = \"{most}s\"\n");
+    let profile = fs::read_to_string(outside.tool("server", &[], &client)?)?;
     let run = outside.sandbox(&profile).verb("mcp").stdin(requests().as_bytes()).run()?;
     run.exited(0)?;
     told(&run, "quick", "made-of-one")?;
@@ -29,13 +31,14 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(!run.stdout.contains(word), "{word} came through: {}", run.stdout);
     }
     let slow = |options: &[&str]| -> Result<Run> {
-        let asked = [greeting(), call("slow", "sleep 4; echo made-of\"\"-slow")].concat();
+        let line = format!("sleep {}; echo made-of\"\"-slow", 2 * most);
+        let asked = [greeting(), call("slow", &line)].concat();
         let client = outside.sandbox(&profile).verb("mcp").stdin(asked.as_bytes());
         options.iter().fold(client, |client, option| client.option(option)).run()
     };
     told(&slow(&[])?, "slow", "No answer came in time")?;
     // The command line has the last word.
-    let run = slow(&["--set=serve.client.deadline=\"1m\""])?;
+    let run = slow(&["--set=serve.client.deadline=\"10m\""])?;
     run.exited(0)?;
     told(&run, "slow", "made-of-slow")
 }
