@@ -585,7 +585,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__mcp)
-            opts="-r -w -x -e -s -t -q -p -h --under --read --write --execute --egress --bind --env --set --tty --tool --ask --receipt --metrics --quiet --profile --help"
+            opts="-r -w -x -e -s -t -q -p -h --under --read --write --execute --egress --bind --env --set --tty --tool --ask --receipt --result-fd --metrics --json --quiet --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -652,6 +652,10 @@ _sandboxd() {
                     return 0
                     ;;
                 --receipt)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --result-fd)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -851,7 +855,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__profile__subcmd__show)
-            opts="-h --help"
+            opts="-h --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -76,9 +76,11 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s s -l set -d 'S
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l tool -d 'Let the client call this tool: a name, "read_*", or "*". Added to [serve].tools' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l ask -d 'Hold each call of this tool until somebody approves it (sandboxd approve): a name, "write_*", or "*". Added to [serve].ask' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l receipt -d 'Write what was enforced to FILE, before the server starts (JSON)' -r -F
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l result-fd -d 'Write what became of the server to descriptor N (JSON)' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l metrics -d 'Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine: unix:PATH, or 127.0.0.1:PORT' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s p -l profile -d 'The profile: a file, or builtin:NAME. Without one: builtin:mcp-server' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s t -l tty -d 'Give the command a terminal wherever one of standard input, output and error is one, not only where input and output are: cat list | sandboxd run -t -- less'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -l json -d 'Say everything as JSON, one object a line, on standard error'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s q -l quiet -d 'Say nothing but why the server was not started'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand mcp" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand connect" -s h -l help -d 'Print help'
@@ -185,6 +187,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fis
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and not __fish_seen_subcommand_from list show init schema" -f -a "schema" -d 'Print the JSON Schema of profiles, for editors'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from list" -l json -d 'Print them as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from show" -l json -d 'Print it as JSON'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from init" -l extends -d 'The builtin profile it extends' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand profile; and __fish_seen_subcommand_from init" -s h -l help -d 'Print help'

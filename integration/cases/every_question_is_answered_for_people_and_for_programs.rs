@@ -104,6 +104,27 @@ fn problems(outside: &Outside) -> Result<()> {
     let told: Value = serde_json::from_str(&run.stderr).context("`run --json` says no JSON")?;
     ensure!(told.pointer("/result/exit") == Some(&Value::from(3)), "{told}");
     ensure!(told.get("result") == run.result.as_ref(), "two results: {told}");
+    served(outside)
+}
+
+/// What is said of a server is said as of any command; standard output is its client's.
+fn served(outside: &Outside) -> Result<()> {
+    let mcp = |options: &[&str]| -> Result<Run> {
+        let server = outside.sandbox(WAIVING).verb("mcp").command(&["/bin/cat"]).stdin(b"");
+        let told = ["--json", "--result-fd", "3"];
+        told.iter().chain(options).fold(server, |server, option| server.option(option)).run()
+    };
+    let run = mcp(&["--tool", "read_*"])?;
+    run.exited(0)?;
+    let told: Value = serde_json::from_str(&run.stderr).context("`mcp --json` says no JSON")?;
+    ensure!(told.pointer("/result/exit") == Some(&Value::from(0)), "{told}");
+    ensure!(told.get("result") == run.result.as_ref(), "two results: {told}");
+    ensure!(run.stdout.is_empty(), "the client is told {}", run.stdout);
+    let run = mcp(&[])?;
+    run.exited(125)?;
+    let told: Value = serde_json::from_str(&run.stderr).context("`mcp --json` says no JSON")?;
+    ensure!(told.to_string().contains("it serves nothing"), "{told}");
+    ensure!(run.stdout.is_empty(), "the client is told {}", run.stdout);
     Ok(())
 }
 
@@ -134,6 +155,11 @@ fn profiles(outside: &Outside) -> Result<()> {
     let check = outside.sandbox(&shown).verb("check").command(&["/bin/true"]).run()?;
     says(&check, &["can be run here"])?;
     profile(&["show", "builtin:none"])?.exited(125)?;
+    let told = json(&profile(&["show", "--json", "builtin:mcp-server"])?)?;
+    let processes = told.pointer("/profile/limits/processes");
+    ensure!(processes == Some(&Value::from(64)), "profile show says {told}");
+    let from = told.pointer("/from/limits.processes").and_then(Value::as_str);
+    ensure!(from.is_some_and(|from| from.starts_with("builtin:mcp-server:")), "{told}");
 
     let file = outside.dir().join("begun.toml");
     let place = file.to_str().unwrap_or_default();
@@ -184,6 +210,7 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
     // Where each line is an object, on one.
     told(&["audit", "show", "--json", "nowhere"], 125, true, &["\"ok\":false"])?;
     told(&["graph", "--json", "nowhere"], 125, true, &["\"ok\": false"])?;
+    told(&["profile", "show", "--json", "builtin:none"], 125, true, &["\"ok\": false"])?;
     told(&["profile", "init", "loose.toml"], 0, true, &["here it is refused"])?;
     let mode = fs::metadata(outside.dir().join("loose.toml"))?.permissions().mode() & 0o777;
     ensure!(mode == 0o644, "others may write it: {mode:o}");

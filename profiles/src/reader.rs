@@ -1,8 +1,9 @@
 //! Takes typed values out of parsed TOML, and collects what is wrong with them.
 
 use crate::origin::{Origin, Written};
+use crate::schema::{Key, Shape};
 use crate::source::Source;
-use crate::{Problem, quantity, schema::Key};
+use crate::{Problem, quantity};
 use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
@@ -63,8 +64,7 @@ impl<'d> Reader<'d> {
     /// The keys of a table; unknown ones are problems.
     pub(crate) fn fields(&mut self, node: &Node<'d>, keys: &[Key]) -> Option<Fields<'d>> {
         let DeValue::Table(table) = node.value else {
-            let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-            self.mismatch(node, "a table", &format!("its keys are {}", names.join(", ")));
+            self.mismatch(node, "a table", &format!("its keys are {}", names(keys).join(", ")));
             return None;
         };
         Some(self.known(table, &node.key, keys))
@@ -83,13 +83,12 @@ impl<'d> Reader<'d> {
         let mut found = Vec::new();
         for node in nodes(table, prefix) {
             match keys.iter().find(|key| key.name == node.name) {
-                Some(key) if key.unbuilt() => {
-                    self.refuse_key(&node, "not built yet in this version", "remove it");
+                Some(Key { shape: Shape::Refused(why, remedy), .. }) => {
+                    self.refuse_key(&node, why, remedy);
                 }
                 Some(_) => found.push(node),
                 None => {
-                    let names: Vec<&str> =
-                        keys.iter().filter(|key| !key.unbuilt()).map(|key| key.name).collect();
+                    let names = names(keys);
                     let remedy = match near(node.name, &names) {
                         Some(name) => format!("did you mean {name}?"),
                         None => format!("the keys here are {}", names.join(", ")),
@@ -221,6 +220,11 @@ impl<'d> Reader<'d> {
             }
         }
     }
+}
+
+/// What can be written.
+fn names(keys: &[Key]) -> Vec<&'static str> {
+    keys.iter().filter(|key| !key.refused()).map(|key| key.name).collect()
 }
 
 fn nodes<'d>(table: &'d DeTable<'d>, prefix: &str) -> Vec<Node<'d>> {

@@ -5,11 +5,12 @@ mod network;
 mod profile;
 
 use super::authority::Authority;
+use super::limits::Limits;
 use super::reach::place;
 use super::{Edge, Graph, patterns};
 use crate::origin::Written;
-use crate::schema::Approval;
-use sandboxd_broker_plan::{Pattern, Rate};
+use crate::schema::{Approval, Call};
+use sandboxd_broker_plan::Pattern;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -137,7 +138,6 @@ impl Told {
 
     fn edge(&mut self, (was, old): (&Graph, &Edge), (is, new): (&Graph, &Edge)) {
         self.reach("", &was.reach(old), &is.reach(new));
-        self.arguments(old, new);
         for (direction, here, there) in [
             (Widened, is.placed(new), was.placed(old)),
             (Narrowed, was.placed(old), is.placed(new)),
@@ -146,7 +146,7 @@ impl Told {
                 self.tell(direction, format!("a secret: {stands}"));
             }
         }
-        self.limits(old, new);
+        self.call("", &old.call, &new.call);
         self.manners((was, old), (is, new));
         // What a chain lets be done is the meet of its edges and of the profiles at their ends. Where none
         // of these widened, no chain did; so each is compared by itself.
@@ -176,41 +176,55 @@ impl Told {
         }
     }
 
-    /// A schema that is gone asks less; one that is new asks more.
-    fn arguments(&mut self, old: &Edge, new: &Edge) {
-        let has = |edge: &Edge, tool: &str, schema: &Value| {
-            edge.call.arguments.iter().any(|(name, one)| name == tool && one.value == *schema)
-        };
-        for (direction, here, there) in [(Widened, old, new), (Narrowed, new, old)] {
-            for (tool, schema) in &here.call.arguments {
-                if !has(there, tool, &schema.value) {
-                    let word = if direction == Widened { "no longer" } else { "from now on" };
-                    self.tell(direction, format!("arguments of {tool}: {word} {}", schema.value));
+    /// What an edge and a client outside have in common.
+    fn call(&mut self, how: &str, old: &Call, new: &Call) {
+        self.arguments(how, old, new);
+        self.limits(how, old, new);
+        let passed = |call: &Call| call.instructions.as_ref().is_some_and(|word| word.value);
+        let (before, after) = (passed(old), passed(new));
+        let key = format!("{how}instructions");
+        self.ordered(&key, (&before, before.to_string()), (&after, after.to_string()));
+        for (direction, here, there) in [(Widened, new, old), (Narrowed, old, new)] {
+            for one in &here.reverse {
+                if !there.reverse.iter().any(|other| other.value == one.value) {
+                    self.tell(direction, format!("{how}reverse: {}", one.value.name()));
                 }
             }
         }
     }
 
-    fn limits(&mut self, old: &Edge, new: &Edge) {
-        let limits = |edge: &Edge| super::limits::Limits::of(&edge.call);
-        let (old, new) = (limits(old), limits(new));
-        let bounds = [
+    /// A schema that is gone asks less; one that is new asks more.
+    fn arguments(&mut self, how: &str, old: &Call, new: &Call) {
+        let has = |call: &Call, tool: &str, schema: &Value| {
+            call.arguments.iter().any(|(name, one)| name == tool && one.value == *schema)
+        };
+        for (direction, here, there) in [(Widened, old, new), (Narrowed, new, old)] {
+            for (tool, schema) in &here.arguments {
+                if !has(there, tool, &schema.value) {
+                    let word = if direction == Widened { "no longer" } else { "from now on" };
+                    let what = format!("{how}arguments of {tool}: {word} {}", schema.value);
+                    self.tell(direction, what);
+                }
+            }
+        }
+    }
+
+    fn limits(&mut self, how: &str, old: &Call, new: &Call) {
+        let (old, new) = (Limits::of(old), Limits::of(new));
+        for (key, old, new) in [
             ("in_flight", old.in_flight, new.in_flight),
             ("deadline, ms", old.deadline, new.deadline),
             ("approval_within, ms", old.approval_within, new.approval_within),
             ("max_request", old.max_request, new.max_request),
             ("max_result", old.max_result, new.max_result),
-        ];
-        for (key, old, new) in bounds {
-            self.ordered(key, (&old, number(old)), (&new, number(new)));
+            ("calls a day", old.rate.a_day(), new.rate.a_day()),
+            ("calls at once", old.rate.at_once(), new.rate.at_once()),
+        ] {
+            self.ordered(&format!("{how}{key}"), (&old, number(old)), (&new, number(new)));
         }
-        let speed = |rate: Rate| (rate.a_day(), rate.at_once());
-        let (before, after) = (speed(old.rate), speed(new.rate));
-        self.ordered("calls a day", (&before.0, number(before.0)), (&after.0, number(after.0)));
-        self.ordered("calls at once", (&before.1, number(before.1)), (&after.1, number(after.1)));
     }
 
-    /// Whether a person is asked, and what may be asked back.
+    /// Whether a person is asked, the record comes first, and the way may lead back.
     fn manners(&mut self, (was, old): (&Graph, &Edge), (is, new): (&Graph, &Edge)) {
         let asks = |edge: &Edge| {
             let approval = edge.call.approval.as_ref().map_or(Approval::Never, |word| word.value);
@@ -218,22 +232,11 @@ impl Told {
         };
         let (before, after) = (asks(old), asks(new));
         self.ordered("approval", (&before.0, before.1), (&after.0, after.1));
-        let word = |written: Option<&Written<bool>>| written.is_some_and(|word| word.value);
         let (before, after) = (was.is_durable(old), is.is_durable(new));
         self.ordered("durable", (&!before, before.to_string()), (&!after, after.to_string()));
-        let passed = |edge: &Edge| word(edge.call.instructions.as_ref());
-        let (before, after) = (passed(old), passed(new));
-        self.ordered("instructions", (&before, before.to_string()), (&after, after.to_string()));
         let cycle = |edge: &Edge| edge.call.cycle.is_some();
         let (before, after) = (cycle(old), cycle(new));
         self.ordered("cycle", (&before, before.to_string()), (&after, after.to_string()));
-        for (direction, here, there) in [(Widened, new, old), (Narrowed, old, new)] {
-            for one in &here.call.reverse {
-                if !there.call.reverse.iter().any(|other| other.value == one.value) {
-                    self.tell(direction, format!("reverse: {}", one.value.name()));
-                }
-            }
-        }
     }
 }
 

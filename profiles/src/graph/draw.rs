@@ -4,7 +4,7 @@ use super::authority::{Authority, Out};
 use super::limits::Limits;
 use super::reach::place;
 use super::{Edge, Graph, Node};
-use crate::schema::{Approval, Instances};
+use crate::schema::{Approval, Call, Instances};
 use sandboxd_plan::HostPath;
 use serde_json::{Map, Value, json};
 
@@ -117,26 +117,15 @@ impl Graph {
 
     fn edge_json(&self, edge: &Edge) -> Value {
         let (caller, callee) = (self.node(edge.caller), self.node(edge.callee));
-        let limits = Limits::of(&edge.call);
         let reach: Map<String, Value> =
             self.reach(edge).iter().map(|(key, list)| ((*key).to_owned(), json!(list))).collect();
-        let arguments: Vec<Value> = edge
-            .call
-            .arguments
-            .iter()
-            .map(|(tool, schema)| json!({ "tool": tool, "schema": schema.value }))
-            .collect();
-        let unlimited = |number: u64| match number {
-            u64::MAX => json!("unlimited"),
-            number => json!(number),
-        };
-        json!({
+        let mut all = call_json(&edge.call);
+        if let Value::Object(own) = json!({
             "name": edge.name,
             "caller": caller.name,
             "callee": callee.name,
             "at": place(&edge.origin),
             "reach": reach,
-            "arguments": arguments,
             "placeholders": self.placed(edge),
             "grant": edge.call.grant.as_ref().map(|grant| json!({
                 "at": place(&grant.origin),
@@ -149,19 +138,40 @@ impl Graph {
                 }
             },
             "approval": edge.call.approval.as_ref().map_or(Approval::Never, |word| word.value).name(),
-            "approval_within_ms": limits.approval_within,
             "durable": self.is_durable(edge),
-            "reverse": edge.call.reverse.iter().map(|one| one.value.name()).collect::<Vec<_>>(),
-            "instructions": edge.call.instructions.as_ref().is_some_and(|word| word.value),
             "ready": edge.ready(),
             "cycle": edge.call.cycle.as_ref().map(|why| &why.value),
-            "rate": limits.rate,
-            "in_flight": unlimited(limits.in_flight),
-            "deadline_ms": limits.deadline,
-            "max_request": limits.max_request,
-            "max_result": limits.max_result,
-        })
+        }) {
+            all.extend(own);
+        }
+        Value::Object(all)
     }
+}
+
+/// What an edge and a client outside have in common, with every default.
+fn call_json(call: &Call) -> Map<String, Value> {
+    let limits = Limits::of(call);
+    let schemas = call.arguments.iter();
+    let arguments = schemas.map(|(tool, schema)| json!({ "tool": tool, "schema": schema.value }));
+    let in_flight = match limits.in_flight {
+        u64::MAX => json!("unlimited"),
+        number => json!(number),
+    };
+    let reverse: Vec<&str> = call.reverse.iter().map(|one| one.value.name()).collect();
+    [
+        ("arguments", arguments.collect()),
+        ("approval_within_ms", json!(limits.approval_within)),
+        ("reverse", json!(reverse)),
+        ("instructions", json!(call.instructions.as_ref().is_some_and(|word| word.value))),
+        ("rate", json!(limits.rate)),
+        ("in_flight", in_flight),
+        ("deadline_ms", json!(limits.deadline)),
+        ("max_request", json!(limits.max_request)),
+        ("max_result", json!(limits.max_result)),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into_iter()
+    .collect()
 }
 
 fn node_json(node: &Node) -> Value {
@@ -178,7 +188,13 @@ fn node_json(node: &Node) -> Value {
             Instances::PerCaller | Instances::Serial | Instances::Attenuate => None,
         };
         let ask: Vec<&str> = serve.ask.iter().map(|one| one.value.as_str()).collect();
-        json!({ "reach": lists, "ask": ask, "instances": node.instances().name(), "reason": reason })
+        json!({
+            "reach": lists,
+            "ask": ask,
+            "instances": node.instances().name(),
+            "reason": reason,
+            "client": call_json(&serve.of_client()),
+        })
     });
     json!({
         "name": node.name,

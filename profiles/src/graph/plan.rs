@@ -80,7 +80,7 @@ impl Graph {
 pub fn client(profile: &Profile) -> Result<BrokerPlan, Vec<Problem>> {
     const OUTSIDE: &str = "client";
     let origin = Origin::named("this profile", "serve");
-    let Some(serve) = profile.serve.as_ref() else {
+    let Some(serve) = profile.serve.as_ref().filter(|serve| !serve.reach.is_empty()) else {
         return Err(vec![origin.problem(
             "it serves nothing, so nothing could be called",
             "write what may be called: [serve] tools = [\"read_file\"], or --tool read_file; all of them is \"*\"",
@@ -91,12 +91,6 @@ pub fn client(profile: &Profile) -> Result<BrokerPlan, Vec<Problem>> {
             .map_err(|error| vec![origin.problem(error.to_string(), "name it [a-z0-9-]")])
     };
     let (client, server) = (name(OUTSIDE)?, name(profile.name())?);
-    let call = Call {
-        reach: serve.reach.clone(),
-        rate: serve.rate.clone(),
-        in_flight: serve.in_flight.clone(),
-        ..Call::default()
-    };
     let ends = Ends { edge: &server, caller: &client, callee: &server };
     let callers = vec![caller(&client, profile)];
     let plan = BrokerPlan {
@@ -106,7 +100,7 @@ pub fn client(profile: &Profile) -> Result<BrokerPlan, Vec<Problem>> {
         limits: limits(&callers),
         callers,
         callees: vec![callee(&server, profile, &Instances::PerCaller)],
-        edges: vec![edge_plan(&ends, &call, Some(serve))],
+        edges: vec![edge_plan(&ends, &serve.of_client(), Some(serve))],
     };
     checked(plan, profile.name())
 }

@@ -25,11 +25,7 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "resources", doc: "URIs that may be read, likewise", shape: Shape::Texts },
     Key { name: "prompts", doc: "likewise", shape: Shape::Texts },
     Key { name: "methods", doc: "of JSON-RPC, beyond those of MCP; likewise", shape: Shape::Texts },
-    Key {
-        name: "arguments",
-        doc: "for a tool, a JSON Schema that its arguments must fit, beyond the tool's own",
-        shape: Shape::Schemas,
-    },
+    ARGUMENTS,
     Key {
         name: "rate",
         doc: "calls over this edge: \"120/min burst 20\" (the default)",
@@ -40,34 +36,22 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "calls that are answered at the same time; default 8",
         shape: Shape::Count,
     },
-    Key { name: "deadline", doc: "of a call, at most 10m; default 60s", shape: Shape::Time },
-    Key { name: "max_request", doc: "default 1M, at most 64M", shape: Shape::Size },
-    Key { name: "max_result", doc: "default 16M, at most 64M", shape: Shape::Size },
+    DEADLINE,
+    MAX_REQUEST,
+    MAX_RESULT,
     Key {
         name: "approval",
         doc: "never (the default), or ask: a person allows each call",
         shape: Shape::Words(&["never", "ask"]),
     },
-    Key {
-        name: "approval_within",
-        doc: "no answer in this time is a denial; at most 1h, default 210s",
-        shape: Shape::Time,
-    },
+    APPROVAL_WITHIN,
     Key {
         name: "durable",
         doc: "a call goes on only when its record is on the disk; default false",
         shape: Shape::Boolean,
     },
-    Key {
-        name: "reverse",
-        doc: "what the callee may ask of this caller; default nothing",
-        shape: Shape::WordList(&["elicitation", "sampling"]),
-    },
-    Key {
-        name: "instructions",
-        doc: "pass the callee's own instructions on to the caller's model; default false",
-        shape: Shape::Boolean,
-    },
+    REVERSE,
+    INSTRUCTIONS,
     Key {
         name: "ready",
         doc: "instances kept ready, so that a connection need not wait for one to start; default 0, at \
@@ -86,6 +70,34 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Table(GRANT),
     },
 ];
+
+// Those of `[serve.client]` too.
+pub(super) const ARGUMENTS: Key = Key {
+    name: "arguments",
+    doc: "for a tool, a JSON Schema that its arguments must fit, beyond the tool's own",
+    shape: Shape::Schemas,
+};
+pub(super) const DEADLINE: Key =
+    Key { name: "deadline", doc: "of a call, at most 10m; default 60s", shape: Shape::Time };
+pub(super) const MAX_REQUEST: Key =
+    Key { name: "max_request", doc: "default 1M, at most 64M", shape: Shape::Size };
+pub(super) const MAX_RESULT: Key =
+    Key { name: "max_result", doc: "default 16M, at most 64M", shape: Shape::Size };
+pub(super) const APPROVAL_WITHIN: Key = Key {
+    name: "approval_within",
+    doc: "no answer in this time is a denial; at most 1h, default 210s",
+    shape: Shape::Time,
+};
+pub(super) const REVERSE: Key = Key {
+    name: "reverse",
+    doc: "what the callee may ask of this caller; default nothing",
+    shape: Shape::WordList(&["elicitation", "sampling"]),
+};
+pub(super) const INSTRUCTIONS: Key = Key {
+    name: "instructions",
+    doc: "pass the callee's own instructions on to the caller's model; default false",
+    shape: Shape::Boolean,
+};
 
 /// The keys of `[call.NAME.grant]`.
 pub(crate) const GRANT: &[Key] = &[
@@ -188,7 +200,7 @@ impl Reverse {
 }
 
 impl Call {
-    fn lay(&mut self, over: Self) {
+    pub(super) fn lay(&mut self, over: Self) {
         replace(&mut self.profile, over.profile);
         self.reach.lay(over.reach);
         self.arguments.extend(over.arguments);
@@ -239,7 +251,7 @@ pub(crate) fn read_all<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Calls {
         return calls;
     };
     for node in entries.all() {
-        let call = read(reader, node);
+        let call = read(reader, node, KEYS);
         match Name::try_from(node.name()) {
             Ok(name) => {
                 calls.insert(name, Written { value: call, origin: reader.origin_of_key(node) });
@@ -253,9 +265,10 @@ pub(crate) fn read_all<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Calls {
     calls
 }
 
-fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Call {
+/// A table of those of its keys that are said there.
+pub(super) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>, keys: &[Key]) -> Call {
     let mut call = Call::default();
-    let Some(fields) = reader.fields(node, KEYS) else {
+    let Some(fields) = reader.fields(node, keys) else {
         return call;
     };
     for node in fields.all() {

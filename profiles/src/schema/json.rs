@@ -17,7 +17,7 @@ pub fn schema() -> String {
 fn table(keys: &[Key]) -> Value {
     let properties: Map<String, Value> = keys
         .iter()
-        .filter(|key| !key.unbuilt())
+        .filter(|key| !key.refused())
         .map(|key| {
             let mut value = shape(key.shape);
             if let (Value::Object(map), false) = (&mut value, key.doc.is_empty()) {
@@ -78,7 +78,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Must(parts) => must(parts),
         Shape::Table(keys) => table(keys),
         // Never reached through `table`; nothing is valid here.
-        Shape::Unbuilt => json!(false),
+        Shape::Refused(..) => json!(false),
     }
 }
 

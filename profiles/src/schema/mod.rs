@@ -5,6 +5,7 @@
 pub(crate) mod arguments;
 pub(crate) mod budget;
 pub(crate) mod call;
+pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod egress;
 pub(crate) mod env;
@@ -144,8 +145,8 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) const fn unbuilt(&self) -> bool {
-        matches!(self.shape, Shape::Unbuilt)
+    pub(crate) const fn refused(&self) -> bool {
+        matches!(self.shape, Shape::Refused(..))
     }
 }
 
@@ -189,8 +190,8 @@ pub(crate) enum Shape {
     /// `always` or `if-available`, for the whole or for each of these parts.
     Must(&'static [&'static str]),
     Table(&'static [Key]),
-    /// Part of the design, not of this version.
-    Unbuilt,
+    /// Known, and never right here: why, and the remedy.
+    Refused(&'static str, &'static str),
 }
 
 /// The keys of the document itself.
@@ -249,7 +250,11 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "what is used on its behalf and is not inside: a table for each",
         shape: Shape::Named(secrets::KEYS),
     },
-    Key { name: "spawn", doc: "", shape: Shape::Unbuilt },
+    Key {
+        name: "spawn",
+        doc: "",
+        shape: Shape::Refused("not built yet in this version", "remove it"),
+    },
 ];
 
 /// One document read: the profile, and the profiles it extends, not yet laid over them.

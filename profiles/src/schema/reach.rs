@@ -25,6 +25,11 @@ impl Reach {
         self.methods.extend(over.methods);
     }
 
+    /// Whether it allows nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lists().iter().all(|(_, list)| list.is_empty())
+    }
+
     /// The lists with their keys.
     pub(crate) fn lists(&self) -> [(&'static str, &[Written<Pattern>]); 4] {
         [

@@ -1,7 +1,7 @@
 //! `[serve]`: what others may call here. Without it nobody calls.
 
 use super::reach::{Reach, pattern};
-use super::{Key, Shape};
+use super::{Call, Key, Shape, client};
 use crate::Problem;
 use crate::graph::patterns::covers;
 use crate::origin::{Origin, Written, replace};
@@ -53,6 +53,11 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "calls that it answers at the same time; default 32",
         shape: Shape::Count,
     },
+    Key {
+        name: "client",
+        doc: "how the client of `sandboxd mcp` calls, which no profile says anything of; as [call.NAME]",
+        shape: Shape::Table(client::KEYS),
+    },
 ];
 
 pub(crate) const OWN: &[Key] = &[Key {
@@ -80,6 +85,8 @@ pub struct Serve {
     pub rate: Option<Written<Rate>>,
     /// Calls that it answers at the same time.
     pub in_flight: Option<Written<Amount>>,
+    /// How the client of `sandboxd mcp` calls, beyond what is said here for everybody.
+    pub client: Call,
 }
 
 /// What a callee speaks.
@@ -129,8 +136,30 @@ impl Instances {
 }
 
 impl Serve {
-    /// What is asked about is served: a name that is misspelled would let every call pass.
+    /// All that holds for the client of `sandboxd mcp`, as an edge would say it.
+    pub(crate) fn of_client(&self) -> Call {
+        Call {
+            reach: self.reach.clone(),
+            rate: self.rate.clone(),
+            in_flight: self.in_flight.clone(),
+            ..self.client.clone()
+        }
+    }
+
+    /// What is asked about, or has to fit a schema, is served: a name that is misspelled would let every call pass.
     pub(crate) fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.unserved();
+        for (tool, schema) in &self.client.arguments {
+            if !self.reach.tools.iter().any(|pattern| pattern.value.matches(tool)) {
+                let what = format!("{tool} is none of the tools that are served");
+                let remedy = "correct the name, or add it to [serve] tools";
+                problems.push(schema.origin.problem(what, remedy));
+            }
+        }
+        problems
+    }
+
+    fn unserved(&self) -> Vec<Problem> {
         let is_served = |asked: &Pattern| {
             let mut served = self.reach.tools.iter().chain(&self.reach.methods);
             served.any(|one| covers(&one.value, asked) || covers(asked, &one.value))
@@ -155,6 +184,7 @@ impl Serve {
         replace(&mut self.instances, over.instances);
         replace(&mut self.rate, over.rate);
         replace(&mut self.in_flight, over.in_flight);
+        self.client.lay(over.client);
     }
 }
 
@@ -169,6 +199,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Serve
         instances: None,
         rate: None,
         in_flight: None,
+        client: Call::default(),
     };
     for node in fields.all() {
         match node.name() {
@@ -181,6 +212,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Serve
             "instances" => serve.instances = instances(reader, node),
             "rate" => serve.rate = reader.quantity(node, quantity::calls),
             "in_flight" => serve.in_flight = reader.quantity(node, quantity::count),
+            "client" => serve.client = client::read(reader, node),
             _ => {
                 serve.reach.read(reader, node);
             }

@@ -10,13 +10,31 @@ use super::{Access, Must, Profile, Protect, Tty, User};
 use crate::origin::{Origin, Written};
 use crate::quantity::Amount;
 use crate::resolved::Hangup;
+use serde_json::{Map, json};
 use toml::Value;
 
 impl Profile {
     /// The effective profile as TOML, each value with a comment that says where it was written.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let mut text = Text { text: String::new(), table: None };
+        self.text().text
+    }
+
+    /// The same for programs: `profile` is the document, and `from` says by each key where its value, or each item
+    /// of its list, was written.
+    #[must_use]
+    #[expect(
+        clippy::expect_used,
+        reason = "it is written here, and a test reads each profile again"
+    )]
+    pub fn to_json(&self) -> serde_json::Value {
+        let Text { text, from, .. } = self.text();
+        let profile: serde_json::Value = toml::from_str(&text).expect("what is shown is TOML");
+        json!({ "profile": profile, "from": from })
+    }
+
+    fn text(&self) -> Text {
+        let mut text = Text::default();
         text.value("name", self.name.as_ref(), |name| string(name));
         text.value("isolation", self.isolation.as_ref(), |word| string(word.name()));
         self.command_table(&mut text);
@@ -41,7 +59,7 @@ impl Profile {
                 Must::IfAvailable => string("if-available"),
             });
         }
-        text.text
+        text
     }
 
     fn command_table(&self, text: &mut Text) {
@@ -168,29 +186,39 @@ impl Profile {
 }
 
 /// TOML being written. A table that has nothing in it is not.
+#[derive(Default)]
 struct Text {
     text: String,
-    /// A table nothing has been written into yet.
-    table: Option<String>,
+    /// The table that is written, with a dot behind it; nothing before the first.
+    table: String,
+    /// Whether nothing has been written into it yet.
+    empty: bool,
+    /// Where what was written is from, by its key.
+    from: Map<String, serde_json::Value>,
 }
 
 impl Text {
     fn table(&mut self, name: &str) {
-        self.table = Some(name.to_owned());
+        (self.table, self.empty) = (format!("{name}."), true);
     }
 
     fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        if let Some(name) = self.table.take() {
+        if std::mem::take(&mut self.empty) {
             let blank = if self.text.is_empty() { "" } else { "\n" };
-            self.text += &format!("{blank}[{name}]\n");
+            self.text += &format!("{blank}[{}]\n", self.table.trim_end_matches('.'));
         }
         self.text += &format!("{line}\n");
+    }
+
+    fn is_from(&mut self, key: &str, from: serde_json::Value) {
+        self.from.insert(format!("{}{key}", self.table), from);
     }
 
     fn value<T>(&mut self, key: &str, value: Option<&Written<T>>, show: impl Fn(&T) -> String) {
         if let Some(value) = value {
             let (shown, from) = (show(&value.value), place(&value.origin));
             self.line(format_args!("{key} = {shown}  # {from}"));
+            self.is_from(key, json!(from));
         }
     }
 
@@ -200,11 +228,14 @@ impl Text {
             return;
         }
         self.line(format_args!("{key} = ["));
+        let mut places = Vec::new();
         for (item, origin) in items {
             let from = place(origin);
             self.line(format_args!("    {item},  # {from}"));
+            places.push(from);
         }
         self.line(format_args!("]"));
+        self.is_from(key, json!(places));
     }
 }
 

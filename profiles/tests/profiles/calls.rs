@@ -1,7 +1,8 @@
 //! What is said about calls, and how they are laid over one another and shown.
 
 use crate::support::*;
-use sandboxd_profiles::{Document, load};
+use sandboxd_profiles::{Document, graph, load};
+use serde_json::json;
 
 /// A text, and everything said about it.
 const WRONG: &[(&str, &str)] = &[
@@ -91,6 +92,29 @@ const WRONG: &[(&str, &str)] = &[
          or serial or attenuate",
     ),
     (
+        "[serve.client]\ndeadlin = \"5m\"\nreverse = [\"roots\"]\ndeadline = \"11m\"",
+        "p.toml:2:1: serve.client.deadlin: unknown key\n  remedy  did you mean deadline?\n\
+         p.toml:3:12: serve.client.reverse[0]: \"roots\" is not one of its words\n  remedy  write \
+         elicitation or sampling\n\
+         p.toml:4:12: serve.client.deadline: longer than a call may take\n  remedy  write at most \"10m\"",
+    ),
+    (
+        "[serve.client]\ntools = [\"*\"]\napproval = \"ask\"\nready = 1\ngrant = {}",
+        "p.toml:2:1: serve.client.tools: is not said of a client\n  remedy  write it into [serve], which says \
+         it for everybody, a client too\n\
+         p.toml:3:1: serve.client.approval: is not said of a client\n  remedy  name in [serve] ask what a \
+         person allows; \"*\" is all of it\n\
+         p.toml:4:1: serve.client.ready: is not said of a client\n  remedy  remove it: the one client is there \
+         from the start, and serves nobody\n\
+         p.toml:5:1: serve.client.grant: is not said of a client\n  remedy  remove it: the server may do what \
+         this profile says, for a client too",
+    ),
+    (
+        "serve.client = true",
+        "p.toml:1:16: serve.client: true or false; this is a table\n  remedy  its keys are arguments, deadline, \
+         max_request, max_result, approval_within, reverse, instructions",
+    ),
+    (
         "[budget]\ntokens = -5",
         "p.toml:2:10: budget.tokens: -5 is negative\n  remedy  write an integer",
     ),
@@ -166,6 +190,8 @@ grant.files.read = ["/srv/data"]
 [serve]
 tools = ["ask"]
 instances = "serial"
+client.deadline = "5m"
+client.reverse = ["elicitation"]
 [budget]
 calls = 10
 rate = "1200/min burst 30"
@@ -192,6 +218,9 @@ ready = 2
 [serve]
 ask = ["a*"]
 instances = { own = "keeps a cache" }
+[serve.client]
+deadline = "9m"
+arguments.ask = { required = ["what"] }
 [budget]
 calls = "unlimited"
 connections = 64
@@ -236,10 +265,17 @@ ask = [
 ]
 instances = { own = "keeps a cache" }  # p.toml:21
 
+[serve.client]
+arguments.ask = { required = ["what"] }  # p.toml:24
+deadline = "540000ms"  # p.toml:23
+reverse = [
+    "elicitation",  # base.toml:12
+]
+
 [budget]
-calls = "unlimited"  # p.toml:23
-rate = "1200/min burst 30"  # base.toml:13
-connections = 64  # p.toml:24
+calls = "unlimited"  # p.toml:26
+rate = "1200/min burst 30"  # base.toml:15
+connections = 64  # p.toml:27
 "#;
 
 #[test]
@@ -256,6 +292,49 @@ fn calls_are_laid_over_one_another_and_what_is_shown_says_the_same() {
         text.lines().map(|line| line.split("  # ").next().unwrap().to_owned()).collect()
     };
     assert_eq!(plain(&again.to_toml()), plain(LAID));
+    let told = profile.to_json();
+    let at = |path: &str| told.pointer(path).unwrap_or_else(|| panic!("no {path} in {told}"));
+    assert_eq!(*at("/profile/call/fs/tools"), json!(["read_text_file", "list_*"]));
+    assert_eq!(at("/from")["call.fs.tools"], json!(["base.toml:4", "p.toml:4"]));
+    assert_eq!(at("/from")["call.mail.arguments.\"send now\""], json!("p.toml:11"));
+    assert_eq!(*at("/profile/serve/client/deadline"), json!("540000ms"));
+    assert_eq!(at("/from")["serve.client.deadline"], json!("p.toml:23"));
+}
+
+#[test]
+fn a_client_calls_as_the_profile_of_its_server_says() {
+    let edge = |text: &str| {
+        let profile = read(&format!("name = \"a\"\n[serve]\n{text}")).unwrap();
+        serde_json::to_value(&graph::client(&profile).unwrap().edges[0]).unwrap()
+    };
+    let silent = edge("tools = [\"fetch\"]");
+    let said = edge(
+        "tools = [\"fetch\"]\nask = [\"*\"]\nrate = \"7/min burst 7\"\nclient = { deadline = \"5m\", max_request = 4096, \
+         max_result = 8192, approval_within = \"1m\", reverse = [\"sampling\", \"elicitation\"], \
+         instructions = true, arguments.fetch = { required = [\"url\"] } }",
+    );
+    for (key, by_itself, wanted) in [
+        ("deadline", json!(60_000), json!(300_000)),
+        ("max_request", json!(1 << 20), json!(4096)),
+        ("max_result", json!(16 << 20), json!(8192)),
+        ("approval", json!("never"), json!({ "ask-for": { "names": ["*"], "expires": 60_000 } })),
+        ("reverse", json!([]), json!(["elicitation", "sampling"])),
+        ("instructions", json!("dropped"), json!("forwarded")),
+        (
+            "arguments",
+            json!([]),
+            json!([{ "tool": "fetch", "schema": "{\"required\":[\"url\"]}" }]),
+        ),
+    ] {
+        assert_eq!(silent[key], by_itself, "{key}");
+        assert_eq!(said[key], wanted, "{key}");
+    }
+    assert_eq!(said["rate"]["per"]["count"], 7, "{said}");
+    // How a client calls is no word about what.
+    for text in ["serve.client.deadline = \"5m\"", "serve.tools = []"] {
+        let problems = graph::client(&read(text).unwrap()).unwrap_err();
+        assert!(shown(&problems).contains("it serves nothing"), "{}", shown(&problems));
+    }
 }
 
 #[test]

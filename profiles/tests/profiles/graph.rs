@@ -658,6 +658,20 @@ fn what_a_profile_says_of_its_own_layers_and_of_who_calls_it_is_among_what_widen
         ("", "serve.in_flight = \"unlimited\"\n", "serves in_flight: 32 -> unlimited"),
         ("serve.durable = true\n", "", "serves durable: true -> false"),
         ("", "serve.instances = \"serial\"\n", "instances: per-caller -> serial"),
+        ("", "serve.client.deadline = \"2m\"\n", "client outside: deadline, ms: 60000 -> 120000"),
+        ("", "serve.client.reverse = [\"sampling\"]\n", "client outside: reverse: sampling"),
+        ("", "serve.client.instructions = true\n", "client outside: instructions: false -> true"),
+        (
+            "serve.client.arguments.a = { required = [\"b\"] }\n",
+            "",
+            "client outside: arguments of a: no longer {\"required\":[\"b\"]}",
+        ),
+        // What everybody may by itself is more than a client may.
+        (
+            "",
+            "serve.rate = \"1200/min burst 200\"\n",
+            "client outside: calls a day: 172800 -> 1728000",
+        ),
     ] {
         let with = |more: &str| {
             let tools = more
@@ -671,7 +685,9 @@ fn what_a_profile_says_of_its_own_layers_and_of_who_calls_it_is_among_what_widen
         let back = said(&wide, &narrow);
         let narrowed = |one: &String| one.starts_with("- a: ");
         assert!(back.iter().any(narrowed), "{what}: {back:?}");
-        assert!(told.len() == 1 || what.starts_with("not asked"), "{told:?}");
+        // How often and how much at once is said of everybody, and holds for a client by itself.
+        let several = ["not asked", "serves calls", "serves in_flight", "client outside: calls"];
+        assert!(told.len() == 1 || several.iter().any(|of| what.starts_with(of)), "{told:?}");
     }
     let calls = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]";
     let caller = |serve: &str| with(&format!("{serve}{calls}")).unwrap();

@@ -272,6 +272,9 @@ fn what_is_shown_is_a_profile_that_says_the_same() {
             text.lines().map(|line| line.split("  # ").next().unwrap().to_owned()).collect()
         };
         assert_eq!(plain(&shown_once), plain(&again.to_toml()), "{}", builtin.name);
+        let told = profile.to_json();
+        assert_eq!(told["profile"], again.to_json()["profile"], "{}", builtin.name);
+        assert!(told["from"].as_object().is_some_and(|from| !from.is_empty()), "{told}");
     }
 }
 
@@ -321,6 +324,8 @@ fn the_json_schema_is_json_and_knows_every_table() {
     assert_eq!(call["additionalProperties"], false);
     assert!(call["properties"]["grant"]["properties"]["files"].is_object());
     assert!(!properties.contains_key("spawn"));
+    let client = &properties["serve"]["properties"]["client"]["properties"];
+    assert!(client["deadline"].is_object() && client["tools"].is_null(), "{client}");
     let prices = &properties["budget"]["properties"]["prices"]["additionalProperties"];
     assert_eq!(prices["required"], serde_json::json!(["input", "output"]));
 }

@@ -416,9 +416,12 @@ fn what_is_asked_about_is_served() {
     let serving = |serve: &str| on(&format!("name = \"a\"\n[serve]\n{serve}"), typical());
     let refused = shown(&serving("tools = [\"search\"]\nask = [\"serach\"]").unwrap_err());
     assert!(refused.contains("serve.ask[0]: no tool and no method called serach"), "{refused}");
+    let unknown = "tools = [\"search\"]\nclient.arguments.serach = {}";
+    let refused = shown(&serving(unknown).unwrap_err());
+    assert!(refused.contains("serach is none of the tools that are served"), "{refused}");
     for serve in [
         "tools = [\"search\"]\nask = [\"s*\", \"*\"]",
-        "tools = [\"s*\"]\nask = [\"search\"]",
+        "tools = [\"s*\"]\nask = [\"search\"]\nclient.arguments.search = {}",
         "speaks = \"json-rpc\"\nmethods = [\"deploy\"]\nask = [\"deploy\"]",
     ] {
         assert!(serving(serve).is_ok(), "{serve}");

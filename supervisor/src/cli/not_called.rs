@@ -35,7 +35,8 @@ pub(super) fn remedy(Called { caller, edge, callee, .. }: &Called, one: &Refused
     let text = known(&one.rule).1.replace("CALLER", caller).replace("CALLEE", callee);
     // One client and one server are all that there is in sandboxd mcp.
     if edge == callee && caller == "client" {
-        return text.replace(&format!("[call.EDGE] or {callee}'s [serve]"), "[serve]");
+        let text = text.replace(&format!("[call.EDGE] or {callee}'s [serve]"), "[serve]");
+        return text.replace("[call.EDGE]", "[serve.client]");
     }
     text.replace("EDGE", edge)
 }
@@ -129,6 +130,8 @@ mod tests {
         assert_eq!(text, "raise in_flight of [call.notes] or tool's [serve]");
         let client = Called { caller: "client".into(), ..called("tool") };
         assert_eq!(remedy(&client, &refused("busy", 1, &[])), "raise in_flight of [serve]");
+        let late = remedy(&client, &refused("deadline", 1, &[]));
+        assert_eq!(late, "raise deadline of [serve.client]");
     }
 
     #[test]

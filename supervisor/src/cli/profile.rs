@@ -1,7 +1,7 @@
 //! `sandboxd profile`.
 
 use super::NOT_SET_UP;
-use super::output::{say, say_json, warn};
+use super::output::{refuse, say, say_json, warn};
 use super::typed::ProfileCommand;
 use crate::explain::printable;
 use crate::profile_file;
@@ -18,7 +18,7 @@ use std::path::Path;
 pub(crate) fn profile(command: ProfileCommand) -> u8 {
     let said = match command {
         ProfileCommand::List { json } => list(json),
-        ProfileCommand::Show { profile } => return show(&profile),
+        ProfileCommand::Show { profile, json } => return show(&profile, json),
         ProfileCommand::Init { file, extends } => return init(&file, &extends),
         ProfileCommand::Schema => say(&format!("{}\n", sandboxd_profiles::schema())),
     };
@@ -39,7 +39,7 @@ fn list(json: bool) -> bool {
     say(&lines.collect::<String>())
 }
 
-fn show(name: &str) -> u8 {
+fn show(name: &str, json: bool) -> u8 {
     let loaded = profile_file::read(name).map_err(|problem| vec![problem]).and_then(|document| {
         sandboxd_profiles::load(document, &mut |path| {
             profile_file::read(path.as_str()).map_err(|problem| problem.what)
@@ -47,14 +47,11 @@ fn show(name: &str) -> u8 {
     });
     match loaded {
         Ok(profile) => {
-            if say(&profile.to_toml()) {
-                0
-            } else {
-                NOT_SET_UP
-            }
+            let said = if json { say_json(&profile.to_json()) } else { say(&profile.to_toml()) };
+            if said { 0 } else { NOT_SET_UP }
         }
         Err(problems) => {
-            warn(&StartError::Problems(problems).text(name));
+            refuse(&StartError::Problems(problems), name, json);
             NOT_SET_UP
         }
     }

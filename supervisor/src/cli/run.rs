@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: Run, since: Instant) -> u8 {
 
 /// `sandboxd mcp`.
 pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
-    let Mcp { mut grants, tools, ask, receipt, metrics, quiet } = arguments;
+    let Mcp { mut grants, tools, ask, receipt, result_fd, metrics, json, quiet } = arguments;
     grants.profile.get_or_insert_with(|| String::from("builtin:mcp-server"));
     if !tools.is_empty() {
         grants.set.push(format!("serve.tools={}", json!(tools)));
@@ -49,7 +49,7 @@ pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
     if !ask.is_empty() {
         grants.set.push(format!("serve.ask={}", json!(ask)));
     }
-    let run = Run { grants, receipt, result_fd: None, metrics, json: false, quiet };
+    let run = Run { grants, receipt, result_fd, metrics, json, quiet };
     told(run, Who::Client, since)
 }
 
@@ -338,8 +338,7 @@ fn executable(may_execute: &[String]) -> String {
 
 /// Takes the descriptor that was named, which must be open and not one of the standard three.
 fn take_result_fd(number: i32) -> Result<File, StartError> {
-    let remedy =
-        "give a descriptor that is open for writing: sandboxd run --result-fd 3 … 3>result.json";
+    let remedy = "give a descriptor that is open for writing: --result-fd 3, and 3>result.json after the command";
     if number < 3 {
         return Err(StartError::found("result-fd", number.to_string()).with_remedy(remedy));
     }

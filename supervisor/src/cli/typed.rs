@@ -5,6 +5,7 @@ mod audit;
 mod call;
 mod learn;
 mod living;
+mod mcp;
 mod pins;
 mod secret;
 mod why;
@@ -14,6 +15,7 @@ pub use audit::{Audit, AuditCommand, AuditExport, AuditFormat, AuditShow, AuditV
 pub use call::Call;
 pub use learn::Learn;
 pub use living::{Ps, Stop};
+pub use mcp::Mcp;
 pub use pins::{Pins, PinsCommand};
 pub use secret::{Secret, SecretCommand, SecretRotate, SecretUses, SecretsOf};
 pub use why::Why;
@@ -177,41 +179,6 @@ pub struct Run {
     pub quiet: bool,
 }
 
-/// Run an MCP server inside a sandbox, and let its client call what is named.
-///
-/// It takes the place of the server's command in any client's configuration (mcp.json): standard input
-/// and output are the client's. Between the two stands a broker, a process of its own behind every layer:
-/// the client sees and calls the tools, resources and prompts that [serve] of the profile names, and what is not
-/// named is not there; arguments are held against each tool's own schema; a definition that changes is
-/// hidden. Malformed lines never reach the server.
-#[derive(Debug, Args)]
-#[command(
-    mut_arg("profile", |profile| profile.help("The profile: a file, or builtin:NAME. Without one: builtin:mcp-server")),
-    after_help = "Exit status: as of sandboxd run.\n\nNo variable is passed on by itself, \"env\" of mcp.json neither: name each with -e.\n\nIn mcp.json, instead of \"command\": \"npx\", \"args\": [\"some-server\", \"/srv/notes\"]:\n  \"command\": \"sandboxd\",\n  \"args\": [\"mcp\", \"--tool\", \"read_*\", \"-r\", \"/srv/notes\", \"--\", \"some-server\", \"/srv/notes\"]"
-)]
-pub struct Mcp {
-    /// The profile and what is laid over it.
-    #[command(flatten)]
-    pub grants: Grants,
-    /// Let the client call this tool: a name, "read_*", or "*". Added to [serve].tools.
-    #[arg(long = "tool", value_name = "NAME")]
-    pub tools: Vec<String>,
-    /// Hold each call of this tool until somebody approves it (sandboxd approve): a name, "write_*", or
-    /// "*". Added to [serve].ask.
-    #[arg(long, value_name = "NAME")]
-    pub ask: Vec<String>,
-    /// Write what was enforced to FILE, before the server starts (JSON).
-    #[arg(long, value_name = "FILE")]
-    pub receipt: Option<PathBuf>,
-    /// Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine:
-    /// unix:PATH, or 127.0.0.1:PORT.
-    #[arg(long, value_name = "TO")]
-    pub metrics: Option<To>,
-    /// Say nothing but why the server was not started.
-    #[arg(short, long)]
-    pub quiet: bool,
-}
-
 /// Inside a sandbox: talk to what its profile lets be called, over standard input and output.
 ///
 /// It is what an MCP client starts, and /run/sandboxd/mcp.json lists it so for each [call.NAME] of the
@@ -275,6 +242,9 @@ pub enum ProfileCommand {
     Show {
         /// A file, or builtin:NAME.
         profile: String,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Write a profile to begin with.
     Init {

@@ -76,6 +76,7 @@ impl Told {
         ] {
             self.ordered(&format!("serves {key}"), (&old, number(old)), (&new, number(new)));
         }
+        self.call("client outside: ", &old.of_client(), &new.of_client());
         if was.speaks != is.speaks {
             self.tell(Widened, "serves another protocol".to_owned());
         }

@@ -28,6 +28,8 @@ impl Profile {
             });
             text.value("rate", serve.rate.as_ref(), rate);
             text.value("in_flight", serve.in_flight.as_ref(), amount);
+            text.table("serve.client");
+            call_table(&serve.client, text);
         }
         text.table("budget");
         let Budget { calls, rate: often, connections, tokens, cost, bytes, prices, of: _ } =

@@ -1,0 +1,41 @@
+//! `[serve.client]`: how the client of `sandboxd mcp` calls, in the words of `[call.NAME]`.
+//!
+//! It has no profile that could say so. What `[serve]` says for everybody is not said here a second time.
+
+use super::call::{self, Call};
+use super::{Key, Shape};
+use crate::reader::{Node, Reader};
+
+/// The keys of `[serve.client]`, and where those of a call are said that are none.
+pub(crate) const KEYS: &[Key] = &[
+    call::ARGUMENTS,
+    call::DEADLINE,
+    call::MAX_REQUEST,
+    call::MAX_RESULT,
+    call::APPROVAL_WITHIN,
+    call::REVERSE,
+    call::INSTRUCTIONS,
+    not_here("tools", IN_SERVE),
+    not_here("resources", IN_SERVE),
+    not_here("prompts", IN_SERVE),
+    not_here("methods", IN_SERVE),
+    not_here("rate", IN_SERVE),
+    not_here("in_flight", IN_SERVE),
+    not_here("durable", IN_SERVE),
+    not_here("approval", "name in [serve] ask what a person allows; \"*\" is all of it"),
+    not_here("profile", OF_AN_EDGE),
+    not_here("ready", OF_AN_EDGE),
+    not_here("cycle", OF_AN_EDGE),
+    not_here("grant", "remove it: the server may do what this profile says, for a client too"),
+];
+
+const IN_SERVE: &str = "write it into [serve], which says it for everybody, a client too";
+const OF_AN_EDGE: &str = "remove it: the one client is there from the start, and serves nobody";
+
+const fn not_here(name: &'static str, remedy: &'static str) -> Key {
+    Key { name, doc: "", shape: Shape::Refused("is not said of a client", remedy) }
+}
+
+pub(super) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Call {
+    call::read(reader, node, KEYS)
+}
