@@ -41,6 +41,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = |how: &str| outside.sandbox(&profile).probe("open", &[words[0], how]).run();
 
     let inherits = run("inherit")?;
+    inherits.ran()?.allowed("inherit")?;
     ensure!(opened(&inherits)? == Vec::<String>::new(), "accused: {:?}", opened(&inherits)?);
 
     let sets = run("set")?;
@@ -60,7 +61,7 @@ fn opened(run: &Run) -> Result<Vec<String>> {
 fn open(inside: &Inside) -> Result<()> {
     let ws = inside.path(0)?;
     if inside.argument(1)? == "inherit" {
-        fs::create_dir(ws.join("mine/new"))?;
+        inside.attempt("inherit", fs::create_dir(ws.join("mine/new")));
         return Ok(());
     }
     fs::create_dir(ws.join("made"))?;

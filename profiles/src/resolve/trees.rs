@@ -170,9 +170,7 @@ impl Deciding<'_> {
             None => jail(&found.real),
             Some(to) => self.target(to),
         };
-        let Some(to) = to else {
-            return;
-        };
+        let Some(to) = to else { return };
         if entry.to.is_none() {
             shown.links.extend(links(&found.links));
         }

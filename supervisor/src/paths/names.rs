@@ -77,7 +77,13 @@ impl Files {
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => self.keep_ahead(path()?),
                 FileType::RegularFile if stat.st_nlink > 1 => self.count(&stat, path()?),
-                _ => {}
+                FileType::RegularFile
+                | FileType::Symlink
+                | FileType::Fifo
+                | FileType::Socket
+                | FileType::CharacterDevice
+                | FileType::BlockDevice
+                | FileType::Unknown => {}
             }
         }
         Ok(())
