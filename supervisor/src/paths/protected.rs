@@ -376,7 +376,7 @@ fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::io::Result<L
 /// What the kernel keeps of it; nothing where there is none, or none on this file system.
 fn default_acl(folder: &OwnedFd) -> rustix::io::Result<Option<Vec<u8>>> {
     const NAME: &str = "system.posix_acl_default";
-    let size = match rustix::fs::fgetxattr(folder, NAME, &mut [0_u8; 0]) {
+    let size = match rustix::fs::fgetxattr_query(folder, NAME) {
         Ok(0) | Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
         size => size?,
     };
@@ -455,6 +455,28 @@ mod tests {
         assert!(late.cut_short && !late.complete);
         assert!(whole.complete && !whole.cut_short);
         assert!(few.cut && !few.whole);
+    }
+
+    #[test]
+    fn a_default_acl_is_seen_with_how_many_folders_have_it() {
+        let tree = std::env::temp_dir().join(format!("sandboxd-acls-{}", std::process::id()));
+        fs::create_dir_all(tree.join("a")).unwrap();
+        let before = found_in(&tree).acls;
+        // Of the owner, the group and others, acl(5).
+        let entry = |tag: u8| [tag, 0, 7, 0, 255, 255, 255, 255];
+        let acl = [&[2, 0, 0, 0][..], &entry(1), &entry(4), &entry(0x20)].concat();
+        let flags = rustix::fs::XattrFlags::empty();
+        let set = rustix::fs::setxattr(tree.join("a"), "system.posix_acl_default", &acl, flags);
+        fs::create_dir(tree.join("a/inherits")).unwrap();
+        let after = found_in(&tree).acls;
+        let topmost = HostPath::try_from(tree.join("a").to_str().unwrap()).unwrap();
+        fs::remove_dir_all(&tree).unwrap();
+        if set == Err(Errno::OPNOTSUPP) {
+            println!("not run: no ACLs on this file system");
+            return;
+        }
+        assert!(before.is_empty());
+        assert_eq!(after, BTreeMap::from([(acl, (topmost, 2))]));
     }
 
     #[test]

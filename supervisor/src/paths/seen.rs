@@ -40,8 +40,7 @@ fn look(path: &str) -> rustix::io::Result<Seen> {
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
     // A list that says no more than the mode is not kept by the kernel.
     let acl = !link
-        && rustix::fs::getxattr(&name, "system.posix_acl_access", &mut [0_u8; 0])
-            .is_ok_and(|size| size > 0);
+        && rustix::fs::getxattr_query(&name, "system.posix_acl_access").is_ok_and(|size| size > 0);
     Ok(Seen {
         thing,
         mode: stat.st_mode & 0o7777,
