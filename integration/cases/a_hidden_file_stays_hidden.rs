@@ -1,9 +1,10 @@
 //! A hidden file inside a writable tree cannot be read, changed, moved or reached by another name, and where its folder
-//! is shown a second time, it is hidden there too.
+//! is shown a second time, it is hidden there too. A folder is not hidden while a file in it has a name outside of it.
 
 use anyhow::{Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Outside};
 use std::fs;
+use std::path::Path;
 
 pub(crate) const CASE: Case = Case {
     rows: &["F17", "F19"],
@@ -26,7 +27,31 @@ fn outside(outside: &Outside) -> Result<()> {
     for attempt in ["remove", "rename", "replace", "link", "write"] {
         ensure!(run.errno(attempt)? != 0, "{attempt}: was let through");
     }
-    canary.unchanged()
+    canary.unchanged()?;
+    a_folder_hides_what_has_no_name_outside_of_it(outside, &ws)
+}
+
+fn a_folder_hides_what_has_no_name_outside_of_it(outside: &Outside, ws: &Path) -> Result<()> {
+    let secret = outside.file("ws/folder/deep/secret", "SECRET\n")?;
+    let folder = ws.join("folder");
+    let other = ws.join("other");
+    let run = || {
+        let profile = format!(
+            "extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\nhide = [{folder:?}]\n"
+        );
+        let script = format!("cat {other:?} {secret:?}; true");
+        outside.sandbox(&profile).command(&["/bin/sh", "-c", &script]).run()
+    };
+    fs::hard_link(&secret, folder.join("second"))?;
+    let within = run()?;
+    within.exited(0)?;
+    fs::hard_link(&secret, &other)?;
+    let outside_of_it = run()?;
+    for run in [&within, &outside_of_it] {
+        ensure!(!run.stdout.contains("SECRET"), "it was read: {}", run.stdout);
+    }
+    outside_of_it.not_started()?.has_problem(&["profile.toml:", "folder/", "hard link"])?;
+    Ok(())
 }
 
 fn reveal(inside: &Inside) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Where a granted folder is a subvolume of btrfs, no snapshot of it can be made inside, in which what is hidden would
-//! stand at a name of the command's choice: not of one that may be written, and not of one that may be read.
+//! stand at a name of the command's choice: not of one that may be written, and not of one that may be read. Nor is it made
+//! read-only for its owner.
 
 use anyhow::{Result, bail, ensure};
 use nix::errno::Errno;
@@ -24,6 +25,9 @@ pub(crate) const CASE: Case = Case {
 
 /// `BTRFS_IOC_SNAP_CREATE` and `BTRFS_IOC_SNAP_CREATE_V2`, linux/btrfs.h, and where each has the name.
 const WAYS: [(&str, u64, usize); 2] = [("first", 0x5000_9401, 8), ("second", 0x5000_9417, 56)];
+/// `BTRFS_IOC_SUBVOL_SETFLAGS`, and `BTRFS_SUBVOL_RDONLY`.
+const SET_FLAGS: u64 = 0x4008_941a;
+const READ_ONLY: u64 = 2;
 /// The size of what both are told.
 const ARGUMENTS: usize = 4096;
 
@@ -48,6 +52,8 @@ fn outside(outside: &Outside) -> Result<()> {
             run.refused(&format!("{folder} {way}"), &[Errno::EPERM])?;
         }
     }
+    run.refused("read-only", &[Errno::EPERM])?;
+    fs::write(written.join("after"), "its owner's")?;
     ensure!(!run.stdout.contains("hidden") && run.fact("found")? == "[]", "{}", run.fact("found")?);
     Ok(())
 }
@@ -55,6 +61,13 @@ fn outside(outside: &Outside) -> Result<()> {
 fn snapshot(inside: &Inside) -> Result<()> {
     let (written, read) = (inside.path(0)?, inside.path(1)?);
     let into = File::open(written)?;
+    let flags = READ_ONLY.to_ne_bytes();
+    let mut words = [
+        Argument::Number(into.as_raw_fd().try_into()?),
+        Argument::Number(SET_FLAGS),
+        Argument::Bytes(&flags),
+    ];
+    inside.attempt("read-only", raw::call(libc::SYS_ioctl, &mut words));
     let mut found = Vec::new();
     for (way, request, place) in WAYS {
         for (folder, path) in [("written", &written), ("read", &read)] {

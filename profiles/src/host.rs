@@ -6,7 +6,7 @@
 use sandboxd_egress_plan::{HostKey, Known};
 use sandboxd_plan::{HostPath, Resource};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// Everything `resolve` knows about the host.
@@ -288,10 +288,24 @@ pub struct Found {
     pub searched: bool,
     /// Whether the search was cut short by how much there is: then nothing says what was not found.
     pub cut_short: bool,
+    /// The default ACLs that folders of such a tree have, acl(5).
+    pub acls: BTreeSet<Vec<u8>>,
+    /// Of a folder that the profile hides: what of it other names would show.
+    pub shown_by: Option<ShownBy>,
     /// Mounts below it through which the kernel or the whole host could be reached.
     pub doors: Vec<HostPath>,
     /// Where else the host's mounts show it, or something in it.
     pub elsewhere: Vec<Elsewhere>,
+}
+
+/// What of a hidden folder other names (hard links) would show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShownBy {
+    /// A file in it, which has a name outside of it.
+    Name(String),
+    /// It was not seen whole, so that there may be one.
+    Unsearched,
 }
 
 /// Something that has another path too, because it is mounted there.

@@ -4,6 +4,7 @@ use crate::host::{Controller, Disk};
 use sandboxd_egress_plan::{EgressPlan, Fingerprint};
 use sandboxd_plan::{HostPath, Plan};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// A profile, decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -276,6 +277,8 @@ pub struct Watched {
     pub tree: HostPath,
     /// Protected paths that existed at the start, and so are held.
     pub held: Vec<HostPath>,
+    /// The default ACLs of its folders at the start.
+    pub acls: BTreeSet<Vec<u8>>,
 }
 
 /// A mechanism the host lacks and the profile lets it lack.

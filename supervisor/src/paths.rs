@@ -17,7 +17,9 @@ use std::time::Instant;
 use walked::Walked;
 
 mod disks;
+mod links;
 mod mounts;
+mod names;
 pub mod protected;
 mod seen;
 mod walked;
@@ -52,12 +54,16 @@ pub(crate) fn look(wanted: &Wanted) -> Looked {
     let until = protected::until();
     for path in &wanted.paths {
         doing(format!("looking at {}", path.as_str()));
-        let until = wanted.writable.contains(path).then_some(until);
-        let found = find(&mut walked, path, until).and_then(|(mut found, place)| {
+        let writable = wanted.writable.contains(path).then_some(until);
+        let found = find(&mut walked, path, writable).and_then(|(mut found, place)| {
             let mounts = mounts.as_ref().map_err(|errno| *errno)?;
             found.doors = mounts.doors(&found.real);
             if wanted.hidden.contains(path) {
                 found.elsewhere = elsewhere(&mut walked, mounts, &found.real)?;
+                if found.kind == FileKind::Directory {
+                    let folder = open(&walked.root, found.real.as_str())?;
+                    found.shown_by = names::shown_by(&folder, until);
+                }
             }
             Ok((found, place))
         });
@@ -133,6 +139,8 @@ fn find(
         protected: search.found,
         searched: search.complete,
         cut_short: search.cut_short,
+        acls: search.acls.into_keys().collect(),
+        shown_by: None,
         doors: Vec::new(),
         elsewhere: Vec::new(),
     };

@@ -7,7 +7,7 @@ use super::view::{TMP, View};
 use super::{Deciding, jail, landlock};
 use crate::host::ProtectedKind;
 use crate::origin::{Origin, Written};
-use crate::resolved::{Absent, Private, Watched};
+use crate::resolved::{Absent, Private};
 use crate::schema::{Mode, Protect, User};
 use crate::syscalls::Sharing;
 use sandboxd_plan::{Ending, Groups, HostPath, Identity, Kind, Probe};
@@ -222,7 +222,7 @@ impl Deciding<'_> {
         let mut holds = Holds::default();
         for tree in shown.trees.iter().filter(|tree| tree.write && tree.kind == Kind::Directory) {
             self.unprotected(tree, shown);
-            holds.watched.push(Watched { tree: tree.from.clone(), held: Vec::new() });
+            holds.watched.push(tree.watched(Vec::new()));
         }
         holds
     }

@@ -1,19 +1,19 @@
-//! Holes in what is shown, and what stays read-only in what may be written.
+//! What covers holes in what is shown, and what stays read-only in what may be written.
 //!
 //! A mount point can be neither renamed nor removed, but the folders above it can: so every folder
 //! between the writable tree and a covered path is made a mount point as well (`mv .git
 //! .gitold; mkdir .git` otherwise gets around a read-only `.git/hooks`).
 
 use super::Deciding;
+use super::holes::Punched;
 use super::trees::{Shown, Tree};
-use crate::host::{AuditFact, FileKind, Found, PathFact, ProtectedFact, ProtectedKind};
+use crate::host::{AuditFact, ProtectedFact, ProtectedKind};
 use crate::origin::Origin;
 use crate::protect;
 use crate::resolved::Watched;
-use crate::schema::{Hole, Protect};
+use crate::schema::Protect;
 use sandboxd_plan::{HostPath, JailPath, Kind, Mount, RootOp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
 
 /// The Landlock ABI that has `LANDLOCK_ACCESS_FS_RESOLVE_UNIX`.
 const RESOLVE_UNIX: u32 = 9;
@@ -27,39 +27,6 @@ enum Hold {
     Keep(Kind, Mount),
     /// A folder above one of the two, as writable as its tree.
     Parent(Mount),
-}
-
-/// A hole.
-#[derive(Debug, Clone)]
-pub(super) struct Punched {
-    /// On the host, and where else its mounts show it or something in it.
-    pub(super) hosts: Vec<(HostPath, Kind)>,
-    /// Inside.
-    pub(super) place: JailPath,
-    pub(super) kind: Kind,
-    pub(super) origin: Origin,
-}
-
-impl Punched {
-    /// The same hole wherever it is shown: a folder may be shown at several places, and be mounted at several on
-    /// the host.
-    pub(super) fn everywhere(&self, shown: &Shown) -> Vec<Self> {
-        let places = self.hosts.iter().flat_map(|(host, kind)| {
-            shown.trees.iter().filter_map(move |tree| {
-                let below = host.below(&tree.from).filter(|below| !below.is_empty())?;
-                let place = tree.to.join(below).ok()?;
-                // Another tree may be shown over it.
-                let on_top = shown.around(&place).is_some_and(|around| around.to == tree.to);
-                on_top.then_some((place, *kind))
-            })
-        });
-        places.map(|(place, kind)| Self { place, kind, ..self.clone() }).collect()
-    }
-
-    /// Whether there is nothing of a tree beside it.
-    fn covers(&self, tree: &Tree) -> bool {
-        self.hosts.iter().any(|(host, _)| tree.from.is_within(host))
-    }
 }
 
 /// Everything that is held.
@@ -121,6 +88,11 @@ impl Tree {
     pub(super) fn mount(&self) -> Mount {
         Mount { read_only: !self.write, no_exec: !self.execute, no_dev: true }
     }
+
+    /// What is looked for in it at the end.
+    pub(super) fn watched(&self, held: Vec<HostPath>) -> Watched {
+        Watched { tree: self.from.clone(), held, acls: self.acls.clone() }
+    }
 }
 
 impl Deciding<'_> {
@@ -170,101 +142,6 @@ impl Deciding<'_> {
             }
             holds.paths.insert(inside, Hold::Hide(Kind::Directory));
         }
-    }
-
-    /// The holes of `files.hide`, in what is shown.
-    pub(super) fn punched(&mut self, shown: &Shown) -> Vec<Punched> {
-        if self.is_bare() {
-            return Vec::new();
-        }
-        let profile = self.profile;
-        let written: Vec<Punched> =
-            profile.files.hide.iter().filter_map(|hole| self.punch(hole, shown)).collect();
-        let holes: Vec<Punched> = written.iter().flat_map(|hole| hole.everywhere(shown)).collect();
-        for tree in &shown.trees {
-            let over = |hole: &Punched| tree.to.is_within(&hole.place);
-            if written.iter().any(|hole| hole.covers(tree)) || holes.iter().any(over) {
-                let what = format!("{} lies in what files.hide covers", tree.to);
-                self.refuse(&tree.origin, what, "remove one of the two");
-            }
-        }
-        holes
-    }
-
-    fn punch(&mut self, hole: &Hole, shown: &Shown) -> Option<Punched> {
-        let origin = &hole.path.origin;
-        let path = self.folder(&hole.path)?;
-        let (tree, inside, found) = self.hole(&path, hole, shown)?;
-        if inside == tree.to {
-            self.refuse(origin, format!("{path} is what is granted"), "remove the grant instead");
-            return None;
-        }
-        if found.kind == FileKind::Regular && found.links_count > 1 {
-            self.refuse(
-                origin,
-                format!(
-                    "{path} has {} names (hard links), and the others would show it",
-                    found.links_count
-                ),
-                "copy the file over itself so that it has one name",
-            );
-            return None;
-        }
-        let kind = kind_of(found.kind);
-        let elsewhere = found.elsewhere.into_iter().map(|place| (place.path, kind_of(place.kind)));
-        let hosts = iter::once((tree.host(&inside)?, kind)).chain(elsewhere).collect();
-        Some(Punched { hosts, place: inside, kind, origin: origin.clone() })
-    }
-
-    /// The tree a hole lies in, its place inside, and what is there.
-    fn hole<'s>(
-        &mut self,
-        path: &HostPath,
-        hole: &Hole,
-        shown: &'s Shown,
-    ) -> Option<(&'s Tree, JailPath, Found)> {
-        let origin = &hole.path.origin;
-        let named = super::jail(path)?;
-        let around = shown.around(&named).and_then(|tree| Some((tree, tree.host(&named)?)));
-        let host = around.as_ref().map_or(path, |(_, host)| host);
-        let found = match self.host.paths.get(host) {
-            Some(PathFact::Found(found)) => found.clone(),
-            Some(PathFact::Failed(errno)) => {
-                let what = format!("{path} cannot be looked at (errno {errno})");
-                self.refuse(origin, what, "make it readable to whoever runs sandboxd");
-                return None;
-            }
-            Some(PathFact::Missing) | None if hole.optional => return None,
-            Some(PathFact::Missing) if around.is_some() => {
-                self.refuse(
-                    origin,
-                    format!("{path} does not exist, and what comes into being there could be read"),
-                    "create it, or write { path = \"…\", optional = true }",
-                );
-                return None;
-            }
-            Some(PathFact::Missing) | None => {
-                self.refuse(origin, format!("{path} is in nothing that is granted"), "remove it");
-                return None;
-            }
-        };
-        if !self.trusted(path, &found, origin) {
-            return None;
-        }
-        let same = around.filter(|(_, host)| *host == found.real);
-        let place = match same {
-            Some((tree, _)) => Some((tree, named)),
-            // The way there leads through links of the system: the tree has the real name.
-            None => super::jail(&found.real).and_then(|real| {
-                let tree = shown.around(&real)?;
-                (tree.host(&real)? == found.real).then_some((tree, real))
-            }),
-        };
-        let Some((tree, inside)) = place else {
-            self.refuse(origin, format!("{path} is in nothing that is granted"), "remove it");
-            return None;
-        };
-        Some((tree, inside, found))
     }
 
     fn protect(&mut self, tree: &Tree, shown: &Shown, holds: &mut Holds) {
@@ -324,7 +201,7 @@ impl Deciding<'_> {
         if strict {
             self.whole(tree, &origin);
         }
-        holds.watched.push(Watched { tree: tree.from.clone(), held });
+        holds.watched.push(tree.watched(held));
     }
 
     /// Before ABI 9 Landlock does not keep a socket of the host's from being connected to, and no flag
@@ -345,7 +222,7 @@ impl Deciding<'_> {
             ProtectedKind::Link | ProtectedKind::Other => {
                 if strict {
                     let what = format!("{} is a link, and cannot be held", fact.path);
-                    let remedy = "replace it by a file, or write protect = \"default\"";
+                    let remedy = "replace it by what it leads to, or write protect = \"default\"";
                     self.refuse(origin, what, remedy);
                 }
                 None
@@ -366,11 +243,6 @@ impl Deciding<'_> {
     }
 }
 
-/// What covers it.
-fn kind_of(kind: FileKind) -> Kind {
-    if kind == FileKind::Directory { Kind::Directory } else { Kind::File }
-}
-
 /// Whether what lies in a tree in another one needs no word at the end: nobody inside can change what lies in
 /// what is read, and of a folder that is written its own search tells. A second name would lead around either.
 fn is_elsewhere(nearest: Option<&Tree>, path: &JailPath) -> bool {
@@ -383,7 +255,7 @@ fn is_elsewhere(nearest: Option<&Tree>, path: &JailPath) -> bool {
 fn unheld(tree: &Tree) -> BTreeSet<HostPath> {
     let facts: BTreeSet<&HostPath> = tree.protected.iter().map(|fact| &fact.path).collect();
     let repositories = facts.iter().filter_map(|path| {
-        protect::matches("", path.as_str())?;
+        protect::matches(path.as_str()).then_some(())?;
         let cut = path.as_str().find("/.git/")?;
         HostPath::try_from(path.as_str().get(..cut + 5)?).ok()
     });

@@ -1,7 +1,7 @@
 //! The parts of `/proc` that say too much, and those that must not be written.
 
-/// Covered by something empty, where they exist: the machine's secrets, addresses of the kernel,
-/// timing and locks of others, what it was booted with.
+/// Covered by something empty, where they exist: the machine's secrets, addresses of the kernel, timing and locks of
+/// others, what it was booted with, its disks and other devices, the modules of its kernel.
 pub(crate) const HIDDEN: &[&str] = &[
     "/proc/kcore",
     "/proc/keys",
@@ -26,19 +26,22 @@ pub(crate) const HIDDEN: &[&str] = &[
     "/proc/kpagecgroup",
     "/proc/config.gz",
     "/proc/asound",
-];
-
-/// Read-only, where they exist: settings of the machine rather than of a process.
-pub(crate) const READ_ONLY: &[&str] = &[
-    "/proc/sys",
+    "/proc/modules",
+    "/proc/partitions",
+    "/proc/diskstats",
+    "/proc/swaps",
+    "/proc/consoles",
     "/proc/bus",
     "/proc/fs",
     "/proc/irq",
     "/proc/acpi",
     "/proc/scsi",
     "/proc/driver",
-    "/proc/tty",
 ];
+
+/// Read-only, where they exist: settings of the machine rather than of a process. By `/proc/tty/drivers` ps(1) names
+/// terminals.
+pub(crate) const READ_ONLY: &[&str] = &["/proc/sys", "/proc/tty"];
 
 /// What of the machine's own files a sandbox without a view may read: facts that runtimes size themselves
 /// by. Not the rest of `/proc`, which tells what everybody's programs were started with.

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`identity`] (who), [`trees`] (what the profile shows) with [`dangers`], [`under`]
 //! (what of that is left under other profiles), [`own`] (what is no command's to write),
-//! [`holds`] (holes and protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
+//! [`holes`] and [`holds`] (protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
 //! [`calls`] (what it calls through), [`network`] (what goes out) and the [`proxy`], [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
 //! and [`credentials`], [`secrets`] and who [`inject`]s them or has them stand for a [`placeholder`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
@@ -16,6 +16,7 @@ mod credentials;
 pub(crate) mod dangers;
 mod grants;
 mod holds;
+mod holes;
 mod identity;
 mod inject;
 mod java;

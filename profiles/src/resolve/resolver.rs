@@ -5,6 +5,7 @@ use super::{Deciding, jail, masks};
 use crate::host::{FileKind, PathFact};
 use crate::schema::{Access, Mode};
 use sandboxd_plan::{HostPath, Kind};
+use std::collections::BTreeSet;
 
 impl Deciding<'_> {
     /// Where the network is the host's, so is the way to resolve names.
@@ -48,6 +49,7 @@ impl Deciding<'_> {
                 protected: Vec::new(),
                 searched: true,
                 cut_short: false,
+                acls: BTreeSet::new(),
                 origin: origin.clone(),
                 entries: vec![(Access::Read, origin.clone())],
             });

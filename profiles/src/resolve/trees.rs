@@ -7,7 +7,7 @@ use crate::origin::{Origin, Written};
 use crate::place::{Base, Place};
 use crate::schema::Access;
 use sandboxd_plan::{HostPath, Identity, JailPath, Kind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// errno(3), of x86_64.
 pub(super) const ENOSYS: i32 = 38;
@@ -28,6 +28,7 @@ pub(super) struct Tree {
     pub(super) protected: Vec<ProtectedFact>,
     pub(super) searched: bool,
     pub(super) cut_short: bool,
+    pub(super) acls: BTreeSet<Vec<u8>>,
     pub(super) origin: Origin,
     /// Every entry that says so, for whoever asks why.
     pub(super) entries: Vec<(Access, Origin)>,
@@ -174,9 +175,7 @@ impl Deciding<'_> {
             None => jail(&found.real),
             Some(to) => self.target(to),
         };
-        let Some(to) = to else {
-            return;
-        };
+        let Some(to) = to else { return };
         if entry.to.is_none() {
             shown.links.extend(links(&found.links));
         }
@@ -203,6 +202,7 @@ impl Deciding<'_> {
             protected: found.protected,
             searched: found.searched,
             cut_short: found.cut_short,
+            acls: found.acls,
             origin: origin.clone(),
             entries: vec![(entry.access, origin.clone())],
         };
@@ -224,6 +224,7 @@ impl Deciding<'_> {
         old.execute |= tree.execute;
         old.searched &= tree.searched;
         old.cut_short |= tree.cut_short;
+        old.acls.extend(tree.acls);
         old.entries.extend(tree.entries);
         if old.protected.is_empty() {
             old.protected = tree.protected;

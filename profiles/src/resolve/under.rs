@@ -5,7 +5,7 @@
 //! profile's own, and the kernel computes the meet from them a second time.
 
 use super::Deciding;
-use super::holds::Punched;
+use super::holes::Punched;
 use super::trees::{Shown, Tree};
 use crate::meet::calls::meet_all;
 use crate::meet::files::{Files, Rights};

@@ -6,7 +6,7 @@ use sandboxd_plan::{
 };
 use sandboxd_profiles::host::{
     AuditFact, CgroupFacts, Controller, CoreFact, Disk, DiskFact, FileKind, Found, LandlockFacts,
-    PathFact, ProtectedKind,
+    PathFact, ProtectedKind, ShownBy,
 };
 use sandboxd_profiles::resolved::{IoLimit, Resolved};
 use sandboxd_profiles::{HostFacts, Overrides, builtin};
@@ -203,6 +203,16 @@ fn a_hole_is_covered_and_a_second_name_for_it_refused() {
     let linked = Found { links_count: 2, ..found("/w/.env", FileKind::Regular, 1000) };
     host.paths.insert(path("/w/.env"), PathFact::Found(linked));
     assert!(shown(&on(text, host).unwrap_err()).contains("has 2 names (hard links)"));
+    for (shown_by, words) in [
+        (ShownBy::Name("a/key".into()), "/w/.env/a/key has a name outside of /w/.env"),
+        (ShownBy::Unsearched, "/w/.env holds more than can be searched"),
+    ] {
+        let mut host = typical();
+        let folder =
+            Found { shown_by: Some(shown_by), ..found("/w/.env", FileKind::Directory, 1000) };
+        host.paths.insert(path("/w/.env"), PathFact::Found(folder));
+        assert!(shown(&on(text, host).unwrap_err()).contains(words));
+    }
     let outside = "[files]\nwrite = [\"/w\"]\nhide = [\"/data/x\"]";
     assert!(refused(outside).contains("/data/x is in nothing that is granted"));
     let missing = "[files]\nwrite = [\"/w\"]\nhide = [\"/w/gone\"]";

@@ -9,7 +9,7 @@ use sandboxd_profiles::{
     Document, HostFacts, Invocation, Lease, Overrides, Problem, Profile, Resolved, load, resolve,
     wanted,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) fn path(text: &str) -> HostPath {
     HostPath::try_from(text).unwrap()
@@ -79,6 +79,8 @@ pub(crate) fn found(real: &str, kind: FileKind, uid: u32) -> Found {
         protected: Vec::new(),
         searched: true,
         cut_short: false,
+        acls: BTreeSet::new(),
+        shown_by: None,
         doors: Vec::new(),
         elsewhere: Vec::new(),
     }

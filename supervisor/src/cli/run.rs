@@ -319,8 +319,10 @@ fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
 
 /// What the host may execute now, and where it was not looked for.
 fn executable(may_execute: &[String]) -> String {
-    let (unseen, made): (Vec<&String>, Vec<&String>) =
+    let (unseen, seen): (Vec<&String>, Vec<&String>) =
         may_execute.iter().partition(|path| path.starts_with(sandbox::NOT_LOOKED_THROUGH));
+    let (opened, made): (Vec<&String>, Vec<&String>) =
+        seen.into_iter().partition(|path| path.starts_with(sandbox::OPENED));
     let mut text = String::new();
     if !made.is_empty() {
         text.push_str(
@@ -328,6 +330,14 @@ fn executable(may_execute: &[String]) -> String {
         );
     }
     for path in made {
+        text.push_str(&format!("  {}\n", printable(path)));
+    }
+    if !opened.is_empty() {
+        text.push_str(
+            "sandboxd: what is made in these folders is open to whom the command chose, whatever your umask says; setfacl -k ends that:\n",
+        );
+    }
+    for path in opened {
         text.push_str(&format!("  {}\n", printable(path)));
     }
     for path in unseen {

@@ -40,8 +40,7 @@ fn look(path: &str) -> rustix::io::Result<Seen> {
     let name = format!("/proc/self/fd/{}", file.as_raw_fd());
     // A list that says no more than the mode is not kept by the kernel.
     let acl = !link
-        && rustix::fs::getxattr(&name, "system.posix_acl_access", &mut [0_u8; 0])
-            .is_ok_and(|size| size > 0);
+        && rustix::fs::getxattr_query(&name, "system.posix_acl_access").is_ok_and(|size| size > 0);
     Ok(Seen {
         thing,
         mode: stat.st_mode & 0o7777,
@@ -64,5 +63,29 @@ mod tests {
         assert_eq!(seen("/proc/self").map(|seen| matches!(seen.thing, Thing::Link(_))), Ok(true));
         assert_eq!(seen("/dev/null").map(|seen| seen.thing), Ok(Thing::Device));
         assert_eq!(seen("/nothing-is-here"), Err(2));
+    }
+
+    #[test]
+    fn a_list_that_says_more_than_the_mode_is_seen() {
+        let file = std::env::temp_dir().join(format!("sandboxd-acl-{}", std::process::id()));
+        std::fs::write(&file, "").unwrap();
+        let file = file.canonicalize().unwrap();
+        let path = HostPath::try_from(file.to_str().unwrap()).unwrap();
+        let before = see(&path).unwrap().acl;
+        // Of the owner, the user 1234, the group, the mask and others, acl(5).
+        let entry = |tag: u8, user: u32| [&[tag, 0, 6, 0][..], &user.to_le_bytes()].concat();
+        let none = u32::MAX;
+        let users = [(1, none), (2, 1234), (4, none), (0x10, none), (0x20, none)];
+        let entries = users.map(|(tag, user)| entry(tag, user)).concat();
+        let acl = [&[2, 0, 0, 0][..], &entries].concat();
+        let flags = rustix::fs::XattrFlags::empty();
+        let set = rustix::fs::setxattr(&file, "system.posix_acl_access", &acl, flags);
+        let after = see(&path).unwrap().acl;
+        std::fs::remove_file(&file).unwrap();
+        if set == Err(Errno::OPNOTSUPP) {
+            println!("not run: no ACLs on this file system");
+            return;
+        }
+        assert!(!before && after);
     }
 }

@@ -278,7 +278,8 @@ pub struct RunResult {
     pub pressure: Pressures,
     /// Wall time in milliseconds, from the command line to the end.
     pub wall_time_ms: u64,
-    /// Protected paths that appeared during the run: the host may execute these.
+    /// Protected paths that appeared during the run: the host may execute these. Behind `default ACL: `, folders that
+    /// got one; behind `not looked through: `, what was not seen whole, and why.
     pub may_execute: Vec<String>,
     /// What went out; nothing where the network is empty, or the host's.
     pub egress: Option<Used>,

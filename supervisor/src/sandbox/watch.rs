@@ -21,6 +21,9 @@ type Version = u64;
 /// What stands before a place and why, where what appeared there is not known.
 pub(crate) const NOT_LOOKED_THROUGH: &str = "not looked through: ";
 
+/// What stands before a folder of which the command chose who may use what is made in it from now on.
+pub(crate) const OPENED: &str = "default ACL: ";
+
 /// Entries of one protected folder that are looked at; hooks are a few dozen.
 const MOST: usize = 10_000;
 
@@ -74,7 +77,7 @@ fn version(opened: &OwnedFd, tree: &HostPath, path: &HostPath) -> Option<Version
 pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
     let mut appeared = Vec::new();
     let until = protected::until();
-    for Watched { tree, held } in trees {
+    for Watched { tree, held, acls } in trees {
         let Ok(opened) = open(tree) else {
             appeared.push(format!("{NOT_LOOKED_THROUGH}{tree}: it could not be opened"));
             continue;
@@ -82,8 +85,7 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
         let search = protected::search(&opened, tree, until);
         // A socket is looked for under any name, but is named only where the name is protected.
         let named = |found: &&ProtectedFact| {
-            let below = found.path.below(tree).unwrap_or_default();
-            found.kind != ProtectedKind::Socket || protect::matches(tree.as_str(), below).is_some()
+            found.kind != ProtectedKind::Socket || protect::matches(found.path.as_str())
         };
         let known = |path: &HostPath| {
             let old = before.0.get(path);
@@ -91,6 +93,14 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
         };
         let new = search.found.iter().filter(named).filter(|found| !known(&found.path));
         appeared.extend(new.map(|found| found.path.to_string()));
+        // One that is anywhere in it already is its owner's, and inherited by what is made below.
+        for (_, (folder, folders)) in search.acls.iter().filter(|(acl, _)| !acls.contains(*acl)) {
+            let more = match folders - 1 {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            appeared.push(format!("{OPENED}{folder}{more}"));
+        }
         if !search.complete {
             let why = search.why.unwrap_or_else(|| tree.to_string());
             appeared.push(format!("{NOT_LOOKED_THROUGH}{why}"));
