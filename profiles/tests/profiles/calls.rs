@@ -42,6 +42,16 @@ const WRONG: &[(&str, &str)] = &[
         "p.toml:2:19: call.fs.approval_within: longer than a call may wait\n  remedy  write at most \"1h\"",
     ),
     (
+        "[call.fs]\nexpires = \"999ms\"",
+        "p.toml:2:11: call.fs.expires: over before it could be called\n  remedy  write at least \"1s\"; \
+         what is to be called by nobody, leave out",
+    ),
+    (
+        "[call.fs]\nexpires = \"unlimited\"",
+        "p.toml:2:11: call.fs.expires: longer than a year\n  remedy  leave it out: without it, it may be \
+         called as long as the run goes on",
+    ),
+    (
         "[call.fs]\ndeadline = \"unlimited\"",
         "p.toml:2:12: call.fs.deadline: longer than a call may take\n  remedy  write at most \"10m\"",
     ),
@@ -189,6 +199,7 @@ deadline = "5m"
 reverse = ["elicitation"]
 grant = {}
 ready = 2
+expires = "8h"
 [serve]
 ask = ["a*"]
 instances = { own = "keeps a cache" }
@@ -220,6 +231,7 @@ arguments."send now" = false  # p.toml:11
 deadline = "300000ms"  # p.toml:15
 approval = "ask"  # p.toml:12
 approval_within = "60000ms"  # p.toml:13
+expires = "28800000ms"  # p.toml:19
 durable = true  # p.toml:14
 reverse = [
     "elicitation",  # p.toml:16
@@ -232,14 +244,14 @@ tools = [
     "ask",  # base.toml:9
 ]
 ask = [
-    "a*",  # p.toml:20
+    "a*",  # p.toml:21
 ]
-instances = { own = "keeps a cache" }  # p.toml:21
+instances = { own = "keeps a cache" }  # p.toml:22
 
 [budget]
-calls = "unlimited"  # p.toml:23
+calls = "unlimited"  # p.toml:24
 rate = "1200/min burst 30"  # base.toml:13
-connections = 64  # p.toml:24
+connections = 64  # p.toml:25
 "#;
 
 #[test]
