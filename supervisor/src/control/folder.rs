@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// One kind of sockets.
 pub(crate) struct Sockets {
     /// The folder in the folder.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// What to do where there can be none.
     remedy: &'static str,
 }
@@ -34,6 +34,12 @@ pub(crate) const APPROVALS: Sockets = Sockets {
 pub(crate) const ROTATIONS: Sockets = Sockets {
     name: "secrets",
     remedy: "secrets that are put into requests can be renewed (sandboxd secret rotate) by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
+};
+
+/// Where edges are taken back.
+pub(crate) const REVOCATIONS: Sockets = Sockets {
+    name: "edges",
+    remedy: "that something may be called can be taken back (sandboxd revoke) by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
 };
 
 /// What a name begins with until somebody listens.
