@@ -53,6 +53,8 @@ pub enum Kind {
     Call,
     /// A person approved or denied a call that was held.
     Approval,
+    /// An edge was taken back while its run goes on, by a person or because its time was over.
+    Revoked,
     /// A person said what a tool is from now on, or that a server's tools are pinned anew.
     Pins,
     /// A call that was passed on has ended.
@@ -71,7 +73,7 @@ pub enum Kind {
 
 impl Kind {
     /// All that there are.
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 24] = [
         Self::Header,
         Self::Checkpoint,
         Self::Rotated,
@@ -88,6 +90,7 @@ impl Kind {
         Self::Connected,
         Self::Call,
         Self::Approval,
+        Self::Revoked,
         Self::Pins,
         Self::Answered,
         Self::Noticed,
@@ -123,6 +126,7 @@ impl Kind {
             Self::Connected => "connected",
             Self::Call => "call",
             Self::Approval => "approval",
+            Self::Revoked => "revoked",
             Self::Pins => "pins",
             Self::Answered => "answered",
             Self::Noticed => "noticed",

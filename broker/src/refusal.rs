@@ -47,6 +47,8 @@ pub enum Refusal {
     Spent,
     /// The chain of calls is too long, or comes back to where it was.
     Chain,
+    /// The edge was taken back while the run goes on.
+    Revoked,
     /// Nobody approved it: why.
     NotApproved(String),
     /// What must be written down before cannot be.
@@ -78,6 +80,7 @@ impl Refusal {
             Self::Repeated(_) => Rule::Repeats,
             Self::Spent => Rule::Budget,
             Self::Chain => Rule::Chain,
+            Self::Revoked => Rule::Revoked,
             Self::NotApproved(_) => Rule::Approval,
             Self::NotRecorded => Rule::Record,
             Self::Deadline => Rule::Deadline,
@@ -106,7 +109,7 @@ impl Refusal {
         match self {
             Self::Method => -32601,
             Self::Params(_) | Self::Unknown(_) | Self::Arguments(_) | Self::Secret(_) => -32602,
-            Self::Quarantined(_) | Self::Chain | Self::AsksBack(_) => -31001,
+            Self::Quarantined(_) | Self::Chain | Self::Revoked | Self::AsksBack(_) => -31001,
             Self::Rate(_) | Self::Repeated(_) | Self::Spent => -31002,
             Self::Busy(_) | Self::Listens => -31003,
             Self::Broken(_) => -31004,
@@ -162,6 +165,10 @@ impl Refusal {
             }
             Self::Spent => "The budget of calls is used up; no further call will be made.",
             Self::Chain => "The chain of calls is too long, or comes back to where it began.",
+            Self::Revoked => {
+                "This may not be called any more: it was taken back, or was for a time that is over. That will not \
+                 change while you run. Do not try again; do without it."
+            }
             Self::NotApproved(why) => {
                 return format!(
                     "The call was not approved: {why}. Do not repeat it unless you are told to."

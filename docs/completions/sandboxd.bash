@@ -70,6 +70,9 @@ _sandboxd() {
             sandboxd,receipt)
                 cmd="sandboxd__subcmd__receipt"
                 ;;
+            sandboxd,revoke)
+                cmd="sandboxd__subcmd__revoke"
+                ;;
             sandboxd,run)
                 cmd="sandboxd__subcmd__run"
                 ;;
@@ -155,7 +158,7 @@ _sandboxd() {
 
     case "${cmd}" in
         sandboxd)
-            opts="-h -V --help --version run mcp connect call ps stop approvals approve deny pins check plan why learn profile receipt graph secret doctor audit service completions man"
+            opts="-h -V --help --version run mcp connect call ps stop approvals approve deny revoke pins check plan why learn profile receipt graph secret doctor audit service completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -907,6 +910,20 @@ _sandboxd() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        sandboxd__subcmd__revoke)
+            opts="-h --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

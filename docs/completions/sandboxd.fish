@@ -35,6 +35,7 @@ complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "stop" -d 'End run
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "approvals" -d 'Show the calls that wait for somebody to approve them'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "approve" -d 'Approve a call that waits; without an ID, be asked about each as it comes'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "deny" -d 'Deny a call that waits'
+complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "revoke" -d 'Take back, while a run goes on, that something in it may be called'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "pins" -d 'Show, accept and forget what the tools of servers were when they were first seen'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "check" -d 'Say whether a profile can be run here, and what is wrong with it where not'
 complete -c sandboxd -n "__fish_sandboxd_needs_command" -f -a "plan" -d 'Print what a run would do: every mount, rule, limit and system call'
@@ -100,6 +101,8 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand approvals" -s h -l hel
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand approve" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand deny" -s r -l reason -d 'What whoever called is told, on one line' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand deny" -s h -l help -d 'Print help'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand revoke" -l json -d 'Print what came of it as JSON'
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand revoke" -s h -l help -d 'Print help'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -l all -d 'Show every tool, not only those that changed'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -l json -d 'Print it as JSON, an object for each server'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand pins; and not __fish_seen_subcommand_from accept forget" -s h -l help -d 'Print help'

@@ -1,6 +1,6 @@
 //! No command approves its own call, though it was told the call's ID: not from inside, where there is no way to
 //! whoever is asked; not though its profile gives it the very folder of the control sockets, and it has its
-//! caller's uid; and neither does another user of the machine.
+//! caller's uid; and neither does another user of the machine. Nor does it take an edge back.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
@@ -91,14 +91,18 @@ fn approves(inside: &Inside) -> Result<()> {
             _ => std::thread::sleep(Duration::from_millis(20)),
         }
     };
-    let folder = PathBuf::from(format!("{SHOWN}/sandboxd/approvals"));
-    let names = inside.attempt(
-        "list",
-        fs::read_dir(&folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>),
-    );
+    let names = |folder: &str| {
+        let folder = PathBuf::from(format!("{SHOWN}/sandboxd/{folder}"));
+        let all = fs::read_dir(&folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+        inside.attempt("list", all).unwrap_or_default()
+    };
+    let approves = [String::from("list"), format!("approve {id}")];
+    let revokes = [String::from("tool")];
     let mut heard = String::new();
-    for name in names.into_iter().flatten() {
-        for line in ["list".to_owned(), format!("approve {id}")] {
+    for (folder, lines) in [("approvals", &approves[..]), ("edges", &revokes[..])] {
+        for (name, line) in
+            names(folder).iter().flat_map(|name| lines.iter().map(move |line| (name, line)))
+        {
             let Some(mut stream) = inside.attempt("connect", UnixStream::connect(name.path()))
             else {
                 continue;

@@ -40,7 +40,7 @@ pub use pattern::{Name, Pattern};
 pub use quantity::{Bound, Bytes, Millis, Rate};
 
 /// The version of this wire. Raised with every change to a type of this crate.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Everything the broker does and lets be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

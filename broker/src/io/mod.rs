@@ -265,6 +265,7 @@ impl Carrier {
             Said::Ended(instance) => self.ended(instance, owner),
             Said::CallerGone(caller) => self.step(Input::CallerGone(&caller), owner),
             Said::Approver { number, stream } => self.approver(number, stream),
+            Said::Revoked(edge) => self.step(Input::Revoked(edge), owner),
             Said::Recorded { call, written } => self.step(Input::Recorded { call, written }, owner),
             Said::Secrets { caller, behalf, line } => {
                 self.keys.come_from((caller, behalf), line, &self.waits)
@@ -383,9 +384,11 @@ impl Carrier {
                 }
                 Output::Ask(ask) => self.ask(ask, owner)?,
                 Output::Withdraw(call) => self.approvals.withdraw(call),
-                Output::Start { .. } | Output::Durable(_) | Output::Seen(..) | Output::Meant(_) => {
-                    self.tell(output, owner)?;
-                }
+                Output::Start { .. }
+                | Output::Durable(_)
+                | Output::Seen(..)
+                | Output::Meant(_)
+                | Output::Revoked(_) => self.tell(output, owner)?,
             }
         }
         Ok(())

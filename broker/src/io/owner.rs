@@ -52,6 +52,8 @@ pub enum Said {
         /// Whether it is on the disk.
         written: bool,
     },
+    /// An edge, by its place in the plan, is taken back.
+    Revoked(usize),
     /// What stands for placeholders comes here, now and whenever it is something else, and is answered.
     Secrets {
         /// Whose they are.

@@ -103,7 +103,8 @@ impl Owner for Threads {
             | Output::Swapped(..)
             | Output::Durable(_)
             | Output::Ask(_)
-            | Output::Withdraw(_) => panic!("{output:?}"),
+            | Output::Withdraw(_)
+            | Output::Revoked(_) => panic!("{output:?}"),
         }
         Ok(())
     }

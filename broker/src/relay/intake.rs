@@ -148,6 +148,9 @@ impl Relay {
             connection.open.insert(answer.clone(), id);
         }
         self.calls.insert(id, call);
+        if self.is_revoked(edge) {
+            return self.answer_revoked(id);
+        }
         if let Err(wait) = self.buckets.is_full(Slot::Quarantine(caller), self.now) {
             return self.refuse(id, Refusal::Quarantined(wait));
         }

@@ -37,6 +37,9 @@ impl Relay {
     }
 
     pub(super) fn edge_reaches(&self, edge: usize, target: &Target) -> bool {
+        if self.is_revoked(edge) {
+            return false;
+        }
         let Some((edge, _, callee)) = self.rules(edge) else { return false };
         let has = |reach: &Reach| match target {
             Target::Whole => true,

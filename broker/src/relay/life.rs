@@ -30,7 +30,10 @@ impl Relay {
         behalf: Option<InstanceId>,
     ) {
         let place = self.plan.callers.iter().position(|known| known.name == *caller);
-        let Some(place) = place.filter(|_| !self.connections.contains_key(&id)) else {
+        // One that is over calls nobody, however long its processes take to end.
+        let is_over = behalf.is_some_and(|behalf| !self.instances.contains_key(&behalf));
+        let is_known = self.connections.contains_key(&id);
+        let Some(place) = place.filter(|_| !is_known && !is_over) else {
             self.out.push(Output::Close(id));
             return;
         };
@@ -167,7 +170,7 @@ impl Relay {
     }
 
     /// Answers everything that waits for an instance, and knows it no more.
-    fn forget_instance(&mut self, id: InstanceId, refusal: &Refusal) {
+    pub(super) fn forget_instance(&mut self, id: InstanceId, refusal: &Refusal) {
         let calls: Vec<CallId> = self.calls_of(id);
         for call in calls {
             self.refuse(call, refusal.clone());
@@ -189,7 +192,18 @@ impl Relay {
                 connection.rounds.clear();
             }
         }
+        self.calls_no_more(id);
         self.forget_keyrings();
+    }
+
+    /// What an instance that is over has called is over too: nobody is left on whose behalf that would be.
+    fn calls_no_more(&mut self, id: InstanceId) {
+        let own = self.connections.iter().filter(|(_, connection)| connection.behalf == Some(id));
+        let own: Vec<ConnectionId> = own.map(|(id, _)| *id).collect();
+        for connection in own {
+            self.closed(connection);
+            self.out.push(Output::Close(connection));
+        }
     }
 
     /// Those first that wait for a place: none gets that of another that ends.

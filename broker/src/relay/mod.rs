@@ -4,12 +4,14 @@
 //! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the callee's instance), `shake`
 //! (the handshake of one that is for all), `judge` (every rule), `turn` (approval, queue, record, and off it goes), `reply`
 //! (its answer), `lists` (where that is one), `done` (its end). `notice` is what a callee says unasked, `rounds` what it asks by an
-//! answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders, `held` what is held of memory, `clock`
-//! what happens when nothing else does, and `state` what is remembered.
+//! answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders, `revoke` what
+//! becomes of an edge that is taken back, `held` what is held of memory, `clock` what happens when nothing else does, and
+//! `edges` and `state` what is remembered.
 
 mod asked;
 mod clock;
 mod done;
+mod edges;
 mod held;
 mod intake;
 mod judge;
@@ -18,6 +20,7 @@ mod lists;
 mod load;
 mod notice;
 mod reply;
+mod revoke;
 mod rounds;
 mod schemas;
 mod secrets;
@@ -29,20 +32,21 @@ mod turn;
 pub(crate) mod tests;
 
 pub use asked::{Ask, Verdict};
+pub use edges::RelayError;
 pub use load::Load;
 
 use crate::{
-    limit::{Buckets, Fair, Moment, Repeated, Saved, Tripwire},
+    limit::{Buckets, Fair, Moment, Saved, Tripwire},
     mcp::pins::Pins,
-    schema::{Schema, SchemaError, Schemas},
+    schema::Schemas,
     swap::{Keyring, Piece},
 };
+use edges::EdgeState;
 use sandboxd_audit::Hidden;
 use sandboxd_broker_plan::{BrokerPlan, Name, meant::Meant, record::Record, seen::Seen};
 use state::{Call, CalleeState, Connection, Instance, Question, Ring, Timer};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::Arc,
 };
 
@@ -113,6 +117,8 @@ pub enum Input<'i> {
         /// Whether it is.
         written: bool,
     },
+    /// This edge, by its place in the plan, is taken back: nothing is called over it from here on.
+    Revoked(usize),
     /// Too much is held for all together, and most for this connection.
     CallerHolds(ConnectionId),
     /// Likewise, and most for this instance, which is for all.
@@ -155,36 +161,9 @@ pub enum Output {
     Withdraw(CallId),
     /// The connection is to be closed, once what was written to it has been read.
     Close(ConnectionId),
+    /// This edge is taken back: nothing is called over it any more, and nothing of it is left.
+    Revoked(usize),
 }
-
-/// Why a plan cannot be obeyed.
-#[derive(Debug)]
-pub enum RelayError {
-    /// An edge names a caller or callee that the plan does not have.
-    Dangling(String),
-    /// A schema of an edge is none that can be checked.
-    Schema {
-        /// The edge.
-        edge: String,
-        /// The tool.
-        tool: String,
-        /// Why.
-        why: String,
-    },
-}
-
-impl fmt::Display for RelayError {
-    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dangling(edge) => write!(to, "edge {edge} joins nobody"),
-            Self::Schema { edge, tool, why } => {
-                write!(to, "edge {edge}, arguments of {tool}: {why}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for RelayError {}
 
 /// The state of all calls.
 #[derive(Debug)]
@@ -216,19 +195,6 @@ pub struct Relay {
     out: Vec<Output>,
 }
 
-/// What is remembered of an edge.
-#[derive(Debug)]
-struct EdgeState {
-    caller: usize,
-    callee: usize,
-    schemas: BTreeMap<String, Vec<Schema>>,
-    repeated: Repeated,
-    in_flight: u64,
-    queued: u32,
-    /// What was told of the tools that calls over it meant.
-    meant: BTreeSet<Meant>,
-}
-
 /// What is remembered of a caller.
 #[derive(Debug)]
 struct CallerState {
@@ -243,8 +209,9 @@ impl Relay {
     /// # Errors
     /// Where the plan has a schema that cannot be checked.
     pub fn new(plan: BrokerPlan, now: Moment) -> Result<Self, RelayError> {
-        let edges =
-            (0..plan.edges.len()).map(|place| edge(&plan, place)).collect::<Result<_, _>>()?;
+        let edges = (0..plan.edges.len())
+            .map(|place| EdgeState::of(&plan, place))
+            .collect::<Result<_, _>>()?;
         let callers = plan.callers.iter().map(|caller| CallerState {
             tripwire: Tripwire::new(caller.quarantine),
             connections: 0,
@@ -304,6 +271,7 @@ impl Relay {
                 self.decided(call, digest, verdict, by);
             }
             Input::Recorded { call, written } => self.recorded(call, written),
+            Input::Revoked(edge) => self.revoke(edge),
             Input::CallerHolds(connection) => self.caller_holds(connection),
             Input::CalleeHolds(instance) => self.callee_holds(instance),
             Input::Clock => {}
@@ -354,34 +322,4 @@ impl Relay {
         self.last += 1;
         self.last
     }
-}
-
-fn edge(plan: &BrokerPlan, place: usize) -> Result<EdgeState, RelayError> {
-    let dangling = || RelayError::Dangling(place.to_string());
-    let edge = plan.edges.get(place).ok_or_else(dangling)?;
-    let mut schemas: BTreeMap<String, Vec<Schema>> = BTreeMap::new();
-    for arguments in &edge.arguments {
-        let schema = crate::json::parse(arguments.schema.as_bytes())
-            .map_err(|error| error.to_string())
-            .and_then(|value| {
-                Schema::compile(&value).map_err(|error: SchemaError| error.to_string())
-            })
-            .map_err(|why| RelayError::Schema {
-                edge: edge.name.to_string(),
-                tool: arguments.tool.clone(),
-                why,
-            })?;
-        schemas.entry(arguments.tool.clone()).or_default().push(schema);
-    }
-    let caller = plan.callers.iter().position(|caller| caller.name == edge.caller);
-    let callee = plan.callees.iter().position(|callee| callee.name == edge.callee);
-    Ok(EdgeState {
-        caller: caller.ok_or_else(dangling)?,
-        callee: callee.ok_or_else(dangling)?,
-        schemas,
-        repeated: Repeated::new(edge.repeats),
-        in_flight: 0,
-        queued: 0,
-        meant: BTreeSet::new(),
-    })
 }

@@ -215,6 +215,7 @@ impl Told {
             ("in_flight", old.in_flight, new.in_flight),
             ("deadline, ms", old.deadline, new.deadline),
             ("approval_within, ms", old.approval_within, new.approval_within),
+            ("expires, ms", old.expires, new.expires),
             ("max_request", old.max_request, new.max_request),
             ("max_result", old.max_result, new.max_result),
             ("calls a day", old.rate.a_day(), new.rate.a_day()),

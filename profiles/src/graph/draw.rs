@@ -54,6 +54,12 @@ impl Graph {
             let tools: Vec<&str> = serve.ask.iter().map(|one| one.value.as_str()).collect();
             text += &format!("           a person is asked about {}\n", tools.join(", "));
         }
+        if let Some(expires) = &edge.call.expires {
+            text += &format!(
+                "           until {} after the start of the run\n",
+                lasting(expires.value)
+            );
+        }
         for stands in self.placed(edge) {
             text += &format!("           {stands}\n");
         }
@@ -138,6 +144,7 @@ impl Graph {
                 }
             },
             "approval": edge.call.approval.as_ref().map_or(Approval::Never, |word| word.value).name(),
+            "expires_ms": edge.call.expires.as_ref().map(|expires| expires.value),
             "durable": self.is_durable(edge),
             "ready": edge.ready(),
             "cycle": edge.call.cycle.as_ref().map(|why| &why.value),
@@ -283,6 +290,13 @@ fn served(node: &Node) -> Option<String> {
         }
     };
     Some(format!("{} ({how})", names.join(", ")))
+}
+
+/// A time in the largest unit that it is whole in, as profiles have it.
+fn lasting(ms: u64) -> String {
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    let whole = units.into_iter().find(|(_, unit)| ms.is_multiple_of(*unit));
+    whole.map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
 }
 
 /// The first few of many; JSON has all.

@@ -66,6 +66,13 @@ impl Graph {
         own.map(of).filter(|(_, ready)| *ready > 0)
     }
 
+    /// The edges that are for a time, by their places in the plan, and how many milliseconds after the start of the
+    /// run that is over.
+    pub fn expires(&self) -> impl Iterator<Item = (usize, u64)> {
+        let all = self.edges.iter().enumerate();
+        all.filter_map(|(place, edge)| Some((place, edge.call.expires.as_ref()?.value)))
+    }
+
     /// What is started where this process calls over an edge, by its place in the plan; nothing where
     /// the edge is not its own.
     #[must_use]

@@ -24,6 +24,7 @@ pub(super) struct Limits {
     pub(super) in_flight: u64,
     pub(super) deadline: u64,
     pub(super) approval_within: u64,
+    pub(super) expires: u64,
     pub(super) max_request: u64,
     pub(super) max_result: u64,
 }
@@ -39,6 +40,7 @@ impl Limits {
             in_flight: in_flight.limit().unwrap_or(u64::MAX),
             deadline: number(&call.deadline, DEADLINE),
             approval_within: number(&call.approval_within, APPROVAL_WITHIN),
+            expires: number(&call.expires, u64::MAX),
             max_request: number(&call.max_request, MAX_REQUEST),
             max_result: number(&call.max_result, MAX_RESULT),
         }

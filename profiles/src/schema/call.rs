@@ -1,5 +1,7 @@
 //! `[call.NAME]`: an edge of the call graph, "this may call that so".
 
+mod bounds;
+
 use super::reach::Reach;
 use super::{Key, Network, Shape, arguments, files, network};
 use crate::origin::{Written, replace};
@@ -45,6 +47,11 @@ pub(crate) const KEYS: &[Key] = &[
         shape: Shape::Words(&["never", "ask"]),
     },
     APPROVAL_WITHIN,
+    Key {
+        name: "expires",
+        doc: "how long after the start of the run it may be called: \"8h\"; default as long as the run",
+        shape: Shape::Time,
+    },
     Key {
         name: "durable",
         doc: "a call goes on only when its record is on the disk; default false",
@@ -135,6 +142,8 @@ pub struct Call {
     pub approval: Option<Written<Approval>>,
     /// Milliseconds until no answer is a denial.
     pub approval_within: Option<Written<u64>>,
+    /// Milliseconds from the start of the run until it is taken back; nothing written: never.
+    pub expires: Option<Written<u64>>,
     /// Whether the record comes first.
     pub durable: Option<Written<bool>>,
     /// What the callee may ask.
@@ -211,6 +220,7 @@ impl Call {
         replace(&mut self.max_result, over.max_result);
         replace(&mut self.approval, over.approval);
         replace(&mut self.approval_within, over.approval_within);
+        replace(&mut self.expires, over.expires);
         replace(&mut self.durable, over.durable);
         self.reverse.extend(over.reverse);
         replace(&mut self.instructions, over.instructions);
@@ -277,16 +287,11 @@ pub(super) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>, keys: &[Key]) -
             "arguments" => call.arguments = arguments::read(reader, node),
             "rate" => call.rate = reader.quantity(node, quantity::calls),
             "in_flight" => call.in_flight = reader.quantity(node, quantity::count),
-            "deadline" => {
-                let most = (LONGEST, "longer than a call may take", "write at most \"10m\"");
-                call.deadline = time(reader, node, most);
-            }
-            "approval_within" => {
-                let most = (LONGEST_WAIT, "longer than a call may wait", "write at most \"1h\"");
-                call.approval_within = time(reader, node, most);
-            }
-            "max_request" => call.max_request = bytes(reader, node),
-            "max_result" => call.max_result = bytes(reader, node),
+            "deadline" => call.deadline = bounds::deadline(reader, node),
+            "approval_within" => call.approval_within = bounds::approval_within(reader, node),
+            "expires" => call.expires = bounds::expires(reader, node),
+            "max_request" => call.max_request = bounds::bytes(reader, node),
+            "max_result" => call.max_result = bounds::bytes(reader, node),
             "approval" => {
                 let words = [Approval::Never, Approval::Ask].map(|word| (word.name(), word));
                 call.approval = reader.word(node, &words);
@@ -294,7 +299,7 @@ pub(super) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>, keys: &[Key]) -
             "durable" => call.durable = reader.boolean(node),
             "reverse" => call.reverse = reader.list(node, reverse),
             "instructions" => call.instructions = reader.boolean(node),
-            "ready" => call.ready = ready(reader, node),
+            "ready" => call.ready = bounds::ready(reader, node),
             "cycle" => call.cycle = reader.reason(node),
             "grant" => {
                 let origin = reader.origin_of_key(node);
@@ -322,59 +327,6 @@ fn profile<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Place
 fn reverse<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Reverse>> {
     let words = [Reverse::Elicitation, Reverse::Sampling].map(|word| (word.name(), word));
     reader.word(node, &words)
-}
-
-/// The longest that a call may be told to take.
-const LONGEST: u64 = 600_000;
-
-/// The longest that a call may wait for a person.
-const LONGEST_WAIT: u64 = 3_600_000;
-
-/// A time, and the longest that it may be; what is wrong with a longer one, and the remedy.
-fn time<'d>(
-    reader: &mut Reader<'d>,
-    node: &Node<'d>,
-    (most, what, remedy): (u64, &str, &str),
-) -> Option<Written<u64>> {
-    let time = reader.quantity(node, quantity::time)?;
-    match time.value {
-        Amount::Limited(ms) if ms <= most => Some(time.map(|_| ms)),
-        Amount::Limited(_) | Amount::Unlimited => {
-            reader.refuse(node, what, remedy);
-            None
-        }
-    }
-}
-
-/// The most bytes of a message: it is held in memory.
-const LARGEST: u64 = 64 << 20;
-
-fn bytes<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
-    let size = reader.quantity(node, quantity::size)?;
-    match size.value {
-        Amount::Limited(bytes) if bytes <= LARGEST => Some(size.map(|_| bytes)),
-        Amount::Limited(_) | Amount::Unlimited => {
-            let remedy = "a message is held in memory: write at most \"64M\"";
-            reader.refuse(node, "larger than a message may be", remedy);
-            None
-        }
-    }
-}
-
-/// The most instances that are kept ready for one caller along one edge: each takes as much as one that runs,
-/// but for what its command would do.
-const MOST_READY: u64 = 16;
-
-fn ready<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
-    let count = reader.quantity(node, quantity::count)?;
-    match count.value {
-        Amount::Limited(ready) if ready <= MOST_READY => Some(count.map(|_| ready)),
-        Amount::Limited(_) | Amount::Unlimited => {
-            let remedy = "each takes two processes and a uid: write at most 16";
-            reader.refuse(node, "more than may be kept ready", remedy);
-            None
-        }
-    }
 }
 
 fn grant<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<EdgeGrant> {

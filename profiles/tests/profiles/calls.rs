@@ -43,6 +43,16 @@ const WRONG: &[(&str, &str)] = &[
         "p.toml:2:19: call.fs.approval_within: longer than a call may wait\n  remedy  write at most \"1h\"",
     ),
     (
+        "[call.fs]\nexpires = \"999ms\"",
+        "p.toml:2:11: call.fs.expires: over before it could be called\n  remedy  write at least \"1s\"; \
+         what is to be called by nobody, leave out",
+    ),
+    (
+        "[call.fs]\nexpires = \"unlimited\"",
+        "p.toml:2:11: call.fs.expires: longer than a year\n  remedy  leave it out: without it, it may be \
+         called as long as the run goes on",
+    ),
+    (
         "[call.fs]\ndeadline = \"unlimited\"",
         "p.toml:2:12: call.fs.deadline: longer than a call may take\n  remedy  write at most \"10m\"",
     ),
@@ -215,6 +225,7 @@ deadline = "5m"
 reverse = ["elicitation"]
 grant = {}
 ready = 2
+expires = "8h"
 [serve]
 ask = ["a*"]
 instances = { own = "keeps a cache" }
@@ -249,6 +260,7 @@ arguments."send now" = false  # p.toml:11
 deadline = "300000ms"  # p.toml:15
 approval = "ask"  # p.toml:12
 approval_within = "60000ms"  # p.toml:13
+expires = "28800000ms"  # p.toml:19
 durable = true  # p.toml:14
 reverse = [
     "elicitation",  # p.toml:16
@@ -261,21 +273,21 @@ tools = [
     "ask",  # base.toml:9
 ]
 ask = [
-    "a*",  # p.toml:20
+    "a*",  # p.toml:21
 ]
-instances = { own = "keeps a cache" }  # p.toml:21
+instances = { own = "keeps a cache" }  # p.toml:22
 
 [serve.client]
-arguments.ask = { required = ["what"] }  # p.toml:24
-deadline = "540000ms"  # p.toml:23
+arguments.ask = { required = ["what"] }  # p.toml:25
+deadline = "540000ms"  # p.toml:24
 reverse = [
     "elicitation",  # base.toml:12
 ]
 
 [budget]
-calls = "unlimited"  # p.toml:26
+calls = "unlimited"  # p.toml:27
 rate = "1200/min burst 30"  # base.toml:15
-connections = 64  # p.toml:27
+connections = 64  # p.toml:28
 "#;
 
 #[test]

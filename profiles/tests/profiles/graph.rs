@@ -403,6 +403,7 @@ fn what_widens_is_told_from_what_narrows() {
         ("durable = true", "durable: true -> false"),
         ("deadline = \"1s\"", "deadline, ms: 1000 -> 60000"),
         ("approval_within = \"1s\"", "approval_within, ms: 1000 -> 210000"),
+        ("expires = \"1h\"", "expires, ms: 3600000 -> unlimited"),
         ("in_flight = 1", "in_flight: 1 -> 8"),
         ("max_result = 0", "max_result: 0 -> 16777216"),
         ("rate = \"120/min burst 1\"", "calls at once: 1 -> 20"),
@@ -428,6 +429,19 @@ fn what_widens_is_told_from_what_narrows() {
         ["- a -> fs: on the caller's behalf: read /srv"]
     );
     assert_eq!(changes(&edge("reverse = [\"sampling\"]"), EDGE), ["- a -> fs: reverse: sampling"]);
+}
+
+#[test]
+fn an_edge_says_how_long_it_is_for() {
+    for (written, told) in [("8h", "8h"), ("90m", "90m"), ("7200s", "2h"), ("1500ms", "1500ms")] {
+        let graph = with(&format!("{EDGE}expires = \"{written}\"")).unwrap();
+        let line = format!("           until {told} after the start of the run\n");
+        assert!(graph.text().contains(&line), "{}", graph.text());
+        assert_eq!(graph.expires().count(), 1);
+    }
+    let graph = with(EDGE).unwrap();
+    assert!(graph.json()["edges"][0]["expires_ms"].is_null());
+    assert_eq!(graph.expires().count(), 0);
 }
 
 #[test]

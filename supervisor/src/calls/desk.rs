@@ -2,19 +2,21 @@
 //! instances and ends them. A broker that asks for what no edge allows is not the one that we started.
 
 mod bell;
+mod edges;
 mod ready;
+mod start;
 mod told;
 
 pub(super) use bell::{Bell, News};
+pub(super) use edges::Edges;
 use ready::Ready;
 pub(super) use told::UNHEARD;
 
+use super::Shared;
 use super::durable::Durable;
-use super::hold::Claim;
-use super::instance::{For, Instance, Wanted};
+use super::instance::Instance;
 use super::keeper::Keeper;
 use super::records::Records;
-use super::{Connection, Shared};
 use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
@@ -23,13 +25,9 @@ use crate::thread::Thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use sandboxd_profiles::graph::{HOPS, Launch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
-
-/// How many different reasons are said of what does not run.
-const MOST_TOLD: usize = 32;
 
 /// How long records may lie in their pipe after some were heard: whoever writes them down is not woken for
 /// each. They are gathered for longer before they are on the disk.
@@ -54,7 +52,7 @@ impl Desk {
     /// Where there is no thread or descriptor to be had.
     pub(super) fn open(
         shared: Arc<Shared>,
-        records: (Records, Gathered),
+        records: (Records, Gathered, Edges),
         pins: Option<Pins>,
         news: Receiver<News>,
     ) -> Result<Self, StartError> {
@@ -72,6 +70,8 @@ impl Desk {
 struct Clerk {
     shared: Arc<Shared>,
     instances: BTreeMap<u64, Instance>,
+    /// Those that are taken back, and those that will be.
+    edges: Edges,
     /// What is started before anybody calls.
     ready: Ready,
     /// The number of the one that was asked for last. They rise.
@@ -100,7 +100,7 @@ enum Closed {
 impl Clerk {
     fn new(
         shared: Arc<Shared>,
-        (records, gathered): (Records, Gathered),
+        (records, gathered, edges): (Records, Gathered, Edges),
         pins: Option<Pins>,
         news: Receiver<News>,
     ) -> Self {
@@ -109,6 +109,7 @@ impl Clerk {
         Self {
             shared,
             instances,
+            edges,
             ready: Ready::default(),
             newest: 0,
             news,
@@ -145,7 +146,8 @@ impl Clerk {
                 | News::Runs(_)
                 | News::Unused { .. }
                 | News::Over { refused: None, .. }
-                | News::Left(_) => {}
+                | News::Left(_)
+                | News::Revoke { .. } => {}
             }
         }
         self.left.extend(self.pins.close());
@@ -169,17 +171,18 @@ impl Clerk {
                 PollFd::new(closed, PollFlags::IN),
                 PollFd::new(&self.shared.line, PollFlags::IN),
                 PollFd::new(&*self.shared.bell.wake, PollFlags::IN),
+                PollFd::new(self.edges.timer(), PollFlags::IN),
                 PollFd::new(&self.gathered, PollFlags::IN),
             ];
             // While it rests, nothing that comes in the pipe wakes it.
             let soon = self.ready.wakes_in();
-            let (awake, timeout) = if rests { (3, Some(GATHER)) } else { (4, soon) };
+            let (awake, timeout) = if rests { (4, Some(GATHER)) } else { (5, soon) };
             match poll(fds.get_mut(..awake).unwrap_or_default(), timeout.as_ref()) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Closed::Violated(format!("cannot be heard: {errno}")),
             }
-            let [over, wished, told, _] = fds.map(|fd| !fd.revents().is_empty());
+            let [over, wished, told, timed, _] = fds.map(|fd| !fd.revents().is_empty());
             if over {
                 return Closed::Over;
             }
@@ -188,10 +191,13 @@ impl Clerk {
                 Ok(heard) => rests = heard,
                 Err(closed) => return closed,
             }
-            if told {
-                self.hear_news();
+            if told && let Err(closed) = self.hear_news() {
+                return closed;
             }
             if wished && let Err(closed) = self.hear_wishes() {
+                return closed;
+            }
+            if timed && let Err(closed) = self.time_is_over() {
                 return closed;
             }
             self.refill();
@@ -248,6 +254,7 @@ impl Clerk {
                 Heard::Wish(Wish::Closed(connection)) => {
                     self.shared.connections().remove(&connection);
                 }
+                Heard::Wish(Wish::Revoked(edge)) => self.obeyed(edge)?,
                 Heard::Wish(Wish::Waits(calls)) => (self.shared.calls.waits)(calls),
                 Heard::Wish(Wish::Load { callee, waiting, breaker }) => {
                     self.records.load(callee, waiting, breaker).map_err(Closed::Violated)?;
@@ -262,82 +269,7 @@ impl Clerk {
         Ok(())
     }
 
-    /// Starts an instance, where the edge is one of whoever is at the connection.
-    fn start(&mut self, instance: u64, edge: u64, connection: u64) -> Result<(), Closed> {
-        let who = self.shared.connections().get(&connection).cloned();
-        let called = who.and_then(|who| {
-            let edge = usize::try_from(edge).ok()?;
-            let launch = self.shared.calls.graph.launch(&who.standing, edge)?;
-            Some((who, launch))
-        });
-        let Some((who, launch)) = called.filter(|_| instance != 0) else {
-            let what = format!("asked for edge {edge} for connection {connection}");
-            return Err(Closed::Violated(what));
-        };
-        if instance <= self.newest {
-            return Err(Closed::Violated(format!("asked for instance {instance} again")));
-        }
-        self.newest = instance;
-        if who.behalf != 0 && !self.instances.contains_key(&who.behalf) {
-            // Whoever wanted it is over.
-            self.ended(instance);
-            return Ok(());
-        }
-        let name = launch.profile.name().to_owned();
-        let caller = self.shared.caller(launch.standing.clone(), instance);
-        let claim = Claim { number: instance, caller };
-        if let Some(ready) = self.ready.claim((who.behalf, edge), &claim) {
-            self.instances.insert(instance, ready);
-        } else if let Err(why) = self.begin(claim, &who, launch) {
-            self.refused(&(name, why));
-            self.ended(instance);
-        }
-        Ok(())
-    }
-
-    fn begin(&mut self, claim: Claim, who: &Connection, launch: Launch) -> Result<(), StartError> {
-        let most = self.shared.most.instances;
-        if self.instances.len() >= most {
-            let what = format!("{most} of what is called run already");
-            return Err(StartError::found("calls", what).with_remedy(
-                "let sandboxd open more files (ulimit -n, LimitNOFILE=), 256 run at most; or let the agent close connections",
-            ));
-        }
-        let mut wanted = self.wanted(who, launch)?;
-        if self.instances.len() + self.ready.len() >= most {
-            wanted.after = self.ready.give_way();
-        }
-        let number = claim.number;
-        self.instances.insert(number, Instance::begin(wanted, For::Caller(claim))?);
-        Ok(())
-    }
-
-    /// What is wanted of an instance that whoever this is calls.
-    fn wanted(&self, who: &Connection, mut launch: Launch) -> Result<Wanted, StartError> {
-        if launch.standing.hops() > HOPS {
-            let what = format!("a chain of more than {HOPS} calls");
-            return Err(StartError::found("calls", what).with_remedy(
-                "calls go round: look at the edges with cycle in sandboxd graph, and take one out",
-            ));
-        }
-        let mut outer = self.shared.calls.under.clone();
-        for profile in &mut outer {
-            // It bears what is called too, whatever that needs.
-            let name = profile.name().to_owned();
-            profile.budget.of.get_or_insert(name);
-        }
-        launch.under.splice(0..0, outer);
-        let from = self.shared.calls.graph.name(&who.standing).to_owned();
-        // What is for several does not end with whoever called first.
-        let (within, behalf) = if launch.shared {
-            (self.shared.room.clone(), 0)
-        } else {
-            (who.room.clone(), who.behalf)
-        };
-        Ok(Wanted { launch, from, within, behalf, after: None, shared: Arc::clone(&self.shared) })
-    }
-
-    fn hear_news(&mut self) {
+    fn hear_news(&mut self) -> Result<(), Closed> {
         let mut count = [0; 8];
         // It only wakes; what there is to hear says the channel.
         rustix::io::read(&*self.shared.bell.wake, &mut count).ok();
@@ -365,24 +297,20 @@ impl Clerk {
                 }
                 News::Knocked(knock) => self.records.knocked(knock),
                 News::Unwritten(error) => self.records.failed(error),
-                News::Runs(who) => self.ready.keep(&self.shared.calls.graph, &who),
+                News::Runs(who) => {
+                    let revoked = |edge| self.edges.is_revoked(edge);
+                    self.ready.keep(&self.shared.calls.graph, &who, revoked);
+                }
                 News::Unused { ready, why } => self.unused(ready, why),
                 News::Left(caller) => {
                     let called = self.instances.values_mut();
                     called.filter(|one| one.behalf == caller).for_each(Instance::end);
                     self.ready.left(caller);
                 }
+                News::Revoke { edge, by, stream } => self.revoke(edge, Some((by, stream)))?,
             }
         }
-    }
-
-    /// Says why, but nothing twice: whoever calls could go on for ever.
-    fn refused(&mut self, (name, why): &(String, StartError)) {
-        self.shared.audit.refused(name, why);
-        let text = why.text(name);
-        if self.told.len() < MOST_TOLD && self.told.insert(text) {
-            (self.shared.calls.refused)(name, why);
-        }
+        Ok(())
     }
 
     fn ended(&self, instance: u64) {

@@ -18,6 +18,8 @@ use std::time::Instant;
 /// What is wanted of an instance.
 pub(super) struct Wanted {
     pub(super) launch: Launch,
+    /// Over which edge: its place in the plan.
+    pub(super) edge: u64,
     /// The profile that calls it.
     pub(super) from: String,
     /// Where its cgroup is made; nothing where its caller has none.
@@ -46,6 +48,9 @@ pub(super) struct Instance {
     /// The profile that called it, and its own.
     pub(super) caller: String,
     pub(super) callee: String,
+    /// Over which edge it was called first, and whether it is for others too.
+    pub(super) edge: u64,
+    pub(super) shared: bool,
     thread: JoinHandle<Vec<String>>,
 }
 
@@ -79,6 +84,7 @@ impl Instance {
             .map_err(|errno| StartError::call("pipe2", "an instance", errno))?;
         let (behalf, shared) = (wanted.behalf, Arc::clone(&wanted.shared));
         let (caller, callee) = (wanted.from.clone(), wanted.launch.profile.name().to_owned());
+        let (edge, for_several) = (wanted.edge, wanted.launch.shared);
         let name = match &whose {
             For::Caller(claim) => format!("instance-{}", claim.number),
             For::Nobody(_, number) => format!("ready-{number}"),
@@ -91,12 +97,17 @@ impl Instance {
                 shared.one_less(behalf);
                 StartError::io("clone3", "an instance", &error)
             })?;
-        Ok(Self { tie: Some(tie), behalf, caller, callee, thread })
+        Ok(Self { tie: Some(tie), behalf, caller, callee, edge, shared: for_several, thread })
     }
 
     /// Asks for its end.
     pub(super) fn end(&mut self) {
         self.tie = None;
+    }
+
+    /// Whether it was asked to: it may still run for a while.
+    pub(super) const fn is_to_end(&self) -> bool {
+        self.tie.is_none()
     }
 
     /// Waits until nothing of it is left, and tells what could not be cleaned up.
@@ -109,7 +120,7 @@ impl Instance {
 
 /// From its start to its end; tells what could not be cleaned up.
 fn live(wanted: Wanted, whose: For, orders: &OwnedFd) -> Vec<String> {
-    let Wanted { launch, from: _, within, behalf, after, shared } = wanted;
+    let Wanted { launch, edge: _, from: _, within, behalf, after, shared } = wanted;
     let mut left = after.map(Instance::gone).unwrap_or_default();
     let one = One { launch, within, shared };
     let over = match whose {

@@ -25,13 +25,14 @@ mod records;
 mod tally;
 
 use crate::cgroup::Tree;
+use crate::control::revocation::Revocations;
 use crate::control::{Approvers, Control};
 use crate::lasting::{Limits, Pins};
 use crate::sandbox::{self, Audit, Purses, StartError, image};
 use crate::service::channel::Told;
 use crate::service::gathered::Gathered;
 use crate::service::{Service, Wanted, broker};
-use desk::{Bell, Desk, News};
+use desk::{Bell, Desk, Edges, News};
 use endpoint::Peer;
 use most::{EACH, EGRESS, Most};
 use records::Knock;
@@ -245,6 +246,8 @@ pub(crate) struct Exchange {
     desk: Desk,
     /// Where calls are approved; nothing where no edge asks.
     control: Option<Control>,
+    /// Where edges are taken back.
+    revocations: Option<Revocations>,
     /// What came of all calls.
     tally: Tally,
     /// Closed once the broker has ended.
@@ -256,8 +259,8 @@ impl Exchange {
     ///
     /// # Errors
     /// Where its streams cannot be made, or the graph is more than a broker is told; where this process
-    /// may open too few files for anything to be called; where an edge asks, and there is no place for
-    /// whoever answers.
+    /// may open too few files for anything to be called; where there is no place for whoever takes an
+    /// edge back, or answers where one asks.
     pub(crate) fn begin(
         calls: Calls,
         run: &Profile,
@@ -273,6 +276,7 @@ impl Exchange {
         let approvers = Approvers::default();
         let records = Records::new(audit.clone(), &plan, approvers.clone());
         let tally = records.tally();
+        let edges = Edges::new(id, run.name(), &plan, calls.graph.expires())?;
         waits_for_nothing(&plan, audit)?;
         let limits = audit.is_kept().then(|| Limits::open(run.name(), &plan)).transpose()?;
         let told = wire::encode(&plan)
@@ -310,8 +314,9 @@ impl Exchange {
             .ok_or_else(|| StartError::found("graph", "the profile that is run calls nobody"))?;
         let asks = plan.edges.iter().any(|edge| edge.approval != Approval::Never);
         let control = asks.then(|| Control::open(id, &shared.line, approvers)).transpose()?;
-        let desk = Desk::open(shared, (records, gathered), pins, news)?;
-        Ok((Self { service, desk, control, tally, _limits: limits }, caller))
+        let revocations = Some(revocations(id, &plan, &shared.bell)?);
+        let desk = Desk::open(shared, (records, gathered, edges), pins, news)?;
+        Ok((Self { service, desk, control, revocations, tally, _limits: limits }, caller))
     }
 
     /// Waits until the broker runs.
@@ -334,11 +339,18 @@ impl Exchange {
 
     /// Ends all that was started and the broker, and tells what could not be cleaned up.
     pub(crate) fn finish(&mut self) -> Vec<String> {
-        self.control = None;
+        (self.control, self.revocations) = (None, None);
         let mut left = self.desk.close();
         left.extend(self.service.finish(DRAIN));
         left
     }
+}
+
+/// Listens for whoever takes an edge back, and has the desk do it.
+fn revocations(id: &str, plan: &BrokerPlan, bell: &Bell) -> Result<Revocations, StartError> {
+    let bell = bell.clone();
+    let revoke = move |edge, by, stream| bell.ring(News::Revoke { edge, by, stream });
+    Revocations::open(id, plan, Box::new(revoke))
 }
 
 /// Gives a broker the file in which it keeps what is left of its buckets, before anything else is said to it.

@@ -217,6 +217,12 @@ impl Records {
         Ok(())
     }
 
+    /// Writes what is no word of the broker's, at once.
+    pub(super) fn write(&mut self, record: Record) {
+        self.log.audit().count(&record);
+        self.log.write(record);
+    }
+
     /// Writes that somebody connected, or was not let in.
     pub(super) fn knocked(&mut self, knock: Knock) {
         let Knock { caller, sandbox, connection, peer, refused } = knock;

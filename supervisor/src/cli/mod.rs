@@ -25,6 +25,7 @@ mod plan;
 mod profile;
 mod receipt;
 mod receipt_file;
+mod revoke;
 mod run;
 mod secret;
 pub mod service;
@@ -71,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Approvals(arguments) => approvals::approvals(&arguments),
         Command::Approve(arguments) => approvals::approve(&arguments),
         Command::Deny(arguments) => approvals::deny(&arguments),
+        Command::Revoke(arguments) => revoke::revoke(&arguments),
         Command::Pins(arguments) => pins::pins(&arguments),
         Command::Check(arguments) => check::check(&arguments),
         Command::Plan(arguments) => plan::plan(&arguments),

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// One kind of sockets.
 pub(crate) struct Sockets {
     /// The folder in the folder.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// What to do where there can be none.
     remedy: &'static str,
 }
@@ -34,6 +34,12 @@ pub(crate) const APPROVALS: Sockets = Sockets {
 pub(crate) const ROTATIONS: Sockets = Sockets {
     name: "secrets",
     remedy: "secrets that are put into requests can be renewed (sandboxd secret rotate) by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
+};
+
+/// Where edges are taken back.
+pub(crate) const REVOCATIONS: Sockets = Sockets {
+    name: "edges",
+    remedy: "that something may be called can be taken back (sandboxd revoke) by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
 };
 
 /// What a name begins with until somebody listens.
@@ -132,6 +138,12 @@ pub(crate) fn found(kind: &Sockets) -> Vec<(String, UnixStream)> {
     }
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     found
+}
+
+/// The same, by the names of the runs.
+pub(crate) fn runs(kind: &Sockets) -> Vec<(String, UnixStream)> {
+    let named = |(socket, stream): (String, _)| (run_of(&socket).to_owned(), stream);
+    found(kind).into_iter().map(named).collect()
 }
 
 fn answering(folder: &RunDir) -> Vec<(String, UnixStream)> {

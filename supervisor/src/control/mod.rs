@@ -6,11 +6,13 @@
 //!  sandboxd approve ─▶ FOLDER/approvals/RUN.socket ─▶ trusted: who is it? ─▶ broker (a service)
 //! ```
 
+mod asked;
 mod folder;
+pub(crate) mod revocation;
 pub(crate) mod rotation;
 mod trusted;
 
-pub(crate) use folder::{APPROVALS, ROTATIONS, found, run_of};
+pub(crate) use folder::{APPROVALS, REVOCATIONS, ROTATIONS, found, run_of, runs};
 pub(crate) use trusted::Approver;
 use trusted::trusted;
 

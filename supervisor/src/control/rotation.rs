@@ -6,15 +6,15 @@
 //!  sandboxd secret rotate ─▶ FOLDER/secrets/RUN.socket ─▶ trusted? ─▶ read, hidden from records ─▶ egress process, broker
 //! ```
 
-use super::folder::{self, Name, ROTATIONS};
-use super::trusted::{Approver, trusted};
+use super::asked::{self, Asked};
+use super::folder::ROTATIONS;
+use super::trusted::Approver;
 use crate::sandbox::{Audit, StartError};
 use crate::secret::{Over, Renewed, Secrets};
-use crate::thread::Thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::{Errno, read, retry_on_intr};
-use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send};
+use rustix::fd::{AsFd as _, OwnedFd};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use sandboxd_audit::record::Actor;
 use sandboxd_audit::{Durability, Hidden, Kind, Record};
 use sandboxd_egress::secret::{Message, NotTaken, TAKEN};
@@ -25,8 +25,6 @@ use std::sync::Arc;
 /// What whoever comes says. One that only looks who is there says nothing.
 pub(crate) const WORD: &[u8] = b"rotate\n";
 
-/// How long the word may take.
-const WITHIN: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 /// How long whoever uses them may take to use what it is told, on a machine that is busy.
 const USED_WITHIN: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
@@ -68,10 +66,7 @@ pub(crate) struct Line {
 
 /// A socket that is listened on, until this is let go of.
 pub(crate) struct Rotation {
-    /// Ended before the name is removed.
-    _thread: Thread<()>,
-    /// Removed at the end.
-    _name: Name,
+    _asked: Asked,
 }
 
 impl Rotation {
@@ -80,59 +75,15 @@ impl Rotation {
     /// # Errors
     /// Where there is no folder for it that is the user's alone.
     pub(crate) fn open(mut rotating: Rotating) -> Result<Self, StartError> {
-        let (socket, name) = folder::listen_for(&ROTATIONS, &rotating.id)?;
-        let thread =
-            Thread::begin("secrets", move |closed| serve(&closed, &socket, &mut rotating))?;
-        Ok(Self { _thread: thread, _name: name })
-    }
-}
-
-fn serve(closed: &OwnedFd, socket: &OwnedFd, rotating: &mut Rotating) {
-    loop {
-        let mut fds = [PollFd::new(closed, PollFlags::IN), PollFd::new(socket, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
-        }
-        let [over, connected] = fds.map(|fd| !fd.revents().is_empty());
-        if over {
-            return;
-        }
-        let stream = match accept_with(socket, SocketFlags::CLOEXEC) {
-            Ok(stream) if connected => stream,
-            // Without a descriptor left, as a rule. Whoever waits goes on waiting.
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => {
-                std::thread::sleep(super::PAUSE);
-                continue;
+        let id = rotating.id.clone();
+        let asked = Asked::listen(&ROTATIONS, &id, move |who, word, stream, closed| {
+            if word == WORD.trim_ascii_end() {
+                let told = rotating.rotate(who, Some(closed.as_fd()));
+                asked::answer(&stream, &told);
             }
-            Ok(_) | Err(_) => continue,
-        };
-        let Ok(who) = trusted(stream.as_fd()) else { continue };
-        if asked(&stream, closed) {
-            let told = rotating.rotate(who, Some(closed.as_fd()));
-            // Whoever does not wait for the answer has had it done all the same.
-            send(&stream, told.to_string().as_bytes(), SendFlags::NOSIGNAL).ok();
-        }
+        })?;
+        Ok(Self { _asked: asked })
     }
-}
-
-/// Whether somebody says the word, in time, and before the run is over.
-fn asked(stream: &OwnedFd, closed: &OwnedFd) -> bool {
-    let mut said = [0; WORD.len()];
-    let mut length = 0;
-    while let Some(room) = said.get_mut(length..).filter(|room| !room.is_empty()) {
-        let mut fds = [PollFd::new(closed, PollFlags::IN), PollFd::new(stream, PollFlags::IN)];
-        let waited = retry_on_intr(|| poll(&mut fds, Some(&WITHIN)));
-        let [over, said_more] = fds.map(|fd| !fd.revents().is_empty());
-        if waited.is_err() || over || !said_more {
-            return false;
-        }
-        match retry_on_intr(|| read(stream, &mut *room)) {
-            Ok(0) | Err(_) => return false,
-            Ok(more) => length += more,
-        }
-    }
-    said == WORD
 }
 
 impl Rotating {
@@ -292,7 +243,7 @@ fn outcome(held: &Held, changed: bool) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::{AddressFamily, SocketType, socketpair};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
     #[test]
     fn an_answer_that_came_too_late_is_none_to_what_is_told_next() {

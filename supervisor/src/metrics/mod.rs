@@ -135,6 +135,7 @@ impl Counts {
             // What went out is counted at the end, where none is left out.
             | Kind::Egress
             | Kind::Signature
+            | Kind::Revoked
             | Kind::Pins
             | Kind::SecretRotated
             | Kind::LeftOut => {}

@@ -165,7 +165,8 @@ impl Owner for Outside {
             | Output::Withdraw(_)
             | Output::ToCaller(..)
             | Output::ToCallee(..)
-            | Output::Swapped(..) => {}
+            | Output::Swapped(..)
+            | Output::Revoked(_) => {}
         }
         Ok(())
     }
@@ -238,6 +239,9 @@ impl Owner for Supervisor {
             (Told::Ended(instance), _) => Said::Ended(InstanceId(instance)),
             (Told::Approver(number), [Some(stream), None]) => Said::Approver { number, stream },
             (Told::Recorded { call, written }, _) => Said::Recorded { call: CallId(call), written },
+            (Told::Revoked(edge), _) => {
+                Said::Revoked(usize::try_from(edge).map_err(|_| unknown())?)
+            }
             (Told::Limits, [Some(file), None]) => Said::Kept(self.keeper.take(file)?),
             (
                 Told::Opened { .. }
@@ -260,6 +264,7 @@ impl Owner for Supervisor {
             },
             Output::Stop(instance) => Wish::Stop(instance.0),
             Output::Close(connection) => Wish::Closed(connection.0),
+            Output::Revoked(edge) => Wish::Revoked(u64::try_from(edge).map_err(io::Error::other)?),
             Output::Durable(record) => return told(say_records(&[record], self.channel.as_fd())),
             Output::Seen(seen, words) => {
                 return told(say_seen(&seen, &words, self.channel.as_fd()));

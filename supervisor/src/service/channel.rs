@@ -54,6 +54,8 @@ pub(crate) enum Told {
         /// Whether it is on the disk.
         written: bool,
     },
+    /// This edge is taken back: a place among the plan's.
+    Revoked(u64),
 }
 
 /// A message of the broker's.
@@ -83,6 +85,8 @@ pub(crate) enum Wish {
         /// Its breaker.
         breaker: Position,
     },
+    /// This edge is taken back, and nothing goes over it any more: a place among the plan's.
+    Revoked(u64),
 }
 
 /// A packet, and the descriptors that came with it.
@@ -105,6 +109,7 @@ impl Told {
             Self::Limits => [6, 0, 0, 0, 0],
             Self::Secrets { caller, behalf } => [7, caller, behalf, 0, 0],
             Self::Recorded { call, written } => [5, call, u64::from(written), 0, 0],
+            Self::Revoked(edge) => [8, edge, 0, 0, 0],
         };
         send(to, &packet(numbers), with, SendFlags::DONTWAIT)
     }
@@ -139,13 +144,14 @@ impl Told {
             [4, number, 0, 0, 0] => Self::Approver(number.try_into().ok()?),
             [6, 0, 0, 0, 0] => Self::Limits,
             [7, caller, behalf, 0, 0] => Self::Secrets { caller, behalf },
+            [8, edge, 0, 0, 0] => Self::Revoked(edge),
             [5, call, written @ (0 | 1), 0, 0] => Self::Recorded { call, written: written == 1 },
             _ => return None,
         };
         let needed = match told {
             Self::Started(_) => 2,
             Self::Opened { .. } | Self::Secrets { .. } | Self::Approver(_) | Self::Limits => 1,
-            Self::Ended(_) | Self::Recorded { .. } => 0,
+            Self::Ended(_) | Self::Recorded { .. } | Self::Revoked(_) => 0,
         };
         let fits = with.len() == needed;
         let mut with = with.into_iter();
@@ -165,6 +171,7 @@ impl Wish {
             Self::Closed(connection) => [18, connection, 0, 0, 0],
             Self::Waits(calls) => [19, calls, 0, 0, 0],
             Self::Load { callee, waiting, breaker } => [20, callee, waiting, breaker.number(), 0],
+            Self::Revoked(edge) => [21, edge, 0, 0, 0],
         };
         send(to, &packet(numbers), &[], SendFlags::empty())
     }
@@ -175,6 +182,7 @@ impl Wish {
             [16, instance, edge, connection, 0] => Self::Start { instance, edge, connection },
             [17, instance, 0, 0, 0] => Self::Stop(instance),
             [18, connection, 0, 0, 0] => Self::Closed(connection),
+            [21, edge, 0, 0, 0] => Self::Revoked(edge),
             [19, calls, 0, 0, 0] => Self::Waits(calls),
             [20, callee, waiting, breaker, 0] => {
                 Self::Load { callee, waiting, breaker: Position::of(breaker)? }

@@ -75,6 +75,8 @@ words! {
     Cancelled = 18, "cancelled";
     /// A placeholder stood where no secret does.
     Secret = 19, "secret";
+    /// The edge was taken back while the run goes on.
+    Revoked = 20, "revoked";
 }
 
 words! {

@@ -5,6 +5,7 @@ mod instances;
 mod limits;
 mod mcp;
 mod pinned;
+mod revoke;
 mod rounds;
 mod secrets;
 mod soak;

@@ -97,9 +97,11 @@ impl Soak {
                     self.seen.allowed += u64::from(call);
                 }
                 Output::Seen(..) | Output::Meant(_) => {}
-                Output::Swapped(..) | Output::Ask(_) | Output::Durable(_) | Output::Withdraw(_) => {
-                    panic!("not in this plan")
-                }
+                Output::Swapped(..)
+                | Output::Ask(_)
+                | Output::Durable(_)
+                | Output::Withdraw(_)
+                | Output::Revoked(_) => panic!("not in this plan"),
             }
         }
     }

@@ -150,6 +150,7 @@ pub(super) struct World {
     pub(super) started: Vec<(InstanceId, ConnectionId)>,
     pub(super) stopped: Vec<InstanceId>,
     pub(super) closed: Vec<ConnectionId>,
+    pub(super) revoked: Vec<usize>,
     /// How many lines had secrets in them.
     pub(super) swapped: usize,
     /// What tools were seen to say.
@@ -179,6 +180,7 @@ impl World {
             started: vec![],
             stopped: vec![],
             closed: vec![],
+            revoked: vec![],
             swapped: 0,
             words: vec![],
             served: vec![],
@@ -248,6 +250,7 @@ impl World {
                 Output::Ask(ask) => self.asks.push(ask),
                 Output::Withdraw(call) => self.withdrawn.push(call),
                 Output::Close(connection) => self.closed.push(connection),
+                Output::Revoked(edge) => self.revoked.push(edge),
             }
         }
     }

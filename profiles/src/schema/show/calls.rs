@@ -57,6 +57,7 @@ fn call_table(call: &Call, text: &mut Text) {
     text.value("max_result", call.max_result.as_ref(), u64::to_string);
     text.value("approval", call.approval.as_ref(), |approval| string(approval.name()));
     text.value("approval_within", call.approval_within.as_ref(), |ms| string(&format!("{ms}ms")));
+    text.value("expires", call.expires.as_ref(), |ms| string(&format!("{ms}ms")));
     text.value("durable", call.durable.as_ref(), bool::to_string);
     text.list("reverse", call.reverse.iter().map(|word| (string(word.value.name()), &word.origin)));
     text.value("instructions", call.instructions.as_ref(), bool::to_string);

@@ -2,6 +2,7 @@
 
 use crate::calls::Connection;
 use crate::calls::records::Knock;
+use crate::control::Approver;
 use crate::sandbox::StartError;
 use crate::service::pipes::Pipes;
 use rustix::event::{EventfdFlags, eventfd};
@@ -39,6 +40,15 @@ pub(in crate::calls) enum News {
     Left(u64),
     /// Somebody connected.
     Knocked(Knock),
+    /// Whoever this is takes an edge back, and is answered on this stream.
+    Revoke {
+        /// Its place in the plan.
+        edge: usize,
+        /// Who.
+        by: Approver,
+        /// Where.
+        stream: OwnedFd,
+    },
     /// A record that a call waited for is not on the disk.
     Unwritten(AuditError),
 }

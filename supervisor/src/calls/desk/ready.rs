@@ -82,8 +82,14 @@ impl Ready {
     }
 
     /// The command of whoever this is runs: from now on something is kept ready for it, where its profile says so.
-    pub(super) fn keep(&mut self, graph: &Graph, who: &Connection) {
-        for (edge, most) in graph.kept_ready(&who.standing) {
+    pub(super) fn keep(
+        &mut self,
+        graph: &Graph,
+        who: &Connection,
+        revoked: impl Fn(usize) -> bool,
+    ) {
+        let all = graph.kept_ready(&who.standing);
+        for (edge, most) in all.filter(|(edge, _)| !revoked(*edge)) {
             let Ok(edge) = u64::try_from(edge) else { continue };
             let next = Instant::now() + AFTER;
             let (who, kept, whys) = (who.clone(), VecDeque::new(), Vec::new());
@@ -123,8 +129,16 @@ impl Ready {
 
     /// This caller is over: nothing is kept for it any more.
     pub(super) fn left(&mut self, caller: u64) {
-        let places: Vec<Place> =
-            self.stocks.keys().copied().filter(|place| place.0 == caller).collect();
+        self.drop_those(|(behalf, _)| *behalf == caller);
+    }
+
+    /// Nobody calls over this edge any more: nothing is kept for it.
+    pub(super) fn revoked(&mut self, edge: usize) {
+        self.drop_those(|(_, along)| usize::try_from(*along) == Ok(edge));
+    }
+
+    fn drop_those(&mut self, gone: impl Fn(&Place) -> bool) {
+        let places: Vec<Place> = self.stocks.keys().copied().filter(gone).collect();
         let gone = places.iter().filter_map(|place| self.stocks.remove(place));
         for Kept { number, mut instance, .. } in gone.flat_map(|stock| stock.kept) {
             instance.end();
@@ -216,7 +230,7 @@ impl Clerk {
         self.ready.newest += 1;
         let (number, hold) = (self.ready.newest, Arc::new(Hold::new()));
         let begun = self
-            .wanted(&who, launch)
+            .wanted(&who, (place.1, launch))
             .and_then(|wanted| Instance::begin(wanted, For::Nobody(Arc::clone(&hold), number)));
         match begun {
             Ok(instance) => Ok(Kept { number, hold, instance }),

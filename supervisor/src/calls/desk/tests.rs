@@ -1,13 +1,13 @@
 //! A broker that is none: the other end of the channel, in the test's own hands.
 
 use super::*;
-use crate::calls::{Calls, Most};
-use crate::control::Approvers;
+use crate::calls::{Calls, Connection, Most};
+use crate::control::{Approver, Approvers};
 use crate::sandbox::nowhere;
 use crate::service::channel::{receive, say_records};
 use crate::service::gathered::{self, Gathered};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, What};
+use sandboxd_broker_plan::record::{Event, Method, Outcome, Record, Rule, What};
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::{Document, Folders, Graph, graph};
 use std::sync::atomic::AtomicU64;
@@ -47,7 +47,7 @@ fn desk() -> (Desk, Broker) {
 }
 
 /// What a desk has; connection 5 is the agent's.
-fn parts() -> (Arc<Shared>, (Records, Gathered), Receiver<News>, Broker) {
+fn parts() -> (Arc<Shared>, (Records, Gathered, Edges), Receiver<News>, Broker) {
     parts_of(Most { instances: 1, connections: 1 }, |_, _| unreachable!())
 }
 
@@ -55,7 +55,7 @@ fn parts() -> (Arc<Shared>, (Records, Gathered), Receiver<News>, Broker) {
 pub(in crate::calls) fn parts_of(
     most: Most,
     refused: fn(&str, &StartError),
-) -> (Arc<Shared>, (Records, Gathered), Receiver<News>, Broker) {
+) -> (Arc<Shared>, (Records, Gathered, Edges), Receiver<News>, Broker) {
     let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
     let (line, brokers) = socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
     let (gathered, gathers) = Gathered::new().unwrap();
@@ -89,9 +89,10 @@ pub(in crate::calls) fn parts_of(
         fewer: Condvar::new(),
         bell,
     };
-    let records =
-        Records::new(shared.audit.clone(), &graph().plan("case").unwrap(), Approvers::default());
-    (Arc::new(shared), (records, gathered), news, broker)
+    let plan = graph().plan("case").unwrap();
+    let records = Records::new(shared.audit.clone(), &plan, Approvers::default());
+    let edges = Edges::new("agent-1", "agent", &plan, graph().expires()).unwrap();
+    (Arc::new(shared), (records, gathered, edges), news, broker)
 }
 
 /// Waits for the end of the line, whatever is said before it.
@@ -263,4 +264,96 @@ fn of_records_without_end_so_many_pieces_are_heard_at_a_time() {
     assert!(clerk.hear_gathered().is_ok_and(|heard| heard));
     let mut fds = [PollFd::new(&clerk.gathered, PollFlags::IN)];
     assert_eq!(poll(&mut fds, Some(&Timespec::default())), Ok(1), "all of it was heard");
+}
+
+/// What the supervisor said next, in time.
+fn heard(broker: &Broker) -> Option<Told> {
+    let within = rustix::fs::Timespec { tv_sec: 10, tv_nsec: 0 };
+    let mut fds = [PollFd::new(&broker.line, PollFlags::IN)];
+    assert_eq!(poll(&mut fds, Some(&within)).unwrap(), 1, "nothing was said");
+    Told::heard(receive(&broker.line).unwrap()?).map(|(told, _)| told)
+}
+
+/// Somebody who takes an edge back, and what that one is answered.
+fn revoker() -> (Approver, OwnedFd, std::os::unix::net::UnixStream) {
+    let (theirs, ours) = std::os::unix::net::UnixStream::pair().unwrap();
+    (Approver { uid: 7, pid: 8 }, ours.into(), theirs)
+}
+
+fn is_violated(closed: Result<(), Closed>, words: &str) -> bool {
+    matches!(closed, Err(Closed::Violated(what)) if what.contains(words))
+}
+
+#[test]
+fn what_is_taken_back_is_started_no_more_and_who_wants_that_hears_once_it_holds() {
+    use std::io::Read as _;
+    let most = Most { instances: 0, connections: 1 };
+    let (shared, records, news, broker) = parts_of(most, |_, _| panic!("it was to start"));
+    let mut clerk = Clerk::new(shared, records, None, news);
+    let (who, stream, mut theirs) = revoker();
+    assert!(is_violated(clerk.obeyed(0), "by itself"), "nobody has told the broker");
+    assert!(clerk.revoke(0, Some((who, stream))).is_ok());
+    assert_eq!(heard(&broker), Some(Told::Revoked(0)));
+    // What the broker wanted before it heard of that is not started, and is no fault of its.
+    assert!(clerk.start(1, 0, 5).is_ok());
+    assert_eq!(heard(&broker), Some(Told::Ended(1)));
+    theirs.set_nonblocking(true).unwrap();
+    let mut said = String::new();
+    assert!(theirs.read_to_string(&mut said).is_err() && said.is_empty(), "{said}");
+    theirs.set_nonblocking(false).unwrap();
+    let wish = Wish::Revoked(0);
+    wish.say(broker.line.as_fd()).unwrap();
+    assert!(clerk.hear_wishes().is_ok());
+    theirs.read_to_string(&mut said).unwrap();
+    assert_eq!(said, r#"{"edge":"agent/hub","revoked":true,"run":"agent-1"}"#);
+    // From here on it is one.
+    assert!(is_violated(clerk.start(2, 0, 5), "asked for edge 0, which is taken back"));
+    assert!(is_violated(clerk.obeyed(0), "by itself"));
+    let what =
+        What { method: Method::ToolsCall, name: None, digest: [0; 32], bytes: 1, secrets: 0 };
+    let record = |event| Record { edge: Some(0), connection: 5, instance: 0, call: 1, event };
+    let told = clerk.record(&record(Event::Allowed(what)));
+    assert!(told.is_err_and(|why| why.contains("over edge 0, which is taken back")));
+    assert!(clerk.record(&record(Event::Refused(what, Rule::Revoked))).is_ok());
+    // Whoever wants it once more is told at once.
+    let (who, stream, mut theirs) = revoker();
+    assert!(clerk.revoke(0, Some((who, stream))).is_ok());
+    said.clear();
+    theirs.read_to_string(&mut said).unwrap();
+    assert!(said.contains(r#""revoked":true"#), "{said}");
+}
+
+#[test]
+fn a_broker_that_does_not_take_it_back_in_time_is_ended() {
+    use std::io::Read as _;
+    let (shared, records, news, broker) = parts();
+    let mut clerk = Clerk::new(shared, records, None, news);
+    // It has no room for it.
+    while Told::Ended(9).say(clerk.shared.line.as_fd(), &[]).is_ok() {}
+    let (who, stream, mut theirs) = revoker();
+    assert!(clerk.revoke(0, Some((who, stream))).is_ok());
+    while receive(&broker.line).is_ok_and(|packet| packet.is_some()) {}
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    assert!(clerk.time_is_over().is_ok());
+    assert_eq!(heard(&broker), Some(Told::Revoked(0)), "it was not told again");
+    assert!(is_violated(clerk.press(0, sandboxd_broker::limit::Moment(u64::MAX)), "in time"));
+    let mut said = String::new();
+    theirs.set_nonblocking(true).unwrap();
+    theirs.read_to_string(&mut said).ok();
+    assert!(said.contains(r#""revoked":false"#) && said.contains("was ended"), "{said}");
+}
+
+#[test]
+fn an_edge_that_is_for_a_time_is_taken_back_once_that_is_over() {
+    let (shared, (records, gathered, _), news, broker) = parts();
+    let plan = graph().plan("case").unwrap();
+    let edges = Edges::new("agent-1", "agent", &plan, [(1, 100), (0, 3_600_000)].into_iter());
+    let records = (records, gathered, edges.unwrap());
+    let began = std::time::Instant::now();
+    let mut desk = Desk::open(shared, records, None, news).unwrap();
+    assert_eq!(heard(&broker), Some(Told::Revoked(1)));
+    assert!(began.elapsed() >= std::time::Duration::from_millis(90));
+    Wish::Revoked(1).say(broker.line.as_fd()).unwrap();
+    drop(broker);
+    assert_eq!(desk.close(), [""; 0]);
 }

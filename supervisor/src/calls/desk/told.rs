@@ -5,7 +5,7 @@ use crate::calls::durable::Durable;
 use crate::calls::records::{Known, Written};
 use crate::service::channel::{Heard, Told};
 use rustix::fd::AsFd as _;
-use sandboxd_broker_plan::record::Record;
+use sandboxd_broker_plan::record::{Event, Record};
 use std::sync::atomic::Ordering;
 
 /// As many messages as fit into a channel of the kernel's usual size, and more.
@@ -61,6 +61,12 @@ impl Clerk {
     /// Writes down what the broker tells, with what comes with it; a call that waits for it goes on once it is on
     /// the disk.
     pub(super) fn record(&mut self, record: &Record) -> Result<(), String> {
+        let over = record.edge.and_then(|edge| usize::try_from(edge).ok());
+        if let (Event::Allowed(_), Some(edge)) = (&record.event, over)
+            && self.edges.holds(edge)
+        {
+            return Err(format!("tells of a call over edge {edge}, which is taken back"));
+        }
         let known = self.known(record)?;
         match self.records.told(record, known)? {
             Written::Yes => {}

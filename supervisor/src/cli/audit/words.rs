@@ -15,6 +15,7 @@ pub(super) fn words(line: &Line) -> String {
         "connected" => connected(line),
         "call" => called(line),
         "approval" => approval(line),
+        "revoked" => revoked(line),
         "pins" => pins(line),
         "answered" => answered(line),
         "noticed" => noticed(line),
@@ -120,6 +121,15 @@ fn approval(line: &Line) -> String {
     match (number(line, "/result/by/uid"), number(line, "/result/by/pid")) {
         (Some(uid), Some(pid)) => format!("{did} by uid {uid}, pid {pid}: {}", call(line)),
         (_, _) => format!("{did} by somebody who came long before: {}", call(line)),
+    }
+}
+
+/// Which edge was taken back, and by whom.
+fn revoked(line: &Line) -> String {
+    let edge = line.text_at("/edge").unwrap_or_default();
+    match (number(line, "/result/by/uid"), number(line, "/result/by/pid")) {
+        (Some(uid), Some(pid)) => format!("by uid {uid}, pid {pid}: [call.{edge}]"),
+        (_, _) => format!("its time is over: [call.{edge}]"),
     }
 }
 

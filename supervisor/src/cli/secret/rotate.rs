@@ -19,9 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LONGEST: u64 = 1 << 20;
 
 pub(super) fn rotate(typed: &SecretRotate) -> u8 {
-    let runs: Vec<_> = control::found(&ROTATIONS)
+    let runs: Vec<_> = control::runs(&ROTATIONS)
         .into_iter()
-        .map(|(socket, stream)| (control::run_of(&socket).to_owned(), stream))
         .filter(|(run, _)| typed.run.as_ref().is_none_or(|wanted| wanted == run))
         .collect();
     if runs.is_empty() {
