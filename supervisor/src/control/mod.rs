@@ -10,7 +10,7 @@ mod folder;
 pub(crate) mod rotation;
 mod trusted;
 
-pub(crate) use folder::{APPROVALS, ROTATIONS, found};
+pub(crate) use folder::{APPROVALS, ROTATIONS, found, left};
 pub(crate) use trusted::Approver;
 use trusted::trusted;
 

@@ -24,7 +24,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 /// The folder.
-const FOLDER: &str = "limits";
+pub(super) const FOLDER: &str = "limits";
 /// How many runs of one name there may be at once; each has limits of its own.
 const AT_ONCE: usize = 256;
 /// How many buckets are kept beside those of the plan.
