@@ -173,7 +173,9 @@ pub(crate) fn left(remove: bool) -> Vec<(String, Result<(), StartError>)> {
 fn left_in(parent: &OwnedFd, remove: bool) -> Vec<(String, Result<(), StartError>)> {
     let mut left = Vec::new();
     for name in names(parent).unwrap_or_default() {
-        let Some(name) = name.to_str().ok().filter(|name| name.starts_with(PREFIX)) else { continue };
+        let Some(name) = name.to_str().ok().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
         let Ok(folder) = open(parent.as_fd(), name) else { continue };
         if !is_own(&folder) || lock(parent, name, &folder).is_err() {
             continue;
