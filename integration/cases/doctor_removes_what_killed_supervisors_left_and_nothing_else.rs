@@ -34,46 +34,33 @@ fn outside(outside: &Outside) -> Result<()> {
         }
     }
     let strange = not_ours(&groups, stranger.id())?;
-    let left = sockets("dead-")?;
+    let mut left = sockets("dead-")?;
     ensure!(left.len() == 2, "it left no control sockets: {:?}", sockets("")?);
-    // Killed before it listened.
-    let unfinished = Path::new(SOCKETS).join(".dead-7.0a0b0c0d");
-    drop(UnixListener::bind(&unfinished)?);
-    // Files that were to be put in the place of others, of which one is being written.
-    let partial = ["pins", "limits"].map(|name| outside.audit().with_file_name(name).join(".half"));
-    for file in &partial {
-        fs::create_dir_all(file.parent().context("a folder")?)?;
-        fs::write(file, "")?;
-    }
-    let [_, written] = &partial;
-    let writer = fs::File::open(written.parent().context("a folder")?)?;
-    let writer = Flock::lock(writer, FlockArg::LockExclusive).map_err(|(_, errno)| errno)?;
+    // Of one that was killed before it listened.
+    left.push(Path::new(SOCKETS).join(".dead-7.0a0b0c0d"));
+    drop(left.last().map(UnixListener::bind).transpose()?);
 
     // To look is to touch nothing.
     let seen = doctor(outside, &["--json"])?;
     let seen: Value = serde_json::from_str(&seen.stdout)?;
-    ensure!(names(&seen, "left_behind").iter().any(|name| name.contains("dead-")), "{seen}");
     let named = names(&seen, "left_behind");
-    for socket in left.iter().chain([&unfinished]) {
+    ensure!(named.iter().any(|name| name.starts_with("dead-")), "{seen}");
+    for socket in &left {
         ensure!(named.iter().any(|name| Path::new(name) == socket), "{socket:?}: {seen}");
     }
-    let all = groups.iter().chain(&left).chain([&unfinished]).chain(&partial);
-    ensure!(all.into_iter().all(|path| path.exists()), "to look removed something");
+    let all = || groups.iter().chain(&left);
+    ensure!(all().all(|path| path.exists()), "to look removed something");
 
     let cleaned = doctor(outside, &["--clean", "--json"])?;
     let told: Value = serde_json::from_str(&cleaned.stdout)?;
     let removed = names(&told, "removed");
-    ensure!(removed.iter().any(|name| name.contains("dead-")), "no cgroup in {told}");
+    ensure!(removed.iter().any(|name| name.starts_with("dead-")), "no cgroup in {told}");
     ensure!(removed.iter().any(|name| name.starts_with("uid ")), "no lease in {told}");
     ensure!(!removed.iter().any(|name| name.contains("living-")), "{told}");
     ensure!(told.get("living").and_then(Value::as_u64) >= Some(1), "{told}");
-    let [half, written] = &partial;
-    let all = groups.iter().chain(&left).chain([&unfinished, half]);
-    let still: Vec<_> = all.filter(|path| path.exists()).collect();
+    let still: Vec<_> = all().filter(|path| path.exists()).collect();
     ensure!(still.is_empty(), "still there: {still:?}");
     ensure!(sockets("living-")?.len() == 2, "a living one's sockets: {:?}", sockets("")?);
-    ensure!(written.exists(), "removed while somebody writes it");
-    drop(writer);
     ensure!(!frozen.wait()?.success(), "what was in the cgroup was not ended");
     ensure!(stranger.try_wait()?.is_none(), "a process of others was ended");
     for folder in &strange {
@@ -87,6 +74,7 @@ fn outside(outside: &Outside) -> Result<()> {
 
     a_uid_that_somebody_has_stays(outside)?;
     the_next_start_removes_sockets(outside)?;
+    what_is_half_written_goes_once_nobody_writes_it(outside)?;
     living.signal(Signal::SIGUSR1)?;
     living.wait()?.ran()?;
     Ok(())
@@ -124,6 +112,26 @@ fn the_next_start_removes_sockets(outside: &Outside) -> Result<()> {
     ensure!(sockets("living-")?.len() == 2, "a living one's sockets: {:?}", sockets("")?);
     next.signal(Signal::SIGUSR1)?;
     next.wait()?.ran()?;
+    Ok(())
+}
+
+/// What was to be put in the place of a file beside the audit log.
+fn what_is_half_written_goes_once_nobody_writes_it(outside: &Outside) -> Result<()> {
+    let folder = outside.audit().with_file_name("pins");
+    if !folder.exists() {
+        fs::create_dir(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+    }
+    let half = folder.join(".half");
+    fs::write(&half, "")?;
+    let writer = Flock::lock(fs::File::open(&folder)?, FlockArg::LockExclusive);
+    let writer = writer.map_err(|(_, errno)| errno)?;
+    doctor(outside, &["--clean"])?.exited(0)?;
+    ensure!(half.exists(), "removed while somebody writes it");
+    drop(writer);
+    let cleaned = doctor(outside, &["--clean"])?;
+    ensure!(cleaned.stdout.contains(&half.display().to_string()), "{}", cleaned.stdout);
+    ensure!(!half.exists(), "it stays");
     Ok(())
 }
 

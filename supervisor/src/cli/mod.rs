@@ -34,6 +34,7 @@ mod why;
 
 use crate::explain;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
 use rustix::process::Signal;
 use sandboxd_kernel::signals;
 use std::any::Any;
@@ -41,7 +42,6 @@ use std::ffi::OsString;
 use std::panic::Location;
 use std::process::ExitCode;
 use std::time::Instant;
-use clap::{CommandFactory as _, Parser as _};
 use typed::{Command, Sandboxd};
 
 /// The exit status for a setup that failed, as env(1) and timeout(1) have it.
