@@ -190,8 +190,8 @@ fn judge(run: &Run, killed: bool) -> Result<()> {
     match (run.signal(), run.exit()) {
         (Some(libc::SIGKILL), _) | (_, Some(137 | 0)) => Ok(()),
         (_, Some(125)) if killed => {
-            let told =
-                ["  remedy  ", "the service "].iter().any(|words| run.stderr.contains(words));
+            let words = ["  remedy  ", "the service ", "sandboxd failed"];
+            let told = words.iter().any(|words| run.stderr.contains(words));
             ensure!(told, "neither a remedy nor who ended: {}", run.stderr);
             Ok(())
         }
