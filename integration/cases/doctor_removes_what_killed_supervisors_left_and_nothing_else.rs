@@ -76,8 +76,7 @@ fn outside(outside: &Outside) -> Result<()> {
     the_next_start_removes_sockets(outside)?;
     what_is_half_written_goes_once_nobody_writes_it(outside)?;
     living.signal(Signal::SIGUSR1)?;
-    living.wait()?.ran()?;
-    Ok(())
+    living.wait()?.ran().map(drop)
 }
 
 /// Where the sockets lie at which calls are approved; beside it, those at which secrets are renewed.
