@@ -61,15 +61,14 @@ fn outside(outside: &Outside) -> Result<()> {
     let still: Vec<_> = all().filter(|path| path.exists()).collect();
     ensure!(still.is_empty(), "still there: {still:?}");
     ensure!(sockets("living-")?.len() == 2, "a living one's sockets: {:?}", sockets("")?);
+    let lock = outside.audit().with_file_name("limits").join(".living.lock");
+    ensure!(lock.exists(), "the lock of a living one's limits is gone");
     ensure!(!frozen.wait()?.success(), "what was in the cgroup was not ended");
     ensure!(stranger.try_wait()?.is_none(), "a process of others was ended");
-    for folder in &strange {
-        ensure!(folder.exists(), "removed, and not ours: {}", folder.display());
-    }
     stranger.kill()?;
     stranger.wait()?;
     for folder in strange {
-        fs::remove_dir(folder)?;
+        fs::remove_dir(&folder).with_context(|| format!("not ours: {}", folder.display()))?;
     }
 
     a_uid_that_somebody_has_stays(outside)?;

@@ -202,7 +202,9 @@ pub(crate) fn partial(outside: &Outside) -> Result<Vec<PathBuf>> {
     let folders = ["limits", "pins", "last"].map(|name| audit.with_file_name(name));
     let mut found = folders.iter().try_fold(Vec::new(), |found, folder| entries(folder, found))?;
     found.retain(|path| {
-        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        // A run has its file for as long as it has the lock beside it, which stays.
+        name.starts_with(b".") && !name.ends_with(b".lock")
     });
     Ok(found)
 }

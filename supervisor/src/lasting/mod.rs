@@ -38,6 +38,10 @@ const LONGEST: u64 = 1 << 20;
 /// What the name of a file begins with that is not whole yet.
 const PARTIAL: char = '.';
 
+/// What the name of a file ends with whose lock says that a run has the file that it is named after. It stays, so that
+/// whoever opened it holds the lock that everybody else tries.
+const LOCK: &str = ".lock";
+
 /// A folder of them, which nobody else has at the same time.
 #[derive(Debug)]
 struct Held {
@@ -76,7 +80,8 @@ impl Held {
     /// The names of what was not put in its place.
     fn partial(&self) -> Result<Vec<String>, StartError> {
         let mut names = self.entries()?;
-        names.retain(|name| name.starts_with(PARTIAL) && !matches!(name.as_str(), "." | ".."));
+        let other = |name: &str| matches!(name, "." | "..") || name.ends_with(LOCK);
+        names.retain(|name| name.starts_with(PARTIAL) && !other(name));
         Ok(names)
     }
 
