@@ -113,8 +113,10 @@ impl Plan {
             (_, 2..=4) => Life::Daemons,
             _ => Life::Sleep,
         };
-        // Whoever listens to every call would wait for those of a frozen one.
-        let frozen = dice.below(5) == 0 && !matches!(when, When::AtCall { .. });
+        // Whoever listens to every call would wait for those of a frozen one. And a supervisor that goes on waits for
+        // the start of what is called, frozen too, for as long as a start may take.
+        let waits = has == Has::Calls && !matches!(whom, Whom::Supervisor | Whom::Everything);
+        let frozen = dice.below(5) == 0 && !matches!(when, When::AtCall { .. }) && !waits;
         Self { index, has, whom, when, life, frozen }
     }
 
