@@ -1,15 +1,19 @@
 //! `sandboxd doctor` names what killed supervisors left, and `sandboxd doctor --clean` removes it: also a
-//! frozen cgroup with somebody in it. It touches no sandbox that lives and nothing that is not ours, and
-//! says what stays.
+//! frozen cgroup with somebody in it, and the sockets where somebody outside was waited for, which the next start
+//! removes as well. It touches no sandbox that lives and nothing that is not ours, and says what stays.
 
 use anyhow::{Context as _, Result, ensure};
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
-use sandboxd_integration::{Case, Inside, Outside, Run};
+use sandboxd_integration::{Case, Inside, Outside, Run, patience};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case =
     Case { rows: &["P09", "X01"], seconds: 120, outside, probes: &[("live", live)], ..Case::NEW };
@@ -17,6 +21,7 @@ pub(crate) const CASE: Case =
 fn outside(outside: &Outside) -> Result<()> {
     outside.leases_may_stay_busy();
     let living = start(outside, "living")?;
+    ensure!(sockets("living-")?.len() == 2, "it has no control sockets: {:?}", sockets("")?);
     let mut stranger = sleeper(None)?;
     // Killed, and what is then found in its cgroup is frozen.
     let groups = killed(outside, "dead")?;
@@ -29,36 +34,102 @@ fn outside(outside: &Outside) -> Result<()> {
         }
     }
     let strange = not_ours(&groups, stranger.id())?;
+    let mut left = sockets("dead-")?;
+    ensure!(left.len() == 2, "it left no control sockets: {:?}", sockets("")?);
+    // Of one that was killed before it listened.
+    left.push(Path::new(SOCKETS).join(".dead-7.0a0b0c0d"));
+    drop(left.last().map(UnixListener::bind).transpose()?);
 
     // To look is to touch nothing.
     let seen = doctor(outside, &["--json"])?;
     let seen: Value = serde_json::from_str(&seen.stdout)?;
-    ensure!(names(&seen, "left_behind").iter().any(|name| name.contains("dead-")), "{seen}");
-    ensure!(groups.iter().all(|group| group.exists()), "to look removed something");
+    let named = names(&seen, "left_behind");
+    ensure!(named.iter().any(|name| name.starts_with("dead-")), "{seen}");
+    for socket in &left {
+        ensure!(named.iter().any(|name| Path::new(name) == socket), "{socket:?}: {seen}");
+    }
+    let all = || groups.iter().chain(&left);
+    ensure!(all().all(|path| path.exists()), "to look removed something");
 
     let cleaned = doctor(outside, &["--clean", "--json"])?;
     let told: Value = serde_json::from_str(&cleaned.stdout)?;
     let removed = names(&told, "removed");
-    ensure!(removed.iter().any(|name| name.contains("dead-")), "no cgroup in {told}");
+    ensure!(removed.iter().any(|name| name.starts_with("dead-")), "no cgroup in {told}");
     ensure!(removed.iter().any(|name| name.starts_with("uid ")), "no lease in {told}");
     ensure!(!removed.iter().any(|name| name.contains("living-")), "{told}");
     ensure!(told.get("living").and_then(Value::as_u64) >= Some(1), "{told}");
-    let gone: Vec<_> = groups.iter().filter(|group| group.exists()).collect();
-    ensure!(gone.is_empty(), "still there: {gone:?}");
+    let still: Vec<_> = all().filter(|path| path.exists()).collect();
+    ensure!(still.is_empty(), "still there: {still:?}");
+    ensure!(sockets("living-")?.len() == 2, "a living one's sockets: {:?}", sockets("")?);
+    let lock = outside.audit().with_file_name("limits").join(".living.lock");
+    ensure!(lock.exists(), "the lock of a living one's limits is gone");
     ensure!(!frozen.wait()?.success(), "what was in the cgroup was not ended");
     ensure!(stranger.try_wait()?.is_none(), "a process of others was ended");
-    for folder in &strange {
-        ensure!(folder.exists(), "removed, and not ours: {}", folder.display());
-    }
     stranger.kill()?;
     stranger.wait()?;
     for folder in strange {
-        fs::remove_dir(folder)?;
+        fs::remove_dir(&folder).with_context(|| format!("not ours: {}", folder.display()))?;
     }
 
     a_uid_that_somebody_has_stays(outside)?;
+    the_next_start_removes_sockets(outside)?;
+    what_is_half_written_goes_once_nobody_writes_it(outside)?;
     living.signal(Signal::SIGUSR1)?;
-    living.wait()?.ran()?;
+    living.wait()?.ran().map(drop)
+}
+
+/// Where the sockets lie at which calls are approved; beside it, those at which secrets are renewed.
+const SOCKETS: &str = "/run/sandboxd/approvals";
+
+/// The control sockets with names that begin so.
+fn sockets(begin: &str) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for folder in [Path::new(SOCKETS), &Path::new(SOCKETS).with_file_name("secrets")] {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            found.extend(
+                entry.file_name().to_string_lossy().starts_with(begin).then(|| entry.path()),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// Of any run, whether it has such sockets itself or not.
+fn the_next_start_removes_sockets(outside: &Outside) -> Result<()> {
+    killed(outside, "before")?;
+    ensure!(sockets("before-")?.len() == 2, "it left no control sockets");
+    let next = outside.sandbox("extends = [\"builtin:base\"]\n").probe("live", &[]);
+    let mut next = next.start()?;
+    next.says("lives")?;
+    let until = Instant::now() + patience(Duration::from_secs(10));
+    while !sockets("before-")?.is_empty() {
+        ensure!(Instant::now() < until, "still there: {:?}", sockets("")?);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ensure!(sockets("living-")?.len() == 2, "a living one's sockets: {:?}", sockets("")?);
+    next.signal(Signal::SIGUSR1)?;
+    next.wait()?.ran()?;
+    Ok(())
+}
+
+/// What was to be put in the place of a file beside the audit log.
+fn what_is_half_written_goes_once_nobody_writes_it(outside: &Outside) -> Result<()> {
+    let folder = outside.audit().with_file_name("pins");
+    if !folder.exists() {
+        fs::create_dir(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
+    }
+    let half = folder.join(".half");
+    fs::write(&half, "")?;
+    let writer = Flock::lock(fs::File::open(&folder)?, FlockArg::LockExclusive);
+    let writer = writer.map_err(|(_, errno)| errno)?;
+    doctor(outside, &["--clean"])?.exited(0)?;
+    ensure!(half.exists(), "removed while somebody writes it");
+    drop(writer);
+    let cleaned = doctor(outside, &["--clean"])?;
+    ensure!(cleaned.stdout.contains(&half.display().to_string()), "{}", cleaned.stdout);
+    ensure!(!half.exists(), "it stays");
     Ok(())
 }
 
@@ -120,7 +191,19 @@ fn sleeper(uid: Option<u32>) -> Result<Child> {
 }
 
 fn start<'a>(outside: &'a Outside, name: &str) -> Result<sandboxd_integration::Running<'a>> {
-    let profile = format!("name = \"{name}\"\nextends = [\"builtin:base\"]\n");
+    let tool = outside.tool("tool", &[], "")?;
+    let named = "tools = [\"sh\"]\n";
+    let asks = outside.call("tool", &tool, &[])?;
+    let asks = asks.replacen(named, &format!("{named}approval = \"ask\"\n"), 1);
+    let key = outside.dir().join("key");
+    fs::write(&key, "sk-0123456789")?;
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+    let profile = format!(
+        "name = \"{name}\"\nextends = [\"builtin:base\"]\n{asks}[network]\nmode = \"egress\"\n\
+         egress = [\"http://host.internal:9\"]\n[secrets.model]\nfrom = \"file:{}\"\n\
+         inject = {{ host = \"host.internal\", port = 9, header = \"x-api-key\" }}\n",
+        key.display()
+    );
     let mut running = outside.sandbox(&profile).probe("live", &[]).start()?;
     running.says("lives")?;
     Ok(running)

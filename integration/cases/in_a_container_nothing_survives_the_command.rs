@@ -48,6 +48,9 @@ fn outside(outside: &Outside) -> Result<()> {
         running.signal(Signal::SIGKILL)?;
         running.wait()?;
         gone(outside).with_context(|| format!("{container:?}: the supervisor was killed"))?;
+        if container == Container::Root {
+            its_folder_is_told(outside, "--json")?;
+        }
 
         // Init has more to tell than is heard, and nobody is there any more when it goes on.
         let probe = outside.sandbox(PROFILE).container(container).probe("flood", &[]);
@@ -59,6 +62,10 @@ fn outside(outside: &Outside) -> Result<()> {
         running.signal(Signal::SIGKILL)?;
         running.wait()?;
         gone(outside).with_context(|| format!("{container:?}: killed while it was told"))?;
+        if container == Container::Root {
+            its_folder_is_told(outside, "--clean")?;
+            ensure!(folders(outside)?.is_empty(), "still there: {:?}", folders(outside)?);
+        }
 
         let mut running = storm("600").start()?;
         running.says("storm")?;
@@ -72,13 +79,29 @@ fn outside(outside: &Outside) -> Result<()> {
         running.wait()?;
         ensure!(living(outside)?.is_empty(), "{container:?}: left by a stop");
         // That of the killed one is removed by the next.
-        for entry in fs::read_dir(outside.dir().join("tmp"))? {
-            let name = entry?.file_name();
-            ensure!(!name.to_string_lossy().starts_with("sandboxd-run-"), "left: {name:?}");
-        }
+        ensure!(folders(outside)?.is_empty(), "left: {:?}", folders(outside)?);
     }
     victim.lives()?;
     who_was_not_of_it_survives(outside)
+}
+
+/// What a killed run left in the folder for temporary files is named by `doctor`.
+fn its_folder_is_told(outside: &Outside, option: &str) -> Result<()> {
+    let left = folders(outside)?;
+    ensure!(left.len() == 1, "left: {left:?}");
+    let told = outside.bare().verb("doctor").option(option).run()?.stdout;
+    ensure!(left.iter().all(|name| told.contains(name)), "not named: {told}");
+    Ok(())
+}
+
+/// The names of the folders of runs in that for temporary files.
+fn folders(outside: &Outside) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(outside.dir().join("tmp"))? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        found.extend(name.starts_with("sandboxd-run-").then_some(name));
+    }
+    Ok(found)
 }
 
 /// A daemon of its caller's becomes a child of the supervisor, which adopts orphans: it is not the sandbox's.

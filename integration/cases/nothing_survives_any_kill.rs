@@ -1,6 +1,6 @@
-//! Whoever is killed, at any moment and at any call, whatever the command left running and whether it
-//! is frozen: nothing of the sandbox remains, and what a supervisor that was killed can no longer remove
-//! goes with the next start or with `sandboxd doctor --clean`.
+//! Whoever is killed, at any moment and at any call, whatever the command left running, called, or has beside
+//! itself, and whether it is frozen: nothing of the sandbox remains, and what a supervisor that was killed can
+//! no longer remove, sockets among it, goes with the next start or with `sandboxd doctor --clean`.
 //!
 //! 500 kills drawn from a seed, which is told where one fails: `SANDBOXD_SEED` draws the same again.
 
@@ -9,6 +9,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use sandboxd_integration::{Case, Inside, Outside, kills, raw};
 use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) const CASE: Case = Case {
@@ -50,6 +51,15 @@ fn live(inside: &Inside) -> Result<()> {
             })?;
             waitpid(child, None)?;
         }
+    }
+    if inside.argument(3)? == "calls" {
+        // Neither is answered: one waits for somebody to approve it.
+        let call = |edge| {
+            format!("/run/sandboxd/sandboxd call {edge} sh '{{\"line\": \"exec sleep 60\"}}' &")
+        };
+        let calls = [call("asks"), call("tool")].concat();
+        let began = Command::new("/bin/sh").args(["-c", &calls]).status()?;
+        ensure!(began.success(), "its calls: {began}");
     }
     fs::write(inside.path(0)?.join(inside.argument(1)?), "x")?;
     match life {

@@ -37,10 +37,13 @@ pub(crate) fn play(cases: &'static [Named], name: &str) -> Result<ExitCode> {
 
     let before = left::mounts()?;
     let outcome = (named.case.outside)(&outside);
-    let remains = left::behind(&outside, own, &before).context("what is left")?;
     let mut wrong: Vec<String> =
         outcome.err().map(|error| format!("{error:#}")).into_iter().collect();
-    wrong.extend(remains.iter().map(|what| format!("left behind: {what}")));
+    match left::behind(&outside, own, &before) {
+        Ok(remains) => wrong.extend(remains.iter().map(|what| format!("left behind: {what}"))),
+        // As a rule for the same reason.
+        Err(error) => wrong.push(format!("what is left: {error:#}")),
+    }
     if wrong.is_empty() {
         let untried = outside.untried();
         if untried.is_empty() {

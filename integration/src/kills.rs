@@ -1,24 +1,29 @@
 //! Sandboxes that are killed: whom, when, what they were doing and whether they were frozen is drawn
 //! from a seed, so that what went wrong once can be made to happen again.
 //!
+//! Some have more than a command: what they call, a way out, a terminal, and with these the sandboxes of
+//! sandboxd's own services, and sockets where somebody outside is waited for.
+//!
 //! Several run at once, and all of a batch must be gone before the next. What is still there after a
 //! while that no busy machine explains *remains*, and is a failure; what went later than a second is
 //! *late*, and counted.
 //!
-//! Read in this order: `plan` (what is drawn), `victims` (finding and ending processes), this file.
+//! Read in this order: `profiles` (what is run), `plan` (what is drawn), `victims` (finding and ending processes), this file.
 
 mod plan;
+mod profiles;
 mod victims;
 
-use crate::{Outside, Program, Run, Running, Step, Then, left, sandbox};
+use crate::{Outside, Program, Run, Running, Sandbox, Step, Terminal, Then, left, sandbox};
 use anyhow::{Context as _, Result, bail, ensure};
 use plan::{Calls, Plan, When};
-use std::collections::BTreeSet;
+use profiles::{Has, Profiles};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use victims::Sandboxed;
+use victims::{Sandboxed, is_service};
 
 /// How many are started and killed at once.
 const AT_ONCE: usize = 6;
@@ -46,21 +51,22 @@ pub struct Tally {
 }
 
 /// Kills so many, one batch after another. The case's probe `live` is what they run: its arguments are
-/// a folder, a file that is made once it lives, and what it does.
+/// a folder, a file that is made once it lives, what it does, and what it has beside itself.
 ///
 /// # Errors
 /// The first thing that remains, ends otherwise than it must, or never ends; with the seed.
 pub fn kill(outside: &Outside, seed: u64, count: usize) -> Result<Tally> {
     outside.leases_may_stay_busy();
-    let ws = outside.workspace()?;
-    let calls = count_calls(outside, &ws)?;
+    let profiles = Profiles::make(outside)?;
+    let calls = Has::ALL.into_iter().map(|has| Ok((has, count_calls(outside, &profiles, has)?)));
+    let calls = calls.collect::<Result<BTreeMap<_, _>>>()?;
     let before = left::mounts()?;
     let mut tally = Tally::default();
     let mut index = 0;
     while index < count {
         let end = count.min(index + AT_ONCE);
-        let plans: Vec<Plan> = (index..end).map(|one| Plan::draw(seed, one, calls)).collect();
-        batch(outside, &ws, &plans, &mut tally)
+        let plans: Vec<Plan> = (index..end).map(|one| Plan::draw(seed, one, &calls)).collect();
+        batch(outside, &profiles, &plans, &mut tally)
             .and_then(|()| is_gone(outside, &plans, &before, &mut tally))
             .with_context(|| {
                 let drawn: Vec<_> = plans.iter().map(|plan| format!("\n  {plan:?}")).collect();
@@ -71,17 +77,13 @@ pub fn kill(outside: &Outside, seed: u64, count: usize) -> Result<Tally> {
     Ok(tally)
 }
 
-fn profile(index: usize, ws: &Path) -> String {
-    format!(
-        "name = \"k{index}\"\nextends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n[limits]\nprocesses = 48\n"
-    )
-}
-
 /// How many calls either program makes in a whole run.
-fn count_calls(outside: &Outside, ws: &Path) -> Result<Calls> {
+fn count_calls(outside: &Outside, profiles: &Profiles, has: Has) -> Result<Calls> {
     let mut calls = Calls { supervisor: 0, shim: 0 };
-    let arguments = [&*ws.to_string_lossy(), "counted", "end"];
-    let run = outside.sandbox(&profile(0, ws)).probe("live", &arguments).stepped(|step| {
+    let terminal = terminal(has)?;
+    let arguments = [&*profiles.ws.to_string_lossy(), "counted", "end", has.word()];
+    let sandbox = outside.sandbox(&profiles.text(0, has)).probe("live", &arguments);
+    let run = at(sandbox, terminal.as_ref()).stepped(|step| {
         match step.program {
             Program::Supervisor => calls.supervisor += 1,
             Program::Shim => calls.shim += 1,
@@ -94,10 +96,23 @@ fn count_calls(outside: &Outside, ws: &Path) -> Result<Calls> {
     Ok(calls)
 }
 
-fn batch(outside: &Outside, ws: &Path, plans: &[Plan], tally: &mut Tally) -> Result<()> {
+/// The terminal of one that has it.
+fn terminal(has: Has) -> Result<Option<Terminal>> {
+    (has == Has::Terminal).then(Terminal::new).transpose()
+}
+
+/// At its terminal, where it has one. What sandboxd says is read elsewhere.
+fn at<'a>(sandbox: Sandbox<'a>, terminal: Option<&Terminal>) -> Sandbox<'a> {
+    match terminal {
+        Some(terminal) => sandbox.terminal(terminal, &[0, 1]),
+        None => sandbox,
+    }
+}
+
+fn batch(outside: &Outside, profiles: &Profiles, plans: &[Plan], tally: &mut Tally) -> Result<()> {
     std::thread::scope(|scope| {
         let started: Vec<_> =
-            plans.iter().map(|plan| scope.spawn(move || one(outside, ws, plan))).collect();
+            plans.iter().map(|plan| scope.spawn(move || one(outside, profiles, plan))).collect();
         for one in started {
             let Ok(killed) = one.join() else { bail!("a thread of the observer panicked") };
             if killed? {
@@ -111,10 +126,12 @@ fn batch(outside: &Outside, ws: &Path, plans: &[Plan], tally: &mut Tally) -> Res
 }
 
 /// Starts one and kills it as planned; says whether it came to that.
-fn one(outside: &Outside, ws: &Path, plan: &Plan) -> Result<bool> {
+fn one(outside: &Outside, profiles: &Profiles, plan: &Plan) -> Result<bool> {
     let lives = format!("lives-{}", plan.index);
-    let arguments = [&*ws.to_string_lossy(), &lives, plan.life.word()];
-    let sandbox = outside.sandbox(&profile(plan.index, ws)).probe("live", &arguments);
+    let arguments = [&*profiles.ws.to_string_lossy(), &lives, plan.life.word(), plan.has.word()];
+    let sandbox = outside.sandbox(&profiles.text(plan.index, plan.has)).probe("live", &arguments);
+    let terminal = terminal(plan.has)?;
+    let sandbox = at(sandbox, terminal.as_ref());
     let mut killed = false;
     let run = match plan.when {
         When::AtCall { of, nth } => {
@@ -130,7 +147,7 @@ fn one(outside: &Outside, ws: &Path, plan: &Plan) -> Result<bool> {
                 }
                 killed = true;
                 let Some(supervisor) = supervisor else { return Then::Kill };
-                Sandboxed { supervisor, index: plan.index }.kill(plan);
+                Sandboxed { supervisor, plan }.kill();
                 // Should whoever was to be killed not be there yet, it is whoever makes the call.
                 Then::Kill
             })?
@@ -138,18 +155,18 @@ fn one(outside: &Outside, ws: &Path, plan: &Plan) -> Result<bool> {
         When::After(pause) => {
             let running = sandbox.start()?;
             std::thread::sleep(pause);
-            killed = Sandboxed { supervisor: running.pid(), index: plan.index }.kill(plan);
+            killed = Sandboxed { supervisor: running.pid(), plan }.kill();
             ended(running)?
         }
         When::Living(pause) => {
             let mut running = sandbox.start()?;
             let until = Instant::now() + STARTED_WITHIN;
-            while !ws.join(&lives).exists() && running.lives()? {
+            while !profiles.ws.join(&lives).exists() && running.lives()? {
                 ensure!(Instant::now() < until, "kill {} does not come to life", plan.index);
                 std::thread::sleep(Duration::from_millis(2));
             }
             std::thread::sleep(pause);
-            killed = Sandboxed { supervisor: running.pid(), index: plan.index }.kill(plan);
+            killed = Sandboxed { supervisor: running.pid(), plan }.kill();
             ended(running)?
         }
     };
@@ -173,7 +190,9 @@ fn judge(run: &Run, killed: bool) -> Result<()> {
     match (run.signal(), run.exit()) {
         (Some(libc::SIGKILL), _) | (_, Some(137 | 0)) => Ok(()),
         (_, Some(125)) if killed => {
-            ensure!(run.stderr.contains("  remedy  "), "no remedy: {}", run.stderr);
+            let words = ["  remedy  ", "the service ", "sandboxd failed"];
+            let told = words.iter().any(|words| run.stderr.contains(words));
+            ensure!(told, "neither a remedy nor who ended: {}", run.stderr);
             Ok(())
         }
         _ => bail!("it ended with {}: {}", run.status, run.stderr),
@@ -252,17 +271,31 @@ fn remains(
     for file in left::temporary(outside)? {
         found.push(format!("file {}", file.display()));
     }
+    let ended = || plans.iter().filter(|plan| plan.may_end_supervisor());
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let excused = |group: &Path| {
-        let name = group.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        plans.iter().any(|plan| plan.may_end_supervisor() && name.starts_with(&plan.group()))
+        let name = name(group);
+        ended().any(|plan| {
+            name.starts_with(&plan.group()) || (plan.has != Has::Nothing && is_service(&name))
+        })
     };
     let groups: Vec<PathBuf> = left::groups(own)?;
     let shown = groups.iter().filter(|group| swept || !excused(group));
     found.extend(shown.map(|group| format!("cgroup {}", group.display())));
-    let may_be_busy = plans.iter().filter(|plan| plan.may_end_supervisor()).count();
     let busy = left::busy()?;
-    if swept || busy.len() > may_be_busy {
+    if swept || busy.len() > ended().map(|plan| plan.has.sandboxes()).sum::<usize>() {
         found.extend(busy);
+    }
+    let excused = |socket: &Path| {
+        let name = name(socket);
+        ended().any(|plan| name.trim_start_matches('.').starts_with(&plan.id()))
+    };
+    let sockets: Vec<PathBuf> = left::sockets(outside)?;
+    let shown = sockets.iter().filter(|socket| swept || !excused(socket));
+    found.extend(shown.map(|socket| format!("socket {}", socket.display())));
+    if swept || ended().count() == 0 {
+        let partial = left::partial(outside)?;
+        found.extend(partial.iter().map(|file| format!("file {}", file.display())));
     }
     Ok(found)
 }

@@ -40,6 +40,8 @@ pub(crate) fn behind(
     found.extend(mounts()?.difference(before).map(|mount| format!("mount {mount}")));
     if !outside.busy.load(Ordering::Relaxed) {
         found.extend(busy()?);
+        found.extend(sockets(outside)?.iter().map(|path| format!("socket {}", path.display())));
+        found.extend(partial(outside)?.iter().map(|path| format!("file {}", path.display())));
     }
     found.extend(temporary(outside)?.iter().map(|path| format!("file {}", path.display())));
     Ok(found)
@@ -183,6 +185,35 @@ pub(crate) fn temporary(outside: &Outside) -> Result<Vec<PathBuf>> {
                 found.push(entry.path());
             }
         }
+    }
+    Ok(found)
+}
+
+/// Control sockets: where calls are approved, and secrets renewed.
+pub(crate) fn sockets(outside: &Outside) -> Result<Vec<PathBuf>> {
+    let approvals = outside.control_sockets()?;
+    let secrets = approvals.with_file_name("secrets");
+    [approvals, secrets].iter().try_fold(Vec::new(), |found, folder| entries(folder, found))
+}
+
+/// What was about to be put in the place of a file beside the audit log.
+pub(crate) fn partial(outside: &Outside) -> Result<Vec<PathBuf>> {
+    let audit = outside.audit();
+    let folders = ["limits", "pins", "last"].map(|name| audit.with_file_name(name));
+    let mut found = folders.iter().try_fold(Vec::new(), |found, folder| entries(folder, found))?;
+    found.retain(|path| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        // A run has its file for as long as it has the lock beside it, which stays.
+        name.starts_with(b".") && !name.ends_with(b".lock")
+    });
+    Ok(found)
+}
+
+/// What lies in a folder, if there is one, beside what was found before.
+fn entries(folder: &Path, mut found: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(found) };
+    for entry in entries {
+        found.push(entry?.path());
     }
     Ok(found)
 }

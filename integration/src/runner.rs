@@ -238,11 +238,13 @@ fn in_its_process(job: &Job<'_>, options: &Options, lent: Option<&Lent>) -> Resu
         .spawn()?;
     let process = child.id();
     let ended = wait(&mut child, most);
-    clear(process)?;
+    let cleared = clear(process);
     let mut text = Vec::new();
     said.seek(SeekFrom::Start(0))?;
     said.read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text).into_owned();
+    // What the case says is, as a rule, why.
+    cleared.with_context(|| text.clone())?;
     Ok(match ended? {
         Some(status) if status.success() => Outcome::Passed(text),
         Some(status) if status.code() == Some(i32::from(alone::FAILED)) => Outcome::Failed(text),

@@ -5,7 +5,9 @@ use crate::audit_folder;
 use crate::calls::Called;
 use crate::lease::RunDir;
 use crate::sandbox::{Denials, DeniedCall, RunResult};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, fstat, openat2, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, ResolveFlags, flock, fstat, openat2, renameat, unlinkat,
+};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -14,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The folder, beside that of the audit log.
-const FOLDER: &str = "last";
+pub(crate) const FOLDER: &str = "last";
 const FILE: &str = "run.json";
 const VERSION: u32 = 2;
 /// Far more than a run comes to: what it holds is bounded, one by one.
@@ -104,8 +106,10 @@ impl Kept {
 
     fn write(&self, folder: &OwnedFd) -> Result<(), Errno> {
         let text = serde_json::to_vec(self).map_err(|_| Errno::INVAL)?;
-        let partial = format!("{FILE}.{}", std::process::id());
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        // Whoever was killed here has left it behind; nobody else is here.
+        flock(folder, FlockOperation::LockExclusive)?;
+        let partial = format!(".{FILE}");
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC;
         let file = openat2(folder, &partial, flags, Mode::RUSR | Mode::WUSR, plain())?;
         let written = File::from(file).write_all(&text);
         written

@@ -12,6 +12,7 @@ mod safety;
 pub(crate) mod sizes;
 mod stages;
 mod text;
+mod units;
 
 use crate::tree::Tree;
 use anyhow::{Result, ensure};
@@ -42,6 +43,7 @@ pub(crate) fn run(tree: &Tree) -> Result<()> {
         // What is not text (a picture, a packed fixture) has no lines to judge.
         let Ok(text) = std::fs::read_to_string(tree.root.join(file)) else { continue };
         text::check(tree, file, &text, &mut found);
+        units::check(file, &text, &mut found);
         if file.ends_with(".rs") {
             sizes::check(file, &text, &mut found);
             safety::check(file, &text, &mut found);

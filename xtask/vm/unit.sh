@@ -26,7 +26,8 @@ eventually() {
 restarted() { [ "$(show "$1" NRestarts)" -ge 1 ] && [ "$(show "$1" ActiveState)" = active ]; }
 nothing_left() { [[ "$(sandboxd doctor --clean)" == "nothing is left behind"* ]]; }
 
-systemd-analyze verify --man=no /usr/lib/systemd/system/sandboxd*
+examples=/usr/share/doc/sandboxd/examples/systemd
+systemd-analyze verify --man=no /usr/lib/systemd/system/sandboxd* "$examples/agent.service"
 profile stays "trap 'echo reads again' HUP; while :; do sleep 0.2; done"
 profile other 'while :; do sleep 0.2; done'
 
@@ -74,6 +75,18 @@ knows_it() { [[ "$(journalctl --no-pager -u sandboxd@knows)" == *"knows it"* ]];
 eventually knows_it
 systemctl stop sandboxd@knows
 rm -r /run/systemd/system/sandboxd@knows.service.d
+
+# The example, as its page has it installed.
+install -D -m 644 "$examples/agent.toml" /etc/sandboxd/agent.toml
+install -m 644 "$examples/agent.service" /run/systemd/system/
+systemctl daemon-reload
+systemctl start agent
+works() { [ -s /var/lib/agent/last ] && [ -S /run/agent/metrics ]; }
+eventually works
+systemctl stop agent
+[ "$(systemctl show --property Result --value agent)" = success ] || fail "the example's end is a failure"
+rm -r /etc/sandboxd/agent.toml /run/systemd/system/agent.service /var/lib/agent
+systemctl daemon-reload
 
 # Ended by the signal that systemd sent, it is no failure: of one, the unit would keep that state.
 systemctl stop sandboxd@stays

@@ -1,6 +1,8 @@
 //! What is drawn for each kill.
 
+use super::profiles::Has;
 use crate::Program;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How many calls the two programs make in a run that nobody disturbs.
@@ -18,6 +20,8 @@ pub(super) enum Whom {
     Init,
     /// The command, or the shim's half that becomes it.
     Command,
+    /// A process of sandboxd's own that serves the run, in a sandbox of its own.
+    Service,
     /// The supervisor and everything in the sandbox, one after another without a pause.
     Everything,
 }
@@ -61,6 +65,7 @@ impl Life {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Plan {
     pub(super) index: usize,
+    pub(super) has: Has,
     pub(super) whom: Whom,
     pub(super) when: When,
     pub(super) life: Life,
@@ -69,11 +74,20 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn draw(seed: u64, index: usize, calls: Calls) -> Self {
+    pub(super) fn draw(seed: u64, index: usize, calls: &BTreeMap<Has, Calls>) -> Self {
         let place = u64::try_from(index).unwrap_or(u64::MAX);
         let mut dice = Dice(seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let has = match dice.below(6) {
+            0 => Has::Calls,
+            1 => Has::WayOut,
+            2 => Has::Terminal,
+            _ => Has::Nothing,
+        };
+        let bare = has == Has::Nothing;
+        let calls = calls.get(&has).copied().unwrap_or(Calls { supervisor: 1, shim: 1 });
         let whom = match dice.below(10) {
             0..=3 => Whom::Supervisor,
+            4 if !bare => Whom::Service,
             4..=5 => Whom::Init,
             6..=7 => Whom::Command,
             _ => Whom::Everything,
@@ -82,12 +96,14 @@ impl Plan {
             Duration::from_micros(u64::try_from(dice.below(most)).unwrap_or(0))
         };
         let when = match dice.below(10) {
-            0..=2 => When::After(micros(60_000, &mut dice)),
+            0..=2 => When::After(micros(if bare { 60_000 } else { 150_000 }, &mut dice)),
             3..=4 => {
                 let nth = 1 + dice.below(calls.supervisor);
                 When::AtCall { of: Program::Supervisor, nth }
             }
             5..=6 => When::AtCall { of: Program::Shim, nth: 1 + dice.below(calls.shim) },
+            // What is called takes a while to be there.
+            _ if has == Has::Calls => When::Living(micros(120_000, &mut dice)),
             _ => When::Living(micros(20_000, &mut dice)),
         };
         let life = match (when, dice.below(8)) {
@@ -97,9 +113,11 @@ impl Plan {
             (_, 2..=4) => Life::Daemons,
             _ => Life::Sleep,
         };
-        // Whoever listens to every call would wait for those of a frozen one.
-        let frozen = dice.below(5) == 0 && !matches!(when, When::AtCall { .. });
-        Self { index, whom, when, life, frozen }
+        // Whoever listens to every call would wait for those of a frozen one. And a supervisor that goes on waits for
+        // the start of what is called, frozen too, for as long as a start may take.
+        let waits = has == Has::Calls && !matches!(whom, Whom::Supervisor | Whom::Everything);
+        let frozen = dice.below(5) == 0 && !matches!(when, When::AtCall { .. }) && !waits;
+        Self { index, has, whom, when, life, frozen }
     }
 
     /// Whether the supervisor may be among those who are killed, so that what only it removes stays.
@@ -111,15 +129,19 @@ impl Plan {
             || matches!(self.when, When::After(_))
     }
 
+    /// What its id begins with, and the names of its control sockets.
+    pub(super) fn id(&self) -> String {
+        format!("k{}-", self.index)
+    }
+
     /// What the name of its cgroup begins with.
     pub(super) fn group(&self) -> String {
-        group(self.index)
+        format!("{GROUP}{}", self.id())
     }
 }
 
-pub(super) fn group(index: usize) -> String {
-    format!("sandboxd.k{index}-")
-}
+/// What the names of sandboxes' cgroups begin with.
+pub(super) const GROUP: &str = "sandboxd.";
 
 /// `splitmix64`, Steele, Lea and Flood 2014.
 struct Dice(u64);
@@ -142,11 +164,16 @@ mod tests {
 
     #[test]
     fn a_seed_draws_the_same_again_and_everything_there_is() {
-        let calls = Calls { supervisor: 300, shim: 300 };
-        let draw = |index| format!("{:?}", Plan::draw(7, index, calls));
+        let calls = Has::ALL.map(|has| (has, Calls { supervisor: 300, shim: 300 })).into();
+        let draw = |index| format!("{:?}", Plan::draw(7, index, &calls));
         let all: Vec<String> = (0..500).map(draw).collect();
         assert_eq!(all, (0..500).map(draw).collect::<Vec<_>>());
         for word in [
+            "Nothing",
+            "Calls",
+            "WayOut",
+            "has: Terminal",
+            "Service",
             "Supervisor",
             "Init",
             "Command",

@@ -1,7 +1,7 @@
 //! The processes of a sandbox, and their end by descriptors, so that no number that passed on to
 //! somebody else is ever signalled.
 
-use super::plan::{Plan, When, Whom, group};
+use super::plan::{GROUP, Plan, When, Whom};
 use crate::{left, raw};
 use nix::unistd::Pid;
 use std::fs;
@@ -10,23 +10,36 @@ use std::path::PathBuf;
 
 /// A sandbox that was started.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sandboxed {
+pub(super) struct Sandboxed<'a> {
     pub(super) supervisor: Pid,
-    pub(super) index: usize,
+    pub(super) plan: &'a Plan,
 }
 
-impl Sandboxed {
+impl Sandboxed<'_> {
     /// Kills whom the plan names; says whether anybody was killed.
-    pub(super) fn kill(self, plan: &Plan) -> bool {
+    pub(super) fn kill(self) -> bool {
+        let plan = self.plan;
         if plan.frozen {
             self.freeze("1");
         }
         let supervisor = self.supervisor.as_raw();
-        let init = children(supervisor).into_iter().find(|pid| is_shim(*pid));
+        let mut shims = children(supervisor);
+        shims.retain(|pid| is_shim(*pid));
+        // What was just started may be in no cgroup of its own yet.
+        let is_own = |pid: &i32| group_of(*pid).is_none_or(|name| name.starts_with(&plan.group()));
+        let init = shims.iter().copied().find(is_own);
+        let service = shims.iter().copied().find(|pid| group_of(*pid).is_some_and(is_service));
         let command = init.and_then(|init| children(init).into_iter().next());
         let whom = match (plan.whom, init, command) {
             (Whom::Init, Some(init), _) => vec![init],
             (Whom::Command, _, Some(command)) => vec![command],
+            (Whom::Service, ..) if service.is_some() => {
+                // The service itself, or the shim that is about to become it.
+                service
+                    .map(|init| children(init).into_iter().next().unwrap_or(init))
+                    .into_iter()
+                    .collect()
+            }
             (Whom::Everything, ..) => {
                 let mut all = vec![supervisor];
                 all.extend(children(supervisor));
@@ -67,7 +80,7 @@ impl Sandboxed {
     }
 
     fn groups(self) -> Vec<PathBuf> {
-        let name = group(self.index);
+        let name = self.plan.group();
         let mut found = left::groups(std::process::id()).unwrap_or_default();
         found.retain(|folder| {
             folder.file_name().is_some_and(|own| own.to_string_lossy().starts_with(&name))
@@ -85,6 +98,19 @@ fn children(pid: i32) -> Vec<i32> {
             text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// The name of the sandbox's cgroup that a process is in.
+fn group_of(pid: i32) -> Option<String> {
+    let told = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let mut names = told.lines().filter_map(|line| line.rsplit('/').next());
+    names.find(|name| name.starts_with(GROUP)).map(str::to_owned)
+}
+
+/// Whether a cgroup of this name is of a service of sandboxd's own.
+pub(super) fn is_service(group: impl AsRef<str>) -> bool {
+    let id = group.as_ref().strip_prefix(GROUP).unwrap_or_default();
+    ["broker-", "egress-", "terminal-"].iter().any(|name| id.starts_with(name))
 }
 
 fn is_shim(pid: i32) -> bool {

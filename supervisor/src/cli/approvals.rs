@@ -276,11 +276,11 @@ mod tests {
 
     #[test]
     fn where_a_call_begins_is_all_that_is_looked_for() {
-        let calls = blocks("agent-7.0001", "aaaa-bbbb-cccc\n  caller    agent\ndddd\n  x\n");
+        let calls = blocks("agent-7.00000001", "aaaa-bbbb-cccc\n  caller    agent\ndddd\n  x\n");
         let [one, two] = calls.as_slice() else { panic!("two calls") };
         assert_eq!((one.id.as_str(), two.id.as_str()), ("aaaa-bbbb-cccc", "dddd"));
         assert_eq!(one.text, "aaaa-bbbb-cccc\n  run       agent-7\n  caller    agent\n");
-        let calls = objects("agent-7.0001", "{\"id\":\"aaaa\",\"x\":1}\n");
+        let calls = objects("agent-7.00000001", "{\"id\":\"aaaa\",\"x\":1}\n");
         let [one] = calls.as_slice() else { panic!("one call") };
         assert_eq!(one.text, "{\"run\":\"agent-7\",\"id\":\"aaaa\",\"x\":1}\n");
     }

@@ -1,15 +1,18 @@
 //! `sandboxd doctor --clean`: what killed supervisors left behind, and its end.
 //!
-//! Ours is a cgroup with the name of a sandbox's, a lease marked busy, and an empty folder of doctor's;
-//! left behind is what nobody holds the lock of. Whatever a living supervisor has is not touched.
+//! Ours is a cgroup with the name of a sandbox's, a lease marked busy, a control socket, the folder for temporary
+//! files of a run without a view of its own, what was to be put in the place of a file beside the audit log, and an
+//! empty folder of doctor's; left behind is what nobody holds the lock of, and a socket that nobody has. Whatever a living supervisor has is not touched.
 
 use super::NOT_SET_UP;
 use super::output::{say, say_json, warn};
 use crate::cgroup::{CgroupError, Placement, leftovers};
+use crate::control;
 use crate::explain::printable;
 use crate::host;
+use crate::lasting;
 use crate::lease::{LeaseError, Pool, RunDir, Settings};
-use crate::sandbox::StartError;
+use crate::sandbox::{StartError, private};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -22,6 +25,16 @@ pub(crate) struct Found {
     pub(crate) living: usize,
     /// What stays, and why.
     pub(crate) failed: Vec<Stays>,
+}
+
+impl Found {
+    /// Of one thing what became of it.
+    fn tell(&mut self, kind: &'static str, name: String, gone: Result<(), impl Into<Stays>>) {
+        match gone {
+            Ok(()) => self.left.push(Left { kind, name }),
+            Err(error) => self.failed.push(error.into()),
+        }
+    }
 }
 
 /// One thing that was left behind.
@@ -91,15 +104,25 @@ pub(crate) fn find(remove: bool) -> Result<Found, StartError> {
     if host::is_root_of_the_machine() {
         leases(&mut found, remove)?;
     }
+    for (name, gone) in control::left(remove) {
+        let gone = gone.map_err(|errno| {
+            StartError::call("unlinkat", name.as_str(), errno).with_remedy("remove it by hand")
+        });
+        found.tell("socket", name, gone);
+    }
+    for (name, gone) in private::left(remove) {
+        found.tell("folder", name, gone);
+    }
+    for (name, gone) in lasting::left(remove) {
+        found.tell("file", name, gone);
+    }
     for folder in folders() {
         let name = folder.display().to_string();
-        match if remove { std::fs::remove_dir(&folder) } else { Ok(()) } {
-            Ok(()) => found.left.push(Left { kind: "folder", name }),
-            Err(error) => found.failed.push(Stays {
-                what: format!("{name}: {error}"),
-                remedy: String::from("see what lies in it"),
-            }),
-        }
+        let gone = if remove { std::fs::remove_dir(&folder) } else { Ok(()) };
+        let gone = gone.map_err(|error| {
+            StartError::io("rmdir", name.as_str(), &error).with_remedy("see what lies in it")
+        });
+        found.tell("folder", name, gone);
     }
     Ok(found)
 }
@@ -119,10 +142,7 @@ fn leases(found: &mut Found, remove: bool) -> Result<(), StartError> {
     for lease in abandoned {
         let name = format!("uid {}", lease.uid);
         // Where nothing is to be removed, the processes of a group that is still there have it.
-        match if remove { lease.free() } else { Ok(()) } {
-            Ok(()) => found.left.push(Left { kind: "lease", name }),
-            Err(error) => found.failed.push(error.into()),
-        }
+        found.tell("lease", name, if remove { lease.free() } else { Ok(()) });
     }
     Ok(())
 }
@@ -151,6 +171,12 @@ fn folders() -> Vec<PathBuf> {
 impl From<CgroupError> for Stays {
     fn from(error: CgroupError) -> Self {
         Self { what: error.to_string(), remedy: error.remedy }
+    }
+}
+
+impl From<StartError> for Stays {
+    fn from(error: StartError) -> Self {
+        Self { what: error.line(), remedy: error.remedy().unwrap_or_default() }
     }
 }
 

@@ -34,8 +34,8 @@ mod went_out;
 mod why;
 
 use crate::explain;
-use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
 use rustix::process::Signal;
 use sandboxd_kernel::signals;
 use std::any::Any;
@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
     }
     let typed = match Sandboxd::try_parse() {
         Ok(typed) => typed,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&without_hidden(error)),
     };
     let status = match typed.command {
         Command::Run(arguments) => run::run(arguments, since),
@@ -149,6 +149,19 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// The same, without commands among its suggestions that are nobody's to type.
+fn without_hidden(mut error: clap::Error) -> clap::Error {
+    let suggested = error.remove(ContextKind::SuggestedSubcommand);
+    if let Some(ContextValue::Strings(mut names)) = suggested {
+        let ours = Sandboxd::command();
+        names.retain(|name| ours.find_subcommand(name).is_none_or(|found| !found.is_hide_set()));
+        if !names.is_empty() {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
+        }
+    }
+    error
+}
+
 /// What to type where a command was typed as if it were an argument of ours.
 fn without_dashes(error: &clap::Error, typed: &[OsString]) -> Option<String> {
     let takes = ["run", "mcp", "check", "plan", "learn"];
@@ -206,6 +219,19 @@ mod tests {
         assert_eq!(tip("run --colour -- ls"), None);
         assert_eq!(tip("run ls -- ls"), None);
         assert_eq!(tip("ps ls"), None);
+    }
+
+    #[test]
+    fn what_is_nobodys_to_type_is_not_suggested() {
+        let said = |word: &str| {
+            let error = Sandboxd::try_parse_from(["sandboxd", word]).unwrap_err();
+            without_hidden(error).to_string()
+        };
+        assert!(said("servic").contains("unrecognized subcommand"), "{}", said("servic"));
+        for word in ["serve", "servic", "services"] {
+            assert!(!said(word).contains("'service'"), "{}", said(word));
+        }
+        assert!(said("doctr").contains("'doctor'"), "{}", said("doctr"));
     }
 
     #[test]

@@ -303,8 +303,8 @@ pub struct ReceiptCheck {
 
 /// Say what this host can enforce, what each builtin profile gets, and what to change.
 ///
-/// It also names what supervisors left behind that were killed: cgroups and uids. The next start removes
-/// what lies where it makes its own; --clean removes all of it now, and nothing else.
+/// It also names what killed supervisors left behind: cgroups, uids, control sockets, temporary files. The next start
+/// removes the sockets, and the cgroups where it makes its own; --clean removes all of it now, and nothing else.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 where every builtin profile can be run, 1 where not. With --clean: 0 where nothing is left, 1 where something stays, 125 where it could not be looked for."

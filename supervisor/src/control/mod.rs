@@ -12,7 +12,7 @@ pub(crate) mod revocation;
 pub(crate) mod rotation;
 mod trusted;
 
-pub(crate) use folder::{APPROVALS, REVOCATIONS, ROTATIONS, found, run_of, runs};
+pub(crate) use folder::{APPROVALS, REVOCATIONS, ROTATIONS, found, left, run_of, runs};
 pub(crate) use trusted::Approver;
 use trusted::trusted;
 

@@ -11,7 +11,7 @@
 //! by then, nothing is left in any bucket; but nobody is in quarantine who was not known to be. No bucket is kept fuller than it can be by its own rate, so that
 //! nobody waits at each start anew.
 
-use super::Held;
+use super::{Held, LOCK};
 use crate::sandbox::StartError;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -24,7 +24,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 /// The folder.
-const FOLDER: &str = "limits";
+pub(super) const FOLDER: &str = "limits";
 /// How many runs of one name there may be at once; each has limits of its own.
 const AT_ONCE: usize = 256;
 /// How many buckets are kept beside those of the plan.
@@ -224,7 +224,7 @@ fn boot_id() -> Result<[u8; 16], StartError> {
 fn free(held: &Held, name: &str) -> Result<(String, OwnedFd), StartError> {
     for number in 1..=AT_ONCE {
         let name = if number == 1 { name.to_owned() } else { format!("{name}.{number}") };
-        let lock = held.folder.file(&format!(".{name}.lock"), OFlags::RDWR)?;
+        let lock = held.folder.file(&format!(".{name}{LOCK}"), OFlags::RDWR)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok((name, lock)),
             Err(Errno::WOULDBLOCK) => {}

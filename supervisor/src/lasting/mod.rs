@@ -1,6 +1,7 @@
 //! What outlives a run: files in folders of the supervisor's own, beside the audit log. Each is replaced
 //! whole, and says by a digest that it is whole; one that is not is refused, because what it held was there
-//! to be held to.
+//! to be held to. What a killed supervisor was about to put in the place of one is overwritten by whoever does so
+//! next, and removed by `sandboxd doctor --clean`.
 
 mod limits;
 mod pins;
@@ -9,6 +10,7 @@ pub(crate) use limits::Limits;
 pub(crate) use pins::{Pinned, Pins, Server, Servers, server_key};
 
 use crate::audit_folder;
+use crate::kept;
 use crate::lease::RunDir;
 use crate::sandbox::StartError;
 use rustix::fd::{AsFd as _, OwnedFd};
@@ -17,8 +19,28 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 
+/// What killed supervisors were about to put in the place of files, and of the last run that is kept, by its path;
+/// with `remove` each is gone, or why it is not. In a folder that somebody has, it may be that one's.
+pub(crate) fn left(remove: bool) -> Vec<(String, Result<(), StartError>)> {
+    let held = [limits::FOLDER, pins::FOLDER, kept::FOLDER].into_iter().filter_map(Held::free);
+    let mut left = Vec::new();
+    for held in held {
+        for name in held.partial().unwrap_or_default() {
+            left.push((held.path(&name), if remove { held.remove(&name) } else { Ok(()) }));
+        }
+    }
+    left
+}
+
 /// The longest file.
 const LONGEST: u64 = 1 << 20;
+
+/// What the name of a file begins with that is not whole yet.
+const PARTIAL: char = '.';
+
+/// What the name of a file ends with whose lock says that a run has the file that it is named after. It stays, so that
+/// whoever opened it holds the lock that everybody else tries.
+const LOCK: &str = ".lock";
 
 /// A folder of them, which nobody else has at the same time.
 #[derive(Debug)]
@@ -35,18 +57,40 @@ impl Held {
         Ok(Self { folder })
     }
 
+    /// The folder of this name where it is there and nobody has it.
+    fn free(name: &str) -> Option<Self> {
+        let state = audit_folder::state().ok()?;
+        state.join(name).symlink_metadata().ok()?;
+        let folder = RunDir::at(&state, name).ok()?;
+        flock(folder.as_fd(), FlockOperation::NonBlockingLockExclusive).ok()?;
+        Some(Self { folder })
+    }
+
     fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.folder.label())
     }
 
     /// The names of the files in it.
     fn names(&self) -> Result<Vec<String>, StartError> {
+        let mut names = self.entries()?;
+        names.retain(|name| !name.starts_with(PARTIAL));
+        Ok(names)
+    }
+
+    /// The names of what was not put in its place.
+    fn partial(&self) -> Result<Vec<String>, StartError> {
+        let mut names = self.entries()?;
+        let other = |name: &str| matches!(name, "." | "..") || name.ends_with(LOCK);
+        names.retain(|name| name.starts_with(PARTIAL) && !other(name));
+        Ok(names)
+    }
+
+    fn entries(&self) -> Result<Vec<String>, StartError> {
         let failed = |errno| StartError::call("getdents64", self.folder.label(), errno);
         let mut names = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_str().ok().filter(|name| !name.starts_with('.'));
-            names.extend(name.map(str::to_owned));
+            names.extend(entry.file_name().to_str().ok().map(str::to_owned));
         }
         names.sort_unstable();
         Ok(names)
@@ -76,7 +120,7 @@ impl Held {
     fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StartError> {
         let failed = |call| move |errno| StartError::call(call, self.path(name), errno);
         // Whoever was killed here has left it behind; nobody else is here.
-        let partial = format!(".{name}");
+        let partial = format!("{PARTIAL}{name}");
         let flags = OFlags::WRONLY | OFlags::TRUNC;
         let file = self.folder.file(&partial, flags)?;
         let mut file = File::from(file);

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The folder.
-const FOLDER: &str = "pins";
+pub(super) const FOLDER: &str = "pins";
 /// The version of its files.
 const VERSION: u32 = 1;
 /// How many tools are kept of a server.

@@ -1,14 +1,15 @@
 //! What every run needs and no profile decides, made in a thread of its own while the profile is read
 //! and the host looked at: by what right sandboxes are made, tried where it is not root's; for root an
 //! empty network namespace, which takes the kernel half a millisecond; and the shim in sealed memory.
-//! After that it sweeps up, for root, what killed supervisors left, which nobody waits for: the end of
-//! this process ends it, and the next one goes on. For as long as the supervisor itself may hang in a
+//! After that it sweeps up what killed supervisors left, control sockets and for root cgroups and leases, which
+//! nobody waits for: the end of this process ends it, and the next one goes on. For as long as the supervisor itself may hang in a
 //! call it looks at the clock, see [`deadline`].
 
 use super::deadline::{self, MARGIN, START_WITHIN};
 use super::error::StartError;
 use super::image;
 use crate::cgroup::{Tree, sweep};
+use crate::control;
 use crate::lease::{Pool, RunDir, Settings};
 use crate::privilege;
 use rustix::fd::OwnedFd;
@@ -105,8 +106,9 @@ impl Ahead {
         std::thread::Builder::new()
             .name(String::from("ahead"))
             .spawn(move || {
-                if work(&found, &sender) && then == Then::Sweep {
-                    sweep_up(&told, since + START_WITHIN + MARGIN);
+                let root = work(&found, &sender);
+                if then == Then::Sweep {
+                    sweep_up(root.then_some(&told), since + START_WITHIN + MARGIN);
                 }
                 watch(&told_of, &watched, since, late);
             })
@@ -191,8 +193,11 @@ fn network() -> Result<OwnedFd, StartError> {
     })
 }
 
-/// What cannot be removed now is for the next run, and no fault of this one.
-fn sweep_up(settled: &Receiver<Arc<Tree>>, until: Instant) {
+/// What cannot be removed now is for the next run, and no fault of this one. Where cgroups are made, only root's
+/// start is told.
+fn sweep_up(settled: Option<&Receiver<Arc<Tree>>>, until: Instant) {
+    drop(control::left(true));
+    let Some(settled) = settled else { return };
     let left = until.saturating_duration_since(Instant::now());
     let Ok(tree) = settled.recv_timeout(left) else { return };
     let swept = sweep(&tree);

@@ -70,7 +70,8 @@ pub(crate) fn make(plan: &Private) -> Result<Made, StartError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     let parent = openat2(CWD, parent, flags, Mode::empty(), resolve).map_err(failed("openat2"))?;
-    sweep(&parent);
+    // What resists is told by `doctor`, not by those who come after.
+    drop(left_in(&parent, true));
     let folder = held(&parent, name).map_err(failed("mkdirat"))?;
     let made = Made { parent, name: name.to_owned(), folder };
     match fill(&made.folder, plan) {
@@ -83,13 +84,12 @@ pub(crate) fn make(plan: &Private) -> Result<Made, StartError> {
 }
 
 /// Makes it and takes its lock. Between the two it looks like what a killed supervisor left, and another run that
-/// starts at this moment may remove it: then it is made again.
+/// starts at this moment may remove it: then it is made again. Or `doctor` looks at it, and lets it be.
 fn held(parent: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
     let mut tries = 0;
     loop {
-        match new(parent, name) {
+        match new(parent, name, tries > 0) {
             // The other has not done with it yet.
-            Err(Errno::EXIST) if tries > 0 => {}
             Err(Errno::NOENT | Errno::AGAIN) => {}
             made => return made,
         }
@@ -101,11 +101,24 @@ fn held(parent: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-fn new(parent: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
-    mkdirat(parent, name, Mode::RWXU)?;
+fn new(parent: &OwnedFd, name: &str, again: bool) -> rustix::io::Result<OwnedFd> {
+    let made = mkdirat(parent, name, Mode::RWXU);
+    if !(again && made == Err(Errno::EXIST)) {
+        made?;
+    }
     let folder = open(parent.as_fd(), name)?;
+    // It need not be the one that was made before.
+    if !is_own(&folder) {
+        return Err(Errno::EXIST);
+    }
     lock(parent, name, &folder)?;
     Ok(folder)
+}
+
+/// Whether it is this user's alone.
+fn is_own(folder: &OwnedFd) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    fstat(folder).is_ok_and(|stat| stat.st_uid == own && stat.st_mode & 0o077 == 0)
 }
 
 /// Takes the lock of a folder that is still there.
@@ -146,21 +159,33 @@ impl Made {
     }
 }
 
-/// Removes what runs left whose supervisor was killed: the lock of those that live is taken.
-fn sweep(parent: &OwnedFd) {
-    let Ok(entries) = names(parent) else { return };
-    for name in entries {
-        let ours = name.to_bytes().starts_with(PREFIX.as_bytes());
-        let Some(text) = name.to_str().ok().filter(|_| ours).map(str::to_owned) else { continue };
-        let Ok(folder) = open(parent.as_fd(), &text) else { continue };
-        let own = rustix::process::geteuid().as_raw();
-        let mine = fstat(&folder).is_ok_and(|stat| stat.st_uid == own && stat.st_mode & 0o077 == 0);
-        if mine && lock(parent, &text, &folder).is_ok() {
-            let made = parent.try_clone().map(|parent| Made { parent, name: text, folder });
-            // What resists is named by whoever makes it, not by those who come after.
-            drop(made.map(Made::remove));
+/// What runs left in the caller's folder for temporary files whose supervisor was killed, by its path; with `remove`
+/// each is gone, or why it is not.
+pub(crate) fn left(remove: bool) -> Vec<(String, Result<(), StartError>)> {
+    let parent = std::env::temp_dir();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(opened) = rustix::fs::open(&parent, flags, Mode::empty()) else { return Vec::new() };
+    let left = left_in(&opened, remove).into_iter();
+    left.map(|(name, gone)| (parent.join(name).display().to_string(), gone)).collect()
+}
+
+/// The same in one folder. The lock of those that live is taken.
+fn left_in(parent: &OwnedFd, remove: bool) -> Vec<(String, Result<(), StartError>)> {
+    let mut left = Vec::new();
+    for name in names(parent).unwrap_or_default() {
+        let Some(name) = name.to_str().ok().filter(|name| name.starts_with(PREFIX)) else {
+            continue;
+        };
+        let Ok(folder) = open(parent.as_fd(), name) else { continue };
+        if !is_own(&folder) || lock(parent, name, &folder).is_err() {
+            continue;
         }
+        let Ok(parent) = parent.try_clone() else { continue };
+        let made = Made { parent, name: name.to_owned(), folder };
+        let gone = if remove { made.remove() } else { Ok(()) };
+        left.push((name.to_owned(), gone));
     }
+    left
 }
 
 /// Removes everything below a folder, with two descriptors whatever its depth.
@@ -255,10 +280,12 @@ mod tests {
         let parent = rustix::fs::open(&path, flags, Mode::empty()).unwrap();
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
-            for _ in 0..2 {
-                scope.spawn(|| {
+            // Other starts, and a `doctor` that only looks.
+            for remove in [true, true, false] {
+                let (over, parent) = (&over, &parent);
+                scope.spawn(move || {
                     while !over.load(Ordering::Relaxed) {
-                        sweep(&parent);
+                        drop(left_in(parent, remove));
                     }
                 });
             }
