@@ -19,7 +19,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "where to: \"api.example.com:443\" (TLS), \"*.example.com:443\", \
               \"http://host.internal:8080\", \"tcp://db.internal:5432\", \"tcp://10.0.0.0/8:22\", or a \
               table with limits",
-        shape: Shape::Egress,
+        shape: Shape::Entries(egress::KEYS, "to"),
     },
     Key {
         name: "way",

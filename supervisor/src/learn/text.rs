@@ -16,6 +16,7 @@ const LISTED: usize = 100;
 pub(crate) struct Learnt<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) extends: &'a str,
+    /// Nothing where it is no text for a profile.
     pub(crate) exec: &'a [String],
     pub(crate) cwd: Option<&'a str>,
     pub(crate) egress: &'a [String],
@@ -70,7 +71,10 @@ impl Learnt<'_> {
         }
         text.push_str(&format!("extends = [{}]\n", quoted(self.extends)));
         let exec: Vec<String> = self.exec.iter().map(|word| quoted(word)).collect();
-        text.push_str(&format!("\n[command]\nexec = [{}]\n", exec.join(", ")));
+        text.push_str("\n[command]\n");
+        if !exec.is_empty() {
+            text.push_str(&format!("exec = [{}]\n", exec.join(", ")));
+        }
         if let Some(cwd) = self.cwd {
             text.push_str(&format!("cwd = {}\n", quoted(cwd)));
         }
