@@ -34,7 +34,7 @@ use toml::de::DeTable;
 pub use budget::{Budget, Price};
 pub use call::{Approval, Call, Calls, EdgeGrant, Reverse};
 pub use command::{Command, Tty, User};
-pub use egress::{Egress, EgressLimits};
+pub use egress::{Egress, EgressDeadlines, EgressLimits};
 pub use env::{Env, Passed};
 pub use files::{Access, Bind, Files, Grant, Hole, Protect};
 pub use inject::Injected;
