@@ -64,7 +64,8 @@ impl Learnt<'_> {
     pub(crate) fn text(&self) -> String {
         let mut text = String::from(
             "# What one run of this command used, as `sandboxd learn` saw it. Read it before you use it: the\n\
-             # command chose the names.\n",
+             # command chose the names. System calls that are refused (ptrace and the like) were not seen: where it\n\
+             # does not do what it should, run it so and ask `sandboxd why --last`.\n",
         );
         if let Some(name) = self.name {
             text.push_str(&format!("name = {}\n", quoted(name)));

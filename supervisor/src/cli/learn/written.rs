@@ -72,10 +72,7 @@ pub(super) fn profile(
     left.extend(not_let_out(result));
     let own: Vec<&Called> = own(&subject, result).collect();
     left.extend(own.iter().flat_map(|edge| not_called(edge)));
-    let exec = subject_command(grants, &subject).unwrap_or_else(|secret| {
-        left.insert(0, secret);
-        Vec::new()
-    });
+    let exec = subject_command(grants, &subject, &mut left);
     let left_out = left.len();
     left.truncate(LISTED);
     let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
@@ -230,7 +227,7 @@ fn real(typed: &[String]) -> impl Iterator<Item = PathBuf> + '_ {
 }
 
 /// The command as it was typed, or as the profile has it. One with a key in it may be typed, and is in no profile.
-fn subject_command(grants: &Grants, subject: &Subject) -> Result<Vec<String>, LeftOut> {
+fn subject_command(grants: &Grants, subject: &Subject, left: &mut Vec<LeftOut>) -> Vec<String> {
     let typed = grants.command.iter().map(|word| word.to_string_lossy().into_owned());
     let mut words: Vec<String> = typed.collect();
     if words.is_empty() {
@@ -240,9 +237,10 @@ fn subject_command(grants: &Grants, subject: &Subject) -> Result<Vec<String>, Le
     if words.iter().any(|word| holds_key(word)) {
         let what = String::from("the command and its arguments");
         let why = String::from("a key is in them: type them again, or name it in [secrets.NAME]");
-        return Err(LeftOut { what, by: String::new(), why });
+        left.insert(0, LeftOut { what, by: String::new(), why });
+        words.clear();
     }
-    Ok(words)
+    words
 }
 
 /// The profile that is extended, as one in any folder names it.
