@@ -42,6 +42,8 @@ pub struct Log {
     began: Instant,
     seq: u64,
     last: Hash,
+    /// When records were signed last.
+    signed: Option<Stamp>,
     /// Records that could not be written since the last that was.
     gap: u64,
     /// What must reach the disk once, beside the segment.
@@ -93,6 +95,7 @@ impl Log {
             began,
             seq: 1,
             last,
+            signed: None,
             gap: 0,
             fresh,
         })
@@ -190,7 +193,14 @@ impl Log {
     pub fn checkpoint(&mut self) -> Result<(), AuditError> {
         self.last = self.segment.checkpoint(self.seq, self.last)?;
         self.seq += 1;
+        self.signed = Some(Stamp::now());
         Ok(())
+    }
+
+    /// When records of this log were signed last.
+    #[must_use]
+    pub const fn signed(&self) -> Option<Stamp> {
+        self.signed
     }
 
     /// Whether there are records that no checkpoint is about.

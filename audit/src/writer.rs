@@ -194,6 +194,15 @@ impl Writer {
         [state.since, state.unsigned].map(|since| since.map_or(Duration::ZERO, |at| at.elapsed()))
     }
 
+    /// When records were signed last; nothing before the first checkpoint of this log, and once it is closed.
+    #[must_use]
+    pub fn signed(&self) -> Option<Stamp> {
+        match &self.shared.lock().phase {
+            Phase::Open(log) => log.signed(),
+            Phase::Opening | Phase::Refused(_) | Phase::Closed => None,
+        }
+    }
+
     /// Ends the log: signed, and its end in the index. It is on the disk when the kernel next writes
     /// what it holds, or when a commit that is waited for was made before.
     ///

@@ -96,6 +96,16 @@ mod tests {
     }
 
     #[test]
+    fn when_records_were_signed_last_is_known() {
+        let scratch = Scratch::new("signed");
+        let mut log = write(scratch.folder(), 1);
+        assert_eq!(log.signed(), None, "no checkpoint was made yet");
+        let before = Stamp::now();
+        log.checkpoint().unwrap();
+        assert!(log.signed().is_some_and(|signed| before <= signed && signed <= Stamp::now()));
+    }
+
+    #[test]
     fn a_log_in_segments_is_whole_and_each_key_vouches_for_the_next() {
         let scratch = Scratch::new("segments");
         let measures = Measures { bytes: 2000, unsigned: 3, ..Measures::default() };

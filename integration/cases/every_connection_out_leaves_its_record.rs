@@ -9,7 +9,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Outside};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 
@@ -68,6 +68,9 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(record["result"]["verdict"] == "no rule names it", "{record}");
     }
     counted(told.len(), &of("left_out"), &of("ended"))?;
+    let entry = &run.result.as_ref().context("no result")?["egress"]["entries"];
+    let bytes = json!({ "entry": written, "connections": 2, "refused": 0, "up_bytes": 2 * ASKED.len(), "down_bytes": 2 * WORDS.len() });
+    ensure!(entry == &json!([bytes]), "what went by the entry is {entry}");
     let verified = outside.bare().waiving_nothing().verb("audit").option("verify").run()?;
     verified.exited(0)?;
     Ok(())

@@ -5,7 +5,7 @@ use crate::load::parse;
 use crate::origin::{Origin, Written};
 use crate::place::{Folders, Place, Relative};
 use crate::schema::env::{NAME, variable};
-use crate::schema::{Access, Bind, Egress, Grant, Mode, Profile};
+use crate::schema::{Access, Bind, Egress, Grant, Mode, Passed, Profile};
 use crate::source::Document;
 use sandboxd_plan::{HostPath, Text};
 
@@ -181,6 +181,8 @@ fn bind(text: &str) -> Result<Bind, Problem> {
     Ok(Bind { from: place("--bind", from)?, to, access, optional: false, reason: None })
 }
 
+/// Of what is typed no reason is asked, whatever its name is: it is for this run alone, by somebody who sees it, and
+/// in no file that is handed on. A profile has to say why (`schema/env.rs`).
 fn environment(text: &str, profile: &mut Profile) -> Result<(), Problem> {
     let origin = Origin::named(FILE, "--env");
     let (name, value) = match text.split_once('=') {
@@ -198,7 +200,10 @@ fn environment(text: &str, profile: &mut Profile) -> Result<(), Problem> {
             let value = Written { value: value.to_owned(), origin };
             profile.env.set.push((name.to_owned(), value));
         }
-        None => profile.env.pass.push(Written { value: name.to_owned(), origin }),
+        None => {
+            let name = Written { value: name.to_owned(), origin };
+            profile.env.pass.push(Passed { name, reason: None });
+        }
     }
     Ok(())
 }

@@ -2,10 +2,14 @@
 
 use super::{
     CallId, Relay,
-    state::{Stage, Timer},
+    state::{Origin, Stage, Timer},
 };
 use crate::{limit::Wait, refusal::Refusal};
-use sandboxd_broker_plan::record::Rule;
+use sandboxd_broker_plan::{Millis, Speaks, record::Rule};
+
+/// After so long whoever called hears that its call still waits for somebody. Clients of MCP give up after a minute or
+/// so of silence, the sooner ones after half of one.
+const HEARS: Millis = Millis(10_000);
 
 impl Relay {
     /// Everything whose time has come.
@@ -26,6 +30,10 @@ impl Relay {
         call.timer = None;
         match call.stage {
             Stage::Queued => self.refuse(id, Refusal::Busy(Wait::Seconds(1))),
+            Stage::Held(_) if self.now < call.deadline => {
+                self.tell_it_waits(id);
+                self.hold_on(id);
+            }
             Stage::Held(_) => {
                 let why = String::from("nobody answered in time");
                 self.refuse(id, Refusal::NotApproved(why));
@@ -40,6 +48,16 @@ impl Relay {
             }
             Stage::Sent => self.overdue(id),
         }
+    }
+
+    /// A call waits for somebody's answer, until its deadline; and where its caller asked to hear of progress, until it
+    /// is to hear of that.
+    pub(super) fn hold_on(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let hears = matches!(call.origin, Origin::Caller { token: Some(_), .. })
+            && self.rules(call.edge).is_some_and(|(_, _, callee)| callee.speaks == Speaks::Mcp);
+        let next = self.now.after(HEARS).min(call.deadline);
+        self.set_timer(id, Some(if hears { next } else { call.deadline }));
     }
 
     /// No answer in time: the caller gets one from us, the callee is told that none is wanted.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     json::{Object, Value},
-    limit::Gcra,
+    limit::{Gcra, Wait},
     mcp::{
         list::Listed,
         method::{Target, Tells},
@@ -141,6 +141,25 @@ impl Relay {
         let mut body = self.covered_object(instance, body);
         body.change("params", |params| params.set("progressToken", token));
         self.tell_caller(connection, &body.into());
+    }
+
+    /// That a call waits for somebody who may approve it. Progress has to rise, and what the callee itself tells later
+    /// counts from 0: so this is how many seconds are left, below 0.
+    pub(super) fn tell_it_waits(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Origin::Caller { connection, token: Some(token), .. } = &call.origin else { return };
+        let Wait::Seconds(left) = self.now.until(call.deadline) else { return };
+        let params = [
+            ("progressToken", token.clone()),
+            ("progress", i64::try_from(left).unwrap_or(i64::MAX).saturating_neg().into()),
+            ("message", "waits for approval".into()),
+        ];
+        let told = [
+            ("jsonrpc", "2.0".into()),
+            ("method", "notifications/progress".into()),
+            ("params", params.into()),
+        ];
+        self.tell_caller(*connection, &told.into());
     }
 
     /// A callee asks its caller. What it may not ask is a method that is not there.

@@ -183,11 +183,11 @@ impl Relay {
         let until = ask.expires;
         self.out.push(Output::Ask(ask));
         if let Some(call) = self.calls.get_mut(&id) {
-            call.stage = Stage::Held(digest);
+            (call.stage, call.deadline) = (Stage::Held(digest), until);
             // What is not shown is not passed on.
             call.body.retain(|key, _| ["jsonrpc", "id", "method", "params"].contains(&key));
         }
-        self.set_timer(id, Some(until));
+        self.hold_on(id);
     }
 
     /// An approval is for the exact call and for once: the stage is left by it.

@@ -2,7 +2,7 @@
 
 use crate::graph::patterns::covers;
 use crate::quantity::Amount;
-use crate::schema::{Egress, EgressLimits, Network};
+use crate::schema::{Egress, EgressDeadlines, EgressLimits, Network};
 use sandboxd_broker_plan::{Bound, Pattern, Rate};
 use sandboxd_egress_plan::{
     Carries, Deadlines, HOST_INTERNAL, Limits, Network as Addresses, Requests, Rule, Target,
@@ -37,7 +37,10 @@ impl WayOut {
                 accounts.push(crate::resolve::count(way.accounts.len()));
                 way.accounts.push(limits(&entry.limits, Bound::Unlimited, Rate::Unlimited));
             }
-            way.rules.push(rule(entry, accounts));
+            let mut rule = rule(entry, accounts);
+            rule.deadlines =
+                sooner(rule.deadlines, deadlines(&network.deadlines, Bound::Unlimited));
+            way.rules.push(rule);
         }
         way
     }
@@ -116,12 +119,16 @@ fn rule(entry: &Egress, accounts: Vec<u32>) -> Rule {
         within: entry.within.clone(),
         own: exact(entry),
         accounts,
-        deadlines: Deadlines {
-            idle: entry.idle.map_or(IDLE, bound),
-            total: entry.total.map_or(Bound::Unlimited, bound),
-        },
+        deadlines: deadlines(&entry.deadlines, IDLE),
         model: entry.model,
     }
+}
+
+fn deadlines(written: &EgressDeadlines, idle: Bound) -> Deadlines {
+    let time = |time: &Option<crate::Written<Amount>>, silent| {
+        time.as_ref().map_or(silent, |time| bound(time.value))
+    };
+    Deadlines { idle: time(&written.idle, idle), total: time(&written.total, Bound::Unlimited) }
 }
 
 /// The addresses that an entry writes exactly: those may be the host's own.
@@ -152,10 +159,7 @@ fn both(one: &Rule, other: &Rule, accounts: impl Iterator<Item = u32>) -> Option
         within: within(&one.within, &other.within),
         own: one.own.iter().copied().filter(|own| other.own.contains(own)).collect(),
         accounts: one.accounts.iter().copied().chain(accounts).collect(),
-        deadlines: Deadlines {
-            idle: smaller(one.deadlines.idle, other.deadlines.idle),
-            total: smaller(one.deadlines.total, other.deadlines.total),
-        },
+        deadlines: sooner(one.deadlines, other.deadlines),
         // What one of them counts is counted: with it, only what is seen is let out.
         model: one.model || other.model,
     })
@@ -169,6 +173,10 @@ fn covers_all(wide: &Rule, narrow: &Rule) -> bool {
             && narrow.within.iter().all(lies)
             && narrow.own.iter().all(|own| both.own.contains(own))
     })
+}
+
+fn sooner(one: Deadlines, other: Deadlines) -> Deadlines {
+    Deadlines { idle: smaller(one.idle, other.idle), total: smaller(one.total, other.total) }
 }
 
 fn smaller(one: Bound, other: Bound) -> Bound {

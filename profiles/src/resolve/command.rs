@@ -196,8 +196,8 @@ impl Deciding<'_> {
         ] {
             variables.insert(name.as_bytes().to_vec(), value.as_bytes().to_vec());
         }
-        for name in &env.pass {
-            let name = name.value.as_bytes();
+        for passed in &env.pass {
+            let name = passed.name.value.as_bytes();
             let value = invocation.env.iter().rfind(|(known, _)| known.as_bytes() == name);
             if let Some((_, value)) = value {
                 variables.insert(name.to_vec(), value.as_bytes().to_vec());

@@ -152,7 +152,8 @@ impl Deciding<'_> {
     pub(super) fn nobody_else_says(&mut self, names: &[&str], key: &str, what: &str) {
         let env = &self.profile.env;
         let set = env.set.iter().map(|(name, value)| (name, &value.origin));
-        let said = env.pass.iter().map(|name| (&name.value, &name.origin)).chain(set);
+        let said =
+            env.pass.iter().map(|passed| (&passed.name.value, &passed.name.origin)).chain(set);
         let wrong: Vec<Origin> = said
             .filter(|(name, _)| names.contains(&name.as_str()))
             .map(|(_, origin)| origin.clone())

@@ -158,7 +158,7 @@ impl Deciding<'_> {
 
     /// A variable that a secret is read from is not one that the command gets.
     fn is_not_passed(&mut self, name: &str, origin: &Origin) {
-        if self.profile.env.pass.iter().any(|passed| passed.value == name) {
+        if self.profile.env.pass.iter().any(|passed| passed.name.value == name) {
             let what = format!("[env].pass gives {name} to the command too");
             self.refuse(origin, what, "remove it there: the command is not to have it");
         }

@@ -114,9 +114,17 @@ pub(crate) const GRANT: &[Key] = &[
 
 /// The keys of `[call.NAME.grant.files]`.
 pub(crate) const GRANT_FILES: &[Key] = &[
-    Key { name: "read", doc: "may be read", shape: Shape::Grants },
-    Key { name: "write", doc: "may be read and written", shape: Shape::Grants },
-    Key { name: "execute", doc: "may be read and executed", shape: Shape::Grants },
+    Key { name: "read", doc: "may be read", shape: Shape::Entries(super::files::GRANT, "path") },
+    Key {
+        name: "write",
+        doc: "may be read and written",
+        shape: Shape::Entries(super::files::GRANT, "path"),
+    },
+    Key {
+        name: "execute",
+        doc: "may be read and executed",
+        shape: Shape::Entries(super::files::GRANT, "path"),
+    },
 ];
 
 /// `[call.NAME]`.

@@ -1,6 +1,6 @@
 //! `[command]`: what is executed, and as whom.
 
-use super::{Key, Shape};
+use super::{Key, Shape, literal};
 use crate::origin::{Written, replace};
 use crate::place::{Place, Relative};
 use crate::reader::{Node, Reader};
@@ -172,7 +172,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Command {
 
 fn exec<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Vec<Text>>> {
     let words = reader.list(node, |reader, item| {
-        let word = reader.text(item)?;
+        let word = literal::text(reader, item)?;
         Text::try_from(word.value.as_str()).ok()
     });
     if words.first().is_none_or(|program| program.as_bytes().is_empty()) {

@@ -29,16 +29,8 @@ pub(crate) const KEYS: &[Key] = &[
     LIMITS[1],
     LIMITS[2],
     LIMITS[3],
-    Key {
-        name: "idle",
-        doc: "how long a connection may carry nothing; default 1h",
-        shape: Shape::Time,
-    },
-    Key {
-        name: "total",
-        doc: "how long a connection may last; default unlimited",
-        shape: Shape::Time,
-    },
+    DEADLINES[0],
+    DEADLINES[1],
 ];
 
 /// Those that `[network]` has too, for all entries together.
@@ -51,6 +43,20 @@ pub(crate) const LIMITS: [Key; 4] = [
     },
     Key { name: "up", doc: "bytes that leave in the whole run", shape: Shape::Size },
     Key { name: "down", doc: "bytes that come back in the whole run", shape: Shape::Size },
+];
+
+/// Those that `[network]` has too, for each entry.
+pub(crate) const DEADLINES: [Key; 2] = [
+    Key {
+        name: "idle",
+        doc: "how long a connection may carry nothing; default of an entry 1h",
+        shape: Shape::Time,
+    },
+    Key {
+        name: "total",
+        doc: "how long a connection may last; default unlimited",
+        shape: Shape::Time,
+    },
 ];
 
 /// An entry of `egress`.
@@ -66,10 +72,8 @@ pub struct Egress {
     pub model: bool,
     /// How much and how often.
     pub limits: EgressLimits,
-    /// Milliseconds with no byte.
-    pub idle: Option<Amount>,
-    /// Milliseconds altogether.
-    pub total: Option<Amount>,
+    /// How long.
+    pub deadlines: EgressDeadlines,
 }
 
 /// Where to, and what may be said there.
@@ -94,6 +98,32 @@ pub struct EgressLimits {
     pub up: Option<Written<Amount>>,
     /// Bytes that come back.
     pub down: Option<Written<Amount>>,
+}
+
+/// How long one connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressDeadlines {
+    /// Milliseconds with no byte.
+    pub idle: Option<Written<Amount>>,
+    /// Milliseconds altogether.
+    pub total: Option<Written<Amount>>,
+}
+
+impl EgressDeadlines {
+    pub(crate) fn lay(&mut self, over: Self) {
+        replace(&mut self.idle, over.idle);
+        replace(&mut self.total, over.total);
+    }
+
+    /// Reads one of them; false where it is none.
+    pub(crate) fn read<'d>(&mut self, reader: &mut Reader<'d>, node: &Node<'d>) -> bool {
+        match node.name() {
+            "idle" => self.idle = reader.quantity(node, quantity::time),
+            "total" => self.total = reader.quantity(node, quantity::time),
+            _ => return false,
+        }
+        true
+    }
 }
 
 impl EgressLimits {
@@ -130,15 +160,15 @@ pub(crate) fn entry<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
     };
     let written = to(reader, named);
     let mut limits = EgressLimits::default();
-    let (mut within, mut idle, mut total, mut model) = (Vec::new(), None, None, false);
+    let mut deadlines = EgressDeadlines::default();
+    let (mut within, mut model) = (Vec::new(), false);
     for node in fields.all() {
         match node.name() {
             "within" => within = reader.list(node, network),
             "model" => model = reader.boolean(node).is_some_and(|model| model.value),
-            "idle" => idle = reader.quantity(node, quantity::time).map(|time| time.value),
-            "total" => total = reader.quantity(node, quantity::time).map(|time| time.value),
+            _ if limits.read(reader, node) => {}
             _ => {
-                limits.read(reader, node);
+                deadlines.read(reader, node);
             }
         }
     }
@@ -164,7 +194,7 @@ pub(crate) fn entry<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
         );
         return None;
     }
-    Some(written.map(|entry| Egress { within, model, limits, idle, total, ..entry }))
+    Some(written.map(|entry| Egress { within, model, limits, deadlines, ..entry }))
 }
 
 fn to<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Egress>> {
@@ -227,8 +257,7 @@ impl Egress {
             within: Vec::new(),
             model: false,
             limits: EgressLimits::default(),
-            idle: None,
-            total: None,
+            deadlines: EgressDeadlines::default(),
         })
     }
 }

@@ -1,28 +1,48 @@
 //! `[env]`: the environment, cleared first.
 
-use super::{Key, Shape};
+use super::{Key, Shape, literal};
 use crate::origin::Written;
 use crate::reader::{Node, Reader};
+use toml::de::DeValue;
 
 /// The keys of `[env]`.
 pub(crate) const KEYS: &[Key] = &[
-    Key { name: "pass", doc: "variables of the caller that are passed on", shape: Shape::Texts },
+    Key {
+        name: "pass",
+        doc: "variables of the caller that are passed on; one whose name says that it is a secret needs a reason",
+        shape: Shape::Entries(PASS, "name"),
+    },
     Key { name: "set", doc: "variables and their values", shape: Shape::Variables },
+];
+
+/// The keys of an entry of `pass`.
+const PASS: &[Key] = &[
+    Key { name: "name", doc: "of the variable", shape: Shape::Text },
+    Key { name: "reason", doc: "why, where the name says that it is a secret", shape: Shape::Text },
 ];
 
 /// `[env]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Env {
-    /// Names passed on where the caller has them.
-    pub pass: Vec<Written<String>>,
+    /// What is passed on where the caller has it.
+    pub pass: Vec<Passed>,
     /// Names and values; the last of a name holds.
     pub set: Vec<(String, Written<String>)>,
+}
+
+/// A variable of the caller's that is passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// Which.
+    pub name: Written<String>,
+    /// Why, where that is said.
+    pub reason: Option<String>,
 }
 
 impl Env {
     pub(crate) fn lay(&mut self, over: Self) {
         // To pass a variable on replaces the value that was set before.
-        self.set.retain(|(name, _)| !over.pass.iter().any(|passed| passed.value == *name));
+        self.set.retain(|(name, _)| !over.pass.iter().any(|passed| passed.name.value == *name));
         self.pass.extend(over.pass);
         self.set.extend(over.set);
     }
@@ -42,13 +62,31 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Env {
     env
 }
 
-fn pass<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {
-    let name = reader.text(node)?;
+/// A name, or a table with a name and a `reason`.
+fn pass<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Passed> {
+    let (name, reason) = if matches!(node.value, DeValue::Table(_)) {
+        let fields = reader.fields(node, PASS)?;
+        let reason = fields.get("reason").map(|node| reader.reason(node));
+        let Some(name) = fields.get("name") else {
+            reader.refuse(node, "names no variable", "write { name = \"NAME\", reason = \"why\" }");
+            return None;
+        };
+        (reader.text(name)?, reason)
+    } else {
+        (reader.text(node)?, None)
+    };
     if let Err(what) = variable(&name.value) {
         reader.refuse(node, what, NAME);
         return None;
     }
-    Some(name)
+    // A reason that says nothing is a problem of its own already.
+    if reason.is_none() && literal::is_secret_name(&name.value) {
+        let what = "looks like a secret, which every process of the command could read there";
+        let entry = format!("{{ name = {:?}, reason = \"why\" }}", name.value);
+        reader.refuse(node, what, format!("{}; or write {entry}", literal::NAME_IT));
+        return None;
+    }
+    Some(Passed { name, reason: reason.flatten().map(|reason| reason.value) })
 }
 
 fn set<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<(String, Written<String>)> {
@@ -59,17 +97,10 @@ fn set<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<(String, Written<Str
     for node in fields.all() {
         if let Err(what) = variable(node.name()) {
             reader.refuse(node, what, NAME);
-        } else if let Some(value) = reader.text(node) {
-            // A profile is a file that is copied, shown and checked in.
-            if secret(node.name()) && !value.value.is_empty() {
-                reader.refuse(
-                    node,
-                    "looks like a secret, and a profile is no place for one",
-                    format!(
-                        "put it in the caller's environment and write pass = [{:?}]",
-                        node.name()
-                    ),
-                );
+        } else if let Some(value) = literal::text(reader, node) {
+            if literal::is_secret_name(node.name()) && !value.value.is_empty() {
+                let what = "looks like a secret, and a profile is no place for one";
+                reader.refuse(node, what, literal::NAME_IT);
             } else {
                 read.push((node.name().to_owned(), value));
             }
@@ -92,12 +123,4 @@ pub(crate) fn variable(name: &str) -> Result<(), String> {
     }
     let shown: String = name.chars().take(80).collect();
     Err(format!("{shown:?} is not the name of a variable"))
-}
-
-/// Whether a variable's name says that its value is a secret.
-fn secret(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let words = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"];
-    name.split('_').any(|part| words.contains(&part))
-        || ["API_KEY", "APIKEY", "ACCESS_KEY", "PRIVATE_KEY"].iter().any(|key| name.contains(key))
 }

@@ -9,10 +9,10 @@ use toml::de::DeValue;
 
 /// The keys of `[files]`.
 pub(crate) const KEYS: &[Key] = &[
-    Key { name: "read", doc: "may be read", shape: Shape::Grants },
-    Key { name: "write", doc: "may be read and written", shape: Shape::Grants },
-    Key { name: "execute", doc: "may be read and executed", shape: Shape::Grants },
-    Key { name: "hide", doc: "holes inside what is allowed", shape: Shape::Grants },
+    Key { name: "read", doc: "may be read", shape: Shape::Entries(GRANT, "path") },
+    Key { name: "write", doc: "may be read and written", shape: Shape::Entries(GRANT, "path") },
+    Key { name: "execute", doc: "may be read and executed", shape: Shape::Entries(GRANT, "path") },
+    Key { name: "hide", doc: "holes inside what is allowed", shape: Shape::Entries(GRANT, "path") },
     Key {
         name: "protect",
         doc: "what a host later executes stays read-only: default, strict, or off with a reason",

@@ -65,8 +65,7 @@ fn shape(shape: Shape) -> Value {
         Shape::Variables => {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
         }
-        Shape::Grants => entries(super::files::GRANT, "path"),
-        Shape::Egress => entries(super::egress::KEYS, "to"),
+        Shape::Entries(keys, text) => entries(keys, text),
         Shape::Binds => json!({
             "type": "array",
             "items": required(table(super::files::BIND), &["from", "to"]),

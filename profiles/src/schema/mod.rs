@@ -14,6 +14,7 @@ pub(crate) mod inject;
 pub(crate) mod isolation;
 pub mod json;
 pub(crate) mod limits;
+pub mod literal;
 pub(crate) mod network;
 mod path;
 pub(crate) mod placeholder;
@@ -34,8 +35,8 @@ use toml::de::DeTable;
 pub use budget::{Budget, Price};
 pub use call::{Approval, Call, Calls, EdgeGrant, Reverse};
 pub use command::{Command, Tty, User};
-pub use egress::{Egress, EgressLimits};
-pub use env::Env;
+pub use egress::{Egress, EgressDeadlines, EgressLimits};
+pub use env::{Env, Passed};
 pub use files::{Access, Bind, Files, Grant, Hole, Protect};
 pub use inject::Injected;
 pub use isolation::Isolation;
@@ -182,9 +183,8 @@ pub(crate) enum Shape {
     /// `true`, `false` or a text.
     OrText,
     Variables,
-    Grants,
-    /// Where to: texts, or tables.
-    Egress,
+    /// A list of texts, and of tables like this in which that text has this key.
+    Entries(&'static [Key], &'static str),
     Binds,
     Protect,
     /// `always` or `if-available`, for the whole or for each of these parts.

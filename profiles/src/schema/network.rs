@@ -1,6 +1,6 @@
 //! `[network]`: what can be reached.
 
-use super::egress::{self, Egress, EgressLimits, LIMITS};
+use super::egress::{self, DEADLINES, Egress, EgressDeadlines, EgressLimits, LIMITS};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::reader::{Node, Reader};
@@ -19,7 +19,7 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "where to: \"api.example.com:443\" (TLS), \"*.example.com:443\", \
               \"http://host.internal:8080\", \"tcp://db.internal:5432\", \"tcp://10.0.0.0/8:22\", or a \
               table with limits",
-        shape: Shape::Egress,
+        shape: Shape::Entries(egress::KEYS, "to"),
     },
     Key {
         name: "way",
@@ -33,6 +33,8 @@ pub(crate) const KEYS: &[Key] = &[
     LIMITS[1],
     LIMITS[2],
     LIMITS[3],
+    DEADLINES[0],
+    DEADLINES[1],
 ];
 
 /// `[network]`.
@@ -48,6 +50,8 @@ pub struct Network {
     pub way: Option<Written<Ways>>,
     /// How much and how often, of all that together.
     pub limits: EgressLimits,
+    /// How long a connection at most, whatever its entry says.
+    pub deadlines: EgressDeadlines,
 }
 
 /// Which network the command is in, from the least to the most that it reaches.
@@ -95,6 +99,7 @@ impl Network {
         self.egress.extend(over.egress);
         replace(&mut self.way, over.way);
         self.limits.lay(over.limits);
+        self.deadlines.lay(over.deadlines);
     }
 }
 
@@ -111,8 +116,9 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Network {
             "reason" => network.reason = reader.reason(node),
             "way" => network.way = reader.word(node, &Ways::ALL.map(|way| (way.name(), way))),
             "egress" => network.egress = reader.list(node, egress::entry),
+            _ if network.limits.read(reader, node) => {}
             _ => {
-                network.limits.read(reader, node);
+                network.deadlines.read(reader, node);
             }
         }
     }

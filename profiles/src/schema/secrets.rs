@@ -3,7 +3,7 @@
 use super::inject::{self, Injected};
 use super::placeholder::{self, Placed};
 use super::ssh::{self, Ssh};
-use super::{Key, Shape};
+use super::{Key, Shape, literal};
 use crate::origin::{Written, replace};
 use crate::place::{Place, Relative};
 use crate::reader::{Node, Reader};
@@ -147,7 +147,7 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
         return secret;
     };
     let beside = Beside {
-        arguments: fields.get("arguments").map(|node| reader.list(node, Reader::text)),
+        arguments: fields.get("arguments").map(|node| reader.list(node, literal::text)),
         identity: fields.get("identity").and_then(|node| path(reader, node)),
         socket: fields.get("socket").and_then(|node| path(reader, node)),
     };

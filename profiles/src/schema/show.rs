@@ -106,7 +106,13 @@ impl Profile {
     fn env_table(&self, text: &mut Text) {
         text.table("env");
         let pass = &self.env.pass;
-        text.list("pass", pass.iter().map(|name| (string(&name.value), &name.origin)));
+        text.list(
+            "pass",
+            pass.iter().map(|passed| {
+                let name = string(&passed.name.value);
+                (entry("name", &name, false, passed.reason.as_deref()), &passed.name.origin)
+            }),
+        );
         for (index, (name, value)) in self.env.set.iter().enumerate() {
             let last = self.env.set.iter().rposition(|(other, _)| other == name);
             if last == Some(index) {

@@ -614,6 +614,12 @@ fn what_is_let_out_uncounted_or_without_a_limit_is_among_what_widens() {
             "http://x.example rate, at once: 7 -> 8",
         ),
         (network("down = 5"), network("down = 6"), "down: 5 -> 6"),
+        (network("total = \"1s\""), network(""), "http://x.example total, ms: 1000 -> unlimited"),
+        (
+            network("idle = \"1s\""),
+            network("idle = \"2s\""),
+            "http://x.example idle, ms: 1000 -> 2000",
+        ),
         (network("connections = 2"), network(""), "connections: 2 -> 256"),
         (network("rate = \"6000/min burst 7\""), network(""), "rate, at once: 7 -> 600"),
     ] {

@@ -133,6 +133,31 @@ fn what_is_run_under_another_goes_where_both_go_and_both_count_it() {
 }
 
 #[test]
+fn no_connection_goes_on_for_longer_than_the_network_and_its_entry_say() {
+    let text = "[network]\nmode = \"egress\"\nidle = \"10m\"\ntotal = \"30s\"\negress = [\n\
+                \"http://a.example\",\n{ to = \"http://b.example\", idle = \"1m\", total = \"1m\" },\n\
+                { to = \"http://c.example\", idle = \"1h\", total = \"10s\" },\n]\n";
+    let of = |plan: EgressPlan| -> Vec<(Bound, Bound)> {
+        plan.rules.iter().map(|rule| (rule.deadlines.idle, rule.deadlines.total)).collect()
+    };
+    let most = |idle, total| (Bound::AtMost(idle), Bound::AtMost(total));
+    let each = [most(600_000, 30_000), most(60_000, 30_000), most(600_000, 10_000)];
+    assert_eq!(of(way_out(&[text])), each);
+    // It is no default: what an entry is silent about stays as short as it is.
+    let longer = of(way_out(&[&text.replace("10m", "2h").replace("30s", "unlimited")]));
+    assert_eq!(longer[0], (Bound::AtMost(3_600_000), Bound::Unlimited));
+    // And that of whatever it is run under holds too.
+    let under = text.replace("10m", "2m").replace("30s", "5s");
+    assert_eq!(of(way_out(&[&under, text]))[0], most(120_000, 5_000));
+    let shown = read(text).unwrap().to_toml();
+    assert!(
+        shown.contains("idle = \"600000ms\"") && shown.contains("total = \"30000ms\""),
+        "{shown}"
+    );
+    assert_eq!(read(&shown).unwrap().to_toml().lines().count(), shown.lines().count());
+}
+
+#[test]
 fn the_command_line_names_hosts_too() {
     let mut profile = read("").unwrap();
     let mut typed = overrides("/usr/bin/true");

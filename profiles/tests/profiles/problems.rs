@@ -118,7 +118,41 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[env.set]\nAPI_TOKEN = \"x\"",
         "p.toml:2:13: env.set.API_TOKEN: looks like a secret, and a profile is no place for one\n  \
-         remedy  put it in the caller's environment and write pass = [\"API_TOKEN\"]",
+         remedy  keep it in a file and name that in [secrets.NAME]: with inject the command never has it, \
+         with credential it reads a file of its own",
+    ),
+    (
+        "[env.set]\nX = \"a ghp_Ab3dEf6hIj9lMn2pQr5tUv8xYz1bCd4fGh7j\"",
+        "p.toml:2:5: env.set.X: has a key in it, and a profile is no place for one\n  remedy  keep it in a \
+         file and name that in [secrets.NAME]: with inject the command never has it, with credential it \
+         reads a file of its own",
+    ),
+    (
+        "[command]\nexec = [\"tool\", \"--key=sk-proj-Ab3dEf6hIj9lMn2pQr5t\"]",
+        "p.toml:2:17: command.exec[1]: has a key in it, and a profile is no place for one\n  remedy  keep it \
+         in a file and name that in [secrets.NAME]: with inject the command never has it, with credential \
+         it reads a file of its own",
+    ),
+    (
+        "[secrets.a]\nfrom = \"exec:/usr/bin/give\"\narguments = [\"AKIAABCDEFGHIJKLMNO7\"]\ncredential = true",
+        "p.toml:3:14: secrets.a.arguments[0]: has a key in it, and a profile is no place for one\n  remedy  \
+         keep it in a file and name that in [secrets.NAME]: with inject the command never has it, with \
+         credential it reads a file of its own",
+    ),
+    (
+        "[env]\npass = [\"LANG\", \"GITHUB_TOKEN\"]",
+        "p.toml:2:17: env.pass[1]: looks like a secret, which every process of the command could read \
+         there\n  remedy  keep it in a file and name that in [secrets.NAME]: with inject the command never \
+         has it, with credential it reads a file of its own; or write { name = \"GITHUB_TOKEN\", reason = \
+         \"why\" }",
+    ),
+    (
+        "[env]\npass = [{ name = \"PGPASSWORD\", reason = \" \" }]",
+        "p.toml:2:41: env.pass[0].reason: says nothing\n  remedy  write why, for whoever reviews this profile",
+    ),
+    (
+        "[env]\npass = [{ reason = \"so\" }]",
+        "p.toml:2:9: env.pass[0]: names no variable\n  remedy  write { name = \"NAME\", reason = \"why\" }",
     ),
     (
         "[env]\npass = [\"AWS_*\"]",
@@ -276,6 +310,25 @@ fn what_is_shown_is_a_profile_that_says_the_same() {
         assert_eq!(told["profile"], again.to_json()["profile"], "{}", builtin.name);
         assert!(told["from"].as_object().is_some_and(|from| !from.is_empty()), "{told}");
     }
+}
+
+#[test]
+fn a_secret_is_passed_on_with_a_reason_and_where_it_was_typed() {
+    let text = "[env]\npass = [\n    { name = \"GITHUB_TOKEN\", reason = \"gh reads it there alone\" },\n]\n";
+    let mut profile = read(text).unwrap();
+    let plain = profile.to_toml().replace("  # p.toml:3", "");
+    assert_eq!(plain, text);
+    let typed = vec!["API_TOKEN".into(), "OTHER_TOKEN=x".into()];
+    profile.apply(&Overrides { env: typed, ..overrides("true") }).unwrap();
+    let names: Vec<&str> = profile.env.pass.iter().map(|one| one.name.value.as_str()).collect();
+    assert_eq!(names, ["GITHUB_TOKEN", "API_TOKEN"]);
+    let key = "sk-proj-Ab3dEf6hIj9lMn2pQr5t";
+    let command = vec!["tool".try_into().unwrap(), key.try_into().unwrap()];
+    profile.apply(&Overrides { command, ..overrides("true") }).unwrap();
+    // What `--set` says is a line of a profile.
+    let line = "env.pass=[\"API_TOKEN\"]".to_owned();
+    let problems = profile.apply(&Overrides { set: vec![line], ..overrides("true") }).unwrap_err();
+    assert!(shown(&problems).contains("or write { name"), "{}", shown(&problems));
 }
 
 #[test]

@@ -16,6 +16,7 @@ const LISTED: usize = 100;
 pub(crate) struct Learnt<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) extends: &'a str,
+    /// Nothing where it is no text for a profile.
     pub(crate) exec: &'a [String],
     pub(crate) cwd: Option<&'a str>,
     pub(crate) egress: &'a [String],
@@ -63,14 +64,18 @@ impl Learnt<'_> {
     pub(crate) fn text(&self) -> String {
         let mut text = String::from(
             "# What one run of this command used, as `sandboxd learn` saw it. Read it before you use it: the\n\
-             # command chose the names.\n",
+             # command chose the names. System calls that are refused (ptrace and the like) were not seen: where it\n\
+             # does not do what it should, run it so and ask `sandboxd why --last`.\n",
         );
         if let Some(name) = self.name {
             text.push_str(&format!("name = {}\n", quoted(name)));
         }
         text.push_str(&format!("extends = [{}]\n", quoted(self.extends)));
         let exec: Vec<String> = self.exec.iter().map(|word| quoted(word)).collect();
-        text.push_str(&format!("\n[command]\nexec = [{}]\n", exec.join(", ")));
+        text.push_str("\n[command]\n");
+        if !exec.is_empty() {
+            text.push_str(&format!("exec = [{}]\n", exec.join(", ")));
+        }
         if let Some(cwd) = self.cwd {
             text.push_str(&format!("cwd = {}\n", quoted(cwd)));
         }

@@ -22,6 +22,8 @@ pub(super) enum Of {
     Approvals,
     ApprovalsPending,
     Egress,
+    EgressBytes,
+    SecretsUses,
     AuditLost,
 }
 
@@ -172,6 +174,20 @@ pub(super) const ALL: &[Family] = &[
         kind: COUNTER,
         labels: &["profile", "decision"],
         help: "Connections to outside of commands that ended, let out or not.",
+    },
+    Family {
+        of: Of::EgressBytes,
+        name: "sandboxd_egress_bytes_total",
+        kind: COUNTER,
+        labels: &["profile", "entry", "direction"],
+        help: "Bytes of commands that ended, up (out) or down (back), by the entry that let them out.",
+    },
+    Family {
+        of: Of::SecretsUses,
+        name: "sandboxd_secrets_uses_total",
+        kind: COUNTER,
+        labels: &["profile", "secret"],
+        help: "Connections whose requests a secret was put into, calls that one stood in, and signatures.",
     },
     Family {
         of: Of::AuditLost,

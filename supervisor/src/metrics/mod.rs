@@ -12,6 +12,7 @@ mod listen;
 mod text;
 
 use family::Of;
+use sandboxd_audit::time::Stamp;
 use sandboxd_audit::{Kind, Record};
 use sandboxd_broker::limit::Position;
 use serde_json::Value;
@@ -56,6 +57,8 @@ pub(crate) struct Audited {
     pub(crate) lag: Duration,
     /// Since when records wait for a checkpoint.
     pub(crate) unsigned: Duration,
+    /// When the last checkpoint was made, where one was.
+    pub(crate) signed: Option<Stamp>,
 }
 
 impl Meter {
@@ -114,7 +117,12 @@ impl Counts {
                 self.went_out(agent, record.result.get("egress"));
             }
             Kind::Connected => self.add(Of::Connections, &[agent, decision]),
-            Kind::Call => self.called(record, [agent, callee, decision, rule]),
+            Kind::Call => {
+                self.called(record, [agent, callee, decision, rule]);
+                self.used(record, agent);
+            }
+            // How much went out is counted at the end, where none is left out.
+            Kind::Egress | Kind::Signature => self.used(record, agent),
             Kind::Approval => self.add(Of::Approvals, &[agent, callee, decision]),
             Kind::Answered => self.answered(record, [agent, callee, rule]),
             Kind::Noticed => match rule {
@@ -132,9 +140,6 @@ impl Counts {
             | Kind::LogClosed
             | Kind::Recovered
             | Kind::Removed
-            // What went out is counted at the end, where none is left out.
-            | Kind::Egress
-            | Kind::Signature
             | Kind::Revoked
             | Kind::Pins
             | Kind::SecretRotated
@@ -152,6 +157,19 @@ impl Counts {
         self.add(Of::Denials, &[agent, callee, rule]);
         if matches!(rule, "rate" | "busy" | "breaker" | "quarantine" | "repeats" | "budget") {
             self.add(Of::LimiterDenied, &[agent, rule]);
+        }
+    }
+
+    /// The secrets that were used, by their names in the profile: each once for a call that they stood in, for a
+    /// connection whose requests they were put into, and for a signature.
+    fn used(&mut self, record: &Record, agent: &str) {
+        // A connection may have been cut off after requests that one was put into.
+        if record.kind != Kind::Egress && record.decision != Some("allowed") {
+            return;
+        }
+        let names = record.result.get("secrets").and_then(Value::as_array).into_iter().flatten();
+        for name in names.chain(record.result.get("key")).filter_map(Value::as_str) {
+            self.add(Of::SecretsUses, &[agent, name]);
         }
     }
 
@@ -178,8 +196,21 @@ impl Counts {
         let refused: u64 = told.map(|one| number(one, "times")).sum();
         let refused = refused.saturating_add(number(used, "refused_others"));
         for (decision, times) in [("allowed", number(used, "connections")), ("refused", refused)] {
-            let counted = self.number(Of::Egress, &[agent, decision]);
-            *counted = counted.saturating_add(times);
+            self.more(Of::Egress, &[agent, decision], times);
+        }
+        for (direction, key) in [("up", "up_bytes"), ("down", "down_bytes")] {
+            let mut rest = number(used, key);
+            let entries = used.get("entries").and_then(Value::as_array).into_iter().flatten();
+            for one in entries {
+                let entry = one.get("entry").and_then(Value::as_str).unwrap_or(OTHERS);
+                let bytes = number(one, key);
+                rest = rest.saturating_sub(bytes);
+                self.more(Of::EgressBytes, &[agent, entry, direction], bytes);
+            }
+            // Of entries that are not told one by one.
+            if rest > 0 {
+                self.more(Of::EgressBytes, &[agent, OTHERS, direction], rest);
+            }
         }
     }
 
@@ -210,8 +241,12 @@ impl Counts {
     }
 
     fn add(&mut self, of: Of, labels: &[&str]) {
+        self.more(of, labels, 1);
+    }
+
+    fn more(&mut self, of: Of, labels: &[&str], by: u64) {
         let number = self.number(of, labels);
-        *number = number.saturating_add(1);
+        *number = number.saturating_add(by);
     }
 
     fn take(&mut self, of: Of, labels: &[&str]) {

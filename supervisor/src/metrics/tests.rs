@@ -4,7 +4,12 @@ use super::*;
 use sandboxd_audit::record::{Actor, CallOf};
 use serde_json::json;
 
-const AUDITED: Audited = Audited { up: true, lag: Duration::ZERO, unsigned: Duration::ZERO };
+const AUDITED: Audited = Audited {
+    up: true,
+    lag: Duration::ZERO,
+    unsigned: Duration::ZERO,
+    signed: Some(Stamp(1_764_000_000_123)),
+};
 
 fn record(kind: Kind, decision: &'static str, rule: Option<&str>) -> Record {
     let mut record = Record::of(kind);
@@ -60,6 +65,64 @@ fn a_call_is_counted_when_it_is_decided_and_when_it_ends() {
     ] {
         assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
     }
+}
+
+#[test]
+fn each_secret_is_counted_where_it_was_used_and_not_where_it_would_have_been() {
+    let meter = Meter::default();
+    let told = |kind, decision, result| {
+        let mut record = record(kind, decision, None);
+        record.result = result;
+        meter.count(&record);
+    };
+    told(Kind::Call, "allowed", json!({ "secrets": ["db", "model"] }));
+    told(Kind::Call, "refused", json!({ "secrets": ["db"] }));
+    told(Kind::Egress, "allowed", json!({ "secrets": ["model"], "puts": 7 }));
+    told(Kind::Egress, "refused", json!({ "secrets": ["model"], "puts": 1 }));
+    told(Kind::Egress, "allowed", json!({ "verdict": "carried" }));
+    told(Kind::Signature, "allowed", json!({ "key": "deploy" }));
+    told(Kind::Signature, "refused", json!({ "key": null }));
+    let text = meter.text(AUDITED);
+    let uses = |secret: &str, times: u64| {
+        format!("sandboxd_secrets_uses_total{{profile=\"agent\",secret=\"{secret}\"}} {times}")
+    };
+    for line in [
+        &uses("db", 1),
+        &uses("model", 3),
+        &uses("deploy", 1),
+        "sandboxd_audit_last_checkpoint_timestamp_seconds 1764000000.123",
+    ] {
+        assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+    }
+    assert_eq!(text.matches("sandboxd_secrets_uses_total{").count(), 3);
+}
+
+#[test]
+fn bytes_are_counted_by_the_entry_that_let_them_out_and_all_of_them() {
+    let meter = Meter::default();
+    let mut ended = record(Kind::Ended, "", None);
+    ended.result = json!({ "exit": 0, "egress": {
+        "connections": 3, "up_bytes": 100, "down_bytes": 7, "refused": [], "refused_others": 0,
+        "entries": [
+            { "entry": "a.example:443", "connections": 1, "up_bytes": 60, "down_bytes": 7 },
+            { "entry": "b.example:443", "connections": 1, "up_bytes": 10, "down_bytes": 0 },
+        ],
+    } });
+    meter.count(&ended);
+    meter.count(&ended);
+    let text = meter.text(AUDITED);
+    for (entry, direction, bytes) in [
+        ("a.example:443", "up", 120),
+        ("a.example:443", "down", 14),
+        ("b.example:443", "up", 20),
+        (OTHERS, "up", 60),
+    ] {
+        let line = format!(
+            "sandboxd_egress_bytes_total{{profile=\"agent\",entry=\"{entry}\",direction=\"{direction}\"}} {bytes}"
+        );
+        assert!(text.lines().any(|one| one == line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("entry=\"others\",direction=\"down\""), "{text}");
 }
 
 #[test]

@@ -41,6 +41,11 @@ pub(super) fn written(counts: &Counts, audited: Audited) -> String {
             "How long the oldest record waits that no checkpoint is about.",
             seconds(audited.unsigned.as_millis()),
         ),
+        (
+            "sandboxd_audit_last_checkpoint_timestamp_seconds",
+            "When records were signed last, in seconds since 1970; 0 where none were yet.",
+            seconds(u128::from(audited.signed.map_or(0, |signed| signed.0))),
+        ),
     ] {
         head(&mut text, name, "gauge", help);
         line(&mut text, name, &[], &value);

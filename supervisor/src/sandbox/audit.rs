@@ -119,7 +119,8 @@ impl AuditLog {
         let log = Arc::clone(&self.0);
         move || {
             let [lag, unsigned] = log.writer.waits();
-            log.meter.text(Audited { up: log.writer.held().is_ok(), lag, unsigned })
+            let (up, signed) = (log.writer.held().is_ok(), log.writer.signed());
+            log.meter.text(Audited { up, lag, unsigned, signed })
         }
     }
 
@@ -378,4 +379,10 @@ pub(crate) fn nowhere() -> Audit {
     let log = AuditLog::begin(|| Err(none), |_| {}).unwrap();
     log.0.waived.get_or_init(|| false);
     Audit { log: log.0, waived: false }
+}
+
+/// What was counted of what was told to it.
+#[cfg(test)]
+pub(crate) fn counted(audit: &Audit) -> String {
+    AuditLog(Arc::clone(&audit.log)).metrics()()
 }

@@ -86,16 +86,20 @@ impl Decisions {
             return true;
         }
         let kept = if refused { &mut self.refused } else { &mut self.carried };
-        if !kept.admits(Instant::now()) {
+        let admits = kept.admits(Instant::now());
+        if !admits {
             kept.up = kept.up.saturating_add(told.up);
             kept.down = kept.down.saturating_add(told.down);
-            return true;
+            // What a secret was put into counts all the same.
+            if secrets.is_empty() {
+                return true;
+            }
         }
         let mut record = Record::of(Kind::Egress);
         record.decision = Some(kept.decision);
         record.rule = rule.map(|rule| rule.written.clone());
         record.result = result(told, &secrets);
-        self.write_next(record);
+        self.keep(record, admits);
         true
     }
 
@@ -104,10 +108,15 @@ impl Decisions {
         if refused { &mut self.unsigned } else { &mut self.signed }
     }
 
-    /// Writes down one more, behind those that were only counted.
-    pub(super) fn write_next(&mut self, record: Record) {
-        self.tell_left_out();
-        self.write(record);
+    /// Counts one more, and writes it down behind those that were only counted, where it is to be.
+    pub(super) fn keep(&mut self, mut record: Record, admits: bool) {
+        if admits {
+            self.tell_left_out();
+            self.write(record);
+        } else {
+            record.actor = Some(self.actor.clone());
+            self.log.audit().count(&record);
+        }
     }
 
     /// The egress process had no room for so many.
@@ -218,6 +227,7 @@ fn result(told: &Told, secrets: &[&str]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sandbox::audit::{counted, nowhere};
     use sandboxd_egress_plan::{Bound, Carries, Deadlines, Target};
 
     fn told(rule: Option<u32>, name: &str, port: u16) -> Told {
@@ -275,6 +285,30 @@ mod tests {
         let shown = Told { secrets: 1, puts: 2, ..told(Some(0), "a.example", 443) };
         let shown = result(&shown, &["one"]);
         assert_eq!((&shown["secrets"], &shown["puts"]), (&json!(["one"]), &json!(2)));
+    }
+
+    #[test]
+    fn what_a_secret_was_put_into_counts_where_it_came_too_often_to_be_written() {
+        let deadlines = Deadlines { idle: Bound::Unlimited, total: Bound::Unlimited };
+        let rule = Rule {
+            written: "a.example:443".into(),
+            target: Target::Name("a.example".try_into().unwrap()),
+            port: 443,
+            carries: Carries::Tls,
+            within: Vec::new(),
+            own: Vec::new(),
+            accounts: vec![0],
+            deadlines,
+            model: false,
+        };
+        let audit = nowhere();
+        let names = ["model".to_owned()];
+        let mut decisions = Decisions::new(audit.clone(), "agent", "agent-1", (&[rule], &names));
+        let put = Told { secrets: 1, puts: 2, ..told(Some(0), "a.example", 443) };
+        (0..3000).for_each(|_| assert!(decisions.told(&put)));
+        assert!(decisions.carried.left_out > 1000, "all were written down");
+        let uses = "sandboxd_secrets_uses_total{profile=\"agent\",secret=\"model\"} 3000";
+        assert!(counted(&audit).lines().any(|line| line == uses));
     }
 
     #[test]

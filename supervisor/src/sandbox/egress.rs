@@ -2,6 +2,7 @@
 //! went out and what did not.
 
 use super::audit::Audit;
+use super::by_entry::{ByEntry, Entries};
 use super::channel::watched;
 use super::decisions::Decisions;
 use super::ended::{Ended, ended};
@@ -63,6 +64,7 @@ type Refusals = BTreeMap<Refusal, u64>;
 /// What it has told.
 struct Heard {
     used: Used,
+    entries: Entries,
     refused: Refusals,
     signers: Signers,
     signatures: Signatures,
@@ -82,6 +84,8 @@ pub struct Used {
     pub up_bytes: u64,
     /// Bytes that came back.
     pub down_bytes: u64,
+    /// The same by each entry, the most bytes first.
+    pub entries: Vec<ByEntry>,
     /// Where TLS was ended, so that requests were seen.
     pub ended: Vec<Ended>,
     /// What keys signed that the command does not have.
@@ -156,6 +160,7 @@ impl Egress {
             lender: None,
             heard: Heard {
                 used: Used { ended: ended(plan), ..Used::default() },
+                entries: Entries::of(&plan.rules),
                 refused: BTreeMap::new(),
                 signers: Signers::of(plan),
                 signatures: Signatures::default(),
@@ -266,6 +271,7 @@ impl Egress {
         }
         left.extend(self.heard.decisions.close());
         let mut used = std::mem::take(&mut self.heard.used);
+        used.entries = std::mem::take(&mut self.heard.entries).told();
         used.signatures = std::mem::take(&mut self.heard.signatures).told();
         used.refused = std::mem::take(&mut self.heard.refused)
             .into_iter()
@@ -309,6 +315,7 @@ impl Heard {
         let fits = match bytes.get(..length).map(Told::decode) {
             Some(Ok(Told::Record(record))) => {
                 self.used.count(&record, &mut self.refused);
+                self.entries.count(&record);
                 self.decisions.told(&record)
             }
             Some(Ok(Told::Signing(signing))) => self.signed(&signing),
@@ -399,6 +406,7 @@ mod tests {
             let purses = Purses::default();
             let mut heard = Heard {
                 used: Used::default(),
+                entries: Entries::default(),
                 refused: BTreeMap::new(),
                 signers: Signers::default(),
                 signatures: Signatures::default(),

@@ -96,15 +96,12 @@ impl Signatures {
 impl Decisions {
     /// Writes down what was asked for, and whether it was signed.
     pub(super) fn signed(&mut self, said: &Said, signed: Signed) {
-        let kept = self.of_signatures(signed.is_refusal());
-        if !kept.admits(Instant::now()) {
-            return;
-        }
+        let admits = self.of_signatures(signed.is_refusal()).admits(Instant::now());
         let mut record = Record::of(Kind::Signature);
         record.decision = Some(if signed.is_refusal() { "refused" } else { "allowed" });
         record.rule.clone_from(&said.leave);
         record.result = json!({ "verdict": signed.text(), "key": said.key });
-        self.write_next(record);
+        self.keep(record, admits);
     }
 }
 

@@ -202,6 +202,59 @@ fn a_held_call_goes_on_once_for_the_exact_digest() {
 }
 
 #[test]
+fn whoever_asked_for_progress_hears_that_its_call_waits_and_it_rises() {
+    let mut plan = plan();
+    plan.edges[0].approval = Approval::Ask { expires: Millis(25_500) };
+    let mut world = World::open(plan);
+    world.serve = hang;
+    let with = |id: &str, token: &str| {
+        format!(r#"{{"name":"list","arguments":{{"n":{id}}},"_meta":{{"progressToken":{token}}}}}"#)
+    };
+    assert!(world.request(1, "1", "tools/call", &with("1", "\"mine\"")).is_empty());
+    assert!(world.request(1, "2", "tools/call", r#"{"name":"list","arguments":{}}"#).is_empty());
+    world.wait(9_999);
+    assert!(world.hear(1).is_empty());
+    world.wait(1);
+    let left = |seconds: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":"mine","progress":-{seconds},"message":"waits for approval"}}}}"#
+        )
+    };
+    assert_eq!(world.hear(1), [left("16")]);
+    // However late it is asked, once.
+    world.wait(14_500);
+    assert_eq!(world.hear(1), [left("1")]);
+    let ask = world.asks.remove(0);
+    let (call, digest, verdict) = (ask.call, ask.digest, &Verdict::Approved);
+    world.step(Input::Decided { call, digest, verdict, by: Some(3) });
+    let sent = text(world.got("tools/call")[0].get("id").unwrap());
+    world.tell(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{sent},"progress":0}}}}"#
+    ));
+    let heard = world.hear(1);
+    assert!(heard.len() == 1 && heard[0].contains(r#""progress":0"#), "{heard:?}");
+    // The other one is denied at its time, and with no word before.
+    world.wait(1_000);
+    assert!(world.hear(1).concat().contains("nobody answered in time"));
+    world.wait(20_000);
+    assert!(world.hear(1).is_empty(), "what was approved waits no more");
+}
+
+#[test]
+fn a_method_of_another_protocol_hears_of_no_progress() {
+    let mut plan = plan();
+    plan.callees[0].speaks = Speaks::JsonRpc;
+    plan.callees[0].serves.methods = patterns(&["go"]);
+    plan.edges[0].reach.methods = patterns(&["go"]);
+    plan.edges[0].approval = Approval::Ask { expires: Millis(25_000) };
+    let mut world = World::open(plan);
+    assert!(world.request(1, "1", "go", r#"{"_meta":{"progressToken":1}}"#).is_empty());
+    assert_eq!(world.asks.len(), 1);
+    world.wait(24_000);
+    assert!(world.hear(1).is_empty());
+}
+
+#[test]
 fn a_durable_call_waits_for_its_record_and_is_refused_without() {
     let mut plan = plan();
     plan.edges[0].durability = Durability::Durable;

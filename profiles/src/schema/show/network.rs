@@ -4,7 +4,7 @@ use super::calls::{amount, rate};
 use super::{Text, string};
 use crate::quantity::Amount;
 use crate::schema::Network;
-use crate::schema::egress::{Egress, EgressLimits};
+use crate::schema::egress::{Egress, EgressDeadlines, EgressLimits};
 
 /// Its keys, each after this.
 pub(super) fn keys(network: &Network, before: &str, text: &mut Text) {
@@ -19,6 +19,9 @@ pub(super) fn keys(network: &Network, before: &str, text: &mut Text) {
     text.value(&key("rate"), often.as_ref(), rate);
     text.value(&key("up"), up.as_ref(), amount);
     text.value(&key("down"), down.as_ref(), amount);
+    let EgressDeadlines { idle, total } = &network.deadlines;
+    text.value(&key("idle"), idle.as_ref(), milliseconds);
+    text.value(&key("total"), total.as_ref(), milliseconds);
 }
 
 fn shown(entry: &Egress) -> String {
@@ -34,8 +37,9 @@ fn shown(entry: &Egress) -> String {
     more.extend(up.as_ref().map(|one| format!("up = {}", amount(&one.value))));
     more.extend(down.as_ref().map(|one| format!("down = {}", amount(&one.value))));
     more.extend(entry.model.then(|| "model = true".to_owned()));
-    more.extend(entry.idle.as_ref().map(|time| format!("idle = {}", milliseconds(time))));
-    more.extend(entry.total.as_ref().map(|time| format!("total = {}", milliseconds(time))));
+    let EgressDeadlines { idle, total } = &entry.deadlines;
+    more.extend(idle.as_ref().map(|time| format!("idle = {}", milliseconds(&time.value))));
+    more.extend(total.as_ref().map(|time| format!("total = {}", milliseconds(&time.value))));
     let text = string(&entry.text);
     if more.is_empty() {
         return text;

@@ -79,7 +79,7 @@ fn learnt_into(
         return Ok(NOT_SET_UP);
     }
     warn(&format!(
-        "sandboxd: written: {place}: {}, {} left out\n  next    read it, then sandboxd run -p {place}\n",
+        "sandboxd: written: {place}: {}, {} left out\n  next    read it, then sandboxd run -p {place}\n  unseen  system calls that are refused: after that run, sandboxd why --last has them\n",
         count(u64::try_from(written.grants).unwrap_or(u64::MAX), "grant"),
         written.left_out
     ));

@@ -12,6 +12,7 @@ use crate::learn::group::{self, Around, LeftOut, List, Wanted, group};
 use crate::learn::seen::{All, Need};
 use crate::learn::text::{Learnt, UsedEdge, is_plain, quoted};
 use crate::sandbox::{Refused, RunResult, StartError};
+use sandboxd_profiles::schema::literal::holds_key;
 use sandboxd_profiles::syscalls::name;
 use sandboxd_profiles::why::{Access, Answer, Asked};
 use std::collections::BTreeMap;
@@ -71,9 +72,9 @@ pub(super) fn profile(
     left.extend(not_let_out(result));
     let own: Vec<&Called> = own(&subject, result).collect();
     left.extend(own.iter().flat_map(|edge| not_called(edge)));
+    let exec = subject_command(grants, &subject, &mut left);
     let left_out = left.len();
     left.truncate(LISTED);
-    let exec = subject_command(grants, &subject);
     let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
     let shown = files.keys().any(|(_, path)| cwd.starts_with(path) || path.starts_with(&cwd));
     let cwd_text = cwd.to_str().filter(|text| shown && is_plain(text));
@@ -225,13 +226,21 @@ fn real(typed: &[String]) -> impl Iterator<Item = PathBuf> + '_ {
     typed.iter().filter_map(|named| Path::new(named).canonicalize().ok())
 }
 
-/// The command as it was typed, or as the profile has it.
-fn subject_command(grants: &Grants, subject: &Subject) -> Vec<String> {
-    if !grants.command.is_empty() {
-        return grants.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+/// The command as it was typed, or as the profile has it. One with a key in it may be typed, and is in no profile.
+fn subject_command(grants: &Grants, subject: &Subject, left: &mut Vec<LeftOut>) -> Vec<String> {
+    let typed = grants.command.iter().map(|word| word.to_string_lossy().into_owned());
+    let mut words: Vec<String> = typed.collect();
+    if words.is_empty() {
+        let exec = subject.profile.command.exec.iter().flat_map(|exec| &exec.value);
+        words.extend(exec.map(|word| String::from_utf8_lossy(word.as_bytes()).into_owned()));
     }
-    let exec = subject.profile.command.exec.iter().flat_map(|exec| &exec.value);
-    exec.map(|word| String::from_utf8_lossy(word.as_bytes()).into_owned()).collect()
+    if words.iter().any(|word| holds_key(word)) {
+        let what = String::from("the command and its arguments");
+        let why = String::from("a key is in them: type them again, or name it in [secrets.NAME]");
+        left.insert(0, LeftOut { what, by: String::new(), why });
+        words.clear();
+    }
+    words
 }
 
 /// The profile that is extended, as one in any folder names it.
