@@ -3,7 +3,7 @@
 
 use super::{
     CallId, Output, Relay,
-    intake::CHAINS,
+    behalf::CHAINS,
     state::{Call, Stage},
 };
 use crate::{

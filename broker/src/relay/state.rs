@@ -1,6 +1,6 @@
 //! What is remembered: connections, instances, calls, and what callees asked back.
 
-use super::{CallId, ConnectionId, InstanceId, Load, Output, Relay};
+use super::{CallId, ConnectionId, InstanceId, Load, Output, Relay, behalf::Served};
 use crate::{
     frame::Lines,
     json::{Object, Value},
@@ -63,6 +63,8 @@ pub(super) struct Instance {
     pub(super) prompts: Catalogue,
     pub(super) handshake: Handshake,
     pub(super) initialized: bool,
+    /// Whom it has served, where it is for all.
+    pub(super) served: Served,
     /// Whose secrets it may have been given.
     pub(super) rings: BTreeSet<Ring>,
     /// And of which callers, by instances of them that are over.
