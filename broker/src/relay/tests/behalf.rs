@@ -126,6 +126,20 @@ fn one_at_a_time_calls_for_the_last_until_the_next() {
 }
 
 #[test]
+fn what_the_broker_asks_by_itself_is_for_nobody() {
+    let mut world = by_both(chain(Instances::Serial));
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 3, mid);
+    world.tell_as(mid, r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#);
+    world.serve = |method, body| if method == "tools/list" { None } else { serve(method, body) };
+    world.call_as(2, "1", "list", "{}");
+    assert_eq!(world.got("tools/list").len(), 2);
+    assert!(onward(&mut world).contains("content"));
+    assert_eq!(world.relay.spent(), [2, 0, 1], "b is not served yet");
+}
+
+#[test]
 fn one_at_a_time_that_was_notified_may_be_at_that_and_tells_nobody_else() {
     let mut world = by_both(by_methods(Instances::Serial));
     note(&mut world, 1);
