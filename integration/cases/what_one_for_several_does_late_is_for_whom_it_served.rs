@@ -5,7 +5,6 @@
 use anyhow::{Result, ensure};
 use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Need, Outside};
-use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
 
@@ -62,14 +61,14 @@ for method, number in [("work", None), ("late", 2)]:
 
 fn outside(outside: &Outside) -> Result<()> {
     // It has no edge to the vault, and its tool has.
-    for said in opened(outside, "attenuate", "")? {
+    for said in opened(outside, "attenuate", None)? {
         ensure!(said.contains("Method not found"), "it was opened for whoever may not: {said}");
     }
-    let asks = "[call.vault]\nprofile = VAULT\nmethods = [\"open\"]\napproval = \"ask\"\napproval_within = \"1s\"\n";
-    for said in opened(outside, "attenuate", asks)? {
+    let asks = "approval = \"ask\"\napproval_within = \"1s\"\n";
+    for said in opened(outside, "attenuate", Some(asks))? {
         ensure!(said.contains("not approved"), "it was opened and nobody was asked: {said}");
     }
-    for said in opened(outside, "serial", "")? {
+    for said in opened(outside, "serial", None)? {
         let (word, chain): (String, Vec<String>) = serde_json::from_str(&said)?;
         ensure!(word == "opened" && chain == ["agent", "hub"], "it was for another: {said}");
     }
@@ -79,10 +78,11 @@ fn outside(outside: &Outside) -> Result<()> {
     Ok(())
 }
 
-/// What the agent is told of the vault: while it waits, by a notification, and after it was answered.
-fn opened(outside: &Outside, instances: &str, edges: &str) -> Result<[String; 3]> {
-    let serve = |name: &str, program: &str, methods: &[&str], more: &str| -> Result<PathBuf> {
-        let program = outside.file(&format!("{name}.py"), program)?;
+/// What the agent is told of the vault: while it waits, by a notification, and after it was answered. With words, it has an
+/// edge of its own to it.
+fn opened(outside: &Outside, instances: &str, words: Option<&str>) -> Result<[String; 3]> {
+    let (hub_py, vault_py) = (outside.file("hub.py", HUB)?, outside.file("vault.py", VAULT)?);
+    let serve = |name: &str, program: &PathBuf, methods: &[&str], more: &str| -> Result<PathBuf> {
         let path = outside.dir().join(format!("{name}.toml"));
         let text = format!(
             "name = \"{name}\"\nextends = [\"builtin:mcp-server\"]\n{}[command]\nexec = [\"/usr/bin/python3\", {program:?}]\n\
@@ -92,21 +92,23 @@ fn opened(outside: &Outside, instances: &str, edges: &str) -> Result<[String; 3]
         fs::write(&path, text)?;
         Ok(path)
     };
-    let vault = serve("vault", VAULT, &["open"], "")?;
-    let hub = serve(
-        "hub",
-        HUB,
-        &["work", "late", "last"],
-        &format!(
-            "instances = {instances:?}\n[call.vault]\nprofile = {vault:?}\nmethods = [\"open\"]\n"
-        ),
-    )?;
+    let edge = |profile: &PathBuf, methods: &[&str], reads: &[&PathBuf]| {
+        format!(
+            "profile = {profile:?}\nmethods = {methods:?}\ngrant.files.execute = [\"/usr\"]\n\
+             grant.files.read = {reads:?}\n"
+        )
+    };
+    let vault = serve("vault", &vault_py, &["open"], "")?;
+    let to_vault = format!("[call.vault]\n{}", edge(&vault, &["open"], &[&vault_py]));
+    let methods = ["work", "late", "last"];
+    let shared = format!("instances = {instances:?}\n{to_vault}");
+    let hub = serve("hub", &hub_py, &methods, &shared)?;
     let profile = format!(
-        "name = \"agent\"\nextends = [\"builtin:base\"]\n[call.hub]\nprofile = {hub:?}\n\
-         methods = [\"work\", \"late\", \"last\"]\n{}",
-        edges.replace("VAULT", &format!("{vault:?}"))
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n[call.hub]\n{}{}",
+        edge(&hub, &methods, &[&hub_py, &vault_py]),
+        words.map_or_else(String::new, |words| format!("{to_vault}{words}")),
     );
-    let pause = if edges.is_empty() { "1" } else { "2.5" };
+    let pause = if words.is_some() { "2.5" } else { "1" };
     let run = outside
         .sandbox(&profile)
         .env(FOLDER, &outside.login_folder()?.to_string_lossy())
