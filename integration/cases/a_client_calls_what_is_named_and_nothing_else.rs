@@ -1,5 +1,5 @@
-//! Through `sandboxd mcp` a client lists and calls the tools that are named and no others, hidden and
-//! absent ones are told apart by nothing, and no line reaches the server that is malformed, ambiguous, too
+//! Through `sandboxd mcp` a client lists and calls the tools that are named and no others, and reads resources by no other
+//! way than they are named by; hidden and absent ones are told apart by nothing, and no line reaches the server that is malformed, ambiguous, too
 //! long, or has arguments that the tool does not take. Who reads these lines has no right and no file.
 //!
 //! The server writes down every line that reaches it, which the observer reads.
@@ -22,7 +22,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
     let seen = ws.join("seen");
     let profile = format!(
-        "extends = [\"builtin:mcp-server\"]\n[files]\nwrite = [{ws:?}]\n[serve]\ntools = [\"read_*\"]\n"
+        "extends = [\"builtin:mcp-server\"]\n[files]\nwrite = [{ws:?}]\n[serve]\ntools = [\"read_*\"]\n\
+         resources = [\"file:///srv/public/*\"]\n"
     );
     let run = outside
         .sandbox(&profile)
@@ -57,6 +58,11 @@ fn outside(outside: &Outside) -> Result<()> {
         answer(json!("6"))?.pointer("/result/isError") == Some(&json!(true)),
         "wrong arguments were taken"
     );
+    ensure!(answer(json!("10"))?.get("result").is_some(), "a resource that is named");
+    for (id, _) in ELSEWHERE {
+        let hidden = answer(json!(id))?.to_string();
+        ensure!(hidden.contains("Unknown resource"), "{hidden}");
+    }
     let refused =
         answers.iter().filter(|it| it.pointer("/error/code") == Some(&json!(-32600))).count();
     ensure!(refused >= 1, "a doubled key was taken: {}", run.stdout);
@@ -64,11 +70,19 @@ fn outside(outside: &Outside) -> Result<()> {
     let seen = fs::read_to_string(&seen)?;
     ensure!(seen.contains("marked") && seen.contains("1.50"), "not carried as it was: {seen}");
     ensure!(seen.contains("\"name\":\"client\""), "the client is whoever it says: {seen}");
-    for word in ["\"case\"", "hidden", "absent", "wrong", "xxxx", "doubled"] {
+    ensure!(seen.contains("public/open"), "a resource that is named: {seen}");
+    for word in ["\"case\"", "hidden", "absent", "wrong", "xxxx", "doubled", "private"] {
         ensure!(!seen.contains(word), "{word:?} reached the server: {seen}");
     }
     without_a_word_nothing(outside)
 }
+
+/// Resources that begin like what is named, and lead elsewhere: no more than may be denied within a minute, with the others.
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("11", "file:///srv/public/../private"),
+    ("12", "file:///srv/public/%2E%2e/private"),
+    ("13", "file:///srv/public/.\t./private"),
+];
 
 /// What the client asks, all at once.
 fn requests() -> String {
@@ -85,6 +99,10 @@ fn requests() -> String {
     ]
     .map(|message| format!("{message}\n"))
     .concat();
+    for (id, uri) in ELSEWHERE.into_iter().chain([("10", "file:///srv/public/open")]) {
+        let read = json!({ "jsonrpc": "2.0", "id": id, "method": "resources/read", "params": { "uri": uri } });
+        requests.push_str(&format!("{read}\n"));
+    }
     // As text, since what is carried is to be the very number.
     requests.push_str(
         "{\"jsonrpc\":\"2.0\",\"id\":\"3\",\"method\":\"tools/call\",\"params\":{\"name\":\"read_one\",\"arguments\":{\"path\":\"marked\",\"unknown\":1.50}}}\n\

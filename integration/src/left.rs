@@ -192,11 +192,8 @@ pub(crate) fn temporary(outside: &Outside) -> Result<Vec<PathBuf>> {
 /// Control sockets: where calls are approved, secrets renewed and edges taken back.
 pub(crate) fn sockets(outside: &Outside) -> Result<Vec<PathBuf>> {
     let approvals = outside.control_sockets()?;
-    let [secrets, revocations] =
-        ["secrets", "revocations"].map(|name| approvals.with_file_name(name));
-    [approvals, secrets, revocations]
-        .iter()
-        .try_fold(Vec::new(), |found, folder| entries(folder, found))
+    let [secrets, edges] = ["secrets", "edges"].map(|name| approvals.with_file_name(name));
+    [approvals, secrets, edges].iter().try_fold(Vec::new(), |found, folder| entries(folder, found))
 }
 
 /// What was about to be put in the place of a file beside the audit log.

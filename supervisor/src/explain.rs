@@ -1,6 +1,7 @@
 //! What the operator can do about a failure, and how an errno and foreign text are written.
 
 use rustix::io::Errno;
+use sandboxd_broker_plan::letters::is_ignorable;
 use sandboxd_plan::{Call, Failure, Stage};
 
 /// What the operator can do, or nothing where we know no better than the error itself.
@@ -161,12 +162,9 @@ pub fn printable(text: &str) -> String {
 }
 
 /// What a terminal shows as nothing, or as an order to the text around it: line and paragraph
-/// separators, marks of direction, joiners.
-fn is_invisible(letter: char) -> bool {
-    matches!(
-        letter,
-        '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}'
-    )
+/// separators, marks of annotation and of direction, joiners, fillers, tags.
+const fn is_invisible(letter: char) -> bool {
+    is_ignorable(letter) || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{fff9}'..='\u{fffb}')
 }
 
 /// The same, with line ends kept.
@@ -185,6 +183,11 @@ mod tests {
         assert_eq!(printable("\u{202e}exe"), "\\u{202e}exe");
         assert_eq!(printable("/srv/größe"), "/srv/größe");
         assert_eq!(printable("\u{9b}31m"), "\\u{9b}31m");
+        for unseen in
+            ["\u{ad}", "\u{34f}", "\u{3164}", "\u{2028}", "\u{fe0f}", "\u{fffa}", "\u{e0041}"]
+        {
+            assert!(printable(unseen).is_ascii(), "{}", unseen.escape_unicode());
+        }
     }
 
     #[test]

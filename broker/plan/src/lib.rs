@@ -5,10 +5,10 @@
 //! checks every wish of the broker against it, the broker obeys it. An empty list allows nothing and
 //! `0` allows nothing; what has no limit says `"unlimited"`.
 //!
-//! Read in this order: [`quantity`] and [`pattern`] (the words), [`caller`], [`callee`], [`edge`],
+//! Read in this order: [`quantity`], [`pattern`] and [`plain`] (the words), [`caller`], [`callee`], [`edge`],
 //! then [`wire`] with [`bytes`] (how a plan becomes bytes, and what must fit together in it). What the broker
 //! says in turn, of what happened, is a [`record`]; of tools that are to be kept, what was [`seen`], in [`words`] too; of those that
-//! were called, which were [`meant`].
+//! were called, which were [`meant`]. What of foreign text is not seen, [`letters`] knows.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -19,8 +19,10 @@ pub mod callee;
 pub mod caller;
 pub mod edge;
 pub mod fixed;
+pub mod letters;
 pub mod meant;
 pub mod pattern;
+pub mod plain;
 pub mod quantity;
 pub mod record;
 pub mod seen;

@@ -1,5 +1,6 @@
 //! Names, and what stands for many of them.
 
+use crate::plain::is_plain_uri;
 use alloc::{borrow::ToOwned as _, string::String};
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,13 @@ impl Pattern {
         }
     }
 
+    /// Whether this URI is meant. Where not all are, one is meant for how it begins only if it is read in one way.
+    #[must_use]
+    pub fn matches_uri(&self, uri: &str) -> bool {
+        let by_beginning = self.0.ends_with('*') && self.0 != "*";
+        self.matches(uri) && (!by_beginning || is_plain_uri(uri))
+    }
+
     /// The pattern as it is written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -152,6 +160,15 @@ mod tests {
         for text in ["", "**", "a*b", "*a", "a**", "a\nb"] {
             assert!(Pattern::try_from(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_uri_is_meant_for_how_it_begins_only_where_it_leads_there() {
+        let meant = |pattern: &str, uri: &str| Pattern::try_from(pattern).unwrap().matches_uri(uri);
+        let (public, above) = ("file:///srv/public/a", "file:///srv/public/../private");
+        assert!(meant("file:///srv/public/*", public) && !meant("file:///srv/public/*", above));
+        assert!(meant("*", above) && meant(above, above), "all, and this very one");
+        assert!(!meant(public, above) && !meant("file:///srv/public/*", "file:///srv/x"));
     }
 
     #[test]

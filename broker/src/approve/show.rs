@@ -10,6 +10,7 @@ use crate::{
     limit::{Moment, Wait},
 };
 use sandboxd_audit::encode::hex;
+use sandboxd_broker_plan::letters::is_ignorable;
 
 /// In words: a line that begins with the ID, then lines that do not begin a line.
 pub(super) fn words(id: &str, Waiting { ask, since }: &Waiting, now: Moment) -> String {
@@ -117,9 +118,5 @@ const fn plain(letter: char) -> bool {
 
 /// Letters and digits of every script, but for those that are there and not seen.
 fn lettered(letter: char) -> bool {
-    let unseen = matches!(
-        letter,
-        '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{ffa0}'
-    );
-    plain(letter) || (letter.is_alphanumeric() && !unseen)
+    plain(letter) || (letter.is_alphanumeric() && !is_ignorable(letter))
 }

@@ -3,6 +3,7 @@ use crate::{
     limit::Moment,
     relay::{Ask, CallId, Verdict},
 };
+use sandboxd_broker_plan::letters::is_ignorable;
 
 const NOW: Moment = Moment(5_000_000_000);
 
@@ -29,6 +30,15 @@ fn holding(parameters: &str) -> Approvals {
 
 fn said(approvals: &mut Approvals, line: &str) -> Answer {
     approvals.hear(line.as_bytes(), NOW)
+}
+
+#[test]
+fn letters_that_are_not_seen_are_those_that_unicode_says() {
+    let unicode = regex::Regex::new(r"^\p{Default_Ignorable_Code_Point}$").unwrap();
+    for letter in '\0'..=char::MAX {
+        let ignorable = unicode.is_match(letter.encode_utf8(&mut [0; 4]));
+        assert_eq!(is_ignorable(letter), ignorable, "{}", letter.escape_unicode());
+    }
 }
 
 #[test]

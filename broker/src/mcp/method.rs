@@ -6,6 +6,7 @@ use crate::{
     json::{Object, Value},
     rpc,
 };
+use sandboxd_broker_plan::Pattern;
 
 /// What a request of a caller asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +84,17 @@ impl Target {
             Self::Whole => "",
             Self::Tool(name) | Self::Resource(name) | Self::Prompt(name) | Self::Method(name) => {
                 name
+            }
+        }
+    }
+
+    /// Whether a pattern of names of its kind means it.
+    #[must_use]
+    pub fn is_of(&self, pattern: &Pattern) -> bool {
+        match self {
+            Self::Resource(uri) => pattern.matches_uri(uri),
+            Self::Whole | Self::Tool(_) | Self::Prompt(_) | Self::Method(_) => {
+                pattern.matches(self.name())
             }
         }
     }

@@ -23,9 +23,6 @@ use sandboxd_broker_plan::{Instances, Pattern, Speaks};
 /// The method by which a connection says for which edge it is.
 const CONNECT: &str = "dev.sandboxd/connect";
 
-/// How many chains of calls one call may be part of; one more is kept, so that it is refused.
-pub(super) const CHAINS: usize = 64;
-
 impl Relay {
     pub(super) fn caller_wrote(&mut self, id: ConnectionId, bytes: &[u8]) {
         let mut rest = bytes;
@@ -183,8 +180,11 @@ impl Relay {
         let asks =
             asks.filter(|asks| *asks != Asks::Listen || callee.instances != Instances::Serial);
         let (digest, first) = rounds::digests(&body, callee.speaks);
+        let chains = self.chains(origin.connection()?);
+        let refusal = if chains.is_empty() { Refusal::Gone } else { Refusal::Method };
+        let asks = asks.filter(|_| !chains.is_empty());
         let call = Call {
-            chains: self.chains(origin.connection()?),
+            chains,
             origin,
             edge,
             instance: None,
@@ -208,7 +208,7 @@ impl Relay {
             trial: false,
             progress: Moment(0),
         };
-        Some((call, asks.ok_or(Refusal::Method)))
+        Some((call, asks.ok_or(refusal)))
     }
 
     /// Looks at the parameters, and writes into them who calls.
@@ -307,35 +307,6 @@ impl Relay {
             let told = [("jsonrpc", "2.0".into()), ("method", "notifications/initialized".into())];
             self.tell_callee(instance, &told.into());
         }
-    }
-
-    /// On whose behalf a connection calls, now.
-    fn chains(&self, id: ConnectionId) -> Vec<Vec<usize>> {
-        let Some(connection) = self.connections.get(&id) else { return Vec::new() };
-        let own = vec![vec![connection.caller]];
-        let behalf = connection.behalf.and_then(|id| Some((id, self.instances.get(&id)?)));
-        let Some((instance, known)) = behalf else { return own };
-        let mode = self.plan.callees.get(known.callee).map(|callee| &callee.instances);
-        let mut chains: Vec<Vec<usize>> = match mode {
-            Some(Instances::PerCaller) => {
-                known.owner.map_or(Vec::new(), |owner| self.chains(owner))
-            }
-            Some(Instances::Serial | Instances::Attenuate) => {
-                let open = self
-                    .calls
-                    .values()
-                    .filter(|call| call.instance == Some(instance) && call.stage.is_with_callee());
-                open.flat_map(|call| call.chains.clone()).collect()
-            }
-            Some(Instances::Own { .. }) | None => Vec::new(),
-        };
-        chains.sort_unstable();
-        chains.dedup();
-        chains.truncate(CHAINS + 1);
-        for chain in &mut chains {
-            chain.push(connection.caller);
-        }
-        if chains.is_empty() { own } else { chains }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     CallId, Output, Relay,
-    intake::CHAINS,
+    behalf::CHAINS,
     state::{Call, Stage},
 };
 use crate::{
@@ -23,7 +23,7 @@ impl Relay {
         let connection = call.origin.connection().and_then(|id| self.connections.get(&id));
         let only = connection.and_then(|connection| connection.only.as_deref());
         let wanted = match (only, target) {
-            (Some(only), Target::Tool(name)) => any(only, name),
+            (Some(only), Target::Tool(_)) => any(only, target),
             (Some(_), Target::Resource(_) | Target::Prompt(_) | Target::Method(_)) => false,
             _ => true,
         };
@@ -43,10 +43,10 @@ impl Relay {
         let Some((edge, _, callee)) = self.rules(edge) else { return false };
         let has = |reach: &Reach| match target {
             Target::Whole => true,
-            Target::Tool(name) => any(&reach.tools, name),
-            Target::Resource(uri) => any(&reach.resources, uri),
-            Target::Prompt(name) => any(&reach.prompts, name),
-            Target::Method(name) => any(&reach.methods, name),
+            Target::Tool(_) => any(&reach.tools, target),
+            Target::Resource(_) => any(&reach.resources, target),
+            Target::Prompt(_) => any(&reach.prompts, target),
+            Target::Method(_) => any(&reach.methods, target),
         };
         has(&edge.reach) && has(&callee.serves)
     }
@@ -249,8 +249,8 @@ fn absent(target: &Target) -> Refusal {
 fn asks(edge: &Edge, call: &Call) -> Option<Millis> {
     match (&edge.approval, &call.target) {
         (Approval::Ask { expires }, _) if call.asks.is_call() => Some(*expires),
-        (Approval::AskFor { names, expires }, Target::Tool(name) | Target::Method(name))
-            if any(names, name) =>
+        (Approval::AskFor { names, expires }, target @ (Target::Tool(_) | Target::Method(_)))
+            if any(names, target) =>
         {
             Some(*expires)
         }
@@ -266,6 +266,6 @@ fn with_arguments<T>(call: &Call, check: impl FnOnce(&Value) -> T) -> T {
     }
 }
 
-fn any(patterns: &[Pattern], name: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.matches(name))
+fn any(patterns: &[Pattern], target: &Target) -> bool {
+    patterns.iter().any(|pattern| target.is_of(pattern))
 }

@@ -5,6 +5,7 @@
 
 use super::{
     CallId, ConnectionId, Endpoint, InstanceId, Output, Relay,
+    behalf::Served,
     state::{CalleeState, Connection, Handshake, Instance, Stage},
 };
 use crate::{
@@ -311,6 +312,7 @@ fn new_instance(callee: usize, edge: usize, owner: Option<ConnectionId>, most: u
         prompts: Catalogue::default(),
         handshake: Handshake::NotYet,
         initialized: false,
+        served: Served::default(),
         rings: BTreeSet::new(),
         over: BTreeSet::new(),
     }

@@ -1,14 +1,15 @@
 //! Who waits for whom. [`Relay`] is told what happened ([`Input`]) and when, and says what is to be
 //! done ([`Output`]); it does nothing itself.
 //!
-//! A request of a caller goes from file to file: `intake` (a line becomes a request), `life` (the callee's instance), `shake`
-//! (the handshake of one that is for all), `judge` (every rule), `turn` (approval, queue, record, and off it goes), `reply`
-//! (its answer), `lists` (where that is one), `done` (its end). `notice` is what a callee says unasked, `rounds` what it asks by an
-//! answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders, `revoke` what
-//! becomes of an edge that is taken back, `held` what is held of memory, `clock` what happens when nothing else does, and
-//! `edges` and `state` what is remembered.
+//! A request of a caller goes from file to file: `intake` (a line becomes a request), `behalf` (for whom it is), `life` (the callee's
+//! instance), `shake` (the handshake of one that is for all), `judge` (every rule), `turn` (approval, queue, record, and off it
+//! goes), `reply` (its answer), `lists` (where that is one), `done` (its end). `notice` is what a callee says unasked, `rounds` what
+//! it asks by an answer, `schemas` what arguments are checked by, `secrets` what stands for placeholders, `revoke` what becomes of an
+//! edge that is taken back, `held` what is held of memory, `clock` what happens when nothing else does, and `edges` and `state` what
+//! is remembered.
 
 mod asked;
+mod behalf;
 mod clock;
 mod done;
 mod edges;

@@ -199,8 +199,12 @@ impl Relay {
         match mode {
             Instances::PerCaller => known.owner,
             Instances::Serial => {
-                let mut sent = self.waiting(instance, Stage::Sent).into_iter();
-                sent.find_map(|id| self.calls.get(&id)?.origin.connection())
+                let sent = self.waiting(instance, Stage::Sent).into_iter();
+                let mut sent = sent.filter_map(|id| self.calls.get(&id));
+                let call = sent.find(|call| call.origin.connection().is_some())?;
+                // What another notified it of may be what it asks about.
+                let alone = self.works_for(instance).iter().all(|it| call.chains.contains(it));
+                call.origin.connection().filter(|_| alone)
             }
             // Nobody knows for whom it asks.
             Instances::Attenuate | Instances::Own { .. } => None,

@@ -1,6 +1,6 @@
 //! What is remembered: connections, instances, calls, and what callees asked back.
 
-use super::{CallId, ConnectionId, InstanceId, Load, Output, Relay};
+use super::{CallId, ConnectionId, InstanceId, Load, Output, Relay, behalf::Served};
 use crate::{
     frame::Lines,
     json::{Object, Value},
@@ -63,6 +63,8 @@ pub(super) struct Instance {
     pub(super) prompts: Catalogue,
     pub(super) handshake: Handshake,
     pub(super) initialized: bool,
+    /// Whom it has served, where it is for all.
+    pub(super) served: Served,
     /// Whose secrets it may have been given.
     pub(super) rings: BTreeSet<Ring>,
     /// And of which callers, by instances of them that are over.
@@ -329,7 +331,7 @@ impl Relay {
         let method = if named { Method::Named } else { Method::of(&call.method) };
         // Until its parameters were understood, what is meant is only the method.
         let is_meant = named == matches!(call.target, Target::Method(_));
-        let name = is_meant.then(|| first(method.names(reach), call.target.name()));
+        let name = is_meant.then(|| first(method.names(reach), &call.target));
         let Call { digest, size, secrets, .. } = *call;
         Some(What { method, name: name.flatten(), digest, bytes: size, secrets })
     }
@@ -352,13 +354,16 @@ impl Relay {
     /// A tool, as records have it.
     pub(super) fn tool(&self, id: CallId, name: &str, digest: [u8; 32]) -> Tool {
         let edge = self.calls.get(&id).and_then(|call| self.plan.edges.get(call.edge));
-        Tool { name: edge.and_then(|edge| first(&edge.reach.tools, name)), digest }
+        Tool {
+            name: edge.and_then(|edge| first(&edge.reach.tools, &Target::Tool(name.to_owned()))),
+            digest,
+        }
     }
 }
 
 /// The first that has the name.
-fn first(patterns: &[Pattern], name: &str) -> Option<u32> {
-    place(patterns.iter().position(|pattern| pattern.matches(name))?)
+fn first(patterns: &[Pattern], target: &Target) -> Option<u32> {
+    place(patterns.iter().position(|pattern| target.is_of(pattern))?)
 }
 
 fn place(place: usize) -> Option<u32> {

@@ -330,6 +330,7 @@ impl Relay {
 
     /// Passes a request on, under a number of ours.
     pub(super) fn send(&mut self, id: CallId) {
+        self.remember_served(id);
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(instance) = call.instance else { return };
         let (mut body, again) = (std::mem::take(&mut call.body), call.again.take());

@@ -20,6 +20,19 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     (r#"{"const":null}"#, &["null"], &["0", "false"]),
     (r#"{"minLength":2,"maxLength":3}"#, &["\"éé\"", "7"], &["\"é\"", "\"abcd\""]),
     (r#"{"pattern":"^/srv/data/"}"#, &["\"/srv/data/x\"", "1"], &["\"/srv/\"", "\"x/srv/data/\""]),
+    // As the book has it.
+    (
+        r#"{"pattern":"^/srv/data(/[^/.][^/]*)+$"}"#,
+        &["\"/srv/data/x\"", "\"/srv/data/a/b..c.txt\""],
+        &[
+            "\"/srv/data/../x\"",
+            "\"/srv/data/a/./x\"",
+            "\"/srv/data/a/..\"",
+            "\"/srv/data//x\"",
+            "\"/srv/data/\"",
+            "\"/srv/database/x\"",
+        ],
+    ),
     (r#"{"minimum":0,"exclusiveMaximum":10}"#, &["0", "9.9"], &["-1", "10", "1e400"]),
     (r#"{"maximum":9007199254740992}"#, &["9007199254740992"], &["9007199254740993"]),
     (r#"{"multipleOf":0.1}"#, &["0.3", "7"], &["0.35"]),

@@ -94,16 +94,6 @@ pub enum Requests {
     },
 }
 
-/// Whether a path, without its query, has one meaning: none that somebody who unescapes it or follows its
-/// dots would take for another.
-#[must_use]
-pub fn is_plain(path: &str) -> bool {
-    const HIDDEN: [&str; 8] = ["%2e", "%2f", "%5c", "%25", "%00", "//", "\\", ";"];
-    let lower = path.to_ascii_lowercase();
-    let dots = path.split('/').any(|part| part == "." || part == "..");
-    !dots && !HIDDEN.iter().any(|text| lower.contains(text))
-}
-
 impl Carries {
     /// Which requests it lets out, where they are seen.
     #[must_use]

@@ -6,7 +6,8 @@ use crate::{
     put::Put,
     rule::{Cover, Place},
 };
-use sandboxd_egress_plan::{Verdict, rule::is_plain};
+use sandboxd_broker_plan::plain::is_plain;
+use sandboxd_egress_plan::Verdict;
 use zeroize::Zeroizing;
 
 /// The head of a request, as it was understood.

@@ -1,8 +1,7 @@
 //! Paths of requests: where one begins in an entry, and whether any request has it.
 
 use super::egress::{Wrong, wrong};
-use sandboxd_broker_plan::Pattern;
-use sandboxd_egress_plan::rule::is_plain;
+use sandboxd_broker_plan::{Pattern, plain::is_plain};
 use std::net::Ipv4Addr;
 
 /// The host with its port, and the path. What may be the length of a prefix after an address is one:

@@ -44,7 +44,10 @@ impl Reach {
     pub(crate) fn read<'d>(&mut self, reader: &mut Reader<'d>, node: &Node<'d>) -> bool {
         let list = match node.name() {
             "tools" => &mut self.tools,
-            "resources" => &mut self.resources,
+            "resources" => {
+                self.resources = reader.list(node, resource);
+                return true;
+            }
             "prompts" => &mut self.prompts,
             "methods" => &mut self.methods,
             _ => return false,
@@ -64,4 +67,17 @@ pub(crate) fn pattern<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Wr
             None
         }
     }
+}
+
+/// A pattern that some URI has: by its beginning none is read that may be read in two ways.
+fn resource<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Pattern>> {
+    let found = pattern(reader, node)?;
+    let some = found.value.as_str().replace('*', "x");
+    if !found.value.matches_uri(&some) {
+        let remedy = "write a beginning without, or the whole URI, or \"*\" for all";
+        let what = "no URI is read by a beginning that can be read in two ways (\"..\", //, ;, \\, %2e, %2f, %5c, %25)";
+        reader.refuse(node, what.to_owned(), remedy);
+        return None;
+    }
+    Some(found)
 }

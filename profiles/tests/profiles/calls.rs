@@ -29,6 +29,12 @@ const WRONG: &[(&str, &str)] = &[
          p.toml:2:23: call.fs.tools[2]: an integer; this is a string\n  remedy  put it in quotes",
     ),
     (
+        "[call.fs]\nresources = [\"file:///srv/../etc/*\", \"file:///srv/../etc/a\", \"note://*\", \"*\"]",
+        "p.toml:2:14: call.fs.resources[0]: no URI is read by a beginning that can be read in two ways \
+         (\"..\", //, ;, \\, %2e, %2f, %5c, %25)\n  remedy  write a beginning without, or the whole URI, or \
+         \"*\" for all",
+    ),
+    (
         "[call.fs]\nrate = \"120/min\"",
         "p.toml:2:8: call.fs.rate: no burst\n  remedy  say how many may come at once: \"120/min \
          burst 20\"",

@@ -1,34 +1,16 @@
 //! Whose process it is, and on whose behalf a callee calls.
 
-use super::world::{World, callee, caller, edge, hang, name, patterns, plan, reach, serve};
+use super::world::{
+    World, behalf, callee, caller, chain, edge, hang, name, onward, patterns, plan, reach, serve,
+};
 use crate::{
     json::text,
-    relay::{ConnectionId, Endpoint, Input, InstanceId},
+    relay::{ConnectionId, Endpoint, Input},
 };
 use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{
     Approval, Arguments, BrokerPlan, Instances, Instructions, Millis, Reverse, Speaks,
 };
-
-/// `a` and `b` call `mid`, which calls `fs` for them.
-fn chain(mode: Instances) -> BrokerPlan {
-    let mut plan = plan();
-    plan.callers = vec![caller("a"), caller("b"), caller("mid")];
-    plan.callees = vec![callee("fs"), callee("mid")];
-    plan.callees[1].instances = mode;
-    plan.edges = vec![edge("a", "mid"), edge("b", "mid"), edge("mid", "fs"), edge("a", "fs")];
-    plan
-}
-
-fn behalf(world: &mut World, connection: u64, instance: InstanceId) {
-    let (caller, fs) = (name("mid"), name("fs"));
-    world.step(Input::Opened {
-        connection: ConnectionId(connection),
-        caller: &caller,
-        endpoint: Endpoint::Edge(&fs),
-        behalf: Some(instance),
-    });
-}
 
 #[test]
 fn each_connection_has_an_instance_of_its_own_that_ends_with_it() {
@@ -186,14 +168,6 @@ fn cancel(world: &mut World, connection: u64, id: &str) {
         r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
     );
     world.say(connection, &line);
-}
-
-/// `mid` calls `fs` on connection 3 for whoever it works for.
-fn onward(world: &mut World) -> String {
-    let before = std::mem::replace(&mut world.serve, super::world::serve);
-    let heard = world.call_as(3, "1", "list", "{}").concat();
-    world.serve = before;
-    heard
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
     json::{Value, text},
     relay::Input,
 };
-use sandboxd_broker_plan::record::{Event, Record};
+use sandboxd_broker_plan::record::{Event, Record, Rule};
 use sandboxd_broker_plan::{Instances, Millis, Reverse, Root};
 
 const MODERN: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -118,6 +118,48 @@ fn what_was_not_listed_is_not_called_either() {
         assert!(heard.contains("Unknown"), "{method}: {heard}");
         assert!(world.got(method).is_empty());
     }
+}
+
+#[test]
+fn what_begins_like_a_resource_that_is_named_and_leads_elsewhere_is_not_there() {
+    let mut plan = plan();
+    plan.edges[0].reach.resources = patterns(&["file:///srv/*"]);
+    let mut world = World::open(plan);
+    world.serve = |method, body| match method {
+        "resources/list" => {
+            Some(Ok(r#"{"resources":[{"uri":"file:///srv/../etc/a"},{"uri":"file:///srv/a"}]}"#))
+        }
+        "subscriptions/listen" => None,
+        _ => serve(method, body),
+    };
+    let heard = world.request(1, "1", "resources/list", "{}").concat();
+    assert!(heard.contains(r#""resources":[{"uri":"file:///srv/a"}]"#), "{heard}");
+    for uri in ["file:///srv/../etc/a", "file:///srv/%2E%2e/etc/a", "file:///srv/.\\t./etc/a"] {
+        let read = format!(r#"{{"uri":"{uri}"}}"#);
+        let complete = format!(r#"{{"ref":{{"type":"ref/resource","uri":"{uri}"}}}}"#);
+        for (method, params) in [
+            ("resources/read", &read),
+            ("resources/subscribe", &read),
+            ("resources/unsubscribe", &read),
+            ("completion/complete", &complete),
+        ] {
+            let heard = world.request(1, "1", method, params).concat();
+            assert!(heard.contains("Unknown resource"), "{method} {uri}: {heard}");
+            assert!(world.got(method).is_empty());
+            let record = world.records.last().unwrap();
+            let Event::Refused(what, Rule::Reach) = record.event else { panic!("{record:?}") };
+            assert_eq!(what.name, None, "it is none of those that are named");
+        }
+        let updated = r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":"#;
+        world.tell(&format!("{updated}{read}}}"));
+        assert!(world.hear(1).is_empty(), "{uri}");
+    }
+    let params = format!(
+        r#"{{"notifications":{{"resourceSubscriptions":["file:///srv/../etc/a","file:///srv/a"]}},{MODERN}}}"#
+    );
+    world.request(1, "2", "subscriptions/listen", &params);
+    let told = text(world.got("subscriptions/listen")[0].get("params").unwrap());
+    assert!(told.contains(r#"["file:///srv/a"]"#), "{told}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The relay, with callers that mean no good and callees that are made up.
 
+mod behalf;
 mod calls;
 mod instances;
 mod limits;

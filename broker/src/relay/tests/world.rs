@@ -109,6 +109,34 @@ pub(crate) fn plan() -> BrokerPlan {
     }
 }
 
+/// `a` and `b` call `mid`, which calls `fs` for them.
+pub(super) fn chain(mode: Instances) -> BrokerPlan {
+    let mut plan = plan();
+    plan.callers = vec![caller("a"), caller("b"), caller("mid")];
+    plan.callees = vec![callee("fs"), callee("mid")];
+    plan.callees[1].instances = mode;
+    plan.edges = vec![edge("a", "mid"), edge("b", "mid"), edge("mid", "fs"), edge("a", "fs")];
+    plan
+}
+
+pub(super) fn behalf(world: &mut World, connection: u64, instance: InstanceId) {
+    let (caller, fs) = (name("mid"), name("fs"));
+    world.step(Input::Opened {
+        connection: ConnectionId(connection),
+        caller: &caller,
+        endpoint: Endpoint::Edge(&fs),
+        behalf: Some(instance),
+    });
+}
+
+/// `mid` calls `fs` on connection 3 for whoever it works for.
+pub(super) fn onward(world: &mut World) -> String {
+    let before = std::mem::replace(&mut world.serve, serve);
+    let heard = world.call_as(3, "1", "list", "{}").concat();
+    world.serve = before;
+    heard
+}
+
 /// What a callee answers: result or error, or nothing.
 type Serve = fn(&str, &Object) -> Option<Result<&'static str, &'static str>>;
 
