@@ -289,7 +289,7 @@ mod tests {
         assert_eq!(told(false), dead, "seen");
         assert_eq!(told(true), dead, "removed");
         assert_eq!(told(true), []);
-        assert_eq!(names(&folder).iter().filter(|name| run_of(name).is_some()).count(), 5);
+        assert_eq!(names(&folder).iter().filter(|name| super::named(name).is_some()).count(), 5);
         std::fs::remove_dir_all(top).unwrap();
     }
 
