@@ -11,8 +11,8 @@ pub(crate) mod rotation;
 mod trusted;
 
 pub(crate) use folder::{APPROVALS, ROTATIONS, found};
-pub(crate) use trusted::Approver;
 use trusted::trusted;
+pub(crate) use trusted::{Approver, is_gone};
 
 use crate::sandbox::StartError;
 use crate::service::channel::Told;
