@@ -12,6 +12,7 @@ mod safety;
 pub(crate) mod sizes;
 mod stages;
 mod text;
+mod tried;
 
 use crate::tree::Tree;
 use anyhow::{Result, ensure};
@@ -49,6 +50,7 @@ pub(crate) fn run(tree: &Tree) -> Result<()> {
     }
     roots::check(tree, &mut found)?;
     promises::check(tree, &files, &mut found)?;
+    tried::check(tree, &files, &mut found)?;
     stages::check(tree, &mut found)?;
 
     let mut exceptions = Exceptions::read(tree)?;
