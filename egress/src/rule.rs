@@ -6,7 +6,7 @@ use crate::{
     http::{self, Authority, Head},
     model::api::{self, Looks},
 };
-use sandboxd_egress_plan::{Carries, HostName, Requests, Rule, Target, Verdict};
+use sandboxd_egress_plan::{Carries, HostName, Requests, Rule, Target, Verdict, address};
 use std::net::IpAddr;
 
 /// Whom a client asks for: a name, or an address where it named none.
@@ -62,6 +62,17 @@ fn has(target: &Target, whom: &Whom) -> bool {
     }
 }
 
+/// How far a rule is from leading to an address: one that names it alone is nearer than one that has it in its network,
+/// and that than one that is too wide to mean it. Where a name leads is not known yet.
+fn distance(rule: &Rule, whom: &Whom) -> u8 {
+    match whom {
+        Whom::Address(one) if address::means(rule, *one) => 0,
+        Whom::Address(one) if address::allows(rule, *one) => 1,
+        Whom::Address(_) => 2,
+        Whom::Name(_) => 0,
+    }
+}
+
 /// Whether any rule has this name, on whatever port: whether it has an address inside.
 #[must_use]
 pub fn is_named(rules: &[Rule], name: &HostName) -> bool {
@@ -107,7 +118,9 @@ impl Fitting {
     pub fn find(rules: &[Rule], place: &Place) -> Result<Self, Verdict> {
         let mut found = Self::default();
         let fits = |rule: &Rule| rule.port == place.port && has(&rule.target, &place.whom);
-        for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| fits(rule)) {
+        let mut fitting: Vec<_> = rules.iter().enumerate().filter(|(_, one)| fits(one)).collect();
+        fitting.sort_by_key(|(_, rule)| distance(rule, &place.whom));
+        for (number, rule) in fitting {
             match rule.carries {
                 Carries::Tcp => found.tcp = found.tcp.or(Some(number)),
                 Carries::Tls => found.tls = found.tls.or(Some(number)),
@@ -299,6 +312,27 @@ pub(crate) mod tests {
             Read::Done(head, _) => head,
             Read::More => panic!("{text:?} is not whole"),
         }
+    }
+
+    #[test]
+    fn of_the_rules_for_an_address_the_one_that_leads_there_counts_wherever_it_stands() {
+        let network = |text: &str| Network::try_from(text).unwrap();
+        let to = |text: &str| rule(Target::Network(network(text)), 80, Carries::Tcp);
+        let alone = |text: &str| {
+            let within = network(text);
+            Rule { within: vec![within], own: vec![within.first()], ..to(text) }
+        };
+        let near = Rule { within: vec![network("10.9.0.0/16")], ..to("10.9.0.0/16") };
+        let rules = [to("0.0.0.0/0"), near, alone("10.9.0.2/32")];
+        let found = |address: &str| {
+            let place = Place { whom: Whom::Address(address.parse().unwrap()), port: 80 };
+            Fitting::find(&rules, &place).unwrap().tcp
+        };
+        assert_eq!(found("8.8.8.8"), Some(0));
+        assert_eq!(found("10.9.0.1"), Some(1));
+        assert_eq!(found("10.9.0.2"), Some(2));
+        // It is refused there.
+        assert_eq!(found("10.8.0.1"), Some(0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use sandboxd_integration::{Case, Outside};
 use std::process::Command;
 
-pub(crate) const CASE: Case = Case { rows: &["R2", "F27"], outside, ..Case::NEW };
+pub(crate) const CASE: Case = Case { rows: &["F27"], outside, ..Case::NEW };
 
 fn outside(outside: &Outside) -> Result<()> {
     // What is granted where nothing is said.

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 pub(crate) const CASE: Case = Case {
-    rows: &["N10", "N11", "N12", "N14", "N15", "N16", "N17"],
+    rows: &["N10", "N11", "N12", "N14", "N15", "N16", "N17", "E13"],
     needs: &[Need::Program(IP)],
     outside,
     probes: &[("reach", reach)],

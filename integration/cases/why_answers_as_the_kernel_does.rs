@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub(crate) const CASE: Case = Case {
-    rows: &["X03", "X06"],
+    rows: &["X03", "E28"],
     seconds: 120,
     outside,
     probes: &[("try", try_all)],

@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 pub(crate) const CASE: Case = Case {
-    rows: &["N10", "N11", "N12", "N14", "N15", "N16", "N17"],
+    rows: &["N10", "N11", "N12", "N14", "N15", "N16", "N17", "E14"],
     needs: &[Need::Program(IP)],
     outside,
     probes: &[("reach", reach)],
@@ -181,7 +181,7 @@ fn get(url: &str, host: &str) -> String {
 }
 
 /// What no rule names, in each spelling.
-const UNNAMED: [&str; 25] = [
+const UNNAMED: [&str; 28] = [
     "named.example:8080",
     "evil.example:7000",
     "evil.example:443",
@@ -207,6 +207,9 @@ const UNNAMED: [&str; 25] = [
     "host.internal:80",
     "user@host.internal:7001",
     "named.example.:8080",
+    "not-named.example:80",
+    "evil.example\0.named.example:80",
+    "named.example\0.evil.example:80",
 ];
 
 fn reach(inside: &Inside) -> Result<()> {

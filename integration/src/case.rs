@@ -65,6 +65,8 @@ pub enum Need {
     CgroupV1,
     /// A program at this path.
     Program(&'static str),
+    /// A registry of packages that answers where this is asked, as the machine's own configuration names it.
+    Registry(&'static [&'static str]),
     /// A path of the host.
     Path(&'static str),
     /// A path below root's home directory, who runs the cases.
@@ -89,6 +91,7 @@ impl Need {
             Self::CgroupV1 => missing("/sys/fs/cgroup/memory/memory.limit_in_bytes")
                 .then(|| String::from("cgroup v1 with memory; this machine has none there")),
             Self::Program(path) | Self::Path(path) => installed(path),
+            Self::Registry(words) => registry(words),
             Self::Home(path) => match User::from_uid(Uid::from_raw(0)) {
                 Ok(Some(root)) => installed(&root.dir.join(path).to_string_lossy()),
                 Ok(None) | Err(_) => Some(format!("{path} in root's home; root has none")),
@@ -109,6 +112,17 @@ fn systemd(wanted: u32) -> Option<String> {
         Some(version) if version >= wanted => None,
         found => Some(format!("systemd {wanted}; this machine has {found:?}")),
     }
+}
+
+/// Asks it, and does not wait for long.
+fn registry(words: &[&str]) -> Option<String> {
+    let asked = std::process::Command::new("/usr/bin/timeout")
+        .arg("30")
+        .args(words)
+        .stdin(std::process::Stdio::null())
+        .output();
+    let answered = asked.is_ok_and(|asked| asked.status.success());
+    (!answered).then(|| format!("a registry; none is reachable by {}", words.join(" ")))
 }
 
 fn missing(path: &str) -> bool {

@@ -84,7 +84,7 @@ pub fn main(cases: &'static [Named]) -> ExitCode {
         ["launch", rest @ ..] => launch::play(rest),
         ["privileged"] => who::play(),
         ["facts"] => facts::play(),
-        ["tool"] => tools::play(),
+        ["tool", names @ ..] => tools::play(names),
         ["case", name] => alone::play(cases, name),
         options => runner::play(cases, options),
     };

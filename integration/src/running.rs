@@ -49,6 +49,15 @@ impl Running<'_> {
         Ok(fs::metadata(self.folder.join("stdout"))?.len())
     }
 
+    /// Forgets what it wrote to standard output so far. What it writes next lies where it would have lain, so that the
+    /// count goes on.
+    ///
+    /// # Errors
+    /// Where the file cannot be cut.
+    pub fn forget_output(&self) -> Result<()> {
+        Ok(fs::OpenOptions::new().write(true).open(self.folder.join("stdout"))?.set_len(0)?)
+    }
+
     /// Waits until standard output holds these words, for ten seconds at most.
     ///
     /// # Errors

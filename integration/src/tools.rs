@@ -9,8 +9,10 @@ use std::io::{BufRead as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// A server of MCP with one tool `sh`, which runs a line in a shell and answers with what that wrote.
-pub(crate) fn play() -> Result<ExitCode> {
+/// A server of MCP with a tool `sh`, which runs a line in a shell and answers with what that wrote; or with such tools
+/// by the names that it is started with.
+pub(crate) fn play(names: &[&str]) -> Result<ExitCode> {
+    let names = if names.is_empty() { &["sh", "unnamed"][..] } else { names };
     for line in std::io::stdin().lock().lines() {
         let asked: Value = serde_json::from_str(&line?)?;
         let Some(id) = asked.get("id") else { continue };
@@ -23,8 +25,8 @@ pub(crate) fn play() -> Result<ExitCode> {
             Some("tools/list") => {
                 let schema =
                     json!({ "type": "object", "properties": { "line": { "type": "string" } } });
-                let tool = |name| json!({ "name": name, "inputSchema": schema });
-                json!({ "tools": [tool("sh"), tool("unnamed")] })
+                let tool = |name: &&str| json!({ "name": name, "inputSchema": schema });
+                json!({ "tools": names.iter().map(tool).collect::<Vec<Value>>() })
             }
             _ => {
                 let line = asked.pointer("/params/arguments/line").and_then(Value::as_str);

@@ -5,7 +5,7 @@ use crate::Outside;
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,9 @@ const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Where its DNS server listens.
 const SERVER: &str = "127.0.0.1:53";
 
+/// Each name with its addresses, of which the first is what is answered next.
+type Hosts = BTreeMap<String, VecDeque<Ipv4Addr>>;
+
 /// The world; gone when it is let go of, but for the network, which is the process's.
 #[derive(Debug)]
 pub struct World {
@@ -31,7 +34,8 @@ pub struct World {
 
 impl World {
     /// Puts this process, and all that it starts from now on, into a network of its own, in which these
-    /// names lead to these addresses, and all but `127.0.0.0/8` of them are somewhere.
+    /// names lead to these addresses, and all but `127.0.0.0/8` of them are somewhere. A name that stands
+    /// there several times leads to each of its addresses in turn.
     ///
     /// # Errors
     /// Where that cannot be made.
@@ -52,10 +56,13 @@ impl World {
         for (path, content) in files {
             world.cover(outside, path, content)?;
         }
-        let hosts = hosts.iter().map(|(name, address)| ((*name).to_owned(), *address)).collect();
+        let mut named = Hosts::new();
+        for (name, address) in hosts {
+            named.entry((*name).to_owned()).or_default().push_back(*address);
+        }
         let socket = UdpSocket::bind(SERVER).context(SERVER)?;
         let asked = Arc::clone(&world.asked);
-        std::thread::spawn(move || serve(&socket, &hosts, &asked));
+        std::thread::spawn(move || serve(&socket, named, &asked));
         Ok(world)
     }
 
@@ -124,10 +131,11 @@ fn ip(words: &[&str]) -> Result<()> {
 }
 
 /// Answers for as long as this process lives.
-fn serve(socket: &UdpSocket, hosts: &BTreeMap<String, Ipv4Addr>, asked: &Mutex<Vec<String>>) {
+fn serve(socket: &UdpSocket, mut hosts: Hosts, asked: &Mutex<Vec<String>>) {
     let mut bytes = [0; 512];
     while let Ok((count, from)) = socket.recv_from(&mut bytes) {
-        let Some(answer) = bytes.get(..count).and_then(|asks| answer(asks, hosts, asked)) else {
+        let Some(answer) = bytes.get(..count).and_then(|asks| answer(asks, &mut hosts, asked))
+        else {
             continue;
         };
         if socket.send_to(&answer, from).is_err() {
@@ -137,11 +145,7 @@ fn serve(socket: &UdpSocket, hosts: &BTreeMap<String, Ipv4Addr>, asked: &Mutex<V
 }
 
 /// RFC 1035, section 4: one question, with the flags of a server that answers for itself.
-fn answer(
-    asks: &[u8],
-    hosts: &BTreeMap<String, Ipv4Addr>,
-    asked: &Mutex<Vec<String>>,
-) -> Option<Vec<u8>> {
+fn answer(asks: &[u8], hosts: &mut Hosts, asked: &Mutex<Vec<String>>) -> Option<Vec<u8>> {
     let (head, mut rest) = asks.split_at_checked(12)?;
     let question = rest;
     let mut labels = Vec::new();
@@ -158,12 +162,14 @@ fn answer(
     let question = question.get(..question.len() - rest.len() + 4)?;
     let name = labels.join(".");
     asked.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
-    let address = hosts.get(&name);
-    // An A record, where that was asked for.
-    let record = address.filter(|_| kind == [0, 1]).map(|address| {
-        [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4][..], &address.octets()].concat()
+    let addresses = hosts.get_mut(&name);
+    let code = if addresses.is_some() { 0 } else { 3 };
+    // An A record, where that was asked for; the next one has the next address.
+    let record = addresses.filter(|_| kind == [0, 1]).and_then(|addresses| {
+        let address = addresses.pop_front()?;
+        addresses.push_back(address);
+        Some([&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4][..], &address.octets()].concat())
     });
-    let code = if address.is_some() { 0 } else { 3 };
     let mut answer = head.get(..2)?.to_vec();
     answer.extend([0x85, 0x80 | code, 0, 1, 0, u8::from(record.is_some()), 0, 0, 0, 0]);
     answer.extend(question);

@@ -26,6 +26,7 @@ const TARGETS: &[Target] = &[
     Target { name: "http", seeds: |file| is_in(file, FOLDER, ".http") },
     Target { name: "lists", seeds: |file| is_in(file, FOLDER, ".list") },
     Target { name: "model", seeds: |file| is_in(file, FOLDER, ".model") },
+    Target { name: "packets", seeds: |file| is_in(file, FOLDER, ".packet") },
     Target {
         name: "plan",
         seeds: |file| is_in(file, FOLDER, ".json") || is_in(file, "profiles/tests", ".json"),

@@ -15,6 +15,7 @@ const CASES: &[&str] = &[
     "a_killed_supervisor_takes_its_sandbox_along",
     "two_hundred_starts_at_once_are_all_right",
     "many_callers_over_many_edges_get_each_its_own_answers",
+    "output_without_end_needs_no_memory",
 ];
 
 #[derive(Args)]

@@ -12,6 +12,7 @@ mod safety;
 pub(crate) mod sizes;
 mod stages;
 mod text;
+mod tried;
 mod units;
 
 use crate::tree::Tree;
@@ -51,6 +52,7 @@ pub(crate) fn run(tree: &Tree) -> Result<()> {
     }
     roots::check(tree, &mut found)?;
     promises::check(tree, &files, &mut found)?;
+    tried::check(tree, &files, &mut found)?;
     stages::check(tree, &mut found)?;
 
     let mut exceptions = Exceptions::read(tree)?;

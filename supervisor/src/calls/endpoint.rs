@@ -4,6 +4,7 @@
 
 use super::Caller;
 use crate::cgroup::Group;
+use crate::control::is_gone;
 use crate::sandbox::StartError;
 use crate::sandbox::channel::watched;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -107,7 +108,7 @@ impl Endpoint {
     /// A connection that is no caller's, or that the broker does not take, is closed.
     fn connected(&self, stream: &OwnedFd, group: Option<&Group>) {
         let refused = match Peer::of(stream.as_fd()) {
-            Ok(peer) => match peer.is_of(self.uid, group) {
+            Ok((peer, pidfd)) => match peer.is_of(self.uid, group, pidfd.as_ref()) {
                 Ok(()) => {
                     self.caller.connected(stream, peer).ok();
                     return;
@@ -133,20 +134,25 @@ impl Stranger {
 }
 
 impl Peer {
-    /// Whoever connected.
-    fn of(stream: BorrowedFd<'_>) -> rustix::io::Result<Self> {
+    /// Whoever connected, and its pidfd.
+    fn of(stream: BorrowedFd<'_>) -> rustix::io::Result<(Self, Option<OwnedFd>)> {
         let peer = socket_peercred(stream)?;
-        let cgroup = match peer::pidfd(stream) {
-            Ok(pidfd) => peer::cgroup(pidfd.as_fd()),
+        let (cgroup, pidfd) = match peer::pidfd(stream) {
+            Ok(pidfd) => (peer::cgroup(pidfd.as_fd()), Some(pidfd)),
             // Linux before 6.5 has no pidfd of a peer; its number is the kernel's word too.
-            Err(Errno::NOPROTOOPT) => Ok(None),
-            Err(errno) => Err(errno),
+            Err(Errno::NOPROTOOPT) => (Ok(None), None),
+            Err(errno) => (Err(errno), None),
         };
-        Ok(Self { uid: peer.uid.as_raw(), pid: peer.pid.as_raw_pid(), cgroup })
+        Ok((Self { uid: peer.uid.as_raw(), pid: peer.pid.as_raw_pid(), cgroup }, pidfd))
     }
 
     /// Whether it is of the sandbox that has this uid and this cgroup.
-    fn is_of(&self, uid: u32, group: Option<&Group>) -> Result<(), Stranger> {
+    fn is_of(
+        &self,
+        uid: u32,
+        group: Option<&Group>,
+        pidfd: Option<&OwnedFd>,
+    ) -> Result<(), Stranger> {
         if self.uid != uid {
             return Err(Stranger::Uid);
         }
@@ -154,15 +160,16 @@ impl Peer {
         match (self.cgroup.map_err(Stranger::Unknown)?, group.id()) {
             (Some(told), Some(own)) if told == own => Ok(()),
             (Some(_), Some(_)) => Err(Stranger::Cgroup),
-            (None, _) | (_, None) => in_group(group, self.pid),
+            (None, _) | (_, None) => in_group(group, self.pid, pidfd),
         }
     }
 }
 
-/// The same by its number, where the kernel says no more: a process that has ended is in no group, and
-/// one that has its number since is in this one only where it is of this sandbox.
-fn in_group(group: &Group, pid: i32) -> Result<(), Stranger> {
+/// The same by its number, where the kernel says no more: a process that has ended is in no group. One of this sandbox
+/// may have its number since, so that it must not have ended afterwards either.
+fn in_group(group: &Group, pid: i32, pidfd: Option<&OwnedFd>) -> Result<(), Stranger> {
     match group.contains(pid) {
+        Ok(true) if pidfd.is_some_and(is_gone) => Err(Stranger::Unknown(Errno::SRCH)),
         Ok(true) => Ok(()),
         Ok(false) => Err(Stranger::Cgroup),
         Err(_) => Err(Stranger::Unknown(Errno::SRCH)),

@@ -15,6 +15,7 @@ mod trusted;
 pub(crate) use folder::{APPROVALS, REVOCATIONS, ROTATIONS, found, left, run_of, runs};
 pub(crate) use trusted::Approver;
 use trusted::trusted;
+pub(crate) use trusted::{Approver, is_gone};
 
 use crate::sandbox::StartError;
 use crate::service::channel::Told;

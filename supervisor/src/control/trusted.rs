@@ -61,7 +61,8 @@ pub(crate) fn trusted(stream: BorrowedFd<'_>) -> Result<Approver, Stranger> {
     Ok(Approver { uid: peer.uid.as_raw(), pid: peer.pid.as_raw_pid() })
 }
 
-fn is_gone(pidfd: &OwnedFd) -> bool {
+/// Whether the process has ended, so that its number may be another's.
+pub(crate) fn is_gone(pidfd: &OwnedFd) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut fds = [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
     poll(&mut fds, Some(&now)) != Ok(0)

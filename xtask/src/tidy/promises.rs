@@ -9,8 +9,8 @@ use crate::tree::Tree;
 use anyhow::Result;
 use std::collections::BTreeSet;
 
-const PAGE: &str = "SECURITY.md";
-const CASES: &str = "integration/cases/";
+pub(super) const PAGE: &str = "SECURITY.md";
+pub(super) const CASES: &str = "integration/cases/";
 const BOOK: &str = "docs/book/";
 
 pub(super) fn check(tree: &Tree, files: &[String], found: &mut Vec<Finding>) -> Result<()> {
@@ -90,7 +90,7 @@ fn judge(page: &str, cases: &BTreeSet<&str>, found: &mut Vec<Finding>) {
 }
 
 /// The items of the numbered lists, each with the lines that belong to it.
-fn items(page: &str) -> Vec<String> {
+pub(super) fn items(page: &str) -> Vec<String> {
     let mut items: Vec<String> = Vec::new();
     let mut inside = false;
     for line in page.lines() {
