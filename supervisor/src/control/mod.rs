@@ -13,7 +13,6 @@ pub(crate) mod rotation;
 mod trusted;
 
 pub(crate) use folder::{APPROVALS, REVOCATIONS, ROTATIONS, found, left, run_of, runs};
-pub(crate) use trusted::Approver;
 use trusted::trusted;
 pub(crate) use trusted::{Approver, is_gone};
 
