@@ -6,7 +6,7 @@
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::hosts::{answer, client_hello};
 use sandboxd_integration::world::{IP, World};
-use sandboxd_integration::{Case, Inside, Need, Outside};
+use sandboxd_integration::{Case, Inside, Need, Outside, Run};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::thread;
@@ -88,12 +88,7 @@ fn outside(outside: &Outside) -> Result<()> {
     for reached in ["named.example:80", "part", "own"] {
         ensure!(run.fact(reached)?.ends_with("reached"), "{}", run.fact(reached)?);
     }
-    let let_through: Vec<&str> = run
-        .attempts()
-        .filter(|(what, errno)| what.starts_with("no ") && *errno == 0)
-        .map(|(what, _)| what)
-        .collect();
-    ensure!(let_through.is_empty(), "let through: {}", let_through.join(", "));
+    nothing_was_let_through(&run)?;
     hidden.iter().try_for_each(nobody_came)?;
     let came = datagrams.recv(&mut [0; 9]).err().map(|error| error.kind());
     ensure!(came == Some(ErrorKind::WouldBlock), "a datagram came");
@@ -102,13 +97,27 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(known, "somebody was asked for {name}");
     }
     told(&run.stderr)?;
-    // And where a name led that leads inwards.
+    written(outside)
+}
+
+/// Where a name led that leads inwards is written down.
+fn written(outside: &Outside) -> Result<()> {
     let led = outside.records()?.iter().any(|record| {
         let result = |path: &str| record.pointer(path).and_then(|value| value.as_str());
         result("/result/name") == Some("inner.example")
             && result("/result/address") == Some("10.99.0.1")
     });
     ensure!(led, "no record says where inner.example led");
+    Ok(())
+}
+
+fn nothing_was_let_through(run: &Run) -> Result<()> {
+    let let_through: Vec<&str> = run
+        .attempts()
+        .filter(|(what, errno)| what.starts_with("no ") && *errno == 0)
+        .map(|(what, _)| what)
+        .collect();
+    ensure!(let_through.is_empty(), "let through: {}", let_through.join(", "));
     Ok(())
 }
 
@@ -168,20 +177,7 @@ fn reach(inside: &Inside) -> Result<()> {
         "other host in a second request",
         twice("named.example:80", &plain, &get("/", "evil.example")),
     );
-    try_it("other path", ask("part.example:80", &get("/shut", "part.example")));
-    try_it("path that climbs", ask("part.example:80", &get("/open/../shut", "part.example")));
-    let field = "Host: part.example\r\nX-HTTP-Method-Override: DELETE";
-    try_it(
-        "other method by a field",
-        ask("part.example:80", &format!("GET /open/x HTTP/1.1\r\n{field}\r\n\r\n")),
-    );
-    try_it(
-        "other method",
-        ask(
-            "part.example:80",
-            "POST /open/x HTTP/1.1\r\nHost: part.example\r\nContent-Length: 0\r\n\r\n",
-        ),
-    );
+    parts(inside);
     try_it("TLS for another name", hello("tls.example:443", "evil.example"));
     try_it("plain text where TLS is meant", ask("tls.example:443", &get("/", "tls.example")));
     for to in [
@@ -215,6 +211,18 @@ fn reach(inside: &Inside) -> Result<()> {
     datagrams(inside)?;
     raw(inside);
     Ok(())
+}
+
+/// A method and a path, and everything that some take for others.
+fn parts(inside: &Inside) {
+    let ask = |what: &str, line: &str, field: &str| {
+        let words = format!("{line} HTTP/1.1\r\nHost: part.example\r\n{field}\r\n\r\n");
+        inside.attempt(&format!("no {what}"), ask("part.example:80", &words));
+    };
+    ask("other path", "GET /shut", "Accept: */*");
+    ask("path that climbs", "GET /open/../shut", "Accept: */*");
+    ask("other method", "POST /open/x", "Content-Length: 0");
+    ask("other method by a field", "GET /open/x", "X-HTTP-Method-Override: DELETE");
 }
 
 /// An address of the host's own, which a network that has the host in it does not mean.

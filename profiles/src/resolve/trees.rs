@@ -156,21 +156,7 @@ impl Deciding<'_> {
             return;
         }
         self.dangers(&path, &found, entry);
-        // In /proc, which only a sandbox without a view can be granted, there is nothing but doors; and the whole
-        // host is refused as such.
-        let known = HostPath::try_from("/proc").is_ok_and(|proc| path.is_within(&proc));
-        if let ([first, rest @ ..], false) = (found.doors.as_slice(), known || path.as_str() == "/")
-        {
-            // A mount below a tree comes with it.
-            let what = match rest {
-                [] => format!("{first} is mounted in {path}, and opens the host or its kernel"),
-                rest => format!(
-                    "{first} and {} more are mounted in {path}, and open the host or its kernel",
-                    rest.len()
-                ),
-            };
-            self.refuse(origin, what, "grant the folders beside what is mounted there");
-        }
+        self.doors(&path, &found.doors, origin);
         let to = match entry.to {
             None => jail(&found.real),
             Some(to) => self.target(to),
@@ -207,6 +193,23 @@ impl Deciding<'_> {
             entries: vec![(entry.access, origin.clone())],
         };
         self.add(tree, shown);
+    }
+
+    /// What opens the host or its kernel comes with the tree that it is mounted in. In /proc, which only a sandbox
+    /// without a view can be granted, there is nothing else; and the whole host is refused as such.
+    fn doors(&mut self, path: &HostPath, doors: &[HostPath], origin: &Origin) {
+        let known = HostPath::try_from("/proc").is_ok_and(|proc| path.is_within(&proc));
+        let [first, rest @ ..] = doors else { return };
+        if known || path.as_str() == "/" {
+            return;
+        }
+        let what = match rest.len() {
+            0 => format!("{first} is mounted in {path}, and opens the host or its kernel"),
+            more => format!(
+                "{first} and {more} more are mounted in {path}, and open the host or its kernel"
+            ),
+        };
+        self.refuse(origin, what, "grant the folders beside what is mounted there");
     }
 
     /// Entries for the same place come together; two things cannot be at one place.

@@ -75,10 +75,7 @@ fn known(rule: &str) -> (&'static str, &'static str) {
         }
         "budget" => ("no calls left", "raise calls of CALLER's [budget]"),
         "chain" => ("the chain of calls is too long, or comes back", "look at sandboxd graph"),
-        "revoked" => (
-            "it was taken back, or its time was over",
-            "where it is to be called for longer: expires of [call.EDGE], in the next run",
-        ),
+        "revoked" => ("it was taken back, or its time was over", "see expires of [call.EDGE]"),
         "approval" => (
             "nobody approved it, or somebody said no",
             "answer in time: sandboxd approvals; who said no: sandboxd audit show --kind approval",

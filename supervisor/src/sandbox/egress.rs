@@ -149,6 +149,7 @@ impl Egress {
             .try_clone()
             .map_err(|error| StartError::io("fcntl", "the egress process", &error))?;
         let budgets = purses.join(&plan.budgets, told);
+        let whose = (plan.rules.as_slice(), plan.secrets.as_slice());
         let mut egress = Self {
             service,
             control: watched(control)?,
@@ -165,12 +166,7 @@ impl Egress {
                 signers: Signers::of(plan),
                 signatures: Signatures::default(),
                 budgets,
-                decisions: Decisions::new(
-                    audit.clone(),
-                    run.name(),
-                    &plan.id,
-                    (&plan.rules, &plan.secrets),
-                ),
+                decisions: Decisions::new(audit.clone(), run.name(), &plan.id, whose),
                 misfit: false,
             },
             confused: false,

@@ -190,8 +190,8 @@ pub fn run(
         }
     };
     let before = watch::before(&resolved.outside);
-    let (since, profile) = (request.since, request.profile);
-    let (audit, purses) = (request.audit.clone(), request.purses.clone());
+    let (since, profile, audit, purses) =
+        (request.since, request.profile, request.audit.clone(), request.purses.clone());
     let mut ran = Ran { dead: true, ..Ran::default() };
     let running = Running {
         request,
