@@ -1,5 +1,6 @@
 //! An entry of `[network].egress`: where to, and what may be said there.
 
+use super::deadlines::{DEADLINES, EgressDeadlines};
 use super::path::{asked_for, parted};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
@@ -45,20 +46,6 @@ pub(crate) const LIMITS: [Key; 4] = [
     Key { name: "down", doc: "bytes that come back in the whole run", shape: Shape::Size },
 ];
 
-/// Those that `[network]` has too, for each entry.
-pub(crate) const DEADLINES: [Key; 2] = [
-    Key {
-        name: "idle",
-        doc: "how long a connection may carry nothing; default of an entry 1h",
-        shape: Shape::Time,
-    },
-    Key {
-        name: "total",
-        doc: "how long a connection may last; default unlimited",
-        shape: Shape::Time,
-    },
-];
-
 /// An entry of `egress`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Egress {
@@ -98,32 +85,6 @@ pub struct EgressLimits {
     pub up: Option<Written<Amount>>,
     /// Bytes that come back.
     pub down: Option<Written<Amount>>,
-}
-
-/// How long one connection.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EgressDeadlines {
-    /// Milliseconds with no byte.
-    pub idle: Option<Written<Amount>>,
-    /// Milliseconds altogether.
-    pub total: Option<Written<Amount>>,
-}
-
-impl EgressDeadlines {
-    pub(crate) fn lay(&mut self, over: Self) {
-        replace(&mut self.idle, over.idle);
-        replace(&mut self.total, over.total);
-    }
-
-    /// Reads one of them; false where it is none.
-    pub(crate) fn read<'d>(&mut self, reader: &mut Reader<'d>, node: &Node<'d>) -> bool {
-        match node.name() {
-            "idle" => self.idle = reader.quantity(node, quantity::time),
-            "total" => self.total = reader.quantity(node, quantity::time),
-            _ => return false,
-        }
-        true
-    }
 }
 
 impl EgressLimits {

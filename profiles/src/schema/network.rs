@@ -1,6 +1,7 @@
 //! `[network]`: what can be reached.
 
-use super::egress::{self, DEADLINES, Egress, EgressDeadlines, EgressLimits, LIMITS};
+use super::deadlines::{DEADLINES, EgressDeadlines};
+use super::egress::{self, Egress, EgressLimits, LIMITS};
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
 use crate::reader::{Node, Reader};

@@ -2,7 +2,7 @@
 //! went out and what did not.
 
 use super::audit::Audit;
-use super::by_entry::{ByEntry, Entries};
+use super::by_entry::Entries;
 use super::channel::watched;
 use super::decisions::Decisions;
 use super::ended::{Ended, ended};
@@ -28,6 +28,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
+
+pub use super::by_entry::ByEntry;
 
 /// How long the last records may take to come, once the command has ended.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -149,7 +151,7 @@ impl Egress {
             .try_clone()
             .map_err(|error| StartError::io("fcntl", "the egress process", &error))?;
         let budgets = purses.join(&plan.budgets, told);
-        let whose = (plan.rules.as_slice(), plan.secrets.as_slice());
+        let known = (plan.rules.as_slice(), plan.secrets.as_slice());
         let mut egress = Self {
             service,
             control: watched(control)?,
@@ -166,7 +168,7 @@ impl Egress {
                 signers: Signers::of(plan),
                 signatures: Signatures::default(),
                 budgets,
-                decisions: Decisions::new(audit.clone(), run.name(), &plan.id, whose),
+                decisions: Decisions::new(audit.clone(), run.name(), &plan.id, known),
                 misfit: false,
             },
             confused: false,

@@ -54,12 +54,11 @@ mod watch;
 pub use ahead::{Ahead, Late, Then};
 pub use around::Around;
 pub use audit::{Audit, AuditLog};
-pub use by_entry::ByEntry;
 pub(crate) use deadline::{REMEDY as LATE, START_WITHIN, doing};
 pub use denials::{Denials, DeniedCall};
 pub use descriptors::check_descriptors;
 pub(crate) use descriptors::{DESCRIPTORS, descriptors};
-pub use egress::{Refused, Used};
+pub use egress::{ByEntry, Refused, Used};
 pub use ended::Ended;
 pub use error::StartError;
 pub(crate) use image::copy as sealed_copy;
@@ -225,8 +224,8 @@ pub fn run(
     result.denials = ran.denials.unwrap_or_else(|| denials::unseen(&resolved.plan, host.listeners));
     result.called = ran.called;
     result.budget = purses.used(&sandboxd_profiles::budget(profile));
-    let before = ran.before.take().unwrap_or(before);
-    result.may_execute = watch::appeared(&resolved.outside.watched, &before);
+    result.may_execute =
+        watch::appeared(&resolved.outside.watched, &ran.before.take().unwrap_or(before));
     result.tell_no_secret(|text| *text = audit.clean(text));
     // What was kept ready and never let go has not run.
     if !ran.unused {
@@ -234,8 +233,13 @@ pub fn run(
     }
     let waived = resolved.waived.iter().map(|one| format!("{}: {}", one.key, one.what)).collect();
     let absent = resolved.absent.iter().map(|one| one.layer.clone()).collect();
-    let starts = starts::elsewhere(profile, &resolved.plan);
-    Ok(Finished { result, waived, absent, starts, left })
+    Ok(Finished {
+        result,
+        waived,
+        absent,
+        starts: starts::elsewhere(profile, &resolved.plan),
+        left,
+    })
 }
 
 /// What is known of a run, whichever way it ended.

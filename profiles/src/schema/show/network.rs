@@ -4,7 +4,8 @@ use super::calls::{amount, rate};
 use super::{Text, string};
 use crate::quantity::Amount;
 use crate::schema::Network;
-use crate::schema::egress::{Egress, EgressDeadlines, EgressLimits};
+use crate::schema::deadlines::EgressDeadlines;
+use crate::schema::egress::{Egress, EgressLimits};
 
 /// Its keys, each after this.
 pub(super) fn keys(network: &Network, before: &str, text: &mut Text) {
