@@ -235,6 +235,9 @@ impl Place {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, rest),
         };
+        if method.is_none() {
+            without_path(rest.trim_end_matches('/'), scheme == Some("http"))?;
+        }
         match (method, scheme) {
             (Some(method), Some("http")) => Self::requests(method, rest, (80, Carries::Http)),
             (Some(method), Some("https") | None) => {
@@ -247,13 +250,10 @@ impl Place {
             (None, Some("http")) => Self::at(rest, Some(80), Carries::Http(Requests::All)),
             (None, Some("tcp")) => Self::at(rest, None, Carries::Tcp),
             (None, None) => Self::at(rest, None, Carries::Tls),
-            (None, Some("https")) => {
-                without_path(rest.trim_end_matches('/'), false)?;
-                Err(wrong(
-                    "TLS is what an entry without a scheme is for",
-                    format!("write {}", with_port(rest, 443)),
-                ))
-            }
+            (None, Some("https")) => Err(wrong(
+                "TLS is what an entry without a scheme is for",
+                format!("write {}", with_port(rest, 443)),
+            )),
             (None, Some(scheme)) => Err(wrong(
                 format!("{scheme}:// is not one of its schemes"),
                 format!(
@@ -285,7 +285,6 @@ impl Place {
 
     fn at(text: &str, usual: Option<u16>, carries: Carries) -> Result<Self, Wrong> {
         let text = text.strip_suffix('/').unwrap_or(text);
-        without_path(text, carries == Carries::Http(Requests::All))?;
         let (host, port) = parts(text);
         let target = target(host)?;
         let port = match (port, usual) {
@@ -302,17 +301,14 @@ impl Place {
 
 /// What is behind a host is the length of a network: a path goes with a method.
 fn without_path(text: &str, plain: bool) -> Result<(), Wrong> {
-    let path = text.split_once('/').map(|(_, path)| path).unwrap_or_default();
+    let Some((host, path)) = text.split_once('/') else { return Ok(()) };
     if path.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') {
         return Ok(());
     }
     let scheme = if plain { "http://" } else { "" };
-    let host = text.trim_end_matches(path).trim_end_matches('/');
     let whole = if plain { format!("http://{host}") } else { with_port(host, 443) };
-    Err(wrong(
-        "a path goes with a method",
-        format!("write \"GET {scheme}{text}\" for that, or {whole} for the whole host"),
-    ))
+    let what = format!("write \"GET {scheme}{text}\" for that, or {whole} for the whole host");
+    Err(wrong("a path goes with a method", what))
 }
 
 /// The host, and the port where there is one.

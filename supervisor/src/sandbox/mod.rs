@@ -37,6 +37,7 @@ mod pinned;
 mod prepare;
 pub(crate) mod private;
 mod purse;
+mod ran;
 mod receipt;
 mod relay;
 mod renewals;
@@ -77,7 +78,6 @@ pub(crate) use watch::{NOT_LOOKED_THROUGH, OPENED};
 #[cfg(test)]
 pub(crate) use audit::nowhere;
 
-use crate::calls::Called;
 use crate::cgroup::{Group, Room, Tree};
 use crate::paths::Place;
 use crate::systemd::notify::ServiceManager;
@@ -92,6 +92,7 @@ use given_back::{clean_up, give_back};
 use inspect::Inspected;
 use keys::Keys;
 use lender::Lender;
+use ran::Ran;
 use receipt::Facts;
 use renewals::Renewals;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -240,33 +241,6 @@ pub fn run(
         starts: starts::elsewhere(profile, &resolved.plan),
         left,
     })
-}
-
-/// What is known of a run, whichever way it ended.
-#[derive(Default)]
-struct Ran {
-    /// The command was let go: from here on it may have run.
-    went: bool,
-    /// The audit log says that it was started.
-    written: bool,
-    /// It was kept ready, and its command never let go.
-    unused: bool,
-    /// When somebody claimed it.
-    claimed: Option<Instant>,
-    /// What was there then: while it waited, others may have changed it.
-    before: Option<watch::Before>,
-    /// Nothing of it is alive.
-    dead: bool,
-    /// SHA-256 of the receipt, where it was asked for.
-    receipt_sha256: String,
-    /// What could not be cleaned up beside the sandbox itself.
-    left: Vec<String>,
-    /// What went out.
-    egress: Option<Used>,
-    /// What was refused; nothing where nobody was asked.
-    denials: Option<Denials>,
-    /// What came of calls.
-    called: Vec<Called>,
 }
 
 /// Everything a run needs once its uid and its cgroup are there.
