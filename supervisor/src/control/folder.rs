@@ -112,8 +112,8 @@ fn again<E: Into<StartError>>(
     let mut tries = 0;
     loop {
         match listen_in(folder().map_err(Into::into)?, run) {
-            // bind(2) makes the name first. Whoever sweeps before it has the socket, too, takes it for one that
-            // nobody has.
+            // Before Linux 5.14 bind(2) lets others see the name before it has the socket: whoever sweeps then takes
+            // it for one that nobody has.
             Err(StartError::Call { errno, .. }) if errno == gone && tries < TRIES => tries += 1,
             made => return made,
         }
