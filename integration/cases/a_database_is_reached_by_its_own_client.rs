@@ -11,11 +11,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) const CASE: Case = Case {
     rows: &["N17", "P22"],
-    needs: &[
-        Need::Program(IP),
-        Need::Program(SERVER),
-        Need::Program("/usr/bin/redis-cli"),
-    ],
+    needs: &[Need::Program(IP), Need::Program(SERVER), Need::Program("/usr/bin/redis-cli")],
     outside,
     ..Case::NEW
 };
