@@ -1,9 +1,9 @@
 //! A process that connects to the endpoint of another sandbox and ends is nobody who may call, though its number is
 //! by then that of a process which may: the supervisor looks only when that has come to be.
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, mkfifo, setresgid, setresuid};
 use sandboxd_integration::below::field;
 use sandboxd_integration::{By, Case, Need, Outside, patience, raw, wait_for};
@@ -102,10 +102,9 @@ fn connect(socket: &Path, uid: u32, answer: &Path) -> Result<Pid> {
         });
         u8::from(left.is_err())
     })?;
-    match waitpid(child, None)? {
-        nix::sys::wait::WaitStatus::Exited(_, 0) => Ok(child),
-        other => bail!("it could not connect: {other:?}"),
-    }
+    let ended = waitpid(child, None)?;
+    ensure!(matches!(ended, WaitStatus::Exited(_, 0)), "it could not connect: {ended:?}");
+    Ok(child)
 }
 
 /// Has the sandbox start a process, which gets this number where nobody is faster.

@@ -93,7 +93,8 @@ fn refused(run: &Run) -> Vec<String> {
 }
 
 fn profile(hosts: &BTreeSet<String>, clients: &Path) -> Result<String> {
-    let mut egress = Vec::new();
+    // Nobody; an empty list is refused.
+    let mut egress = vec![String::from("\"nobody.invalid:443\"")];
     for host in hosts {
         // A name that was only looked up tells no port; one that is not that of TLS is told next.
         let (name, to) = match host.split_once(':') {

@@ -43,6 +43,9 @@ pub(crate) fn run(tree: &Tree) -> Result<()> {
     for file in &files {
         // What is not text (a picture, a packed fixture) has no lines to judge.
         let Ok(text) = std::fs::read_to_string(tree.root.join(file)) else { continue };
+        if text.contains('\0') {
+            continue;
+        }
         text::check(tree, file, &text, &mut found);
         units::check(file, &text, &mut found);
         if file.ends_with(".rs") {
