@@ -66,6 +66,6 @@ fn open(inside: &Inside) -> Result<()> {
     }
     fs::create_dir(ws.join("made"))?;
     inside.attempt("set below", set(&ws.join("made"), &acl(7)));
-    inside.attempt("set", set(&ws, &acl(7)));
+    inside.attempt("set", set(ws, &acl(7)));
     Ok(())
 }
