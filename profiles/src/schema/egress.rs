@@ -302,7 +302,8 @@ impl Place {
 /// What is behind a host is the length of a network: a path goes with a method.
 fn without_path(text: &str, plain: bool) -> Result<(), Wrong> {
     let Some((host, path)) = text.split_once('/') else { return Ok(()) };
-    if path.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') {
+    let is_length = path.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    if is_length || text.starts_with('[') {
         return Ok(());
     }
     let scheme = if plain { "http://" } else { "" };
@@ -454,6 +455,9 @@ mod tests {
             ("api.example.com", "api.example.com:443"),
             ("https://api.example.com", "write api.example.com:443"),
             ("https://api.example.com:8443/", "write api.example.com:8443"),
+            ("https://api.example.com/v1", "\"GET api.example.com/v1\""),
+            ("http://a.example/v1", "\"GET http://a.example/v1\" for that, or http://a.example "),
+            ("a.example:443/v1", "a.example:443 for the whole host"),
             ("ssh://git.example:22", "tcp://git.example:22"),
             ("tcp://db.internal", "db.internal:443"),
             ("localhost:8080", "host.internal:PORT"),

@@ -316,7 +316,7 @@ fn calls_are_laid_over_one_another_and_what_is_shown_says_the_same() {
     assert_eq!(at("/from")["call.fs.tools"], json!(["base.toml:4", "p.toml:4"]));
     assert_eq!(at("/from")["call.mail.arguments.\"send now\""], json!("p.toml:11"));
     assert_eq!(*at("/profile/serve/client/deadline"), json!("540000ms"));
-    assert_eq!(at("/from")["serve.client.deadline"], json!("p.toml:23"));
+    assert_eq!(at("/from")["serve.client.deadline"], json!("p.toml:24"));
 }
 
 #[test]
