@@ -86,7 +86,7 @@ impl RunDir {
             return Err(LeaseError::found(
                 "fstat",
                 format!("{label}: owner {}, mode {:04o}", stat.st_uid, stat.st_mode & 0o7777),
-                "see who changed it, then give it back: chown it to the user that sandboxd runs as, and chmod 700",
+                "see who changed it, then give it back: chown it to the user that sandboxd runs as, and chmod 0700",
             ));
         }
         Ok(Self { fd, label })
