@@ -301,13 +301,11 @@ impl Place {
 
 /// What is behind a host is the length of a network: a path goes with a method.
 fn without_path(text: &str, plain: bool) -> Result<(), Wrong> {
-    let Some((host, path)) = text.split_once('/') else { return Ok(()) };
-    let is_length = path.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
-    if is_length || text.starts_with('[') {
-        return Ok(());
-    }
-    let scheme = if plain { "http://" } else { "" };
-    let whole = if plain { format!("http://{host}") } else { with_port(host, 443) };
+    let is_length = |path: &str| path.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    let parts = text.split_once('/').filter(|(_, path)| !is_length(path) && !text.starts_with('['));
+    let Some((host, _)) = parts else { return Ok(()) };
+    let (scheme, whole) =
+        if plain { ("http://", format!("http://{host}")) } else { ("", with_port(host, 443)) };
     let what = format!("write \"GET {scheme}{text}\" for that, or {whole} for the whole host");
     Err(wrong("a path goes with a method", what))
 }

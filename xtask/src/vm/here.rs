@@ -17,8 +17,7 @@ pub(super) fn finish(payload: &Payload, results: &Results, parts: &[Part]) -> Re
     }
     println!("\n==> here: {} cases that ran in no guest", left.len());
     let these = payload.folder.join("these");
-    let lines: Result<Vec<String>, _> =
-        left.iter().map(|part| serde_json::to_string(part)).collect();
+    let lines: Result<Vec<String>, _> = left.iter().map(serde_json::to_string).collect();
     fs::write(&these, format!("{}\n", lines?.join("\n")))?;
     // Whether all of them passed, the results tell.
     Command::new(payload.harness())
