@@ -16,6 +16,8 @@ const MOST_BYTES: u64 = 600_000;
 const MOST_LINES: usize = 3_500;
 /// What runs between clone and execve.
 const FOLDER: &str = "shim/";
+/// What is there because all unsafe code is, and is called by sandboxd's services alone: none of it is in the shim.
+const OF_SERVICES: &[&str] = &["shim/kernel/src/interfaces.rs"];
 
 /// Where the shim's flags are.
 const BUILD: &str = "supervisor/build.rs";
@@ -67,7 +69,8 @@ fn flags(source: &str) -> Result<Vec<&str>> {
 fn lines(tree: &Tree) -> Result<usize> {
     let mut sum = 0;
     for name in tree.files()? {
-        if name.ends_with(".rs") && name.starts_with(FOLDER) && !sizes::is_test(&name) {
+        let is_ours = name.starts_with(FOLDER) && !OF_SERVICES.contains(&name.as_str());
+        if name.ends_with(".rs") && is_ours && !sizes::is_test(&name) {
             sum += sizes::code_lines(&tree.read(&name)?);
         }
     }
