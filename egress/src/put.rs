@@ -1,7 +1,7 @@
 //! What is put into a request, and what of the client's goes for it.
 
 use crate::{
-    http::Head,
+    http::{Head, is_same_field},
     mask::escaped,
     rule::{Cover, Place},
     secret::Secrets,
@@ -72,12 +72,11 @@ fn put(spot: &Spot, value: &[u8]) -> Put {
 }
 
 impl Put {
-    /// Whether a field of the client's is in its place. Some servers take `_` for `-`.
+    /// Whether a field of the client's is in its place.
     #[must_use]
     pub fn replaces(&self, field: &str) -> bool {
-        let plain = |name: &str| name.to_ascii_lowercase().replace('_', "-");
         match self {
-            Self::Field(name, _) => plain(name) == plain(field),
+            Self::Field(name, _) => is_same_field(name, field),
             Self::Parameter(..) => false,
         }
     }

@@ -230,7 +230,7 @@ fn first(rules: &[Rule], seen: &[usize], head: &Head) -> Option<usize> {
         let odd = looks == Some(Looks::Odd) && rule.model;
         rule.carries.requests().is_some_and(|requests| match requests {
             Requests::Only { method, .. } if odd => {
-                method.as_str() == head.method || head.is_overridden()
+                method.as_str() == head.method || head.overridden
             }
             Requests::All | Requests::Only { .. } => has_request(requests, head),
         })

@@ -29,8 +29,10 @@ pub(super) struct Served(BTreeMap<Chain, Moment>);
 impl Served {
     fn add(&mut self, chains: &[Chain], until: Moment) {
         for chain in chains {
-            let known = self.0.entry(chain.clone()).or_insert(until);
-            *known = until.max(*known);
+            match self.0.get_mut(chain) {
+                Some(known) => *known = until.max(*known),
+                None => drop(self.0.insert(chain.clone(), until)),
+            }
         }
         // Those that are left are too many still, and count for as long as any.
         while self.0.len() > CHAINS + 1 {
@@ -47,7 +49,7 @@ impl Served {
 }
 
 impl Relay {
-    /// On whose behalf a connection calls, now; on nobody's where whoever calls was stopped.
+    /// On whose behalf a connection calls, now.
     pub(super) fn chains(&self, id: ConnectionId) -> Vec<Chain> {
         let Some(connection) = self.connections.get(&id) else { return Vec::new() };
         let mut chains = match connection.behalf {

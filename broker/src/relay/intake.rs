@@ -180,11 +180,8 @@ impl Relay {
         let asks =
             asks.filter(|asks| *asks != Asks::Listen || callee.instances != Instances::Serial);
         let (digest, first) = rounds::digests(&body, callee.speaks);
-        let chains = self.chains(origin.connection()?);
-        let refusal = if chains.is_empty() { Refusal::Gone } else { Refusal::Method };
-        let asks = asks.filter(|_| !chains.is_empty());
         let call = Call {
-            chains,
+            chains: self.chains(origin.connection()?),
             origin,
             edge,
             instance: None,
@@ -208,7 +205,7 @@ impl Relay {
             trial: false,
             progress: Moment(0),
         };
-        Some((call, asks.ok_or(refusal)))
+        Some((call, asks.ok_or(Refusal::Method)))
     }
 
     /// Looks at the parameters, and writes into them who calls.

@@ -146,6 +146,9 @@ impl Relay {
             if chain.len() > hops || comes_back {
                 return Err(Refusal::Chain);
             }
+            if !self.leads(chain) {
+                return Err(Refusal::Revoked);
+            }
         }
         if self.attenuates(call) && !self.all_may(call) {
             return Err(absent(&call.target));

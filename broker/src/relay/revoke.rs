@@ -2,7 +2,7 @@
 //! lives. What was begun over it ends, and so does what ran for it alone. Its connections stay: whoever asks over one is
 //! told, the same whatever it asked for, and a model reads that.
 
-use super::{CallId, ConnectionId, InstanceId, Output, Relay, state::Stage};
+use super::{CallId, ConnectionId, InstanceId, Output, Relay, edges::EdgeState, state::Stage};
 use crate::{
     json::{Object, Value},
     mcp::{
@@ -36,6 +36,19 @@ impl Relay {
         self.edges.get(edge).is_none_or(|state| state.revoked)
     }
 
+    /// Whether each of a chain may still call the next one: what goes on for somebody after it was taken back is not
+    /// done for them.
+    pub(super) fn leads(&self, chain: &[usize]) -> bool {
+        let may = |from: usize, to: &str| {
+            let named =
+                |edge: &EdgeState| self.plan.callees.get(edge.callee).map(|it| it.name.as_str());
+            let mut edges = self.edges.iter().filter(|edge| edge.caller == from && !edge.revoked);
+            edges.any(|edge| named(edge) == Some(to))
+        };
+        let mut links = chain.iter().zip(self.names(chain).skip(1));
+        links.all(|(from, to)| may(*from, to))
+    }
+
     /// Answers what is asked over an edge that was taken back: there is nothing, and nothing is done.
     pub(super) fn answer_revoked(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
@@ -48,13 +61,9 @@ impl Relay {
         self.answer(id, "result", nothing.into());
     }
 
-    /// Those last that have a place: none gets that of another that ends.
     fn calls_over(&self, edge: usize) -> Vec<CallId> {
         let over = self.calls.iter().filter(|(_, call)| call.edge == edge);
-        let theirs = over.filter(|(_, call)| call.origin.connection().is_some());
-        let mut calls: Vec<(bool, CallId)> = theirs.map(|(id, call)| (call.slot, *id)).collect();
-        calls.sort_unstable();
-        calls.into_iter().map(|(_, id)| id).collect()
+        over.filter(|(_, call)| call.origin.connection().is_some()).map(|(id, _)| *id).collect()
     }
 
     /// The call is over for its caller, and its callee is told that nobody waits for it.

@@ -280,7 +280,9 @@ impl Relay {
             let ready = |id: CallId| {
                 let edge = calls.get(&id).map(|call| call.edge);
                 let rules = edge.and_then(|edge| Some((plan.get(edge)?, edges.get(edge)?)));
-                rules.is_some_and(|(rules, state)| rules.in_flight.admits(state.in_flight))
+                rules.is_some_and(|(rules, state)| {
+                    !state.revoked && rules.in_flight.admits(state.in_flight)
+                })
             };
             let Some(state) = self.callees.get_mut(callee) else { return };
             let Some(id) = state.queue.pop(ready) else { return };

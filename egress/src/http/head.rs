@@ -27,6 +27,8 @@ pub struct Head {
     pub close: bool,
     /// Whether it is of HTTP/1.0.
     pub old: bool,
+    /// Whether a field says that it is a request of another method or path.
+    pub overridden: bool,
     /// The fields that go on, in their order.
     fields: Vec<(String, String)>,
 }
@@ -97,6 +99,13 @@ pub(super) fn field(line: &str) -> Option<(String, String)> {
         && name.bytes().all(token)
         && !value.chars().any(|letter| letter.is_control() && letter != '\t');
     fair.then(|| (name.to_owned(), value.to_owned()))
+}
+
+/// Whether two names are of one field. Some servers take `_` for `-`.
+#[must_use]
+pub fn is_same_field(one: &str, other: &str) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.bytes().map(plain).eq(other.bytes().map(plain))
 }
 
 /// What the fields say of how the request is to be read.
@@ -193,9 +202,11 @@ impl Meaning {
         if fields.len() + WRITTEN > FIELDS {
             return None;
         }
+        let is_other = |name: &str| OTHERWISE.iter().any(|other| is_same_field(name, other));
+        let overridden = fields.iter().any(|(name, _)| is_other(name));
         let method = method.to_owned();
         let (framing, close, old) = (self.framing, self.close, self.old);
-        Some(Head { method, target, authority, absolute, framing, close, old, fields })
+        Some(Head { method, target, authority, absolute, framing, close, old, overridden, fields })
     }
 }
 
@@ -209,7 +220,7 @@ impl Head {
     /// Whether everybody takes it for a request of this method.
     #[must_use]
     pub fn is_plainly(&self, method: &str) -> bool {
-        self.method == method && !self.is_overridden()
+        self.method == method && !self.overridden
     }
 
     /// The path without its query, where it has one meaning: none that somebody who unescapes it, follows its dots
@@ -217,20 +228,11 @@ impl Head {
     #[must_use]
     pub fn plain_path(&self) -> Option<&str> {
         let Target::Path(target) = &self.target else { return None };
-        if self.is_overridden() {
+        if self.overridden {
             return None;
         }
         let path = target.split('?').next().unwrap_or_default();
         is_plain(path).then_some(path)
-    }
-
-    /// Whether a field says that it is another request. Some servers take `_` for `-`.
-    #[must_use]
-    pub fn is_overridden(&self) -> bool {
-        self.fields.iter().any(|(name, _)| {
-            let name = name.replace('_', "-");
-            OTHERWISE.iter().any(|other| name.eq_ignore_ascii_case(other))
-        })
     }
 
     /// The values of a field.

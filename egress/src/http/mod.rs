@@ -7,7 +7,7 @@ mod reply;
 mod target;
 
 pub use body::Body;
-pub use head::{Framing, Head, head};
+pub use head::{Framing, Head, head, is_same_field};
 pub use reply::{Ends, Reply, reply};
 pub use target::{Authority, Target};
 

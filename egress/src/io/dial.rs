@@ -69,8 +69,9 @@ async fn allowed(
     let allowed: Vec<IpAddr> = addresses.into_iter().filter(any).take(TRIES).collect();
     if allowed.is_empty() {
         story.address = led;
+        return Err(Verdict::PrivateAddress);
     }
-    if allowed.is_empty() { Err(Verdict::PrivateAddress) } else { Ok(allowed) }
+    Ok(allowed)
 }
 
 /// Whether a connection to this address may be had under this rule: one that is made, or was under another.

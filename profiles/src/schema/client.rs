@@ -26,6 +26,7 @@ pub(crate) const KEYS: &[Key] = &[
     not_here("profile", OF_AN_EDGE),
     not_here("ready", OF_AN_EDGE),
     not_here("cycle", OF_AN_EDGE),
+    not_here("expires", "remove it: what a client may call ends with its run (sandboxd stop)"),
     not_here("grant", "remove it: the server may do what this profile says, for a client too"),
 ];
 
@@ -38,4 +39,16 @@ const fn not_here(name: &'static str, remedy: &'static str) -> Key {
 
 pub(super) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Call {
     call::read(reader, node, KEYS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_of_a_call_is_one_of_a_client_or_says_where_it_is_said() {
+        for key in call::KEYS {
+            assert!(KEYS.iter().any(|own| own.name == key.name), "{}", key.name);
+        }
+    }
 }

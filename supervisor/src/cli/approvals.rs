@@ -29,6 +29,13 @@ struct Call {
     text: String,
 }
 
+impl Call {
+    /// Two runs may show the same ID.
+    fn key(&self) -> (String, String) {
+        (self.socket.clone(), self.id.clone())
+    }
+}
+
 /// What is decided of a call.
 struct Verdict<'a> {
     verb: &'static str,
@@ -66,13 +73,12 @@ fn watch(json: bool) -> u8 {
     let mut shown = BTreeSet::new();
     loop {
         let Told { calls, .. } = Told::ask(json);
-        let key = |call: &Call| (call.socket.clone(), call.id.clone());
-        let new = calls.iter().filter(|call| !shown.contains(&key(call)));
+        let new = calls.iter().filter(|call| !shown.contains(&call.key()));
         let text: String = new.map(|call| call.text.as_str()).collect();
         if !say(&text) {
             return NOT_SET_UP;
         }
-        shown = calls.iter().map(key).collect();
+        shown = calls.iter().map(Call::key).collect();
         std::thread::sleep(PACE);
     }
 }
@@ -100,8 +106,7 @@ fn each() -> u8 {
     let (mut later, mut idle) = (BTreeSet::new(), false);
     loop {
         let told = Told::ask(false);
-        let key = |call: &Call| (call.socket.clone(), call.id.clone());
-        let Some(call) = told.calls.iter().find(|call| !later.contains(&key(call))) else {
+        let Some(call) = told.calls.iter().find(|call| !later.contains(&call.key())) else {
             if !std::mem::replace(&mut idle, true) {
                 say("waiting for calls to be approved; Ctrl-C ends\n");
             }
@@ -129,7 +134,7 @@ fn each() -> u8 {
         match answer.trim().to_lowercase().as_str() {
             "y" | "yes" => tell(call, &APPROVE),
             "n" | "no" => tell(call, &DENY),
-            "l" | "later" => u8::from(!later.insert(key(call))),
+            "l" | "later" => u8::from(!later.insert(call.key())),
             _ => 0,
         };
     }

@@ -3,9 +3,10 @@
 use super::NOT_SET_UP;
 use super::output::{say, say_json, warn};
 use super::typed::Revoke;
+use crate::control::revocation::refused;
 use crate::control::{self, REVOCATIONS};
 use crate::explain::printable;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -38,10 +39,6 @@ pub(super) fn revoke(typed: &Revoke) -> u8 {
         }
     };
     if said { status } else { NOT_SET_UP }
-}
-
-fn refused(run: &str, why: &str, remedy: &str) -> Value {
-    json!({ "run": run, "revoked": false, "why": why, "remedy": remedy })
 }
 
 /// The run of this id, else the one of the profile of this name.
@@ -94,6 +91,7 @@ fn words(answer: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_run_is_meant_by_its_id_or_where_it_is_the_only_one_by_its_profile() {

@@ -224,13 +224,12 @@ pub(crate) fn runs(kind: &Sockets) -> Vec<(String, UnixStream)> {
 }
 
 fn answering(folder: &RunDir) -> Vec<(String, UnixStream)> {
-    let names = names(folder).into_iter().filter(|name| !name.starts_with(UNFINISHED));
+    let is_whole = |name: &String| !name.starts_with(UNFINISHED) && named(name).is_some();
     let mut found = Vec::new();
-    for name in names {
+    for name in names(folder).into_iter().filter(is_whole) {
         // What listens there must be a supervisor, and nothing that a sandbox put in its place.
         if let Ok(stream) = UnixStream::connect(path(folder, &name))
             && trusted(stream.as_fd()).is_ok()
-            && named(&name).is_some()
         {
             found.push((name, stream));
         }

@@ -25,7 +25,14 @@ pub(crate) fn left(remove: bool) -> Vec<(String, Result<(), StartError>)> {
     let held = [limits::FOLDER, pins::FOLDER, kept::FOLDER].into_iter().filter_map(Held::free);
     let mut left = Vec::new();
     for held in held {
-        for name in held.partial().unwrap_or_default() {
+        let names = match held.partial() {
+            Ok(names) => names,
+            Err(error) => {
+                left.push((held.path(""), Err(error)));
+                continue;
+            }
+        };
+        for name in names {
             left.push((held.path(&name), if remove { held.remove(&name) } else { Ok(()) }));
         }
     }

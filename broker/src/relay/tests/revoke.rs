@@ -1,31 +1,11 @@
 //! Edges that are taken back: what is called over them from then on, and what was.
 
-use super::world::{World, callee, caller, edge, hang, name, plan, serve};
-use crate::relay::{ConnectionId, Endpoint, Input, InstanceId, Verdict};
+use super::world::{World, behalf, chain, hang, onward, plan, serve};
+use crate::relay::{ConnectionId, Input, Verdict};
 use sandboxd_broker_plan::record::{Event, Outcome, Rule};
-use sandboxd_broker_plan::{Approval, Bound, BrokerPlan, Instances, Millis};
+use sandboxd_broker_plan::{Approval, Bound, Instances, Millis};
 
 const TAKEN: &str = "taken back";
-
-/// `a` calls `fs` and `mid`, `b` calls `mid`, which calls `fs` for them.
-fn chain(mode: Instances) -> BrokerPlan {
-    let mut plan = plan();
-    plan.callers = vec![caller("a"), caller("b"), caller("mid")];
-    plan.callees = vec![callee("fs"), callee("mid")];
-    plan.callees[1].instances = mode;
-    plan.edges = vec![edge("a", "mid"), edge("b", "mid"), edge("mid", "fs"), edge("a", "fs")];
-    plan
-}
-
-fn behalf(world: &mut World, connection: u64, instance: InstanceId) {
-    let (caller, fs) = (name("mid"), name("fs"));
-    world.step(Input::Opened {
-        connection: ConnectionId(connection),
-        caller: &caller,
-        endpoint: Endpoint::Edge(&fs),
-        behalf: Some(instance),
-    });
-}
 
 fn refusals(world: &World) -> usize {
     let is_it = |event: &Event| matches!(event, Event::Refused(_, Rule::Revoked));
@@ -188,4 +168,21 @@ fn one_process_for_several_has_no_more_than_each_of_them_still_has() {
     world.step(Input::Revoked(3));
     let answer = world.call_as(2, "2", "list", "{}").concat();
     assert!(answer.contains("Unknown tool: list"), "{answer}");
+}
+
+#[test]
+fn nothing_goes_on_for_whom_it_was_taken_back() {
+    for mode in [Instances::Serial, Instances::Attenuate] {
+        let mut world = World::new(chain(mode));
+        world.connect(1, "a", "mid");
+        world.call_as(1, "1", "list", "{}");
+        let (mid, _) = world.started[0];
+        behalf(&mut world, 3, mid);
+        assert!(onward(&mut world).contains("content"), "it is still at what a wanted");
+        let spent = world.relay.spent()[0];
+        world.step(Input::Revoked(0));
+        let told = onward(&mut world);
+        assert!(told.contains(TAKEN), "{told}");
+        assert_eq!(world.relay.spent()[0], spent, "a is charged for no more");
+    }
 }

@@ -183,11 +183,12 @@ impl Clerk {
         }
         // It is taken back all the same where that cannot be written down, which is said.
         self.records.write(self.edges.record(known, by));
-        let now = now().unwrap_or(Moment(u64::MAX));
+        let now = clock()?;
         let (until, by) = (now.after(WITHIN), stream.into_iter().collect());
         self.edges.revoked.insert(edge, State::Told { heard: false, until, by });
-        self.end_over(edge);
+        // The broker first: an end that it hears before is one of a tool that crashed.
         self.press(edge, now)?;
+        self.end_over(edge);
         self.wind()
     }
 
@@ -201,6 +202,11 @@ impl Clerk {
             }
         }
         self.ready.revoked(edge);
+    }
+
+    /// Whether somebody may still call what this edge leads to.
+    pub(super) fn is_reached(&self, edge: u64) -> bool {
+        usize::try_from(edge).is_ok_and(|place| self.edges.unreached(place).is_none())
     }
 
     /// Whether something may be started over this edge. What the broker asked for before it knew is refused.
@@ -239,7 +245,7 @@ impl Clerk {
     pub(super) fn time_is_over(&mut self) -> Result<(), Closed> {
         // It only wakes.
         rustix::io::read(&self.edges.timer, &mut [0; 8]).ok();
-        let now = now().unwrap_or(Moment(u64::MAX));
+        let now = clock()?;
         while let Some((at, edge)) = self.edges.due.pop_first() {
             if at > now {
                 self.edges.due.insert((at, edge));
@@ -255,8 +261,7 @@ impl Clerk {
     }
 
     fn wind(&self) -> Result<(), Closed> {
-        let untimed = |errno: Errno| Closed::Violated(format!("cannot be held to a time: {errno}"));
-        self.edges.wind().map_err(untimed)
+        self.edges.wind().map_err(|errno| untimed(&errno))
     }
 
     /// Tells the broker, where it had no room before; ends one that takes too long.
@@ -273,10 +278,20 @@ impl Clerk {
         if !*heard {
             let told = Told::Revoked(u64::try_from(edge).unwrap_or(u64::MAX));
             // Of one that is gone, the end is heard next.
-            *heard = told.say(self.shared.line.as_fd(), &[]) != Err(Errno::AGAIN);
+            let said = told.say(self.shared.line.as_fd(), &[]);
+            *heard = matches!(said, Ok(()) | Err(Errno::PIPE | Errno::CONNRESET));
         }
         let next = if *heard { *until } else { now.after(AGAIN).min(*until) };
         self.edges.due.insert((next, edge));
         Ok(())
     }
+}
+
+fn clock() -> Result<Moment, Closed> {
+    now().map_err(|error| untimed(&error))
+}
+
+/// A broker that cannot be held to a time is not relied on.
+fn untimed(error: &dyn std::fmt::Display) -> Closed {
+    Closed::Violated(format!("cannot be held to a time: {error}"))
 }

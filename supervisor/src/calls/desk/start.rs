@@ -35,8 +35,10 @@ impl Clerk {
         self.newest = instance;
         let caller = self.instances.get(&who.behalf);
         let is_over = who.behalf != 0 && caller.is_none_or(Instance::is_to_end);
+        // What is for several is started for those who still may call it.
+        let may = self.may_start(edge)? || (launch.shared && self.is_reached(edge));
         // Whoever wanted it is over, or may not call it any more.
-        if is_over || !self.may_start(edge)? {
+        if is_over || !may {
             self.ended(instance);
             return Ok(());
         }
