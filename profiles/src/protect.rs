@@ -128,14 +128,11 @@ const ALL: &[Name] = &[
     name(".forgejo/workflows", CI),
     name(".forgejo/actions", CI),
     name(".gitlab-ci.yml", CI),
-    name(".travis.yml", CI),
     name(".woodpecker.yml", CI),
     name(".woodpecker.yaml", CI),
     name(".woodpecker", CI),
     name(".drone.yml", CI),
     name(".cirrus.yml", CI),
-    name("appveyor.yml", CI),
-    name(".appveyor.yml", CI),
     name("bitbucket-pipelines.yml", CI),
     name(".circleci", CI),
     name(".buildkite", CI),
@@ -289,7 +286,7 @@ mod tests {
             "x.envrc",
             // Granted by its own name.
             "/ws/.github/workflows/ci.yml",
-            ".git//hooks2",
+            ".git//objects/hooks",
             "",
         ] {
             assert!(!matches(path), "{path}");

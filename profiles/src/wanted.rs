@@ -89,8 +89,12 @@ fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
         places.collect::<Vec<_>>()
     };
     for hole in files.hide.iter().filter_map(|hole| hole.path.value.host(folders)) {
-        wanted.hidden.extend(on_host(&hole));
-        wanted.hidden.insert(hole);
+        let places = on_host(&hole);
+        if places.is_empty() {
+            wanted.hidden.insert(hole);
+        } else {
+            wanted.hidden.extend(places);
+        }
     }
     wanted.paths.extend(wanted.hidden.iter().cloned());
     let cwd = profile.command.cwd.as_ref();

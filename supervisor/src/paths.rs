@@ -52,7 +52,9 @@ pub(crate) fn look(wanted: &Wanted) -> Looked {
     let mounts = Mounts::read();
     let mut looked = Looked::default();
     let until = protected::until();
-    for path in &wanted.paths {
+    // What must be held first: the search of a hidden folder takes none of its time.
+    let others = wanted.paths.difference(&wanted.writable);
+    for path in wanted.writable.iter().chain(others) {
         doing(format!("looking at {}", path.as_str()));
         let writable = wanted.writable.contains(path).then_some(until);
         let found = find(&mut walked, path, writable).and_then(|(mut found, place)| {

@@ -192,7 +192,7 @@ impl Deciding<'_> {
         }
         if tree.cut_short {
             let what = format!(
-                "{} holds more than can be searched in good time for what the host may execute and for sockets",
+                "{} holds more than can be searched in good time for what the host may execute and for sockets, or more of those than can be kept",
                 tree.from
             );
             let remedy = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";

@@ -96,7 +96,7 @@ impl Deciding<'_> {
                 format!(
                     "{path}/{file} has a name outside of {path} (a hard link), which would show it"
                 ),
-                "copy the file over itself so that it has one name",
+                "copy the file over itself so that it has one name; of many, copy the folder (cp -a) and put the copy in its place",
             ),
             ShownBy::Unsearched => (
                 format!(

@@ -98,7 +98,9 @@ fn set<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<(String, Written<Str
         if let Err(what) = variable(node.name()) {
             reader.refuse(node, what, NAME);
         } else if let Some(value) = literal::text(reader, node) {
-            if literal::is_secret_name(node.name()) && !value.value.is_empty() {
+            // GOOGLE_APPLICATION_CREDENTIALS and the like say where they are.
+            let is_path = node.name().ends_with("_CREDENTIALS") && value.value.starts_with('/');
+            if literal::is_secret_name(node.name()) && !value.value.is_empty() && !is_path {
                 let what = "looks like a secret, and a profile is no place for one";
                 reader.refuse(node, what, literal::NAME_IT);
             } else {

@@ -34,9 +34,11 @@ pub fn ipv4_addresses(socket: BorrowedFd<'_>) -> Result<Vec<Ipv4Addr>> {
     while room <= MOST {
         let mut entries = vec![0_u8; room.saturating_mul(ENTRY)];
         let length = i32::try_from(entries.len()).map_err(|_| Errno::TOOBIG)?;
-        let mut asked = Configuration { length, buffer: entries.as_mut_ptr().addr() };
-        let arguments = [number(socket), GET_CONFIGURATION, (&raw mut asked).addr(), 0, 0, 0];
-        // SAFETY: the kernel writes no more than the length to the buffer, which has it, and the length.
+        let mut asked = Configuration { length, buffer: entries.as_mut_ptr().expose_provenance() };
+        let asked_at = (&raw mut asked).expose_provenance();
+        let arguments = [number(socket), GET_CONFIGURATION, asked_at, 0, 0, 0];
+        // SAFETY: `asked` is laid out as the kernel has it. It writes no more than the length to the buffer, which has
+        // room for that, and then the length.
         unsafe { syscall(libc::SYS_ioctl, arguments) }?;
         // It leaves out without a word what there is no room for.
         if asked.length < length {

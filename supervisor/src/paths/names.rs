@@ -14,8 +14,9 @@ pub(super) fn shown_by(folder: &OwnedFd, until: Instant) -> Option<ShownBy> {
     let mut files =
         Files { until, seen: 0, kept: 0, found: BTreeMap::new(), ahead: vec![c".".into()] };
     while let Some(inner) = files.ahead.pop() {
+        files.kept = files.kept.saturating_sub(inner.as_bytes().len());
         match files.look(folder, &inner) {
-            // It went away meanwhile; or whoever runs this may not go there, and so can show nothing of it.
+            // It went away meanwhile; or whoever runs this may not go there, and what names it has is not known.
             Ok(()) | Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => {}
             Err(_) => return Some(ShownBy::Unsearched),
         }
@@ -33,7 +34,7 @@ struct Files {
     until: Instant,
     /// Entries looked at.
     seen: usize,
-    /// Bytes of names that are kept.
+    /// Bytes of names that are kept, of what is ahead and of what was found.
     kept: usize,
     /// By what they are: the first name, and how many more there are to be found.
     found: BTreeMap<(u64, u64), (CString, u64)>,
@@ -76,14 +77,8 @@ impl Files {
             };
             match FileType::from_raw_mode(stat.st_mode) {
                 FileType::Directory => self.keep_ahead(path()?),
-                FileType::RegularFile if stat.st_nlink > 1 => self.count(&stat, path()?),
-                FileType::RegularFile
-                | FileType::Symlink
-                | FileType::Fifo
-                | FileType::Socket
-                | FileType::CharacterDevice
-                | FileType::BlockDevice
-                | FileType::Unknown => {}
+                _ if stat.st_nlink > 1 => self.count(&stat, path()?),
+                _ => {}
             }
         }
         Ok(())

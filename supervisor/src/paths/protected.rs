@@ -152,7 +152,7 @@ impl Walk<'_> {
     fn is_over(&self) -> bool {
         self.seen >= MOST_ENTRIES
             || self.kept >= MOST_KEPT
-            || self.search.found.len() > MOST_FOUND
+            || self.search.found.len() + self.search.acls.len() > MOST_FOUND
             || Instant::now() > self.until
     }
 
@@ -248,8 +248,17 @@ impl Walk<'_> {
         self.ahead.push_back(folder);
     }
 
-    fn take_acl(&mut self, folder: &str, acl: Option<Vec<u8>>) {
-        let Some(acl) = acl else { return };
+    fn take_acl(&mut self, folder: &str, acl: rustix::io::Result<Option<Vec<u8>>>) {
+        let acl = match acl {
+            Ok(Some(acl)) => acl,
+            Ok(None) => return,
+            // What is protected in it is looked for all the same.
+            Err(errno) => {
+                let place = self.place(folder, "");
+                let errno = crate::explain::errno(errno.raw_os_error());
+                return self.search.missed(|| format!("{place}: its default ACL: {errno}"));
+            }
+        };
         if let Some((_, folders)) = self.search.acls.get_mut(&acl) {
             *folders += 1;
             return;
@@ -321,8 +330,8 @@ struct Listed {
     read: usize,
     /// Whether these are not all because of the bytes of their names, or of the time.
     cut: bool,
-    /// Its default ACL.
-    acl: Option<Vec<u8>>,
+    /// Its default ACL, or why that is not known.
+    acl: rustix::io::Result<Option<Vec<u8>>>,
 }
 
 /// What may be read of a folder: the agent decides how much there is.
@@ -340,7 +349,7 @@ fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::io::Result<L
         | rustix::fs::ResolveFlags::NO_MAGICLINKS;
     let path = if folder.is_empty() { "." } else { folder };
     let opened = rustix::fs::openat2(tree, path, flags, Mode::empty(), resolve)?;
-    let acl = default_acl(&opened)?;
+    let acl = default_acl(&opened);
     let mut listed = Listed { names: Vec::new(), whole: true, odd: None, read: 0, cut: false, acl };
     for entry in Dir::read_from(&opened)? {
         let entry = entry?;

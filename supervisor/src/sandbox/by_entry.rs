@@ -1,5 +1,6 @@
 //! What went out of a run by each entry that lets it out.
 
+use super::decisions::is_refused;
 use sandboxd_egress_plan::{Record, Rule};
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -42,7 +43,7 @@ impl Entries {
     pub(super) fn count(&mut self, record: &Record) {
         let place = record.rule.and_then(|place| usize::try_from(place).ok());
         let Some(by) = place.and_then(|place| self.0.get_mut(place)) else { return };
-        let times = if record.verdict.is_refusal() { &mut by.refused } else { &mut by.connections };
+        let times = if is_refused(record.verdict) { &mut by.refused } else { &mut by.connections };
         *times = times.saturating_add(1);
         by.up_bytes = by.up_bytes.saturating_add(record.up);
         by.down_bytes = by.down_bytes.saturating_add(record.down);

@@ -188,7 +188,7 @@ fn secrets<'n>(names: &'n [String], told: &Told) -> Result<Vec<&'n str>, Impossi
 
 /// Whether somebody was kept from something. One that was let out, and then said nothing or lasted for too
 /// long, was let out.
-const fn is_refused(verdict: Verdict) -> bool {
+pub(super) const fn is_refused(verdict: Verdict) -> bool {
     verdict.is_refusal() && !matches!(verdict, Verdict::Idle | Verdict::Total)
 }
 

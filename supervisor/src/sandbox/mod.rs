@@ -216,8 +216,11 @@ pub fn run(
         }
         end => end.and_then(End::of_command),
     };
-    let fell = |_: &StartError| audit.not_started(profile.name(), &resolved.plan.id);
-    let end = if ran.written { end.inspect_err(fell) } else { end }?;
+    let end = end.inspect_err(|_| {
+        if ran.written {
+            audit.not_started(profile.name(), &resolved.plan.id);
+        }
+    })?;
     let took = ran.claimed.unwrap_or(since).elapsed();
     let mut result = RunResult::new(&resolved.plan.id, &end, usage, took);
     result.receipt_sha256 = ran.receipt_sha256;

@@ -91,8 +91,10 @@ impl Modes {
             (true, Some(Usual::Own)) => false,
             _ => on,
         };
+        // Whichever of them shows the other screen, any of them leaves it.
+        let leaves = private && !on && SCREENS.contains(&mode);
         if changed || !stays {
-            list.retain(|known| *known != mode);
+            list.retain(|known| *known != mode && !(leaves && SCREENS.contains(known)));
         }
         if changed {
             list.push(mode);
@@ -117,6 +119,7 @@ impl Modes {
         match byte {
             b'=' => self.keypad = true,
             b'>' => self.keypad = false,
+            b'c' => self.private.retain(|mode| !SCREENS.contains(mode)),
             _ => {}
         }
     }

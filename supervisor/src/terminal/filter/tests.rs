@@ -175,6 +175,8 @@ fn what_a_terminal_may_bring_back_is_undone() {
         // Each screen has a stack of keyboard modes.
         ("\x1b[>31u\x1b[?1049h\x1b[<1u", "\x1b[?1049l\x1b[<1u"),
         ("\x1b[?1049h\x1b[>31u\x1b[?1049l", "\x1b[?47h\x1b[<1u\x1b[?47l"),
+        ("\x1b[?47h\x1b[?1049l\x1b[>31u\x1b[?47l", "\x1b[<1u"),
+        ("\x1b[?1049h\x1bc\x1b[>31u\x1b[?1049l", "\x1b[<1u"),
     ] {
         let mut filter = Filter::new(&[]);
         filter.pass(changes.as_bytes(), &mut Vec::new());
