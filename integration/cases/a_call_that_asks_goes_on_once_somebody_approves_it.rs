@@ -19,7 +19,7 @@ const CALLS: [&str; 6] =
 
 fn outside(outside: &Outside) -> Result<()> {
     let profile = profile(outside, "1h")?;
-    let run = outside.sandbox(&profile).env(FOLDER, &outside.login_folder()?.to_string_lossy());
+    let run = outside.sandbox(&profile);
     let mut running = run.command(&["/bin/sh", "-c", &script()]).start()?;
 
     let (id, told) = outside.waits("first")?;

@@ -2,7 +2,6 @@
 //! it; the others go on meanwhile, and what is denied never reaches the server.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Outside};
 use serde_json::{Value, json};
 use std::fs;
@@ -12,12 +11,7 @@ pub(crate) const CASE: Case = Case { rows: &["B14"], outside, by: By::Anybody, .
 fn outside(outside: &Outside) -> Result<()> {
     let server = outside.tool("server", &[], "ask = [\"s*\"]\n")?;
     let profile = fs::read_to_string(server)?.replace("tools = [\"sh\"]", "tools = [\"*\"]");
-    let mut running = outside
-        .sandbox(&profile)
-        .verb("mcp")
-        .env(FOLDER, &outside.login_folder()?.to_string_lossy())
-        .stdin(requests().as_bytes())
-        .start()?;
+    let mut running = outside.sandbox(&profile).verb("mcp").stdin(requests().as_bytes()).start()?;
     // What nobody is asked about is answered, though a call before it waits.
     running.says("\"id\":\"free\"")?;
     let waiting = outside.waits_many(2)?;

@@ -18,10 +18,10 @@ arguments.sh = { properties = { line = { pattern = "^(echo|sleep|printf) " } } }
 "#;
 
 fn outside(outside: &Outside) -> Result<()> {
-    let most = patience(Duration::from_secs(2)).as_secs();
-    let client = format!("{CLIENT}deadline = \"{most}s\"\n");
-    let profile = fs::read_to_string(outside.tool("server", &[], &client)?)?;
-    let run = outside.sandbox(&profile).verb("mcp").stdin(requests().as_bytes()).run()?;
+    let profile = |client: &str| -> Result<String> {
+        Ok(fs::read_to_string(outside.tool("server", &[], client)?)?)
+    };
+    let run = outside.sandbox(&profile(CLIENT)?).verb("mcp").stdin(requests().as_bytes()).run()?;
     run.exited(0)?;
     told(&run, "quick", "made-of-one")?;
     told(&run, "unfit", "Invalid arguments")?;
@@ -30,6 +30,8 @@ fn outside(outside: &Outside) -> Result<()> {
     for word in ["made-of-unfit", "made-of-long", "000001"] {
         ensure!(!run.stdout.contains(word), "{word} came through: {}", run.stdout);
     }
+    let most = patience(Duration::from_secs(2)).as_secs();
+    let profile = profile(&format!("{CLIENT}deadline = \"{most}s\"\n"))?;
     let slow = |options: &[&str]| -> Result<Run> {
         let line = format!("sleep {}; echo made-of\"\"-slow", 2 * most);
         let asked = [greeting(), call("slow", &line)].concat();

@@ -3,7 +3,6 @@
 //! run's call as its own, nothing is decided.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Outside};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -20,7 +19,6 @@ fn outside(outside: &Outside) -> Result<()> {
     let call = ["/run/sandboxd/sandboxd", "call", "tool", "sh", r#"{"line": "echo reached"}"#];
     let running = outside
         .sandbox(&format!("name = \"agent\"\nextends = [\"builtin:base\"]\n{edge}"))
-        .env(FOLDER, &outside.login_folder()?.to_string_lossy())
         .command(&call)
         .start()?;
     let (id, _) = outside.waits("echo reached")?;
@@ -34,13 +32,13 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     liar.shows("");
     let said = outside.approver(&["approve", &id])?;
+    let heard = liar.heard();
+    ensure!(heard.iter().all(|line| line == "list"), "the other run was told: {heard:?}");
+    ensure!(!heard.is_empty(), "the other run was not asked at all");
     ensure!(said.status == 0 && said.text.contains("of agent-"), "{}", said.text);
     let run = running.wait()?;
     run.exited(0)?;
     ensure!(run.stdout.contains("reached"), "{}", run.stdout);
-    let heard = liar.heard();
-    ensure!(heard.iter().all(|line| line == "list"), "the other run was told: {heard:?}");
-    ensure!(!heard.is_empty(), "the other run was not asked at all");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 
 pub(crate) const CASE: Case = Case {
-    rows: &["E2", "E3", "N05", "B16"],
+    rows: &["E2", "E3", "N05"],
     needs: &[Need::Landlock(9)],
     outside,
     probes: &[("reach", reach)],

@@ -18,7 +18,8 @@ const LAST: &str = "/proc/sys/kernel/ns_last_pid";
 
 pub(crate) const CASE: Case = Case {
     rows: &["B06", "B07"],
-    needs: &[Need::Path(LAST)],
+    // Before it no kernel tells the pidfd of a peer (SO_PEERPIDFD), and the number is all there is.
+    needs: &[Need::Path(LAST), Need::Linux(6, 5)],
     seconds: 120,
     outside,
     by: By::Root,

@@ -3,7 +3,6 @@
 //! What it was before is nobody's either, and one that cannot be read changes nothing.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Outside};
 use serde_json::{Value, json};
 use std::fs;
@@ -33,7 +32,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let script =
         format!("/run/sandboxd/sandboxd call --json tool sh '{asked}' | tr -d '\\n'; echo;")
             .repeat(2);
-    let run = outside.sandbox(&profile).env(FOLDER, &outside.login_folder()?.to_string_lossy());
+    let run = outside.sandbox(&profile);
     let running = run.command(&["/bin/sh", "-c", &script]).start()?;
 
     let (first, told) = outside.waits("{{secret:db}}")?;

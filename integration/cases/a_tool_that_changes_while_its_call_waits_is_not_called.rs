@@ -2,7 +2,6 @@
 //! ways is not there; what stayed as it was is called all the while.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Need, Outside};
 use std::fs;
 
@@ -67,7 +66,6 @@ fn outside(outside: &Outside) -> Result<()> {
     );
     let mut running = outside
         .sandbox(&caller)
-        .env(FOLDER, &outside.login_folder()?.to_string_lossy())
         .command(&["/usr/bin/python3", &agent.to_string_lossy()])
         .start()?;
     running.says("it waits")?;

@@ -48,11 +48,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let profile = format!(
         "name = \"agent\"\nextends = [\"builtin:base\"]\n[files]\nread = [{told:?}]\n{shown}{edge}"
     );
-    let mut running = outside
-        .sandbox(&profile)
-        .env(FOLDER, &outside.login_folder()?.to_string_lossy())
-        .probe("approves", &[&told.to_string_lossy()])
-        .start()?;
+    let mut running =
+        outside.sandbox(&profile).probe("approves", &[&told.to_string_lossy()]).start()?;
     let (id, _) = outside.waits("echo reached")?;
     if !outside.is_user() {
         another_user_is_not_heard(outside, &sockets)?;
@@ -65,6 +62,11 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(denied.status == 0, "it was answered already: {}", denied.text);
     let run = running.wait()?;
     run.ran()?;
+    if outside.is_user() {
+        for folder in ["approvals", "edges"] {
+            run.fact(&format!("reached {folder}")).context("no socket was tried")?;
+        }
+    }
     let heard = run.fact("heard")?;
     ensure!(heard == "nothing", "the agent was heard: {heard}");
     let approved = run.fact("approved")?;
@@ -107,6 +109,7 @@ fn approves(inside: &Inside) -> Result<()> {
             else {
                 continue;
             };
+            inside.fact(&format!("reached {folder}"), "yes");
             stream.write_all(format!("{line}\n").as_bytes()).ok();
             stream.read_to_string(&mut heard).ok();
         }

@@ -21,7 +21,7 @@ pub(crate) const CASE: Case =
 fn outside(outside: &Outside) -> Result<()> {
     outside.leases_may_stay_busy();
     let living = start(outside, "living")?;
-    ensure!(sockets("living-")?.len() == 2, "it has no control sockets: {:?}", sockets("")?);
+    ensure!(sockets("living-")?.len() == 3, "it has no control sockets: {:?}", sockets("")?);
     let mut stranger = sleeper(None)?;
     // Killed, and what is then found in its cgroup is frozen.
     let groups = killed(outside, "dead")?;
@@ -35,7 +35,7 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     let strange = not_ours(&groups, stranger.id())?;
     let mut left = sockets("dead-")?;
-    ensure!(left.len() == 2, "it left no control sockets: {:?}", sockets("")?);
+    ensure!(left.len() == 3, "it left no control sockets: {:?}", sockets("")?);
     // Of one that was killed before it listened.
     left.push(Path::new(SOCKETS).join(".dead-7.0a0b0c0d"));
     drop(left.last().map(UnixListener::bind).transpose()?);
@@ -60,7 +60,7 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(told.get("living").and_then(Value::as_u64) >= Some(1), "{told}");
     let still: Vec<_> = all().filter(|path| path.exists()).collect();
     ensure!(still.is_empty(), "still there: {still:?}");
-    ensure!(sockets("living-")?.len() == 2, "a living one's sockets: {:?}", sockets("")?);
+    ensure!(sockets("living-")?.len() == 3, "a living one's sockets: {:?}", sockets("")?);
     let lock = outside.audit().with_file_name("limits").join(".living.lock");
     ensure!(lock.exists(), "the lock of a living one's limits is gone");
     ensure!(!frozen.wait()?.success(), "what was in the cgroup was not ended");
@@ -78,14 +78,14 @@ fn outside(outside: &Outside) -> Result<()> {
     living.wait()?.ran().map(drop)
 }
 
-/// Where the sockets lie at which calls are approved; beside it, those at which secrets are renewed.
+/// Where the sockets lie at which calls are approved; beside it, those at which secrets are renewed and edges taken back.
 const SOCKETS: &str = "/run/sandboxd/approvals";
 
 /// The control sockets with names that begin so.
 fn sockets(begin: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for folder in [Path::new(SOCKETS), &Path::new(SOCKETS).with_file_name("secrets")] {
-        for entry in fs::read_dir(folder)? {
+    for folder in ["approvals", "secrets", "edges"] {
+        for entry in fs::read_dir(Path::new(SOCKETS).with_file_name(folder))? {
             let entry = entry?;
             found.extend(
                 entry.file_name().to_string_lossy().starts_with(begin).then(|| entry.path()),
@@ -98,7 +98,7 @@ fn sockets(begin: &str) -> Result<Vec<PathBuf>> {
 /// Of any run, whether it has such sockets itself or not.
 fn the_next_start_removes_sockets(outside: &Outside) -> Result<()> {
     killed(outside, "before")?;
-    ensure!(sockets("before-")?.len() == 2, "it left no control sockets");
+    ensure!(sockets("before-")?.len() == 3, "it left no control sockets");
     let next = outside.sandbox("extends = [\"builtin:base\"]\n").probe("live", &[]);
     let mut next = next.start()?;
     next.says("lives")?;
@@ -107,7 +107,7 @@ fn the_next_start_removes_sockets(outside: &Outside) -> Result<()> {
         ensure!(Instant::now() < until, "still there: {:?}", sockets("")?);
         std::thread::sleep(Duration::from_millis(5));
     }
-    ensure!(sockets("living-")?.len() == 2, "a living one's sockets: {:?}", sockets("")?);
+    ensure!(sockets("living-")?.len() == 3, "a living one's sockets: {:?}", sockets("")?);
     next.signal(Signal::SIGUSR1)?;
     next.wait()?.ran()?;
     Ok(())

@@ -6,7 +6,6 @@
 
 use anyhow::{Context as _, Result, ensure};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Fault, Outside, Run};
 use serde_json::{Value, json};
 use std::fs;
@@ -25,12 +24,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let server = outside.tool("server", &[], "ask = [\"unnamed\"]\ndurable = true\n")?;
     let profile =
         fs::read_to_string(server)?.replace("tools = [\"sh\"]", "tools = [\"sh\", \"unnamed\"]");
-    let mut running = outside
-        .sandbox(&profile)
-        .verb("mcp")
-        .env(FOLDER, &outside.login_folder()?.to_string_lossy())
-        .stdin(requests().as_bytes())
-        .start()?;
+    let mut running = outside.sandbox(&profile).verb("mcp").stdin(requests().as_bytes()).start()?;
     let (id, _) = outside.waits("unnamed")?;
     ensure!(outside.approver(&["deny", &id])?.status == 0, "not denied");
     running.says("not approved")?;

@@ -12,7 +12,7 @@ const SOMEWHERE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
 const KEYTOOL: &str = "/usr/bin/keytool";
 
 pub(crate) const CASE: Case = Case {
-    rows: &["N17", "P22"],
+    rows: &["P22"],
     needs: &[
         Need::Program(IP),
         Need::Program("/usr/bin/openssl"),

@@ -28,7 +28,7 @@ const PIP: &[&str] = &[
 const NPM: &[&str] = &["/usr/bin/npm", "view", "is-number", "version", "--fetch-retries=0"];
 
 pub(crate) const CASE: Case = Case {
-    rows: &["N17", "P22"],
+    rows: &["P22"],
     needs: &[
         Need::Path(PYTHON),
         Need::Program("/usr/bin/npm"),

@@ -4,7 +4,6 @@
 //! the log. An edge that is for a time is taken back when that is over. The agent itself takes nothing back.
 
 use anyhow::{Context as _, Result, ensure};
-use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Outside, Run, patience};
 use serde_json::Value;
 use std::fs;
@@ -40,7 +39,7 @@ fn taken_back_by_somebody(outside: &Outside) -> Result<()> {
          say other 'call other sh \"echo goes on\"'\n",
         go = workspace.join("go").display(),
     );
-    let run = outside.sandbox(&profile).env(FOLDER, &outside.login_folder()?.to_string_lossy());
+    let run = outside.sandbox(&profile);
     let mut running = run.command(&["/bin/sh", "-c", &script]).start()?;
     running.says("by itself")?;
     let sleeps = running.process_to_come(|words| words == "sleep 61")?;
@@ -68,7 +67,6 @@ fn taken_back_by_somebody(outside: &Outside) -> Result<()> {
     says(&run, &[("before", "it works"), ("by itself", "status 1"), ("other", "goes on")])?;
     says(&run, &["under way", "held", "after"].map(|what| (what, TAKEN)))?;
     says(&run, &[("absent", TAKEN)])?;
-    ensure!(!run.stdout.contains("after: it works"), "{}", run.stdout);
     told(outside)
 }
 
@@ -82,7 +80,7 @@ fn taken_back_by_time(outside: &Outside) -> Result<()> {
         "{CALL}say before 'call work sh \"echo it works\"'; say 'under way' 'call work sh \"sleep 62\"'\n\
          say after 'call work sh \"echo it works\"'; say other 'call other sh \"echo goes on\"'\n"
     );
-    let run = outside.sandbox(&profile).env(FOLDER, &outside.login_folder()?.to_string_lossy());
+    let run = outside.sandbox(&profile);
     let began = Instant::now();
     let run = run.command(&["/bin/sh", "-c", &script]).start()?.wait()?;
     run.exited(0)?;

@@ -3,7 +3,6 @@
 //! right. The tool means no harm.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::approver::FOLDER;
 use sandboxd_integration::{By, Case, Need, Outside};
 use std::fs;
 use std::path::PathBuf;
@@ -108,12 +107,10 @@ fn opened(outside: &Outside, instances: &str, words: Option<&str>) -> Result<[St
         edge(&hub, &methods, &[&hub_py, &vault_py]),
         words.map_or_else(String::new, |words| format!("{to_vault}{words}")),
     );
-    let pause = if words.is_some() { "2.5" } else { "1" };
-    let run = outside
-        .sandbox(&profile)
-        .env(FOLDER, &outside.login_folder()?.to_string_lossy())
-        .command(&["/usr/bin/python3", "-c", AGENT, pause])
-        .run()?;
+    let pause = Duration::from_millis(if words.is_some() { 2500 } else { 1000 });
+    let pause = patience(pause).as_secs_f64().to_string();
+    let run =
+        outside.sandbox(&profile).command(&["/usr/bin/python3", "-c", AGENT, &pause]).run()?;
     run.exited(0)?;
     let said: Vec<String> = run.stdout.lines().map(str::to_owned).collect();
     let said = <[String; 3]>::try_from(said);

@@ -2,6 +2,7 @@
 
 use crate::{By, Inside, Outside, raw};
 use anyhow::{Result, bail};
+use nix::sys::utsname::uname;
 use nix::unistd::{Uid, User};
 use std::path::Path;
 
@@ -57,6 +58,8 @@ pub enum Need {
     Landlock(i64),
     /// A kernel without Landlock, or with it switched off.
     NoLandlock,
+    /// Linux of this version or newer.
+    Linux(u32, u32),
     /// The unified cgroup hierarchy with controllers in it.
     CgroupV2,
     /// systemd as the service manager of this machine, of this version or newer.
@@ -85,6 +88,7 @@ impl Need {
             Self::NoLandlock => raw::landlock_abi()
                 .ok()
                 .map(|abi| format!("no Landlock; this kernel has ABI {abi}")),
+            Self::Linux(major, minor) => linux(major, minor),
             Self::Systemd(wanted) => systemd(wanted),
             Self::CgroupV2 => missing("/sys/fs/cgroup/cgroup.controllers")
                 .then(|| String::from("cgroup v2 with controllers; this machine has none there")),
@@ -98,6 +102,14 @@ impl Need {
             },
         }
     }
+}
+
+fn linux(major: u32, minor: u32) -> Option<String> {
+    let release = uname().ok()?.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    let is = (numbers.next(), numbers.next());
+    (is < (Some(major), Some(minor)))
+        .then(|| format!("Linux {major}.{minor}; this kernel is {release}"))
 }
 
 /// sd_booted(3), and what systemctl says of its version.

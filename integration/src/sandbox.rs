@@ -1,5 +1,6 @@
 //! Starting `sandboxd` from a case.
 
+use crate::approver::FOLDER;
 use crate::launch::Launch;
 use crate::steps::{self, Step, Then};
 use crate::{Container, Fault, Outside, Run, Running, Terminal, left};
@@ -244,6 +245,7 @@ impl<'a> Sandbox<'a> {
             .env("HOME", "/root")
             .env("TMPDIR", self.outside.dir().join("tmp"))
             .env("XDG_STATE_HOME", self.outside.state())
+            .env(FOLDER, self.outside.login_folder()?)
             .envs(self.environment)
             .current_dir(&self.cwd)
             .stdin(stdin)

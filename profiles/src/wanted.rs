@@ -89,12 +89,7 @@ fn of_one(profile: &Profile, looks: &Looks) -> Wanted {
         places.collect::<Vec<_>>()
     };
     for hole in files.hide.iter().filter_map(|hole| hole.path.value.host(folders)) {
-        let places = on_host(&hole);
-        if places.is_empty() {
-            wanted.hidden.insert(hole);
-        } else {
-            wanted.hidden.extend(places);
-        }
+        wanted.hidden.extend(or_itself(on_host(&hole), hole));
     }
     wanted.paths.extend(wanted.hidden.iter().cloned());
     let cwd = profile.command.cwd.as_ref();
@@ -139,4 +134,9 @@ fn program(profile: &Profile) -> Option<HostPath> {
     let exec = profile.command.exec.as_ref()?;
     let program = std::str::from_utf8(exec.value.first()?.as_bytes()).ok()?;
     HostPath::try_from(program).ok()
+}
+
+/// Where something of a view is on the host; where nothing shows it, by its own name.
+fn or_itself(places: Vec<HostPath>, path: HostPath) -> Vec<HostPath> {
+    if places.is_empty() { vec![path] } else { places }
 }

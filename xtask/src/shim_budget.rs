@@ -13,11 +13,12 @@ use std::{fs, process::Command};
 const MOST_BYTES: u64 = 600_000;
 /// Lines of code over everything between clone and execve that is ours. Tests, comments and blank
 /// lines do not count: a ceiling must not be a reason to explain less.
-const MOST_LINES: usize = 3_500;
+const MOST_LINES: usize = 3_210;
 /// What runs between clone and execve.
 const FOLDER: &str = "shim/";
-/// What is there because all unsafe code is, and is called by sandboxd's services alone: none of it is in the shim.
-const OF_SERVICES: &[&str] = &["shim/kernel/src/interfaces.rs"];
+/// Modules of `shim/kernel` that the supervisor and its services alone call, and that are there because all unsafe code
+/// is: nothing between clone and execve names them, and they are not counted.
+const OTHERS: &[&str] = &["guard", "interfaces", "locked", "peer"];
 
 /// Where the shim's flags are.
 const BUILD: &str = "supervisor/build.rs";
@@ -68,10 +69,19 @@ fn flags(source: &str) -> Result<Vec<&str>> {
 
 fn lines(tree: &Tree) -> Result<usize> {
     let mut sum = 0;
+    let is_others =
+        |name: &str| OTHERS.iter().any(|one| name == format!("{FOLDER}kernel/src/{one}.rs"));
     for name in tree.files()? {
-        let is_ours = name.starts_with(FOLDER) && !OF_SERVICES.contains(&name.as_str());
+        let is_ours = name.starts_with(FOLDER) && !is_others(&name);
         if name.ends_with(".rs") && is_ours && !sizes::is_test(&name) {
-            sum += sizes::code_lines(&tree.read(&name)?);
+            let text = tree.read(&name)?;
+            let named = OTHERS.iter().find(|one| text.contains(&format!("{one}::")));
+            ensure!(
+                named.is_none(),
+                "{name} names {}, which counts as not the shim's",
+                named.unwrap_or(&"")
+            );
+            sum += sizes::code_lines(&text);
         }
     }
     Ok(sum)

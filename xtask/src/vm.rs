@@ -191,7 +191,7 @@ impl Machines<'_> {
         let found = if self.typed.report {
             results.read()?
         } else {
-            here::finish(&self.payload, &results, &report.nowhere())?
+            here::finish(&self.payload, &results, &report.nowhere(), self.typed.anew)?
         };
         Ok(Column { name: "here".to_owned(), offers: None, wanted: Vec::new(), found })
     }

@@ -75,10 +75,9 @@ fn known(rule: &str) -> (&'static str, &'static str) {
         }
         "budget" => ("no calls left", "raise calls of CALLER's [budget]"),
         "chain" => ("the chain of calls is too long, or comes back", "look at sandboxd graph"),
-        "revoked" => (
-            "it was taken back, or its time was over",
-            "see by whom: sandboxd audit show --kind revoked",
-        ),
+        "revoked" => {
+            ("it was taken back, or its time was over", "sandboxd audit show --kind revoked")
+        }
         "approval" => (
             "nobody approved it, or somebody said no",
             "answer in time: sandboxd approvals; who said no: sandboxd audit show --kind approval",

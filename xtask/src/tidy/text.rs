@@ -15,9 +15,7 @@ pub(super) fn check(tree: &Tree, file: &str, text: &str, found: &mut Vec<Finding
             }
         }
     }
-    // A packet of the fuzzer's has the bytes of one.
-    let is_packet = file.ends_with(".packet");
-    if !text.is_empty() && !text.ends_with('\n') && !is_packet {
+    if !text.is_empty() && !text.ends_with('\n') {
         found.push(Finding::new("text", file, "the last line has no end"));
     }
 }

@@ -68,7 +68,9 @@ fn tried(item: &str) -> BTreeSet<String> {
 fn range(words: &str) -> Vec<String> {
     let Some((first, last)) = words.split_once('–') else { return vec![words.to_owned()] };
     let number = |word: &str| word.get(1..).and_then(|digits| digits.parse::<u32>().ok());
-    let (Some(from), Some(to)) = (number(first), number(last)) else { return Vec::new() };
+    let (Some(from), Some(to)) = (number(first), number(last)) else {
+        return vec![words.to_owned()];
+    };
     let width = first.len().saturating_sub(1);
     let letter = first.get(..1).unwrap_or_default();
     (from..=to).map(|number| format!("{letter}{number:0width$}")).collect()

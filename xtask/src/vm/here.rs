@@ -1,17 +1,27 @@
 //! The cases that no guest could run, on this machine: the programs that they run are as big as a guest.
 
 use super::{
-    found::{Found, Part},
+    found::{Found, Outcome, Part, Told},
     payload::Payload,
     results::Results,
 };
 use anyhow::{Context as _, Result};
 use std::{fs, process::Command};
 
-/// Has each of these run here that has no result of this machine yet, and tells what is known then.
-pub(super) fn finish(payload: &Payload, results: &Results, parts: &[Part]) -> Result<Found> {
+/// Has each of these run here that did not run on this machine yet, and tells what is known then. What was not run for
+/// want of a program may have it by now.
+pub(super) fn finish(
+    payload: &Payload,
+    results: &Results,
+    parts: &[Part],
+    anew: bool,
+) -> Result<Found> {
     let known = results.read()?;
-    let left: Vec<&Part> = parts.iter().filter(|part| !known.cases.contains_key(part)).collect();
+    let is_left = |part: &&Part| {
+        let ran = |told: &Told| told.outcome != Outcome::NotRun;
+        anew || !known.cases.get(part).is_some_and(ran)
+    };
+    let left: Vec<&Part> = parts.iter().filter(is_left).collect();
     if left.is_empty() {
         return Ok(known);
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A kernel and a user.
 pub(super) struct Column<'a> {
     pub(super) name: String,
-    /// Nothing of this machine, of which nothing is wanted.
+    /// None for this machine, of which nothing is wanted.
     pub(super) offers: Option<&'a Offers>,
     /// The cases that are to be run; none of a job that is something else.
     pub(super) wanted: Vec<Part>,
@@ -77,7 +77,7 @@ impl Column<'_> {
 }
 
 impl Report<'_> {
-    /// What root was to run and no column could.
+    /// What was to run, and ran in no column.
     pub(super) fn nowhere(&self) -> Vec<Part> {
         let told = || self.0.iter().flat_map(Column::told);
         let ran: BTreeSet<&str> = told()
@@ -199,6 +199,11 @@ mod tests {
         assert_eq!(judged(&here, &there, true), "");
         assert_eq!(judged(&here, &here, true), "b ran nowhere");
         assert_eq!(judged(&here, &here, false), "");
+        let offers = offers();
+        let of = |name, told| column(name, &offers, told);
+        let nowhere = Report(vec![of("one", &here), of("other", &here)]).nowhere();
+        assert_eq!(nowhere.iter().map(|part| part.case.as_str()).collect::<Vec<_>>(), ["b"]);
+        assert!(Report(vec![of("one", &here), of("this", &there)]).nowhere().is_empty());
         assert_eq!(judged(&here, &[("b", "passed")], true), "other: 1 without a result");
         assert_eq!(judged(&here, &[("b", "passed")], false), "");
         assert_eq!(judged(&[], &[("b", "failed")], false), "other: b failed");
