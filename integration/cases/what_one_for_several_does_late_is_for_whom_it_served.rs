@@ -3,9 +3,10 @@
 //! right. The tool means no harm.
 
 use anyhow::{Result, ensure};
-use sandboxd_integration::{By, Case, Need, Outside};
+use sandboxd_integration::{By, Case, Need, Outside, patience};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub(crate) const CASE: Case = Case {
     rows: &["B12", "B14"],

@@ -75,10 +75,10 @@ impl Files {
                 Err(Errno::NOENT) => continue,
                 stat => stat?,
             };
-            match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory => self.keep_ahead(path()?),
-                _ if stat.st_nlink > 1 => self.count(&stat, path()?),
-                _ => {}
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                self.keep_ahead(path()?);
+            } else if stat.st_nlink > 1 {
+                self.count(&stat, path()?);
             }
         }
         Ok(())
