@@ -18,7 +18,7 @@ echo to out > /dev/stdout
 echo to err > /dev/stderr
 timeout 1 head -c 1 < /dev/stdout && echo read stdout
 timeout 1 head -c 1 < /dev/stderr && echo read stderr
-timeout 1 sh -c 'echo x > /dev/stdin' && echo wrote stdin
+(echo x > /dev/stdin) && echo wrote stdin
 true";
 
 /// What is for the next is there for a while, and taken by nobody who has no right to it.
@@ -33,7 +33,7 @@ done
 echo by name > /dev/stdout";
 const READER: &str = "
 sleep 1.5
-timeout 1 sh -c 'echo x > /dev/stdin' 2>/dev/null && echo wrote stdin
+(echo x > /dev/stdin) 2>/dev/null && echo wrote stdin
 cat /dev/stdin";
 
 /// In the shell, where `run` is the product.
