@@ -113,9 +113,9 @@ impl Plan {
             (_, 2..=4) => Life::Daemons,
             _ => Life::Sleep,
         };
-        // Whoever listens to every call would wait for those of a frozen one. And what is called, frozen in its start, is
-        // waited for as long as a start may take, and not always gone with the next one.
-        let waits = has == Has::Calls;
+        // Whoever listens to every call would wait for those of a frozen one. And a supervisor that lives waits for what
+        // is called, frozen in its start, as long as a start may take.
+        let waits = has == Has::Calls && !matches!(whom, Whom::Supervisor | Whom::Everything);
         let frozen = dice.below(5) == 0 && !matches!(when, When::AtCall { .. }) && !waits;
         Self { index, has, whom, when, life, frozen }
     }

@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::test_kill_process;
 use std::time::{Duration, Instant};
 
-/// How long the end of one group may take.
+/// How long the end of those groups may take whose lock somebody keeps for a dead supervisor.
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// No host nests cgroups deeper.
@@ -37,24 +37,41 @@ pub fn leftovers(placement: &Placement, remove: bool) -> Result<Swept, CgroupErr
     seen.sort_by_key(|one| !one.unified);
     let mut swept = Swept::default();
     for Hierarchy { mount, .. } in seen {
+        let mut killed = Vec::new();
         let walked = Dir::mount(&mount)
             .and_then(|root| root.open(below))
-            .and_then(|dir| walk(&dir, remove, &mut swept, 0));
+            .and_then(|dir| walk(&dir, remove.then_some(&mut killed), &mut swept, 0));
         match walked {
             Err(error) if error.errno != Errno::NOENT.raw_os_error() => swept.failed.push(error),
             Ok(()) | Err(_) => {}
         }
+        // Before the next hierarchy, where whoever ends keeps the locks of the same sandboxes.
+        take_away(killed, &mut swept);
     }
     // One that lives in one hierarchy lives.
     swept.removed.retain(|id| !swept.living.contains(id));
     Ok(swept)
 }
 
-fn walk(dir: &Dir, remove: bool, swept: &mut Swept, depth: usize) -> Result<(), CgroupError> {
+/// A group that was killed, and is to be removed once its lock can be had.
+struct Killed {
+    container: Dir,
+    name: String,
+    id: String,
+}
+
+/// What is left goes where `killed` is; what cannot go at once is put there.
+fn walk(
+    dir: &Dir,
+    mut killed: Option<&mut Vec<Killed>>,
+    swept: &mut Swept,
+    depth: usize,
+) -> Result<(), CgroupError> {
     for name in dir.children()? {
+        let killed = killed.as_deref_mut();
         let Some(id) = sandbox_of(&name) else {
             if depth < DEEPEST {
-                match dir.open(&name).and_then(|child| walk(&child, remove, swept, depth + 1)) {
+                match dir.open(&name).and_then(|child| walk(&child, killed, swept, depth + 1)) {
                     Err(error) if error.errno != Errno::NOENT.raw_os_error() => {
                         swept.failed.push(error);
                     }
@@ -63,7 +80,10 @@ fn walk(dir: &Dir, remove: bool, swept: &mut Swept, depth: usize) -> Result<(), 
             }
             continue;
         };
-        let gone = if remove { end(dir, &name) } else { is_left(dir, &name) };
+        let gone = match killed {
+            Some(killed) => end(dir, &name, id, killed),
+            None => is_left(dir, &name),
+        };
         match gone {
             Ok(true) => drop(swept.removed.insert(id.to_owned())),
             Ok(false) => drop(swept.living.insert(id.to_owned())),
@@ -73,8 +93,13 @@ fn walk(dir: &Dir, remove: bool, swept: &mut Swept, depth: usize) -> Result<(), 
     Ok(())
 }
 
-/// Ends and removes a group that nobody owns; says whether it is gone.
-fn end(container: &Dir, name: &str) -> Result<bool, CgroupError> {
+/// Ends and removes a group that nobody owns; says whether it is gone, or will be.
+fn end(
+    container: &Dir,
+    name: &str,
+    id: &str,
+    killed: &mut Vec<Killed>,
+) -> Result<bool, CgroupError> {
     if reclaim(container, name)? {
         return Ok(true);
     }
@@ -83,14 +108,28 @@ fn end(container: &Dir, name: &str) -> Result<bool, CgroupError> {
         return Ok(false);
     }
     v2::kill(&dir)?;
+    let container = container.open("")?;
+    killed.push(Killed { container, name: name.to_owned(), id: id.to_owned() });
+    Ok(true)
+}
+
+/// Removes them. Whoever kept a lock may have been in another of them, so all are killed by now.
+fn take_away(killed: Vec<Killed>, swept: &mut Swept) {
     let deadline = Instant::now() + WITHIN;
-    while Instant::now() < deadline {
-        if reclaim(container, name)? {
-            return Ok(true);
+    for Killed { container, name, id } in killed {
+        loop {
+            match reclaim(&container, &name) {
+                Ok(true) => {}
+                Ok(false) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(1));
+                    continue;
+                }
+                Ok(false) => drop(swept.living.insert(id)),
+                Err(error) => swept.failed.push(error),
+            }
+            break;
         }
-        std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(false)
 }
 
 /// Whether nobody owns the group. The lock that shows it is let go again at once.
