@@ -3,11 +3,14 @@
 //! removes as well. It touches no sandbox that lives and nothing that is not ours, and says what stays.
 
 use anyhow::{Context as _, Result, ensure};
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::signal::Signal;
-use sandboxd_integration::{Case, Inside, Outside, Run, patience};
+use nix::sys::stat::Mode;
+use nix::sys::wait::{WaitStatus, waitpid};
+use sandboxd_integration::{Case, Inside, Outside, Run, patience, raw};
 use serde_json::Value;
 use std::fs;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
@@ -71,6 +74,7 @@ fn outside(outside: &Outside) -> Result<()> {
         fs::remove_dir(&folder).with_context(|| format!("not ours: {}", folder.display()))?;
     }
 
+    what_one_frozen_start_keeps_locked_goes(outside, &groups)?;
     a_uid_that_somebody_has_stays(outside)?;
     the_next_start_removes_sockets(outside)?;
     what_is_half_written_goes_once_nobody_writes_it(outside)?;
@@ -110,6 +114,42 @@ fn the_next_start_removes_sockets(outside: &Outside) -> Result<()> {
     ensure!(sockets("living-")?.len() == 3, "a living one's sockets: {:?}", sockets("")?);
     next.signal(Signal::SIGUSR1)?;
     next.wait()?.ran()?;
+    Ok(())
+}
+
+/// A child that is frozen between its clone and its execve has a copy of every descriptor of a supervisor that was
+/// killed, and so every lock that this had taken; and it is in one of the groups, whichever that is.
+fn what_one_frozen_start_keeps_locked_goes(outside: &Outside, dead: &[PathBuf]) -> Result<()> {
+    // Of the unified hierarchy, where another one's processes can be ended.
+    let mut beside = dead.iter().filter_map(|group| group.parent());
+    let unified = |folder: &&Path| folder.join("cgroup.subtree_control").exists();
+    let Some(beside) = beside.find(unified) else { return Ok(()) };
+    let groups: Vec<PathBuf> =
+        (0..8).map(|index| beside.join(format!("sandboxd.kept{index}-1"))).collect();
+    let mut locks: Vec<OwnedFd> = Vec::new();
+    for group in &groups {
+        fs::create_dir(group)?;
+        // Passed on by an execve.
+        locks.push(nix::fcntl::open(group, OFlag::O_DIRECTORY, Mode::empty())?);
+    }
+    let supervisor = raw::fork(|| {
+        let lock = |fd: &OwnedFd| {
+            raw::call_numbers(libc::SYS_flock, &[u64::from(fd.as_raw_fd().cast_unsigned()), 6])
+        };
+        u8::from(!locks.iter().all(|fd| lock(fd).is_ok()))
+    })?;
+    ensure!(waitpid(supervisor, None)? == WaitStatus::Exited(supervisor, 0), "it took no locks");
+    let mut start = sleeper(None)?;
+    drop(locks);
+    let group = groups.get(4).context("there are eight")?;
+    fs::write(group.join("cgroup.procs"), start.id().to_string())?;
+    fs::write(group.join("cgroup.freeze"), "1")?;
+
+    let cleaned = doctor(outside, &["--clean"])?;
+    cleaned.exited(0)?;
+    let still: Vec<_> = groups.iter().filter(|group| group.exists()).collect();
+    ensure!(still.is_empty(), "still there: {still:?}: {}", cleaned.stdout);
+    ensure!(!start.wait()?.success(), "what was in a group was not ended");
     Ok(())
 }
 
