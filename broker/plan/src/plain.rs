@@ -5,7 +5,12 @@
 /// dots would take for another.
 #[must_use]
 pub fn is_plain(path: &str) -> bool {
-    const HIDDEN: [&str; 8] = ["%2e", "%2f", "%5c", "%25", "%00", "//", "\\", ";"];
+    // The last line is of what is no UTF-8 (RFC 3629, 3: too long for what it says) or no escape (RFC 3986, 2.1), and is
+    // read as a dot or a slash by some.
+    const HIDDEN: [&str; 14] = [
+        "%2e", "%2f", "%5c", "%25", "%00", "//", "\\", ";", "%c0", "%c1", "%e0%8", "%e0%9",
+        "%f0%8", "%u",
+    ];
     let lower = path.to_ascii_lowercase();
     let dots = path.split('/').any(|part| part == "." || part == "..");
     !dots && !HIDDEN.iter().any(|text| lower.contains(text))
@@ -29,10 +34,14 @@ mod tests {
 
     #[test]
     fn a_path_that_can_be_read_in_two_ways_is_not_plain() {
-        for path in ["/", "/a/b", "/..a/b..", "/a%20b", "*"] {
+        for path in ["/", "/a/b", "/..a/b..", "/a%20b", "/gr%C3%B6%C3%9Fe", "/%e0%a4%a4", "*"] {
             assert!(is_plain(path), "{path}");
         }
-        for path in ["/a/../b", "/.", "/%2E%2e/b", "/a%2fb", "/a%5cb", "/%252e", "/a//b", "/a;/b"] {
+        let ambiguous =
+            ["/a/../b", "/.", "/%2E%2e/b", "/a%2fb", "/a%5cb", "/%252e", "/a//b", "/a;/b"];
+        let overlong =
+            ["/%c0%ae%C0%AE/b", "/%c1%9cb", "/%e0%80%ae/b", "/%f0%80%80%af", "/%u002e/b"];
+        for path in ambiguous.into_iter().chain(overlong) {
             assert!(!is_plain(path), "{path}");
         }
     }

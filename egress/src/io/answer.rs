@@ -17,8 +17,9 @@ use sandboxd_egress_plan::Verdict;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long a few bytes that may be the beginning of a secret wait for what follows.
-const REST: Duration = Duration::from_millis(500);
+/// How long what a secret may begin in waits for what follows: longer than any host pauses by itself within a line,
+/// and no longer than whoever watches for what comes without lines can wait.
+const REST: Duration = Duration::from_secs(5);
 
 /// How long an answer is read whose client is gone, so that it is heard what it used: in whole it is
 /// made, and paid for, whoever still wants it.

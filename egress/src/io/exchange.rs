@@ -88,8 +88,7 @@ impl<S: Stream> Talk<'_, S> {
     ) -> Result<Option<Refused>, Verdict> {
         let mut inbound = Vec::new();
         loop {
-            // One connection of the proxy may ask for many hosts; each gets one of its own.
-            let last = head.close || head.absolute;
+            let last = head.is_last();
             match self.one((stream, buffer), &mut inbound, (head, format)).await? {
                 _ if self.left.get().is_some() => return Err(Verdict::Broke),
                 Ended::Kept if !last && inbound.is_empty() => {}
@@ -180,7 +179,7 @@ impl<S: Stream> Talk<'_, S> {
         head: &mut Head,
         counted: Option<&Counted<'_>>,
     ) -> Result<(), Verdict> {
-        let last = head.close || head.absolute;
+        let last = head.is_last();
         if !self.way.upstream.ask(self.way.meter, head, last).await? {
             return Ok(());
         }

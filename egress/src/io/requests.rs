@@ -157,8 +157,7 @@ impl<S: Stream> Way<'_, S> {
     /// The requests, each with its body.
     async fn up(&self, stream: &S, buffer: &mut Vec<u8>, mut head: Head) -> Result<Ended, Verdict> {
         loop {
-            // One connection of the proxy may ask for many hosts; each gets one of its own.
-            let last = head.close || head.absolute;
+            let last = head.is_last();
             if !self.upstream.ask(self.meter, &mut head, last).await?
                 || !self.body(stream, buffer, Body::new(head.framing)).await?
             {

@@ -11,7 +11,7 @@ use crate::{
     ssh::agent::Agent,
 };
 use sandboxd_broker::limit::{Gcra, Moment};
-use sandboxd_egress_plan::{EgressPlan, Inject, Kept, Record, Rule, Signer, Signing, Use, Verdict};
+use sandboxd_egress_plan::{EgressPlan, Inject, Record, Rule, Signing, Use, Verdict};
 use std::{
     cell::{Cell, Ref, RefCell, RefMut},
     io,
@@ -41,19 +41,16 @@ pub(super) struct World {
     teller: Teller,
 }
 
-/// Whether it is one, and not the public half of a key that another agent keeps.
-fn is_secret(plan: &EgressPlan, secret: usize) -> bool {
-    let kept = |signer: &Signer| {
-        signer.kept == Kept::Agent && usize::try_from(signer.secret) == Ok(secret)
-    };
-    !plan.agent.signers.iter().any(kept)
+/// Whether it goes to a host, which may then say it.
+fn goes_out(plan: &EgressPlan, secret: usize) -> bool {
+    plan.injects.iter().any(|inject| usize::try_from(inject.secret) == Ok(secret))
 }
 
 impl World {
     pub(super) fn new(plan: EgressPlan, control: OwnedFd, handed: Handed) -> io::Result<Self> {
         let Handed { secrets, ends, renewals: _, lender } = handed;
-        let mask = Mask::of(&secrets, |secret| is_secret(&plan, secret), None)
-            .map_err(io::Error::other)?;
+        let mask =
+            Mask::of(&secrets, |secret| goes_out(&plan, secret), None).map_err(io::Error::other)?;
         Ok(Self {
             pipes: Pipes::default(),
             host: Host::default(),
@@ -132,7 +129,7 @@ impl World {
     pub(super) fn renew(&self, secrets: Secrets, agent: Agent) -> Result<(), SecretError> {
         secret::check(&secrets, &self.plan)?;
         let mask =
-            Mask::of(&secrets, |secret| is_secret(&self.plan, secret), Some(&self.mask.borrow()))?;
+            Mask::of(&secrets, |secret| goes_out(&self.plan, secret), Some(&self.mask.borrow()))?;
         *self.mask.borrow_mut() = Rc::new(mask);
         *self.agent.borrow_mut() = agent;
         *self.secrets.borrow_mut() = secrets;
