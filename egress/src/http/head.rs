@@ -217,6 +217,13 @@ pub(super) fn digits(text: &str) -> Option<u64> {
 }
 
 impl Head {
+    /// Whether no other follows on its connection. One to the proxy may be of another host each time, and each gets a
+    /// connection of its own.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        self.close || self.absolute
+    }
+
     /// Whether everybody takes it for a request of this method.
     #[must_use]
     pub fn is_plainly(&self, method: &str) -> bool {
