@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::hosts::answer;
 use sandboxd_integration::world::{IP, World};
-use sandboxd_integration::{Case, Inside, Need, Outside};
+use sandboxd_integration::{Case, Inside, Need, Outside, patience};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -66,26 +66,35 @@ fn outside(outside: &Outside) -> Result<()> {
     let run = outside.sandbox(&profile).probe("reach", &[]).run()?;
     run.exited(0)?;
     for (name, _) in INWARDS {
-        for (scheme, _) in PORTS {
-            for turn in 0..TURNS {
-                let what = format!("{scheme} {name} {turn}");
-                let went = run.errno(&what)? == 0;
-                ensure!(
-                    went == (turn % 2 == 0),
-                    "{what}: {}",
-                    if went { "went" } else { "refused" }
-                );
-            }
-        }
+        let went = |scheme: &str, turn: usize| run.errno(&format!("{scheme} {name} {turn}"));
+        let went: Vec<bool> = PORTS
+            .iter()
+            .flat_map(|(scheme, _)| (0..TURNS).map(move |turn| (scheme, turn)))
+            .map(|(scheme, turn)| Ok(went(scheme, turn)? == 0))
+            .collect::<Result<_>>()?;
         // Once for each family of addresses.
         let asked = world.asked().iter().filter(|asked| *asked == name).count();
         let connections = PORTS.len() * TURNS;
-        ensure!(asked == 2 * connections, "{name} was asked for {asked} times for {connections}");
+        let every_other =
+            went.iter().enumerate().all(|(turn, went)| *went == turn.is_multiple_of(2));
+        // Whoever is not answered in time asks again, and the turns are others then.
+        let again =
+            is_slow() && asked > 2 * connections && went.contains(&true) && went.contains(&false);
+        ensure!(every_other || again, "{name}: {went:?}");
+        ensure!(
+            asked == 2 * connections || again,
+            "{name} was asked for {asked} times for {connections}"
+        );
     }
     let came = came.load(Ordering::Relaxed);
     ensure!(came == 0, "{came} connections were led inwards");
     ensure!(run.stderr.contains("not let out: "), "nothing is said of it: {}", run.stderr);
     Ok(())
+}
+
+/// Whether the harness was told that this machine is.
+fn is_slow() -> bool {
+    patience(Duration::from_secs(1)) > Duration::from_secs(1)
 }
 
 fn reach(inside: &Inside) -> Result<()> {
