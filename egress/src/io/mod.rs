@@ -2,7 +2,7 @@
 //! outside. Here nothing is decided but the order of the steps.
 //!
 //! One thread, and for each connection a task that goes through its steps and ends with one record.
-//! Every wait has a deadline.
+//! Every wait has a deadline, but for what a rule leaves unlimited, and a session with the SSH agent between two requests.
 
 mod accept;
 mod agent;
