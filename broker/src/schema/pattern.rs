@@ -6,7 +6,7 @@ use regex::{Error, Regex, RegexBuilder};
 /// Within which of these many bytes one is compiled. What it takes is not told: it is the least that is enough.
 const SIZES: [usize; 5] = [1 << 9, 1 << 11, 1 << 13, 1 << 15, 1 << 18];
 
-/// The most bytes of its text: each `\pL` in it takes thousands while it is read.
+/// The most bytes of its text: each `\p{L}` in it takes thousands while it is read.
 const LONGEST: usize = 4096;
 
 /// A pattern that is compiled.
@@ -60,24 +60,29 @@ fn translated(pattern: &str) -> Result<String, SchemaError> {
     let mut class = false;
     while let Some(letter) = letters.next() {
         match letter {
-            '\\' => match letters.next() {
-                // There they mean ASCII, here they would mean all of Unicode.
-                Some('d') => text.push_str("[0-9]"),
-                Some('D') => text.push_str("[^0-9]"),
-                Some('w') => text.push_str("[A-Za-z0-9_]"),
-                Some('W') => text.push_str("[^A-Za-z0-9_]"),
-                Some('b' | 'B') if class => return wrong("this escape differs between parsers"),
-                Some('b') => text.push_str("(?-u:\\b)"),
-                Some('A' | 'z' | 'Z' | 'B' | 'x' | 'c' | 'k' | 'u' | '0'..='9') => {
-                    return wrong("this escape differs between parsers");
+            '\\' => {
+                let Some(escaped) = letters.next() else { return wrong("ends in a backslash") };
+                let kind: String = letters.clone().take(2).collect();
+                let same = match escaped {
+                    'f' | 'n' | 'r' | 't' | 'v' => true,
+                    'p' | 'P' => kind.starts_with('{') && kind != "{^",
+                    _ => escaped.is_ascii_punctuation() && !matches!(escaped, '<' | '>'),
+                };
+                match (meaning(escaped), escaped) {
+                    (Some(meaning), _) => text.push_str(meaning),
+                    (None, 'b') if !class => text.push_str("(?-u:\\b)"),
+                    (None, _) if same => text.extend(['\\', escaped]),
+                    (None, _) => return wrong("this escape differs between parsers"),
                 }
-                Some(other) => text.extend(['\\', other]),
-                None => return wrong("ends in a backslash"),
-            },
+            }
             '[' if class => return wrong("a bracket in a class needs a backslash"),
             '[' => {
                 class = true;
                 text.push('[');
+                text.extend(letters.next_if_eq(&'^'));
+                if letters.peek() == Some(&']') {
+                    return wrong("a class of nothing means something else to some parsers");
+                }
             }
             ']' if class => {
                 class = false;
@@ -94,10 +99,24 @@ fn translated(pattern: &str) -> Result<String, SchemaError> {
                 }
             }
             '(' if !class => text.push_str("(?:"),
+            '.' if !class => text.push_str("[^\\n\\r\\u{2028}\\u{2029}]"),
             _ => text.push(letter),
         }
     }
     Ok(text)
+}
+
+/// What an escape means there, where it means more here: all of Unicode in place of ASCII, and other spaces.
+const fn meaning(escaped: char) -> Option<&'static str> {
+    Some(match escaped {
+        'd' => "[0-9]",
+        'D' => "[^0-9]",
+        'w' => "[A-Za-z0-9_]",
+        'W' => "[^A-Za-z0-9_]",
+        's' => r"[\t-\r\u{2028}\u{2029}\u{feff}\p{Zs}]",
+        'S' => r"[^\t-\r\u{2028}\u{2029}\u{feff}\p{Zs}]",
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -116,6 +135,12 @@ mod tests {
         assert!(!compile("^[\\w.-]+$").unwrap().is_match("é"));
         assert!(compile("^\\/srv\\/").unwrap().is_match("/srv/x"));
         assert!(!compile("^a$").unwrap().is_match("a\n"));
+        let spaces = compile("^[\\s]+$").unwrap();
+        assert!(spaces.is_match("\t\n\u{b}\u{c}\r \u{a0}\u{2003}\u{2028}\u{2029}\u{feff}"));
+        assert!(!spaces.is_match("\u{85}") && compile("^\\S$").unwrap().is_match("\u{85}"));
+        assert!(["\n", "\r", "\u{2028}"].iter().all(|it| !compile("^.$").unwrap().is_match(it)));
+        assert!(compile("^.[.]$").unwrap().is_match("é."));
+        assert!(compile("^\\p{Lu}\\.\\-\\t$").unwrap().is_match("É.-\t"));
     }
 
     #[test]
@@ -130,6 +155,14 @@ mod tests {
             "(",
             "a{1000}{1000}{1000}",
             "\\",
+            "^\\<b\\>$",
+            "\\a",
+            "\\U00000041",
+            "[\\e]",
+            "\\pL",
+            "\\p{^L}",
+            "[]a]",
+            "[^]a]",
         ] {
             assert!(compile(pattern).is_err(), "{pattern}");
         }
