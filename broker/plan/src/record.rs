@@ -69,7 +69,7 @@ pub enum Event {
     ToolPinned(Tool),
     /// A tool is not what it was, and hidden.
     ToolChanged(Tool),
-    /// A tool's arguments cannot be checked, so it is hidden.
+    /// A tool's arguments cannot be checked, or no more tools are pinned, so it is hidden.
     ToolUncheckable(Tool),
     /// A tool's definition says a secret that its callee may have been given, so it is hidden.
     ToolTells(Tool),

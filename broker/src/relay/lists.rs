@@ -84,11 +84,17 @@ impl Relay {
             return false;
         }
         let callee = self.calls.get(&id).and_then(|call| Some(self.rules(call.edge)?.1));
+        let reached = callee.is_some_and(|it| self.is_reached(it, &Target::Tool(tool.to_owned())));
         let known = callee.and_then(|callee| Some((callee, self.callees.get_mut(callee)?)));
         let Some((callee, state)) = known else { return false };
-        let (changed, digest) = match state.pins.see(tool, entry) {
+        let (changed, digest) = match state.pins.see(tool, entry, reached) {
             Seen::Same => return true,
             Seen::Hidden => return false,
+            Seen::Full(digest) => {
+                let event = Event::ToolUncheckable(self.tool(id, tool, digest));
+                self.out.push(Output::Record(self.call_record(id, event)));
+                return false;
+            }
             Seen::New(digest) => (false, digest),
             Seen::Changed(digest) => (true, digest),
         };

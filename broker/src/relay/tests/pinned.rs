@@ -1,11 +1,11 @@
 //! Tools that are not what they were accepted as: in which list, of which instance, and while a call waits.
 
-use super::world::{World, hang, plan, serve};
+use super::world::{World, hang, plan, reach, serve};
 use crate::{
     json::Object,
     relay::{Input, Verdict},
 };
-use sandboxd_broker_plan::record::Event;
+use sandboxd_broker_plan::record::{Event, Record};
 use sandboxd_broker_plan::{Approval, Millis};
 
 type Answer = Option<Result<&'static str, &'static str>>;
@@ -154,6 +154,42 @@ fn a_tool_that_is_another_on_another_page_is_not_there() {
         assert!(!calls(&mut world, connection));
     }
     assert!(world.got("tools/call").is_empty());
+}
+
+/// More tools than are pinned of one server, none of which anybody has called for.
+fn invents(method: &str, body: &Object) -> Answer {
+    let tools: Vec<String> =
+        (0..600).map(|number| format!(r#"{{"name":"t{number}","inputSchema":{{}}}}"#)).collect();
+    or_list(format!(r#"{{"tools":[{}]}}"#, tools.join(",")).leak(), method, body)
+}
+
+#[test]
+fn tools_that_nobody_reaches_are_not_pinned_and_take_no_room() {
+    let mut plan = plan();
+    plan.edges[0].max_result.0 = 1 << 20;
+    let mut world = World::open(plan);
+    world.connect(2, "a", "fs");
+    world.serve = invents;
+    assert!(!lists(&mut world, 1) && !calls(&mut world, 1));
+    assert!(world.seen.is_empty());
+    world.serve = good;
+    assert!(lists(&mut world, 2) && calls(&mut world, 2));
+    assert_eq!(world.seen.len(), 1);
+}
+
+#[test]
+fn that_no_more_are_pinned_is_told_once() {
+    let mut plan = plan();
+    plan.edges[0].max_result.0 = 1 << 20;
+    plan.edges[0].reach = reach(&["*"]);
+    let mut world = World::open(plan);
+    world.connect(2, "a", "fs");
+    world.serve = invents;
+    assert!(!lists(&mut world, 1));
+    world.serve = good;
+    assert!(!lists(&mut world, 2) && !calls(&mut world, 2));
+    let full = |record: &&Record| matches!(record.event, Event::ToolUncheckable(_));
+    assert_eq!((world.seen.len(), world.records.iter().filter(full).count()), (512, 1));
 }
 
 const GOOD: &str = r#"{"tools":[{"name":"list","inputSchema":{"type":"object"}}]"#;
