@@ -19,7 +19,7 @@ impl Relay {
         {
             self.timers.pop_first();
             match timer {
-                Timer::Question(number, _) => self.unanswered(number),
+                Timer::Question(number) => self.unanswered(number),
                 Timer::Call(id) => self.late(id),
             }
         }

@@ -238,7 +238,7 @@ impl Relay {
         let asked = self.questions.iter().filter(|(_, question)| question.connection == id);
         let asked: Vec<u64> = asked.map(|(number, _)| *number).collect();
         for number in asked {
-            if let Some(question) = self.questions.remove(&number) {
+            if let Some(question) = self.forget_question(number) {
                 self.cannot_ask(question.instance, question.id);
             }
         }

@@ -225,7 +225,8 @@ impl Relay {
     fn ask(&mut self, instance: InstanceId, id: Id, connection: ConnectionId, mut body: Object) {
         let edge = self.connections.get(&connection).and_then(|connection| connection.edge);
         let edge = edge.and_then(|edge| self.plan.edges.get(edge));
-        let Some((deadline, most)) = edge.map(|edge| (edge.deadline, edge.queue.length)) else {
+        let known = edge.map(|edge| (self.now.after(edge.deadline), edge.queue.length));
+        let Some((until, most)) = known else {
             return self.cannot_ask(instance, id);
         };
         let open = self.questions.values().filter(|open| open.connection == connection).count();
@@ -241,9 +242,8 @@ impl Relay {
                 meta.remove("progressToken");
             }
         }
-        self.timers
-            .insert((self.now.after(deadline), Timer::Question(number, self.now.after(deadline))));
-        self.questions.insert(number, Question { instance, id, connection });
+        self.timers.insert((until, Timer::Question(number)));
+        self.questions.insert(number, Question { instance, id, connection, until });
         self.tell_caller(connection, &body.into());
     }
 
@@ -254,9 +254,7 @@ impl Relay {
         if asked.is_none_or(|question| question.connection != connection) {
             return;
         }
-        let Some(question) = number.and_then(|number| self.questions.remove(&number)) else {
-            return;
-        };
+        let Some(question) = number.and_then(|number| self.forget_question(number)) else { return };
         body.set("id", question.id.into());
         self.tell_callee(question.instance, &body.into());
     }
@@ -275,9 +273,16 @@ impl Relay {
         }
     }
 
+    /// Knows a question no more.
+    pub(super) fn forget_question(&mut self, number: u64) -> Option<Question> {
+        let question = self.questions.remove(&number)?;
+        self.timers.remove(&(question.until, Timer::Question(number)));
+        Some(question)
+    }
+
     /// The caller need not answer any more.
     pub(super) fn take_back(&mut self, number: u64) {
-        let Some(question) = self.questions.remove(&number) else { return };
+        let Some(question) = self.forget_question(number) else { return };
         let told = [
             ("jsonrpc", "2.0".into()),
             ("method", "notifications/cancelled".into()),

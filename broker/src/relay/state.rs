@@ -236,6 +236,7 @@ pub(super) struct Question {
     /// The callee's own number for it.
     pub(super) id: Id,
     pub(super) connection: ConnectionId,
+    pub(super) until: Moment,
 }
 
 /// What a callee asked back by the result of a call, until that is made again.
@@ -254,7 +255,7 @@ pub(super) struct Round {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
     Call(CallId),
-    Question(u64, Moment),
+    Question(u64),
 }
 
 impl Relay {

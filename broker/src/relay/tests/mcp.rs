@@ -3,7 +3,7 @@
 use super::world::{TOOLS, World, caller, edge, hang, patterns, plan, reach, serve};
 use crate::{
     json::{Value, text},
-    relay::Input,
+    relay::{ConnectionId, Input},
 };
 use sandboxd_broker_plan::record::{Event, Record, Rule};
 use sandboxd_broker_plan::{Instances, Millis, Reverse, Root};
@@ -333,6 +333,31 @@ fn a_question_that_nobody_answers_ends() {
     assert!(world.hear(1).concat().contains("notifications/cancelled"));
     let (_, answer) = world.served.last().unwrap();
     assert!(text(answer).contains(r#""id":5,"error""#));
+}
+
+#[test]
+fn a_question_that_is_answered_or_taken_back_waits_for_no_time() {
+    const BACK: &str =
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":5}}"#;
+    let ends: [fn(&mut World, &str); 4] = [
+        |world, id| drop(world.say(1, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#))),
+        |world, _| world.tell(BACK),
+        |world, _| world.step(Input::Closed(ConnectionId(1))),
+        |world, _| world.step(Input::Revoked(0)),
+    ];
+    for end in ends {
+        let mut plan = plan();
+        plan.edges[0].reverse = vec![Reverse::Elicitation];
+        let mut world = World::open(plan);
+        world.request(1, "1", "tools/list", "{}");
+        world.tell(r#"{"jsonrpc":"2.0","id":5,"method":"elicitation/create","params":{}}"#);
+        assert_eq!(world.relay.wakes_at(), Some(world.now.after(Millis(60_000))));
+        let asked = world.hear(1).concat();
+        let asked = crate::json::parse(asked.as_bytes()).unwrap();
+        let id = text(asked.as_object().unwrap().get("id").unwrap());
+        end(&mut world, &id);
+        assert_eq!(world.relay.wakes_at(), None);
+    }
 }
 
 #[test]
