@@ -121,8 +121,7 @@ impl Relay {
     /// When an answer must be there: no later than the last of those that it is made for.
     fn deadline(&self, id: CallId) -> Moment {
         let Some(call) = self.calls.get(&id) else { return self.now };
-        let own =
-            self.plan.edges.get(call.edge).map_or(self.now, |edge| self.now.after(edge.deadline));
+        let own = self.in_time(call.edge);
         let connection = call.origin.connection().and_then(|id| self.connections.get(&id));
         let Some(behalf) = connection.and_then(|connection| connection.behalf) else { return own };
         let parents = self.calls.values().filter(|parent| parent.instance == Some(behalf));

@@ -73,7 +73,7 @@ impl Relay {
         let greeting = self.callees.get(callee).and_then(|state| state.greeting.clone());
         let Some(body) = greeting else { return };
         let id = CallId(self.number());
-        let deadline = self.plan.edges.get(edge).map_or(self.now, |it| self.now.after(it.deadline));
+        let deadline = self.in_time(edge);
         let call = Call {
             asks: Asks::Handshake,
             ..Call::own(Origin::Greeting, (edge, Era::Legacy), instance, body, (self.now, deadline))

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     json::{self, Object, Value},
+    limit::Moment,
     mcp::{
         Era,
         catalogue::Catalogue,
@@ -34,10 +35,10 @@ impl Relay {
             Ok(instance) => instance,
             Err(refusal) => return self.refuse(id, refusal),
         };
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.instance = Some(instance);
-        }
-        let waits = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.instance = Some(instance);
+        let edge = call.edge;
+        let waits = Some(self.in_time(edge));
         let Some(known) = self.instances.get_mut(&instance) else { return };
         if !known.running {
             return self.set_timer(id, waits);
@@ -63,6 +64,11 @@ impl Relay {
         self.plan.edges.get(self.calls.get(&id)?.edge)
     }
 
+    /// Until when an answer over this edge is waited for, from now on.
+    pub(super) fn in_time(&self, edge: usize) -> Moment {
+        self.plan.edges.get(edge).map_or(self.now, |edge| self.now.after(edge.deadline))
+    }
+
     /// Whether the name is known to be one; asks the callee first, where nobody has.
     pub(super) fn look(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };
@@ -81,11 +87,11 @@ impl Relay {
             Some(Catalogue::Asked { .. }) => {}
             None => return self.refuse(id, Refusal::Gone),
         }
-        let waits = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
-        if let Some(call) = self.calls.get_mut(&id) {
-            call.stage = Stage::Looking;
-        }
-        self.set_timer(id, waits);
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.stage = Stage::Looking;
+        let edge = call.edge;
+        let until = self.in_time(edge);
+        self.set_timer(id, Some(until));
     }
 
     pub(super) fn catalogue(&mut self, id: InstanceId, listed: Listed) -> Option<&mut Catalogue> {
@@ -121,7 +127,7 @@ impl Relay {
             body.set("params", params.into());
         }
         let (edge, era) = (call.edge, call.era);
-        let deadline = self.plan.edges.get(edge).map_or(self.now, |it| self.now.after(it.deadline));
+        let deadline = self.in_time(edge);
         let id = CallId(self.number());
         let ours = Call {
             asks: Asks::List(listed),
@@ -198,9 +204,8 @@ impl Relay {
         verdict: &Verdict,
         by: Option<u32>,
     ) {
-        if self.calls.get(&id).is_none_or(|call| call.stage != Stage::Held(digest)) {
-            return;
-        }
+        let held = self.calls.get(&id).filter(|call| call.stage == Stage::Held(digest));
+        let Some(edge) = held.map(|call| call.edge) else { return };
         if let (Some(by), Some(what)) = (by, self.what(id)) {
             let event = match verdict {
                 Verdict::Approved => Event::Approved(what, by),
@@ -212,8 +217,8 @@ impl Relay {
         match verdict {
             Verdict::Approved => {
                 // Waiting for a person is not the callee's time.
-                let waited = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
-                if let (Some(call), Some(deadline)) = (self.calls.get_mut(&id), waited) {
+                let deadline = self.in_time(edge);
+                if let Some(call) = self.calls.get_mut(&id) {
                     (call.deadline, call.approved, call.stage) = (deadline, true, Stage::Looking);
                 }
                 // Its tool may be another by now.
@@ -316,8 +321,8 @@ impl Relay {
         let durable = self.rules_of(id).map(|edge| edge.durability) == Some(Durability::Durable);
         if durable && what.method.is_call() {
             self.out.push(Output::Durable(record));
-            let until = self.rules_of(id).map(|edge| self.now.after(edge.deadline));
-            return self.set_timer(id, until);
+            let until = self.in_time(edge);
+            return self.set_timer(id, Some(until));
         }
         self.out.push(Output::Record(record));
         self.send(id);
