@@ -1,22 +1,24 @@
 //! A caller that is denied again and again is refused everything for a while: it is looking for a way
-//! round, or it loops. How long that lasts is in its bucket, which outlives it.
+//! round, or it loops. How long that lasts is in its bucket too, which outlives it, where it has one.
 
-use super::Moment;
+use super::{Moment, Wait};
 use sandboxd_broker_plan::Quarantine;
 use std::collections::VecDeque;
 
-/// The tripwire of one caller.
+/// The tripwire of one caller, or of one of its processes.
 #[derive(Debug)]
 pub struct Tripwire {
     rule: Quarantine,
     denials: VecDeque<Moment>,
+    /// Until when its caller is not heard.
+    until: Moment,
 }
 
 impl Tripwire {
     /// One that nobody has touched.
     #[must_use]
     pub const fn new(rule: Quarantine) -> Self {
-        Self { rule, denials: VecDeque::new() }
+        Self { rule, denials: VecDeque::new(), until: Moment(0) }
     }
 
     /// The caller was denied something. True where that was once too often.
@@ -29,7 +31,16 @@ impl Tripwire {
             return false;
         }
         self.denials.clear();
+        self.until = now.after(self.rule.length);
         true
+    }
+
+    /// Whether its caller is heard.
+    ///
+    /// # Errors
+    /// How long to wait, where not.
+    pub fn rests(&self, now: Moment) -> Result<(), Wait> {
+        if now < self.until { Err(now.until(self.until)) } else { Ok(()) }
     }
 }
 

@@ -68,7 +68,7 @@ impl Relay {
         if ours {
             self.refuse(id, Refusal::Deadline)
         } else {
-            self.drain(id, Rule::Deadline, false)
+            self.drain(id, Rule::Deadline, true)
         }
     }
 }

@@ -3,16 +3,16 @@
 
 use super::{
     CallId, ConnectionId, InstanceId, Output, Relay,
-    state::{Origin, Stage},
+    state::{Connection, Origin, Stage},
 };
 use crate::{
     json::{Object, Value},
     mcp::method::{Asks, Target},
     refusal::{Refusal, response},
-    rpc::Id,
 };
 use sandboxd_broker_plan::record::{Event, Outcome, Record, Rule};
 use sandboxd_broker_plan::{Instances, Millis, Speaks};
+use std::collections::BTreeMap;
 
 /// How long a process for several may go without an answer to what was given up, while others wait for theirs; and for
 /// so many of those at most.
@@ -38,7 +38,7 @@ impl Relay {
             return self.forget(id);
         }
         let sent = call.stage == Stage::Sent;
-        let caller = self.edges.get(call.edge).map(|edge| edge.caller);
+        let by = call.origin.connection();
         match &call.origin {
             Origin::Catalogue(listed) => {
                 let (listed, instance) = (*listed, call.instance);
@@ -64,8 +64,8 @@ impl Relay {
         self.out.push(Output::Record(record));
         self.meant(id, Some(refusal.rule()));
         self.forget(id);
-        if let Some(caller) = caller.filter(|_| refusal.is_denial()) {
-            self.denied(caller, record);
+        if let Some(by) = by.filter(|_| refusal.is_denial()) {
+            self.denied(by, record);
         }
     }
 
@@ -78,10 +78,10 @@ impl Relay {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let millis = self.now.since(call.began).0;
         let trial = std::mem::replace(&mut call.trial, false);
-        let (edge, now) = (call.edge, self.now);
+        let (edge, by, now) = (call.edge, call.origin.connection(), self.now);
         let record = self.call_record(id, Event::Finished { outcome, bytes, millis });
         self.out.push(Output::Record(record));
-        if trial && self.fuse(edge).is_some_and(|fuse| fuse.ended(worked, now)) {
+        if trial && self.fuse(edge, by).is_some_and(|fuse| fuse.ended(worked, now)) {
             let record = self.call_record(id, Event::BreakerOpened);
             self.out.push(Output::Record(record));
         }
@@ -94,7 +94,7 @@ impl Relay {
         match call.stage {
             Stage::Sent => {
                 self.tell_cancelled(id, reason);
-                self.drain(id, Rule::Cancelled, true);
+                self.drain(id, Rule::Cancelled, false);
             }
             Stage::Draining | Stage::GivenUp => {}
             Stage::Starting
@@ -128,29 +128,24 @@ impl Relay {
         self.tell_callee(instance, &told.into());
     }
 
-    /// The call is over for its caller, but not yet for its callee.
-    pub(super) fn drain(&mut self, id: CallId, rule: Rule, worked: bool) {
+    /// The call is over for its caller, but not yet for its callee; whether that failed. Where not, nothing is known.
+    pub(super) fn drain(&mut self, id: CallId, rule: Rule, failed: bool) {
         let Some(call) = self.calls.get_mut(&id) else { return };
         let millis = self.now.since(call.began).0;
         let trial = std::mem::replace(&mut call.trial, false);
         call.stage = Stage::Draining;
-        let answer = match &call.origin {
-            Origin::Caller { connection, id, .. } => Some((*connection, id.clone())),
-            Origin::Note(_) | Origin::Catalogue(_) | Origin::Greeting => None,
-        };
+        close_id(&mut self.connections, &call.origin, id);
+        let (edge, by, now) = (call.edge, call.origin.connection(), self.now);
         let record =
             self.call_record(id, Event::Finished { outcome: Outcome::By(rule), bytes: 0, millis });
         self.out.push(Output::Record(record));
-        self.close_id(answer);
-        let now = self.now;
-        let edge = self.calls.get(&id).map_or(usize::MAX, |call| call.edge);
         let grace = self.rules(edge).map(|(_, _, callee)| callee.grace);
-        // That a caller cancels says nothing about its callee.
-        let opened = self.fuse(edge).filter(|_| trial).is_some_and(|fuse| {
-            if worked {
+        let fuse = if trial { self.fuse(edge, by) } else { None };
+        let opened = fuse.is_some_and(|fuse| {
+            if !failed {
                 fuse.withdraw(now);
             }
-            !worked && fuse.ended(false, now)
+            failed && fuse.ended(false, now)
         });
         if opened {
             let record = self.call_record(id, Event::BreakerOpened);
@@ -159,30 +154,18 @@ impl Relay {
         self.set_timer(id, grace.map(|grace| self.now.after(grace)));
     }
 
-    /// The id of a request may be used again.
-    fn close_id(&mut self, answer: Option<(ConnectionId, Id)>) {
-        if let Some((connection, id)) = answer
-            && let Some(connection) = self.connections.get_mut(&connection)
-        {
-            connection.open.remove(&id);
-        }
-    }
-
     /// Knows a call no more, and lets the next go on.
     pub(super) fn forget(&mut self, id: CallId) {
         self.set_timer(id, None);
         let Some(call) = self.calls.remove(&id) else { return };
         self.not_shaken(id, call.instance);
         self.release(call.origin.connection(), call.held);
-        if let Origin::Caller { connection, id: answer, .. } = &call.origin
-            && let Some(connection) = self.connections.get_mut(connection)
-            && connection.open.get(answer) == Some(&id)
-        {
-            connection.open.remove(answer);
-        }
+        close_id(&mut self.connections, &call.origin, id);
         let Some(callee) = self.edges.get(call.edge).map(|edge| edge.callee) else { return };
         let now = self.now;
-        if let Some(fuse) = self.fuse(call.edge).filter(|_| call.trial) {
+        if call.trial
+            && let Some(fuse) = self.fuse(call.edge, call.origin.connection())
+        {
             fuse.withdraw(now);
         }
         if call.stage == Stage::Queued {
@@ -272,5 +255,15 @@ impl Relay {
         let here = self.calls.values().filter(|call| call.instance == Some(id));
         here.filter(|call| call.stage != Stage::GivenUp && call.asks != Asks::Listen)
             .any(|call| call.slot || !serial)
+    }
+}
+
+/// The id of a request may be used again.
+fn close_id(connections: &mut BTreeMap<ConnectionId, Connection>, origin: &Origin, call: CallId) {
+    if let Origin::Caller { connection, id, .. } = origin
+        && let Some(connection) = connections.get_mut(connection)
+        && connection.open.get(id) == Some(&call)
+    {
+        connection.open.remove(id);
     }
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     frame::Frame,
     json::{self, JsonError, Object, Value},
-    limit::{Moment, Slot},
+    limit::Moment,
     mcp::{
         Era,
         method::{self, Asks, Target},
@@ -105,7 +105,7 @@ impl Relay {
                 let what = "the first line must name a callee that may be called from here";
                 let record = self.connection_record(id, Event::NoEdge);
                 self.out.push(Output::Record(record));
-                self.denied(caller, record);
+                self.denied(id, record);
                 self.tell_caller(id, &malformed(answer, -31001, what));
                 self.closed(id);
                 self.out.push(Output::Close(id));
@@ -132,14 +132,10 @@ impl Relay {
     }
 
     fn request(&mut self, origin: Origin, edge: usize, method: &str, body: Object, size: u64) {
-        let (call, asks) = match self.call(origin, edge, method, body, size) {
-            Some(call) => call,
-            None => return,
-        };
+        let Some(by) = origin.connection() else { return };
+        let Some((call, asks)) = self.call(origin, edge, method, body, size) else { return };
         let id = CallId(self.number());
-        let caller = self.edges.get(edge).map_or(0, |edge| edge.caller);
-        if let Some(connection) =
-            call.origin.connection().and_then(|it| self.connections.get_mut(&it))
+        if let Some(connection) = self.connections.get_mut(&by)
             && let Origin::Caller { id: answer, .. } = &call.origin
         {
             connection.open.insert(answer.clone(), id);
@@ -148,7 +144,7 @@ impl Relay {
         if self.is_revoked(edge) {
             return self.answer_revoked(id);
         }
-        if let Err(wait) = self.buckets.is_full(Slot::Quarantine(caller), self.now) {
+        if let Err(wait) = self.is_heard(by) {
             return self.refuse(id, Refusal::Quarantined(wait));
         }
         match asks.and_then(|asks| self.prepare(id, asks)) {

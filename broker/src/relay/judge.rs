@@ -2,13 +2,13 @@
 //! costs nobody anything, so it comes before what is counted.
 
 use super::{
-    CallId, Output, Relay,
+    CallId, ConnectionId, Output, Relay,
     behalf::CHAINS,
     state::{Call, Stage},
 };
 use crate::{
     json::{Object, Value},
-    limit::{Moment, Slot, Wait},
+    limit::{Moment, Slot, Tripwire, Wait},
     mcp::method::{Asks, Target},
     refusal::Refusal,
     schema::Violation,
@@ -61,19 +61,19 @@ impl Relay {
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         let (edge, is_call, digest) = (call.edge, call.asks.is_call(), self.identity(call));
         let (_, callee, _) = self.rules(edge).ok_or(Refusal::Gone)?;
-        let who = callers(call);
+        let (who, by) = (callers(call), call.origin.connection());
         if is_call {
             let repeated = self.edges.get_mut(edge).map(|edge| edge.repeated.admit(digest, now));
             repeated.ok_or(Refusal::Gone)?.map_err(Refusal::Repeated)?;
             if !who.iter().all(|caller| self.has_calls_left(*caller)) {
                 return Err(Refusal::Spent);
             }
-            self.fuse(edge).ok_or(Refusal::Gone)?.look(now).map_err(Refusal::Broken)?;
+            self.fuse(edge, by).ok_or(Refusal::Gone)?.look(now).map_err(Refusal::Broken)?;
         }
         self.charge(edge, callee, is_call, &who).map_err(Refusal::Rate)?;
         for caller in who.iter().filter(|_| is_call) {
-            if let Some(caller) = self.callers.get_mut(*caller) {
-                caller.spent = caller.spent.saturating_add(1);
+            if let Some(spent) = self.spent.get_mut(*caller) {
+                *spent = spent.saturating_add(1);
             }
         }
         let deadline = self.deadline(id);
@@ -90,21 +90,21 @@ impl Relay {
         is_call: bool,
         who: &BTreeSet<usize>,
     ) -> Result<(), Wait> {
-        let mut slots: Vec<Slot> = if is_call {
-            who.iter().map(|caller| Slot::Caller(*caller)).collect()
-        } else {
-            who.iter().map(|caller| Slot::Lists(*caller)).collect()
-        };
+        let slot = if is_call { Slot::Caller } else { Slot::Lists };
+        let mut slots: Vec<Slot> = who.iter().copied().map(slot).collect();
         if is_call {
             slots.extend([Slot::Edge(edge), Slot::Callee(callee), Slot::All]);
         }
         self.buckets.take(&slots, self.now)
     }
 
-    /// What makes two calls the same: the method and its parameters.
+    /// What makes two calls the same: which process makes them, the method and its parameters.
     fn identity(&self, call: &Call) -> [u8; 32] {
         use sha2::{Digest as _, Sha256};
+        let who = call.origin.connection().and_then(|by| self.who(by));
+        let behalf = who.and_then(|(_, behalf)| behalf).map_or(0, |instance| instance.0);
         Sha256::new()
+            .chain_update(behalf.to_le_bytes())
             .chain_update(&call.method)
             .chain_update([0])
             .chain_update(call.digest)
@@ -113,9 +113,8 @@ impl Relay {
     }
 
     fn has_calls_left(&self, caller: usize) -> bool {
-        let spent = self.callers.get(caller).map(|caller| caller.spent);
         let calls = self.plan.callers.get(caller).map(|caller| caller.calls);
-        calls.zip(spent).is_some_and(|(calls, spent)| calls.admits(spent))
+        calls.zip(self.spent.get(caller)).is_some_and(|(calls, spent)| calls.admits(*spent))
     }
 
     /// When an answer must be there: no later than the last of those that it is made for.
@@ -224,11 +223,23 @@ impl Relay {
     }
 
     /// Somebody asked for what it may not have. What is told where it did so too often is of this record.
-    pub(super) fn denied(&mut self, caller: usize, of: Record) {
-        let tripped = self.callers.get_mut(caller).is_some_and(|it| it.tripwire.denied(self.now));
-        if tripped {
-            self.buckets.use_up(Slot::Quarantine(caller), self.now);
+    pub(super) fn denied(&mut self, by: ConnectionId, of: Record) {
+        let Some(who @ (caller, behalf)) = self.who(by) else { return };
+        let Some(rule) = self.plan.callers.get(caller).map(|it| it.quarantine) else { return };
+        if self.tripwires.entry(who).or_insert_with(|| Tripwire::new(rule)).denied(self.now) {
+            if behalf.is_none() {
+                self.buckets.use_up(Slot::Quarantine(caller), self.now);
+            }
             self.out.push(Output::Record(Record { event: Event::Quarantined, ..of }));
+        }
+    }
+
+    /// Whether whoever calls is heard. Who is not stays so over a restart, but for an instance, which does not outlive one.
+    pub(super) fn is_heard(&self, by: ConnectionId) -> Result<(), Wait> {
+        match self.who(by) {
+            Some((caller, None)) => self.buckets.is_full(Slot::Quarantine(caller), self.now),
+            Some(who) => self.tripwires.get(&who).map_or(Ok(()), |wire| wire.rests(self.now)),
+            None => Ok(()),
         }
     }
 }

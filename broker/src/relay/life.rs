@@ -43,13 +43,13 @@ impl Relay {
             Endpoint::FirstLine => None,
         };
         let most = self.plan.callers.get(place).map_or(0, |caller| caller.connections);
+        let theirs =
+            self.connections.values().filter(|it| (it.caller, it.behalf) == (place, behalf));
+        let fits = u32::try_from(theirs.count()).is_ok_and(|open| open < most);
         let known = edge.is_some() || matches!(endpoint, Endpoint::FirstLine);
-        match self.callers.get_mut(place) {
-            Some(caller) if known && caller.connections < most => caller.connections += 1,
-            _ => {
-                self.out.push(Output::Close(id));
-                return;
-            }
+        if !known || !fits {
+            self.out.push(Output::Close(id));
+            return;
         }
         let connection = Connection {
             caller: place,
@@ -99,7 +99,7 @@ impl Relay {
         let own = callee.instances == Instances::PerCaller;
         let most = usize::try_from(rules.max_result.0).unwrap_or(usize::MAX);
         let now = self.now;
-        self.fuse(edge).ok_or(Refusal::Gone)?.rests(now).map_err(Refusal::Broken)?;
+        self.fuse(edge, Some(id)).ok_or(Refusal::Gone)?.rests(now).map_err(Refusal::Broken)?;
         let shared = self.callees.get(place).and_then(|state| state.shared);
         let instance = match shared.filter(|_| !own) {
             Some(shared) => shared,
@@ -148,7 +148,7 @@ impl Relay {
         let Some(instance) = self.instances.get(&id) else { return };
         let (edge, owner, running, now) =
             (instance.edge, instance.owner, instance.running, self.now);
-        if !running && self.fuse(edge).is_some_and(|fuse| fuse.ended(false, now)) {
+        if !running && self.fuse(edge, owner).is_some_and(|fuse| fuse.ended(false, now)) {
             let record = self.instance_record(id, Event::BreakerOpened);
             self.out.push(Output::Record(record));
         }
@@ -195,6 +195,10 @@ impl Relay {
         }
         self.calls_no_more(id);
         self.forget_keyrings();
+        self.tripwires.retain(|who, _| who.1 != Some(id));
+        for callee in &mut self.callees {
+            callee.fuses.retain(|who, _| who.is_none_or(|who| who.1 != Some(id)));
+        }
     }
 
     /// What an instance that is over has called is over too: nobody is left on whose behalf that would be.
@@ -243,9 +247,6 @@ impl Relay {
             }
         }
         let Some(connection) = self.connections.remove(&id) else { return };
-        if let Some(caller) = self.callers.get_mut(connection.caller) {
-            caller.connections = caller.connections.saturating_sub(1);
-        }
         let instance = connection.instance.and_then(|instance| self.instances.get_mut(&instance));
         if let Some(instance) = instance {
             instance.users.remove(&id);

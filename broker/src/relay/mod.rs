@@ -45,7 +45,7 @@ use crate::{
 use edges::EdgeState;
 use sandboxd_audit::Hidden;
 use sandboxd_broker_plan::{BrokerPlan, Name, meant::Meant, record::Record, seen::Seen};
-use state::{Call, CalleeState, Connection, Instance, Question, Ring, Timer};
+use state::{Call, CalleeState, Connection, Instance, Question, Timer, Who};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -171,7 +171,10 @@ pub enum Output {
 pub struct Relay {
     plan: BrokerPlan,
     edges: Vec<EdgeState>,
-    callers: Vec<CallerState>,
+    /// The calls that each caller has made.
+    spent: Vec<u64>,
+    /// Of each process of a caller.
+    tripwires: BTreeMap<Who, Tripwire>,
     callees: Vec<CalleeState>,
     buckets: Buckets,
     in_flight: u64,
@@ -181,7 +184,7 @@ pub struct Relay {
     /// What callees asked back, by the number that the caller sees.
     questions: BTreeMap<u64, Question>,
     /// What stands for the placeholders of each caller that has any.
-    keyrings: BTreeMap<Ring, Keyring>,
+    keyrings: BTreeMap<Who, Keyring>,
     /// Of each caller, what takes out of texts the secrets of those of its instances that are over.
     over: BTreeMap<usize, Vec<Arc<Hidden>>>,
     timers: BTreeSet<(Moment, Timer)>,
@@ -196,14 +199,6 @@ pub struct Relay {
     out: Vec<Output>,
 }
 
-/// What is remembered of a caller.
-#[derive(Debug)]
-struct CallerState {
-    tripwire: Tripwire,
-    connections: u32,
-    spent: u64,
-}
-
 impl Relay {
     /// A relay that obeys this plan; nobody is connected.
     ///
@@ -213,11 +208,6 @@ impl Relay {
         let edges = (0..plan.edges.len())
             .map(|place| EdgeState::of(&plan, place))
             .collect::<Result<_, _>>()?;
-        let callers = plan.callers.iter().map(|caller| CallerState {
-            tripwire: Tripwire::new(caller.quarantine),
-            connections: 0,
-            spent: 0,
-        });
         let share = schemas::share(plan.callees.len());
         let callees = plan.callees.iter().map(|callee| CalleeState {
             fuses: BTreeMap::new(),
@@ -231,7 +221,8 @@ impl Relay {
         });
         Ok(Self {
             edges,
-            callers: callers.collect(),
+            spent: vec![0; plan.callers.len()],
+            tripwires: BTreeMap::new(),
             callees: callees.collect(),
             buckets: Buckets::new(&plan),
             in_flight: 0,
@@ -315,8 +306,8 @@ impl Relay {
 
     /// The calls that each caller has made, in the plan's order.
     #[must_use]
-    pub fn spent(&self) -> Vec<u64> {
-        self.callers.iter().map(|caller| caller.spent).collect()
+    pub fn spent(&self) -> &[u64] {
+        &self.spent
     }
 
     fn number(&mut self) -> u64 {

@@ -73,7 +73,7 @@ impl Relay {
             Some(Stage::Sent) => {
                 self.tell_cancelled(id, "it may not be called any more");
                 self.say_refusal(id, &Refusal::Revoked);
-                self.drain(id, Rule::Revoked, true);
+                self.drain(id, Rule::Revoked, false);
             }
             Some(_) => self.refuse(id, Refusal::Revoked),
         }

@@ -7,7 +7,7 @@
 
 use super::{
     CallId, InstanceId, Relay,
-    state::{Call, Ring},
+    state::{Call, Who},
 };
 use crate::{
     json::{self, Object, Value},
@@ -45,11 +45,6 @@ impl Relay {
         Ok(())
     }
 
-    fn ring(&self, connection: ConnectionId) -> Option<Ring> {
-        let connection = self.connections.get(&connection)?;
-        Some((connection.caller, connection.behalf))
-    }
-
     /// An instance is for this connection, which may have a secret told to it. What it says is looked through from
     /// here on, since another one of the same callee may have been given it before.
     pub(super) fn may_be_given(&mut self, instance: InstanceId, connection: ConnectionId) {
@@ -58,8 +53,7 @@ impl Relay {
         if places.is_none_or(Vec::is_empty) {
             return;
         }
-        if let (Some(ring), Some(known)) =
-            (self.ring(connection), self.instances.get_mut(&instance))
+        if let (Some(ring), Some(known)) = (self.who(connection), self.instances.get_mut(&instance))
         {
             known.rings.insert(ring);
         }
@@ -69,9 +63,9 @@ impl Relay {
     /// instances had it, while somebody is there who may have been given one.
     pub(super) fn forget_keyrings(&mut self) {
         let there: BTreeSet<InstanceId> = self.instances.keys().copied().collect();
-        let over = |ring: &Ring| ring.1.is_some_and(|instance| !there.contains(&instance));
+        let over = |ring: &Who| ring.1.is_some_and(|instance| !there.contains(&instance));
         for known in self.instances.values_mut() {
-            let done: Vec<Ring> = known.rings.iter().filter(|ring| over(ring)).copied().collect();
+            let done: Vec<Who> = known.rings.iter().filter(|ring| over(ring)).copied().collect();
             for ring in done {
                 known.rings.remove(&ring);
                 let Some(keyring) = self.keyrings.get(&ring) else { continue };
@@ -108,7 +102,7 @@ impl Relay {
         if found.count > 0 && size > edge.max_request.0 {
             return Err(Unfit::TooMany);
         }
-        let ring = call.origin.connection().and_then(|connection| self.ring(connection));
+        let ring = call.origin.connection().and_then(|connection| self.who(connection));
         match ring.and_then(|ring| self.keyrings.get(&ring)) {
             None if found.count > 0 => Err(Unfit::Misplaced),
             Some(_) | None => Ok(found.secrets),
@@ -118,7 +112,7 @@ impl Relay {
     /// The line of a call, with the secrets in their places; nothing where they are not there any more.
     pub(super) fn swapped(&self, id: CallId, body: &Object) -> Option<Vec<Piece>> {
         let connection = self.calls.get(&id)?.origin.connection()?;
-        let keyring = self.keyrings.get(&self.ring(connection)?)?;
+        let keyring = self.keyrings.get(&self.who(connection)?)?;
         let [before, arguments, after] = json::around(body, &["params", "arguments"])?;
         let mut line = vec![Piece::Text(before.into_bytes())];
         line.extend(keyring.pieces(&arguments)?);

@@ -21,8 +21,8 @@ use sandboxd_broker_plan::record::{Event, Method, Record, Rule, Tool, What};
 use sandboxd_broker_plan::{Callee, Edge, Instances, Pattern};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whose secrets: a caller, by its place in the plan, and the instance that it is, where this broker has started it.
-pub(super) type Ring = (usize, Option<InstanceId>);
+/// Who calls: a caller, by its place in the plan, and the instance that it is, where this broker has started it.
+pub(super) type Who = (usize, Option<InstanceId>);
 
 /// So much is told of the tools that were meant over an edge.
 const MOST_MEANT: usize = 512;
@@ -66,7 +66,7 @@ pub(super) struct Instance {
     /// Whom it has served, where it is for all.
     pub(super) served: Served,
     /// Whose secrets it may have been given.
-    pub(super) rings: BTreeSet<Ring>,
+    pub(super) rings: BTreeSet<Who>,
     /// And of which callers, by instances of them that are over.
     pub(super) over: BTreeSet<usize>,
 }
@@ -84,8 +84,8 @@ pub(super) enum Handshake {
 /// What is remembered of a callee.
 #[derive(Debug)]
 pub(super) struct CalleeState {
-    /// Its breakers: by its callers' places where each has processes of its own, else one.
-    pub(super) fuses: BTreeMap<Option<usize>, Fuse>,
+    /// Its breakers: by its callers where each has processes of its own, else one.
+    pub(super) fuses: BTreeMap<Option<Who>, Fuse>,
     pub(super) pins: Pins,
     pub(super) schemas: Schemas,
     pub(super) queue: Fair<usize, CallId>,
@@ -265,13 +265,18 @@ impl Relay {
         Some((self.plan.edges.get(edge)?, callee, self.plan.callees.get(callee)?))
     }
 
+    pub(super) fn who(&self, connection: ConnectionId) -> Option<Who> {
+        let connection = self.connections.get(&connection)?;
+        Some((connection.caller, connection.behalf))
+    }
+
     /// The breaker of an edge: where each caller has processes of its own, whatever they do to one is its own too.
-    pub(super) fn fuse(&mut self, edge: usize) -> Option<&mut Fuse> {
+    pub(super) fn fuse(&mut self, edge: usize, by: Option<ConnectionId>) -> Option<&mut Fuse> {
         let (_, callee, rules) = self.rules(edge)?;
         let (rule, own) = (rules.breaker, rules.instances == Instances::PerCaller);
-        let caller = self.edges.get(edge)?.caller;
+        let who = if own { Some(self.who(by?)?) } else { None };
         let fuses = &mut self.callees.get_mut(callee)?.fuses;
-        Some(fuses.entry(own.then_some(caller)).or_insert_with(|| Fuse::new(rule)))
+        Some(fuses.entry(who).or_insert_with(|| Fuse::new(rule)))
     }
 
     /// Sets the one timer of a call, or none.

@@ -300,9 +300,9 @@ impl Relay {
         let now = self.now;
         let Some(what) = self.what(id) else { return };
         let Some(call) = self.calls.get(&id) else { return };
-        let (edge, is_call) = (call.edge, call.asks.is_call());
+        let (edge, by, is_call) = (call.edge, call.origin.connection(), call.asks.is_call());
         // Not before: while it waited for somebody, all others would wait for how it ends.
-        let admits = self.fuse(edge).filter(|_| is_call).map_or(Ok(()), |fuse| fuse.admit(now));
+        let admits = self.fuse(edge, by).filter(|_| is_call).map_or(Ok(()), |fuse| fuse.admit(now));
         if let Err(wait) = admits {
             return self.refuse(id, Refusal::Broken(wait));
         }

@@ -1,10 +1,10 @@
 //! Rates, shares, deadlines, and what happens to those who fail or knock too often.
 
-use super::world::{World, caller, edge, hang, plan, reach};
+use super::world::{World, behalf, caller, chain, edge, hang, plan, reach, serve};
 use crate::{
     json::text,
     limit::{Buckets, Moment, Position, Saved, kept::QUARANTINE},
-    relay::{Ask, ConnectionId, Input, Load, Relay, Verdict},
+    relay::{Ask, ConnectionId, Input, InstanceId, Load, Relay, Verdict},
 };
 use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{
@@ -200,7 +200,7 @@ fn five_failures_open_the_breaker_and_the_callee_gets_a_rest() {
     world.hear(1);
     assert_eq!(world.relay.loads(), load(Position::Open));
     world.wait(10_000);
-    world.serve = super::world::serve;
+    world.serve = serve;
     assert!(world.call("list", "{}").contains("content"));
     assert!(world.call("list", "{}").contains("content"));
     assert_eq!(world.relay.loads(), load(Position::Closed));
@@ -346,13 +346,88 @@ fn what_one_callers_process_does_wrong_costs_no_other_caller() {
         assert!(world.call("list", "{}").contains("given a rest"));
         world.connect(3, "a", "fs");
         assert!(world.call_as(3, "1", "list", "{}").concat().contains("given a rest"));
-        world.serve = super::world::serve;
+        world.serve = serve;
         world.connect(2, "b", "fs");
         let heard = world.call_as(2, "1", "list", "{}").concat();
         let own = mode == Instances::PerCaller;
         assert!(heard.contains(if own { "1.50" } else { "given a rest" }), "{heard}");
         assert_eq!(world.relay.loads()[0].1.breaker, Position::Open, "it is shut for somebody");
     }
+}
+
+/// `a` and `b` have each a process of `mid`, which calls `fs` on connection 3 for the one and 4 for the other.
+fn by_each(plan: BrokerPlan) -> (World, [InstanceId; 2]) {
+    let mut world = World::new(plan);
+    world.serve = hang;
+    for (connection, caller) in [(1, "a"), (2, "b")] {
+        world.connect(connection, caller, "mid");
+        world.call_as(connection, "1", "list", "{}");
+    }
+    world.serve = serve;
+    let mids = [world.started[0].0, world.started[1].0];
+    behalf(&mut world, 3, mids[0]);
+    behalf(&mut world, 4, mids[1]);
+    (world, mids)
+}
+
+#[test]
+fn what_one_process_of_a_caller_does_wrong_costs_no_other_of_the_same() {
+    type Wrong = (fn(&mut BrokerPlan), fn(&mut World), &'static str);
+    let wrongs: [Wrong; 3] = [
+        (
+            |plan| plan.callers[2].quarantine.denials = 2,
+            |world| (0..3).for_each(|_| drop(world.call_as(3, "1", "write", "{}"))),
+            "were denied",
+        ),
+        (
+            |plan| plan.edges[2].repeats.most = Bound::AtMost(2),
+            |world| (0..2).for_each(|_| drop(world.call_as(3, "1", "list", "{}"))),
+            "many times",
+        ),
+        (
+            |plan| plan.edges[2].deadline = Millis(10),
+            |world| {
+                world.serve = hang;
+                for _ in 0..5 {
+                    world.call_as(3, "1", "list", "{}");
+                    world.wait(10);
+                }
+                world.hear(3);
+                world.serve = serve;
+            },
+            "given a rest",
+        ),
+    ];
+    for (change, wrong, refused) in wrongs {
+        let mut plan = chain(Instances::PerCaller);
+        change(&mut plan);
+        let (mut world, mids) = by_each(plan);
+        wrong(&mut world);
+        let heard = world.call_as(3, "9", "list", "{}").concat();
+        assert!(heard.contains(refused), "{heard}");
+        let heard = world.call_as(4, "9", "list", "{}").concat();
+        assert!(heard.contains("1.50"), "{heard}");
+        world.wait(60_000);
+        assert!(!world.call_as(3, "10", "list", "{}").concat().contains(refused));
+        mids.into_iter().for_each(|mid| world.step(Input::Ended(mid)));
+        assert!(world.relay.tripwires.is_empty(), "what a process did ends with it");
+        assert!(world.relay.callees[0].fuses.is_empty());
+    }
+}
+
+#[test]
+fn each_process_of_a_caller_has_connections_of_its_own() {
+    let mut plan = chain(Instances::PerCaller);
+    plan.callers[2].connections = 2;
+    let (mut world, [a, b]) = by_each(plan);
+    behalf(&mut world, 5, a);
+    behalf(&mut world, 6, a);
+    assert_eq!(world.closed, [ConnectionId(6)], "it has two");
+    behalf(&mut world, 7, b);
+    assert!(world.call_as(7, "1", "list", "{}").concat().contains("1.50"));
+    world.step(Input::Closed(ConnectionId(5)));
+    behalf(&mut world, 8, a);
+    assert!(world.call_as(8, "1", "list", "{}").concat().contains("1.50"));
 }
 
 #[test]
@@ -383,7 +458,7 @@ fn a_call_that_waits_for_somebody_keeps_no_breaker_shut() {
     let tried = text(world.got("tools/call").last().unwrap().get("id").unwrap());
     world
         .tell_as(world.started[0].0, &format!(r#"{{"jsonrpc":"2.0","id":{tried},"result":{{}}}}"#));
-    world.serve = super::world::serve;
+    world.serve = serve;
     assert!(world.call_as(1, "3", "list", "{}").concat().contains("1.50"));
 }
 
@@ -396,7 +471,7 @@ fn who_listens_takes_nobodys_turn_and_listens_no_more_often_than_it_may() {
     let mut world = World::open(plan);
     world.serve = |method, body| match method {
         "subscriptions/listen" => None,
-        _ => super::world::serve(method, body),
+        _ => serve(method, body),
     };
     for id in 0..8 {
         assert!(world.request(1, &id.to_string(), "subscriptions/listen", "{}").is_empty());

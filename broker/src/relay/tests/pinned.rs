@@ -127,7 +127,7 @@ fn a_tool_that_changes_while_its_call_waits_is_not_called() {
     world.tell(changed);
     assert!(approve(&mut world).contains("content"));
     assert_eq!((world.got("tools/list").len(), world.got("tools/call").len()), (2, 1));
-    assert_eq!((world.relay.spent(), world.asks.len()), (vec![1], 0));
+    assert_eq!((world.relay.spent(), world.asks.len()), ([1].as_slice(), 0));
     let approved = world.records.iter().filter(|it| matches!(it.event, Event::Approved(..)));
     assert_eq!(approved.count(), 1);
     let mut world = asking();
