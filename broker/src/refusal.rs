@@ -57,6 +57,8 @@ pub enum Refusal {
     Deadline,
     /// The callee is not there, or stopped before it answered.
     Gone,
+    /// The answer is longer than the edge allows.
+    TooLong,
     /// The answer is none.
     BadReply(&'static str),
     /// The callee asks something back that it may not: what.
@@ -85,7 +87,7 @@ impl Refusal {
             Self::NotRecorded => Rule::Record,
             Self::Deadline => Rule::Deadline,
             Self::Gone => Rule::Gone,
-            Self::BadReply(_) => Rule::Reply,
+            Self::TooLong | Self::BadReply(_) => Rule::Reply,
             Self::AsksBack(_) => Rule::Reverse,
         }
     }
@@ -115,7 +117,7 @@ impl Refusal {
             Self::Broken(_) => -31004,
             Self::Deadline => -31005,
             Self::NotApproved(_) => -31006,
-            Self::Gone | Self::BadReply(_) | Self::NotRecorded => -31007,
+            Self::Gone | Self::TooLong | Self::BadReply(_) | Self::NotRecorded => -31007,
         }
     }
 
@@ -177,6 +179,7 @@ impl Refusal {
             Self::NotRecorded => "The call cannot be recorded at the moment, so it was not made.",
             Self::Deadline => "No answer came in time; the call was cancelled.",
             Self::Gone => "The callee is not running, or stopped before it answered.",
+            Self::TooLong => "The answer has more bytes than this edge allows.",
             Self::BadReply(what) => what,
             Self::AsksBack(what) => {
                 return format!("The callee asked back what is not allowed here: {what}.");

@@ -5,7 +5,7 @@ use super::{
     state::{Origin, Stage, Timer},
 };
 use crate::{limit::Wait, refusal::Refusal};
-use sandboxd_broker_plan::{Millis, Speaks, record::Rule};
+use sandboxd_broker_plan::{Instances, Millis, Speaks, record::Rule};
 
 /// After so long whoever called hears that its call still waits for somebody. Clients of MCP give up after a minute or
 /// so of silence, the sooner ones after half of one.
@@ -68,7 +68,18 @@ impl Relay {
         if ours {
             self.refuse(id, Refusal::Deadline)
         } else {
-            self.drain(id, Rule::Deadline, true)
+            self.drain(id, Rule::Deadline, self.had_its_time(id))
         }
+    }
+
+    /// Whether a callee had as long for a call as it has for anybody: that it needs more than one of its callers
+    /// gives it is no failure to the others.
+    fn had_its_time(&self, id: CallId) -> bool {
+        let Some(call) = self.calls.get(&id) else { return true };
+        let Some((rules, place, callee)) = self.rules(call.edge) else { return true };
+        let edges = self.edges.iter().zip(&self.plan.edges).filter(|(it, _)| it.callee == place);
+        callee.instances == Instances::PerCaller
+            || (edges.map(|(_, edge)| edge.deadline).max() == Some(rules.deadline)
+                && self.now >= call.began.after(rules.deadline))
     }
 }

@@ -21,7 +21,6 @@ use sandboxd_broker_plan::Speaks;
 use sandboxd_broker_plan::record::{Event, Outcome};
 
 pub(super) const AMBIGUOUS: &str = "The answer has keys that differ in case alone.";
-pub(super) const TOO_LONG: &str = "The answer has more bytes than this edge allows.";
 
 /// Keys of a result that something is taken out of.
 pub(super) const MEANT: &[&str] =
@@ -45,11 +44,10 @@ impl Relay {
     /// An answer that was too long to be held is an answer to nobody knows what: where one is
     /// awaited, it was that; where several are, the instance cannot go on.
     fn too_long(&mut self, id: InstanceId) {
-        let refusal = Refusal::BadReply(TOO_LONG);
         match self.waiting(id, Stage::Sent).as_slice() {
             [] => self.stray(id),
-            [one] => self.refuse(*one, refusal),
-            _ => self.stop(id, &refusal),
+            [one] => self.refuse(*one, Refusal::TooLong),
+            _ => self.stop(id, &Refusal::TooLong),
         }
     }
 
@@ -119,7 +117,7 @@ impl Relay {
         // One process for all may write as long a line as any of its edges allows.
         let most = self.plan.edges.get(call.edge).map_or(0, |edge| edge.max_result.0);
         if size > most {
-            return self.refuse(id, Refusal::BadReply(TOO_LONG));
+            return self.refuse(id, Refusal::TooLong);
         }
         if let Some(error) = body.remove("error") {
             return match self.asked_by_error(id, &error) {

@@ -3,7 +3,7 @@
 
 use super::{
     CallId, InstanceId, Relay,
-    reply::{AMBIGUOUS, MEANT, TOO_LONG},
+    reply::{AMBIGUOUS, MEANT},
     state::{Call, Handshake, Origin, Stage},
 };
 use crate::{
@@ -28,7 +28,7 @@ impl Relay {
         let most = self.calls.get(&id).and_then(|call| self.plan.edges.get(call.edge));
         let most = most.map_or(0, |edge| edge.max_result.0);
         if u64::try_from(json::text(&result.clone().into()).len()).is_ok_and(|size| size > most) {
-            return self.refuse(id, Refusal::BadReply(TOO_LONG));
+            return self.refuse(id, Refusal::TooLong);
         }
         let result = self.covered(instance, result.into());
         self.answer(id, "result", result);

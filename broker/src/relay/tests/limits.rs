@@ -334,7 +334,7 @@ fn what_one_callers_process_does_wrong_costs_no_other_caller() {
         let mut plan = plan();
         plan.callers.push(caller("b"));
         plan.edges.push(edge("b", "fs"));
-        plan.edges[0].deadline = Millis(10);
+        plan.edges.iter_mut().for_each(|edge| edge.deadline = Millis(10));
         plan.callees[0].instances = mode.clone();
         let mut world = World::open(plan);
         world.serve = hang;
@@ -353,6 +353,25 @@ fn what_one_callers_process_does_wrong_costs_no_other_caller() {
         assert!(heard.contains(if own { "1.50" } else { "given a rest" }), "{heard}");
         assert_eq!(world.relay.loads()[0].1.breaker, Position::Open, "it is shut for somebody");
     }
+}
+
+#[test]
+fn who_gives_one_for_several_less_time_than_others_do_gives_it_no_rest() {
+    let mut plan = plan();
+    plan.callers.push(caller("b"));
+    plan.edges.push(edge("b", "fs"));
+    plan.edges[0].deadline = Millis(10);
+    plan.callees[0].instances = Instances::Attenuate;
+    let mut world = World::open(plan);
+    world.serve = hang;
+    for _ in 0..6 {
+        world.call("list", "{}");
+        world.wait(10);
+        assert!(world.hear(1).concat().contains("No answer came in time"));
+    }
+    world.serve = serve;
+    world.connect(2, "b", "fs");
+    assert!(world.call_as(2, "1", "list", "{}").concat().contains("1.50"));
 }
 
 /// `a` and `b` have each a process of `mid`, which calls `fs` on connection 3 for the one and 4 for the other.
@@ -503,7 +522,8 @@ fn an_answer_of_one_process_for_all_is_no_longer_than_the_edge_of_its_call_allow
     let mut world = World::open(plan);
     world.serve = hang;
     world.connect(2, "b", "fs");
-    for (connection, passes) in [(1, false), (2, true)] {
+    let many = std::iter::repeat_n((1, false), 6);
+    for (connection, passes) in many.chain([(2, true)]) {
         world.call_as(connection, "1", "list", "{}");
         let id = text(world.got("tools/call").last().unwrap().get("id").unwrap());
         let long = "x".repeat(100_000);
