@@ -1,6 +1,7 @@
 //! Whoever sends descriptors to the endpoint, lets somebody else speak, is gone before it is let in, does not
 //! read its answers, or connects hundreds of times: none of it reaches the supervisor or the broker beyond
-//! a bound, nobody is taken for another, and after each of it a caller that behaves is answered.
+//! a bound, nobody is taken for another, and after each of it a caller that behaves is answered. So is one that was started
+//! from the same profile.
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::Signal;
@@ -8,6 +9,7 @@ use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use nix::sys::wait::WaitStatus;
 use sandboxd_integration::below::field;
 use sandboxd_integration::{By, Case, Inside, Outside, patience, raw};
+use serde_json::json;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, IoSlice, Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, RawFd};
@@ -73,6 +75,27 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(run.fact("child")? == "answered", "whom a parent left behind: {}", run.fact("child")?);
     let together: usize = run.fact("together")?.parse()?;
     ensure!(together == CONNECTIONS, "{together} connections are answered at once");
+    each_process_by_itself(outside)
+}
+
+/// A tool that calls others: one process of it asks for what it may not have, and another is answered.
+fn each_process_by_itself(outside: &Outside) -> Result<()> {
+    let leaf = outside.tool("leaf", &[], "")?;
+    let hub = outside.tool("hub", &[], &outside.call("leaf", &leaf, &[])?)?;
+    let edge = outside.call("hub", &hub, &[])?;
+    let profile = format!("name = \"caller\"\nextends = [\"builtin:base\"]\n{edge}");
+    let by_hub = |line: &str| {
+        let asked = json!({ "line": line }).to_string().replace('\'', "'\\''");
+        format!("/run/sandboxd/sandboxd call hub sh '{asked}'; ")
+    };
+    let knock = "/run/sandboxd/sandboxd call leaf other '{}' 2>&1; ".repeat(8);
+    let call = "/run/sandboxd/sandboxd call leaf sh '{\"line\": \"echo made\"}' 2>&1";
+    let script = by_hub(&(knock + call)) + "echo then; " + &by_hub(call);
+    let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script]).run()?;
+    run.exited(0)?;
+    let (first, other) = run.stdout.split_once("then").context("it ended before")?;
+    ensure!(first.contains("were denied") && !first.contains("made"), "it is heard: {first}");
+    ensure!(other.contains("made"), "another pays for it: {other}{}", run.stderr);
     Ok(())
 }
 
