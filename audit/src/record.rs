@@ -161,7 +161,7 @@ pub struct Actor {
 }
 
 /// The call that a record is about, by the numbers of its broker; 0 where none is meant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct CallOf {
     /// The profile that is called.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -169,6 +169,9 @@ pub struct CallOf {
     /// The sandbox of the instance, where that is the only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<String>,
+    /// Whether the first of the chain is one process for several: whom it called for is not known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub for_several: bool,
     /// The connection.
     pub connection: u64,
     /// The instance of the callee.

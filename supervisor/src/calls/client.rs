@@ -137,6 +137,7 @@ impl Ear {
         let known = Known {
             sandbox: None,
             chain: vec![self.client.clone()],
+            for_several: false,
             callee: Some(self.server.clone()),
             called: Some(self.run.clone()),
         };

@@ -20,8 +20,8 @@ pub(super) struct Wanted {
     pub(super) launch: Launch,
     /// Over which edge: its place in the plan.
     pub(super) edge: u64,
-    /// The profile that calls it.
-    pub(super) from: String,
+    /// The profile that calls it; nothing where it is for several.
+    pub(super) from: Option<String>,
     /// Where its cgroup is made; nothing where its caller has none.
     pub(super) within: Option<Arc<Tree>>,
     /// The instance that called it; 0 where that is none.
@@ -39,18 +39,17 @@ pub(super) enum For {
     Nobody(Arc<Hold>, u64),
 }
 
-/// An instance that was begun. Letting go of it does not end it; [`Instance::end`] does.
+/// An instance that was begun. It ends where nobody has it any more; only [`Instance::gone`] waits for that.
 pub(super) struct Instance {
     /// Its end is the instance's.
     tie: Option<OwnedFd>,
     /// The instance that called it; 0 where that is none.
     pub(super) behalf: u64,
-    /// The profile that called it, and its own.
-    pub(super) caller: String,
+    /// The profile that called it, nothing where it is for several; and its own.
+    pub(super) caller: Option<String>,
     pub(super) callee: String,
-    /// Over which edge it was called first, and whether it is for others too.
+    /// Over which edge it was called first.
     pub(super) edge: u64,
-    pub(super) shared: bool,
     thread: JoinHandle<Vec<String>>,
 }
 
@@ -84,7 +83,7 @@ impl Instance {
             .map_err(|errno| StartError::call("pipe2", "an instance", errno))?;
         let (behalf, shared) = (wanted.behalf, Arc::clone(&wanted.shared));
         let (caller, callee) = (wanted.from.clone(), wanted.launch.profile.name().to_owned());
-        let (edge, for_several) = (wanted.edge, wanted.launch.shared);
+        let edge = wanted.edge;
         let name = match &whose {
             For::Caller(claim) => format!("instance-{}", claim.number),
             For::Nobody(_, number) => format!("ready-{number}"),
@@ -97,7 +96,16 @@ impl Instance {
                 shared.one_less(behalf);
                 StartError::io("clone3", "an instance", &error)
             })?;
-        Ok(Self { tie: Some(tie), behalf, caller, callee, edge, shared: for_several, thread })
+        Ok(Self { tie: Some(tie), behalf, caller, callee, edge, thread })
+    }
+
+    /// One that is as it was wanted, and of which nothing runs.
+    #[cfg(test)]
+    pub(super) fn idle(wanted: Wanted) -> Self {
+        let Wanted { launch, edge, from: caller, behalf, .. } = wanted;
+        let (tie, callee) = (None, launch.profile.name().to_owned());
+        let thread = std::thread::spawn(Vec::new);
+        Self { tie, behalf, caller, callee, edge, thread }
     }
 
     /// Asks for its end.

@@ -26,8 +26,10 @@ use std::time::Instant;
 pub(crate) struct Known {
     /// The sandbox that called, by its id; nothing where it is gone, or none is meant.
     pub(crate) sandbox: Option<String>,
-    /// The profiles that led here, whoever called last.
+    /// The profiles that led here, whoever called last; and whether the first of them is one process for several, so that
+    /// nobody knows who led to it.
     pub(crate) chain: Vec<String>,
+    pub(crate) for_several: bool,
     /// The profile that the instance is of, where it lives.
     pub(crate) callee: Option<String>,
     /// The sandbox of that instance, by its id, where it is the only one.
@@ -121,6 +123,7 @@ impl Records {
         record.call = Some(CallOf {
             callee: edge.map(|edge| edge.callee.to_string()),
             sandbox: known.called,
+            for_several: known.for_several,
             connection: told.connection,
             instance: told.instance,
             number: told.call,
@@ -237,8 +240,7 @@ impl Records {
             uid: peer.as_ref().map(|peer| peer.uid),
             ..Actor::default()
         });
-        record.call =
-            Some(CallOf { callee: None, sandbox: None, connection, instance: 0, number: 0 });
+        record.call = Some(CallOf { connection, ..CallOf::default() });
         self.log.audit().count(&record);
         self.now_and_then(caller, Weight::Refused, record);
         self.settle();

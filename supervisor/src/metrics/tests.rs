@@ -15,7 +15,8 @@ fn record(kind: Kind, decision: &'static str, rule: Option<&str>) -> Record {
     let mut record = Record::of(kind);
     record.actor = Some(Actor { agent: String::from("agent"), ..Actor::default() });
     let callee = Some(String::from("tool"));
-    record.call = Some(CallOf { callee, sandbox: None, connection: 1, instance: 1, number: 1 });
+    record.call =
+        Some(CallOf { callee, connection: 1, instance: 1, number: 1, ..CallOf::default() });
     record.method = Some(String::from("tools/call"));
     record.tool = Some(String::from("re\"ad_*"));
     record.decision = Some(decision);

@@ -143,13 +143,7 @@ impl Edges {
             ..Actor::default()
         });
         record.edge = Some(edge.name.to_string());
-        record.call = Some(CallOf {
-            callee: Some(edge.callee.to_string()),
-            sandbox: None,
-            connection: 0,
-            instance: 0,
-            number: 0,
-        });
+        record.call = Some(CallOf { callee: Some(edge.callee.to_string()), ..CallOf::default() });
         record.rule = Some(String::from(if by.is_some() { "revoked" } else { "expired" }));
         let by = by.map(|who| json!({ "uid": who.uid, "pid": who.pid }));
         record.result = json!({ "run": self.run, "by": by });
@@ -196,7 +190,7 @@ impl Clerk {
     fn end_over(&mut self, edge: usize) {
         let unreached = self.edges.unreached(edge);
         for instance in self.instances.values_mut() {
-            let own = !instance.shared && usize::try_from(instance.edge) == Ok(edge);
+            let own = instance.caller.is_some() && usize::try_from(instance.edge) == Ok(edge);
             if own || unreached == Some(instance.callee.as_str()) {
                 instance.end();
             }

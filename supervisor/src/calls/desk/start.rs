@@ -95,12 +95,12 @@ impl Clerk {
             profile.budget.of.get_or_insert(name);
         }
         launch.under.splice(0..0, outer);
-        let from = self.shared.calls.graph.name(&who.standing).to_owned();
-        // What is for several does not end with whoever called first.
-        let (within, behalf) = if launch.shared {
-            (self.shared.room.clone(), 0)
+        // What is for several does not end with whoever called first, and is not recorded as that one's.
+        let (within, behalf, from) = if launch.shared {
+            (self.shared.room.clone(), 0, None)
         } else {
-            (who.room.clone(), who.behalf)
+            let from = self.shared.calls.graph.name(&who.standing).to_owned();
+            (who.room.clone(), who.behalf, Some(from))
         };
         let shared = Arc::clone(&self.shared);
         Ok(Wanted { launch, edge, from, within, behalf, after: None, shared })

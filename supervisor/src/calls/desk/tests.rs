@@ -266,6 +266,26 @@ fn of_records_without_end_so_many_pieces_are_heard_at_a_time() {
     assert_eq!(poll(&mut fds, Some(&Timespec::default())), Ok(1), "all of it was heard");
 }
 
+#[test]
+fn what_one_for_several_calls_is_recorded_for_nobody_who_called_it() {
+    for (shared, chain) in [(false, &["agent", "hub"][..]), (true, &["hub"])] {
+        let (all, records, news, _broker) = parts();
+        let agent = all.connections().get(&5).cloned().unwrap();
+        let mut launch = all.calls.graph.launch(&agent.standing, 0).unwrap();
+        launch.shared = shared;
+        let hub = Connection { standing: launch.standing.clone(), behalf: 1, ..agent.clone() };
+        all.connections().insert(4, hub);
+        let mut clerk = Clerk::new(all, records, None, news);
+        let wanted = clerk.wanted(&agent, (0, launch)).unwrap();
+        clerk.instances.insert(1, Instance::idle(wanted));
+        let event = Event::Malformed;
+        let record = Record { edge: Some(1), connection: 4, instance: 0, call: 1, event };
+        let known = clerk.known(&record).unwrap();
+        assert_eq!(known.chain, chain);
+        assert_eq!(known.for_several, shared);
+    }
+}
+
 /// What the supervisor said next, in time.
 fn heard(broker: &Broker) -> Option<Told> {
     let within = rustix::fs::Timespec { tv_sec: 10, tv_nsec: 0 };

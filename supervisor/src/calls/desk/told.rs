@@ -90,7 +90,7 @@ impl Clerk {
     }
 
     /// What is known here of whom a record is about.
-    fn known(&self, record: &Record) -> Result<Known, String> {
+    pub(super) fn known(&self, record: &Record) -> Result<Known, String> {
         let number = record.connection;
         let connections = self.shared.connections();
         let connection = connections.get(&number);
@@ -99,12 +99,17 @@ impl Clerk {
             return Err(format!("tells of connection {number}, which never was"));
         }
         let graph = &self.shared.calls.graph;
-        let mut chain = Vec::new();
+        let (mut chain, mut for_several) = (Vec::new(), false);
         if let Some(connection) = connection {
             chain.push(graph.name(&connection.standing).to_owned());
             let mut behalf = connection.behalf;
             while let Some(instance) = self.instances.get(&behalf) {
-                chain.push(instance.caller.clone());
+                // Which of its callers one for several means, the broker alone knows.
+                let Some(caller) = &instance.caller else {
+                    for_several = true;
+                    break;
+                };
+                chain.push(caller.clone());
                 // Whoever called it was there before it.
                 behalf = instance.behalf.min(behalf.saturating_sub(1));
             }
@@ -114,6 +119,7 @@ impl Clerk {
         Ok(Known {
             sandbox: connection.map(|connection| connection.sandbox.clone()),
             chain,
+            for_several,
             callee: instance.map(|instance| instance.callee.clone()),
             called: None,
         })
