@@ -1,6 +1,6 @@
 //! Every call leaves its records: who connected, as the kernel told; what was allowed and what was
 //! refused, by which rule, over which edge; how it ended. They lie in the log of the run, and no word
-//! that a caller or a tool wrote is among them.
+//! that a caller or a tool wrote is among them. A flood of one keeps no other out.
 
 #![expect(
     clippy::indexing_slicing,
@@ -69,6 +69,27 @@ fn outside(outside: &Outside) -> Result<()> {
         "{}",
         verified.stdout
     );
+    flooded(outside, &outside.call("tool", &tool, &[])?)
+}
+
+/// What is malformed comes too often to be written down each time; who connected and what was hidden does not.
+fn flooded(outside: &Outside, edge: &str) -> Result<()> {
+    let profile = format!("name = \"flood\"\nextends = [\"builtin:base\"]\n{edge}");
+    let script = "i=0; while [ $i -lt 1000 ]; do i=$((i + 1)); \
+         echo \"{\\\"jsonrpc\\\":\\\"2.0\\\",\\\"id\\\":$i,\\\"method\\\":\\\"tools/call\\\",\\\"params\\\":{}}\"; \
+         done | /run/sandboxd/sandboxd connect tool > /dev/null; \
+         /run/sandboxd/sandboxd call --json tool absent '{}'; true";
+    let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", script]).run()?;
+    run.exited(0)?;
+    let records = outside.records()?;
+    let of = |kind: &str, rule: Value| -> usize {
+        let its = records.iter().filter(|one| one["actor"]["agent"] == "flood");
+        its.filter(|one| one["kind"] == kind && one["rule"] == rule).count()
+    };
+    ensure!(of("left_out", json!("params")) > 0, "it was no flood: {records:?}");
+    ensure!(of("call", json!("reach")) == 1, "who tried what is hidden was left out");
+    ensure!(of("connected", Value::Null) == 2, "who connected was left out");
+    ensure!(of("left_out", Value::Null) + of("left_out", json!("reach")) == 0, "{records:?}");
     Ok(())
 }
 

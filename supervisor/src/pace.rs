@@ -50,6 +50,11 @@ impl Pace {
         Self::new(CONNECTIONS_AT_ONCE, CONNECTION)
     }
 
+    /// Whether as many as may be at once could come again.
+    pub(crate) fn is_rested(&self, now: Instant) -> bool {
+        self.next.is_none_or(|next| next <= now)
+    }
+
     /// Whether one more is within it.
     pub(crate) fn admits(&mut self, now: Instant) -> bool {
         let next = self.next.map_or(now, |next| next.max(now)) + self.each;

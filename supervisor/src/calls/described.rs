@@ -7,17 +7,33 @@ use sandboxd_broker_plan::record::{Event, Method, Outcome, Rule, Tool, What};
 use sandboxd_broker_plan::{Edge, Pattern};
 use serde_json::json;
 
-/// What must not keep something else from being written down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Weight {
-    /// A caller was refused something.
-    Refused,
-    /// Something changed for all that come after.
-    Changed,
-    /// A list of tools has what was not known, of which one has hundreds.
-    Listed,
-    /// A tool is another than was accepted.
-    Another,
+/// What must not keep something else from being written down: what comes so often is counted by what it says, and for
+/// connections by whose they are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sort {
+    agent: String,
+    /// The sandbox; nothing where the broker tells it, whose limits are those of all that are of the profile.
+    sandbox: Option<String>,
+    of: &'static str,
+    rule: Option<String>,
+}
+
+impl Sort {
+    pub(super) fn of(record: &Record) -> Self {
+        let actor = record.actor.clone().unwrap_or_default();
+        let sandbox = actor.instance.filter(|_| record.kind == Kind::Connected);
+        Self { agent: actor.agent, sandbox, of: record.kind.name(), rule: record.rule.clone() }
+    }
+
+    /// That there were so many more.
+    pub(super) fn left_out(&self, records: u64) -> Record {
+        let mut record = Record::of(Kind::LeftOut);
+        let (agent, instance) = (self.agent.clone(), self.sandbox.clone());
+        record.actor = Some(Actor { agent, instance, ..Actor::default() });
+        record.rule.clone_from(&self.rule);
+        record.result = json!({ "records": records, "of": self.of });
+        record
+    }
 }
 
 pub(super) const fn kind(event: &Event) -> Kind {
@@ -41,25 +57,12 @@ pub(super) const fn kind(event: &Event) -> Kind {
     }
 }
 
-/// Nothing for what the plan itself bounds, or a person did.
-pub(super) const fn weight(event: &Event) -> Option<Weight> {
-    Some(match event {
-        Event::Allowed(_) | Event::Finished { .. } | Event::Approved(..) | Event::Denied(..) => {
-            return None;
-        }
-        Event::Refused(..)
-        | Event::Malformed
-        | Event::NoEdge
-        | Event::AskedBack
-        | Event::AskedInVain => Weight::Refused,
-        Event::Struck
-        | Event::Overfull
-        | Event::Quarantined
-        | Event::BreakerOpened
-        | Event::Stray(_) => Weight::Changed,
-        Event::ToolPinned(_) | Event::ToolUncheckable(_) | Event::ToolTells(_) => Weight::Listed,
-        Event::ToolChanged(_) => Weight::Another,
-    })
+/// Whether the plan itself bounds it, or a person did it: it is written down each time.
+pub(super) const fn is_bounded(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Allowed(_) | Event::Finished { .. } | Event::Approved(..) | Event::Denied(..)
+    )
 }
 
 /// Puts into a record what happened.
@@ -154,27 +157,5 @@ const fn status(outcome: Outcome) -> &'static str {
         Outcome::Answered => "answered",
         Outcome::Failed => "error",
         Outcome::By(_) => "ended",
-    }
-}
-
-pub(super) fn left_out(caller: String, records: u64) -> Record {
-    let mut record = Record::of(Kind::LeftOut);
-    record.actor = Some(Actor { agent: caller, ..Actor::default() });
-    record.result = json!({ "records": records });
-    record
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use sandboxd_broker_plan::record::Tool;
-
-    #[test]
-    fn what_a_tool_lists_keeps_nothing_else_from_being_written() {
-        let tool = Tool { name: None, digest: [0; 32] };
-        let listed = weight(&Event::ToolPinned(tool));
-        let others = [Event::Overfull, Event::Quarantined, Event::Struck, Event::ToolChanged(tool)];
-        assert!(others.iter().all(|event| weight(event).is_some_and(|it| Some(it) != listed)));
-        assert_ne!(weight(&Event::ToolChanged(tool)), weight(&Event::Stray(1)));
     }
 }

@@ -6,7 +6,7 @@
 //! be. And whatever an agent can bring about as often as it likes is written down only so often, and then
 //! counted.
 
-use super::described::{Weight, describe, kind, weight};
+use super::described::{Sort, describe, is_bounded, kind};
 use super::endpoint::Peer;
 use super::tally::Tally;
 use crate::control::Approvers;
@@ -21,6 +21,9 @@ use sandboxd_broker_plan::{BrokerPlan, Durability as Wanted, Edge, Name, Placeho
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Instant;
+
+/// How many sorts of records are told apart before those that rest are forgotten.
+const SORTS: usize = 1024;
 
 /// What is known of a record, beside what the broker says.
 pub(crate) struct Known {
@@ -73,8 +76,8 @@ pub(crate) struct Records {
     open: u64,
     /// What came of all calls.
     tally: Tally,
-    /// What an agent brings about as often as it likes, by who is told of.
-    often: BTreeMap<(String, Weight), (Pace, u64)>,
+    /// What an agent brings about as often as it likes, and how many of that were left out.
+    often: BTreeMap<Sort, (Pace, u64)>,
 }
 
 impl Records {
@@ -144,10 +147,10 @@ impl Records {
         self.log.audit().count(&record);
         self.tally.record(told, edge, &caller);
         let durable = edge.is_some_and(|edge| edge.durability == Wanted::Durable);
-        match weight(&told.event) {
-            Some(weight) => self.now_and_then(caller, weight, record),
-            None => return self.passed_on(told, durable, record),
+        if is_bounded(&told.event) {
+            return self.passed_on(told, durable, record);
         }
+        self.now_and_then(record, Instant::now());
         Ok(Written::Yes)
     }
 
@@ -233,7 +236,7 @@ impl Records {
         record.decision = Some(if refused.is_some() { "refused" } else { "allowed" });
         record.rule = refused.map(str::to_owned);
         record.actor = Some(Actor {
-            agent: caller.clone(),
+            agent: caller,
             instance: Some(sandbox),
             cgroup: peer.as_ref().and_then(|peer| peer.cgroup.ok().flatten()),
             pid: peer.as_ref().map(|peer| peer.pid),
@@ -242,32 +245,48 @@ impl Records {
         });
         record.call = Some(CallOf { connection, ..CallOf::default() });
         self.log.audit().count(&record);
-        self.now_and_then(caller, Weight::Refused, record);
+        self.now_and_then(record, Instant::now());
         self.settle();
     }
 
     /// What cannot be written down any more, of which somebody must know.
     pub(crate) fn close(&mut self) -> Option<String> {
-        for ((caller, _), (_, left_out)) in std::mem::take(&mut self.often) {
+        for (sort, (_, left_out)) in std::mem::take(&mut self.often) {
             if left_out > 0 {
-                self.log.write(super::described::left_out(caller, left_out));
+                self.log.gather(sort.left_out(left_out));
             }
         }
         self.log.close()
     }
 
-    fn now_and_then(&mut self, caller: String, weight: Weight, record: Record) {
-        let fresh = || (Pace::of_refusals(), 0);
-        let (pace, left_out) = self.often.entry((caller.clone(), weight)).or_insert_with(fresh);
-        if !pace.admits(Instant::now()) {
+    fn now_and_then(&mut self, record: Record, now: Instant) {
+        let sort = Sort::of(&record);
+        if self.often.len() >= SORTS && !self.often.contains_key(&sort) {
+            self.forget(now);
+        }
+        let (pace, left_out) =
+            self.often.entry(sort.clone()).or_insert_with(|| (Pace::of_refusals(), 0));
+        if !pace.admits(now) {
             *left_out += 1;
             return;
         }
         let before = std::mem::take(left_out);
         if before > 0 {
-            self.log.gather(super::described::left_out(caller, before));
+            self.log.gather(sort.left_out(before));
         }
         self.log.gather(record);
+    }
+
+    /// Sandboxes come and go. Of what is within its pace for long, nothing need be known.
+    fn forget(&mut self, now: Instant) {
+        let log = &mut self.log;
+        self.often.retain(|sort, (pace, left_out)| {
+            let rests = pace.is_rested(now);
+            if rests && *left_out > 0 {
+                log.gather(sort.left_out(*left_out));
+            }
+            !rests
+        });
     }
 
     fn durable(&mut self, call: u64, record: Record) -> Written {
@@ -284,5 +303,93 @@ impl Records {
     /// A record that a call waited for is lost.
     pub(crate) fn failed(&mut self, error: AuditError) {
         self.log.failed(error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calls::Most;
+    use crate::calls::desk::tests::parts_of;
+    use sandboxd_broker_plan::record::{Method, Rule, Tool, What};
+    use std::time::Duration;
+
+    /// More than are written down at once.
+    const FLOOD: u64 = 1000;
+
+    fn records() -> Records {
+        let most = Most { instances: 0, connections: 1 };
+        let (_, (records, ..), ..) = parts_of(most, |_, _| unreachable!());
+        records
+    }
+
+    fn told(records: &mut Records, event: Event) {
+        let told = Told { edge: Some(0), connection: 5, instance: 0, call: 1, event };
+        let (sandbox, chain) = (Some(String::from("agent-1")), vec![String::from("agent")]);
+        let known = Known { sandbox, chain, for_several: false, callee: None, called: None };
+        assert!(records.told(&told, known).is_ok());
+    }
+
+    fn knocked(records: &mut Records, sandbox: &str, refused: Option<&'static str>) {
+        let (caller, sandbox) = (String::from("agent"), sandbox.to_owned());
+        records.knocked(Knock { caller, sandbox, connection: 5, peer: None, refused });
+    }
+
+    /// Of which sorts some were left out, as the log says.
+    fn left_out(records: &Records) -> Vec<String> {
+        let some = records.often.iter().filter(|(_, (_, left_out))| *left_out > 0);
+        some.map(|(sort, _)| {
+            let record = sort.left_out(1);
+            let instance = record.actor.and_then(|actor| actor.instance);
+            format!("{} {:?} {instance:?}", record.result["of"], record.rule)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_flood_keeps_nothing_else_from_being_written_down() {
+        let what =
+            What { method: Method::ToolsCall, name: None, digest: [0; 32], bytes: 1, secrets: 0 };
+        let rules = [Rule::Params, Rule::Arguments, Rule::Secret, Rule::Rate, Rule::Quarantine];
+        let refused = |rule| Event::Refused(what, rule);
+        let tool = Tool { name: None, digest: [0; 32] };
+        let floods = [Event::Malformed, Event::AskedInVain, Event::ToolPinned(tool)].into_iter();
+        for flood in floods.chain(rules.map(refused)) {
+            let mut records = records();
+            (0..FLOOD).for_each(|_| told(&mut records, flood));
+            let others =
+                [refused(Rule::Reach), Event::NoEdge, Event::ToolChanged(tool), Event::Overfull];
+            others.into_iter().for_each(|event| told(&mut records, event));
+            knocked(&mut records, "agent-1", None);
+            knocked(&mut records, "agent-1", Some("cgroup"));
+            let sorts = (records.often.len(), left_out(&records).len());
+            assert_eq!(sorts, (others.len() + 3, 1), "{flood:?}");
+        }
+        let mut records = records();
+        (0..FLOOD).for_each(|_| knocked(&mut records, "agent-1", None));
+        knocked(&mut records, "agent-1", Some("uid"));
+        knocked(&mut records, "agent-2", None);
+        assert_eq!(left_out(&records), [r#""connected" None Some("agent-1")"#]);
+    }
+
+    #[test]
+    fn what_rests_is_forgotten_and_what_does_not_is_not() {
+        let mut records = records();
+        let connected = |sandbox: usize| {
+            let mut record = Record::of(Kind::Connected);
+            let instance = Some(format!("agent-{sandbox}"));
+            record.actor = Some(Actor { instance, ..Actor::default() });
+            record
+        };
+        let began = Instant::now();
+        (0..FLOOD).for_each(|_| records.now_and_then(connected(0), began));
+        (0..SORTS * 4).for_each(|sandbox| {
+            let later = Duration::from_millis(u64::try_from(sandbox).unwrap());
+            records.now_and_then(connected(sandbox), began + later);
+        });
+        assert!(records.often.len() <= SORTS, "{}", records.often.len());
+        assert_eq!(left_out(&records).len(), 1);
+        records.forget(began + Duration::from_secs(60));
+        assert!(records.often.is_empty());
     }
 }

@@ -23,7 +23,9 @@ pub(super) fn words(line: &Line) -> String {
         "egress" => egress(line),
         "signature" => signature(line),
         "left_out" => number(line, "/result/records").map_or_else(String::new, |records| {
-            format!("{records} records more, which came too often")
+            let of = line.text_at("/result/of").map_or_else(String::new, |of| format!(" of {of}"));
+            let rule = line.text_at("/rule").map_or_else(String::new, |rule| format!(" ({rule})"));
+            format!("{records} records more{of}{rule}, which came too often")
         }),
         _ => line.at("/detail").map_or_else(String::new, Value::to_string),
     };
