@@ -3,16 +3,16 @@
 //! sandboxd was given.
 
 use super::Waits;
-use super::desk::UNHEARD;
+use super::desk::{Closed, UNHEARD, unheard};
 use super::durable::Durable;
 use super::keeper::Keeper;
-use super::records::{Known, Records, Written};
+use super::records::{Known, Records};
 use crate::lasting::Pins;
 use crate::sandbox::StartError;
-use crate::service::channel::{Heard, Told, Wish};
+use crate::service::channel::{Heard, Wish};
 use crate::thread::Thread;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use sandboxd_broker_plan::BrokerPlan;
 use sandboxd_broker_plan::record::Record;
@@ -32,8 +32,7 @@ struct Ear {
     records: Arc<Mutex<Records>>,
     pins: Keeper,
     waits: Waits,
-    /// Waits for the disk, once a call does.
-    durable: Option<Durable>,
+    durable: Durable,
 }
 
 impl Client {
@@ -50,15 +49,17 @@ impl Client {
         let name = |names: Option<&sandboxd_broker_plan::Name>| {
             names.map(ToString::to_string).unwrap_or_default()
         };
+        let records = Arc::new(Mutex::new(records));
+        let told = Arc::clone(&records);
         let ear = Ear {
             line,
             run: run.to_owned(),
             server: name(plan.callees.first().map(|callee| &callee.name)),
             client: name(plan.callers.first().map(|caller| &caller.name)),
-            records: Arc::new(Mutex::new(records)),
+            records,
             pins: Keeper::new(pins),
             waits,
-            durable: None,
+            durable: Durable::new(move |error| locked(&told).failed(error)),
         };
         Thread::begin("calls", move |closed| ear.listen(&closed)).map(Self)
     }
@@ -72,28 +73,23 @@ impl Client {
 impl Ear {
     fn listen(mut self, closed: &OwnedFd) -> Vec<String> {
         let mut left = Vec::new();
-        if let Err(what) = self.until(closed).and_then(|()| self.hear(UNHEARD).map(drop)) {
-            left.push(format!("the broker {what}, which its plan does not allow"));
-            // The end of its channel is the broker's end.
-            if let Err(errno) = rustix::net::shutdown(&self.line, rustix::net::Shutdown::Both) {
-                left.push(format!("not ended: the broker: {errno}"));
-            }
+        if let Err(closed) = self.until(closed).and_then(|()| self.hear(UNHEARD).map(drop)) {
+            left.extend(closed.cut_off(&self.line, "its plan"));
         }
-        // It waits for what is on its way to the disk.
-        self.durable = None;
+        left.extend(self.durable.close());
         left.extend(self.pins.close());
         left.extend(self.records().close());
         left
     }
 
     /// Until the run is over, or the broker is.
-    fn until(&mut self, closed: &OwnedFd) -> Result<(), String> {
+    fn until(&mut self, closed: &OwnedFd) -> Result<(), Closed> {
         loop {
             let mut fds =
                 [PollFd::new(closed, PollFlags::IN), PollFd::new(&self.line, PollFlags::IN)];
             match poll(&mut fds, None) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(format!("cannot be heard: {errno}")),
+                Err(errno) => return Err(unheard(errno)),
             }
             let [over, said] = fds.map(|fd| !fd.revents().is_empty());
             if over || (said && !self.hear(usize::MAX)?) {
@@ -103,31 +99,40 @@ impl Ear {
     }
 
     /// Hears what there is, so much at most; false once the broker is gone.
-    fn hear(&mut self, most: usize) -> Result<bool, String> {
+    fn hear(&mut self, most: usize) -> Result<bool, Closed> {
         for _ in 0..most {
             match Heard::next(&self.line) {
-                Ok(Some(Heard::Records(all))) => {
-                    let told = all.iter().try_for_each(|record| self.record(record));
-                    self.records().settle();
-                    told?;
-                }
-                Ok(Some(Heard::Seen(seen))) => self.pins.seen(&seen)?,
-                Ok(Some(Heard::Words(words))) => self.pins.says(&words)?,
-                Ok(Some(Heard::Meant(meant))) => self.records().meant(&meant)?,
-                Ok(Some(Heard::Wish(Wish::Waits(calls)))) => (self.waits)(calls),
-                Ok(Some(Heard::Wish(Wish::Load { callee, waiting, breaker }))) => {
-                    self.records().load(callee, waiting, breaker)?;
-                }
-                Ok(Some(Heard::Wish(_))) => return Err(String::from("asked for what is there")),
+                Ok(Some(heard)) => self.take_in(heard).map_err(Closed::Violated)?,
                 Ok(None) | Err(Errno::CONNRESET) => return Ok(false),
                 Err(Errno::AGAIN) => {
                     self.pins.save();
                     return Ok(true);
                 }
-                Err(errno) => return Err(format!("said what is none: {errno}")),
+                Err(errno) => return Err(unheard(errno)),
             }
         }
         Ok(true)
+    }
+
+    fn take_in(&mut self, heard: Heard) -> Result<(), String> {
+        match heard {
+            Heard::Records(all) => {
+                let told = all.iter().try_for_each(|record| self.record(record));
+                self.records().settle();
+                told
+            }
+            Heard::Seen(seen) => self.pins.seen(&seen),
+            Heard::Words(words) => self.pins.says(&words),
+            Heard::Meant(meant) => self.records().meant(&meant),
+            Heard::Wish(Wish::Waits(calls)) => {
+                (self.waits)(calls);
+                Ok(())
+            }
+            Heard::Wish(Wish::Load { callee, waiting, breaker }) => {
+                self.records().load(callee, waiting, breaker)
+            }
+            Heard::Wish(_) => Err(String::from("asked for what is there")),
+        }
     }
 
     fn record(&mut self, record: &Record) -> Result<(), String> {
@@ -142,28 +147,7 @@ impl Ear {
             called: Some(self.run.clone()),
         };
         let written = self.records().told(record, known)?;
-        match written {
-            Written::Yes => {}
-            Written::Not(call) => self.not_written(call),
-            Written::Waits(call, commit) => {
-                if self.durable.is_none() {
-                    let records = Arc::clone(&self.records);
-                    let unwritten = Box::new(move |error| locked(&records).failed(error));
-                    self.durable = Durable::begin(&self.line, unwritten).ok();
-                }
-                match &self.durable {
-                    None => self.not_written(call),
-                    Some(durable) if durable.waits(call, commit) => {}
-                    Some(_) => return Err(String::from("lets more calls wait than there may be")),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn not_written(&self, call: u64) {
-        // A broker that is gone or does not read refuses the call by itself.
-        Told::Recorded { call, written: false }.say(self.line.as_fd(), &[]).ok();
+        self.durable.settle(&self.line, written)
     }
 
     fn records(&self) -> MutexGuard<'_, Records> {

@@ -82,19 +82,47 @@ struct Clerk {
     gathered: Gathered,
     /// What is known of tools, where that is kept.
     pins: Keeper,
-    /// Waits for the disk, once a call does.
-    durable: Option<Durable>,
+    durable: Durable,
     /// What was said of those that do not run.
     told: BTreeSet<String>,
     left: Vec<String>,
 }
 
-/// Why the desk closes.
-enum Closed {
+/// Why the broker is heard no more.
+pub(super) enum Closed {
     /// The run is over, or the broker is.
     Over,
-    /// The broker asked for this.
+    /// The broker said this, which cannot be.
     Violated(String),
+    /// The broker cannot be relied on: whosever fault that is.
+    Unreliable(String),
+}
+
+impl Closed {
+    /// Ends a broker that is not the one that was started, or not known to be, and tells why; nothing more that it says
+    /// counts.
+    pub(super) fn cut_off(self, line: &OwnedFd, held_against: &str) -> Vec<String> {
+        let mut left = match self {
+            Self::Over => return Vec::new(),
+            Self::Violated(what) => {
+                vec![format!("the broker {what}, which {held_against} does not allow")]
+            }
+            Self::Unreliable(why) => vec![format!("the broker was ended: it {why}")],
+        };
+        // The end of its channel is the broker's end.
+        if let Err(errno) = rustix::net::shutdown(line, rustix::net::Shutdown::Both) {
+            left.push(format!("not ended: the broker: {errno}"));
+        }
+        left
+    }
+}
+
+/// Why nothing more is heard: what it said is no message, or it cannot be read.
+pub(super) fn unheard(errno: Errno) -> Closed {
+    match errno {
+        Errno::BADMSG => Closed::Violated(String::from("said what is none")),
+        errno => Closed::Unreliable(format!("cannot be heard: {errno}")),
+    }
 }
 
 impl Clerk {
@@ -106,6 +134,7 @@ impl Clerk {
     ) -> Self {
         let (instances, told, left) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
         let pins = Keeper::new(pins);
+        let bell = shared.bell.clone();
         Self {
             shared,
             instances,
@@ -116,16 +145,19 @@ impl Clerk {
             records,
             gathered,
             pins,
-            durable: None,
+            durable: Durable::new(move |error| bell.ring(News::Unwritten(error))),
             told,
             left,
         }
     }
 
     fn work(mut self, closed: &OwnedFd) -> Vec<String> {
-        match self.serve(closed) {
+        let over = match self.serve(closed) {
             Closed::Over => self.hear_the_rest(),
-            Closed::Violated(what) => self.cut_off(&what),
+            closed => Err(closed),
+        };
+        if let Err(closed) = over {
+            self.left.extend(closed.cut_off(&self.shared.line, "the graph"));
         }
         self.instances.values_mut().for_each(Instance::end);
         self.ready.end_all();
@@ -133,8 +165,7 @@ impl Clerk {
         for instance in std::mem::take(&mut self.instances).into_values().chain(ready) {
             self.left.extend(instance.gone());
         }
-        // It waits for what is on its way to the disk.
-        self.durable = None;
+        self.left.extend(self.durable.close());
         // What could not be started is said, however late, and so is what was not written down; but not what
         // was kept for nobody, which ends with whoever it was kept for.
         while let Ok(news) = self.news.try_recv() {
@@ -155,15 +186,6 @@ impl Clerk {
         self.left
     }
 
-    /// Ends a broker that is not the one that was started; nothing more that it says counts.
-    fn cut_off(&mut self, what: &str) {
-        self.left.push(format!("the broker {what}, which the graph does not allow"));
-        // The end of its channel is the broker's end.
-        if let Err(errno) = rustix::net::shutdown(&self.shared.line, rustix::net::Shutdown::Both) {
-            self.left.push(format!("not ended: the broker: {errno}"));
-        }
-    }
-
     fn serve(&mut self, closed: &OwnedFd) -> Closed {
         let mut rests = false;
         loop {
@@ -180,7 +202,7 @@ impl Clerk {
             match poll(fds.get_mut(..awake).unwrap_or_default(), timeout.as_ref()) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
-                Err(errno) => return Closed::Violated(format!("cannot be heard: {errno}")),
+                Err(errno) => return unheard(errno),
             }
             let [over, wished, told, timed, _] = fds.map(|fd| !fd.revents().is_empty());
             if over {
@@ -210,10 +232,7 @@ impl Clerk {
         for _ in 0..PIECES {
             match self.gathered.next() {
                 Ok(Some(records)) => {
-                    let mut records = records.iter();
-                    let told = records.try_for_each(|record| self.record(record));
-                    self.records.settle();
-                    told.map_err(Closed::Violated)?;
+                    self.records_now(&records).map_err(Closed::Violated)?;
                     heard = true;
                 }
                 Ok(None) => {
@@ -222,7 +241,7 @@ impl Clerk {
                     return Err(Closed::Over);
                 }
                 Err(Errno::AGAIN) => return Ok(heard),
-                Err(errno) => return Err(Closed::Violated(format!("tells what is none: {errno}"))),
+                Err(errno) => return Err(unheard(errno)),
             }
         }
         Ok(heard)
@@ -235,34 +254,29 @@ impl Clerk {
                 Ok(Some(heard)) => heard,
                 Ok(None) | Err(Errno::CONNRESET) => return Err(Closed::Over),
                 Err(Errno::AGAIN) => break,
-                Err(errno) => return Err(Closed::Violated(format!("said what is none: {errno}"))),
+                Err(errno) => return Err(unheard(errno)),
             };
             // What was told of a connection comes before its end, and that a call was approved before that it goes
             // on. At the end of the pipe this packet still counts.
-            if let Err(closed @ Closed::Violated(_)) = self.hear_gathered() {
-                return Err(closed);
-            }
-            match heard {
-                Heard::Wish(Wish::Start { instance, edge, connection }) => {
+            self.hear_gathered_to_its_end()?;
+            let Some(wish) = self.take_in(heard).map_err(Closed::Violated)? else { continue };
+            match wish {
+                Wish::Start { instance, edge, connection } => {
                     self.start(instance, edge, connection)?;
                 }
-                Heard::Wish(Wish::Stop(instance)) => {
+                Wish::Stop(instance) => {
                     if let Some(instance) = self.instances.get_mut(&instance) {
                         instance.end();
                     }
                 }
-                Heard::Wish(Wish::Closed(connection)) => {
+                Wish::Closed(connection) => {
                     self.shared.connections().remove(&connection);
                 }
-                Heard::Wish(Wish::Revoked(edge)) => self.obeyed(edge)?,
-                Heard::Wish(Wish::Waits(calls)) => (self.shared.calls.waits)(calls),
-                Heard::Wish(Wish::Load { callee, waiting, breaker }) => {
+                Wish::Revoked(edge) => self.obeyed(edge)?,
+                Wish::Waits(calls) => (self.shared.calls.waits)(calls),
+                Wish::Load { callee, waiting, breaker } => {
                     self.records.load(callee, waiting, breaker).map_err(Closed::Violated)?;
                 }
-                Heard::Records(all) => self.records_now(&all).map_err(Closed::Violated)?,
-                Heard::Seen(seen) => self.pins.seen(&seen).map_err(Closed::Violated)?,
-                Heard::Words(words) => self.pins.says(&words).map_err(Closed::Violated)?,
-                Heard::Meant(meant) => self.records.meant(&meant).map_err(Closed::Violated)?,
             }
         }
         self.pins.save();

@@ -279,8 +279,6 @@ impl Exchange {
         let edges = Edges::new(id, run.name(), &plan, calls.graph.expires())?;
         waits_for_nothing(&plan, audit)?;
         let limits = audit.is_kept().then(|| Limits::open(run.name(), &plan)).transpose()?;
-        let told = wire::encode(&plan)
-            .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (line, brokers) = socketpair(AddressFamily::UNIX, kind, flags, None)
             .map_err(|errno| StartError::call("socketpair", "the broker's channel", errno))?;
@@ -292,7 +290,7 @@ impl Exchange {
             arguments: Vec::new(),
             run: run.clone(),
             audit: audit.clone(),
-            streams: [image::plan(&told)?, gathers, brokers],
+            streams: [image::plan(&encoded(&plan)?)?, gathers, brokers],
         })?;
         let (bell, news) = Bell::new()?;
         let shared = Arc::new(Shared {
@@ -362,6 +360,15 @@ pub(crate) fn told_limits(limits: Option<&Limits>, line: &OwnedFd) -> Result<(),
     limits
         .map_or(Ok(()), told)
         .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))
+}
+
+/// The plan as a broker is told it.
+///
+/// # Errors
+/// Where it is more than one is told.
+pub(crate) fn encoded(plan: &BrokerPlan) -> Result<Vec<u8>, StartError> {
+    wire::encode(plan)
+        .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))
 }
 
 /// What is known of the tools that a plan calls, which is laid over it. Nothing where nothing is kept, by leave

@@ -4,7 +4,9 @@
 use super::audit::Audit;
 use super::error::StartError;
 use super::state::GRACE;
-use crate::calls::{Called, Client, Records, Tally, Waits, kept, told_limits, waits_for_nothing};
+use crate::calls::{
+    Called, Client, Records, Tally, Waits, encoded, kept, told_limits, waits_for_nothing,
+};
 use crate::control::{Approvers, Control};
 use crate::lasting::{Limits, server_key};
 use crate::service::broker::{FIRST, NAME};
@@ -13,7 +15,7 @@ use crate::service::pipes::Pipes;
 use crate::service::{Service, Wanted};
 use rustix::fd::AsFd as _;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_broker_plan::{Approval, BrokerPlan, wire};
+use sandboxd_broker_plan::{Approval, BrokerPlan};
 use sandboxd_profiles::Profile;
 use std::time::{Duration, Instant};
 
@@ -67,10 +69,8 @@ impl Brokered {
             .say(line.as_fd(), &ours.both())
             .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))?;
         let pins = kept(audit, &mut plan, |_| Some(run))?;
-        let told = wire::encode(&plan)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok())
-            .ok_or_else(|| StartError::found("encode", "the broker's plan"))?;
+        let told = String::from_utf8(encoded(&plan)?)
+            .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
         waits_for_nothing(&plan, audit)?;
         let service = Service::begin(Wanted {
             name: NAME,

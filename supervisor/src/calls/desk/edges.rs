@@ -267,7 +267,7 @@ impl Clerk {
             let why = "its broker did not take it back in time, and was ended, and with it the run";
             let told = refused(&self.edges.run, why, "see that nothing of it is left: sandboxd ps");
             by.iter().for_each(|stream| answer(stream, &told));
-            return Err(Closed::Violated(format!("did not take edge {edge} back in time")));
+            return Err(Closed::Unreliable(format!("did not take edge {edge} back in time")));
         }
         if !*heard {
             let told = Told::Revoked(u64::try_from(edge).unwrap_or(u64::MAX));
@@ -287,5 +287,5 @@ fn clock() -> Result<Moment, Closed> {
 
 /// A broker that cannot be held to a time is not relied on.
 fn untimed(error: &dyn std::fmt::Display) -> Closed {
-    Closed::Violated(format!("cannot be held to a time: {error}"))
+    Closed::Unreliable(format!("cannot be held to a time: {error}"))
 }

@@ -146,10 +146,9 @@ impl Ready {
         }
     }
 
-    /// Ends all of them. Why some could not be kept is of no use any more.
+    /// Ends all of them.
     pub(super) fn end_all(&mut self) {
         for stock in self.stocks.values_mut() {
-            stock.whys.clear();
             stock.kept.iter_mut().for_each(|kept| kept.instance.end());
         }
     }

@@ -191,6 +191,15 @@ fn what_was_told_before_the_end_is_heard() {
 }
 
 #[test]
+fn what_is_no_message_is_told_at_the_end_too() {
+    let (shared, records, news, broker) = parts();
+    rustix::io::write(&broker.line, b"thread 'main' panicked").unwrap();
+    let (closed, _) = rustix::pipe::pipe().unwrap();
+    let left = Clerk::new(shared, records, None, news).work(&closed);
+    assert_eq!(left, ["the broker said what is none, which the graph does not allow"]);
+}
+
+#[test]
 fn what_is_no_message_ends_the_broker_and_its_own_end_ends_nothing_else() {
     let (mut desk, broker) = desk();
     rustix::io::write(&broker.line, b"thread 'main' panicked").unwrap();
@@ -356,7 +365,12 @@ fn a_broker_that_does_not_take_it_back_in_time_is_ended() {
     std::thread::sleep(std::time::Duration::from_millis(30));
     assert!(clerk.time_is_over().is_ok());
     assert_eq!(heard(&broker), Some(Told::Revoked(0)), "it was not told again");
-    assert!(is_violated(clerk.press(0, sandboxd_broker::limit::Moment(u64::MAX)), "in time"));
+    let late = clerk.press(0, sandboxd_broker::limit::Moment(u64::MAX));
+    let why = late.err().map(|late| late.cut_off(&clerk.shared.line, "the graph"));
+    assert_eq!(
+        why,
+        Some(vec![String::from("the broker was ended: it did not take edge 0 back in time")])
+    );
     let mut said = String::new();
     theirs.set_nonblocking(true).unwrap();
     theirs.read_to_string(&mut said).ok();

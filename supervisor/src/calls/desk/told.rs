@@ -1,10 +1,9 @@
 //! What the broker tells of calls: held against what is known here, and written down.
 
-use super::{Clerk, Closed, News};
-use crate::calls::durable::Durable;
-use crate::calls::records::{Known, Written};
-use crate::service::channel::{Heard, Told};
-use rustix::fd::AsFd as _;
+use super::{Clerk, Closed, unheard};
+use crate::calls::records::Known;
+use crate::service::channel::{Heard, Wish};
+use rustix::io::Errno;
 use sandboxd_broker_plan::record::{Event, Record};
 use std::sync::atomic::Ordering;
 
@@ -14,41 +13,41 @@ pub(in crate::calls) const UNHEARD: usize = 4096;
 impl Clerk {
     /// What the broker told before the run was over, and nobody has heard yet: it tells of a call before it
     /// answers whoever called, and the last answer is often the end. No more than it can have told by then.
-    pub(super) fn hear_the_rest(&mut self) {
-        if let Err(Closed::Violated(what)) = self.hear_gathered() {
-            return self.cut_off(&what);
-        }
+    ///
+    /// # Errors
+    /// Where it told what cannot be.
+    pub(super) fn hear_the_rest(&mut self) -> Result<(), Closed> {
+        self.hear_gathered_to_its_end()?;
         for _ in 0..UNHEARD {
             match Heard::next(&self.shared.line) {
-                Ok(Some(Heard::Records(all))) => {
-                    if let Err(what) = self.records_now(&all) {
-                        return self.cut_off(&what);
-                    }
-                }
-                Ok(Some(Heard::Seen(seen))) => {
-                    if let Err(what) = self.pins.seen(&seen) {
-                        return self.cut_off(&what);
-                    }
-                }
-                Ok(Some(Heard::Words(words))) => {
-                    if let Err(what) = self.pins.says(&words) {
-                        return self.cut_off(&what);
-                    }
-                }
-                Ok(Some(Heard::Meant(meant))) => {
-                    if let Err(what) = self.records.meant(&meant) {
-                        return self.cut_off(&what);
-                    }
-                }
                 // Nothing is started any more.
-                Ok(Some(Heard::Wish(_))) => {}
-                Ok(None) | Err(_) => break,
+                Ok(Some(heard)) => drop(self.take_in(heard).map_err(Closed::Violated)?),
+                Ok(None) | Err(Errno::AGAIN | Errno::CONNRESET) => break,
+                Err(errno) => return Err(unheard(errno)),
             }
         }
         // What it could only tell once there was room for a packet.
-        if let Err(Closed::Violated(what)) = self.hear_gathered() {
-            self.cut_off(&what);
+        self.hear_gathered_to_its_end()
+    }
+
+    /// The records that are there. At the end of their pipe, what comes in packets still counts.
+    pub(super) fn hear_gathered_to_its_end(&mut self) -> Result<(), Closed> {
+        match self.hear_gathered() {
+            Ok(_) | Err(Closed::Over) => Ok(()),
+            Err(closed) => Err(closed),
         }
+    }
+
+    /// Takes in what the broker says; something that it wants is for whoever hears it.
+    pub(super) fn take_in(&mut self, heard: Heard) -> Result<Option<Wish>, String> {
+        match heard {
+            Heard::Wish(wish) => return Ok(Some(wish)),
+            Heard::Records(all) => self.records_now(&all)?,
+            Heard::Seen(seen) => self.pins.seen(&seen)?,
+            Heard::Words(words) => self.pins.says(&words)?,
+            Heard::Meant(meant) => self.records.meant(&meant)?,
+        }
+        Ok(None)
     }
 
     /// Writes down what the broker tells, before anything else is heard.
@@ -68,25 +67,8 @@ impl Clerk {
             return Err(format!("tells of a call over edge {edge}, which is taken back"));
         }
         let known = self.known(record)?;
-        match self.records.told(record, known)? {
-            Written::Yes => {}
-            Written::Not(call) => self.recorded(call, false),
-            Written::Waits(call, commit) => {
-                if self.durable.is_none() {
-                    let bell = self.shared.bell.clone();
-                    let unwritten = Box::new(move |error| bell.ring(News::Unwritten(error)));
-                    self.durable = Durable::begin(&self.shared.line, unwritten).ok();
-                }
-                let Some(durable) = &self.durable else {
-                    self.recorded(call, false);
-                    return Ok(());
-                };
-                if !durable.waits(call, commit) {
-                    return Err(String::from("lets more calls wait than there may be"));
-                }
-            }
-        }
-        Ok(())
+        let written = self.records.told(record, known)?;
+        self.durable.settle(&self.shared.line, written)
     }
 
     /// What is known here of whom a record is about.
@@ -123,10 +105,5 @@ impl Clerk {
             callee: instance.map(|instance| instance.callee.clone()),
             called: None,
         })
-    }
-
-    fn recorded(&self, call: u64, written: bool) {
-        // A broker that is gone or does not read refuses the call by itself.
-        Told::Recorded { call, written }.say(self.shared.line.as_fd(), &[]).ok();
     }
 }
