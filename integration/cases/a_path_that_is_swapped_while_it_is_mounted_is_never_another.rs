@@ -1,9 +1,10 @@
-//! A path of a profile that an attacker swaps for a link while the sandbox is started shows the right
-//! folder or stops the start, never what the link points to.
+//! A path of a profile that an attacker swaps while the sandbox is started shows what was checked or stops the start:
+//! never what a link points to, and never another folder, in which nothing was looked for or is held.
 
 use anyhow::{Result, ensure};
+use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use sandboxd_integration::{Case, Inside, Outside};
+use sandboxd_integration::{Canary, Case, Inside, Outside, Run};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +18,8 @@ pub(crate) const CASE: Case = Case {
 };
 
 const STARTS: u32 = 60;
+/// What a folder is exchanged with has, and the right one does not.
+const HOOK: &str = ".git/hooks/post-commit";
 
 fn outside(outside: &Outside) -> Result<()> {
     let ws = outside.workspace()?;
@@ -36,28 +39,42 @@ fn outside(outside: &Outside) -> Result<()> {
     let planted = start(outside, &link, "read")?;
     planted.keeps(&canary)?.not_started()?;
 
+    swapping(&data, &link, || with_a_link(outside, &data, &canary))?;
+    canary.unchanged()?;
+
+    // Both may be granted, and each has its own to be held.
+    outside.file("ws/other/name", "other")?;
+    let hook = outside.file(&format!("ws/other/{HOOK}"), "hook")?;
+    swapping(&data, &ws.join("other"), || with_a_folder(outside, &data))?;
+    ensure!(fs::read_to_string(hook)? == "hook", "the hook was written");
+    Ok(())
+}
+
+/// Exchanges the two all the while; in the end they are where they were.
+fn swapping(data: &Path, other: &Path, starts: impl FnOnce() -> Result<u32>) -> Result<()> {
     let (over, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
     let raced = std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                let swapped =
-                    renameat2(AT_FDCWD, &data, AT_FDCWD, &link, RenameFlags::RENAME_EXCHANGE);
-                swaps.fetch_add(u64::from(swapped.is_ok()), Ordering::Relaxed);
+                for _ in 0..2 {
+                    let swapped =
+                        renameat2(AT_FDCWD, data, AT_FDCWD, other, RenameFlags::RENAME_EXCHANGE);
+                    swaps.fetch_add(u64::from(swapped.is_ok()), Ordering::Relaxed);
+                }
             }
         });
-        let raced = race(outside, &data, &canary);
+        let raced = starts();
         over.store(true, Ordering::Relaxed);
         raced
     });
     let started = raced?;
-    canary.unchanged()?;
     ensure!(swaps.load(Ordering::Relaxed) > 10_000, "the race was not run");
     ensure!((1..STARTS).contains(&started), "{started} of {STARTS} started, and the rest did not");
     Ok(())
 }
 
 /// How many of them started.
-fn race(outside: &Outside, data: &Path, canary: &sandboxd_integration::Canary) -> Result<u32> {
+fn with_a_link(outside: &Outside, data: &Path, canary: &Canary) -> Result<u32> {
     let mut started = 0;
     for turn in 0..STARTS {
         let access = if turn % 2 == 0 { "read" } else { "write" };
@@ -74,7 +91,23 @@ fn race(outside: &Outside, data: &Path, canary: &sandboxd_integration::Canary) -
     Ok(started)
 }
 
-fn start(outside: &Outside, path: &Path, access: &str) -> Result<sandboxd_integration::Run> {
+/// The same.
+fn with_a_folder(outside: &Outside, data: &Path) -> Result<u32> {
+    let mut started = 0;
+    for _ in 0..STARTS {
+        let run = start(outside, data, "write")?;
+        if run.exit() == Some(125) {
+            run.failed_in("root", "stat", Errno::ESTALE)?;
+            ensure!(run.stderr.contains("exchanged"), "no remedy of its own: {}", run.stderr);
+        } else {
+            started += 1;
+            run.ran()?.refused("hook", &[Errno::ENOENT, Errno::EROFS, Errno::EACCES])?;
+        }
+    }
+    Ok(started)
+}
+
+fn start(outside: &Outside, path: &Path, access: &str) -> Result<Run> {
     let profile = format!(
         "extends = [\"builtin:base\"]\n[files]\nbind = [{{ from = {path:?}, to = \"/mnt/data\", access = {access:?} }}]\n"
     );
@@ -85,5 +118,6 @@ fn look(inside: &Inside) -> Result<()> {
     let name = fs::read_to_string("/mnt/data/name");
     inside.fact("name", &name.unwrap_or_else(|error| error.to_string()));
     inside.attempt("write", fs::write("/mnt/data/planted", "x"));
+    inside.attempt("hook", fs::write(Path::new("/mnt/data").join(HOOK), "x"));
     Ok(())
 }

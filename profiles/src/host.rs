@@ -4,7 +4,7 @@
 //! values, so that every kernel can be tried on every kernel.
 
 use sandboxd_egress_plan::{HostKey, Known};
-use sandboxd_plan::{HostPath, Resource};
+use sandboxd_plan::{HostPath, Inode, Resource};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -111,6 +111,14 @@ impl HostFacts {
     #[must_use]
     pub fn is_rootless(&self) -> bool {
         self.privilege == Privilege::UserNamespace
+    }
+
+    /// Which files the paths lead to.
+    pub fn inodes(&self) -> impl Iterator<Item = (&HostPath, Inode)> {
+        self.paths.iter().filter_map(|(path, fact)| match fact {
+            PathFact::Found(found) => Some((path, found.inode)),
+            PathFact::Missing | PathFact::Failed(_) => None,
+        })
     }
 }
 
@@ -277,6 +285,8 @@ pub struct Found {
     pub uid: u32,
     /// Group on disk.
     pub gid: u32,
+    /// Which file that is.
+    pub inode: Inode,
     /// Permission bits, `st_mode & 0o7777`.
     pub mode: u32,
     /// Hard links.

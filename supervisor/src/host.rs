@@ -1,6 +1,6 @@
 //! What this host is and has: probed once per run, decided upon by `sandboxd-profiles`.
 
-use crate::paths::{self, Place};
+use crate::paths;
 use crate::sandbox::{StartError, doing};
 use crate::{known_hosts, proc, resolver};
 use caps::{CapSet, Capability};
@@ -49,18 +49,18 @@ const LAST_SYSCALLS: &[((u32, u32), u32)] = &[
     ((0, 0), 441),
 ];
 
-/// Looks at the host, and at what the profile names; and tells which files its paths lead to.
+/// Looks at the host, and at what the profile names.
 pub(crate) fn probe(
     wanted: &Wanted,
     cgroups: CgroupFacts,
     privilege: Privilege,
     audit: AuditFact,
-) -> (HostFacts, BTreeMap<HostPath, Place>) {
+) -> HostFacts {
     let looked = paths::look(wanted);
     // The last path is not what hangs from here on.
     doing("looking at the host");
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    let host = HostFacts {
+    HostFacts {
         last_syscall: last_syscall(&kernel),
         landlock: landlock::abi()
             .ok()
@@ -85,15 +85,14 @@ pub(crate) fn probe(
         invoker: invoker(),
         groups: groups(),
         top_links: paths::top_links(),
-        paths: looked.facts,
+        paths: looked,
         disks: paths::disks(wanted),
         ssh_agent: std::env::var("SSH_AUTH_SOCK")
             .ok()
             .and_then(|path| HostPath::try_from(path).ok()),
         known_hosts: known_hosts::look(&wanted.known_hosts),
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
-    };
-    (host, looked.places)
+    }
 }
 
 /// What cannot be read may run a program.

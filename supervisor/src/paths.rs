@@ -9,7 +9,7 @@ use mounts::Mounts;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
-use sandboxd_plan::HostPath;
+use sandboxd_plan::{HostPath, Inode};
 use sandboxd_profiles::host::{Elsewhere, FileKind, Found, Link, PathFact};
 use sandboxd_profiles::{SYSTEM, Wanted};
 use std::collections::BTreeMap;
@@ -33,31 +33,21 @@ const MOST_LINKS: usize = 40;
 /// Links of the system outside of those trees: names that a folder had before it was moved to `/run`, hier(7).
 const MOVED: &[&str] = &["/var/run", "/var/lock"];
 
-/// Which file a path leads to: its file system, and its number there.
-pub(crate) type Place = (u64, u64);
-
-/// What was found at paths, and which files they lead to.
-#[derive(Default)]
-pub(crate) struct Looked {
-    pub(crate) facts: BTreeMap<HostPath, PathFact>,
-    pub(crate) places: BTreeMap<HostPath, Place>,
-}
-
 /// What is at each path that a profile names.
-pub(crate) fn look(wanted: &Wanted) -> Looked {
+pub(crate) fn look(wanted: &Wanted) -> BTreeMap<HostPath, PathFact> {
     let Ok(root) = open_root() else {
-        return Looked::default();
+        return BTreeMap::new();
     };
     let mut walked = Walked::from(root);
     let mounts = Mounts::read();
-    let mut looked = Looked::default();
+    let mut looked = BTreeMap::new();
     let until = protected::until();
     // What must be held first: the search of a hidden folder takes none of its time.
     let others = wanted.paths.difference(&wanted.writable);
     for path in wanted.writable.iter().chain(others) {
         doing(format!("looking at {}", path.as_str()));
         let writable = wanted.writable.contains(path).then_some(until);
-        let found = find(&mut walked, path, writable).and_then(|(mut found, place)| {
+        let found = find(&mut walked, path, writable).and_then(|mut found| {
             let mounts = mounts.as_ref().map_err(|errno| *errno)?;
             found.doors = mounts.doors(&found.real);
             if wanted.hidden.contains(path) {
@@ -67,17 +57,14 @@ pub(crate) fn look(wanted: &Wanted) -> Looked {
                     found.shown_by = names::shown_by(&folder, until);
                 }
             }
-            Ok((found, place))
+            Ok(found)
         });
         let fact = match found {
-            Ok((found, place)) => {
-                looked.places.insert(path.clone(), place);
-                PathFact::Found(found)
-            }
+            Ok(found) => PathFact::Found(found),
             Err(Errno::NOENT | Errno::NOTDIR) => PathFact::Missing,
             Err(errno) => PathFact::Failed(errno.raw_os_error()),
         };
-        looked.facts.insert(path.clone(), fact);
+        looked.insert(path.clone(), fact);
     }
     looked
 }
@@ -108,7 +95,7 @@ fn find(
     walked: &mut Walked,
     path: &HostPath,
     writable: Option<Instant>,
-) -> rustix::io::Result<(Found, Place)> {
+) -> rustix::io::Result<Found> {
     let straight = match writable {
         // What is searched is the very tree that is looked at.
         Some(_) => open(&walked.root, path.as_str())
@@ -130,12 +117,13 @@ fn find(
         }
         _ => protected::Search { complete: true, ..protected::Search::default() },
     };
-    let found = Found {
+    Ok(Found {
         kind,
         real,
         links,
         uid: stat.st_uid,
         gid: stat.st_gid,
+        inode: Inode { device: stat.st_dev, number: stat.st_ino },
         mode: stat.st_mode & 0o7777,
         links_count: stat.st_nlink,
         protected: search.found,
@@ -145,8 +133,7 @@ fn find(
         shown_by: None,
         doors: Vec::new(),
         elsewhere: Vec::new(),
-    };
-    Ok((found, (stat.st_dev, stat.st_ino)))
+    })
 }
 
 /// Where else the host's mounts show what is at a path without links.

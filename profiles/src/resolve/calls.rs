@@ -70,6 +70,7 @@ impl Deciding<'_> {
             from: program.clone(),
             to: inside.clone(),
             kind: Kind::File,
+            inode: None,
             mount: Mount { read_only: true, no_exec: false, no_dev: true },
             idmap: None,
         });

@@ -42,6 +42,7 @@ impl Deciding<'_> {
                 from: found.real.clone(),
                 to,
                 kind: Kind::File,
+                inode: found.inode,
                 write: false,
                 execute: false,
                 socket: false,

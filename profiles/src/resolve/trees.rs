@@ -6,7 +6,7 @@ use crate::host::{FileKind, Found, Link, PathFact, Privilege, ProtectedFact};
 use crate::origin::{Origin, Written};
 use crate::place::{Base, Place};
 use crate::schema::Access;
-use sandboxd_plan::{HostPath, Identity, JailPath, Kind};
+use sandboxd_plan::{HostPath, Identity, Inode, JailPath, Kind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// errno(3), of x86_64.
@@ -20,6 +20,7 @@ pub(super) struct Tree {
     /// Inside.
     pub(super) to: JailPath,
     pub(super) kind: Kind,
+    pub(super) inode: Inode,
     pub(super) write: bool,
     pub(super) execute: bool,
     pub(super) socket: bool,
@@ -181,6 +182,7 @@ impl Deciding<'_> {
             from: found.real,
             to,
             kind,
+            inode: found.inode,
             write: entry.access == Access::Write,
             execute: entry.access == Access::Execute,
             socket: found.kind == FileKind::Socket,

@@ -199,6 +199,7 @@ impl Deciding<'_> {
                 from: tree.from.clone(),
                 to: tree.to.clone(),
                 kind: tree.kind,
+                inode: Some(tree.inode),
                 mount: tree.mount(),
                 idmap,
             };
@@ -358,7 +359,8 @@ impl View {
         let mount = Mount { read_only: true, no_exec: true, no_dev: false };
         self.file(path, String::new(), 0o666);
         if let (Ok(from), Some(to)) = (HostPath::try_from(path), fixed(path)) {
-            self.ops.push(RootOp::Bind { from, to, kind: Kind::File, mount, idmap: None });
+            let (kind, inode, idmap) = (Kind::File, None, None);
+            self.ops.push(RootOp::Bind { from, to, kind, inode, mount, idmap });
         }
     }
 }

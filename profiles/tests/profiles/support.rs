@@ -1,6 +1,6 @@
 //! Invented hosts, and profiles on them.
 
-use sandboxd_plan::{HostPath, Landlock, Resource, Text};
+use sandboxd_plan::{HostPath, Inode, Landlock, Resource, Text};
 use sandboxd_profiles::host::{
     AuditFact, CgroupFacts, Controller, CoreFact, FileKind, Found, LandlockFacts, Link, Own,
     PathFact, Privilege, ProtectedFact, ProtectedKind, ResolverFacts,
@@ -74,6 +74,7 @@ pub(crate) fn found(real: &str, kind: FileKind, uid: u32) -> Found {
         links: Vec::new(),
         uid,
         gid: uid,
+        inode: Inode { device: 1, number: 2 },
         mode: 0o755,
         links_count: 1,
         protected: Vec::new(),

@@ -39,7 +39,7 @@ pub use limits::{Limits, Resource, Rlimit};
 pub use path::{HostPath, JailPath, PathError};
 pub use probe::{Answer, Probe};
 pub use report::{Enforced, Notice, Report};
-pub use root::{Arrives, Kind, Mount, Owner, Root, RootOp};
+pub use root::{Arrives, Inode, Kind, Mount, Owner, Root, RootOp};
 pub use stage::{Call, Failure, Stage};
 pub use terminal::Terminal;
 pub use text::Text;

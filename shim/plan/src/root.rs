@@ -40,6 +40,16 @@ pub enum Kind {
     File,
 }
 
+/// Which file a path leads to, stat(2). What has its name later need not be it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inode {
+    /// Its file system.
+    pub device: u64,
+    /// Its number there.
+    pub number: u64,
+}
+
 /// Flags of a mount, mount_setattr(2). `nosuid` is not among them because it is always set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,6 +128,8 @@ pub enum RootOp {
         to: JailPath,
         /// What it must be.
         kind: Kind,
+        /// The very file that was looked at; nothing where none was, because it belongs to the system.
+        inode: Option<Inode>,
         /// With which flags, recursively.
         mount: Mount,
         /// The granted descriptor of the user namespace whose map this mount takes on, so that the

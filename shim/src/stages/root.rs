@@ -7,7 +7,7 @@
 //! Proves: [`Rooted`].
 //!
 //! Every path is walked once, to a descriptor, and everything is done to the descriptor: what a path
-//! names cannot change between the look and the mount.
+//! names cannot change between the look and the mount. What the supervisor looked at before is compared.
 
 use super::namespaces::Apart;
 use crate::failure::At;
@@ -16,7 +16,9 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, UnmountFlags};
 use sandboxd_kernel::mount::{self, Attributes, Reach};
-use sandboxd_plan::{Call, Failure, HostPath, JailPath, Kind, Mount, Owner, Root, RootOp, Stage};
+use sandboxd_plan::{
+    Call, Failure, HostPath, Inode, JailPath, Kind, Mount, Owner, Root, RootOp, Stage,
+};
 
 mod make;
 
@@ -79,8 +81,8 @@ impl Building<'_> {
             RootOp::Copy { path, from, owner } => self.make_copy(path, granted(*from)?, *owner),
             RootOp::Symlink { path, target } => self.make_symlink(path, target),
             RootOp::Device { path, major, minor } => self.make_device(path, *major, *minor),
-            RootOp::Bind { from, to, kind, mount, idmap } => {
-                self.bind(from, to, *kind, *mount, *idmap)
+            RootOp::Bind { from, to, kind, inode, mount, idmap } => {
+                self.bind(from, to, *kind, *inode, *mount, *idmap)
             }
             RootOp::Tmpfs { to, size, inodes, mode, owner, mount } => {
                 let (size, inodes) = (make::decimal(*size), make::decimal(*inodes));
@@ -107,11 +109,12 @@ impl Building<'_> {
         from: &HostPath,
         to: &JailPath,
         kind: Kind,
+        inode: Option<Inode>,
         flags: Mount,
         idmap: Option<u32>,
     ) -> Result<(), Failure> {
         let source = open(self.host, from.as_str())?;
-        must_be(kind, &source, from.as_str())?;
+        must_be(kind, inode, &source, from.as_str())?;
         let tree = clone_tree(&source, from.as_str())?;
         let userns = match idmap {
             None => None,
@@ -131,7 +134,7 @@ impl Building<'_> {
 
     fn hide(&self, path: &JailPath, kind: Kind) -> Result<(), Failure> {
         let there = self.inside(path)?;
-        must_be(kind, &there, path.as_str())?;
+        must_be(kind, None, &there, path.as_str())?;
         let nothing = match kind {
             Kind::Directory => &self.nothing.directory,
             Kind::File => &self.nothing.file,
@@ -145,7 +148,7 @@ impl Building<'_> {
 
     fn hold(&self, path: &JailPath, kind: Kind, flags: Mount) -> Result<(), Failure> {
         let there = self.inside(path)?;
-        must_be(kind, &there, path.as_str())?;
+        must_be(kind, None, &there, path.as_str())?;
         let copy = clone_tree(&there, path.as_str())?;
         mount::restrict(copy.as_fd(), Reach::Recursive, attributes(flags), None)
             .map_err(AT.errno(Call::MountSetattr, path))?;
@@ -185,16 +188,18 @@ fn open(root: &OwnedFd, path: &str) -> Result<OwnedFd, Failure> {
         .map_err(AT.errno(Call::Open, path))
 }
 
-fn must_be(kind: Kind, file: &OwnedFd, path: &str) -> Result<(), Failure> {
+fn must_be(kind: Kind, inode: Option<Inode>, file: &OwnedFd, path: &str) -> Result<(), Failure> {
     let stat = rustix::fs::fstat(file).map_err(AT.errno(Call::Stat, path))?;
     let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
     let found = if directory { Kind::Directory } else { Kind::File };
-    if found == kind {
-        Ok(())
-    } else {
-        let errno = if kind == Kind::Directory { Errno::NOTDIR } else { Errno::ISDIR };
-        Err(AT.errno(Call::Stat, path)(errno))
-    }
+    let at = Inode { device: stat.st_dev, number: stat.st_ino };
+    let errno = match kind {
+        _ if found == kind && inode.is_none_or(|inode| inode == at) => return Ok(()),
+        _ if found == kind => Errno::STALE,
+        Kind::Directory => Errno::NOTDIR,
+        Kind::File => Errno::ISDIR,
+    };
+    Err(AT.errno(Call::Stat, path)(errno))
 }
 
 fn clone_tree(of: &OwnedFd, path: &str) -> Result<OwnedFd, Failure> {

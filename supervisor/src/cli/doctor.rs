@@ -84,7 +84,7 @@ fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
 }
 
 fn mechanisms() -> Vec<Finding> {
-    let (facts, _) =
+    let facts =
         host::probe(&Wanted::default(), CgroupFacts::None, privilege::find(), audit_folder::fact());
     let mut findings = vec![
         privileges(&facts),

@@ -79,7 +79,6 @@ pub(crate) use watch::{NOT_LOOKED_THROUGH, OPENED};
 pub(crate) use audit::nowhere;
 
 use crate::cgroup::{Group, Room, Tree};
-use crate::paths::Place;
 use crate::systemd::notify::ServiceManager;
 use crate::systemd::words::Words;
 use ahead::Made;
@@ -97,10 +96,9 @@ use receipt::Facts;
 use renewals::Renewals;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_audit::chain::digest as sha256;
-use sandboxd_plan::{Enforced, HostPath, wire};
+use sandboxd_plan::{Enforced, wire};
 use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved};
 use state::{End, SIGKILL};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 use still::{Decided, Still};
@@ -166,7 +164,7 @@ pub fn run(
     let privilege = request.ahead.privilege()?;
     let asked =
         Asked { profile: request.profile, under: request.under, invocation: request.invocation };
-    let Prepared { resolved, host, lease, places, tree, held } =
+    let Prepared { resolved, host, lease, tree, held } =
         prepare(&asked, privilege, request.within.clone(), request.audit.fact())?;
     request.ahead.settled(&tree);
     doing("making the cgroup");
@@ -198,7 +196,6 @@ pub fn run(
         resolved: &resolved,
         host: &host,
         lease: &lease,
-        places: &places,
         group: group.as_ref(),
         tree: &tree,
     };
@@ -252,7 +249,6 @@ struct Running<'a> {
     resolved: &'a Resolved,
     host: &'a HostFacts,
     lease: &'a Lease,
-    places: &'a BTreeMap<HostPath, Place>,
     group: Option<&'a Group>,
     tree: &'a Tree,
 }
@@ -291,7 +287,6 @@ impl Running<'_> {
             resolved: self.resolved,
             host: self.host,
             lease: self.lease,
-            places: self.places,
             tree: self.tree,
             audit: &audit,
         };

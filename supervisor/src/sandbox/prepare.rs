@@ -9,12 +9,9 @@ use super::private;
 use crate::cgroup::{Placement, Tree};
 use crate::host;
 use crate::lease::{Held, Pool, RunDir, Settings};
-use crate::paths::Place;
-use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::{AuditFact, Privilege};
 use sandboxd_profiles::schema::Isolation;
 use sandboxd_profiles::{HostFacts, Lease, Profile, Resolved, Wanted, resolve, wanted};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A profile, decided on this host, and what was leased for it.
@@ -25,8 +22,6 @@ pub struct Prepared {
     pub host: HostFacts,
     /// What it was decided with.
     pub lease: Lease,
-    /// Which files the paths led to that it was decided about.
-    pub(super) places: BTreeMap<HostPath, Place>,
     pub(super) tree: Arc<Tree>,
     pub(super) held: Option<Held>,
 }
@@ -45,11 +40,10 @@ pub fn prepare(
     check_descriptors()?;
     let (tree, held) = place(profile, &privilege, within)?;
     doing("looking at the host");
-    let wanted = wanted(profile, under);
-    let (host, places) = look(&wanted, &tree, privilege, audit);
+    let host = look(&wanted(profile, under), &tree, privilege, audit);
     let lease = lease(profile, held.as_ref())?;
     match resolve(profile, under, &host, &lease, invocation) {
-        Ok(resolved) => Ok(Prepared { resolved, host, lease, places, tree, held }),
+        Ok(resolved) => Ok(Prepared { resolved, host, lease, tree, held }),
         Err(problems) => {
             give_back(held)?;
             Err(StartError::Problems(problems))
@@ -63,10 +57,10 @@ pub(super) fn look(
     tree: &Tree,
     privilege: Privilege,
     audit: AuditFact,
-) -> (HostFacts, BTreeMap<HostPath, Place>) {
-    let (mut host, places) = host::probe(wanted, tree.facts(), privilege, audit);
+) -> HostFacts {
+    let mut host = host::probe(wanted, tree.facts(), privilege, audit);
     host.cgroup_gaps = tree.gaps();
-    (host, places)
+    host
 }
 
 /// Where limits can be set, and a uid of its own. Whoever is not root has none to give, and the machine's

@@ -13,14 +13,11 @@ use super::keys::Trusted;
 use super::pinned;
 use super::prepare::look;
 use crate::cgroup::Tree;
-use crate::paths::Place;
 use crate::secret::Secrets;
 use rustix::fd::OwnedFd;
 use sandboxd_audit::Hidden;
-use sandboxd_plan::HostPath;
 use sandboxd_profiles::{HostFacts, Lease, Resolved, Wanted, resolve, wanted};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a run was decided by.
@@ -30,7 +27,6 @@ pub(super) struct Decided<'a> {
     pub(super) resolved: &'a Resolved,
     pub(super) host: &'a HostFacts,
     pub(super) lease: &'a Lease,
-    pub(super) places: &'a BTreeMap<HostPath, Place>,
     pub(super) tree: &'a Tree,
     pub(super) audit: &'a Audit,
 }
@@ -65,19 +61,19 @@ impl<'a> Still<'a> {
     /// # Errors
     /// What is not, or cannot be told.
     pub(super) fn holds(&self, program: Option<&OwnedFd>) -> Result<(), StartError> {
-        let Decided { asked, resolved, host, lease, places, tree, audit } = self.decided;
+        let Decided { asked, resolved, host, lease, tree, audit } = self.decided;
         doing("looking whether what is kept ready is still right");
-        let (now, leads) = look(&self.wanted, tree, host.privilege.clone(), audit.fact());
+        let now = look(&self.wanted, tree, host.privilege.clone(), audit.fact());
+        let outside = &resolved.outside;
+        let found = |what| Err(StartError::found("claim", what));
+        if !now.inodes().eq(host.inodes()) {
+            return found("a path leads to another file");
+        }
         let same = now == *host
             || resolve(asked.profile, asked.under, &now, lease, asked.invocation)
                 .is_ok_and(|now| now == *resolved);
-        let outside = &resolved.outside;
-        let found = |what| Err(StartError::found("claim", what));
         if !same {
             return found("the host is not as it was");
-        }
-        if leads != *places {
-            return found("a path leads to another file");
         }
         if let (Some(pinned), Some(program)) = (&outside.pinned, program) {
             pinned::still(pinned, program)?;

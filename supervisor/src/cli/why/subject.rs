@@ -80,7 +80,7 @@ impl Subject {
             writable: wanted.writable.clone(),
             ..Wanted::default()
         };
-        seen.extend(paths::look(&missing).facts.into_iter().map(|(path, fact)| (key(&path), fact)));
+        seen.extend(paths::look(&missing).into_iter().map(|(path, fact)| (key(&path), fact)));
         let found = wanted.paths.iter();
         found.filter_map(|path| Some((path.clone(), seen.get(&key(path))?.clone()))).collect()
     }
