@@ -89,6 +89,7 @@ fn collect(folder: &Path, into: &mut BTreeMap<String, String>) {
         "memory.swap.max",
         "memory.limit_in_bytes",
         "memory.memsw.limit_in_bytes",
+        "memory.kmem.tcp.limit_in_bytes",
         "cpu.max",
         "cpu.weight",
         "cpu.shares",
@@ -148,7 +149,8 @@ fn judge(read: &Read, run: &Run) -> Result<()> {
         ]
     } else {
         let (all, swap) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
-        &[(all, &memory), (swap, &memory), ("cpu.shares", "512")]
+        let tcp = "memory.kmem.tcp.limit_in_bytes";
+        &[(all, &memory), (swap, &memory), (tcp, &memory), ("cpu.shares", "512")]
     };
     // Init is counted as well.
     for (name, value) in limits.iter().chain(&[("pids.max", "18")]) {

@@ -1,5 +1,5 @@
 //! Memory by any other name is limited too: `/tmp`, the home directory, `/dev/shm`, memfds, System V segments, queues,
-//! pipes and sockets all end at their size or at the sandbox's memory.
+//! pipes and sockets, those of TCP among them, all end at their size or at the sandbox's memory.
 
 use anyhow::{Context as _, Result, ensure};
 use nix::errno::Errno;
@@ -9,7 +9,8 @@ use sandboxd_integration::{Case, Inside, Outside, Run};
 use serde_json::Value;
 use std::ffi::CString;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixDatagram;
 
@@ -26,6 +27,7 @@ pub(crate) const CASE: Case = Case {
         ("queues", queues),
         ("pipes", pipes),
         ("sockets", sockets),
+        ("streams", streams),
     ],
     ..Case::NEW
 };
@@ -36,6 +38,10 @@ const WANTED: u64 = 256 << 20;
 /// What each gets at least.
 const LEAST: u64 = 1 << 20;
 const CHUNK: usize = 1 << 20;
+/// Connections that together could hold what is wanted, if each were as large as the kernel lets it be.
+const STREAMS: usize = 100;
+/// What the kernel lets each of them have beyond any limit, about.
+const SENT: u64 = 64 << 10;
 
 fn outside(outside: &Outside) -> Result<()> {
     let profile = "\
@@ -75,6 +81,16 @@ base = \"network-server\"
     let queues = run("queues", &[])?;
     queues.ran()?.refused("more", &[Errno::EMFILE, Errno::ENOSPC])?;
     within(&queues)?;
+    // On the loopback of its own, between itself and itself, which nobody reads.
+    let way_out = "[network]\nmode = \"egress\"\negress = [\"tcp://example.com:443\"]\n";
+    let streams = outside.sandbox(&format!("{profile}{way_out}")).probe("streams", &[]).run()?;
+    if streams.exit() != Some(137) {
+        streams.ran()?;
+        // Each may send something whatever its group has, so that it is not held up for ever.
+        let bounds = LEAST..=MEMORY + SENT * u64::try_from(STREAMS)?;
+        ensure!(bounds.contains(&held(&streams)?), "streams held {} bytes", held(&streams)?);
+    }
+    within(&streams)?;
     // As many files as are wanted do not fit either.
     let crowd = run("crowd", &[])?;
     if crowd.exit() != Some(137) {
@@ -224,6 +240,27 @@ fn sockets(inside: &Inside) -> Result<()> {
         let sent = pair.0.send(&chunk)?;
         held.push(pair);
         Ok(u64::try_from(sent).unwrap_or_default())
+    });
+    Ok(())
+}
+
+fn streams(inside: &Inside) -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let address = listener.local_addr()?;
+    let chunk = vec![1; 64 << 10];
+    let mut held: Vec<(TcpStream, TcpStream)> = Vec::new();
+    take(inside, "more", || {
+        loop {
+            if let Some((mut to, _)) = held.last().map(|(to, from)| (to, from)) {
+                match to.write(&chunk) {
+                    Err(full) if full.kind() == ErrorKind::WouldBlock && held.len() < STREAMS => {}
+                    written => return Ok(u64::try_from(written?).unwrap_or_default()),
+                }
+            }
+            let to = TcpStream::connect(address)?;
+            to.set_nonblocking(true)?;
+            held.push((to, listener.accept()?.0));
+        }
     });
     Ok(())
 }

@@ -60,6 +60,8 @@ fn memory(dir: &Dir, limits: &CgroupLimits) -> Result<(), CgroupError> {
     const SWAP: &str = "memory.memsw.limit_in_bytes";
     if let Some(memory) = limits.memory {
         v2::set_bytes(dir, "memory.limit_in_bytes", memory)?;
+        // What lies in the buffers of TCP is counted by itself here.
+        v2::set_bytes(dir, "memory.kmem.tcp.limit_in_bytes", memory)?;
     }
     let Some(swap) = limits.swap else { return Ok(()) };
     if !dir.has(SWAP) {
