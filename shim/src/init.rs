@@ -13,14 +13,14 @@
 //! children and the end of the lifeline.
 
 use crate::failure::At;
+use crate::report;
 use crate::stages::seccomp::Sealed;
 use crate::stages::split::{Command, End};
 use core::convert::Infallible;
-use core::mem::MaybeUninit;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, retry_on_intr};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::SendFlags;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 use sandboxd_kernel::{fds, process};
 use sandboxd_plan::{Call, Failure, Notice, Stage};
@@ -33,25 +33,14 @@ pub(crate) fn ready(_: Sealed, command: Command) -> Result<Infallible, Failure> 
     let lifeline =
         fds::inherited(sandboxd_plan::fds::LIFELINE).map_err(AT.errno(Call::Read, "lifeline"))?;
     let Command { pid, end, pidfd, children } = command;
-    hand_over(lifeline, &pidfd).map_err(AT.errno(Call::Sendmsg, "lifeline"))?;
+    report::pass(lifeline, &Notice::Ready.encode(), pidfd.as_fd())
+        .map_err(AT.errno(Call::Sendmsg, "lifeline"))?;
     drop(pidfd);
     // The last word on the report socket is the command's: its end of file is the exec.
     drop(fds::take(sandboxd_plan::fds::REPORT).map_err(AT.errno(Call::Fcntl, "report"))?);
     let watched = watch(lifeline, pid, &children, &end);
     // It failed: a word that nobody is there to hear is the end of the supervisor too.
     end_rest(&end).and(watched).map_err(AT.errno(Call::Poll, "lifeline"))
-}
-
-fn hand_over(lifeline: BorrowedFd<'_>, pidfd: &OwnedFd) -> rustix::io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [pidfd.as_fd()];
-    if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-        return Err(Errno::MSGSIZE);
-    }
-    let packet = Notice::Ready.encode();
-    rustix::net::sendmsg(lifeline, &[IoSlice::new(&packet)], &mut ancillary, SendFlags::NOSIGNAL)
-        .map(drop)
 }
 
 fn watch(

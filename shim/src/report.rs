@@ -27,15 +27,18 @@ pub(crate) fn enforced(answers: &[Answer]) -> Result<()> {
 /// asks about refused calls, and whatever else has a [`Report`] of its own.
 pub(crate) fn hand_over(what: &Report, made: BorrowedFd<'_>) -> Result<()> {
     let packet: Vec<u8> = serde_json::to_vec(what).map_err(|_| Errno::INVAL)?;
+    pass(fds::inherited(sandboxd_plan::fds::REPORT)?, &packet, made)
+}
+
+/// Sends a packet, and a descriptor in it.
+pub(crate) fn pass(to: BorrowedFd<'_>, packet: &[u8], made: BorrowedFd<'_>) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors = [made];
     if !ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(Errno::MSGSIZE);
     }
-    let socket = fds::inherited(sandboxd_plan::fds::REPORT)?;
-    rustix::net::sendmsg(socket, &[IoSlice::new(&packet)], &mut ancillary, SendFlags::NOSIGNAL)
-        .map(drop)
+    rustix::net::sendmsg(to, &[IoSlice::new(packet)], &mut ancillary, SendFlags::NOSIGNAL).map(drop)
 }
 
 /// Waits until the supervisor has looked at the sandbox from outside and says `go`.

@@ -34,28 +34,17 @@ fn set_one(Rlimit { resource, value }: Rlimit) -> Result<(), Failure> {
 }
 
 /// The files of a process that is not dumpable belong to root of the machine, whom the shim of an ordinary
-/// user is not. Nobody else is in this pid namespace yet; and whoever outside may look in meanwhile is
-/// root, or owns the user namespace, and may do so anyway.
+/// user is not. Until the command runs there is nobody in the sandbox who could look in meanwhile; and
+/// whoever outside may is root, or owns the user namespace, and may do so anyway.
 fn score(adjust: i32) -> Result<(), Failure> {
-    const DUMPABLE: &str = "PR_SET_DUMPABLE";
-    set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(AT.errno(Call::Prctl, DUMPABLE))?;
-    let written = write_score(adjust);
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(AT.errno(Call::Prctl, DUMPABLE))?;
-    written
-}
-
-fn write_score(adjust: i32) -> Result<(), Failure> {
     const FILE: &str = "/proc/self/oom_score_adj";
-    // The files of a process that is not dumpable are root's, and the supervisor need not be root. Until
-    // the command runs there is nobody in the sandbox who could look.
     let dumpable = |behavior| {
         set_dumpable_behavior(behavior).map_err(AT.errno(Call::Prctl, "PR_SET_DUMPABLE"))
     };
     dumpable(DumpableBehavior::Dumpable)?;
-    let file = rustix::fs::openat(CWD, FILE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(AT.errno(Call::Open, FILE))?;
+    let file = rustix::fs::openat(CWD, FILE, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
     dumpable(DumpableBehavior::NotDumpable)?;
+    let file = file.map_err(AT.errno(Call::Open, FILE))?;
     rustix::io::write(&file, format!("{adjust}").as_bytes())
         .map_err(AT.errno(Call::Write, FILE))
         .map(drop)

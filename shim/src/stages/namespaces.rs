@@ -15,7 +15,7 @@ use sandboxd_plan::{Call, Failure, Namespace, Namespaces, Stage};
 
 const AT: At = At(Stage::Namespaces);
 
-/// Proof: the process is in its cgroups and its namespaces, and they are named and up.
+/// Proof: the process is in its cgroups and its namespaces, and has the planned host name.
 #[must_use]
 pub(crate) struct Apart(());
 
