@@ -397,5 +397,5 @@ pub struct Lease {
     pub init_uid: u32,
     /// A folder that is made for this run alone, by a name that nobody can guess, and removed after it.
     /// Only for sandboxes without a view of their own, whose temporary files lie in it.
-    pub folder: HostPath,
+    pub folder: Option<HostPath>,
 }

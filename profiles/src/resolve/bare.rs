@@ -130,7 +130,7 @@ impl Deciding<'_> {
     /// The root that is there, and a folder of this run for temporary files.
     pub(super) fn bare_view(&mut self, shown: &Shown) -> Option<View> {
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
-        let folder = jail(&self.lease.folder)?;
+        let folder = jail(self.lease.folder.as_ref()?)?;
         if let Some(tree) = shown.around(&folder) {
             let what = format!(
                 "{} is granted, and the private folder of the run would lie in it",
@@ -172,7 +172,7 @@ impl Deciding<'_> {
         }
         let host = |path: &sandboxd_plan::JailPath| HostPath::try_from(path.as_str()).ok();
         Some(Private {
-            folder: self.lease.folder.clone(),
+            folder: self.lease.folder.clone()?,
             scratch: [&view.tmp, &view.home].into_iter().filter_map(host).collect(),
             canary: self.canary()?,
             uid: identity.uid,
@@ -181,7 +181,7 @@ impl Deciding<'_> {
     }
 
     fn canary(&self) -> Option<HostPath> {
-        self.lease.folder.join("canary").ok()
+        self.lease.folder.as_ref()?.join("canary").ok()
     }
 
     /// What only a mount can do is refused, and what may be written is looked through after the run.

@@ -63,7 +63,7 @@ pub(crate) fn nothing_allowed() -> Privilege {
 }
 
 pub(crate) fn lease() -> Lease {
-    let folder = path("/tmp/sandboxd-test-1");
+    let folder = Some(path("/tmp/sandboxd-test-1"));
     Lease { id: "test-1".into(), uid: 61001, init_uid: 61000, folder }
 }
 

@@ -36,3 +36,8 @@ pub(super) fn clean_up(
         left.push(format!("not given back: {error}"));
     }
 }
+
+/// All of it, where nothing was started. Why that was counts: what cannot be given back is looked after by the next run.
+pub(super) fn not_started(group: Option<Group>, held: Option<Held>) {
+    clean_up(group, held, true, &mut Vec::new());
+}

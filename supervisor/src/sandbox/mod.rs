@@ -87,7 +87,7 @@ use channel::runtime;
 use digests::Digests;
 use driver::Driver;
 use egress::Egress;
-use given_back::{clean_up, give_back};
+use given_back::{clean_up, not_started};
 use inspect::Inspected;
 use keys::Keys;
 use lender::Lender;
@@ -173,7 +173,7 @@ pub fn run(
         Some(limits) => match Group::create(&tree, &resolved.plan.id, limits, room) {
             Ok(group) => Some(group),
             Err(error) => {
-                give_back(held)?;
+                not_started(None, held);
                 return Err(error.into());
             }
         },
@@ -182,8 +182,7 @@ pub fn run(
     let private = match resolved.outside.private.as_ref().map(private::make).transpose() {
         Ok(private) => private,
         Err(error) => {
-            // What could not be cleaned up is swept by the next run; why it was not started counts.
-            clean_up(group, held, true, &mut Vec::new());
+            not_started(group, held);
             return Err(error);
         }
     };

@@ -3,7 +3,7 @@
 use super::deadline::doing;
 use super::descriptors::check_descriptors;
 use super::error::StartError;
-use super::given_back::give_back;
+use super::given_back::{give_back, not_started};
 use super::invocation::Asked;
 use super::private;
 use crate::cgroup::{Placement, Tree};
@@ -41,12 +41,13 @@ pub fn prepare(
     let (tree, held) = place(profile, &privilege, within)?;
     doing("looking at the host");
     let host = look(&wanted(profile, under), &tree, privilege, audit);
-    let lease = lease(profile, held.as_ref())?;
-    match resolve(profile, under, &host, &lease, invocation) {
-        Ok(resolved) => Ok(Prepared { resolved, host, lease, tree, held }),
-        Err(problems) => {
-            give_back(held)?;
-            Err(StartError::Problems(problems))
+    let decided = lease(profile, held.as_ref())
+        .and_then(|lease| Ok((resolve(profile, under, &host, &lease, invocation)?, lease)));
+    match decided {
+        Ok((resolved, lease)) => Ok(Prepared { resolved, host, lease, tree, held }),
+        Err(error) => {
+            not_started(None, held);
+            Err(error)
         }
     }
 }
@@ -90,7 +91,9 @@ fn lease(profile: &Profile, held: Option<&Held>) -> Result<Lease, StartError> {
         None => (std::process::id(), own, own),
     };
     let id = format!("{}-{number}", profile.name());
-    Ok(Lease { folder: private::name()?, id, uid, init_uid })
+    let bare = profile.isolation() == Isolation::Landlock;
+    let folder = bare.then(private::name).transpose()?;
+    Ok(Lease { folder, id, uid, init_uid })
 }
 
 impl Prepared {
