@@ -49,9 +49,8 @@ fn open(tree: &HostPath) -> rustix::io::Result<OwnedFd> {
 fn version(opened: &OwnedFd, tree: &HostPath, path: &HostPath) -> Option<Version> {
     let mut ahead = vec![path.below(tree)?.to_owned()];
     let mut hasher = DefaultHasher::new();
-    let mut looked_at = 0;
+    let mut entries = 0;
     while let Some(below) = ahead.pop() {
-        looked_at += 1;
         let stat = rustix::fs::statat(opened, &below, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         (&below, stat.st_ino, stat.st_ctime, stat.st_ctime_nsec).hash(&mut hasher);
         if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -59,15 +58,16 @@ fn version(opened: &OwnedFd, tree: &HostPath, path: &HostPath) -> Option<Version
             let folder = rustix::fs::openat(opened, &below, flags, Mode::empty()).ok()?;
             let mut names = Vec::new();
             for entry in Dir::read_from(&folder).ok()? {
+                entries += 1;
+                // What cannot be looked at whole counts as changed. How much there is the command says.
+                if entries > MOST {
+                    return None;
+                }
                 let name = entry.ok()?.file_name().to_str().ok()?.to_owned();
                 names.extend((name != "." && name != "..").then(|| format!("{below}/{name}")));
             }
             names.sort_unstable();
             ahead.extend(names);
-        }
-        // What cannot be looked at whole counts as changed.
-        if looked_at > MOST {
-            return None;
         }
     }
     Some(hasher.finish())
@@ -110,4 +110,29 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
     let mut told = BTreeSet::new();
     appeared.retain(|path| told.insert(path.clone()));
     appeared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_folder_with_more_than_is_looked_at_counts_as_changed() {
+        let path = std::env::temp_dir().join(format!("sandboxd-watch-{}", std::process::id()));
+        let hooks = path.join("hooks");
+        fs::create_dir_all(&hooks).unwrap();
+        let tree = HostPath::try_from(path.to_str().unwrap()).unwrap();
+        let opened = open(&tree).unwrap();
+        let version = || version(&opened, &tree, &tree.join("hooks").unwrap());
+        // Two of them are the folder itself and the one around it.
+        for number in 2..MOST {
+            fs::write(hooks.join(number.to_string()), "").unwrap();
+        }
+        let whole = version();
+        fs::write(hooks.join("more"), "").unwrap();
+        let more = version();
+        fs::remove_dir_all(&path).unwrap();
+        assert!(whole.is_some() && more.is_none());
+    }
 }
