@@ -19,19 +19,15 @@ use super::state::{Action, End, Event, Limit, State, next};
 use crate::calls::Called;
 use crate::cgroup::Group;
 use crate::systemd::notify::ServiceManager;
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::Timespec;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal};
+use rustix::process::{Pid, Signal, pidfd_send_signal};
 use sandboxd_plan::{Ending, Enforced, Notice};
 use sandboxd_profiles::Resolved;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
-/// How long an init that was killed may take to be gone.
-const REAP_WITHIN: Duration = Duration::from_secs(10);
 /// How long an init that is not PID 1 may take to kill all of its sandbox.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
@@ -376,25 +372,12 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Takes in init, which is gone or killed; whether nothing was left when it went. One that hangs in the kernel,
-    /// on a disk or a server that does not answer, is not waited for for ever: its uid stays busy.
+    /// Takes in init, which is gone or killed; whether nothing was left when it went. Where it hangs, its uid stays
+    /// busy.
     fn reap(&self) -> Result<bool, StartError> {
-        let failed = |errno| StartError::call("waitid", "init", errno);
-        let pidfd = self.pidfd.get_ref();
-        let within = Timespec::try_from(REAP_WITHIN).ok();
-        let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
-        let ready = rustix::io::retry_on_intr(|| poll(&mut ended, within.as_ref()));
-        if ready.map_err(failed)? == 0 {
-            return Err(failed(Errno::TIMEDOUT)
-                .with_remedy("it was killed and hangs in the kernel: see what it waits for"));
-        }
-        let ended = WaitId::PidFd(pidfd.as_fd());
-        rustix::io::retry_on_intr(|| rustix::process::waitid(ended.clone(), WaitIdOptions::EXITED))
-            .map(|ended| {
-                orphans::gone(self.init);
-                // It ends by itself only once it has ended all the rest.
-                ended.is_some_and(|ended| ended.exit_status() == Some(0))
-            })
-            .map_err(failed)
+        let ended = orphans::taken_in(self.pidfd.get_ref().as_fd(), "init", orphans::REAP_WITHIN)?;
+        orphans::gone(self.init);
+        // It ends by itself only once it has ended all the rest.
+        Ok(ended.is_some_and(|ended| ended.exit_status() == Some(0)))
     }
 }

@@ -4,10 +4,20 @@
 //! Init does this by itself, all at once; here is who does it when somebody outside has killed init.
 
 use super::error::StartError;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd as _, BorrowedFd};
+use rustix::fs::Timespec;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
+    waitid,
+};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long one that was killed may take to be gone.
+pub(super) const REAP_WITHIN: Duration = Duration::from_secs(10);
 
 /// The inits of this process's sandboxes, one of which may be a service of another; each is ended and
 /// taken in by its own run.
@@ -82,15 +92,52 @@ pub(crate) fn end(before: &BTreeSet<i32>) -> Result<(), StartError> {
         for pid in left {
             let failed = |call| move |errno| StartError::call(call, pid.to_string(), errno);
             // Nobody but us takes it in, so its number is its own.
-            kill_process(pid, Signal::KILL).map_err(failed("kill"))?;
-            retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty()))
-                .map_err(failed("waitpid"))?;
+            let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(failed("pidfd_open"))?;
+            pidfd_send_signal(&pidfd, Signal::KILL).map_err(failed("pidfd_send_signal"))?;
+            taken_in(pidfd.as_fd(), &pid.to_string(), REAP_WITHIN)?;
         }
     }
+}
+
+/// Takes in a child that is gone or killed, and says how it ended. One that hangs in the kernel, on a disk or a server
+/// that does not answer, is not waited for for ever.
+///
+/// # Errors
+/// Where it is not gone by then, or cannot be waited for.
+pub(super) fn taken_in(
+    pidfd: BorrowedFd<'_>,
+    who: &str,
+    within: Duration,
+) -> Result<Option<WaitIdStatus>, StartError> {
+    let failed = |errno| StartError::call("waitid", who, errno);
+    let within = Timespec::try_from(within).ok();
+    let mut ended = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    if retry_on_intr(|| poll(&mut ended, within.as_ref())).map_err(failed)? == 0 {
+        return Err(failed(Errno::TIMEDOUT)
+            .with_remedy("it was killed and hangs in the kernel: see what it waits for"));
+    }
+    retry_on_intr(|| waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED)).map_err(failed)
 }
 
 /// The shim begins a session, which nothing in it can leave for that of the supervisor; whatever the
 /// supervisor starts for itself stays in its own.
 fn is_of_a_sandbox(pid: Pid) -> bool {
     rustix::process::getsid(Some(pid)).ok() != rustix::process::getsid(None).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_does_not_end_is_not_waited_for_for_ever() {
+        let mut child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        let late = taken_in(pidfd.as_fd(), "sleep", Duration::from_millis(10)).unwrap_err();
+        assert!(late.line().contains("ETIMEDOUT"), "{}", late.line());
+        child.kill().unwrap();
+        let ended = taken_in(pidfd.as_fd(), "sleep", REAP_WITHIN).unwrap().unwrap();
+        assert_eq!(ended.terminating_signal(), Some(9));
+    }
 }
