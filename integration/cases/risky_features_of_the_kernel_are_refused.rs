@@ -81,6 +81,13 @@ const REFUSED: &[Call] = &[
     ("vmsplice", libc::SYS_vmsplice, [0, 0, 0, 0]),
 ];
 
+/// Pages that are the host's, and that no limit of memory counts, answered as if there were none: the first of a size that
+/// there is not, the second without a name.
+const HUGE: &[Call] = &[
+    ("mmap MAP_HUGETLB", libc::SYS_mmap, [0, 1 << 21, 3, 0xfc04_0022]),
+    ("memfd_create MFD_HUGETLB", libc::SYS_memfd_create, [0, 4, 0, 0]),
+];
+
 fn outside(outside: &Outside) -> Result<()> {
     // A session keyring with a key, as a login has one; the sandbox must not inherit it.
     let key = session_key()?;
@@ -94,6 +101,10 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     for name in ["io_uring_setup", "keyctl foreign"] {
         ensure!(run.fact(name)? == "ENOSYS", "{name}: {}", run.fact(name)?);
+    }
+    for (name, ..) in HUGE {
+        let met = run.fact(name)?;
+        ensure!(met == "ENOMEM", "{name}: {met}");
     }
     for (name, ..) in REFUSED {
         let met = run.fact(name)?;
@@ -128,7 +139,7 @@ fn session_key() -> Result<i64> {
 }
 
 fn try_all(inside: &Inside) -> Result<()> {
-    for (name, number, words) in UNKNOWN.iter().chain(REFUSED) {
+    for (name, number, words) in UNKNOWN.iter().chain(REFUSED).chain(HUGE) {
         let met = Trial::of(|| raw::call_numbers(*number, words))?;
         inside.fact(name, &met.to_string());
     }

@@ -15,6 +15,7 @@ pub(crate) const HIDDEN: &[&str] = &[
     "/proc/pressure",
     "/proc/interrupts",
     "/proc/cmdline",
+    "/proc/bootconfig",
     "/proc/locks",
     "/proc/softirqs",
     "/proc/sysrq-trigger",

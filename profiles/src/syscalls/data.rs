@@ -158,6 +158,7 @@ pub(super) const ERRNOS: &[(&str, u16)] = &[
     ("0", 0),
     ("EPERM", 1),
     ("ENOENT", 2),
+    ("ENOMEM", 12),
     ("EINVAL", 22),
     ("ENOSYS", 38),
     ("EOPNOTSUPP", 95),
