@@ -231,10 +231,8 @@ async fn read_packet<T>(
     reason = "unsound only for types that can change their descriptor, unlike this"
 )]
 pub(crate) fn watched(fd: OwnedFd) -> Result<AsyncFd<OwnedFd>, StartError> {
-    AsyncFd::new(fd).map_err(|error| {
-        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-        StartError::call("epoll_ctl", "a descriptor of the sandbox", errno)
-    })
+    AsyncFd::new(fd)
+        .map_err(|error| StartError::io("epoll_ctl", "a descriptor of the sandbox", &error))
 }
 
 /// What drives it: one thread.

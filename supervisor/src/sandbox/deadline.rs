@@ -7,7 +7,7 @@
 
 use super::driver::Driver;
 use super::error::StartError;
-use super::inspect::pid_of;
+use super::inspect::{filters, pid_of};
 use super::state::{Event, State};
 use rustix::fd::AsFd as _;
 use rustix::io::Errno;
@@ -51,7 +51,7 @@ pub(crate) fn of_shim(process: i32, sealed_in: Stage) -> Failure {
     let read = |name: &str| fs::read_to_string(format!("/proc/{process}/{name}"));
     let name = read("comm").unwrap_or_default();
     // The supervisor may itself be behind a filter, which the shim then is too.
-    let own = fs::read_to_string("/proc/self/status").map_or(0, |status| filters(&status));
+    let own = fs::read_to_string("/proc/self/status").ok().and_then(|status| filters(&status));
     let sealed = read("status").is_ok_and(|status| filters(&status) > own);
     let stage = if sealed { sealed_in } else { stage(name.trim()) };
     let call = read("syscall").ok().and_then(|call| waiting(process, &call));
@@ -62,12 +62,6 @@ pub(crate) fn of_shim(process: i32, sealed_in: Stage) -> Failure {
         subject: format!("{call}, for {} s", START_WITHIN.as_secs()),
         errno: Errno::TIMEDOUT.raw_os_error(),
     }
-}
-
-/// How many system call filters are in force, proc(5), kernel 5.9.
-fn filters(status: &str) -> u32 {
-    let line = status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
 fn stage(name: &str) -> Stage {

@@ -28,10 +28,8 @@ fn write_maps(sleeper: &Sleeper, map: Idmap) -> Result<(), StartError> {
         [("uid_map", map.disk_uid, map.uid), ("gid_map", map.disk_gid, map.gid)]
     {
         let path = format!("/proc/{pid}/{file}");
-        std::fs::write(&path, format!("{disk} {inside} 1")).map_err(|error| {
-            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-            StartError::call("write", path, errno)
-        })?;
+        std::fs::write(&path, format!("{disk} {inside} 1"))
+            .map_err(|error| StartError::io("write", path, &error))?;
     }
     Ok(())
 }
@@ -42,10 +40,8 @@ fn open(sleeper: &Sleeper) -> Result<OwnedFd, StartError> {
         // been waited for, so its number is still its own.
         Err(Errno::NOTTY | Errno::INVAL) => {
             let path = format!("/proc/{}/ns/user", sleeper.pid().as_raw_pid());
-            std::fs::File::open(&path).map(OwnedFd::from).map_err(|error| {
-                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                StartError::call("open", path, errno)
-            })
+            let opened = std::fs::File::open(&path).map(OwnedFd::from);
+            opened.map_err(|error| StartError::io("open", path, &error))
         }
         opened => opened.map_err(|errno| StartError::call("ioctl", "user namespace", errno)),
     }

@@ -95,7 +95,7 @@ fn status_of(process: &str) -> Result<String, StartError> {
 }
 
 /// How many filters are in force there, those it inherited included; nothing before Linux 5.9.
-fn filters(status: &str) -> Option<usize> {
+pub(super) fn filters(status: &str) -> Option<usize> {
     status.lines().find_map(|line| line.strip_prefix("Seccomp_filters:"))?.trim().parse().ok()
 }
 

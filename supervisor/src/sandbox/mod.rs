@@ -203,7 +203,7 @@ pub fn run(
     let mut left = std::mem::take(&mut ran.left);
     clean_up(group, held, ran.dead, &mut left);
     if let Some(Err(error)) = private.filter(|_| ran.dead).map(private::Made::remove) {
-        left.push(format!("not removed: {error:?}"));
+        left.push(format!("not removed: {}", error.line()));
     }
     let end = match end {
         Err(error) if ran.went => {

@@ -116,8 +116,7 @@ impl Signals {
                 let number = told.number();
                 let listened =
                     signal(SignalKind::from_raw(i32::from(number))).map_err(|error| {
-                        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-                        StartError::call("sigaction", format!("signal {number}"), errno)
+                        StartError::io("sigaction", format!("signal {number}"), &error)
                     })?;
                 Ok((*told, listened))
             })

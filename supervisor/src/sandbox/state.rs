@@ -1,11 +1,11 @@
 //! What happens next: a pure machine.
 //!
 //! ```text
-//! Entering --both halves confined--> Checking --go--> Entered --report closed--> Running
-//!     │     (kept ready: held until it is claimed)       │                          │
-//!     └────────────failed────────────────┴───────────────┘                          │
-//!                      │                                                    stop, or a limit
-//!                      v                                                            v
+//! Entering --both halves confined, go---------------> Entered --report closed--> Running
+//!     │  └---the same, kept ready---> Held --claimed, go--^ │                       │
+//!     │                                │                    │                       │
+//!     └─────────────failed─────────────┴────────────────────┘               stop, or a limit
+//!                      │                                                            v
 //!                    Ended <──────────────────ended, init gone────────────────── Stopping
 //! ```
 //!

@@ -95,16 +95,18 @@ impl Stdio {
             Wire::Terminal | Wire::Nothing => null(OFlags::WRONLY),
         };
         let output = given(1, written, &mut relays).map_err(failed)?;
-        let error = match relays.first() {
-            _ if complained == Wire::Carried && written == Wire::Carried => {
-                rustix::io::fcntl_dupfd_cloexec(&output, 3).map_err(failed)?
-            }
-            Some(relay) if is_same_file(relay.to.as_fd(), 2).map_err(failed)? => {
-                // `2>&1` stays one stream, in the order it was written.
-                rustix::io::fcntl_dupfd_cloexec(&output, 3).map_err(failed)?
-            }
-            _ => given(2, complained, &mut relays).map_err(failed)?,
+        // `2>&1` stays one stream, in the order it was written.
+        let is_one = match (written, complained, relays.first()) {
+            (Wire::Carried, Wire::Carried, _) => true,
+            (_, _, Some(relay)) => is_same_file(relay.to.as_fd(), 2).map_err(failed)?,
+            (_, _, None) => false,
         };
+        let error = if is_one {
+            rustix::io::fcntl_dupfd_cloexec(&output, 3)
+        } else {
+            given(2, complained, &mut relays)
+        }
+        .map_err(failed)?;
         Ok(Self { given: [input, output, error], relays, feed, pipes })
     }
 
