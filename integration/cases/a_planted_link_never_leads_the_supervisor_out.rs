@@ -22,12 +22,18 @@ fn outside(outside: &Outside) -> Result<()> {
     // Names that the supervisor looks for in a workspace, to protect them.
     for name in [".git", ".vscode", ".claude", ".husky", ".mcp.json"] {
         symlink(&elsewhere, ws.join(name))?;
-        for protect in ["default", "strict"] {
+        for (protect, starts) in [("default", true), ("strict", false)] {
             let profile = format!(
                 "extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\nprotect = {protect:?}\n"
             );
             let run = outside.sandbox(&profile).probe("act", &argument).run()?;
             run.keeps(&canary)?;
+            // A link is not followed, and cannot be held either.
+            if starts {
+                run.ran()?
+            } else {
+                run.not_started()?
+            };
             canary.unchanged().with_context(|| format!("{name}, {protect}"))?;
         }
         // Whatever the command made of it goes; the link is not followed.
@@ -35,21 +41,21 @@ fn outside(outside: &Outside) -> Result<()> {
         outside.workspace()?;
     }
 
-    // A hole that is a link: hidden or refused, and what it points to stays as it is.
+    // A hole that is a link is refused, and what it points to stays as it is.
     symlink(canary.path(), ws.join("secrets"))?;
     let hide = ws.join("secrets");
     let profile =
         format!("extends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\nhide = [{hide:?}]\n");
-    outside.sandbox(&profile).probe("act", &argument).run()?.keeps(&canary)?;
+    outside.sandbox(&profile).probe("act", &argument).run()?.keeps(&canary)?.not_started()?;
     canary.unchanged()?;
 
     fs::remove_dir_all(&ws)?;
     outside.workspace()?;
-    // The receipt: a link that waits for it is replaced, not followed.
+    // The receipt: where a link waits for it, nothing is started.
     let run = outside.sandbox("extends = [\"builtin:base\"]\n");
     let receipt = ws.join("receipt");
     symlink(canary.path(), &receipt)?;
-    run.receipt(&receipt).command(&["/bin/true"]).run()?;
+    run.receipt(&receipt).command(&["/bin/true"]).run()?.not_started()?;
     canary.unchanged().context("the receipt was written through a link")
 }
 

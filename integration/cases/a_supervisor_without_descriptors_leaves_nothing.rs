@@ -1,5 +1,5 @@
-//! A supervisor that runs out of descriptors, at once or in the middle of a start, starts nothing and
-//! leaves nothing.
+//! A supervisor that may have too few descriptors says so before anything is made, however few they are; with as many as
+//! it asks for it never runs out of them in the middle of a start.
 
 use anyhow::{Context as _, Result};
 use sandboxd_integration::{By, Case, Outside};
