@@ -212,6 +212,9 @@ impl Deciding<'_> {
             ),
         };
         self.refuse(origin, what, "grant the folders beside what is mounted there");
+            _ if path.is_within(first) => {
+                format!("{path} is, or lies in, a mount that opens the host or its kernel")
+            }
     }
 
     /// Entries for the same place come together; two things cannot be at one place.

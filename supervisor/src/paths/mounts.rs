@@ -31,6 +31,9 @@ const KERNEL: &[&str] = &[
     "rpc_pipefs",
 ];
 
+/// Where the host itself has these: profiles are refused such paths by their names.
+const KNOWN: &[&str] = &["/proc", "/sys", "/dev"];
+
 /// The mounts this process sees.
 pub(super) struct Mounts(Vec<Row>);
 
@@ -60,16 +63,20 @@ impl Mounts {
         Self(text.lines().filter_map(row).collect())
     }
 
-    /// Mount points below a tree that show the kernel's own file systems, or the host's root again.
+    /// Mounts that show the kernel's own file systems, or all of the host again: those below a tree, and the one that it
+    /// lies in, where it is not by its name that it is known what that shows.
     pub(super) fn doors(&self, tree: &HostPath) -> Vec<HostPath> {
-        let host = self.0.iter().find(|row| row.point.as_str() == "/");
-        let opens = |row: &&Row| {
-            let again =
-                host.is_some_and(|host| (&row.device, &row.root) == (&host.device, &host.root));
-            again || KERNEL.contains(&row.kind.as_str())
+        let host = HostPath::try_from("/").ok().and_then(|top| self.of(&top));
+        let known = |row: &Row| {
+            let within =
+                |name: &&str| HostPath::try_from(*name).is_ok_and(|own| row.point.is_within(&own));
+            row.point.as_str() == "/" || KNOWN.iter().any(within)
         };
-        let points = self.0.iter().filter(opens).map(|row| &row.point);
-        points.filter(|point| *point != tree && point.is_within(tree)).cloned().collect()
+        let opens = |row: &&Row| tree.below(&row.point).is_some_and(|below| row.opens(below, host));
+        let around = self.of(tree).filter(|row| !known(row)).filter(opens);
+        let below = self.0.iter().filter(|row| row.point != *tree && row.point.is_within(tree));
+        let below = below.filter(|row| row.opens("", host));
+        around.into_iter().chain(below).map(|row| row.point.clone()).collect()
     }
 
     /// Where else the host has mounted what is at a path without links, or something below it.
@@ -96,6 +103,18 @@ impl Mounts {
     fn of(&self, path: &HostPath) -> Option<&Row> {
         let mounts = self.0.iter().filter(|row| path.is_within(&row.point));
         mounts.max_by_key(|row| row.point.as_str().len())
+    }
+}
+
+impl Row {
+    /// Whether what lies there in it is the kernel's own, or all that the host's root is.
+    fn opens(&self, below: &str, host: Option<&Self>) -> bool {
+        let again = || {
+            let host = host.filter(|host| host.device == self.device)?;
+            let shown = below_of(self.root.as_ref()?, below)?;
+            Some(host.root.as_ref()?.is_within(&shown))
+        };
+        KERNEL.contains(&self.kind.as_str()) || again().unwrap_or(false)
     }
 }
 
@@ -152,6 +171,27 @@ mod tests {
         );
         assert!(doors("/srv/my jail/data").is_empty());
         assert!(doors("/usr").is_empty());
+        // The mount itself, and what lies in one of the kernel's.
+        assert_eq!(text(&doors("/srv/my jail/host")), ["/srv/my jail/host"]);
+        assert_eq!(text(&doors("/srv/my jail/proc/sys")), ["/srv/my jail/proc"]);
+        assert!(doors("/srv/my jail/host/home").is_empty());
+        assert!(doors("/proc/sys").is_empty() && doors("/").len() == 4);
+    }
+
+    #[test]
+    fn a_file_system_that_holds_the_hosts_root_is_a_door() {
+        let mounts = Mounts::parse(
+            "22 1 0:30 /@ / rw - btrfs /dev/vda rw\n\
+             23 22 0:30 / /mnt/top rw - btrfs /dev/vda rw\n\
+             24 22 0:30 /@home /home rw - btrfs /dev/vda rw\n",
+        );
+        let doors = |tree| mounts.doors(&path(tree));
+        for tree in ["/mnt", "/mnt/top", "/mnt/top/@"] {
+            assert_eq!(text(&doors(tree)), ["/mnt/top"], "{tree}");
+        }
+        for tree in ["/mnt/top/@home", "/mnt/top/@/srv", "/home", "/home/alice", "/srv"] {
+            assert!(doors(tree).is_empty(), "{tree}");
+        }
     }
 
     #[test]
