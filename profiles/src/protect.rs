@@ -27,6 +27,7 @@ const SHELL: &str = "the interpreter or debugger runs it when it is started in t
 const ENTERED: &str = "the shell runs it, or what it names, when the folder is entered";
 const CARGO: &str = "cargo runs the wrappers, linkers and aliases that it names, for editors too";
 const YARN: &str = "yarn runs it, or the program that it names, whatever it is asked";
+const BUILD: &str = "Maven or Bazel runs with the options, extensions and programs that it names";
 const AGENT: &str = "coding agents take tools, hooks and permissions from it";
 const CI: &str = "continuous integration runs it with its own secrets";
 
@@ -63,6 +64,7 @@ const ALL: &[Name] = &[
     name(".devcontainer", "the editor builds and runs what it describes"),
     name(".devcontainer.json", "the editor builds and runs what it describes"),
     name(".idea", EDITOR),
+    name(".run", EDITOR),
     name(".fleet", EDITOR),
     name(".zed", EDITOR),
     name(".helix", EDITOR),
@@ -73,6 +75,7 @@ const ALL: &[Name] = &[
     name(".dir-locals.el", EDITOR),
     name(".dir-locals-2.el", EDITOR),
     name(".gdbinit", SHELL),
+    name(".lldbinit", SHELL),
     name(".pdbrc", SHELL),
     name(".irbrc", SHELL),
     name(".pryrc", SHELL),
@@ -88,6 +91,11 @@ const ALL: &[Name] = &[
     name(".yarnrc.yml", YARN),
     name(".yarn/releases", YARN),
     name(".yarn/plugins", YARN),
+    // npm leaves it out of what it packs, so that packages in `node_modules` cost no mount.
+    name(".npmrc", "npm runs the shell, the git and the modules that it names"),
+    name(".pnpmfile.cjs", "pnpm runs it whenever it installs"),
+    name(".mvn", BUILD),
+    name(".bazelrc", BUILD),
     name(".envrc", ENTERED),
     name(".direnv", ENTERED),
     name(".mise.toml", ENTERED),
@@ -136,6 +144,7 @@ const ALL: &[Name] = &[
     name("bitbucket-pipelines.yml", CI),
     name(".circleci", CI),
     name(".buildkite", CI),
+    name(".semaphore", CI),
     name("Jenkinsfile", CI),
     name("azure-pipelines.yml", CI),
 ];
