@@ -364,7 +364,7 @@ pub struct ProtectedFact {
     pub path: HostPath,
     /// What it is. A link is never followed: it counts as found, and cannot be held.
     pub kind: ProtectedKind,
-    /// Whether it is a file with another name (a hard link), or a directory with such a file, so that
+    /// Whether it is a file with another name (a hard link), or a directory with such a file at any depth, so that
     /// no mount over this name keeps others from writing it.
     pub linked: bool,
 }
@@ -381,6 +381,8 @@ pub enum ProtectedKind {
     Link,
     /// A Unix socket, whatever its name: somebody of the host may listen on it.
     Socket,
+    /// A named pipe, whatever its name: somebody of the host may be at its other end.
+    Pipe,
     /// Anything else.
     Other,
 }

@@ -236,7 +236,8 @@ impl Deciding<'_> {
         let own = |path: &HostPath| {
             jail(path).and_then(|path| Some(shown.around(&path)?.to == tree.to)).unwrap_or(true)
         };
-        let mut found = tree.protected.iter().filter(|one| one.kind != ProtectedKind::Socket);
+        let outside = [ProtectedKind::Socket, ProtectedKind::Pipe];
+        let mut found = tree.protected.iter().filter(|one| !outside.contains(&one.kind));
         let what = match found.find(|one| own(&one.path)) {
             Some(one) => format!("{} is there, and only a mount can keep it as it is", one.path),
             None if tree.searched => return,

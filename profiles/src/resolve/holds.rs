@@ -18,6 +18,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The Landlock ABI that has `LANDLOCK_ACCESS_FS_RESOLVE_UNIX`.
 const RESOLVE_UNIX: u32 = 9;
 
+/// Bytes of holds in a plan before it is refused: of the megabyte that it may have, the rest takes a tenth.
+const MOST_BYTES: usize = 3 << 18;
+const FILLED: &str = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";
+
 /// What is done to one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hold {
@@ -29,10 +33,22 @@ enum Hold {
     Parent(Mount),
 }
 
+impl Hold {
+    const fn op(self, path: JailPath) -> RootOp {
+        match self {
+            Self::Hide(kind) => RootOp::Hide { path, kind },
+            Self::Keep(kind, mount) => RootOp::Hold { path, kind, mount },
+            Self::Parent(mount) => RootOp::Hold { path, kind: Kind::Directory, mount },
+        }
+    }
+}
+
 /// Everything that is held.
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     paths: BTreeMap<JailPath, Hold>,
+    /// Bytes that they take in a plan.
+    bytes: usize,
     /// For the supervisor to look through after the run.
     pub(super) watched: Vec<Watched>,
 }
@@ -40,17 +56,21 @@ pub(super) struct Holds {
 impl Holds {
     /// The steps, by path.
     pub(super) fn ops(&self) -> impl Iterator<Item = (&JailPath, RootOp)> {
-        self.paths.iter().map(|(path, hold)| {
-            let path_again = path.clone();
-            let op = match *hold {
-                Hold::Hide(kind) => RootOp::Hide { path: path_again, kind },
-                Hold::Keep(kind, mount) => RootOp::Hold { path: path_again, kind, mount },
-                Hold::Parent(mount) => {
-                    RootOp::Hold { path: path_again, kind: Kind::Directory, mount }
-                }
-            };
-            (path, op)
-        })
+        self.paths.iter().map(|(path, hold)| (path, hold.op(path.clone())))
+    }
+
+    /// Holds a path, whatever was to be done to it before.
+    fn insert(&mut self, path: JailPath, hold: Hold) {
+        self.bytes += serde_json::to_vec(&hold.op(path.clone())).map_or(0, |op| op.len() + 1);
+        self.paths.insert(path, hold);
+    }
+
+    /// Keeps a path as it is, with the folders in it.
+    fn keep(&mut self, path: JailPath, kind: Kind, mount: Mount) {
+        let parent_in =
+            |held: &JailPath, hold: &Hold| matches!(hold, Hold::Parent(_)) && held.is_within(&path);
+        self.paths.retain(|held, hold| !parent_in(held, hold));
+        self.insert(path, Hold::Keep(kind, mount));
     }
 
     /// Whether a path is covered.
@@ -71,14 +91,20 @@ impl Holds {
         self.paths.retain(|path, _| !in_one(path));
     }
 
-    /// Hold every folder between a tree and a path in it.
+    /// Hold every folder between a tree and a path in it. In what is kept none can be moved, and none may be written.
     fn parents(&mut self, tree: &Tree, path: &JailPath) {
+        if self.keeps(path) {
+            return;
+        }
         let mut at = path.parent();
         while let Some(parent) =
             at.filter(|parent| *parent != tree.to && parent.is_within(&tree.to))
         {
-            self.paths.entry(parent.clone()).or_insert(Hold::Parent(tree.mount()));
+            if self.paths.contains_key(&parent) {
+                return;
+            }
             at = parent.parent();
+            self.insert(parent, Hold::Parent(tree.mount()));
         }
     }
 }
@@ -108,7 +134,7 @@ impl Deciding<'_> {
             if tree.write {
                 holds.parents(tree, &hole.place);
             }
-            holds.paths.insert(hole.place.clone(), Hold::Hide(hole.kind));
+            holds.insert(hole.place.clone(), Hold::Hide(hole.kind));
         }
         self.hide_audit(shown, &mut holds);
         holds.drop_covered();
@@ -140,7 +166,7 @@ impl Deciding<'_> {
             if tree.write {
                 holds.parents(tree, &inside);
             }
-            holds.paths.insert(inside, Hold::Hide(Kind::Directory));
+            holds.insert(inside, Hold::Hide(Kind::Directory));
         }
     }
 
@@ -156,10 +182,11 @@ impl Deciding<'_> {
         };
         let mut held = Vec::new();
         for fact in &tree.protected {
-            let Some(path) = fact.path.below(&tree.from).and_then(|below| tree.to.join(below).ok())
-            else {
-                continue;
-            };
+            if holds.bytes > MOST_BYTES {
+                break;
+            }
+            let inside = fact.path.below(&tree.from).and_then(|below| tree.to.join(below).ok());
+            let Some(path) = inside else { continue };
             // What lies in another tree is that one's affair; what is granted by its own name is granted.
             let nearest = shown.around(&path);
             let own = nearest.is_some_and(|nearest| nearest.to == tree.to);
@@ -168,57 +195,76 @@ impl Deciding<'_> {
                 held.extend((kept && !fact.linked).then(|| fact.path.clone()));
                 continue;
             }
-            if fact.kind == ProtectedKind::Socket {
-                self.cover_socket(tree, path, holds);
+            if matches!(fact.kind, ProtectedKind::Socket | ProtectedKind::Pipe) {
+                held.extend(self.cover(fact, tree, path, holds));
                 continue;
             }
             let Some(kind) = self.holdable(fact, strict, &origin) else { continue };
             // Held all the same, but named at the end of the run as what was not.
-            if !fact.linked {
-                held.push(fact.path.clone());
-            } else if strict {
-                let what = format!("{} has other names (hard links) to write it by", fact.path);
-                let remedy =
-                    "copy it over itself so that it has one, or write protect = \"default\"";
-                self.refuse(&origin, what, remedy);
+            held.extend((!fact.linked).then(|| fact.path.clone()));
+            if !holds.keeps(&path) {
+                holds.parents(tree, &path);
+                // A hook that was there still runs, inside.
+                holds.keep(path, kind, Mount { read_only: true, ..tree.mount() });
             }
-            if holds.keeps(&path) {
-                continue;
-            }
-            holds.parents(tree, &path);
-            // A hook that was there still runs, inside.
-            let mount = Mount { read_only: true, ..tree.mount() };
-            holds.paths.insert(path, Hold::Keep(kind, mount));
         }
-        if tree.cut_short {
-            let what = format!(
-                "{} holds more than can be searched in good time for what the host may execute and for sockets, or more of those than can be kept",
-                tree.from
-            );
-            let remedy = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";
-            self.refuse(&origin, what, remedy);
-        }
+        self.bounded(tree, holds, &origin);
         if strict {
             self.whole(tree, &origin);
         }
         holds.watched.push(tree.watched(held));
     }
 
-    /// Before ABI 9 Landlock does not keep a socket of the host's from being connected to, and no flag
-    /// of a mount does.
-    fn cover_socket(&self, tree: &Tree, path: JailPath, holds: &mut Holds) {
-        if self.host.landlock.is_none_or(|found| found.abi < RESOLVE_UNIX) {
-            holds.parents(tree, &path);
-            holds.paths.insert(path, Hold::Hide(Kind::File));
+    /// Whoever may write the tree decides how much there is to be held, and how deep it lies.
+    fn bounded(&mut self, tree: &Tree, holds: &Holds, origin: &Origin) {
+        if tree.cut_short {
+            let what = format!(
+                "{} holds more than can be searched in good time for what the host may execute and for sockets and pipes, or more of those than can be kept",
+                tree.from
+            );
+            self.refuse(origin, what, FILLED);
+        }
+        let longest = tree.protected.iter().max_by_key(|fact| fact.path.as_str().len());
+        if let Some(longest) = longest.filter(|_| holds.bytes > MOST_BYTES) {
+            let what = format!(
+                "{} holds more of what the host may execute, and of sockets and pipes, than a plan has room for, with every folder above: {} is the longest",
+                tree.from, longest.path
+            );
+            self.refuse(origin, what, FILLED);
         }
     }
 
-    /// What it is held as; a link cannot be.
+    /// Covers what leads to a process of the host's. Before ABI 9 Landlock does not keep a socket from being connected
+    /// to, and no flag of a mount does; of pipes it knows nothing. What was covered for certain stays as it is.
+    fn cover(
+        &self,
+        fact: &ProtectedFact,
+        tree: &Tree,
+        path: JailPath,
+        holds: &mut Holds,
+    ) -> Option<HostPath> {
+        let pipe = fact.kind == ProtectedKind::Pipe;
+        if pipe || self.host.landlock.is_none_or(|found| found.abi < RESOLVE_UNIX) {
+            holds.parents(tree, &path);
+            holds.insert(path, Hold::Hide(Kind::File));
+        }
+        pipe.then(|| fact.path.clone())
+    }
+
+    /// What it is held as; a link cannot be, and a mount over one name of a file keeps no other.
     fn holdable(&mut self, fact: &ProtectedFact, strict: bool, origin: &Origin) -> Option<Kind> {
+        if fact.linked && strict {
+            let what = format!(
+                "{} is, or has in it, a file with other names (hard links) to write it by",
+                fact.path
+            );
+            let remedy = "copy that over itself so that it has one, or write protect = \"default\"";
+            self.refuse(origin, what, remedy);
+        }
         match fact.kind {
             ProtectedKind::Directory => Some(Kind::Directory),
             ProtectedKind::Regular => Some(Kind::File),
-            ProtectedKind::Socket => None,
+            ProtectedKind::Socket | ProtectedKind::Pipe => None,
             ProtectedKind::Link | ProtectedKind::Other => {
                 if strict {
                     let what = format!("{} is a link, and cannot be held", fact.path);

@@ -2,7 +2,7 @@
 
 use super::dangers::danger;
 use super::{Deciding, jail};
-use crate::host::{FileKind, Found, Link, PathFact, Privilege, ProtectedFact};
+use crate::host::{FileKind, Found, Link, PathFact, Privilege, ProtectedFact, ProtectedKind};
 use crate::origin::{Origin, Written};
 use crate::place::{Base, Place};
 use crate::schema::Access;
@@ -36,6 +36,11 @@ pub(super) struct Tree {
 }
 
 impl Tree {
+    /// Whether a pipe was found there in this tree, which may be written.
+    fn is_pipe(&self, path: &HostPath) -> bool {
+        self.protected.iter().any(|one| one.kind == ProtectedKind::Pipe && one.path == *path)
+    }
+
     /// The host's name of a path inside this tree.
     pub(super) fn host(&self, path: &JailPath) -> Option<HostPath> {
         match path.below(&self.to)? {
@@ -83,7 +88,8 @@ impl Shown {
             let again = self.parent(&tree).is_some_and(|parent| {
                 let same = parent.host(&tree.to).as_ref() == Some(&tree.from);
                 let owned = parent.owner == tree.owner || !mapped(&tree);
-                same && owned && parent.rights().includes(tree.rights()) && !tree.socket
+                let covered = tree.socket || parent.is_pipe(&tree.from);
+                same && owned && parent.rights().includes(tree.rights()) && !covered
             });
             if !again {
                 self.trees.push(tree);
@@ -206,15 +212,15 @@ impl Deciding<'_> {
             return;
         }
         let what = match rest.len() {
+            _ if path.is_within(first) => {
+                format!("{path} is, or lies in, a mount that opens the host or its kernel")
+            }
             0 => format!("{first} is mounted in {path}, and opens the host or its kernel"),
             more => format!(
                 "{first} and {more} more are mounted in {path}, and open the host or its kernel"
             ),
         };
         self.refuse(origin, what, "grant the folders beside what is mounted there");
-            _ if path.is_within(first) => {
-                format!("{path} is, or lies in, a mount that opens the host or its kernel")
-            }
     }
 
     /// Entries for the same place come together; two things cannot be at one place.

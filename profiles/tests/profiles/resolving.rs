@@ -399,6 +399,38 @@ fn strict_refuses_what_cannot_be_held_and_off_needs_a_reason() {
 }
 
 #[test]
+fn what_is_kept_in_a_folder_that_is_kept_opens_nothing_of_it() {
+    let facts = [
+        ("/w/.husky", ProtectedKind::Directory),
+        ("/w/.husky/a/link", ProtectedKind::Link),
+        ("/w/.husky/a/pipe", ProtectedKind::Pipe),
+    ];
+    let mut host = repository(&facts);
+    let there = found("/w/.husky/a/b", FileKind::Directory, 1000);
+    host.paths.insert(path("/w/.husky/a/b"), PathFact::Found(there));
+    let resolved = on("[files]\nwrite = [\"/w\"]\nhide = [\"/w/.husky/a/b\"]", host).unwrap();
+    assert_eq!(held(&resolved), [("/w/.husky".to_owned(), true)]);
+    let watched = resolved.outside.watched.first().unwrap();
+    assert_eq!(watched.held, [path("/w/.husky"), path("/w/.husky/a/pipe")]);
+}
+
+#[test]
+fn more_than_a_plan_has_room_for_is_refused_with_the_folder_that_has_it() {
+    let name = "n".repeat(55);
+    let deep = |at: u32| format!("/w/{at}/{}", vec![&*name; 60].join("/"));
+    let sockets: Vec<String> = (0..12).map(deep).collect();
+    let starts = |many: usize| {
+        let facts: Vec<(&str, ProtectedKind)> =
+            sockets.iter().take(many).map(|at| (&**at, ProtectedKind::Socket)).collect();
+        on("[files]\nwrite = [\"/w\"]", repository(&facts))
+    };
+    assert!(sandboxd_plan::wire::encode(&starts(6).unwrap().plan).is_ok());
+    let problems = shown(&starts(12).unwrap_err());
+    assert!(problems.contains("/w holds more of what the host may execute"), "{problems}");
+    assert!(problems.contains("look who filled it"), "{problems}");
+}
+
+#[test]
 fn a_workspace_keeps_its_owner_by_a_map_after_the_task_files() {
     let mut host = typical();
     let controllers = host.cgroups.controllers().to_vec();

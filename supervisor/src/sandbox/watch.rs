@@ -83,9 +83,10 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
             continue;
         };
         let search = protected::search(&opened, tree, until);
-        // A socket is looked for under any name, but is named only where the name is protected.
+        // A socket or a pipe is looked for under any name, but is named only where the name is protected.
         let named = |found: &&ProtectedFact| {
-            found.kind != ProtectedKind::Socket || protect::matches(found.path.as_str())
+            !matches!(found.kind, ProtectedKind::Socket | ProtectedKind::Pipe)
+                || protect::matches(found.path.as_str())
         };
         let known = |path: &HostPath| {
             let old = before.0.get(path);
