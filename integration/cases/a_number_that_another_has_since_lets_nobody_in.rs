@@ -36,7 +36,8 @@ fn outside(outside: &Outside) -> Result<()> {
     let edge = outside.call("tool", &tool, &[])?;
     let ws = outside.workspace()?;
     let profile = format!(
-        "name = \"agent\"\nextends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}]\n{edge}"
+        "name = \"agent\"\nextends = [\"builtin:base\"]\n[files]\nwrite = [{ws:?}, {{ path = {:?}, reason = \"turns\" }}]\n{edge}",
+        ws.join("turns")
     );
     mkfifo(&ws.join("turns"), nix::sys::stat::Mode::from_bits_truncate(0o666))?;
     let (owner, group) = outside.owner();

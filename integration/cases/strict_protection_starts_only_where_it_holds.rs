@@ -43,6 +43,14 @@ fn outside(outside: &Outside) -> Result<()> {
     let named = ws.join(".git/hooks").display().to_string();
     ensure!(run.stderr.lines().any(|line| line.trim() == named), "not named: {}", run.stderr);
     fs::remove_file(ws.join("second"))?;
+    // At whatever depth.
+    let action = outside.file("ws/.github/actions/lint/action.yml", "")?;
+    fs::hard_link(&action, ws.join("second.yml"))?;
+    strict(&profile("\"strict\""))?.has_problem(&[".github/actions", "hard links"])?;
+    let run = strict(&profile("\"default\""))?;
+    let named = ws.join(".github/actions").display().to_string();
+    ensure!(run.stderr.lines().any(|line| line.trim() == named), "not named: {}", run.stderr);
+    fs::remove_file(ws.join("second.yml"))?;
     // A tree too deep to be searched.
     let deep = ws.join(vec!["z"; DEEP].join("/"));
     fs::create_dir_all(&deep)?;

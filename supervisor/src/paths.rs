@@ -18,6 +18,7 @@ use walked::Walked;
 
 mod disks;
 mod links;
+mod listed;
 mod mounts;
 mod names;
 pub mod protected;

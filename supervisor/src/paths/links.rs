@@ -35,6 +35,21 @@ pub(super) fn leads_to(tree: &OwnedFd, at: &HostPath, link: &str) -> Option<(Str
     Some((below.to_owned(), FileType::from_raw_mode(stat.st_mode)))
 }
 
+/// Whether a link, by what it says, leads to nothing but what lies in a folder that it lies in itself, at whatever depth:
+/// through links there perhaps, each of which says where it leads.
+pub(super) fn stays(tree: &OwnedFd, folder: &str, link: &str) -> bool {
+    let Some(target) = read(tree, link).filter(|target| !target.starts_with('/')) else {
+        return false;
+    };
+    let depth = components(link).len().saturating_sub(components(folder).len() + 1);
+    let mut names = components(&target);
+    let all = names.len();
+    while names.last().is_some_and(|name| name == "..") {
+        names.pop();
+    }
+    all - names.len() <= depth && !names.iter().any(|name| name == "..")
+}
+
 /// What a link says, where there is one.
 fn read(tree: &OwnedFd, path: &str) -> Option<String> {
     let link = with_the_link(tree, path).ok()?;

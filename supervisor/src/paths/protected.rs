@@ -1,17 +1,19 @@
-//! Searching a writable tree for what the host may later execute, and for sockets of the host's.
+//! Searching a writable tree for what the host may later execute, and for sockets and pipes of the host's.
 //!
 //! Before the run, so that it can be held; after it, so that what appeared can be named. The tree is
 //! the agent's: entries are looked at with `O_NOFOLLOW`, nothing is read but directories, nothing is
 //! waited for, and the search is bounded.
 
 use super::links;
+use super::listed::{Listed, Room, entries};
 use rustix::fd::OwnedFd;
-use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::{ProtectedFact, ProtectedKind};
 use sandboxd_profiles::protect::{self, Along, Step};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Entries looked at before the search gives up: some seconds' worth on a slow disk.
@@ -71,17 +73,19 @@ pub fn search(tree: &OwnedFd, at: &HostPath, until: Instant) -> Search {
         search,
         ahead: VecDeque::new(),
         led_to: BTreeSet::new(),
+        within: BTreeSet::new(),
         seen: 0,
         kept: 0,
     };
     // What lies near the top first: a command that wants to use up the bounds must not be able to put
     // anything before what its owner put there.
-    let mut next = Some(Folder { path: String::new(), led: None });
+    let mut next = Some(Folder { path: String::new(), part: Part::Tree });
     while let Some(folder) = next {
         match entries(tree, &folder.path, walk.room()) {
-            Ok(listed) => match &folder.led {
-                None => walk.take(&folder.path, listed),
-                Some(along) => walk.take_led(&folder.path, along, listed),
+            Ok(listed) => match &folder.part {
+                Part::Tree => walk.take(&folder.path, listed),
+                Part::Led(along) => walk.take_led(&folder.path, along, listed),
+                Part::Found(finding) => walk.take_within(&folder.path, *finding, listed),
             },
             // It went away, or was replaced, while we looked.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
@@ -101,21 +105,38 @@ pub fn search(tree: &OwnedFd, at: &HostPath, until: Instant) -> Search {
     }
     walk.search.found.sort_by(|one, other| one.path.cmp(&other.path));
     // What a link leads to is found by its own name as well.
-    walk.search.found.dedup_by(|one, other| one.path == other.path);
+    walk.search.found.dedup_by(|again, kept| {
+        let same = again.path == kept.path;
+        kept.linked |= same && again.linked;
+        same
+    });
     walk.search
 }
 
 /// A folder that is still to be searched.
 struct Folder {
     path: String,
-    /// As what, where it is a link that leads there which makes what lies in it protected.
-    led: Option<Along>,
+    part: Part,
+}
+
+/// What a folder is a part of.
+enum Part {
+    /// The tree.
+    Tree,
+    /// What a link leads to which makes what lies in it protected, and as what.
+    Led(Along),
+    /// Something protected, of the findings that one.
+    Found(usize),
 }
 
 impl Folder {
     /// Bytes that are kept of it.
     fn size(&self) -> usize {
-        self.path.len() + self.led.as_ref().map_or(0, Along::size)
+        let along = match &self.part {
+            Part::Tree | Part::Found(_) => 0,
+            Part::Led(along) => along.size(),
+        };
+        self.path.len() + along
     }
 }
 
@@ -128,6 +149,8 @@ struct Walk<'a> {
     ahead: VecDeque<Folder>,
     /// Where links led, and as what: a link may lead back to its own folder.
     led_to: BTreeSet<(String, Along)>,
+    /// Folders that are protected, or lie in one: each is searched once as such.
+    within: BTreeSet<String>,
     /// Entries looked at.
     seen: usize,
     /// Bytes of names in what is ahead, and in what was found.
@@ -156,18 +179,23 @@ impl Walk<'_> {
             || Instant::now() > self.until
     }
 
-    /// Takes in what lies in a folder.
-    fn take(&mut self, folder: &str, Listed { names, whole, odd, read, cut, acl }: Listed) {
-        let deep = folder.split('/').count() >= MOST_DEPTH;
-        if let Some(odd) = odd {
-            let place = self.place(folder, &odd);
+    /// Counts what was read of a folder, and says what of it was not.
+    fn count(&mut self, folder: &str, listed: &Listed) {
+        if let Some(odd) = &listed.odd {
+            let place = self.place(folder, odd);
             self.search.missed(|| format!("{place}: its name is not UTF-8"));
         }
-        if !whole {
+        if !listed.whole {
             self.search.missed(|| too_large(self.at));
         }
-        self.search.cut_short |= cut;
-        self.seen += read;
+        self.search.cut_short |= listed.cut;
+        self.seen += listed.read;
+    }
+
+    /// Takes in what lies in a folder.
+    fn take(&mut self, folder: &str, listed: Listed) {
+        self.count(folder, &listed);
+        let Listed { names, acl, .. } = listed;
         self.take_acl(folder, acl);
         let repository = protect::is_repository(names.iter().map(|(name, _)| &**name));
         let along = Along::of(&self.place(folder, ""));
@@ -178,18 +206,14 @@ impl Walk<'_> {
             let elsewhere = kind != FileType::Directory && protect::leads_elsewhere(&below);
             let link = kind == FileType::Symlink && along.leads_on();
             let protected = itself || elsewhere || link;
-            if protected || kind == FileType::Socket {
+            if protected || matches!(kind, FileType::Socket | FileType::Fifo) {
                 self.note(&below, kind);
             }
             if protected && kind == FileType::Symlink {
                 self.follow(&below, itself, along);
             }
-            let ahead = kind == FileType::Directory && !protected;
-            if ahead && deep {
-                let place = self.place(&below, "");
-                self.search.missed(|| format!("{place}: it lies too deep"));
-            } else if ahead {
-                self.go(Folder { path: below, led: None });
+            if kind == FileType::Directory && !protected {
+                self.go_on(folder, Folder { path: below, part: Part::Tree });
             }
             if self.is_over() {
                 return;
@@ -199,11 +223,7 @@ impl Walk<'_> {
 
     /// Takes in what lies in a folder that a link leads to, as what lies behind that link.
     fn take_led(&mut self, folder: &str, along: &Along, listed: Listed) {
-        if !listed.whole {
-            self.search.missed(|| too_large(self.at));
-        }
-        self.search.cut_short |= listed.cut;
-        self.seen += listed.read;
+        self.count(folder, &listed);
         for (name, kind) in listed.names {
             let Step { protected, along } = along.step(&name);
             let below = if folder.is_empty() { name } else { format!("{folder}/{name}") };
@@ -224,6 +244,46 @@ impl Walk<'_> {
         }
     }
 
+    /// Takes in what lies in a folder that is protected, or in one that is: no mount over it keeps what a link in it
+    /// leads to, nor what has a name elsewhere.
+    fn take_within(&mut self, folder: &str, finding: usize, listed: Listed) {
+        self.count(folder, &listed);
+        for (name, kind) in listed.names {
+            let below = format!("{folder}/{name}");
+            match kind {
+                FileType::Directory => self.go_within(folder, below, finding),
+                FileType::Symlink => self.take_link(below, finding),
+                FileType::Socket | FileType::Fifo => self.note(&below, kind),
+                FileType::RegularFile => {
+                    if let Some(found) =
+                        self.search.found.get_mut(finding).filter(|one| !one.linked)
+                    {
+                        found.linked = has_names(self.tree, &below);
+                    }
+                }
+                FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => {}
+            }
+            if self.is_over() {
+                return;
+            }
+        }
+    }
+
+    /// Takes in a link in what is protected, and what it leads to. One to what lies in it as well is kept with that; and
+    /// of a folder that it lies in itself, which may be all of the workspace, nothing is kept for it.
+    fn take_link(&mut self, link: String, finding: usize) {
+        let found = self.search.found.get(finding);
+        let folder = found.and_then(|found| found.path.below(self.at));
+        if folder.is_some_and(|folder| links::stays(self.tree, folder, &link)) {
+            return;
+        }
+        self.note(&link, FileType::Symlink);
+        match links::leads_to(self.tree, self.at, &link) {
+            Some((path, kind)) if !Path::new(&link).starts_with(&path) => self.note(&path, kind),
+            Some(_) | None => {}
+        }
+    }
+
     /// Finds what a link leads to where it lies in the tree: all of it, or what in it would be protected behind the link.
     fn follow(&mut self, link: &str, itself: bool, along: Along) {
         let Some((path, kind)) = links::leads_to(self.tree, self.at, link) else { return };
@@ -237,10 +297,26 @@ impl Walk<'_> {
     fn lead(&mut self, path: String, along: Along) {
         let new = along.leads_on() && self.led_to.insert((path.clone(), along.clone()));
         if new {
-            let folder = Folder { path, led: Some(along) };
+            let folder = Folder { path, part: Part::Led(along) };
             self.kept += folder.size();
             self.go(folder);
         }
+    }
+
+    fn go_within(&mut self, above: &str, path: String, finding: usize) {
+        if self.within.insert(path.clone()) {
+            self.kept += path.len();
+            self.go_on(above, Folder { path, part: Part::Found(finding) });
+        }
+    }
+
+    /// Goes on into a folder, unless that lies too deep.
+    fn go_on(&mut self, above: &str, folder: Folder) {
+        if above.split('/').count() < MOST_DEPTH {
+            return self.go(folder);
+        }
+        let place = self.place(&folder.path, "");
+        self.search.missed(|| format!("{place}: it lies too deep"));
     }
 
     fn go(&mut self, folder: Folder) {
@@ -270,24 +346,27 @@ impl Walk<'_> {
         }
     }
 
-    /// Takes a path into the findings.
+    /// Takes a path into the findings, and of a folder what lies in it.
     fn note(&mut self, below: &str, kind: FileType) {
         self.kept += below.len();
-        let room = Room { entries: MOST_FOUND, ..self.room() };
-        let linked = is_linked(self.tree, below, kind, room);
-        let kind = match kind {
+        let linked = kind == FileType::RegularFile && has_names(self.tree, below);
+        let protected = match kind {
             FileType::Directory => ProtectedKind::Directory,
             FileType::RegularFile => ProtectedKind::Regular,
             FileType::Symlink => ProtectedKind::Link,
             FileType::Socket => ProtectedKind::Socket,
-            FileType::Fifo
-            | FileType::CharacterDevice
-            | FileType::BlockDevice
-            | FileType::Unknown => ProtectedKind::Other,
+            FileType::Fifo => ProtectedKind::Pipe,
+            FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => {
+                ProtectedKind::Other
+            }
         };
-        match inside(self.at, below) {
-            Some(path) => self.search.found.push(ProtectedFact { path, kind, linked }),
-            None => self.search.missed(|| String::from("a path in it is too long")),
+        let Some(path) = inside(self.at, below) else {
+            return self.search.missed(|| String::from("a path in it is too long"));
+        };
+        let finding = self.search.found.len();
+        self.search.found.push(ProtectedFact { path, kind: protected, linked });
+        if kind == FileType::Directory && !below.is_empty() {
+            self.go_within(below, below.to_owned(), finding);
         }
     }
 }
@@ -301,103 +380,16 @@ fn too_large(at: &HostPath) -> String {
     format!("{at}: it is too large, or too slow, to be looked through")
 }
 
-/// Whether a file, or one in a folder of hooks, has a second name. What cannot be looked at may.
-fn is_linked(tree: &OwnedFd, below: &str, kind: FileType, room: Room) -> bool {
-    let has_names = |path: &str| {
-        let file = super::open(tree, path).and_then(rustix::fs::fstat);
-        file.map_or(true, |stat| stat.st_nlink > 1)
-    };
-    if kind == FileType::Directory {
-        return entries(tree, below, room).map_or(true, |listed| {
-            if !listed.whole || listed.odd.is_some() {
-                return true;
-            }
-            let mut files = listed.names.iter().filter(|(_, kind)| *kind == FileType::RegularFile);
-            files.any(|(name, _)| has_names(&format!("{below}/{name}")))
-        });
-    }
-    kind == FileType::RegularFile && has_names(below)
-}
-
-/// What lies in a folder.
-struct Listed {
-    names: Vec<(String, FileType)>,
-    /// Whether these are all.
-    whole: bool,
-    /// A folder, or the like, that cannot be searched because its name is not UTF-8.
-    odd: Option<String>,
-    /// How many entries were read.
-    read: usize,
-    /// Whether these are not all because of the bytes of their names, or of the time.
-    cut: bool,
-    /// Its default ACL, or why that is not known.
-    acl: rustix::io::Result<Option<Vec<u8>>>,
-}
-
-/// What may be read of a folder: the agent decides how much there is.
-struct Room {
-    entries: usize,
-    bytes: usize,
-    until: Instant,
-}
-
-/// Reads a folder, as much of it as there is room for.
-fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::io::Result<Listed> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = rustix::fs::ResolveFlags::BENEATH
-        | rustix::fs::ResolveFlags::NO_SYMLINKS
-        | rustix::fs::ResolveFlags::NO_MAGICLINKS;
-    let path = if folder.is_empty() { "." } else { folder };
-    let opened = rustix::fs::openat2(tree, path, flags, Mode::empty(), resolve)?;
-    let acl = default_acl(&opened);
-    let mut listed = Listed { names: Vec::new(), whole: true, odd: None, read: 0, cut: false, acl };
-    for entry in Dir::read_from(&opened)? {
-        let entry = entry?;
-        listed.read += 1;
-        room.bytes = room.bytes.saturating_sub(entry.file_name().to_bytes().len());
-        listed.cut = room.bytes == 0 || Instant::now() > room.until;
-        if listed.read > room.entries || listed.cut {
-            listed.whole = false;
-            break;
-        }
-        // A name that is not UTF-8 is none of those that are protected, but one of them may lie below
-        // it, and no plan can name that.
-        let Ok(name) = entry.file_name().to_str() else {
-            if entry.file_type() != FileType::RegularFile {
-                let name = entry.file_name().to_bytes().escape_ascii();
-                listed.odd.get_or_insert_with(|| name.to_string());
-            }
-            continue;
-        };
-        if matches!(name, "." | "..") {
-            continue;
-        }
-        let mut kind = entry.file_type();
-        if kind == FileType::Unknown {
-            let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
-            kind = FileType::from_raw_mode(rustix::fs::statat(&opened, name, flags)?.st_mode);
-        }
-        listed.names.push((name.to_owned(), kind));
-    }
-    Ok(listed)
-}
-
-/// What the kernel keeps of it; nothing where there is none, or none on this file system.
-fn default_acl(folder: &OwnedFd) -> rustix::io::Result<Option<Vec<u8>>> {
-    const NAME: &str = "system.posix_acl_default";
-    let size = match rustix::fs::fgetxattr_query(folder, NAME) {
-        Ok(0) | Err(Errno::NODATA | Errno::OPNOTSUPP) => return Ok(None),
-        size => size?,
-    };
-    let mut acl = vec![0; size];
-    let size = rustix::fs::fgetxattr(folder, NAME, &mut acl[..])?;
-    acl.truncate(size);
-    Ok(Some(acl))
+/// Whether a file has a second name. What cannot be looked at may.
+fn has_names(tree: &OwnedFd, path: &str) -> bool {
+    let file = super::open(tree, path).and_then(rustix::fs::fstat);
+    file.map_or(true, |stat| stat.st_nlink > 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{Mode, OFlags};
     use std::fs;
 
     fn found_in(tree: &std::path::Path) -> Search {
@@ -529,5 +521,52 @@ mod tests {
         assert_eq!(flags(&alone), [false; 3]);
         // .envrc, .git/config, .git/hooks
         assert_eq!(flags(&linked), [true; 3]);
+    }
+
+    #[test]
+    fn links_and_second_names_in_what_is_protected_are_found_at_any_depth() {
+        use std::os::unix::fs::symlink;
+        let tree = std::env::temp_dir().join(format!("sandboxd-within-{}", std::process::id()));
+        for folder in [".husky/a/b", "tools/more", "around/.husky"] {
+            fs::create_dir_all(tree.join(folder)).unwrap();
+        }
+        for file in [".husky/a/b/hook", "tools/hook", "tools/more/hook", "tools/other"] {
+            fs::write(tree.join(file), "").unwrap();
+        }
+        for (link, target) in [
+            (".husky/a/out", "../../tools/hook"),
+            (".husky/a/folder", "../../tools/more"),
+            (".husky/a/stays", "../a/b/hook"),
+            (".husky/loop", "a"),
+            ("tools/more/further", "../other"),
+            ("tools/more/back", "../../.husky"),
+            ("around/.husky/up", ".."),
+        ] {
+            symlink(target, tree.join(link)).unwrap();
+        }
+        let alone = found_in(&tree);
+        fs::hard_link(tree.join(".husky/a/b/hook"), tree.join("second")).unwrap();
+        let linked = found_in(&tree);
+        fs::remove_dir_all(&tree).unwrap();
+        let at = tree.to_str().unwrap();
+        let name = |fact: &ProtectedFact| fact.path.as_str().replace(at, "");
+        let found: Vec<String> = alone.found.iter().map(name).collect();
+        let wanted = [
+            "/.husky",
+            "/.husky/a/folder",
+            "/.husky/a/out",
+            "/around/.husky",
+            "/around/.husky/up",
+            "/tools/hook",
+            "/tools/more",
+            "/tools/more/back",
+            "/tools/more/further",
+            "/tools/other",
+        ];
+        assert_eq!(found, wanted);
+        assert!(alone.complete && alone.found.iter().all(|fact| !fact.linked));
+        let linked: Vec<String> =
+            linked.found.iter().filter(|fact| fact.linked).map(name).collect();
+        assert_eq!(linked, ["/.husky"]);
     }
 }
