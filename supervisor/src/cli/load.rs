@@ -5,7 +5,6 @@ use crate::sandbox::{self, StartError, invocation};
 use crate::{audit_folder, calls, host, privilege, profile_file};
 use sandboxd_plan::{HostPath, Text};
 use sandboxd_profiles::graph::Launch;
-use sandboxd_profiles::resolved::Waived;
 use sandboxd_profiles::{
     Document, Folders, Graph, Invocation, Origin, Overrides, Problem, Profile, Resolved, graph,
 };
@@ -83,18 +82,21 @@ pub(crate) fn resolved(loaded: &Loaded) -> Result<Resolved, StartError> {
     Ok(resolved)
 }
 
-/// What is waived for each that it calls, and that calls, by its name: once, where it is started in several ways.
-pub(crate) fn callees_waived(loaded: &Loaded) -> Result<Vec<(String, Vec<Waived>)>, StartError> {
+/// What `look` finds of each that it calls, and that calls, by its name: once, where it is started in several ways.
+pub(crate) fn callees<T: PartialEq>(
+    loaded: &Loaded,
+    look: impl Fn(Loaded) -> Result<T, StartError>,
+) -> Result<Vec<(String, T)>, StartError> {
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for Launch { profile, under, .. } in loaded.graph.iter().flat_map(Graph::launches) {
         let name = profile.name().to_owned();
         let invocation = calls::invocation(&profile)?;
-        match resolved(&Loaded { profile, under, graph: None, invocation }) {
-            Ok(Resolved { waived, .. }) => found.push((name, waived)),
+        match look(Loaded { profile, under, graph: None, invocation }) {
+            Ok(one) => found.push((name, one)),
             Err(StartError::Problems(more)) => {
                 problems.extend(more.into_iter().map(|problem| of_callee(&name, problem)));
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.of(&name)),
         }
     }
     found.sort_by(|(one, _), (other, _)| one.cmp(other));

@@ -20,8 +20,8 @@ const UNREAD: u8 = 1;
 
 pub(crate) fn secret(command: &SecretCommand) -> u8 {
     match command {
-        SecretCommand::List(of) => told(of, |outside| list(outside, of.json)),
-        SecretCommand::Check(of) => told(of, |outside| check(outside, of.json)),
+        SecretCommand::List(of) => told(of, |outside| list(outside, of)),
+        SecretCommand::Check(of) => told(of, |outside| check(outside, of)),
         SecretCommand::Uses(typed) => uses::show(typed),
         SecretCommand::Rotate(typed) => rotate::rotate(typed),
     }
@@ -129,9 +129,16 @@ fn injected(plan: &EgressPlan, held: Option<&Held>) -> Vec<String> {
     .collect()
 }
 
-fn list(outside: &Outside, json: bool) -> u8 {
+/// That a profile has none, and which was asked.
+fn none(of: &SecretsOf) -> String {
+    let name = load::profile_name(&of.grants);
+    let typed = if of.grants.profile.is_some() { "" } else { "; name another with -p" };
+    format!("no secrets: {} has no [secrets.NAME]{typed}\n", printable(&name))
+}
+
+fn list(outside: &Outside, of: &SecretsOf) -> u8 {
     let all = outside.secrets.iter().enumerate();
-    if json {
+    if of.json {
         let all = all.map(|(place, held)| {
             json!({ "name": held.name, "from": from(held), "uses": uses(outside, place) })
         });
@@ -145,17 +152,17 @@ fn list(outside: &Outside, json: bool) -> u8 {
         }
     }
     if text.is_empty() {
-        text.push_str("no secrets: the profile has no [secrets.NAME]\n");
+        text.push_str(&none(of));
     }
     status(say(&text), 0)
 }
 
-fn check(outside: &Outside, json: bool) -> u8 {
+fn check(outside: &Outside, of: &SecretsOf) -> u8 {
+    let json = of.json;
     let mut unread = 0;
     let (mut text, mut objects) = (String::new(), Vec::new());
     for held in &outside.secrets {
-        let read =
-            secret::Secret::read(held, None).and_then(|secret| usable(outside, held, &secret));
+        let read = tried(outside, held);
         if json {
             let ok = read.is_ok();
             let why = read.as_ref().err().map(|error| error.json(&held.name));
@@ -178,18 +185,15 @@ fn check(outside: &Outside, json: bool) -> u8 {
         }
     }
     if text.is_empty() && outside.secrets.is_empty() {
-        text.push_str("no secrets: the profile has no [secrets.NAME]\n");
+        text.push_str(&none(of));
     }
     let said = if json { say_json(&Value::Array(objects)) } else { say(&text) };
     status(said, if unread == 0 { 0 } else { UNREAD })
 }
 
-/// Whether it is what it is used as; and what is to be warned of all the same.
-fn usable(
-    outside: &Outside,
-    held: &Held,
-    secret: &secret::Secret,
-) -> Result<Option<&'static str>, StartError> {
+/// Whether it can be read and is what it is used as; and what is to be warned of all the same.
+pub(super) fn tried(outside: &Outside, held: &Held) -> Result<Option<&'static str>, StartError> {
+    let secret = secret::Secret::read(held, None)?;
     if secret.is_public() {
         return Ok(None);
     }

@@ -78,6 +78,14 @@ impl StartError {
         self
     }
 
+    /// The same, and whose it is.
+    pub(crate) fn of(mut self, name: &str) -> Self {
+        if let Self::Failed(Failure { subject, .. }) | Self::Call { subject, .. } = &mut self {
+            *subject = format!("{name}: {subject}");
+        }
+        self
+    }
+
     /// The exit status that says this, as env(1), nohup(1) and timeout(1) have it.
     #[must_use]
     pub fn exit_status(&self) -> u8 {

@@ -47,15 +47,24 @@ pub(in crate::cli) struct Subject {
 
 impl Subject {
     pub(in crate::cli) fn load(grants: &Grants) -> Result<Self, StartError> {
-        let Loaded { mut profile, under, invocation, .. } = load::load(grants)?;
-        load::name_a_command(&mut profile)?;
+        let mut loaded = load::load(grants)?;
+        load::name_a_command(&mut loaded.profile)?;
+        Self::of(loaded, load::profile_name(grants), grants.under.clone())
+    }
+
+    /// What was loaded by these names.
+    pub(in crate::cli) fn of(
+        loaded: Loaded,
+        named: String,
+        under_named: Vec<String>,
+    ) -> Result<Self, StartError> {
+        let Loaded { profile, under, invocation, .. } = loaded;
         let asked = sandbox::Asked { profile: &profile, under: &under, invocation: &invocation };
         let prepared = sandbox::prepare(&asked, privilege::find(), None, audit_folder::fact())?;
         let lease = prepared.lease.clone();
         // A profile with lines more may want to know.
         let host = HostFacts { resolver: resolver::look(), ..prepared.host.clone() };
         prepared.release()?;
-        let (named, under_named) = (load::profile_name(grants), grants.under.clone());
         let seen = RefCell::new(BTreeMap::new());
         Ok(Self { seen, profile, under, named, under_named, invocation, host, lease })
     }
