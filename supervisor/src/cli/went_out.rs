@@ -36,20 +36,43 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
     lines.iter().map(|line| format!("sandboxd: {sandbox}: {line}\n")).collect()
 }
 
+/// An entry for this host and port, by what is said there as a rule.
+pub(in crate::cli) fn entry(host: &str, port: u16) -> String {
+    match port {
+        80 => format!("http://{host}"),
+        443 | 8443 => format!("{host}:{port}"),
+        _ => format!("tcp://{host}:{port}"),
+    }
+}
+
 /// A remedy for these, with the first of them where it has to be named.
 pub(in crate::cli) fn filled(remedy: &str, to: &[&str]) -> String {
-    const PORT: &str = ":PORT";
-    let Some((first, rest)) = to.split_first().filter(|_| remedy.contains(PORT)) else {
+    /// Where no more is said than whom it is for.
+    const ENTRY: &str = "--egress HOST:PORT";
+    const OWN: &str = "--egress host.internal:PORT";
+    let Some((first, rest)) = to.split_first().filter(|_| remedy.contains(":PORT")) else {
         return remedy.to_owned();
     };
     // A name alone was only looked up, and no port is known of it.
-    let parts = first.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
-    let (host, port) =
-        parts.map_or((*first, PORT.to_owned()), |(host, port)| (host, format!(":{port}")));
-    let filled = remedy.replace("HOST", host).replace(PORT, &port);
-    let likewise =
-        if rest.is_empty() { String::new() } else { format!("; likewise for {}", rest.join(", ")) };
-    format!("{filled}{likewise}")
+    let parts = |to: &str| {
+        let (host, port) = to.rsplit_once(':')?;
+        Some((host.to_owned(), port.parse::<u16>().ok()?))
+    };
+    let filled = parts(first).map_or_else(
+        || remedy.replace("HOST", first),
+        |(host, port)| {
+            let option = |host: &str| format!("--egress {}", entry(host, port));
+            let named =
+                remedy.replace(ENTRY, &option(&host)).replace(OWN, &option("host.internal"));
+            named.replace("HOST", &host).replace(":PORT", &format!(":{port}"))
+        },
+    );
+    let likewise = |to: &&str| {
+        let parts = parts(to).filter(|_| remedy.contains(ENTRY));
+        parts.map_or_else(|| (*to).to_owned(), |(host, port)| entry(&host, port))
+    };
+    let rest: Vec<String> = rest.iter().map(likewise).collect();
+    if rest.is_empty() { filled } else { format!("{filled}; likewise for {}", rest.join(", ")) }
 }
 
 /// That somebody else was at the other end of TLS, and why.
@@ -94,7 +117,15 @@ mod tests {
         assert!(lines[5].contains("likewise for h6.example:443"), "{}", lines[5]);
         assert!(filled("--egress HOST:PORT", &["looked.up"]).ends_with("looked.up:PORT"));
         let own = filled("--egress host.internal:PORT", &["[::1]:80", "127.0.0.1:81"]);
-        assert_eq!(own, "--egress host.internal:80; likewise for 127.0.0.1:81");
+        assert_eq!(own, "--egress http://host.internal; likewise for 127.0.0.1:81");
+        let by_port =
+            filled("--egress HOST:PORT", &["h.example:80", "[2001:db8::1]:5432", "h:443"]);
+        assert_eq!(
+            by_port,
+            "--egress http://h.example; likewise for tcp://[2001:db8::1]:5432, h:443"
+        );
+        let tcp = filled("--egress tcp://HOST:PORT", &["10.0.0.1:80"]);
+        assert_eq!(tcp, "--egress tcp://10.0.0.1:80");
         assert_eq!(filled("idle of the entry", &["h.example:443"]), "idle of the entry");
         assert_eq!(lines[6], "sandboxd: x-1: not let out: 7 more (see --json)");
     }

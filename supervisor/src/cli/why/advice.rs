@@ -3,9 +3,11 @@
 
 use super::subject::{Question, Subject};
 use crate::cli::load;
+use crate::cli::went_out::entry;
 use sandboxd_profiles::why::{Access, Answer, Line};
 use sandboxd_profiles::{Overrides, Problem, Profile, graph};
 use serde::Serialize;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// What stands where somebody has to say why.
@@ -57,21 +59,26 @@ impl Candidate {
     }
 }
 
-/// An entry for this host and port, by what is said there as a rule; and the host's network.
+/// An entry for this host and port; and the host's network, but where its own loopback is asked for.
 fn of_a_host(host: &str, port: u16) -> Vec<Candidate> {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let entry = match port {
-        80 => format!("http://{host}"),
-        443 | 8443 => format!("{host}:{port}"),
-        _ => format!("tcp://{host}:{port}"),
+    let named = |entry: String| {
+        let named = [("mode", quoted("egress")), ("egress", format!("[{}]", quoted(&entry)))];
+        Candidate::new("network", &named).once("--egress", entry)
     };
-    let named = [("mode", quoted("egress")), ("egress", format!("[{}]", quoted(&entry)))];
+    if is_loopback(host) {
+        let beware = "it is the sandbox's own loopback, which any entry gives and this one alone lets nobody out; \
+                      what listens on the host is host.internal";
+        return vec![named(String::from("nobody.invalid:443")).beware(beware)];
+    }
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let all = [("mode", quoted("host")), ("reason", quoted(REASON))];
     let beware = "the host's network reaches everything that the host reaches";
-    vec![
-        Candidate::new("network", &named).once("--egress", entry),
-        Candidate::new("network", &all).beware(beware),
-    ]
+    vec![named(entry(&host, port)), Candidate::new("network", &all).beware(beware)]
+}
+
+fn is_loopback(host: &str) -> bool {
+    let is = |address: IpAddr| address.to_canonical().is_loopback();
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is)
 }
 
 impl Subject {
