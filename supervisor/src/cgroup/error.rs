@@ -1,5 +1,6 @@
 //! What went wrong with a cgroup.
 
+use crate::{host, systemd};
 use rustix::io::Errno;
 use std::fmt;
 
@@ -25,7 +26,7 @@ impl CgroupError {
                 "the cgroup file system is read-only here: mount it writable or run outside this container"
             }
             Errno::ACCESS | Errno::PERM => {
-                "run as root, or where the cgroup is delegated: systemd-run --scope -p Delegate=yes sandboxd …"
+                elsewhere(host::is_root_of_the_machine(), systemd::is_booted())
             }
             Errno::NOENT => "this kernel lacks the file or controller: see sandboxd doctor",
             Errno::INVAL | Errno::RANGE => {
@@ -55,6 +56,24 @@ impl CgroupError {
     }
 }
 
+/// Where groups can be made that cannot be made here: what works first.
+const fn elsewhere(is_root: bool, is_booted: bool) -> &'static str {
+    match (is_root, is_booted) {
+        (true, true) => {
+            "run it where the cgroup is delegated: systemd-run --scope -p Delegate=yes sandboxd …"
+        }
+        (false, true) => {
+            "run it where the cgroup is delegated: systemd-run --user --scope -p Delegate=yes sandboxd …; or as root; or waive it: [require] cgroup = \"if-available\""
+        }
+        (true, false) => {
+            "waive it: [require] cgroup = \"if-available\"; or run outside what keeps this cgroup from root"
+        }
+        (false, false) => {
+            "waive it: [require] cgroup = \"if-available\"; or run as root, or in a cgroup of your own"
+        }
+    }
+}
+
 impl std::error::Error for CgroupError {}
 
 impl fmt::Display for CgroupError {
@@ -75,5 +94,20 @@ impl CgroupError {
             return call;
         }
         format!("{call}: {}", crate::explain::errno(self.errno))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::elsewhere;
+
+    #[test]
+    fn systemd_is_asked_where_it_runs_and_a_users_own_by_a_user() {
+        for (is_root, is_booted) in [(true, true), (true, false), (false, true), (false, false)] {
+            let said = elsewhere(is_root, is_booted);
+            assert_eq!(said.contains("systemd-run"), is_booted, "{said}");
+            assert_eq!(said.contains("systemd-run --user"), !is_root && is_booted, "{said}");
+            assert_eq!(said.starts_with("waive it"), !is_booted, "{said}");
+        }
     }
 }
