@@ -43,6 +43,12 @@ fn outside(outside: &Outside) -> Result<()> {
     left.push(Path::new(SOCKETS).join(".dead-7.0a0b0c0d"));
     drop(left.last().map(UnixListener::bind).transpose()?);
 
+    // No process has such a number, pid_max(5).
+    let learnt = outside.dir().join("tmp/sandboxd-learn-4194305-0a0b");
+    fs::create_dir_all(&learnt)?;
+    fs::write(learnt.join("record"), "")?;
+    left.push(learnt);
+
     // To look is to touch nothing.
     let seen = doctor(outside, &["--json"])?;
     let seen: Value = serde_json::from_str(&seen.stdout)?;

@@ -1,8 +1,8 @@
 //! `sandboxd doctor --clean`: what killed supervisors left behind, and its end.
 //!
 //! Ours is a cgroup with the name of a sandbox's, a lease marked busy, a control socket, the folder for temporary
-//! files of a run without a view of its own, what was to be put in the place of a file beside the audit log, and an
-//! empty folder of doctor's; left behind is what nobody holds the lock of, and a socket that nobody has. Whatever a living supervisor has is not touched.
+//! files of a run without a view of its own, what was to be put in the place of a file beside the audit log, an
+//! empty folder of doctor's, and one that a command was learnt from in; left behind is what nobody holds the lock of, and a socket that nobody has. Whatever a living supervisor has is not touched.
 
 use super::NOT_SET_UP;
 use super::output::{say, say_json, warn};
@@ -14,7 +14,8 @@ use crate::lasting;
 use crate::lease::{LeaseError, Pool, RunDir, Settings};
 use crate::sandbox::{StartError, private};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 /// What was found.
 #[derive(Debug, Default, Serialize)]
@@ -118,7 +119,12 @@ pub(crate) fn find(remove: bool) -> Result<Found, StartError> {
     }
     for folder in folders() {
         let name = folder.display().to_string();
-        let gone = if remove { std::fs::remove_dir(&folder) } else { Ok(()) };
+        // What doctor makes is empty; learn's holds what was seen.
+        let gone = match (remove, is_of(LEARN, &folder)) {
+            (false, _) => Ok(()),
+            (true, true) => std::fs::remove_dir_all(&folder),
+            (true, false) => std::fs::remove_dir(&folder),
+        };
         let gone = gone.map_err(|error| {
             StartError::io("rmdir", name.as_str(), &error).with_remedy("see what lies in it")
         });
@@ -149,8 +155,18 @@ fn leases(found: &mut Found, remove: bool) -> Result<(), StartError> {
 
 /// What folders of `doctor` are called; the number of its process follows.
 pub(crate) const FOLDER: &str = "sandboxd-doctor-";
+/// And those of `learn`; more follows the number.
+pub(crate) const LEARN: &str = "sandboxd-learn-";
 
-/// Folders that a `doctor` made to run profiles in, which is gone.
+/// Whether it is called so, and whoever made it is gone.
+fn is_of(prefix: &str, folder: &Path) -> bool {
+    let number =
+        folder.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(prefix));
+    let pid = number.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
+    pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists())
+}
+
+/// Folders that a `doctor` made to run profiles in or a `learn` to be told in, which is gone.
 fn folders() -> Vec<PathBuf> {
     use std::os::unix::fs::MetadataExt;
     let own = rustix::process::geteuid().as_raw();
@@ -158,10 +174,7 @@ fn folders() -> Vec<PathBuf> {
     entries
         .flatten()
         .filter(|entry| {
-            let name = entry.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix(FOLDER));
-            let pid = number.and_then(|number| number.parse::<u32>().ok());
-            let gone = pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists());
+            let gone = [FOLDER, LEARN].iter().any(|prefix| is_of(prefix, &entry.path()));
             gone && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own)
         })
         .map(|entry| entry.path())

@@ -1,6 +1,7 @@
 //! The file that is learnt into: made before anything is run, and written or removed as the very file that was made.
 
 use crate::sandbox::StartError;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -13,15 +14,26 @@ pub(super) struct Made<'p> {
 }
 
 impl<'p> Made<'p> {
-    /// Makes it before anything is run, so that what is learnt can be written. What is there already stays as it is.
+    /// Makes it before anything is run, so that what is learnt can be written. What is there already stays as it is,
+    /// but for what one that was killed left behind.
     ///
     /// # Errors
     /// Where something is there, or none can be made.
     pub(super) fn begin(path: &'p Path) -> Result<Self, StartError> {
-        let file = File::options().write(true).create_new(true).mode(0o644).open(path);
+        let file = match File::options().write(true).create_new(true).mode(0o644).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                left_behind(path).ok_or(error)
+            }
+            made => made,
+        };
         let file = file.map_err(|error| {
             StartError::io("open", path.display().to_string(), &error)
                 .with_remedy("name a file that is not there yet, in a folder of yours")
+        })?;
+        // As long as this one lives, nobody else takes it for what was left behind.
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
+            StartError::call("flock", path.display().to_string(), errno)
+                .with_remedy("another learns into it: name another file")
         })?;
         Ok(Self { file, path })
     }
@@ -62,6 +74,17 @@ impl<'p> Made<'p> {
     }
 }
 
+/// An empty file of the caller's that nobody else may write.
+fn left_behind(path: &Path) -> Option<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).ok()?;
+    let file = File::options().write(true).custom_flags(flags).open(path).ok()?;
+    let found = file.metadata().ok()?;
+    let own = rustix::process::geteuid().as_raw();
+    let is_ours = found.is_file() && found.uid() == own && found.mode() & 0o022 == 0;
+    (is_ours && found.nlink() == 1 && found.len() == 0).then_some(file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +108,18 @@ mod tests {
         let kept = fs::read_to_string(&path).unwrap();
         fs::remove_file(&path).unwrap();
         assert_eq!(kept, "another\n");
+    }
+
+    #[test]
+    fn what_a_killed_one_left_is_no_obstacle_and_one_that_lives_is() {
+        let path = path("left");
+        let lives = Made::begin(&path).unwrap();
+        assert!(Made::begin(&path).is_err());
+        drop(lives);
+        Made::begin(&path).unwrap().fill("learnt\n").unwrap();
+        let taken = Made::begin(&path).is_err();
+        fs::remove_file(&path).unwrap();
+        assert!(taken);
     }
 
     #[test]

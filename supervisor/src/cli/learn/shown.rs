@@ -1,5 +1,6 @@
 //! The sandbox in which a command is learnt from: more than it will get, and nothing that must not get out.
 
+use crate::cli::clean;
 use crate::cli::load::{self, Loaded};
 use crate::cli::typed::Grants;
 use crate::host;
@@ -140,7 +141,8 @@ fn record() -> Result<(PathBuf, File), StartError> {
     getrandom(&mut random, GetRandomFlags::empty())
         .map_err(|errno| StartError::call("getrandom", "a name", errno))?;
     let name: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    let folder = std::env::temp_dir().join(format!("sandboxd-learn-{name}"));
+    let name = format!("{}{}-{name}", clean::LEARN, std::process::id());
+    let folder = std::env::temp_dir().join(name);
     let failed = |error: &std::io::Error| {
         StartError::io("mkdir", folder.display().to_string(), error)
             .with_remedy("set TMPDIR to a folder that can be written")
