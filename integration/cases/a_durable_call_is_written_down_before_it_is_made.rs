@@ -91,6 +91,7 @@ fn a_full_disk(outside: &Outside, profile: &str) -> Result<()> {
     // What was lost is counted in the log itself, once there is room.
     let verified = outside.bare().waiving_nothing().verb("audit").option("verify").run()?;
     ensure!(verified.stdout.contains("could not be written"), "{}", verified.stdout);
+    ensure!(!verified.stdout.contains("whole"), "{}", verified.stdout);
     umount2(STATE, MntFlags::MNT_DETACH)?;
     Ok(())
 }

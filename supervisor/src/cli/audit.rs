@@ -149,8 +149,9 @@ fn found(report: &Report) -> String {
     for trouble in &report.troubles {
         text.push_str(&format!("{}\n", printable(&trouble.to_string())));
     }
-    text.push_str(match report.troubles.len() {
-        0 => "whole: nothing is missing and nothing was changed\n",
+    text.push_str(match (report.troubles.len(), report.unwritten) {
+        (0, 0) => "whole: nothing is missing and nothing was changed\n",
+        (0, _) => "of what was written nothing is missing and nothing was changed\n",
         _ => "not whole\n",
     });
     text

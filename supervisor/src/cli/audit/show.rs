@@ -23,7 +23,10 @@ pub(super) fn show(arguments: &AuditShow) -> Result<u8, AuditError> {
     let since = arguments.since.as_deref().map(since).transpose()?;
     let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, since);
     if let Some(last) = arguments.last {
-        return the_last(&mut reader, arguments, last);
+        let told = the_last(&mut reader, arguments, last)?;
+        if !(told && arguments.follow) {
+            return Ok(if told { reader.status() } else { NOT_SET_UP });
+        }
     }
     loop {
         let mut text = String::new();
@@ -43,8 +46,8 @@ pub(super) fn show(arguments: &AuditShow) -> Result<u8, AuditError> {
     }
 }
 
-/// The newest of those that are wanted. No more than these are held.
-fn the_last(reader: &mut Reader, arguments: &AuditShow, last: usize) -> Result<u8, AuditError> {
+/// Prints the newest of those that are wanted; says whether that worked. No more than these are held.
+fn the_last(reader: &mut Reader, arguments: &AuditShow, last: usize) -> Result<bool, AuditError> {
     let mut lines: VecDeque<String> = VecDeque::new();
     reader.each(|line| {
         if is_wanted(line, arguments) {
@@ -55,8 +58,7 @@ fn the_last(reader: &mut Reader, arguments: &AuditShow, last: usize) -> Result<u
         }
         true
     })?;
-    let told = lines.iter().all(|line| say(line));
-    Ok(if told { reader.status() } else { NOT_SET_UP })
+    Ok(lines.iter().all(|line| say(line)))
 }
 
 fn is_wanted(line: &Line, arguments: &AuditShow) -> bool {

@@ -4,7 +4,7 @@ use crate::explain::printable;
 use sandboxd_audit::line::Line;
 use serde_json::Value;
 
-/// `2026-11-25 15:01:02.123  ended    build-70001  exit 0 after 2.9 s`
+/// `2026-11-25 15:01:02.123Z  ended    build-70001  exit 0 after 2.9 s`
 pub(super) fn words(line: &Line) -> String {
     let when = line.ts.replace('T', " ");
     let who = line.text_at("/actor/instance").or_else(|| line.text_at("/actor/agent"));
@@ -30,8 +30,7 @@ pub(super) fn words(line: &Line) -> String {
         _ => line.at("/detail").map_or_else(String::new, Value::to_string),
     };
     let kind = &line.kind;
-    let text =
-        format!("{}  {kind:<9} {:<24} {what}", when.trim_end_matches('Z'), who.unwrap_or("-"));
+    let text = format!("{when}  {kind:<9} {:<24} {what}", who.unwrap_or("-"));
     printable(text.trim_end())
 }
 

@@ -51,8 +51,8 @@ pub struct AuditShow {
     /// Only records of this kind: started, refused, ended; header, checkpoint and the like.
     #[arg(long, value_name = "KIND", value_parser = kind)]
     pub kind: Option<String>,
-    /// Only the last N of them.
-    #[arg(short = 'n', long, value_name = "N", conflicts_with = "follow")]
+    /// Only the last N of them; with --follow, those and what comes.
+    #[arg(short = 'n', long, value_name = "N")]
     pub last: Option<usize>,
     /// Print each record as it was written, one JSON object a line.
     #[arg(long)]
@@ -75,7 +75,7 @@ fn kind(typed: &str) -> Result<String, String> {
 /// then, and give it back here with --from.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where nothing is missing and nothing was changed, 1 where something is, 125 where it could not be looked at.\n\nExamples:\n  sandboxd audit verify                          everything of the own log\n  sandboxd audit verify /mnt/old/audit           a copy of a folder of logs\n  sandboxd audit verify --from kept.txt          and whether it agrees with what was kept"
+    after_help = "Exit status: 0 where of what was written nothing is missing and nothing was changed, 1 where something is, 125 where it could not be looked at.\n\nExamples:\n  sandboxd audit verify                          everything of the own log\n  sandboxd audit verify /mnt/old/audit           a copy of a folder of logs\n  sandboxd audit verify --from kept.txt          and whether it agrees with what was kept"
 )]
 pub struct AuditVerify {
     /// A folder of logs, or one file of a log; without it, the own one.
