@@ -174,11 +174,20 @@ impl Settings {
             }
         }
         let text = text(&file).map_err(|errno| refused("read", errno))?;
-        let settings: Self = toml::from_str(&text).map_err(|error| {
-            LeaseError::found("parse", format!("{label}: {error}"), "correct or remove this line")
+        Self::understood(&label, &text)
+    }
+
+    fn understood(label: &str, text: &str) -> Result<Self, LeaseError> {
+        let settings: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let what = format!("{label}:{line}: {}", error.message());
+            LeaseError::found("parse", what, "correct or remove this line")
         })?;
-        settings.uids.check()?;
-        settings.audit.check()?;
+        settings.uids.check().and_then(|()| settings.audit.check()).map_err(|error| {
+            let subject = format!("{label}: {} {}", error.call, error.subject);
+            LeaseError { call: "parse", subject, ..error }
+        })?;
         Ok(settings)
     }
 }
@@ -226,6 +235,16 @@ mod tests {
         ] {
             assert!(Uids { first, count }.check().is_err(), "{first} {count}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_file_and_line() {
+        let what = |text: &str| Settings::understood("/etc/it", text).unwrap_err().subject;
+        let unknown = what("[audit]\n\ndasy = 1\n");
+        assert!(unknown.starts_with("/etc/it:3: unknown field `dasy`"), "{unknown}");
+        assert!(!unknown.contains('\n'), "{unknown}");
+        assert_eq!(what("[audit]\ndays = 0\n"), "/etc/it: [audit] days = 0");
+        assert_eq!(what("[uids]\ncount = 1\n"), "/etc/it: [uids] first = 70000, count = 1");
     }
 
     #[test]
