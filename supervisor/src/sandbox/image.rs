@@ -4,6 +4,7 @@ use super::error::StartError;
 use rustix::fd::OwnedFd;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::io::Errno;
+use sandboxd_plan::{Exec, Plan, wire};
 
 /// The shim, built by `build.rs`.
 static SHIM: &[u8] = include_bytes!(env!("SANDBOXD_SHIM"));
@@ -24,6 +25,32 @@ pub(crate) fn shim() -> Result<OwnedFd, StartError> {
             "allow executable memfds for sandboxd: sysctl vm.memfd_noexec=1 or 0; sandboxes set their own",
         )
     })
+}
+
+/// A plan as the shim reads it.
+///
+/// # Errors
+/// Where it takes more than fits.
+pub(crate) fn encoded(plan: &Plan) -> Result<Vec<u8>, StartError> {
+    wire::encode(plan).map_err(|error| {
+        too_long(&plan.exec).unwrap_or_else(|| StartError::found("encode", error.to_string()))
+    })
+}
+
+/// That the command's words alone are most of what fits.
+fn too_long(exec: &Exec) -> Option<StartError> {
+    let words = exec.argv.iter().chain(&exec.env);
+    let bytes: usize = words.map(|word| word.as_bytes().len()).sum();
+    let error = || {
+        let what = format!(
+            "arguments and variables of {bytes} bytes; {} fit, with all else of the plan",
+            wire::MOST
+        );
+        StartError::found("encode", what).with_remedy(
+            "put what is long into a file that the command may read, or on its standard input",
+        )
+    };
+    (bytes > wire::MOST / 2).then(error)
 }
 
 /// An encoded plan in a memfd that nobody can change.

@@ -96,7 +96,7 @@ use receipt::Facts;
 use renewals::Renewals;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use sandboxd_audit::chain::digest as sha256;
-use sandboxd_plan::{Enforced, wire};
+use sandboxd_plan::Enforced;
 use sandboxd_profiles::{HostFacts, Invocation, Lease, Profile, Resolved};
 use state::{End, SIGKILL};
 use std::sync::Arc;
@@ -276,8 +276,7 @@ impl Running<'_> {
         } = self.request;
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
-        let encoded =
-            wire::encode(plan).map_err(|error| StartError::found("encode", error.to_string()))?;
+        let encoded = image::encoded(plan)?;
         doing("opening what the sandbox is given");
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
         let (secrets, trusted, copies) = copies::made(outside, &plan.id, &audit)?;
