@@ -251,7 +251,10 @@ impl Deciding<'_> {
         if path.is_none() {
             let (what, remedy) = match place.value.base() {
                 Base::Home => ("whoever runs this has no home directory", "write the path from /"),
-                Base::Cwd => ("there is no current folder in this run", "write the path from /"),
+                Base::Cwd => (
+                    "this run has no current folder whose name is UTF-8",
+                    "run it in a folder whose name is, or write the path from /",
+                ),
                 Base::Root | Base::Profile => ("too long", "write a shorter path"),
             };
             self.refuse(&place.origin, format!("{}: {what}", place.value), remedy);
