@@ -38,7 +38,10 @@ pub(crate) fn doctor(arguments: &Doctor) -> u8 {
     // Where it cannot be looked for, the findings say why.
     let left = clean::find(false).unwrap_or_default();
     let mut findings = mechanisms();
-    let (profiles, egress) = try_all();
+    let (profiles, egress) = match try_all() {
+        Ok(tried) => tried,
+        Err(Interrupted(status)) => return status,
+    };
     findings.extend(egress);
     let all = profiles.iter().all(|one| one.runs);
     let said = if arguments.json {
@@ -227,21 +230,38 @@ fn hierarchies(facts: &CgroupFacts) -> String {
 
 /// Runs `true` under each builtin profile: every stage, every probe of the self-test, every record; and once
 /// with a way out.
-fn try_all() -> (Vec<Builtin>, Option<Finding>) {
+fn try_all() -> Result<(Vec<Builtin>, Option<Finding>), Interrupted> {
     let log = match AuditLog::begin(audit_folder::open, |_| {}) {
         Ok(log) => log,
-        Err(error) => return (vec![fails("every one", &error)], None),
+        Err(error) => return Ok((vec![fails("every one", &error)], None)),
     };
-    let mut tried: Vec<Builtin> =
-        builtin::list().iter().map(|one| try_profile(one.name, &log)).collect();
-    let egress = try_egress(&log);
-    tried.extend(log.end().err().map(|error| fails("the audit log of all", &error)));
-    (tried, Some(egress))
+    let tried = builtin::list().iter().map(|one| try_profile(one.name, &log));
+    let tried: Result<Vec<Builtin>, Interrupted> = tried.collect();
+    let tried = tried.and_then(|tried| Ok((tried, try_egress(&log)?)));
+    let closed = log.end();
+    let (mut tried, egress) = tried?;
+    tried.extend(closed.err().map(|error| fails("the audit log of all", &error)));
+    Ok((tried, Some(egress)))
+}
+
+/// Somebody asked for the end, by a signal that a run passed on; the status that says which.
+struct Interrupted(u8);
+
+impl Interrupted {
+    /// `true` ends with no such status by itself.
+    fn hear(ended: &Result<(u8, Vec<String>), StartError>) -> Result<(), Self> {
+        match ended {
+            Ok((status @ (129 | 130 | 143), _)) => Err(Self(*status)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
 }
 
 /// Whether chosen hosts can be reached, and no others.
-fn try_egress(log: &AuditLog) -> Finding {
-    let (works, evidence) = match run_true("untrusted", &["host.internal:443"], log) {
+fn try_egress(log: &AuditLog) -> Result<Finding, Interrupted> {
+    let ended = run_true("untrusted", &["host.internal:443"], log);
+    Interrupted::hear(&ended)?;
+    let (works, evidence) = match ended {
         Ok((0, _)) => {
             (true, String::from("nf_tables leads every connection to the egress process"))
         }
@@ -259,12 +279,14 @@ fn try_egress(log: &AuditLog) -> Finding {
             "as told there; what else is lacking above is mended first"
         },
     );
-    Finding { mechanism: "egress", works, evidence, remedy }
+    Ok(Finding { mechanism: "egress", works, evidence, remedy })
 }
 
-fn try_profile(name: &str, log: &AuditLog) -> Builtin {
+fn try_profile(name: &str, log: &AuditLog) -> Result<Builtin, Interrupted> {
     let profile = format!("builtin:{name}");
-    match run_true(name, &[], log) {
+    let ended = run_true(name, &[], log);
+    Interrupted::hear(&ended)?;
+    Ok(match ended {
         Ok((status, waived)) => Builtin {
             profile,
             runs: status == 0,
@@ -278,7 +300,7 @@ fn try_profile(name: &str, log: &AuditLog) -> Builtin {
             log.refused(name, &error);
             fails(&profile, &error)
         }
-    }
+    })
 }
 
 fn fails(profile: &str, error: &StartError) -> Builtin {
