@@ -7,6 +7,7 @@ use sandboxd_integration::{Case, Fault, Outside, Run};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 pub(crate) const CASE: Case =
     Case { rows: &["X03", "X06", "C06"], seconds: 120, outside, ..Case::NEW };
@@ -36,6 +37,7 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(done.exists(), "the command was not run");
 
     problems(outside)?;
+    a_start_that_would_fail(outside)?;
     profiles(outside)?;
     waived(outside)?;
     called(outside)?;
@@ -74,6 +76,30 @@ fn says(run: &Run, words: &[&str]) -> Result<()> {
     run.exited(0)?;
     for word in words {
         ensure!(run.stdout.contains(word), "{word:?} is not said: {}", run.stdout);
+    }
+    Ok(())
+}
+
+/// What has no problem and would not start all the same.
+fn a_start_that_would_fail(outside: &Outside) -> Result<()> {
+    let script = outside.file("script", "#!/nowhere/sh\n")?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
+    let open = outside.file("open", "key\n")?;
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o644))?;
+    let secret = |from: &Path| {
+        format!("{BASE}[secrets.key]\nfrom = \"file:{}\"\ncredential = true\n", from.display())
+    };
+    let granted = format!("{BASE}[files]\nexecute = [{script:?}]\n");
+    let script = script.to_string_lossy().into_owned();
+    for (profile, program, says) in [
+        (BASE.to_owned(), "/usr/bin/nosuch", "execve(\"/usr/bin/nosuch\")"),
+        (granted, script.as_str(), "whose first line names /nowhere/sh"),
+        (secret(Path::new("/nowhere/key")), "/bin/true", "open(\"/nowhere/key\")"),
+        (secret(&open), "/bin/true", "lets others at it"),
+    ] {
+        let run = outside.sandbox(&profile).verb("check").command(&[program]).run()?;
+        run.exited(125)?;
+        ensure!(run.stderr.contains(says), "{says:?} is not said: {}", run.stderr);
     }
     Ok(())
 }
@@ -201,6 +227,18 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
     told(&["mcp", "--help"], 0, true, &["builtin:mcp-server"])?;
     told(&["audit", "show", "--kind", "nosuch"], 125, false, &["no such kind", "started"])?;
     told(&["run", "--", "true --version"], 127, false, &["is one word", "-- true --version"])?;
+    told(
+        &["check", "--", "nosuchprog"],
+        125,
+        false,
+        &["execve(\"nosuchprog\")", "grant its folder"],
+    )?;
+    told(&["run", "-e", "SANDBOXD_NONE", "--", "true"], 0, false, &["-e SANDBOXD_NONE"])?;
+    told(&["secret", "check"], 0, true, &["builtin:untrusted has no [secrets.NAME]"])?;
+    told(&["why", "--host", "127.0.0.1:8080"], 1, true, &["--egress nobody.invalid:443"])?;
+    let long = "x".repeat(100_000);
+    let words: Vec<&str> = ["run", "--", "true"].into_iter().chain([long.as_str(); 12]).collect();
+    told(&words, 125, false, &["arguments and variables of", "on its standard input"])?;
     // Whoever reads answers for programs finds failures there too.
     for verb in ["check", "plan", "why"] {
         let words: &[&str] = if verb == "why" { &["--path", "/etc"] } else { &["--", "true"] };

@@ -47,6 +47,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let whole = verify()?;
     whole.exited(0)?;
     ensure!(whole.stdout.contains("nothing was changed"), "{}", whole.stdout);
+    of_its_profile(outside)?;
     changed(outside, "\"exit\":3", "\"exit\":0")?;
     let told = verify()?;
     told.exited(1)?;
@@ -58,6 +59,17 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     the_newest_are_shown_alone(outside)?;
     where_no_log_is_nothing_is_whole(outside)
+}
+
+/// What was refused once the profile had been read is found by its name.
+fn of_its_profile(outside: &Outside) -> Result<()> {
+    let profile =
+        "name = \"named\"\nextends = [\"builtin:base\"]\n[files]\nread = [\"/nowhere/x\"]\n";
+    outside.sandbox(profile).command(&["/bin/true"]).run()?.exited(125)?;
+    let show = outside.bare().waiving_nothing().verb("audit").option("show");
+    let shown = show.option("--agent").option("named").run()?;
+    ensure!(shown.stdout.contains("/nowhere/x does not exist"), "{}", shown.stdout);
+    Ok(())
 }
 
 fn the_newest_are_shown_alone(outside: &Outside) -> Result<()> {

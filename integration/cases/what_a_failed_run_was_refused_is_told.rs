@@ -75,7 +75,21 @@ fn asked_later(outside: &Outside, failed: &Run) -> Result<()> {
     words.exited(0)?;
     ensure!(words.stdout.contains("refused: "), "{}", words.stdout);
     ensure!(!words.stdout.contains('\u{1b}'), "a name makes the terminal act");
+    a_limit_that_was_reached(outside)?;
     kept_for_one_alone(outside)
+}
+
+fn a_limit_that_was_reached(outside: &Outside) -> Result<()> {
+    let run = outside.sandbox(&format!("{PROFILE}[limits]\nwall_time = \"1s\"\n"));
+    run.command(&["/bin/sleep", "60"]).run()?.exited(124)?;
+    let last = outside.bare().verb("why").option("--last").run()?;
+    last.exited(0)?;
+    ensure!(
+        last.stdout.contains("limit: its wall time was used up ([limits].wall_time)"),
+        "{}",
+        last.stdout
+    );
+    Ok(())
 }
 
 /// One that was refused something and ended well says nothing of it, and is the last from then on.

@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The folder, beside that of the audit log.
 pub(crate) const FOLDER: &str = "last";
 const FILE: &str = "run.json";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Far more than a run comes to: what it holds is bounded, one by one.
 const MOST: u64 = 1 << 20;
 
@@ -41,6 +41,8 @@ pub(crate) struct Kept {
     /// Where sandboxd was called, and with what of its options.
     pub(crate) cwd: String,
     pub(crate) asked: Options,
+    /// The limits that it reached, in words.
+    pub(crate) limits: Vec<String>,
     /// What was refused.
     pub(crate) denials: Denials,
     pub(crate) not_let_out: Vec<NotLetOut>,
@@ -73,7 +75,12 @@ pub(crate) struct NotLetOut {
 }
 
 impl Kept {
-    pub(crate) fn of(result: &RunResult, (command, typed): (String, bool), asked: Options) -> Self {
+    pub(crate) fn of(
+        result: &RunResult,
+        (command, typed): (String, bool),
+        asked: Options,
+        limits: Vec<String>,
+    ) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let cwd = std::env::current_dir().unwrap_or_default();
         let refused = result.egress.iter().flat_map(|used| &used.refused);
@@ -93,6 +100,7 @@ impl Kept {
             signal: result.signal,
             cwd: cwd.to_string_lossy().into_owned(),
             asked,
+            limits,
             denials: result.denials.clone(),
             not_let_out: not_let_out.collect(),
             called: refused_calls(result).cloned().collect(),

@@ -4,6 +4,7 @@ use super::load;
 use super::not_called;
 use super::run::Who;
 use super::typed::Grants;
+use super::used_up;
 use super::why::last;
 use crate::explain::{self, printable};
 use crate::kept::{Kept, Options, refused_calls};
@@ -59,11 +60,13 @@ fn argument(call: &str, number: u64) -> String {
 /// Keeps what is known of a run that failed or was refused anything; nothing of another, or where that
 /// cannot be kept.
 pub(super) fn keep(result: &RunResult, grants: &Grants) -> Option<Kept> {
-    let refused = !result.denials.is_empty()
+    let limits = used_up::limits(result);
+    let refused = !limits.is_empty()
+        || !result.denials.is_empty()
         || result.egress.as_ref().is_some_and(|used| !used.refused.is_empty())
         || refused_calls(result).next().is_some();
     let kept = (refused || result.exit_status() != 0).then(|| {
-        Kept::of(result, (load::name(grants), !grants.command.is_empty()), asked(grants))
+        Kept::of(result, (load::name(grants), !grants.command.is_empty()), asked(grants), limits)
     })?;
     kept.keep().then_some(kept)
 }

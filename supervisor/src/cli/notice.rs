@@ -7,6 +7,7 @@
 use super::output::warn;
 use super::run::Says;
 use crate::calls::Waits;
+use crate::explain::printable;
 use rustix::termios::isatty;
 use serde_json::json;
 use std::sync::{Mutex, PoisonError};
@@ -57,9 +58,26 @@ pub(super) fn waiting(name: String, Says { json, quiet }: Says) -> Waits {
     })
 }
 
+/// That a variable is passed on by its name alone, and there is none.
+pub(super) fn unset(typed: &[String]) -> String {
+    let names = typed.iter().filter(|typed| !typed.contains('='));
+    let unset = names.filter(|name| std::env::var_os(name).is_none());
+    let line = |name: &String| {
+        format!("sandboxd: -e {}: there is no such variable here to pass on\n", printable(name))
+    };
+    unset.map(line).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_that_is_not_there_to_be_passed_on_is_named() {
+        let typed = ["PATH", "SANDBOXD_NONE=1", "SANDBOXD_NONE"].map(String::from);
+        let said = unset(&typed);
+        assert_eq!(said, "sandboxd: -e SANDBOXD_NONE: there is no such variable here to pass on\n");
+    }
 
     #[test]
     fn that_more_calls_wait_is_said_but_not_without_end() {

@@ -16,6 +16,7 @@ use crate::systemd::sockets::{self, Sockets};
 use sandboxd_audit::AuditError;
 use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
+use std::cell::OnceCell;
 use std::fs::File;
 use std::time::Instant;
 
@@ -65,11 +66,13 @@ fn told(arguments: Run, who: Who, since: Instant) -> u8 {
         Ok(log) => log,
         Err(error) => return not_run(&error, &name, json, result.as_ref()),
     };
-    let started = sockets
-        .and_then(|sockets| start(arguments, (who, since), &log, (sockets, result.as_ref())));
+    let agent = OnceCell::new();
+    let started = sockets.and_then(|sockets| {
+        start(arguments, (who, since), (&log, &agent), (sockets, result.as_ref()))
+    });
     let started = started.map_err(|error| {
         let status = not_run(&error, &name, json, result.as_ref());
-        log.refused(&name, &error);
+        log.refused(agent.get().unwrap_or(&name), &error);
         status
     });
     // What a run that was not started leaves in the log is no reason to say more than why.
@@ -146,7 +149,7 @@ fn late(grants: &Grants, json: bool, result: Option<&File>) -> Result<Late, Star
 fn start(
     arguments: Run,
     (who, since): (Who, Instant),
-    log: &AuditLog,
+    (log, agent): (&AuditLog, &OnceCell<String>),
     (Sockets { passed, fds: sockets }, result_file): (Sockets, Option<&File>),
 ) -> Result<u8, StartError> {
     let Run { grants, receipt, result_fd: _, metrics, json, quiet } = arguments;
@@ -154,6 +157,11 @@ fn start(
     let scraped = metrics.map(|to| Scraped::begin(&to, log.metrics())).transpose()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json, result_file)?)?;
     let mut loaded = load::load(&grants)?;
+    // As its records have it from here on.
+    agent.get_or_init(|| loaded.profile.name().to_owned());
+    if !json && !quiet {
+        warn(&notice::unset(&grants.env));
+    }
     loaded.invocation.listening = Listening::Passed(passed);
     loaded.invocation.credentials = credentials::passed()?;
     loaded.invocation.metrics = scraped.as_ref().and_then(Scraped::folder).cloned();
@@ -277,35 +285,8 @@ fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
             "sandboxd: not enforced on this host, by leave of the profile: {what}\n"
         ));
     }
-    let ends = [
-        (
-            result.denied,
-            "the kernel killed it for a system call that only a program of another architecture makes (SIGSYS): \
-             32-bit programs do not run in a sandbox",
-        ),
-        (result.timeout, "its wall time was used up ([limits].wall_time)"),
-        (result.cpu_limit, "its CPU time was used up ([limits].cpu_time)"),
-        (
-            result.output_limit,
-            "its output went no further: it reached [limits].output, or its file took no more",
-        ),
-        (
-            result.oom && result.oom_group == Some(true),
-            "it ran out of memory ([limits].memory), and the kernel killed all of it",
-        ),
-        (
-            result.oom && result.oom_group != Some(true),
-            "it ran out of memory ([limits].memory), and the kernel killed it or what used most of it",
-        ),
-    ];
-    for (_, what) in ends.iter().filter(|(holds, _)| *holds) {
+    for what in used_up::limits(result) {
         text.push_str(&format!("sandboxd: {}: {what}\n", result.sandbox));
-    }
-    if let Some(refused) = result.processes_refused.filter(|refused| *refused > 0) {
-        text.push_str(&format!(
-            "sandboxd: {}: {refused} times no process could be started ([limits].processes)\n",
-            result.sandbox
-        ));
     }
     if let Some(used) = &result.egress {
         text.push_str(&went_out::words(&result.sandbox, used));

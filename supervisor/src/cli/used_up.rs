@@ -1,7 +1,7 @@
-//! What a person is told of what a run used up: of each model, and of its budget.
+//! What a person is told of what a run used up: of its limits, of each model, and of its budget.
 
 use super::output::count;
-use crate::sandbox::UsedUp;
+use crate::sandbox::{RunResult, UsedUp};
 
 /// So many models are said one by one.
 const SAID: usize = 8;
@@ -45,6 +45,37 @@ pub(super) fn words(sandbox: &str, used: &UsedUp) -> String {
         lines.push(format!("used of the budget: {}", of.join(", ")));
     }
     lines.iter().map(|line| format!("sandboxd: {sandbox}: {line}\n")).collect()
+}
+
+/// The limits that it reached, and the keys that raise them; and what only the kernel ends.
+pub(super) fn limits(result: &RunResult) -> Vec<String> {
+    let ends = [
+        (
+            result.denied,
+            "the kernel killed it for a system call that only a program of another architecture makes (SIGSYS): \
+             32-bit programs do not run in a sandbox",
+        ),
+        (result.timeout, "its wall time was used up ([limits].wall_time)"),
+        (result.cpu_limit, "its CPU time was used up ([limits].cpu_time)"),
+        (
+            result.output_limit,
+            "its output went no further: it reached [limits].output, or its file took no more",
+        ),
+        (
+            result.oom && result.oom_group == Some(true),
+            "it ran out of memory ([limits].memory), and the kernel killed all of it",
+        ),
+        (
+            result.oom && result.oom_group != Some(true),
+            "it ran out of memory ([limits].memory), and the kernel killed it or what used most of it",
+        ),
+    ];
+    let ends = ends.into_iter().filter(|(holds, _)| *holds).map(|(_, what)| what.to_owned());
+    let refused = result
+        .processes_refused
+        .filter(|refused| *refused > 0)
+        .map(|refused| format!("{refused} times no process could be started ([limits].processes)"));
+    ends.chain(refused).collect()
 }
 
 fn many(count: usize) -> u64 {

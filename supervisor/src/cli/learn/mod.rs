@@ -57,7 +57,7 @@ fn learnt_into(
     if !quiet {
         warn(&shown.words());
     }
-    let (result, seen) = run(grants, &mut shown, since)?;
+    let (result, seen) = run(&mut shown, since)?;
     if let Some(why) = not_run(result.exit_status()) {
         file.forget();
         warn(&format!("sandboxd: nothing was learnt, and nothing is written: {why}\n"));
@@ -147,11 +147,11 @@ fn document(output: &std::path::Path) -> Result<(String, HostPath), StartError> 
 fn unwritten(_: &sandboxd_audit::AuditError) {}
 
 /// Runs it, and reads what the observer told.
-fn run(grants: &Grants, shown: &mut Shown, since: Instant) -> Result<(RunResult, All), StartError> {
+fn run(shown: &mut Shown, since: Instant) -> Result<(RunResult, All), StartError> {
     let log = AuditLog::begin(audit_folder::open, unwritten)?;
     let ran = watched(shown, since, &log);
     if let Err(error) = &ran {
-        log.refused(&load::name(grants), error);
+        log.refused(shown.profile.name(), error);
     }
     let closed = log.end();
     let Finished { result, left, .. } = ran?;

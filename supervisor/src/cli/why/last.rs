@@ -113,6 +113,7 @@ fn as_json(kept: &Kept) -> serde_json::Value {
         "at": kept.at,
         "exit": kept.exit,
         "signal": kept.signal,
+        "limits": kept.limits,
         "calls": calls,
         "others": kept.denials.others,
         "not_let_out": kept.not_let_out,
@@ -187,6 +188,9 @@ fn in_words(kept: &Kept) -> String {
         ago(kept),
         ended(kept)
     );
+    for reached in &kept.limits {
+        text.push_str(&format!("limit: {}\n", printable(reached)));
+    }
     let subject = subject(kept);
     for denied in kept.calls() {
         text.push_str(&format!("refused: {}\n", denied::call(denied)));
@@ -202,7 +206,9 @@ fn in_words(kept: &Kept) -> String {
     }
     text.push_str(&not_let_out(kept, subject.as_ref()));
     text.push_str(&not_called(kept, subject.as_ref()));
-    if kept.calls().is_empty() && kept.not_let_out.is_empty() && kept.called.is_empty() {
+    let refused =
+        !(kept.calls().is_empty() && kept.not_let_out.is_empty() && kept.called.is_empty());
+    if !refused && kept.limits.is_empty() {
         text.push_str("nothing that it was refused is known\n");
     }
     for what in unseen(kept) {
