@@ -45,7 +45,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let profile = format!(
         "name = \"server\"\nextends = [\"builtin:mcp-server\"]\n\
          command.exec = [\"/usr/bin/python3\", {server:?}, {said:?}]\n\
-         [files]\nread = [{server:?}, {said:?}]\n[serve]\ntools = [\"*\"]\n"
+         [files]\nread = [{server:?}, {said:?}]\n[serve]\ntools = [\"*\", \"stil\"]\n"
     );
     let place = Place { outside, profile, said };
     place.there(&["still", "moved"])?;
@@ -133,6 +133,10 @@ impl Place<'_> {
             let refused = run.stdout.contains(&format!("Unknown tool: {tool}"));
             ensure!(listed == wanted && refused != wanted, "{tool} of {tools:?}: {}", run.stdout);
         }
+        let hidden = run.stderr.contains("moved changed and is hidden: sandboxd pins");
+        ensure!(hidden != tools.contains(&"moved"), "{tools:?}: {}", run.stderr);
+        let none = "stil: the server has no such tool; it has moved, still";
+        ensure!(run.stderr.contains(none), "{}", run.stderr);
         Ok(())
     }
 

@@ -2,21 +2,24 @@
 //! plan and written down, as for edges. Whoever the client is, nobody knows: it has the streams that
 //! sandboxd was given.
 
-use super::Waits;
 use super::desk::{Closed, UNHEARD, unheard};
 use super::durable::Durable;
 use super::keeper::Keeper;
 use super::records::{Known, Records};
+use super::{Listed, Waits};
 use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Wish};
 use crate::thread::Thread;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use sandboxd_broker_plan::BrokerPlan;
 use sandboxd_broker_plan::record::Record;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A list is told tool by tool, and is over once the broker says nothing for so long.
+const LISTED: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
 
 /// Hears the broker, until this is finished.
 pub(crate) struct Client(Thread<Vec<String>>);
@@ -32,6 +35,9 @@ struct Ear {
     records: Arc<Mutex<Records>>,
     pins: Keeper,
     waits: Waits,
+    listed: Listed,
+    /// Tools were told of, and that was not told on yet.
+    news: bool,
     durable: Durable,
 }
 
@@ -44,7 +50,7 @@ impl Client {
         line: OwnedFd,
         (run, plan): (&str, &BrokerPlan),
         (records, pins): (Records, Option<Pins>),
-        waits: Waits,
+        (waits, listed): (Waits, Listed),
     ) -> Result<Self, StartError> {
         let name = |names: Option<&sandboxd_broker_plan::Name>| {
             names.map(ToString::to_string).unwrap_or_default()
@@ -59,6 +65,8 @@ impl Client {
             records,
             pins: Keeper::new(pins),
             waits,
+            listed,
+            news: false,
             durable: Durable::new(move |error| locked(&told).failed(error)),
         };
         Thread::begin("calls", move |closed| ear.listen(&closed)).map(Self)
@@ -87,7 +95,11 @@ impl Ear {
         loop {
             let mut fds =
                 [PollFd::new(closed, PollFlags::IN), PollFd::new(&self.line, PollFlags::IN)];
-            match poll(&mut fds, None) {
+            match poll(&mut fds, self.news.then_some(&LISTED)) {
+                Ok(0) => {
+                    self.news = false;
+                    (self.listed)();
+                }
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(unheard(errno)),
             }
@@ -121,7 +133,10 @@ impl Ear {
                 self.records().settle();
                 told
             }
-            Heard::Seen(seen) => self.pins.seen(&seen),
+            Heard::Seen(seen) => {
+                self.news = true;
+                self.pins.seen(&seen)
+            }
             Heard::Words(words) => self.pins.says(&words),
             Heard::Meant(meant) => self.records().meant(&meant),
             Heard::Wish(Wish::Waits(calls)) => {

@@ -82,6 +82,9 @@ pub(crate) type Refused = Box<dyn Fn(&str, &StartError) + Send + Sync>;
 /// Tells how many calls wait for somebody to approve them.
 pub(crate) type Waits = Box<dyn Fn(u64) + Send + Sync>;
 
+/// Told when a server had listed tools that were not known, or are not what they were.
+pub(crate) type Listed = Box<dyn Fn() + Send + Sync>;
+
 /// Whom the command of a run calls, and how.
 pub struct Calls {
     /// What its profile calls, and what that calls.

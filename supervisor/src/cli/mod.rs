@@ -29,6 +29,7 @@ mod revoke;
 mod run;
 mod secret;
 pub mod service;
+mod tools;
 mod used_up;
 mod went_out;
 mod why;

@@ -2,6 +2,7 @@
 
 use super::load::Loaded;
 use super::output::{tell_last, warn, warn_last};
+use super::tools::Tools;
 use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, denied, load, not_found, notice, receipt_file, used_up, went_out};
 use crate::audit_folder;
@@ -18,6 +19,7 @@ use sandboxd_profiles::{Listening, Stream};
 use serde_json::json;
 use std::cell::OnceCell;
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// How much is said on standard error, and how.
@@ -167,7 +169,9 @@ fn start(
     loaded.invocation.metrics = scraped.as_ref().and_then(Scraped::folder).cloned();
     loaded.invocation.receipt = receipt.as_deref().and_then(receipt_file::folder);
     let purses = Purses::default();
-    let around = around(who, &mut loaded, (log, &purses), Says { json, quiet })?;
+    let says = Says { json, quiet };
+    let tools = (who == Who::Client).then(|| Arc::new(Tools::of(&loaded.profile, says)));
+    let around = around(tools.as_ref(), &mut loaded, (log, &purses), says)?;
     let Loaded { profile, under, invocation, .. } = loaded;
     let mut write_receipt = receipt.map(receipt_file::writer);
     let request = Request {
@@ -185,6 +189,7 @@ fn start(
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let Finished { result, waived, absent, starts, left } = sandbox::run(request, receipt)?;
+    tools.iter().for_each(|tools| tools.tell());
     let starts = starts.filter(|_| who == Who::Caller && concerns(&grants, &result));
     let mut said = match (json, quiet) {
         (true, _) => format!(
@@ -234,7 +239,7 @@ fn clients([input, output, complained]: [Stream; 3]) -> Result<[Stream; 3], Star
 
 /// Whose run it is, and whom the command calls.
 fn around(
-    who: Who,
+    client: Option<&Arc<Tools>>,
     loaded: &mut Loaded,
     (log, purses): (&AuditLog, &Purses),
     says: Says,
@@ -245,8 +250,8 @@ fn around(
         count(calls);
         tell(calls);
     });
-    match who {
-        Who::Caller => {
+    match client {
+        None => {
             let calls = graph.take().map(|graph| Calls {
                 graph,
                 under: under.clone(),
@@ -260,12 +265,15 @@ fn around(
             });
             Ok(Around::Caller { calls: calls.map(Box::new) })
         }
-        Who::Client => {
+        Some(tools) => {
             invocation.streams = clients(invocation.streams)?;
             // One client and one server are all that its broker knows.
             invocation.program = None;
             let plan = sandboxd_profiles::graph::client(profile)?;
-            Ok(Around::Client { plan: Box::new(plan), waits })
+            tools.tell();
+            let tools = Arc::clone(tools);
+            let listed = Box::new(move || tools.tell());
+            Ok(Around::Client { plan: Box::new(plan), waits, listed })
         }
     }
 }

@@ -7,7 +7,7 @@ use super::error::StartError;
 use super::renewals::Renewals;
 use super::signals::Signals;
 use super::stdio::Stdio;
-use crate::calls::{Caller, Calls, Exchange, Hold, Streams, Waits, Whose};
+use crate::calls::{Caller, Calls, Exchange, Hold, Listed, Streams, Waits, Whose};
 use crate::cgroup::Tree;
 use crate::systemd::words::Words;
 use rustix::fd::OwnedFd;
@@ -28,6 +28,8 @@ pub enum Around {
         plan: Box<BrokerPlan>,
         /// Told whenever another number of calls waits for approval.
         waits: Waits,
+        /// Told when the server had listed tools that were not known.
+        listed: Listed,
     },
     /// Sandboxd itself, one of whose services this is.
     Service {
@@ -110,9 +112,10 @@ impl Around {
                 }
                 (Signals::listen(hangup)?, Stdio::prepare(user, wires)?)
             }
-            Self::Client { plan, waits } => {
+            Self::Client { plan, waits, listed } => {
                 let id = &resolved.plan.id;
-                let (brokered, server) = Brokered::begin(*plan, profile, id, waits, audit)?;
+                let told = (waits, listed);
+                let (brokered, server) = Brokered::begin(*plan, profile, id, told, audit)?;
                 between.brokered = Some(brokered);
                 (Signals::listen(hangup)?, Stdio::served(user, wires, server)?)
             }

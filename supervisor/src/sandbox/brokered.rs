@@ -5,7 +5,7 @@ use super::audit::Audit;
 use super::error::StartError;
 use super::state::GRACE;
 use crate::calls::{
-    Called, Client, Records, Tally, Waits, encoded, kept, told_limits, waits_for_nothing,
+    Called, Client, Listed, Records, Tally, Waits, encoded, kept, told_limits, waits_for_nothing,
 };
 use crate::control::{Approvers, Control};
 use crate::lasting::{Limits, server_key};
@@ -48,7 +48,7 @@ impl Brokered {
         mut plan: BrokerPlan,
         run: &Profile,
         id: &str,
-        waits: Waits,
+        told: (Waits, Listed),
         audit: &Audit,
     ) -> Result<(Self, Pipes), StartError> {
         let failed = |errno| StartError::call("dup", "the client's streams", errno);
@@ -69,12 +69,12 @@ impl Brokered {
             .say(line.as_fd(), &ours.both())
             .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))?;
         let pins = kept(audit, &mut plan, |_| Some(run))?;
-        let told = String::from_utf8(encoded(&plan)?)
+        let words = String::from_utf8(encoded(&plan)?)
             .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))?;
         waits_for_nothing(&plan, audit)?;
         let service = Service::begin(Wanted {
             name: NAME,
-            arguments: vec![told],
+            arguments: vec![words],
             run: run.clone(),
             audit: audit.clone(),
             streams: [client(0)?, client(1)?, brokers],
@@ -84,7 +84,7 @@ impl Brokered {
         let control = asks.then(|| Control::open(id, &line, approvers.clone())).transpose()?;
         let records = Records::new(audit.clone(), &plan, approvers);
         let tally = records.tally();
-        let client = Client::hear(line, (id, &plan), (records, pins), waits)?;
+        let client = Client::hear(line, (id, &plan), (records, pins), told)?;
         Ok((Self { service, until: None, client, control, tally, _limits: limits }, server))
     }
 
