@@ -265,7 +265,7 @@ complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and not __fish_
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l since -d 'Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC)' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l agent -d 'Only what this profile\'s sandboxes did, by its name or the id of one of them' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l kind -d 'Only records of this kind: started, refused, ended; header, checkpoint and the like' -r
-complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s n -l last -d 'Only the last N of them' -r
+complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s n -l last -d 'Only the last N of them; with --follow, those and what comes' -r
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s f -l follow -d 'Go on with what is written from now on, until interrupted'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -l json -d 'Print each record as it was written, one JSON object a line'
 complete -c sandboxd -n "__fish_sandboxd_using_subcommand audit; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
