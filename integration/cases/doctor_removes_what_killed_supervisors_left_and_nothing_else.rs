@@ -37,17 +37,11 @@ fn outside(outside: &Outside) -> Result<()> {
         }
     }
     let strange = not_ours(&groups, stranger.id())?;
-    let mut left = sockets("dead-")?;
-    ensure!(left.len() == 3, "it left no control sockets: {:?}", sockets("")?);
+    let mut left = [sockets("dead-")?, learnt(outside)?].concat();
+    ensure!(left.len() == 4, "it left no control sockets: {:?}", sockets("")?);
     // Of one that was killed before it listened.
     left.push(Path::new(SOCKETS).join(".dead-7.0a0b0c0d"));
     drop(left.last().map(UnixListener::bind).transpose()?);
-
-    // No process has such a number, pid_max(5).
-    let learnt = outside.dir().join("tmp/sandboxd-learn-4194305-0a0b");
-    fs::create_dir_all(&learnt)?;
-    fs::write(learnt.join("record"), "")?;
-    left.push(learnt);
 
     // To look is to touch nothing.
     let seen = doctor(outside, &["--json"])?;
@@ -86,6 +80,14 @@ fn outside(outside: &Outside) -> Result<()> {
     what_is_half_written_goes_once_nobody_writes_it(outside)?;
     living.signal(Signal::SIGUSR1)?;
     living.wait()?.ran().map(drop)
+}
+
+/// The folder of a `learn` that was killed: no process has such a number, pid_max(5).
+fn learnt(outside: &Outside) -> Result<Vec<PathBuf>> {
+    let folder = outside.dir().join("tmp/sandboxd-learn-4194305-0a0b");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join("record"), "")?;
+    Ok(vec![folder])
 }
 
 /// Where the sockets lie at which calls are approved; beside it, those at which secrets are renewed and edges taken back.

@@ -226,19 +226,7 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
     )?;
     told(&["mcp", "--help"], 0, true, &["builtin:mcp-server"])?;
     told(&["audit", "show", "--kind", "nosuch"], 125, false, &["no such kind", "started"])?;
-    told(&["run", "--", "true --version"], 127, false, &["is one word", "-- true --version"])?;
-    told(
-        &["check", "--", "nosuchprog"],
-        125,
-        false,
-        &["execve(\"nosuchprog\")", "grant its folder"],
-    )?;
-    told(&["run", "-e", "SANDBOXD_NONE", "--", "true"], 0, false, &["-e SANDBOXD_NONE"])?;
-    told(&["secret", "check"], 0, true, &["builtin:untrusted has no [secrets.NAME]"])?;
-    told(&["why", "--host", "127.0.0.1:8080"], 1, true, &["--egress nobody.invalid:443"])?;
-    let long = "x".repeat(100_000);
-    let words: Vec<&str> = ["run", "--", "true"].into_iter().chain([long.as_str(); 12]).collect();
-    told(&words, 125, false, &["arguments and variables of", "on its standard input"])?;
+    what_comes_to_nothing(&told)?;
     // Whoever reads answers for programs finds failures there too.
     for verb in ["check", "plan", "why"] {
         let words: &[&str] = if verb == "why" { &["--path", "/etc"] } else { &["--", "true"] };
@@ -273,6 +261,23 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// What was typed and comes to nothing is said.
+fn what_comes_to_nothing(told: &impl Fn(&[&str], i32, bool, &[&str]) -> Result<()>) -> Result<()> {
+    told(&["run", "--", "true --version"], 127, false, &["is one word", "-- true --version"])?;
+    told(
+        &["check", "--", "nosuchprog"],
+        125,
+        false,
+        &["execve(\"nosuchprog\")", "grant its folder"],
+    )?;
+    told(&["run", "-e", "SANDBOXD_NONE", "--", "true"], 0, false, &["-e SANDBOXD_NONE"])?;
+    told(&["secret", "check"], 0, true, &["builtin:untrusted has no [secrets.NAME]"])?;
+    told(&["why", "--host", "127.0.0.1:8080"], 1, true, &["--egress nobody.invalid:443"])?;
+    let long = "x".repeat(100_000);
+    let words: Vec<&str> = ["run", "--", "true"].into_iter().chain([long.as_str(); 12]).collect();
+    told(&words, 125, false, &["arguments and variables of", "on its standard input"])
 }
 
 /// What is called is checked as its caller is, and says whose problem it is.

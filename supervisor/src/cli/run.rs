@@ -188,9 +188,19 @@ fn start(
         purses,
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
-    let Finished { result, waived, absent, starts, left } = sandbox::run(request, receipt)?;
+    let finished = sandbox::run(request, receipt)?;
     tools.iter().for_each(|tools| tools.tell());
-    let starts = starts.filter(|_| who == Who::Caller && concerns(&grants, &result));
+    Ok(ended(finished, &grants, (who, says), result_file))
+}
+
+/// Says what became of it, and gives the status.
+fn ended(
+    Finished { result, waived, absent, starts, left }: Finished,
+    grants: &Grants,
+    (who, Says { json, quiet }): (Who, Says),
+    result_file: Option<&File>,
+) -> u8 {
+    let starts = starts.filter(|_| who == Who::Caller && concerns(grants, &result));
     let mut said = match (json, quiet) {
         (true, _) => format!(
             "{}\n",
@@ -199,10 +209,10 @@ fn start(
         (false, true) => String::new(),
         (false, false) => words(&result, &waived, &absent),
     };
-    let kept = denied::keep(&result, &grants);
+    let kept = denied::keep(&result, grants);
     if !json && !quiet {
         said.extend(starts.map(|starts| line(&result, &starts)));
-        said.push_str(&denied::words(&result, &grants, (kept.as_ref(), who)));
+        said.push_str(&denied::words(&result, grants, (kept.as_ref(), who)));
     }
     said.extend(left.iter().filter(|_| !json).map(|what| line(&result, what)));
     warn_last(&said);
@@ -214,7 +224,7 @@ fn start(
             false
         }
     });
-    Ok(if told && left.is_empty() { result.exit_status() } else { NOT_SET_UP })
+    if told && left.is_empty() { result.exit_status() } else { NOT_SET_UP }
 }
 
 fn line(result: &RunResult, what: &str) -> String {
