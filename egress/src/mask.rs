@@ -225,10 +225,7 @@ mod tests {
         assert_eq!(covered("nothing of it"), "nothing of it");
         let digits: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(covered(&format!("{digits} ")), format!("{} ", "*".repeat(30)));
-        assert_eq!(
-            covered(&format!("{} ", digits.to_uppercase())),
-            format!("{} ", "*".repeat(30))
-        );
+        assert_eq!(covered(&format!("{} ", digits.to_uppercase())), format!("{} ", "*".repeat(30)));
         assert_eq!(covered("s3cr3t/\\\"va?lue+ "), format!("{} ", "*".repeat(16)));
         assert_eq!(covered("s3cr3t/\\u0022va?lue\\u002B "), format!("{} ", "*".repeat(25)));
     }

@@ -263,6 +263,7 @@ pub enum CoreFact {
 /// What is at a path of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "most are found: a box for each would save nothing")]
 pub enum PathFact {
     /// Nothing.
     Missing,
