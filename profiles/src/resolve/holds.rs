@@ -20,7 +20,6 @@ const RESOLVE_UNIX: u32 = 9;
 
 /// Bytes of holds in a plan before it is refused: of the megabyte that it may have, the rest takes a tenth.
 const MOST_BYTES: usize = 3 << 18;
-const FILLED: &str = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";
 
 /// What is done to one path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -222,7 +221,8 @@ impl Deciding<'_> {
                 "{} holds more than can be searched in good time for what the host may execute and for sockets and pipes, or more of those than can be kept",
                 tree.from
             );
-            self.refuse(origin, what, FILLED);
+            let remedy = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";
+            self.refuse(origin, what, remedy);
         }
         let longest = tree.protected.iter().max_by_key(|fact| fact.path.as_str().len());
         if let Some(longest) = longest.filter(|_| holds.bytes > MOST_BYTES) {
@@ -230,7 +230,9 @@ impl Deciding<'_> {
                 "{} holds more of what the host may execute, and of sockets and pipes, than a plan has room for, with every folder above: {} is the longest",
                 tree.from, longest.path
             );
-            self.refuse(origin, what, FILLED);
+            let remedy =
+                "look who filled it, grant a smaller folder, or write protect = { off = \"why\" }";
+            self.refuse(origin, what, remedy);
         }
     }
 

@@ -154,7 +154,7 @@ impl Clerk {
     fn work(mut self, closed: &OwnedFd) -> Vec<String> {
         let over = match self.serve(closed) {
             Closed::Over => self.hear_the_rest(),
-            closed => Err(closed),
+            closed @ (Closed::Violated(_) | Closed::Unreliable(_)) => Err(closed),
         };
         if let Err(closed) = over {
             self.left.extend(closed.cut_off(&self.shared.line, "the graph"));
