@@ -112,14 +112,6 @@ impl HostFacts {
     pub fn is_rootless(&self) -> bool {
         self.privilege == Privilege::UserNamespace
     }
-
-    /// Which files the paths lead to.
-    pub fn inodes(&self) -> impl Iterator<Item = (&HostPath, Inode)> {
-        self.paths.iter().filter_map(|(path, fact)| match fact {
-            PathFact::Found(found) => Some((path, found.inode)),
-            PathFact::Missing | PathFact::Failed(_) => None,
-        })
-    }
 }
 
 /// By what right the supervisor makes sandboxes, found by doing it.
@@ -263,7 +255,7 @@ pub enum CoreFact {
 /// What is at a path of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(clippy::large_enum_variant, reason = "most are found: a box for each would save nothing")]
+#[expect(clippy::large_enum_variant, reason = "nearly every path that is looked at is there")]
 pub enum PathFact {
     /// Nothing.
     Missing,

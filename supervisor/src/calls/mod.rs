@@ -8,15 +8,16 @@
 //! ```
 //!
 //! Read in this order: [`endpoint`] (who connects), [`desk`] (what the broker may ask), [`instance`]
-//! (what is started), [`hold`] (what is kept ready), [`records`] and [`durable`] (what is written down), [`tally`] (what whoever asks later is told), [`client`] (the same for `sandboxd
-//! mcp`, whose caller is no sandbox), then `service::channel` (what is
-//! said between the two).
+//! (what is started), [`hold`] (what is kept ready), [`records`] and [`durable`] (what is written down), [`tally`] (what whoever
+//! asks later is told), [`handed`] (what a broker has at its begin), [`client`] (the same for `sandboxd mcp`, whose caller
+//! is no sandbox), then `service::channel` (what is said between the two).
 
 mod client;
 mod described;
 mod desk;
 mod durable;
 mod endpoint;
+mod handed;
 mod hold;
 mod instance;
 mod keeper;
@@ -27,7 +28,7 @@ mod tally;
 use crate::cgroup::Tree;
 use crate::control::revocation::Revocations;
 use crate::control::{Approvers, Control};
-use crate::lasting::{Limits, Pins};
+use crate::lasting::Limits;
 use crate::sandbox::{self, Audit, Purses, StartError, image};
 use crate::service::channel::Told;
 use crate::service::gathered::Gathered;
@@ -39,7 +40,7 @@ use records::Knock;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandboxd_broker_plan::{Approval, BrokerPlan, Durability, wire};
+use sandboxd_broker_plan::{Approval, BrokerPlan};
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::graph::Standing;
 use sandboxd_profiles::{Graph, Profile};
@@ -50,6 +51,7 @@ use std::time::Duration;
 
 pub(crate) use client::Client;
 pub(crate) use endpoint::Endpoint;
+pub(crate) use handed::{encoded, kept, told_limits, waits_for_nothing};
 pub(crate) use hold::Hold;
 pub(crate) use instance::{Streams, Whose, invocation};
 pub(crate) use records::Records;
@@ -352,52 +354,4 @@ fn revocations(id: &str, plan: &BrokerPlan, bell: &Bell) -> Result<Revocations, 
     let bell = bell.clone();
     let revoke = move |edge, by, stream| bell.ring(News::Revoke { edge, by, stream });
     Revocations::open(id, plan, Box::new(revoke))
-}
-
-/// Gives a broker the file in which it keeps what is left of its buckets, before anything else is said to it.
-///
-/// # Errors
-/// Where that cannot be said.
-pub(crate) fn told_limits(limits: Option<&Limits>, line: &OwnedFd) -> Result<(), StartError> {
-    let told = |limits: &Limits| Told::Limits.say(line.as_fd(), &[limits.as_fd()]);
-    limits
-        .map_or(Ok(()), told)
-        .map_err(|errno| StartError::call("sendmsg", "the broker's channel", errno))
-}
-
-/// The plan as a broker is told it.
-///
-/// # Errors
-/// Where it is more than one is told.
-pub(crate) fn encoded(plan: &BrokerPlan) -> Result<Vec<u8>, StartError> {
-    wire::encode(plan)
-        .map_err(|error| StartError::found("encode", format!("the broker's plan: {error}")))
-}
-
-/// What is known of the tools that a plan calls, which is laid over it. Nothing where nothing is kept, by leave
-/// of the profile, which the run says.
-///
-/// # Errors
-/// Where what is kept cannot be read, or is not whole.
-pub(crate) fn kept<'p>(
-    audit: &Audit,
-    plan: &mut BrokerPlan,
-    serving: impl Fn(&str) -> Option<&'p Profile>,
-) -> Result<Option<Pins>, StartError> {
-    audit.is_kept().then(|| Pins::lay(plan, serving)).transpose()
-}
-
-/// Whether no edge waits for records of which there will be none.
-pub(crate) fn waits_for_nothing(plan: &BrokerPlan, audit: &Audit) -> Result<(), StartError> {
-    let mut durable = plan.edges.iter().filter(|edge| edge.durability == Durability::Durable);
-    match durable.next().filter(|_| !audit.is_kept()) {
-        None => Ok(()),
-        Some(edge) => Err(StartError::found(
-            "call",
-            format!("{}: durable, and no audit log can be written", edge.name),
-        )
-        .with_remedy(
-            "let sandboxd write the audit log (`sandboxd doctor`), or remove durable = true",
-        )),
-    }
 }

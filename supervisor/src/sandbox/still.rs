@@ -16,6 +16,8 @@ use crate::cgroup::Tree;
 use crate::secret::Secrets;
 use rustix::fd::OwnedFd;
 use sandboxd_audit::Hidden;
+use sandboxd_plan::{HostPath, Inode};
+use sandboxd_profiles::host::PathFact;
 use sandboxd_profiles::{HostFacts, Lease, Resolved, Wanted, resolve, wanted};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -66,7 +68,7 @@ impl<'a> Still<'a> {
         let now = look(&self.wanted, tree, host.privilege.clone(), audit.fact());
         let outside = &resolved.outside;
         let found = |what| Err(StartError::found("claim", what));
-        if !now.inodes().eq(host.inodes()) {
+        if !inodes(&now).eq(inodes(host)) {
             return found("a path leads to another file");
         }
         let same = now == *host
@@ -100,6 +102,14 @@ pub(super) fn told(kept: Option<Duration>, instead: Option<&str>) -> Value {
         (None, Some(why)) => json!({ "not_kept_ready": why }),
         (None, None) => Value::Null,
     }
+}
+
+/// Which files the paths lead to.
+fn inodes(host: &HostFacts) -> impl Iterator<Item = (&HostPath, Inode)> {
+    host.paths.iter().filter_map(|(path, fact)| match fact {
+        PathFact::Found(found) => Some((path, found.inode)),
+        PathFact::Missing | PathFact::Failed(_) => None,
+    })
 }
 
 fn hidden(secrets: &Secrets) -> Result<Vec<Hidden>, StartError> {
