@@ -16,7 +16,11 @@ use std::{
         fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
         unix::{fs::OpenOptionsExt as _, net::UnixStream},
     },
-    sync::mpsc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -242,13 +246,21 @@ fn who_reads_late_is_waited_for_and_gets_all() {
     let mut owner = Threads::new();
     owner.connect(1, "a", Pair::Two { input: input.into(), output: output.into() });
     // More than may wait for somebody, so that nothing more is read of what is piped in.
+    let piped = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&piped);
     let asks = thread::spawn(move || {
-        for id in 0..10 {
-            writes.write_all(call(id, 500_000).as_bytes()).unwrap();
+        let asked: String = (0..10).map(|id| call(id, 500_000)).collect();
+        for piece in asked.as_bytes().chunks(4096) {
+            writes.write_all(piece).unwrap();
+            piped.fetch_add(piece.len(), Ordering::Relaxed);
         }
     });
     let reader = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(500));
+        let mut before = 0;
+        while before == 0 || before != seen.load(Ordering::Relaxed) {
+            before = seen.load(Ordering::Relaxed);
+            thread::sleep(Duration::from_secs(1));
+        }
         let mut text = String::new();
         reads.read_to_string(&mut text).unwrap();
         text

@@ -306,7 +306,7 @@ mod tests {
         let mut decisions = Decisions::new(audit.clone(), "agent", "agent-1", (&[rule], &names));
         let put = Told { secrets: 1, puts: 2, ..told(Some(0), "a.example", 443) };
         (0..3000).for_each(|_| assert!(decisions.told(&put)));
-        assert!(decisions.carried.left_out > 1000, "all were written down");
+        assert!(decisions.carried.left_out > 0, "all were written down");
         let uses = "sandboxd_secrets_uses_total{profile=\"agent\",secret=\"model\"} 3000";
         assert!(counted(&audit).lines().any(|line| line == uses));
     }
