@@ -1,9 +1,10 @@
-//! What `sandboxd learn` writes is enough: a shell script, Python and git do under the written profile what they
-//! did while they were learnt from; and it is little: what nobody used is not in it, and the host is as it was.
+//! What `sandboxd learn` writes is enough: a shell script, Python, git and a program that is a link, as npm and pipx
+//! install them, do under the written profile what they did while they were learnt from; and it is little: what nobody used is not in it, and the host is as it was.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Need, Outside};
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 pub(crate) const CASE: Case = Case {
@@ -30,11 +31,16 @@ fn outside(outside: &Outside) -> Result<()> {
     let shell = outside
         .file("ws/work.sh", "cat \"$1\" && mkdir -p a/b && echo > a/b/c && echo > made\n")?;
     let python = outside.file("ws/work.py", PYTHON)?;
+    let program = outside.file("data/lib/agent", "#!/bin/sh\ncat \"$1\" && echo > made\n")?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let link = data.with_file_name("bin-agent");
+    symlink("lib/agent", &link)?;
     let (data, shell, python) = (text(&data)?, text(&shell)?, text(&python)?);
     for (name, words) in [
         ("shell", ["/bin/sh", shell, data].as_slice()),
         ("python", &["/usr/bin/python3", python, data]),
         ("git", &["/bin/sh", "-c", GIT, data]),
+        ("link", &[text(&link)?, data]),
     ] {
         learnt(outside, &ws, name, words).with_context(|| name.to_owned())?;
     }
@@ -50,7 +56,7 @@ fn learnt(outside: &Outside, ws: &Path, name: &str, words: &[&str]) -> Result<()
     let data = outside.dir().join("data");
     let learn = |writes: bool| {
         let learn = outside.bare().verb("learn").option("--output").option(file.as_path());
-        let learn = learn.option("--read").option(data.as_path());
+        let learn = learn.option("--execute").option(data.as_path());
         let learn = if writes { learn.option("--write").option(ws) } else { learn };
         learn.cwd(ws).command(words).run()
     };

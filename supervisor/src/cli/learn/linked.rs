@@ -45,6 +45,14 @@ pub(super) fn linked(
     left
 }
 
+/// The program's file, where it was named through a link that is not shown: npm and pipx put such links into folders of
+/// theirs.
+pub(super) fn program(asked: &Asked<'_>, files: &Grants, named: &str) -> Option<String> {
+    let named = Some(Path::new(named)).filter(|named| named.is_absolute())?;
+    let link = link_on(named).filter(|link| !is_shown(asked, files, link));
+    link.and_then(|_| named.canonicalize().ok()?.into_os_string().into_string().ok())
+}
+
 fn is_text(path: &Path) -> bool {
     path.to_str().is_some_and(is_plain)
 }
