@@ -45,12 +45,15 @@ pub(super) fn linked(
     left
 }
 
-/// The program's file, where it was named through a link that is not shown: npm and pipx put such links into folders of
-/// theirs.
-pub(super) fn program(asked: &Asked<'_>, files: &Grants, named: &str) -> Option<String> {
-    let named = Some(Path::new(named)).filter(|named| named.is_absolute())?;
-    let link = link_on(named).filter(|link| !is_shown(asked, files, link));
-    link.and_then(|_| named.canonicalize().ok()?.into_os_string().into_string().ok())
+/// A command, by its program's file where that was named through a link that is not shown: npm and pipx put such links
+/// into folders of theirs.
+pub(super) fn by_file(asked: &Asked<'_>, files: &Grants, mut words: Vec<String>) -> Vec<String> {
+    let Some(first) = words.first_mut() else { return words };
+    let named = PathBuf::from(&*first);
+    let link = link_on(&named).filter(|link| named.is_absolute() && !is_shown(asked, files, link));
+    let real = link.and_then(|_| named.canonicalize().ok()?.into_os_string().into_string().ok());
+    *first = real.unwrap_or_else(|| std::mem::take(first));
+    words
 }
 
 fn is_text(path: &Path) -> bool {

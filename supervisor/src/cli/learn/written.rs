@@ -1,7 +1,7 @@
 //! What was seen becomes a profile: without what the profile gives that is extended, and without what must not
 //! be granted. Each grant is tried before it is written.
 
-use super::linked::{linked, program};
+use super::linked::{by_file, linked};
 use crate::calls::Called;
 use crate::cli::not_called;
 use crate::cli::typed::Grants;
@@ -72,10 +72,7 @@ pub(super) fn profile(
     left.extend(not_let_out(result));
     let own: Vec<&Called> = own(&subject, result).collect();
     left.extend(own.iter().flat_map(|edge| not_called(edge)));
-    let mut exec = subject_command(grants, &subject, &mut left);
-    if let Some(first) = exec.first_mut() {
-        *first = program(&asked, &files, first).unwrap_or_else(|| first.clone());
-    }
+    let exec = by_file(&asked, &files, subject_command(grants, &subject, &mut left));
     let left_out = left.len();
     left.truncate(LISTED);
     let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
