@@ -5,15 +5,25 @@
 /// dots would take for another.
 #[must_use]
 pub fn is_plain(path: &str) -> bool {
-    // The last line is of what is no UTF-8 (RFC 3629, 3: too long for what it says) or no escape (RFC 3986, 2.1), and is
-    // read as a dot or a slash by some.
-    const HIDDEN: [&str; 14] = [
-        "%2e", "%2f", "%5c", "%25", "%00", "//", "\\", ";", "%c0", "%c1", "%e0%8", "%e0%9",
-        "%f0%8", "%u",
-    ];
+    const HIDDEN: [&str; 8] = ["%2e", "%2f", "%5c", "%25", "%00", "//", "\\", ";"];
     let lower = path.to_ascii_lowercase();
     let dots = path.split('/').any(|part| part == "." || part == "..");
-    !dots && !HIDDEN.iter().any(|text| lower.contains(text))
+    !dots && is_text(path) && !HIDDEN.iter().any(|text| lower.contains(text))
+}
+
+/// Whether each `%` begins an escape (RFC 3986, 2.1), and what all stand for is UTF-8: what is longer than it needs to be
+/// (RFC 3629, 3) is read as a dot or a slash by some.
+fn is_text(path: &str) -> bool {
+    let mut pieces = path.split('%');
+    let mut text = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let digits = piece.get(..2).filter(|two| two.bytes().all(|it| it.is_ascii_hexdigit()));
+        let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
+        let (Some(byte), Some(rest)) = (byte, piece.get(2..)) else { return false };
+        text.push(byte);
+        text.extend_from_slice(rest.as_bytes());
+    }
+    str::from_utf8(&text).is_ok()
 }
 
 /// The same of a URI (RFC 3986), its query and fragment too. Besides, it has nothing that is passed over where it is read
@@ -39,8 +49,17 @@ mod tests {
         }
         let ambiguous =
             ["/a/../b", "/.", "/%2E%2e/b", "/a%2fb", "/a%5cb", "/%252e", "/a//b", "/a;/b"];
-        let overlong =
-            ["/%c0%ae%C0%AE/b", "/%c1%9cb", "/%e0%80%ae/b", "/%f0%80%80%af", "/%u002e/b"];
+        let overlong = [
+            "/%c0%ae%C0%AE/b",
+            "/%c1%9cb",
+            "/%e0%80%ae/b",
+            "/%f0%80%80%af",
+            "/%f8%80%80%80%ae",
+            "/%ae",
+            "/%%32e",
+            "/%u002e/b",
+            "/a%",
+        ];
         for path in ambiguous.into_iter().chain(overlong) {
             assert!(!is_plain(path), "{path}");
         }

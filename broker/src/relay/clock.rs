@@ -77,9 +77,10 @@ impl Relay {
     fn had_its_time(&self, id: CallId) -> bool {
         let Some(call) = self.calls.get(&id) else { return true };
         let Some((rules, place, callee)) = self.rules(call.edge) else { return true };
-        let edges = self.edges.iter().zip(&self.plan.edges).filter(|(it, _)| it.callee == place);
+        let edges = self.edges.iter().zip(&self.plan.edges);
+        let edges = edges.filter(|(it, _)| it.callee == place && !it.revoked);
         callee.instances == Instances::PerCaller
             || (edges.map(|(_, edge)| edge.deadline).max() == Some(rules.deadline)
-                && self.now >= call.began.after(rules.deadline))
+                && self.now >= call.sent.after(rules.deadline))
     }
 }

@@ -196,6 +196,7 @@ impl Relay {
             approved: false,
             timer: None,
             began: self.now,
+            sent: self.now,
             deadline: self.now,
             slot: false,
             trial: false,

@@ -128,6 +128,8 @@ pub(super) struct Call {
     pub(super) approved: bool,
     pub(super) timer: Option<Moment>,
     pub(super) began: Moment,
+    /// When its callee was told of it.
+    pub(super) sent: Moment,
     pub(super) deadline: Moment,
     /// Whether it is counted among those in flight.
     pub(super) slot: bool,
@@ -166,6 +168,7 @@ impl Call {
             approved: false,
             timer: None,
             began,
+            sent: began,
             deadline,
             slot: false,
             trial: false,

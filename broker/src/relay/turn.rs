@@ -300,6 +300,10 @@ impl Relay {
         let now = self.now;
         let Some(what) = self.what(id) else { return };
         let Some(call) = self.calls.get(&id) else { return };
+        // It may have been taken back while it waited for its turn.
+        if !call.chains.iter().all(|chain| self.leads(chain)) {
+            return self.refuse(id, Refusal::Revoked);
+        }
         let (edge, by, is_call) = (call.edge, call.origin.connection(), call.asks.is_call());
         // Not before: while it waited for somebody, all others would wait for how it ends.
         let admits = self.fuse(edge, by).filter(|_| is_call).map_or(Ok(()), |fuse| fuse.admit(now));
@@ -338,6 +342,7 @@ impl Relay {
     /// Passes a request on, under a number of ours.
     pub(super) fn send(&mut self, id: CallId) {
         self.remember_served(id);
+        let now = self.now;
         let Some(call) = self.calls.get_mut(&id) else { return };
         let Some(instance) = call.instance else { return };
         let (mut body, again) = (std::mem::take(&mut call.body), call.again.take());
@@ -346,7 +351,7 @@ impl Relay {
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
         let (held, caller) = (std::mem::take(&mut call.held), call.origin.connection());
-        call.stage = Stage::Sent;
+        (call.stage, call.sent) = (Stage::Sent, now);
         let deadline = (call.asks != Asks::Listen).then_some(call.deadline);
         let silent = matches!(call.origin, Origin::Note(_));
         if !silent {

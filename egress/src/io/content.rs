@@ -180,6 +180,25 @@ mod tests {
             prop_assert_eq!(said, format!("{before}{}{after}", "*".repeat(SECRET.len())));
         }
 
+        #[test]
+        fn after_a_pause_the_rest_of_it_is_covered(
+            before in "[sk-]{0,6}", after in "[ -~]{0,6}",
+            cuts in proptest::collection::vec(0_usize..34, 0..12),
+        ) {
+            let whole = format!("{before}{SECRET}{after}");
+            let end = before.len() + SECRET.len();
+            let pieces = cut(&whole, &cuts);
+            let ends = pieces.iter().scan(0, |at, piece| {
+                *at += piece.len();
+                Some(*at)
+            });
+            // All of it that came with its last piece.
+            let from = ends.filter(|at| *at < end).max().unwrap_or(0).max(before.len());
+            let said = pieces_by(&mask(), &pieces, &[Until::Settled, Until::Late]).concat();
+            prop_assert!(said[from..end].iter().all(|byte| *byte == b'*'));
+            prop_assert_eq!(&said[end..], after.as_bytes());
+        }
+
         /// Whoever has a host say what they choose learns nothing by how much of it comes when.
         #[test]
         fn how_much_goes_on_is_not_told_by_what_it_is(

@@ -1,7 +1,10 @@
 //! Edges that are taken back: what is called over them from then on, and what was.
 
 use super::world::{World, behalf, chain, hang, onward, plan, serve};
-use crate::relay::{ConnectionId, Input, Verdict};
+use crate::{
+    json::text,
+    relay::{ConnectionId, Input, Verdict},
+};
 use sandboxd_broker_plan::record::{Event, Outcome, Rule};
 use sandboxd_broker_plan::{Approval, Bound, Instances, Millis};
 
@@ -185,4 +188,30 @@ fn nothing_goes_on_for_whom_it_was_taken_back() {
         assert!(told.contains(TAKEN), "{told}");
         assert_eq!(world.relay.spent()[0], spent, "a is charged for no more");
     }
+}
+
+#[test]
+fn what_waits_for_its_turn_is_not_done_for_whom_it_was_taken_back_meanwhile() {
+    let mut plan = chain(Instances::Serial);
+    plan.edges[2].in_flight = Bound::AtMost(1);
+    let mut world = World::new(plan);
+    world.connect(1, "a", "mid");
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 3, mid);
+    world.serve = hang;
+    for id in ["1", "2"] {
+        assert!(world.call_as(3, id, "list", "{}").is_empty(), "{id}");
+    }
+    let asked = world.got("tools/call").len();
+    let last = world.got("tools/call").last().unwrap().get("id").unwrap().clone();
+    world.step(Input::Revoked(0));
+    let (fs, _) = *world.started.last().unwrap();
+    world.tell_as(
+        fs,
+        &format!(r#"{{"jsonrpc":"2.0","id":{},"result":{{"content":[]}}}}"#, text(&last)),
+    );
+    let heard = world.hear(3).concat();
+    assert!(heard.contains(TAKEN), "{heard}");
+    assert_eq!(world.got("tools/call").len(), asked, "it was done all the same");
 }
