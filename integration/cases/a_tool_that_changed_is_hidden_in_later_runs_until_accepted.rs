@@ -47,6 +47,10 @@ fn outside(outside: &Outside) -> Result<()> {
          command.exec = [\"/usr/bin/python3\", {server:?}, {said:?}]\n\
          [files]\nread = [{server:?}, {said:?}]\n[serve]\ntools = [\"*\", \"stil\"]\n"
     );
+    // Of a server of which nothing is known yet.
+    let typo = profile.replacen("\"*\", ", "", 1);
+    let run = Place { outside, profile: typo, said: said.clone() }.run()?;
+    ensure!(run.stderr.contains("stil: no such tool was seen"), "{}", run.stderr);
     let place = Place { outside, profile, said };
     place.there(&["still", "moved"])?;
     place.pins(&[], 0, "2 tools")?;
@@ -133,9 +137,12 @@ impl Place<'_> {
             let refused = run.stdout.contains(&format!("Unknown tool: {tool}"));
             ensure!(listed == wanted && refused != wanted, "{tool} of {tools:?}: {}", run.stdout);
         }
-        let hidden = run.stderr.contains("moved changed and is hidden: sandboxd pins");
+        let hidden = run.stderr.contains(
+            "moved changed, and is hidden while it is not as it was accepted: sandboxd pins",
+        );
         ensure!(hidden != tools.contains(&"moved"), "{tools:?}: {}", run.stderr);
-        let none = "stil: the server has no such tool; it has moved, still";
+        let none =
+            "stil: no such tool was seen of the server; of what is named it had moved, still";
         ensure!(run.stderr.contains(none), "{}", run.stderr);
         Ok(())
     }

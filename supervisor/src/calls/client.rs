@@ -17,9 +17,10 @@ use rustix::io::Errno;
 use sandboxd_broker_plan::BrokerPlan;
 use sandboxd_broker_plan::record::Record;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// A list is told tool by tool, and is over once the broker says nothing for so long.
-const LISTED: Timespec = Timespec { tv_sec: 0, tv_nsec: 300_000_000 };
+/// A list is told tool by tool, and is over once no tool is told of for so long.
+const LISTED: Duration = Duration::from_millis(300);
 
 /// Hears the broker, until this is finished.
 pub(crate) struct Client(Thread<Vec<String>>);
@@ -36,8 +37,8 @@ struct Ear {
     pins: Keeper,
     waits: Waits,
     listed: Listed,
-    /// Tools were told of, and that was not told on yet.
-    news: bool,
+    /// When a tool was last told of, and that was not told on yet.
+    news: Option<Instant>,
     durable: Durable,
 }
 
@@ -66,7 +67,7 @@ impl Client {
             pins: Keeper::new(pins),
             waits,
             listed,
-            news: false,
+            news: None,
             durable: Durable::new(move |error| locked(&told).failed(error)),
         };
         Thread::begin("calls", move |closed| ear.listen(&closed)).map(Self)
@@ -95,11 +96,12 @@ impl Ear {
         loop {
             let mut fds =
                 [PollFd::new(closed, PollFlags::IN), PollFd::new(&self.line, PollFlags::IN)];
-            match poll(&mut fds, self.news.then_some(&LISTED)) {
-                Ok(0) => {
-                    self.news = false;
-                    (self.listed)();
-                }
+            if self.news.take_if(|told| told.elapsed() >= LISTED).is_some() {
+                (self.listed)();
+            }
+            let rest = self.news.map(|told| LISTED.saturating_sub(told.elapsed()));
+            let rest = rest.and_then(|rest| Timespec::try_from(rest).ok());
+            match poll(&mut fds, rest.as_ref()) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(unheard(errno)),
             }
@@ -134,7 +136,7 @@ impl Ear {
                 told
             }
             Heard::Seen(seen) => {
-                self.news = true;
+                self.news = Some(Instant::now());
                 self.pins.seen(&seen)
             }
             Heard::Words(words) => self.pins.says(&words),

@@ -20,9 +20,11 @@ pub(super) struct Sort {
 
 impl Sort {
     pub(super) fn of(record: &Record) -> Self {
-        let actor = record.actor.clone().unwrap_or_default();
-        let sandbox = actor.instance.filter(|_| record.kind == Kind::Connected);
-        Self { agent: actor.agent, sandbox, of: record.kind.name(), rule: record.rule.clone() }
+        let actor = record.actor.as_ref();
+        let agent = actor.map(|actor| actor.agent.clone()).unwrap_or_default();
+        let sandbox = actor.filter(|_| record.kind == Kind::Connected);
+        let sandbox = sandbox.and_then(|actor| actor.instance.clone());
+        Self { agent, sandbox, of: record.kind.name(), rule: record.rule.clone() }
     }
 
     /// That there were so many more.

@@ -8,6 +8,7 @@ use super::why::subject::Subject;
 use super::{NOT_SET_UP, load, not_found, secret};
 use crate::explain::printable;
 use crate::sandbox::StartError;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use sandboxd_plan::{Call, Failure, Stage};
 use sandboxd_profiles::resolved::Waived;
@@ -15,7 +16,9 @@ use sandboxd_profiles::schema;
 use sandboxd_profiles::why::{Access, Asked};
 use sandboxd_profiles::{From, Outside};
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The kernel reads so much of a program's first line, execve(2).
@@ -119,10 +122,13 @@ fn first_line(asked: &Asked<'_>, program: &str) -> Result<(), StartError> {
 
 /// What the first line of a script names; nothing where it is none, or cannot be read.
 fn interpreter(program: &Path) -> Option<String> {
+    // Whoever may rename it may put something in its place that is waited for.
+    let waits_not = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
+    let program = File::options().read(true).custom_flags(waits_not).open(program).ok()?;
     let mut start = Vec::new();
-    std::fs::File::open(program).ok()?.take(FIRST_LINE).read_to_end(&mut start).ok()?;
+    program.take(FIRST_LINE).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let word = std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?;
+    let word = std::str::from_utf8(line).ok()?.split([' ', '\t']).find(|word| !word.is_empty())?;
     Some(word.to_owned())
 }
 
@@ -158,8 +164,10 @@ fn secrets(outside: &Outside) -> Result<Vec<String>, StartError> {
         .secrets
         .iter()
         .partition(|held| matches!(held.from, From::Exec { .. } | From::Age { .. }));
+    let mut notes = Vec::new();
     for held in read {
-        secret::tried(outside, held)?;
+        let warned = secret::tried(outside, held)?;
+        notes.extend(warned.map(|what| format!("secret {}: {what}", held.name)));
     }
     let untried = programs.into_iter().map(|held| {
         format!(
@@ -167,7 +175,8 @@ fn secrets(outside: &Outside) -> Result<Vec<String>, StartError> {
             held.name
         )
     });
-    Ok(untried.collect())
+    notes.extend(untried);
+    Ok(notes)
 }
 
 #[cfg(test)]
@@ -182,9 +191,10 @@ mod tests {
             interpreter(&path)
         };
         let named =
-            ["#!/bin/sh\n", "#! /usr/bin/env python3\n", "#!/bin/sh", "\u{7f}ELF", "#!\n"].map(of);
+            ["#!/bin/sh\r\n", "#! /usr/bin/env python3\n", "#!/bin/sh", "\u{7f}ELF", "#!\n"]
+                .map(of);
         std::fs::remove_file(&path).unwrap();
         let words = named.map(Option::unwrap_or_default);
-        assert_eq!(words, ["/bin/sh", "/usr/bin/env", "/bin/sh", "", ""]);
+        assert_eq!(words, ["/bin/sh\r", "/usr/bin/env", "/bin/sh", "", ""]);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Ours is a cgroup with the name of a sandbox's, a lease marked busy, a control socket, the folder for temporary
 //! files of a run without a view of its own, what was to be put in the place of a file beside the audit log, an
-//! empty folder of doctor's, and one that a command was learnt from in; left behind is what nobody holds the lock of, and a socket that nobody has. Whatever a living supervisor has is not touched.
+//! empty folder of doctor's, and one that a command was learnt from in; left behind is what nobody holds the lock of,
+//! and a socket that nobody has. Whatever a living supervisor has is not touched.
 
 use super::NOT_SET_UP;
 use super::output::{say, say_json, warn};
@@ -13,6 +14,7 @@ use crate::host;
 use crate::lasting;
 use crate::lease::{LeaseError, Pool, RunDir, Settings};
 use crate::sandbox::{StartError, private};
+use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -154,9 +156,12 @@ fn leases(found: &mut Found, remove: bool) -> Result<(), StartError> {
 }
 
 /// What folders of `doctor` are called; the number of its process follows.
-pub(crate) const FOLDER: &str = "sandboxd-doctor-";
+pub(crate) const DOCTOR: &str = "sandboxd-doctor-";
 /// And those of `learn`; more follows the number.
 pub(crate) const LEARN: &str = "sandboxd-learn-";
+/// What lies in those, and is locked as long as somebody learns: its number may be nobody's here, and somebody's in
+/// another PID namespace.
+pub(crate) const RECORD: &str = "record";
 
 /// Whether it is called so, and whoever made it is gone.
 fn is_of(prefix: &str, folder: &Path) -> bool {
@@ -164,6 +169,11 @@ fn is_of(prefix: &str, folder: &Path) -> bool {
         folder.file_name().and_then(OsStr::to_str).and_then(|name| name.strip_prefix(prefix));
     let pid = number.and_then(|rest| rest.split('-').next()?.parse::<u32>().ok());
     pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists())
+}
+
+fn is_held(record: &Path) -> bool {
+    let lock = |file| flock(&file, FlockOperation::NonBlockingLockExclusive);
+    std::fs::File::open(record).is_ok_and(|file| lock(file).is_err())
 }
 
 /// Folders that a `doctor` made to run profiles in or a `learn` to be told in, which is gone.
@@ -174,7 +184,8 @@ fn folders() -> Vec<PathBuf> {
     entries
         .flatten()
         .filter(|entry| {
-            let gone = [FOLDER, LEARN].iter().any(|prefix| is_of(prefix, &entry.path()));
+            let gone = is_of(DOCTOR, &entry.path())
+                || (is_of(LEARN, &entry.path()) && !is_held(&entry.path().join(RECORD)));
             gone && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own)
         })
         .map(|entry| entry.path())

@@ -251,7 +251,7 @@ impl Interrupted {
     /// `true` ends with no such status by itself.
     fn hear(ended: &Result<(u8, Vec<String>), StartError>) -> Result<(), Self> {
         match ended {
-            Ok((status @ (129 | 130 | 143), _)) => Err(Self(*status)),
+            Ok((status @ (129..=131 | 143), _)) => Err(Self(*status)),
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -357,7 +357,7 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn make() -> Result<Self, StartError> {
-        let path = std::env::temp_dir().join(format!("{}{}", clean::FOLDER, std::process::id()));
+        let path = std::env::temp_dir().join(format!("{}{}", clean::DOCTOR, std::process::id()));
         std::fs::create_dir(&path).map_err(|error| {
             StartError::found("create_dir", format!("{}: {error}", path.display()))
         })?;

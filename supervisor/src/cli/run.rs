@@ -189,7 +189,7 @@ fn start(
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let finished = sandbox::run(request, receipt)?;
-    tools.iter().for_each(|tools| tools.tell());
+    tools.iter().for_each(|tools| tools.tell(true));
     Ok(ended(finished, &grants, (who, says), result_file))
 }
 
@@ -280,9 +280,9 @@ fn around(
             // One client and one server are all that its broker knows.
             invocation.program = None;
             let plan = sandboxd_profiles::graph::client(profile)?;
-            tools.tell();
+            tools.tell(false);
             let tools = Arc::clone(tools);
-            let listed = Box::new(move || tools.tell());
+            let listed = Box::new(move || tools.tell(false));
             Ok(Around::Client { plan: Box::new(plan), waits, listed })
         }
     }

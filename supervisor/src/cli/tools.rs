@@ -34,8 +34,8 @@ impl Tools {
         }
     }
 
-    /// Says what is known by now and was not said yet.
-    pub(super) fn tell(&self) {
+    /// Says what is known by now, or once the run is over, and was not said yet.
+    pub(super) fn tell(&self, over: bool) {
         let Self { run, server, named, says: Says { json, quiet }, said } = self;
         if *quiet {
             return;
@@ -44,7 +44,7 @@ impl Tools {
         let kept = Servers::open().and_then(|all| all.get(server)).ok().flatten();
         // Whoever panics ends this process.
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in kept.iter().flat_map(|kept| lines(named, kept)) {
+        for line in lines(named, &kept.unwrap_or_default(), over) {
             if !said.insert(line.clone()) {
                 continue;
             }
@@ -57,7 +57,17 @@ impl Tools {
     }
 }
 
-fn lines(named: &[Pattern], server: &Server) -> Vec<String> {
+fn lines(named: &[Pattern], server: &Server, over: bool) -> Vec<String> {
+    // Of a server nothing is known but what is named.
+    if server.tools.is_empty() && over {
+        let missing = named.iter().filter(|named| named.as_str() != "*").map(|named| {
+            format!(
+                "{}: no such tool was seen: the server has none that is named, or was not asked for its list",
+                printable(named.as_str())
+            )
+        });
+        return missing.collect();
+    }
     let some = |tools: &mut dyn Iterator<Item = &String>| {
         let tools: Vec<String> = tools.map(|tool| printable(tool)).collect();
         let more = tools.len().saturating_sub(NAMED);
@@ -68,13 +78,19 @@ fn lines(named: &[Pattern], server: &Server) -> Vec<String> {
         known.offered.is_some() && named.iter().any(|named| named.matches(tool))
     });
     let changed = some(&mut changed.map(|(tool, _)| tool));
-    let hidden =
-        (!changed.is_empty()).then(|| format!("{changed} changed and is hidden: sandboxd pins"));
+    let hidden = (!changed.is_empty()).then(|| {
+        format!(
+            "{changed} changed, and is hidden while it is not as it was accepted: sandboxd pins"
+        )
+    });
     let lacks = |named: &&Pattern| !server.tools.keys().any(|tool| named.matches(tool));
     let has = some(&mut server.tools.keys());
     let missing = named.iter().filter(lacks).filter(|_| !has.is_empty());
     let missing = missing.map(|named| {
-        format!("{}: the server has no such tool; it has {has}", printable(named.as_str()))
+        format!(
+            "{}: no such tool was seen of the server; of what is named it had {has}",
+            printable(named.as_str())
+        )
     });
     hidden.into_iter().chain(missing).collect()
 }
@@ -95,14 +111,22 @@ mod tests {
         let mut server = Server::default();
         let lines = |named: &[&str], server: &Server| {
             let named = named.iter().map(|one| Pattern::try_from(String::from(*one)).unwrap());
-            lines(&named.collect::<Vec<_>>(), server)
+            super::lines(&named.collect::<Vec<_>>(), server, false)
         };
         assert!(lines(&["read"], &server).is_empty(), "nothing is known yet");
+        let named = ["*", "read"].map(|one| Pattern::try_from(String::from(one)).unwrap());
+        let over = super::lines(&named, &server, true);
+        assert!(over.len() == 1 && over.concat().starts_with("read: no such tool"), "{over:?}");
         server.tools.insert(String::from("hello"), pinned(Some("b")));
         server.tools.insert(String::from("read_text"), pinned(None));
         assert!(lines(&["read_*"], &server).is_empty());
-        assert_eq!(lines(&["*"], &server), ["hello changed and is hidden: sandboxd pins"]);
-        let missing = ["red_text: the server has no such tool; it has hello, read_text"];
+        assert_eq!(
+            lines(&["*"], &server),
+            ["hello changed, and is hidden while it is not as it was accepted: sandboxd pins"]
+        );
+        let missing = [
+            "red_text: no such tool was seen of the server; of what is named it had hello, read_text",
+        ];
         assert_eq!(lines(&["red_text"], &server), missing);
         for number in 0..NAMED {
             server.tools.insert(format!("z{number}"), pinned(None));

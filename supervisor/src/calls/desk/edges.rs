@@ -180,7 +180,7 @@ impl Clerk {
         let now = clock()?;
         let (until, by) = (now.after(WITHIN), stream.into_iter().collect());
         self.edges.revoked.insert(edge, State::Told { heard: false, until, by });
-        // The broker first: an end that it hears before is one of a tool that crashed.
+        // The broker first, where it has room: an end that it hears before is one of a tool that crashed.
         self.press(edge, now)?;
         self.end_over(edge);
         self.wind()

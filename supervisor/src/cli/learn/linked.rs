@@ -47,13 +47,14 @@ pub(super) fn linked(
 
 /// A command, by its program's file where that was named through a link that is not shown: npm and pipx put such links
 /// into folders of theirs.
-pub(super) fn by_file(asked: &Asked<'_>, files: &Grants, mut words: Vec<String>) -> Vec<String> {
-    let Some(first) = words.first_mut() else { return words };
+pub(super) fn by_file(asked: &Asked<'_>, files: &Grants, words: &mut [String]) -> Option<LeftOut> {
+    let first = words.first_mut()?;
     let named = PathBuf::from(&*first);
-    let link = link_on(&named).filter(|link| named.is_absolute() && !is_shown(asked, files, link));
-    let real = link.and_then(|_| named.canonicalize().ok()?.into_os_string().into_string().ok());
-    *first = real.unwrap_or_else(|| std::mem::take(first));
-    words
+    link_on(&named).filter(|link| named.is_absolute() && !is_shown(asked, files, link))?;
+    let real = named.canonicalize().ok()?.into_os_string().into_string().ok()?;
+    let why = "its link is not shown, so that its file is named; where it goes by its name (a venv, rustup, busybox), let the folder of the link be read, and name the link";
+    let what = std::mem::replace(first, real);
+    Some(LeftOut { what, by: String::new(), why: String::from(why) })
 }
 
 fn is_text(path: &Path) -> bool {

@@ -15,7 +15,7 @@ pub(super) struct Made<'p> {
 
 impl<'p> Made<'p> {
     /// Makes it before anything is run, so that what is learnt can be written. What is there already stays as it is,
-    /// but for what one that was killed left behind.
+    /// but for an empty file, which is taken for what one that was killed left behind.
     ///
     /// # Errors
     /// Where something is there, or none can be made.
@@ -35,6 +35,11 @@ impl<'p> Made<'p> {
             StartError::call("flock", path.display().to_string(), errno)
                 .with_remedy("another learns into it: name another file")
         })?;
+        // Whoever had it may have filled it meanwhile.
+        if file.metadata().map_or(true, |found| found.len() > 0) {
+            let what = format!("{}: it is filled meanwhile", path.display());
+            return Err(StartError::found("flock", what).with_remedy("name another file"));
+        }
         Ok(Self { file, path })
     }
 
@@ -61,7 +66,7 @@ impl<'p> Made<'p> {
     /// Nothing was learnt: it is removed, and what another put in its place is not.
     pub(super) fn forget(&self) {
         if self.is_there().is_ok_and(|there| there) {
-            // One that stays is said to be there the next time.
+            // One that stays is taken for what a killed one left.
             std::fs::remove_file(self.path).ok();
         }
     }

@@ -7,6 +7,7 @@ use crate::host;
 use crate::learn::group::{SECRETS, SECRETS_OF_THE_HOST};
 use crate::learn::text::quoted;
 use crate::sandbox::StartError;
+use rustix::fs::{FlockOperation, flock};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sandboxd_plan::Text;
 use sandboxd_profiles::schema::Isolation;
@@ -20,7 +21,6 @@ use std::path::{Path, PathBuf};
 /// Where the observer and what it tells lie inside.
 const PROGRAM: &str = "/sandboxd";
 const FOLDER: &str = "/sandboxd-learn";
-const FILE: &str = "record";
 
 /// What is no tree of files, is everybody's, or is made for each sandbox.
 const NOT_SHOWN: &[&str] =
@@ -153,8 +153,10 @@ fn record() -> Result<(PathBuf, File), StartError> {
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(folder.join(FILE))
+        .open(folder.join(clean::RECORD))
         .map_err(|error| failed(&error))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|errno| failed(&errno.into()))?;
     Ok((folder, file))
 }
 

@@ -72,7 +72,8 @@ pub(super) fn profile(
     left.extend(not_let_out(result));
     let own: Vec<&Called> = own(&subject, result).collect();
     left.extend(own.iter().flat_map(|edge| not_called(edge)));
-    let exec = by_file(&asked, &files, subject_command(grants, &subject, &mut left));
+    let mut exec = subject_command(grants, &subject, &mut left);
+    left.extend(by_file(&asked, &files, &mut exec));
     let left_out = left.len();
     left.truncate(LISTED);
     let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
