@@ -296,6 +296,7 @@ mod tests {
             // Granted by its own name.
             "/ws/.github/workflows/ci.yml",
             ".git//objects/hooks",
+            ".git/hooks2",
             "",
         ] {
             assert!(!matches(path), "{path}");

@@ -41,11 +41,8 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
         (Stage::Root, Call::MountSetattr, Errno::INVAL) => {
             "this file system cannot be idmapped: set [command].user to the owner of the folder, or move the folder to ext4, xfs, btrfs, or tmpfs of Linux 6.3 or later"
         }
-        (Stage::Root, Call::Stat, Errno::STALE) => {
+        (Stage::Root, Call::Stat, Errno::STALE | Errno::NOTDIR | Errno::ISDIR) => {
             "it was exchanged while the sandbox started: start again, and see who may rename it"
-        }
-        (Stage::Root, Call::Stat, Errno::NOTDIR | Errno::ISDIR) => {
-            "the path changed while the sandbox was being started: run again, and if it happens again, look who changes it"
         }
         (
             Stage::Root,

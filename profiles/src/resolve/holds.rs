@@ -46,7 +46,7 @@ impl Hold {
 #[derive(Debug, Default)]
 pub(super) struct Holds {
     paths: BTreeMap<JailPath, Hold>,
-    /// Bytes that they take in a plan.
+    /// Bytes that they take in a plan at most: what is taken out again is not subtracted.
     bytes: usize,
     /// For the supervisor to look through after the run.
     pub(super) watched: Vec<Watched>,
@@ -64,10 +64,14 @@ impl Holds {
         self.paths.insert(path, hold);
     }
 
-    /// Keeps a path as it is, with the folders in it.
-    fn keep(&mut self, path: JailPath, kind: Kind, mount: Mount) {
-        let parent_in =
-            |held: &JailPath, hold: &Hold| matches!(hold, Hold::Parent(_)) && held.is_within(&path);
+    /// Keeps a path of a tree as it is, with the tree's folders in it.
+    fn keep(&mut self, (shown, tree): (&Shown, &Tree), path: JailPath, kind: Kind) {
+        // A hook that was there still runs, inside.
+        let mount = Mount { read_only: true, ..tree.mount() };
+        let own = |held: &JailPath| shown.around(held).is_some_and(|around| around.to == tree.to);
+        let parent_in = |held: &JailPath, hold: &Hold| {
+            matches!(hold, Hold::Parent(_)) && held.is_within(&path) && own(held)
+        };
         self.paths.retain(|held, hold| !parent_in(held, hold));
         self.insert(path, Hold::Keep(kind, mount));
     }
@@ -77,8 +81,10 @@ impl Holds {
         self.paths.iter().any(|(held, hold)| matches!(hold, Hold::Hide(_)) && path.is_within(held))
     }
 
-    fn keeps(&self, path: &JailPath) -> bool {
-        self.paths.iter().any(|(held, hold)| matches!(hold, Hold::Keep(..)) && path.is_within(held))
+    /// Whether it is kept with something of its own tree: a tree that is shown in what is kept may be written.
+    fn keeps(&self, tree: &Tree, path: &JailPath) -> bool {
+        let around = |held: &JailPath| held.is_within(&tree.to) && path.is_within(held);
+        self.paths.iter().any(|(held, hold)| matches!(hold, Hold::Keep(..)) && around(held))
     }
 
     /// In what is covered there is nothing left to hold.
@@ -92,7 +98,7 @@ impl Holds {
 
     /// Hold every folder between a tree and a path in it. In what is kept none can be moved, and none may be written.
     fn parents(&mut self, tree: &Tree, path: &JailPath) {
-        if self.keeps(path) {
+        if self.keeps(tree, path) {
             return;
         }
         let mut at = path.parent();
@@ -179,6 +185,10 @@ impl Deciding<'_> {
                 Protect::Off(_) => return,
             },
         };
+        // Told already, of the tree that has it.
+        if holds.bytes > MOST_BYTES {
+            return;
+        }
         let mut held = Vec::new();
         for fact in &tree.protected {
             if holds.bytes > MOST_BYTES {
@@ -201,10 +211,9 @@ impl Deciding<'_> {
             let Some(kind) = self.holdable(fact, strict, &origin) else { continue };
             // Held all the same, but named at the end of the run as what was not.
             held.extend((!fact.linked).then(|| fact.path.clone()));
-            if !holds.keeps(&path) {
+            if !holds.keeps(tree, &path) {
                 holds.parents(tree, &path);
-                // A hook that was there still runs, inside.
-                holds.keep(path, kind, Mount { read_only: true, ..tree.mount() });
+                holds.keep((shown, tree), path, kind);
             }
         }
         self.bounded(tree, holds, &origin);

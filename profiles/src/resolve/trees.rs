@@ -163,7 +163,7 @@ impl Deciding<'_> {
             return;
         }
         self.dangers(&path, &found, entry);
-        self.doors(&path, &found.doors, origin);
+        self.doors(&found.real, &found.doors, origin);
         let to = match entry.to {
             None => jail(&found.real),
             Some(to) => self.target(to),

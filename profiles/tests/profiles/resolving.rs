@@ -415,6 +415,25 @@ fn what_is_kept_in_a_folder_that_is_kept_opens_nothing_of_it() {
 }
 
 #[test]
+fn a_tree_that_may_be_written_in_a_folder_that_is_kept_keeps_its_own() {
+    let mut host = repository(&[("/w/.husky", ProtectedKind::Directory)]);
+    let mut other = found("/b", FileKind::Directory, 1000);
+    other.protected = vec![sandboxd_profiles::host::ProtectedFact {
+        path: path("/b/.git/hooks"),
+        kind: ProtectedKind::Directory,
+        linked: false,
+    }];
+    host.paths.insert(path("/b"), PathFact::Found(other));
+    let there = found("/w/.husky/x", FileKind::Directory, 1000);
+    host.paths.insert(path("/w/.husky/x"), PathFact::Found(there));
+    let text = "[files]\nwrite = [\"/w\"]\nbind = [{ from = \"/b\", to = \"/w/.husky/x\", access = \"write\" }]";
+    let resolved = on(text, host).unwrap();
+    let kept: Vec<String> =
+        held(&resolved).into_iter().filter(|(_, kept)| *kept).map(|(path, _)| path).collect();
+    assert_eq!(kept, ["/w/.husky", "/w/.husky/x/.git/hooks"]);
+}
+
+#[test]
 fn more_than_a_plan_has_room_for_is_refused_with_the_folder_that_has_it() {
     let name = "n".repeat(55);
     let deep = |at: u32| format!("/w/{at}/{}", vec![&*name; 60].join("/"));

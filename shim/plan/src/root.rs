@@ -128,7 +128,7 @@ pub enum RootOp {
         to: JailPath,
         /// What it must be.
         kind: Kind,
-        /// The very file that was looked at; nothing where none was, because it belongs to the system.
+        /// The very file that was looked at; nothing where none was: a device of the host's, and sandboxd's own program.
         inode: Option<Inode>,
         /// With which flags, recursively.
         mount: Mount,

@@ -125,7 +125,10 @@ fn take_away(killed: Vec<Killed>, swept: &mut Swept) {
                     continue;
                 }
                 Ok(false) => drop(swept.living.insert(id)),
-                Err(error) => swept.failed.push(error),
+                Err(error) => {
+                    swept.removed.remove(&id);
+                    swept.failed.push(error);
+                }
             }
             break;
         }

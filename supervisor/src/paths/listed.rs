@@ -12,6 +12,8 @@ pub(super) struct Listed {
     pub(super) whole: bool,
     /// A folder, or the like, that cannot be searched because its name is not UTF-8.
     pub(super) odd: Option<String>,
+    /// Whether there is a file whose name is not UTF-8.
+    pub(super) odd_file: bool,
     /// How many entries were read.
     pub(super) read: usize,
     /// Whether these are not all because of the bytes of their names, or of the time.
@@ -36,7 +38,15 @@ pub(super) fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::i
     let path = if folder.is_empty() { "." } else { folder };
     let opened = rustix::fs::openat2(tree, path, flags, Mode::empty(), resolve)?;
     let acl = default_acl(&opened);
-    let mut listed = Listed { names: Vec::new(), whole: true, odd: None, read: 0, cut: false, acl };
+    let mut listed = Listed {
+        names: Vec::new(),
+        whole: true,
+        odd: None,
+        odd_file: false,
+        read: 0,
+        cut: false,
+        acl,
+    };
     for entry in Dir::read_from(&opened)? {
         let entry = entry?;
         listed.read += 1;
@@ -49,6 +59,7 @@ pub(super) fn entries(tree: &OwnedFd, folder: &str, mut room: Room) -> rustix::i
         // A name that is not UTF-8 is none of those that are protected, but one of them may lie below
         // it, and no plan can name that.
         let Ok(name) = entry.file_name().to_str() else {
+            listed.odd_file |= entry.file_type() == FileType::RegularFile;
             if entry.file_type() != FileType::RegularFile {
                 let name = entry.file_name().to_bytes().escape_ascii();
                 listed.odd.get_or_insert_with(|| name.to_string());

@@ -248,6 +248,10 @@ impl Walk<'_> {
     /// leads to, nor what has a name elsewhere.
     fn take_within(&mut self, folder: &str, finding: usize, listed: Listed) {
         self.count(folder, &listed);
+        // What cannot be named may have another name.
+        if let Some(found) = self.search.found.get_mut(finding) {
+            found.linked |= listed.odd_file;
+        }
         for (name, kind) in listed.names {
             let below = format!("{folder}/{name}");
             match kind {

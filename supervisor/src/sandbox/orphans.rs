@@ -89,11 +89,16 @@ pub(crate) fn end(before: &BTreeSet<i32>) -> Result<(), StartError> {
         if left.peek().is_none() {
             return Ok(());
         }
+        let mut killed = Vec::new();
         for pid in left {
             let failed = |call| move |errno| StartError::call(call, pid.to_string(), errno);
             // Nobody but us takes it in, so its number is its own.
             let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(failed("pidfd_open"))?;
             pidfd_send_signal(&pidfd, Signal::KILL).map_err(failed("pidfd_send_signal"))?;
+            killed.push((pid, pidfd));
+        }
+        // All are killed by now: one may trace another, and one that hangs keeps no other alive.
+        for (pid, pidfd) in killed {
             taken_in(pidfd.as_fd(), &pid.to_string(), REAP_WITHIN)?;
         }
     }

@@ -20,6 +20,7 @@ use sandboxd_plan::{HostPath, Inode};
 use sandboxd_profiles::host::PathFact;
 use sandboxd_profiles::{HostFacts, Lease, Resolved, Wanted, resolve, wanted};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a run was decided by.
@@ -68,7 +69,8 @@ impl<'a> Still<'a> {
         let now = look(&self.wanted, tree, host.privilege.clone(), audit.fact());
         let outside = &resolved.outside;
         let found = |what| Err(StartError::found("claim", what));
-        if !inodes(&now).eq(inodes(host)) {
+        let before: BTreeMap<_, _> = inodes(host).collect();
+        if inodes(&now).any(|(path, at)| before.get(path).is_some_and(|before| *before != at)) {
             return found("a path leads to another file");
         }
         let same = now == *host
