@@ -72,8 +72,7 @@ pub(super) fn profile(
     left.extend(not_let_out(result));
     let own: Vec<&Called> = own(&subject, result).collect();
     left.extend(own.iter().flat_map(|edge| not_called(edge)));
-    let mut exec = subject_command(grants, &subject, &mut left);
-    left.extend(by_file(&asked, &files, &mut exec));
+    let exec = subject_command(grants, &subject, (&asked, &files), &mut left);
     let left_out = left.len();
     left.truncate(LISTED);
     let extends = extends(profile.as_deref().unwrap_or("builtin:base"));
@@ -228,7 +227,12 @@ fn real(typed: &[String]) -> impl Iterator<Item = PathBuf> + '_ {
 }
 
 /// The command as it was typed, or as the profile has it. One with a key in it may be typed, and is in no profile.
-fn subject_command(grants: &Grants, subject: &Subject, left: &mut Vec<LeftOut>) -> Vec<String> {
+fn subject_command(
+    grants: &Grants,
+    subject: &Subject,
+    (asked, files): (&Asked<'_>, &group::Grants),
+    left: &mut Vec<LeftOut>,
+) -> Vec<String> {
     let typed = grants.command.iter().map(|word| word.to_string_lossy().into_owned());
     let mut words: Vec<String> = typed.collect();
     if words.is_empty() {
@@ -241,6 +245,7 @@ fn subject_command(grants: &Grants, subject: &Subject, left: &mut Vec<LeftOut>) 
         left.insert(0, LeftOut { what, by: String::new(), why });
         words.clear();
     }
+    left.extend(by_file(asked, files, &mut words));
     words
 }
 
