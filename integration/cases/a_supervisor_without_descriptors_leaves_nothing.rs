@@ -1,7 +1,7 @@
 //! A supervisor that may have too few descriptors says so before anything is made, however few they are; with as many as
 //! it asks for it never runs out of them in the middle of a start.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Outside};
 
 pub(crate) const CASE: Case = Case { rows: &["C05"], outside, by: By::Anybody, ..Case::NEW };
@@ -20,6 +20,7 @@ fn outside(outside: &Outside) -> Result<()> {
         let with = || format!("with {most} descriptors");
         if most < ENOUGH {
             run.not_started().with_context(with)?;
+            ensure!(run.stderr.contains("RLIMIT_NOFILE"), "{}: {}", with(), run.stderr);
         } else {
             run.exited(0).with_context(with)?;
         }

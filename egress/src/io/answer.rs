@@ -132,6 +132,11 @@ impl<S: Stream> Talk<'_, S> {
             }
             more = self.more(inbound, content.waits()).await?;
             if matches!(more, More::Over) && reply.ends != Ends::AtClose {
+                // What waited is all that there is, and its client sees that it is not the end.
+                let mask = self.way.upstream.mask();
+                let heard = content.take(inbound, Until::End, mask.as_deref())?;
+                let (Goes::On(bytes) | Goes::Stopped(bytes)) = each(heard, false);
+                self.part(outlet, &bytes, false).await?;
                 return Err(Verdict::Broke);
             }
         }
