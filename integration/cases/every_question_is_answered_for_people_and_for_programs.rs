@@ -101,6 +101,14 @@ fn a_start_that_would_fail(outside: &Outside) -> Result<()> {
         run.exited(125)?;
         ensure!(run.stderr.contains(says), "{says:?} is not said: {}", run.stderr);
     }
+    let shut = outside.file("shut/x", "")?;
+    let folder = shut.parent().context("no folder")?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    std::os::unix::fs::chown(folder, Some(0), Some(0))?;
+    let profile = format!("{BASE}[files]\nread = [{folder:?}]\n");
+    let run = outside.sandbox(&profile).verb("check").command(&["/bin/true"]).run()?;
+    run.exited(0)?;
+    ensure!(run.stdout.contains("permissions keep it from the command"), "{}", run.stdout);
     Ok(())
 }
 

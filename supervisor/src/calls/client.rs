@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use sandboxd_broker_plan::BrokerPlan;
-use sandboxd_broker_plan::record::Record;
+use sandboxd_broker_plan::record::{Event, Method, Record};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,8 @@ struct Ear {
     pins: Keeper,
     waits: Waits,
     listed: Listed,
+    /// Whether the server was asked for its tools.
+    asked: bool,
     /// When a tool was last told of, and that was not told on yet.
     news: Option<Instant>,
     durable: Durable,
@@ -67,6 +69,7 @@ impl Client {
             pins: Keeper::new(pins),
             waits,
             listed,
+            asked: false,
             news: None,
             durable: Durable::new(move |error| locked(&told).failed(error)),
         };
@@ -87,6 +90,9 @@ impl Ear {
         }
         left.extend(self.durable.close());
         left.extend(self.pins.close());
+        if self.asked {
+            (self.listed)();
+        }
         left.extend(self.records().close());
         left
     }
@@ -163,6 +169,8 @@ impl Ear {
             callee: Some(self.server.clone()),
             called: Some(self.run.clone()),
         };
+        self.asked |=
+            matches!(record.event, Event::Allowed(what) if what.method == Method::ToolsList);
         let written = self.records().told(record, known)?;
         self.durable.settle(&self.line, written)
     }

@@ -189,7 +189,6 @@ fn start(
     };
     let receipt = write_receipt.as_mut().map(|write| -> sandbox::WriteReceipt<'_> { write });
     let finished = sandbox::run(request, receipt)?;
-    tools.iter().for_each(|tools| tools.tell(true));
     Ok(ended(finished, &grants, (who, says), result_file))
 }
 
@@ -282,7 +281,7 @@ fn around(
             let plan = sandboxd_profiles::graph::client(profile)?;
             tools.tell(false);
             let tools = Arc::clone(tools);
-            let listed = Box::new(move || tools.tell(false));
+            let listed = Box::new(move || tools.tell(true));
             Ok(Around::Client { plan: Box::new(plan), waits, listed })
         }
     }

@@ -34,8 +34,9 @@ impl Tools {
         }
     }
 
-    /// Says what is known by now, or once the run is over, and was not said yet.
-    pub(super) fn tell(&self, over: bool) {
+    /// Says what is known by now, and was not said yet; of a server that was asked for its list, also that it has nothing
+    /// that is named.
+    pub(super) fn tell(&self, asked: bool) {
         let Self { run, server, named, says: Says { json, quiet }, said } = self;
         if *quiet {
             return;
@@ -44,7 +45,7 @@ impl Tools {
         let kept = Servers::open().and_then(|all| all.get(server)).ok().flatten();
         // Whoever panics ends this process.
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in lines(named, &kept.unwrap_or_default(), over) {
+        for line in lines(named, &kept.unwrap_or_default(), asked) {
             if !said.insert(line.clone()) {
                 continue;
             }
@@ -57,12 +58,12 @@ impl Tools {
     }
 }
 
-fn lines(named: &[Pattern], server: &Server, over: bool) -> Vec<String> {
+fn lines(named: &[Pattern], server: &Server, asked: bool) -> Vec<String> {
     // Of a server nothing is known but what is named.
-    if server.tools.is_empty() && over {
+    if server.tools.is_empty() && asked {
         let missing = named.iter().filter(|named| named.as_str() != "*").map(|named| {
             format!(
-                "{}: no such tool was seen: the server has none that is named, or was not asked for its list",
+                "{}: no such tool was seen of the server, nor any other that is named",
                 printable(named.as_str())
             )
         });
