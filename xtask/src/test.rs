@@ -1,10 +1,12 @@
 //! `cargo xtask test`: the tests beside the code, then every case inside a real sandbox.
 
+mod failures;
 mod tally;
 
 use crate::{process, tree::Tree};
 use anyhow::{Result, bail};
 use clap::Args;
+use failures::Failures;
 use tally::Tally;
 
 /// What a test beside the code says of itself where this host cannot run it; why follows.
@@ -28,12 +30,16 @@ pub(crate) struct Typed {
 
 pub(crate) fn run(tree: &Tree, typed: &Typed) -> Result<()> {
     let mut sum = Tally::default();
+    let mut failures = Failures::default();
     let mut red = Vec::new();
-    if !typed.no_unit && !unit(tree, &mut sum)? {
+    if !typed.no_unit && !unit(tree, &mut sum, &mut failures)? {
         red.push("the tests beside the code");
     }
-    if !typed.no_cases && !cases(tree, &typed.cases, &mut sum)? {
+    if !typed.no_cases && !cases(tree, &typed.cases, &mut sum, &mut failures)? {
         red.push("the cases");
+    }
+    if !failures.lines.is_empty() {
+        println!("\nOnce more, what failed:\n{}", failures.lines.join("\n"));
     }
     // The last line is for whoever counts; what went wrong stands above it and in the exit status.
     println!("\n{sum}");
@@ -51,13 +57,14 @@ pub(crate) fn all(tree: &Tree) -> Result<()> {
     run(tree, &Typed { no_unit: false, no_cases: false, cases: Vec::new() })
 }
 
-fn unit(tree: &Tree, sum: &mut Tally) -> Result<bool> {
+fn unit(tree: &Tree, sum: &mut Tally, failures: &mut Failures) -> Result<bool> {
     let mut cargo = process::cargo(&tree.root);
     cargo.args(["test", "--locked", "--no-fail-fast", "--workspace", "--exclude=sandboxd-shim"]);
     // What a test says is shown, because one that this host cannot run says so, and cargo counts it as passed.
     cargo.args(["--", "--show-output"]);
     process::lines(&mut cargo, |line| {
         println!("{line}");
+        failures.hear(line);
         if let Some(tally) = Tally::of_cargo(line) {
             sum.add(tally);
         }
@@ -67,9 +74,10 @@ fn unit(tree: &Tree, sum: &mut Tally) -> Result<bool> {
     })
 }
 
-fn cases(tree: &Tree, given: &[String], sum: &mut Tally) -> Result<bool> {
+fn cases(tree: &Tree, given: &[String], sum: &mut Tally, failures: &mut Failures) -> Result<bool> {
     let outcome = Outcome::of_cases(tree, given)?;
     sum.add(outcome.tally);
+    failures.lines.extend(outcome.failures.lines);
     Ok(outcome.green)
 }
 
@@ -84,6 +92,7 @@ pub(crate) struct Outcome {
     pub(crate) red: Vec<String>,
     /// Of these, the ones of which a run was not started that was wanted: they say nothing of what it would have done.
     pub(crate) not_started: Vec<String>,
+    failures: Failures,
 }
 
 impl Outcome {
@@ -104,7 +113,7 @@ impl Outcome {
             cargo
         };
         process::run(cargo().args(["build", "--locked", "-psandboxd"]).args(profile))?;
-        let mut last = None;
+        let (mut last, mut failures) = (None, Failures::default());
         let (mut passed, mut red, mut not_started) = (Vec::new(), Vec::new(), Vec::new());
         let green = process::lines(
             cargo()
@@ -114,6 +123,7 @@ impl Outcome {
                 .args(given),
             |line| {
                 println!("{line}");
+                failures.hear(line);
                 last = Tally::of_ours(line).or(last);
                 passed.extend(case(line, "ok   "));
                 red.extend(case(line, "FAILED "));
@@ -121,7 +131,7 @@ impl Outcome {
             },
         )?;
         match last {
-            Some(tally) => Ok(Self { tally, green, passed, red, not_started }),
+            Some(tally) => Ok(Self { tally, green, passed, red, not_started, failures }),
             None => bail!("the harness ended without a line `N passed, N failed`"),
         }
     }
