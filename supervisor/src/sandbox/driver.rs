@@ -378,6 +378,6 @@ impl<'a> Driver<'a> {
         let ended = orphans::taken_in(self.pidfd.get_ref().as_fd(), "init", orphans::REAP_WITHIN)?;
         orphans::gone(self.init);
         // It ends by itself only once it has ended all the rest.
-        Ok(ended.is_some_and(|ended| ended.exit_status() == Some(0)))
+        Ok(ended.exit_status() == Some(0))
     }
 }

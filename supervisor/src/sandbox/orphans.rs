@@ -14,10 +14,13 @@ use rustix::process::{
 };
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long one that was killed may take to be gone.
 pub(super) const REAP_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often is looked whether a tracer has taken note.
+const TRACER_LOOKS: Duration = Duration::from_millis(10);
 
 /// The inits of this process's sandboxes, one of which may be a service of another; each is ended and
 /// taken in by its own run.
@@ -105,7 +108,7 @@ pub(crate) fn end(before: &BTreeSet<i32>) -> Result<(), StartError> {
 }
 
 /// Takes in a child that is gone or killed, and says how it ended. One that hangs in the kernel, on a disk or a server
-/// that does not answer, is not waited for for ever.
+/// that does not answer, is not waited for for ever; nor is one whose tracer takes its end for itself (ptrace(2)).
 ///
 /// # Errors
 /// Where it is not gone by then, or cannot be waited for.
@@ -113,15 +116,24 @@ pub(super) fn taken_in(
     pidfd: BorrowedFd<'_>,
     who: &str,
     within: Duration,
-) -> Result<Option<WaitIdStatus>, StartError> {
+) -> Result<WaitIdStatus, StartError> {
     let failed = |errno| StartError::call("waitid", who, errno);
+    let late = Instant::now() + within;
     let within = Timespec::try_from(within).ok();
     let mut ended = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
     if retry_on_intr(|| poll(&mut ended, within.as_ref())).map_err(failed)? == 0 {
         return Err(failed(Errno::TIMEDOUT)
             .with_remedy("it was killed and hangs in the kernel: see what it waits for"));
     }
-    retry_on_intr(|| waitid(WaitId::PidFd(pidfd), WaitIdOptions::EXITED)).map_err(failed)
+    let at_once = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    while Instant::now() < late {
+        match retry_on_intr(|| waitid(WaitId::PidFd(pidfd), at_once)).map_err(failed)? {
+            Some(status) => return Ok(status),
+            None => std::thread::sleep(TRACER_LOOKS),
+        }
+    }
+    Err(failed(Errno::TIMEDOUT)
+        .with_remedy("it is gone, and what traces it (strace, gdb) has not taken note: end that"))
 }
 
 /// The shim begins a session, which nothing in it can leave for that of the supervisor; whatever the
@@ -133,17 +145,52 @@ fn is_of_a_sandbox(pid: Pid) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
 
     #[test]
     #[expect(clippy::zombie_processes, reason = "it is taken in by what is tried")]
     fn one_that_does_not_end_is_not_waited_for_for_ever() {
-        let mut child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
         let late = taken_in(pidfd.as_fd(), "sleep", Duration::from_millis(10)).unwrap_err();
         assert!(late.line().contains("ETIMEDOUT"), "{}", late.line());
         child.kill().unwrap();
-        let ended = taken_in(pidfd.as_fd(), "sleep", REAP_WITHIN).unwrap().unwrap();
+        let ended = taken_in(pidfd.as_fd(), "sleep", REAP_WITHIN).unwrap();
+        assert_eq!(ended.terminating_signal(), Some(9));
+    }
+
+    #[test]
+    #[expect(clippy::zombie_processes, reason = "it is taken in by what is tried")]
+    fn one_whose_end_a_tracer_keeps_is_not_waited_for_for_ever() {
+        const SEIZE: &str = "import ctypes, sys, time\n\
+            if ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0) == 0:\n\
+            \x20   print('traced', flush=True)\n\
+            \x20   time.sleep(60)";
+        let mut child = Command::new("/bin/sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        let mut tracer = Command::new("/usr/bin/python3");
+        tracer.args(["-c", SEIZE, &child.id().to_string()]).stdout(Stdio::piped());
+        let Ok(mut tracer) = tracer.spawn() else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return println!("not run: needs python3");
+        };
+        let mut said = String::new();
+        BufReader::new(tracer.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        child.kill().unwrap();
+        if said.is_empty() {
+            tracer.wait().unwrap();
+            child.wait().unwrap();
+            return println!("not run: needs leave to trace");
+        }
+        let late = taken_in(pidfd.as_fd(), "sleep", Duration::from_millis(100)).unwrap_err();
+        assert!(late.remedy().unwrap().contains("traces it"), "{}", late.line());
+        tracer.kill().unwrap();
+        tracer.wait().unwrap();
+        let ended = taken_in(pidfd.as_fd(), "sleep", REAP_WITHIN).unwrap();
         assert_eq!(ended.terminating_signal(), Some(9));
     }
 }
