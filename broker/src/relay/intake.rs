@@ -198,6 +198,7 @@ impl Relay {
             began: self.now,
             sent: self.now,
             deadline: self.now,
+            whole: true,
             slot: false,
             trial: false,
             progress: Moment(0),

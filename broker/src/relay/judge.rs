@@ -77,8 +77,9 @@ impl Relay {
             }
         }
         let deadline = self.deadline(id);
+        let whole = deadline == self.in_time(edge);
         if let Some(call) = self.calls.get_mut(&id) {
-            call.deadline = deadline;
+            (call.deadline, call.whole) = (deadline, whole);
         }
         Ok(())
     }

@@ -131,6 +131,8 @@ pub(super) struct Call {
     /// When its callee was told of it.
     pub(super) sent: Moment,
     pub(super) deadline: Moment,
+    /// Whether that is as late as its edge says, and no earlier for the sake of a call that it is made for.
+    pub(super) whole: bool,
     /// Whether it is counted among those in flight.
     pub(super) slot: bool,
     /// Whether the breaker let it through and waits for how it ends.
@@ -170,6 +172,7 @@ impl Call {
             began,
             sent: began,
             deadline,
+            whole: true,
             slot: false,
             trial: false,
             progress: Moment(0),

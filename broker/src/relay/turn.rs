@@ -219,7 +219,8 @@ impl Relay {
                 // Waiting for a person is not the callee's time.
                 let deadline = self.in_time(edge);
                 if let Some(call) = self.calls.get_mut(&id) {
-                    (call.deadline, call.approved, call.stage) = (deadline, true, Stage::Looking);
+                    (call.deadline, call.whole) = (deadline, true);
+                    (call.approved, call.stage) = (true, Stage::Looking);
                 }
                 // Its tool may be another by now.
                 self.look(id);
@@ -336,7 +337,14 @@ impl Relay {
         if self.calls.get(&id).is_none_or(|call| call.stage != Stage::Recording) {
             return;
         }
-        if written { self.send(id) } else { self.refuse(id, Refusal::NotRecorded) }
+        // Of those it is for, one may have been taken back while the disk was waited for.
+        let leads =
+            self.calls.get(&id).is_some_and(|call| call.chains.iter().all(|it| self.leads(it)));
+        match (written, leads) {
+            (false, _) => self.refuse(id, Refusal::NotRecorded),
+            (true, false) => self.refuse(id, Refusal::Revoked),
+            (true, true) => self.send(id),
+        }
     }
 
     /// Passes a request on, under a number of ours.

@@ -13,6 +13,8 @@ const LONGEST: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Pattern {
     regex: Regex,
+    /// As it was written.
+    text: Box<str>,
     size: usize,
 }
 
@@ -25,7 +27,7 @@ impl Pattern {
             // It is kept forwards, backwards and in part; and then there is what each has.
             super::take(left, 4 * size + (8 << 10))?;
             match RegexBuilder::new(&text).size_limit(size).dfa_size_limit(1 << 18).build() {
-                Ok(regex) => return Ok(Self { regex, size }),
+                Ok(regex) => return Ok(Self { regex, text: pattern.into(), size }),
                 Err(Error::CompiledTooBig(_)) => {}
                 Err(_) => break,
             }
@@ -45,7 +47,7 @@ impl Pattern {
     }
 
     pub(super) fn as_str(&self) -> &str {
-        self.regex.as_str()
+        &self.text
     }
 }
 
@@ -58,11 +60,17 @@ fn translated(pattern: &str) -> Result<String, SchemaError> {
     let mut text = String::with_capacity(pattern.len());
     let mut letters = pattern.chars().peekable();
     let mut class = false;
+    let mut range = Range::Closed;
     while let Some(letter) = letters.next() {
         match letter {
             '\\' => {
                 let Some(escaped) = letters.next() else { return wrong("ends in a backslash") };
                 let kind: String = letters.clone().take(2).collect();
+                let many = meaning(escaped).is_some() || matches!(escaped, 'p' | 'P');
+                if class && many && range == Range::Open {
+                    return wrong("a range that ends in a class means something else to some parsers");
+                }
+                range = if many { Range::Closed } else { range.after_letter() };
                 let same = match escaped {
                     'f' | 'n' | 'r' | 't' | 'v' => true,
                     'p' | 'P' => kind.starts_with('{') && kind != "{^",
@@ -77,7 +85,7 @@ fn translated(pattern: &str) -> Result<String, SchemaError> {
             }
             '[' if class => return wrong("a bracket in a class needs a backslash"),
             '[' => {
-                class = true;
+                (class, range) = (true, Range::Closed);
                 text.push('[');
                 text.extend(letters.next_if_eq(&'^'));
                 if letters.peek() == Some(&']') {
@@ -91,6 +99,10 @@ fn translated(pattern: &str) -> Result<String, SchemaError> {
             '&' | '-' | '~' if class && letters.peek() == Some(&letter) => {
                 return wrong("two of these in a class mean something else to some parsers");
             }
+            '-' if class && range == Range::Begun => {
+                range = Range::Open;
+                text.push('-');
+            }
             '(' if !class && letters.peek() == Some(&'?') => {
                 text.push('(');
                 let kind: String = letters.clone().take(2).collect();
@@ -100,10 +112,33 @@ fn translated(pattern: &str) -> Result<String, SchemaError> {
             }
             '(' if !class => text.push_str("(?:"),
             '.' if !class => text.push_str("[^\\n\\r\\u{2028}\\u{2029}]"),
-            _ => text.push(letter),
+            _ => {
+                range = range.after_letter();
+                text.push(letter);
+            }
         }
     }
     Ok(text)
+}
+
+/// How far a range of a class is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Range {
+    /// What was read is the whole of something.
+    Closed,
+    /// A letter was read: one may begin there.
+    Begun,
+    /// A letter and a `-`: the next letter is its end.
+    Open,
+}
+
+impl Range {
+    const fn after_letter(self) -> Self {
+        match self {
+            Self::Closed | Self::Begun => Self::Begun,
+            Self::Open => Self::Closed,
+        }
+    }
 }
 
 /// What an escape means there, where it means more here: all of Unicode in place of ASCII, and other spaces.
@@ -163,6 +198,10 @@ mod tests {
             "\\p{^L}",
             "[]a]",
             "[^]a]",
+            "^[.-\\s]*$",
+            "[a-\\d]",
+            "[\\--\\W]",
+            "[x-z+-\\p{L}]",
         ] {
             assert!(compile(pattern).is_err(), "{pattern}");
         }
@@ -184,6 +223,27 @@ mod tests {
         assert!(cost("a{1000}{1000}{1000}").0 > 1 << 20);
         assert!(cost("(").0 > 8 << 10);
         assert!(Pattern::compile("(?:a?){2000}", &mut (1 << 20)).is_err());
+    }
+
+    #[test]
+    fn a_range_is_one_and_what_looks_like_one_is_none() {
+        for (pattern, has, has_not) in [
+            ("^[a-c\\s]+$", "a b c", "a-b"),
+            ("^[-\\s]+$", "- -", "a"),
+            ("^[\\d-]+$", "1-2", "a"),
+            ("^[\\d-x-z]+$", "1-y", "a"),
+            ("^[\\s\\-.]+$", " -.", "/"),
+            ("^[+-\\-\\s]+$", "+,- ", "."),
+            ("^[a-c-\\s]+$", "b- ", "d"),
+        ] {
+            let pattern = compile(pattern).unwrap();
+            assert!(pattern.is_match(has) && !pattern.is_match(has_not), "{pattern:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_reads_the_pattern_as_it_was_written() {
+        assert_eq!(compile("^.\\s$").unwrap().as_str(), "^.\\s$");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
 };
 use sandboxd_broker_plan::record::Event;
 use sandboxd_broker_plan::{
-    Approval, Bound, BrokerPlan, Instances, Millis, Quarantine, Rate, Repeats,
+    Approval, Bound, BrokerPlan, Durability, Instances, Millis, Quarantine, Rate, Repeats,
 };
 
 fn rate(count: u32, burst: u32) -> Rate {
@@ -372,6 +372,48 @@ fn who_gives_one_for_several_less_time_than_others_do_gives_it_no_rest() {
     world.serve = serve;
     world.connect(2, "b", "fs");
     assert!(world.call_as(2, "1", "list", "{}").concat().contains("1.50"));
+}
+
+#[test]
+fn what_hangs_for_several_is_given_a_rest_though_the_disk_was_waited_for() {
+    let mut plan = plan();
+    plan.edges[0].deadline = Millis(10);
+    plan.edges[0].durability = Durability::Durable;
+    plan.callees[0].instances = Instances::Attenuate;
+    let mut world = World::open(plan);
+    world.serve = hang;
+    for _ in 0..5 {
+        world.call("list", "{}");
+        world.wait(1);
+        let call = world.durable.remove(0);
+        world.step(Input::Recorded { call, written: true });
+        world.wait(9);
+        assert!(world.hear(1).concat().contains("No answer came in time"));
+    }
+    assert!(world.call("list", "{}").contains("given a rest"));
+}
+
+#[test]
+fn one_for_several_that_had_what_was_left_of_anothers_time_is_given_no_rest() {
+    let mut plan = chain(Instances::PerCaller);
+    plan.callees[0].instances = Instances::Attenuate;
+    plan.edges[0].deadline = Millis(9);
+    plan.edges[2].deadline = Millis(10);
+    plan.edges[3].deadline = Millis(10);
+    let mut world = World::new(plan);
+    world.connect(1, "a", "mid");
+    world.serve = hang;
+    for round in 0..5 {
+        world.call_as(1, "1", "list", "{}");
+        if round == 0 {
+            let (mid, _) = world.started[0];
+            behalf(&mut world, 3, mid);
+        }
+        world.call_as(3, "1", "list", "{}");
+        world.wait(9);
+        assert!(world.hear(3).concat().contains("No answer came in time"));
+    }
+    assert!(!world.call_as(3, "9", "list", "{}").concat().contains("given a rest"));
 }
 
 /// `a` and `b` have each a process of `mid`, which calls `fs` on connection 3 for the one and 4 for the other.

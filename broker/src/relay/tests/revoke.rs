@@ -6,7 +6,7 @@ use crate::{
     relay::{ConnectionId, Input, Verdict},
 };
 use sandboxd_broker_plan::record::{Event, Outcome, Rule};
-use sandboxd_broker_plan::{Approval, Bound, Instances, Millis};
+use sandboxd_broker_plan::{Approval, Bound, Durability, Instances, Millis};
 
 const TAKEN: &str = "taken back";
 
@@ -171,6 +171,25 @@ fn one_process_for_several_has_no_more_than_each_of_them_still_has() {
     world.step(Input::Revoked(3));
     let answer = world.call_as(2, "2", "list", "{}").concat();
     assert!(answer.contains("Unknown tool: list"), "{answer}");
+}
+
+#[test]
+fn what_waits_for_the_disk_is_not_done_for_whom_it_was_taken_back_meanwhile() {
+    let mut plan = chain(Instances::Serial);
+    plan.edges[2].durability = Durability::Durable;
+    let mut world = World::new(plan);
+    world.connect(1, "a", "mid");
+    world.call_as(1, "1", "list", "{}");
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 3, mid);
+    world.call_as(3, "1", "list", "{}");
+    let call = world.durable.remove(0);
+    let asked = world.got("tools/call").len();
+    world.step(Input::Revoked(0));
+    world.step(Input::Recorded { call, written: true });
+    let heard = world.hear(3).concat();
+    assert!(heard.contains(TAKEN), "{heard}");
+    assert_eq!(world.got("tools/call").len(), asked, "it was done all the same");
 }
 
 #[test]
