@@ -75,6 +75,7 @@ fn outside(outside: &Outside) -> Result<()> {
     }
 
     what_one_frozen_start_keeps_locked_goes(outside, &groups)?;
+    what_a_learn_elsewhere_writes_stays(outside)?;
     a_uid_that_somebody_has_stays(outside)?;
     the_next_start_removes_sockets(outside)?;
     what_is_half_written_goes_once_nobody_writes_it(outside)?;
@@ -88,6 +89,26 @@ fn learnt(outside: &Outside) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(&folder)?;
     fs::write(folder.join("record"), "")?;
     Ok(vec![folder])
+}
+
+/// A `learn` in another PID namespace has a number that is nobody's here. What a stranger calls as it would call its own
+/// is not looked into: somebody could be waited for there.
+fn what_a_learn_elsewhere_writes_stays(outside: &Outside) -> Result<()> {
+    let [theirs, strange] = ["1-0a0b", "2-0a0b"]
+        .map(|rest| outside.dir().join(format!("tmp/sandboxd-learn-419430{rest}")));
+    for folder in [&theirs, &strange] {
+        fs::create_dir(folder)?;
+        nix::unistd::mkfifo(&folder.join("record"), Mode::S_IRUSR | Mode::S_IWUSR)?;
+    }
+    std::os::unix::fs::chown(&strange, Some(65534), Some(65534))?;
+    let lock = Flock::lock(fs::File::open(&theirs)?, FlockArg::LockExclusiveNonblock);
+    let lock = lock.map_err(|(_, errno)| errno)?;
+    doctor(outside, &["--clean"])?;
+    ensure!(theirs.exists() && strange.exists(), "a folder of somebody who lives is gone");
+    drop(lock);
+    doctor(outside, &["--clean"])?;
+    ensure!(!theirs.exists() && strange.exists(), "what was left stays, or what is another's is gone");
+    fs::remove_dir_all(&strange).context("the stranger's")
 }
 
 /// Where the sockets lie at which calls are approved; beside it, those at which secrets are renewed and edges taken back.

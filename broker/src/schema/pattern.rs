@@ -68,7 +68,9 @@ fn translated(pattern: &str) -> Result<String, SchemaError> {
                 let kind: String = letters.clone().take(2).collect();
                 let many = meaning(escaped).is_some() || matches!(escaped, 'p' | 'P');
                 if class && many && range == Range::Open {
-                    return wrong("a range that ends in a class means something else to some parsers");
+                    return wrong(
+                        "a range that ends in a class means something else to some parsers",
+                    );
                 }
                 range = if many { Range::Closed } else { range.after_letter() };
                 let same = match escaped {

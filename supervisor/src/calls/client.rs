@@ -55,6 +55,8 @@ impl Client {
         (records, pins): (Records, Option<Pins>),
         (waits, listed): (Waits, Listed),
     ) -> Result<Self, StartError> {
+        // What is kept of no server says of none what it has.
+        let listed = if pins.is_some() { listed } else { Box::new(|| ()) };
         let name = |names: Option<&sandboxd_broker_plan::Name>| {
             names.map(ToString::to_string).unwrap_or_default()
         };

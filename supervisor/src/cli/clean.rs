@@ -14,7 +14,8 @@ use crate::host;
 use crate::lasting;
 use crate::lease::{LeaseError, Pool, RunDir, Settings};
 use crate::sandbox::{StartError, private};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -159,9 +160,6 @@ fn leases(found: &mut Found, remove: bool) -> Result<(), StartError> {
 pub(crate) const DOCTOR: &str = "sandboxd-doctor-";
 /// And those of `learn`; more follows the number.
 pub(crate) const LEARN: &str = "sandboxd-learn-";
-/// What lies in those, and is locked as long as somebody learns: its number may be nobody's here, and somebody's in
-/// another PID namespace.
-pub(crate) const RECORD: &str = "record";
 
 /// Whether it is called so, and whoever made it is gone.
 fn is_of(prefix: &str, folder: &Path) -> bool {
@@ -171,9 +169,16 @@ fn is_of(prefix: &str, folder: &Path) -> bool {
     pid.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists())
 }
 
-fn is_held(record: &Path) -> bool {
-    let lock = |file| flock(&file, FlockOperation::NonBlockingLockExclusive);
-    std::fs::File::open(record).is_ok_and(|file| lock(file).is_err())
+/// Locks a folder of a `learn` for as long as what is given back is open: its number may be nobody's here, and
+/// somebody's in another PID namespace.
+///
+/// # Errors
+/// Of `open` and `flock`; `EWOULDBLOCK` where somebody has it locked.
+pub(crate) fn lock(folder: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(folder, flags, Mode::empty())?;
+    flock(&opened, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(opened)
 }
 
 /// Folders that a `doctor` made to run profiles in or a `learn` to be told in, which is gone.
@@ -184,9 +189,10 @@ fn folders() -> Vec<PathBuf> {
     entries
         .flatten()
         .filter(|entry| {
-            let gone = is_of(DOCTOR, &entry.path())
-                || (is_of(LEARN, &entry.path()) && !is_held(&entry.path().join(RECORD)));
-            gone && entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own)
+            let path = entry.path();
+            // Whoever may write here may call a folder so: nothing is opened in what is not our own.
+            entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own)
+                && (is_of(DOCTOR, &path) || (is_of(LEARN, &path) && lock(&path).is_ok()))
         })
         .map(|entry| entry.path())
         .collect()

@@ -41,8 +41,8 @@ impl Tools {
         if *quiet {
             return;
         }
-        // What cannot be read of it keeps the run from being started, which says why.
-        let kept = Servers::open().and_then(|all| all.get(server)).ok().flatten();
+        // Where nothing of it can be kept, by leave of the profile, nothing is known of what it has.
+        let Ok(kept) = Servers::open().and_then(|all| all.get(server)) else { return };
         // Whoever panics ends this process.
         let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
         for line in lines(named, &kept.unwrap_or_default(), asked) {

@@ -9,8 +9,7 @@ use rustix::fd::{AsFd as _, BorrowedFd};
 use rustix::fs::Timespec;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal,
-    waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, kill_process, pidfd_open, waitid,
 };
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -74,35 +73,39 @@ pub(crate) fn children() -> Result<BTreeSet<i32>, StartError> {
     Ok(all)
 }
 
-/// Kills every child that was none before, and whatever becomes one thereby.
+/// Kills every child that was none before, and whatever becomes one thereby. One that cannot be, or hangs, keeps no other
+/// alive.
 ///
 /// # Errors
-/// Where they cannot be listed, killed or waited for.
+/// The first, where they cannot be listed, killed or waited for.
 pub(crate) fn end(before: &BTreeSet<i32>) -> Result<(), StartError> {
     // One run at a time, so that a number that is killed is still the child's.
     let inits = inits();
+    let (mut stay, mut first) = (BTreeSet::new(), Ok(()));
     loop {
         let now = children()?;
-        let mut left = now
+        let left: Vec<Pid> = now
             .difference(before)
-            .filter(|pid| !inits.contains(pid))
+            .filter(|pid| !inits.contains(pid) && !stay.contains(*pid))
             .filter_map(|pid| Pid::from_raw(*pid))
             .filter(|pid| is_of_a_sandbox(*pid))
-            .peekable();
-        if left.peek().is_none() {
-            return Ok(());
+            .collect();
+        if left.is_empty() {
+            return first;
         }
-        let mut killed = Vec::new();
-        for pid in left {
+        // Nobody but us takes them in, so each number is its own. All are killed before one is waited for: one may
+        // trace another. It takes no descriptor, of which there are fewer than processes.
+        let killed: Vec<_> = left.iter().map(|pid| kill_process(*pid, Signal::KILL)).collect();
+        for (pid, killed) in left.into_iter().zip(killed) {
             let failed = |call| move |errno| StartError::call(call, pid.to_string(), errno);
-            // Nobody but us takes it in, so its number is its own.
-            let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(failed("pidfd_open"))?;
-            pidfd_send_signal(&pidfd, Signal::KILL).map_err(failed("pidfd_send_signal"))?;
-            killed.push((pid, pidfd));
-        }
-        // All are killed by now: one may trace another, and one that hangs keeps no other alive.
-        for (pid, pidfd) in killed {
-            taken_in(pidfd.as_fd(), &pid.to_string(), REAP_WITHIN)?;
+            let gone = killed
+                .map_err(failed("kill"))
+                .and_then(|()| pidfd_open(pid, PidfdFlags::empty()).map_err(failed("pidfd_open")))
+                .and_then(|pidfd| taken_in(pidfd.as_fd(), &pid.to_string(), REAP_WITHIN));
+            if let Err(error) = gone {
+                stay.insert(pid.as_raw_pid());
+                first = first.and(Err(error));
+            }
         }
     }
 }

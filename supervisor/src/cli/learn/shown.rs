@@ -7,7 +7,7 @@ use crate::host;
 use crate::learn::group::{SECRETS, SECRETS_OF_THE_HOST};
 use crate::learn::text::quoted;
 use crate::sandbox::StartError;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fd::OwnedFd;
 use rustix::rand::{GetRandomFlags, getrandom};
 use sandboxd_plan::Text;
 use sandboxd_profiles::schema::Isolation;
@@ -41,6 +41,9 @@ pub(super) struct Shown {
     written: Vec<String>,
     egress: Vec<String>,
     folder: PathBuf,
+    /// Of that folder, as long as this lives: see [`clean::lock`].
+    #[expect(dead_code, reason = "it is held, and that is all")]
+    lock: OwnedFd,
 }
 
 impl Drop for Shown {
@@ -67,7 +70,7 @@ impl Shown {
             return Err(StartError::found("learn", "a command that is no text")
                 .with_remedy("a profile is text: have a script start what is named otherwise"));
         }
-        let (folder, record) = record()?;
+        let (folder, lock, record) = record()?;
         let (cwd, home) = host::folders();
         let home = home.map(|home| PathBuf::from(home.as_str()));
         let trees = trees(cwd.as_ref().map(|cwd| Path::new(cwd.as_str())), home.as_deref());
@@ -96,7 +99,7 @@ impl Shown {
         overrides.command = command(&profile, grants)?;
         profile.apply(&overrides)?;
         let (written, egress) = (grants.write.clone(), grants.egress.clone());
-        Ok(Self { profile, record, graph, trees, hidden, written, egress, folder })
+        Ok(Self { profile, record, graph, trees, hidden, written, egress, folder, lock })
     }
 
     /// What is allowed meanwhile, for people.
@@ -135,8 +138,8 @@ fn calls(profile: &Profile) -> String {
     )
 }
 
-/// A file of ours in a folder of its own, which is shown to be written.
-fn record() -> Result<(PathBuf, File), StartError> {
+/// A file of ours in a folder of its own, which is shown to be written, and is locked.
+fn record() -> Result<(PathBuf, OwnedFd, File), StartError> {
     let mut random = [0_u8; 16];
     getrandom(&mut random, GetRandomFlags::empty())
         .map_err(|errno| StartError::call("getrandom", "a name", errno))?;
@@ -148,16 +151,15 @@ fn record() -> Result<(PathBuf, File), StartError> {
             .with_remedy("set TMPDIR to a folder that can be written")
     };
     DirBuilder::new().mode(0o700).create(&folder).map_err(|error| failed(&error))?;
+    let lock = clean::lock(&folder).map_err(|errno| failed(&errno.into()))?;
     let file = File::options()
         .read(true)
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(folder.join(clean::RECORD))
+        .open(folder.join("record"))
         .map_err(|error| failed(&error))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|errno| failed(&errno.into()))?;
-    Ok((folder, file))
+    Ok((folder, lock, file))
 }
 
 /// The trees of the host: what lies in `/`, the folder that is worked in, and the caller's home where it is
