@@ -32,12 +32,17 @@ pub(super) fn read(Held { name, from }: &Held, over: Over<'_>) -> Result<Locked,
         From::Systemd(passed) => whole(name, &open(&credential(passed)?)?)?,
         From::Env(variable) => self::variable(name, variable)?,
         From::Exec { program, arguments } => {
-            is_itself(program)?;
+            is_nobody_elses(program)?;
+            // A script that an interpreter is given is a program, too.
+            let files = arguments.iter().filter_map(|word| HostPath::try_from(word.as_str()).ok());
+            for file in files.filter(|file| std::path::Path::new(file.as_str()).is_file()) {
+                is_nobody_elses(&file)?;
+            }
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             program::printed(name, (program.as_str(), &arguments), None, over)?
         }
         From::Age { file, identity } => {
-            is_itself(file)?;
+            is_nobody_elses(file)?;
             let found = AGE.into_iter().find(|path| std::path::Path::new(path).exists());
             let age = found.ok_or_else(|| {
                 StartError::found("secret", format!("{name}: there is no /usr/bin/age"))
@@ -71,20 +76,46 @@ fn own(path: &HostPath) -> Result<OwnedFd, StartError> {
         )
         .with_remedy("a secret is its owner's alone: chmod go= it"));
     }
-    if owner != 0 && owner != getuid().as_raw() && !crate::profile_file::is_invoker(owner) {
+    if !is_ours(owner) {
         return Err(StartError::found("secret", format!("{path} belongs to uid {owner}"))
             .with_remedy("a secret belongs to root or to whoever runs sandboxd: chown it"));
     }
     Ok(file)
 }
 
-/// Whether no link is in a path: the profile is held against this path, and a link in it could lead to what
-/// the command writes.
-fn is_itself(path: &HostPath) -> Result<(), StartError> {
+/// Whether nobody but root and whoever runs this decides what lies at a path: they alone own and write it and the
+/// folders that lead there, but for those in which nobody removes what is another's. No link is in it: the profile is
+/// held against this path, and a link could lead to what the command writes.
+fn is_nobody_elses(path: &HostPath) -> Result<(), StartError> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let opened = openat2(CWD, path.as_str(), flags, Mode::empty(), resolve);
-    opened.map(drop).map_err(|errno| not_itself(path, errno))
+    for part in std::path::Path::new(path.as_str()).ancestors() {
+        let opened = openat2(CWD, part, flags, Mode::empty(), resolve)
+            .map_err(|errno| not_itself(path, errno))?;
+        let part = printable(&part.to_string_lossy());
+        let found =
+            fstat(&opened).map_err(|errno| StartError::call("fstat", part.as_str(), errno))?;
+        let (mode, owner) = (found.st_mode & 0o7777, found.st_uid);
+        let is_folder = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+        if mode & 0o022 != 0 && !(is_folder && mode & 0o1000 != 0) {
+            let what = format!("{path}: the mode {mode:04o} of {part} lets others say what it is");
+            return Err(StartError::found("secret", what).with_remedy(format!(
+                "what tells a secret is root's or its owner's alone: chmod go-w {part}"
+            )));
+        }
+        if !is_ours(owner) {
+            let what = format!("{path}: {part} belongs to uid {owner}");
+            return Err(StartError::found("secret", what).with_remedy(
+                "what tells a secret belongs to root or to whoever runs sandboxd: chown it, or put it elsewhere",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is root's, or of whoever runs this.
+fn is_ours(owner: u32) -> bool {
+    owner == 0 || owner == getuid().as_raw() || crate::profile_file::is_invoker(owner)
 }
 
 /// Why a path cannot be opened without links, and where they lead.
@@ -223,6 +254,46 @@ mod tests {
             }
         }
         assert!(told(path(&folder.join("nothing"))).is_err());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_others_could_have_written_is_not_executed() {
+        let folder = std::env::temp_dir().join(format!("sandboxd-others-{}", std::process::id()));
+        let below = folder.join("below");
+        fs::create_dir_all(&below).unwrap();
+        let folder = folder.canonicalize().unwrap();
+        let script = folder.join("below/get-key");
+        fs::write(&script, "#!/bin/sh\necho hunter2\n").unwrap();
+        let mode =
+            |path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let path = |path: &std::path::Path| HostPath::try_from(path.to_str().unwrap()).unwrap();
+        let told = |program, arguments: &[&std::path::Path]| {
+            let arguments = arguments.iter().map(|it| it.to_str().unwrap().to_owned()).collect();
+            read(&Held { name: "model".into(), from: From::Exec { program, arguments } }, None)
+        };
+        let shell = path(&fs::canonicalize("/bin/sh").unwrap());
+        let both = || [told(path(&script), &[]), told(shell.clone(), &[&script])];
+        mode(&script, 0o755);
+        for told in both() {
+            assert_eq!(told.unwrap().bytes(), b"hunter2\n");
+        }
+        for open in [&script, &below, &folder] {
+            for wide in [0o757, 0o775] {
+                mode(open, wide);
+                for told in both() {
+                    let text = told.unwrap_err().line();
+                    assert!(text.contains("lets others say what it is"), "{text}");
+                }
+            }
+            mode(open, 0o755);
+        }
+        if getuid().is_root() {
+            std::os::unix::fs::chown(&below, Some(65534), None).unwrap();
+            for told in both() {
+                assert!(told.unwrap_err().line().contains("belongs to uid 65534"));
+            }
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 }
