@@ -51,6 +51,7 @@ pub(crate) fn look(wanted: &Wanted) -> BTreeMap<HostPath, PathFact> {
         let found = find(&mut walked, path, writable).and_then(|mut found| {
             let mounts = mounts.as_ref().map_err(|errno| *errno)?;
             found.doors = mounts.doors(&found.real);
+            found.also = mounts.also(&found.real);
             if wanted.hidden.contains(path) {
                 found.elsewhere = elsewhere(&mut walked, mounts, &found.real)?;
                 if found.kind == FileKind::Directory {
@@ -134,6 +135,7 @@ fn find(
         shown_by: None,
         doors: Vec::new(),
         elsewhere: Vec::new(),
+        also: Vec::new(),
     })
 }
 

@@ -162,16 +162,18 @@ impl Deciding<'_> {
     fn hide_audit(&self, shown: &Shown, holds: &mut Holds) {
         let AuditFact::Folder(folder) = &self.host.audit else { return };
         for tree in &shown.trees {
-            let below = folder.below(&tree.from).filter(|below| !below.is_empty());
-            let Some(inside) = below.and_then(|below| tree.to.join(below).ok()) else { continue };
-            // Another tree may be shown over it.
-            if shown.around(&inside).is_none_or(|around| around.to != tree.to) {
-                continue;
+            let names = tree.names(folder);
+            for inside in names.iter().filter_map(|name| tree.place(name)) {
+                // Another tree may be shown over it; and one that lies in it is refused.
+                let around = shown.around(&inside);
+                if inside == tree.to || around.is_none_or(|around| around.to != tree.to) {
+                    continue;
+                }
+                if tree.write {
+                    holds.parents(tree, &inside);
+                }
+                holds.insert(inside, Hold::Hide(Kind::Directory));
             }
-            if tree.write {
-                holds.parents(tree, &inside);
-            }
-            holds.insert(inside, Hold::Hide(Kind::Directory));
         }
     }
 

@@ -7,6 +7,7 @@
 //! and [`credentials`], [`secrets`] and who [`inject`]s them or has them stand for a [`placeholder`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
+mod also;
 mod bare;
 mod budget;
 mod calls;
@@ -134,7 +135,8 @@ fn decide(
     let identity = deciding.identity();
     let left = deciding.left(identity);
     let shown = &left.shown;
-    deciding.own_files_are_safe(&shown.trees, invocation);
+    deciding.own_files_are_safe(shown, invocation);
+    deciding.reads_stay_reads(shown);
     let holds = deciding.holds(shown, &left.holes);
     let terminal = deciding.terminal(invocation.streams);
     let egress = deciding.egress(invocation.streams);

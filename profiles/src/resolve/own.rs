@@ -1,18 +1,19 @@
 //! What is no command's to write: the profiles that it is held to, and where a run tells of itself.
 
-use super::{Deciding, Invocation, trees};
+use super::trees::{Shown, Tree};
+use super::{Deciding, Invocation};
 
 impl Deciding<'_> {
     /// A profile that its own sandbox could rewrite binds nobody the next time; numbers are whoever's may put
     /// another socket there, and a receipt whoever's may put another file there.
-    pub(super) fn own_files_are_safe(&mut self, trees: &[trees::Tree], invocation: &Invocation) {
+    pub(super) fn own_files_are_safe(&mut self, shown: &Shown, invocation: &Invocation) {
+        let trees = &shown.trees;
         let under = self.under.iter().flat_map(|profile| &profile.documents);
         for (file, folder) in self.profile.documents.iter().chain(under) {
             let name = file.rsplit('/').next().unwrap_or(file);
-            let own = folder.join(name).ok();
-            let holds = |tree: &&trees::Tree| {
-                folder.is_within(&tree.from) || own.as_ref() == Some(&tree.from)
-            };
+            let own = folder.join(name);
+            let own = own.as_ref().unwrap_or(folder);
+            let holds = |tree: &&Tree| !tree.names(own).is_empty();
             for tree in trees.iter().filter(|tree| tree.write).filter(holds) {
                 self.problems.push(tree.origin.problem(
                     format!("{} may be written, and the profile {file} lies in it", tree.from),
@@ -38,7 +39,8 @@ impl Deciding<'_> {
             let around = trees.iter().filter(|tree| folder.is_within(&tree.from));
             let depth = around.clone().map(|tree| tree.from.as_str().len()).max();
             let nearest = around.filter(|tree| Some(tree.from.as_str().len()) == depth);
-            for tree in nearest.filter(|tree| tree.write) {
+            let twice = shown.written_by_mount(folder).map(|(tree, _)| tree);
+            for tree in nearest.filter(|tree| tree.write).chain(twice) {
                 let what = format!("{} may be written, and {what}", tree.from);
                 self.problems.push(tree.origin.problem(what, remedy));
             }

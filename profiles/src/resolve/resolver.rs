@@ -51,6 +51,7 @@ impl Deciding<'_> {
                 searched: true,
                 cut_short: false,
                 acls: BTreeSet::new(),
+                also: Vec::new(),
                 origin: origin.clone(),
                 entries: vec![(Access::Read, origin.clone())],
             });

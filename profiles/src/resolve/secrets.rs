@@ -218,12 +218,11 @@ impl Deciding<'_> {
 fn shows(left: &Left, path: &HostPath, counts: impl Fn(bool) -> bool) -> Option<HostPath> {
     let shown = &left.shown;
     let found = shown.trees.iter().find(|tree| {
-        let inside = path.below(&tree.from).and_then(|rest| {
-            if rest.is_empty() { Some(tree.to.clone()) } else { tree.to.join(rest).ok() }
-        });
         let hidden =
             |inside: &JailPath| left.holes.iter().any(|hole| inside.is_within(&hole.place));
-        counts(tree.write) && inside.is_some_and(|inside| !hidden(&inside))
+        let names = tree.names(path);
+        let mut places = names.iter().filter_map(|name| tree.place(name));
+        counts(tree.write) && places.any(|inside| !hidden(&inside))
     });
     found.map(|tree| tree.from.clone())
 }

@@ -1,8 +1,8 @@
 //! What the profile shows of the host: every entry of `[files]`, checked against what is there.
 
-use super::dangers::danger;
+use super::dangers::{Danger, danger};
 use super::{Deciding, jail};
-use crate::host::{FileKind, Found, Link, PathFact, Privilege, ProtectedFact, ProtectedKind};
+use crate::host::{Also, FileKind, Found, Link, PathFact, Privilege, ProtectedFact, ProtectedKind};
 use crate::origin::{Origin, Written};
 use crate::place::{Base, Place};
 use crate::schema::Access;
@@ -30,6 +30,8 @@ pub(super) struct Tree {
     pub(super) searched: bool,
     pub(super) cut_short: bool,
     pub(super) acls: BTreeSet<Vec<u8>>,
+    /// What in it has another name on the host.
+    pub(super) also: Vec<Also>,
     pub(super) origin: Origin,
     /// Every entry that says so, for whoever asks why.
     pub(super) entries: Vec<(Access, Origin)>,
@@ -197,6 +199,7 @@ impl Deciding<'_> {
             searched: found.searched,
             cut_short: found.cut_short,
             acls: found.acls,
+            also: found.also,
             origin: origin.clone(),
             entries: vec![(entry.access, origin.clone())],
         };
@@ -316,6 +319,13 @@ impl Deciding<'_> {
             .into_iter()
             .filter_map(|at| danger(at, entry.access, isolation, home));
         let dangers = dangers.chain(self.holds_audit(path)).chain(self.holds_audit(&found.real));
+        let twice = found.also.iter().filter_map(|Also { inside, at }| {
+            let danger =
+                danger(at, entry.access, isolation, home).or_else(|| self.holds_audit(at))?;
+            let what = format!("{inside} is {at} too, mounted twice, and {}", danger.what);
+            Some(Danger { what, ..danger })
+        });
+        let dangers = dangers.chain(twice);
         let refused = dangers.into_iter().find(|danger| !(danger.reasonable && reason));
         if let Some(danger) = refused {
             let remedy = match entry.from.value.base() {

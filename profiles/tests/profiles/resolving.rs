@@ -5,8 +5,8 @@ use sandboxd_plan::{
     Groups, Identity, JailPath, Mount, Namespace, Probe, Resource, Root, RootOp, wire,
 };
 use sandboxd_profiles::host::{
-    AuditFact, CgroupFacts, Controller, CoreFact, Disk, DiskFact, FileKind, Found, LandlockFacts,
-    PathFact, ProtectedKind, ShownBy,
+    Also, AuditFact, CgroupFacts, Controller, CoreFact, Disk, DiskFact, FileKind, Found,
+    LandlockFacts, PathFact, ProtectedKind, ShownBy,
 };
 use sandboxd_profiles::resolved::{IoLimit, Resolved};
 use sandboxd_profiles::{HostFacts, Overrides, builtin};
@@ -260,7 +260,13 @@ fn of_holes_in_a_hole_the_outer_one_is_made() {
     let home = "require = { uid = \"if-available\", memfd_noexec = \"if-available\" }\n[files]\nread = [{ path = \"/home/alice\", reason = \"x\" }]\n";
     assert_eq!(of(&on(home, host.clone()).unwrap()), [log]);
     let hidden = format!("{home}hide = [\"/home/alice/.local\"]");
-    assert_eq!(of(&on(&hidden, host).unwrap()), ["/home/alice/.local"]);
+    assert_eq!(of(&on(&hidden, host.clone()).unwrap()), ["/home/alice/.local"]);
+    // By another mount of what is around it, too.
+    let also = vec![Also { inside: path("/w/state"), at: path("/home/alice/.local") }];
+    let twice = Found { also, ..found("/w", FileKind::Directory, 1000) };
+    host.paths.insert(path("/w"), PathFact::Found(twice));
+    let other = home.replace("/home/alice", "/w");
+    assert_eq!(of(&on(&other, host).unwrap()), ["/w/state/state/sandboxd/audit"]);
 }
 
 #[test]
@@ -277,6 +283,73 @@ fn where_a_receipt_is_to_lie_no_command_writes() {
     }
     run("write = [\"/w/sub\"]", "/w").unwrap();
     run("read = [\"/w\"]", "/w").unwrap();
+}
+
+/// `/w` is on the host, and has these other names there.
+fn twice(also: &[(&str, &str)]) -> HostFacts {
+    let mut host = typical();
+    let also = also.iter().map(|(inside, at)| Also { inside: path(inside), at: path(at) });
+    let found = Found { also: also.collect(), ..found("/w", FileKind::Directory, 1000) };
+    host.paths.insert(path("/w"), PathFact::Found(found));
+    host
+}
+
+#[test]
+fn what_is_mounted_twice_is_held_to_both_names() {
+    let wrong = |text: &str, also| shown(&on(text, twice(&[also])).unwrap_err());
+    for (text, also, said) in [
+        (
+            "read = [\"/w\"]",
+            ("/w", "/var/lib"),
+            "/w is /var/lib too, mounted twice, and /var/lib holds",
+        ),
+        ("read = [\"/w\"]", ("/w/m", "/var"), "/w/m is /var too"),
+        ("read = [\"/w\"]", ("/w/m", "/var/lib/sandboxd/audit/live"), "/w/m is"),
+        ("write = [\"/w\"]", ("/w/m", "/usr/bin"), "the host executes or obeys /usr/bin"),
+        ("read = [\"/w\"]", ("/w/m", "/home/alice"), "is a home directory"),
+        ("write = [\"/w\"]", ("/w", "/p"), "the profile p.toml lies in it"),
+        ("write = [\"/w\"]", ("/w/m", "/p/p.toml"), "the profile p.toml lies in it"),
+        (
+            "write = [\"/w\"]\nread = [\"/w/sub\"]",
+            ("/w/alias", "/w/sub"),
+            "/w/sub is to be read, and may be written as /w/alias",
+        ),
+        (
+            "write = [\"/w\"]\nread = [\"/w/sub\"]",
+            ("/w/alias", "/w/sub/part"),
+            "/w/sub is to be read, and may be written as /w/alias",
+        ),
+        (
+            "read = [\"/w\"]\n[secrets.token]\nfrom = \"file:/srv/keys/token\"\ncredential = true",
+            ("/w/m", "/srv/keys"),
+            "[files] shows /w, so that the command could read /srv/keys/token itself",
+        ),
+        (
+            "write = [\"/w\"]\n[secrets.token]\nfrom = \"exec:/srv/keys/get\"\ncredential = true",
+            ("/w", "/srv"),
+            "the command may write /w, and so say what is in /srv/keys/get",
+        ),
+    ] {
+        let problems = wrong(&format!("[files]\n{text}"), also);
+        assert!(problems.contains(said), "{text}: {problems}");
+    }
+    // Where both may be read, or the other name is shown to be read, too, or leads nowhere that matters.
+    for (text, also) in [
+        ("read = [\"/w\", \"/w/sub\"]", ("/w/alias", "/w/sub")),
+        ("write = [\"/w\"]\nread = [\"/w/sub\", \"/w/a\"]", ("/w/a", "/w/sub")),
+        ("write = [\"/w\"]", ("/w", "/data/w")),
+        ("read = [\"/w\"]", ("/w", "/p")),
+    ] {
+        on(&format!("[files]\n{text}"), twice(&[also])).unwrap();
+    }
+    let invocation = sandboxd_profiles::Invocation {
+        receipt: Some(path("/srv/receipts")),
+        ..Default::default()
+    };
+    let host = twice(&[("/w/m", "/srv")]);
+    let typed = overrides("/usr/bin/true");
+    let told = invoked("[files]\nwrite = [\"/w\"]", host, &typed, &invocation).unwrap_err();
+    assert!(shown(&told).contains("--receipt is to be written into it"), "{}", shown(&told));
 }
 
 #[test]

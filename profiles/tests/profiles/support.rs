@@ -84,6 +84,7 @@ pub(crate) fn found(real: &str, kind: FileKind, uid: u32) -> Found {
         shown_by: None,
         doors: Vec::new(),
         elsewhere: Vec::new(),
+        also: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 use crate::proc;
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
+use sandboxd_profiles::host::Also;
 use std::ptr;
 
 /// File systems through which the kernel itself speaks: each would undo what the sandbox's own `/proc`
@@ -81,6 +82,21 @@ impl Mounts {
 
     /// Where else the host has mounted what is at a path without links, or something below it.
     pub(super) fn elsewhere(&self, path: &HostPath) -> Vec<HostPath> {
+        let twice = self.twice(path).into_iter().map(|also| also.at);
+        twice.filter(|place| !place.is_within(path)).collect()
+    }
+
+    /// What in a tree without links, the mounts below it among it, has another name too.
+    pub(super) fn also(&self, tree: &HostPath) -> Vec<Also> {
+        let below = self.0.iter().map(|row| &row.point).filter(|point| point.is_within(tree));
+        let mut tops: Vec<&HostPath> = std::iter::once(tree).chain(below).collect();
+        tops.sort();
+        tops.dedup();
+        tops.into_iter().flat_map(|top| self.twice(top)).collect()
+    }
+
+    /// Both names of what is at a path, or below it in the same mount, where there are two.
+    fn twice(&self, path: &HostPath) -> Vec<Also> {
         let own = self
             .of(path)
             .and_then(|row| Some((row, below_of(row.root.as_ref()?, path.below(&row.point)?)?)));
@@ -88,13 +104,13 @@ impl Mounts {
         let others = self.0.iter().filter(|row| row.device == own.device);
         let places = others.filter_map(|row| {
             let root = row.root.as_ref()?;
-            let place = match on_disk.below(root) {
-                Some(below) => below_of(&row.point, below)?,
-                None => root.is_within(&on_disk).then(|| row.point.clone())?,
+            let (inside, at) = match on_disk.below(root) {
+                Some(below) => (path.clone(), below_of(&row.point, below)?),
+                None => (below_of(path, root.below(&on_disk)?)?, row.point.clone()),
             };
             // Another mount may lie over it.
-            let seen = self.of(&place).is_some_and(|on_top| ptr::eq(on_top, row));
-            (seen && !place.is_within(path)).then_some(place)
+            let seen = self.of(&at).is_some_and(|on_top| ptr::eq(on_top, row));
+            (seen && inside != at).then_some(Also { inside, at })
         });
         places.collect()
     }
@@ -192,6 +208,35 @@ mod tests {
         for tree in ["/mnt/top/@home", "/mnt/top/@/srv", "/home", "/home/alice", "/srv"] {
             assert!(doors(tree).is_empty(), "{tree}");
         }
+    }
+
+    #[test]
+    fn what_is_mounted_twice_has_both_names() {
+        let mounts = Mounts::parse(
+            "22 1 254:0 / / rw - ext4 /dev/vda rw\n\
+             23 22 254:0 /var/lib /srv/m rw - ext4 /dev/vda rw\n\
+             24 22 254:0 /srv/ws/conf /srv/ws/alias rw - ext4 /dev/vda rw\n\
+             25 22 254:1 / /data rw - ext4 /dev/vdb rw\n\
+             26 22 254:1 /home /home rw - ext4 /dev/vdb rw\n\
+             27 22 254:0 /usr /usr ro - ext4 /dev/vda rw\n",
+        );
+        let also = |tree: &str| {
+            let found = mounts.also(&path(tree)).into_iter();
+            let mut found: Vec<_> = found.map(|it| format!("{} = {}", it.inside, it.at)).collect();
+            found.sort();
+            found
+        };
+        assert_eq!(also("/srv/m"), ["/srv/m = /var/lib"]);
+        assert_eq!(also("/srv/m/sandboxd"), ["/srv/m/sandboxd = /var/lib/sandboxd"]);
+        assert_eq!(also("/var"), ["/var/lib = /srv/m"]);
+        assert_eq!(
+            also("/srv/ws"),
+            ["/srv/ws/alias = /srv/ws/conf", "/srv/ws/conf = /srv/ws/alias"]
+        );
+        assert_eq!(also("/home/alice"), ["/home/alice = /data/home/alice"]);
+        assert_eq!(also("/data"), ["/data/home = /home"]);
+        // By one name alone: what lay there before is covered.
+        assert!(also("/usr/share").is_empty() && also("/srv/other").is_empty());
     }
 
     #[test]
