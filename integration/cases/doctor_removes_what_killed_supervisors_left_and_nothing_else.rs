@@ -74,13 +74,17 @@ fn outside(outside: &Outside) -> Result<()> {
         fs::remove_dir(&folder).with_context(|| format!("not ours: {}", folder.display()))?;
     }
 
-    what_one_frozen_start_keeps_locked_goes(outside, &groups)?;
+    others(outside, &groups)?;
+    living.signal(Signal::SIGUSR1)?;
+    living.wait()?.ran().map(drop)
+}
+
+fn others(outside: &Outside, groups: &[PathBuf]) -> Result<()> {
+    what_one_frozen_start_keeps_locked_goes(outside, groups)?;
     what_a_learn_elsewhere_writes_stays(outside)?;
     a_uid_that_somebody_has_stays(outside)?;
     the_next_start_removes_sockets(outside)?;
-    what_is_half_written_goes_once_nobody_writes_it(outside)?;
-    living.signal(Signal::SIGUSR1)?;
-    living.wait()?.ran().map(drop)
+    what_is_half_written_goes_once_nobody_writes_it(outside)
 }
 
 /// The folder of a `learn` that was killed: no process has such a number, pid_max(5).
@@ -107,7 +111,10 @@ fn what_a_learn_elsewhere_writes_stays(outside: &Outside) -> Result<()> {
     ensure!(theirs.exists() && strange.exists(), "a folder of somebody who lives is gone");
     drop(lock);
     doctor(outside, &["--clean"])?;
-    ensure!(!theirs.exists() && strange.exists(), "what was left stays, or what is another's is gone");
+    ensure!(
+        !theirs.exists() && strange.exists(),
+        "what was left stays, or what is another's is gone"
+    );
     fs::remove_dir_all(&strange).context("the stranger's")
 }
 

@@ -65,24 +65,14 @@ fn translated(pattern: &str) -> Result<String, SchemaError> {
         match letter {
             '\\' => {
                 let Some(escaped) = letters.next() else { return wrong("ends in a backslash") };
-                let kind: String = letters.clone().take(2).collect();
                 let many = meaning(escaped).is_some() || matches!(escaped, 'p' | 'P');
                 if class && many && range == Range::Open {
-                    return wrong(
-                        "a range that ends in a class means something else to some parsers",
-                    );
+                    return wrong("a range that ends in a class differs between parsers");
                 }
                 range = if many { Range::Closed } else { range.after_letter() };
-                let same = match escaped {
-                    'f' | 'n' | 'r' | 't' | 'v' => true,
-                    'p' | 'P' => kind.starts_with('{') && kind != "{^",
-                    _ => escaped.is_ascii_punctuation() && !matches!(escaped, '<' | '>'),
-                };
-                match (meaning(escaped), escaped) {
-                    (Some(meaning), _) => text.push_str(meaning),
-                    (None, 'b') if !class => text.push_str("(?-u:\\b)"),
-                    (None, _) if same => text.extend(['\\', escaped]),
-                    (None, _) => return wrong("this escape differs between parsers"),
+                match in_our_words(escaped, &letters.clone().take(2).collect::<String>(), class) {
+                    Some(ours) => text.push_str(&ours),
+                    None => return wrong("this escape differs between parsers"),
                 }
             }
             '[' if class => return wrong("a bracket in a class needs a backslash"),
@@ -140,6 +130,20 @@ impl Range {
             Self::Closed | Self::Begun => Self::Begun,
             Self::Open => Self::Closed,
         }
+    }
+}
+
+/// What stands for an escape before these letters; nothing where some understand it otherwise.
+fn in_our_words(escaped: char, next: &str, class: bool) -> Option<String> {
+    let same = match escaped {
+        'f' | 'n' | 'r' | 't' | 'v' => true,
+        'p' | 'P' => next.starts_with('{') && next != "{^",
+        _ => escaped.is_ascii_punctuation() && !matches!(escaped, '<' | '>'),
+    };
+    match (meaning(escaped), escaped) {
+        (Some(meaning), _) => Some(meaning.to_owned()),
+        (None, 'b') if !class => Some(String::from("(?-u:\\b)")),
+        (None, _) => same.then(|| format!("\\{escaped}")),
     }
 }
 
