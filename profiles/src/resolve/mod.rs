@@ -4,7 +4,7 @@
 //! (what of that is left under other profiles), [`own`] (what is no command's to write),
 //! [`holes`] and [`holds`] (protected names in it), [`view`] (the root it makes), [`landlock`], [`syscalls`],
 //! [`calls`] (what it calls through), [`network`] (what goes out) and the [`proxy`], [`limits`], [`cgroup`], [`terminal`], [`command`] with its [`sockets`]
-//! and [`credentials`], [`secrets`] and who [`inject`]s them or has them stand for a [`placeholder`], [`probes`]. What is different where the profile chose
+//! and [`credentials`], [`secrets`] (with how they are [`kept`]) and who [`inject`]s them or has them stand for a [`placeholder`], [`probes`]. What is different where the profile chose
 //! to have no namespaces is in [`bare`].
 
 mod also;
@@ -21,6 +21,7 @@ mod holes;
 mod identity;
 mod inject;
 mod java;
+mod kept;
 mod kernels;
 mod landlock;
 pub(crate) mod limits;
@@ -142,7 +143,6 @@ fn decide(
     let egress = deciding.egress(invocation.streams);
     let filters = deciding.filters(&left);
     let limits = deciding.limits(identity, shown);
-    deciding.known_hosts_hold(&left);
     let secrets = deciding.secrets(&left);
     let placeholders = deciding.placeholders();
     let credentials = deciding.credentials(&invocation.credentials, &secrets, shown);

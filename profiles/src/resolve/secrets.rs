@@ -1,5 +1,6 @@
 //! Secrets: where each is read, and that nobody inside could read it there too.
 
+use super::kept::{self, Needed};
 use super::under::Left;
 use super::{Deciding, count};
 use crate::origin::{Origin, Written};
@@ -53,7 +54,8 @@ impl Deciding<'_> {
                     self.refuse(&file.origin, what, "write another name");
                 }
             }
-            let Some(from) = self.source(secret, left) else { continue };
+            self.is_kept(&secret.value, left);
+            let Some(from) = self.source(secret) else { continue };
             decided.held.push(Held { name: name.to_string(), from });
         }
         decided
@@ -83,9 +85,23 @@ impl Deciding<'_> {
         }
     }
 
-    /// Where it is read. Nothing of it may be in reach of the command, who would else read it there, or
-    /// say what it is.
-    fn source(&mut self, secret: &Written<Secret>, left: &Left) -> Option<From> {
+    /// Nothing that it is read from may be in reach of the command, who would else read it there, or say what it is.
+    fn is_kept(&mut self, secret: &Secret, left: &Left) {
+        for Needed { place, kept, origin } in kept::needed(secret) {
+            let path = match &place {
+                Some(place) => self.path_of(place, &origin),
+                None => self.host.ssh_agent.clone(),
+            };
+            let Some(path) = path else { continue };
+            if let Some(tree) = shows(left, &path, |write| kept.is_broken(write)) {
+                let (what, remedy) = kept.by_the_command(&tree, &path);
+                self.refuse(&origin, what, remedy);
+            }
+        }
+    }
+
+    /// Where it is read.
+    fn source(&mut self, secret: &Written<Secret>) -> Option<From> {
         let Some(written) = &secret.value.from else {
             let remedy = "write from = \"file:/etc/sandboxd/secrets/NAME\", or systemd:, env:, exec:, age: or agent:";
             self.refuse(&secret.origin, "nothing says where it is read", remedy);
@@ -93,7 +109,7 @@ impl Deciding<'_> {
         };
         let origin = &written.origin;
         Some(match &written.value {
-            Source::File(place) => From::File(self.unseen(place, origin, left)?),
+            Source::File(place) => From::File(self.path_of(place, origin)?),
             Source::Passed(name) => {
                 self.is_not_handed_on(name, secret);
                 From::Systemd(name.clone())
@@ -102,20 +118,16 @@ impl Deciding<'_> {
                 self.is_not_passed(name, origin);
                 From::Env(name.clone())
             }
-            Source::Program(place, arguments) => From::Exec {
-                program: self.unwritten(place, origin, left)?,
-                arguments: arguments.clone(),
-            },
+            Source::Program(place, arguments) => {
+                From::Exec { program: self.path_of(place, origin)?, arguments: arguments.clone() }
+            }
             Source::Age { file, identity } => From::Age {
-                file: self.unwritten(file, origin, left)?,
-                identity: self.unseen(identity, origin, left)?,
+                file: self.path_of(file, origin)?,
+                identity: self.path_of(identity, origin)?,
             },
             Source::Agent { key, socket } => {
                 self.only_signs(secret);
-                From::Agent {
-                    socket: self.agents_socket(socket.as_ref(), origin, left)?,
-                    key: *key,
-                }
+                From::Agent { socket: self.agents_socket(socket.as_ref(), origin)?, key: *key }
             }
         })
     }
@@ -134,26 +146,18 @@ impl Deciding<'_> {
         }
     }
 
-    /// Where the agent listens. Whoever finds its socket inside asks it for whatever they like.
-    fn agents_socket(
-        &mut self,
-        socket: Option<&Place>,
-        origin: &Origin,
-        left: &Left,
-    ) -> Option<HostPath> {
-        let path = match socket {
-            Some(place) => self.path_of(place, origin)?,
-            None => {
-                let Some(path) = self.host.ssh_agent.clone() else {
-                    let what = "sandboxd was started without SSH_AUTH_SOCK, which says where your ssh-agent is";
-                    let remedy = "start one and put the key in (eval $(ssh-agent); ssh-add FILE), under sudo hand it on (sudo --preserve-env=SSH_AUTH_SOCK sandboxd …), or write socket = \"/path\" beside it";
-                    self.refuse(origin, what, remedy);
-                    return None;
-                };
-                path
-            }
-        };
-        self.out_of_sight(path, ("ask", origin), left)
+    /// Where the agent listens.
+    fn agents_socket(&mut self, socket: Option<&Place>, origin: &Origin) -> Option<HostPath> {
+        if let Some(place) = socket {
+            return self.path_of(place, origin);
+        }
+        if self.host.ssh_agent.is_none() {
+            let what =
+                "sandboxd was started without SSH_AUTH_SOCK, which says where your ssh-agent is";
+            let remedy = "start one and put the key in (eval $(ssh-agent); ssh-add FILE), under sudo hand it on (sudo --preserve-env=SSH_AUTH_SOCK sandboxd …), or write socket = \"/path\" beside it";
+            self.refuse(origin, what, remedy);
+        }
+        self.host.ssh_agent.clone()
     }
 
     /// A variable that a secret is read from is not one that the command gets.
@@ -174,39 +178,6 @@ impl Deciding<'_> {
             let remedy = "remove it here, or write credential = true for the secret instead";
             self.refuse(&passed.origin, what, remedy);
         }
-    }
-
-    fn unseen(&mut self, place: &Place, origin: &Origin, left: &Left) -> Option<HostPath> {
-        let path = self.path_of(place, origin)?;
-        self.out_of_sight(path, ("read", origin), left)
-    }
-
-    fn out_of_sight(
-        &mut self,
-        path: HostPath,
-        (verb, origin): (&str, &Origin),
-        left: &Left,
-    ) -> Option<HostPath> {
-        if let Some(tree) = shows(left, &path, |_| true) {
-            let what =
-                format!("[files] shows {tree}, so that the command could {verb} {path} itself");
-            self.refuse(origin, what, "put it elsewhere, or name it in files.hide");
-        }
-        Some(path)
-    }
-
-    pub(super) fn unwritten(
-        &mut self,
-        place: &Place,
-        origin: &Origin,
-        left: &Left,
-    ) -> Option<HostPath> {
-        let path = self.path_of(place, origin)?;
-        if let Some(tree) = shows(left, &path, |write| write) {
-            let what = format!("the command may write {tree}, and so say what is in {path}");
-            self.refuse(origin, what, "put it where the command cannot write");
-        }
-        Some(path)
     }
 
     fn path_of(&mut self, place: &Place, origin: &Origin) -> Option<HostPath> {

@@ -2,7 +2,6 @@
 //! the hosts.
 
 use super::trees::Shown;
-use super::under::Left;
 use super::view::{View, fixed};
 use super::{Deciding, calls, count};
 use crate::host::KnownHosts;
@@ -131,15 +130,6 @@ impl Deciding<'_> {
             self.refuse(&host.origin, what, remedy);
         }
         keys.into_iter().collect()
-    }
-
-    /// What says who a host is must not be the command's to write.
-    pub(super) fn known_hosts_hold(&mut self, left: &Left) {
-        let secrets = self.profile.secrets.values().flat_map(|secret| &secret.value.ssh);
-        let files: Vec<_> = secrets.filter_map(|ssh| ssh.value.known_hosts.clone()).collect();
-        for file in files {
-            self.unwritten(&file.value, &file.origin, left);
-        }
     }
 
     /// Puts it into the view: where it is asked, and the keys of the hosts.
