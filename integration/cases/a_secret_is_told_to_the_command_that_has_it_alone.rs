@@ -1,6 +1,6 @@
 //! A secret is read from where only its operator can, and is a file of the one command whose profile names
-//! it. What others could read, or the command could, is refused. It is in no plan, no receipt, no record
-//! and no message, whatever the command does.
+//! it. What others could read, or the command could, is refused, and so is what whoever calls it could. It is in no
+//! plan, no receipt, no record and no message, whatever the command does.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Need, Outside, Sandbox};
@@ -39,7 +39,8 @@ fn outside(outside: &Outside) -> Result<()> {
     is_not_told_to_what_it_calls(outside, &world)?;
     is_asked_about(outside, &world)?;
     is_not_written_down(outside, &world)?;
-    what_others_could_read(outside, &world)
+    what_others_could_read(outside, &world)?;
+    what_a_caller_could_write(outside)
 }
 
 /// Who is called has neither the files nor the variables of who calls.
@@ -227,6 +228,32 @@ fn what_others_could_read(outside: &Outside, world: &World) -> Result<()> {
     let passed = format!("{}[env]\npass = [\"MODEL\"]\n", world.profile);
     says(&passed).run()?.has_problem(&["secrets.env.from", "[env].pass"])?;
     says(&world.profile).run()?.exited(0)?;
+    Ok(())
+}
+
+/// Outside every sandbox sandboxd runs what prints a secret, which is then no caller's to write.
+fn what_a_caller_could_write(outside: &Outside) -> Result<()> {
+    let ws = outside.workspace()?;
+    let (program, ran) = (ws.join("get-token"), outside.dir().join("ran"));
+    fs::write(&program, format!("#!/bin/sh\n/usr/bin/touch {ran:?}\necho hunter2\n"))?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let from =
+        format!("[secrets.token]\nfrom = \"exec:{}\"\ncredential = true\n", program.display());
+    let tool = outside.tool("printer", &[], &from)?;
+    let call = outside.call("printer", &tool, &[])?;
+    let files = format!("[files]\nwrite = [{ws:?}]\n");
+    let profile = format!("name = \"caller\"\nextends = [\"builtin:base\"]\n{files}{call}");
+    let calls = "/run/sandboxd/sandboxd call printer sh '{\"line\": \"true\"}'";
+    for verb in ["check", "run"] {
+        let run = outside.sandbox(&profile).verb(verb).command(&["/bin/sh", "-c", calls]).run()?;
+        run.has_problem(&["printer.toml:", "secrets.token.from", "caller may write"])?;
+        ensure!(!ran.exists(), "{verb} ran what the caller may write");
+    }
+    // What it may read alone says nothing.
+    let profile = profile.replace("write = [", "read = [");
+    let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", calls]).run()?;
+    run.exited(0)?;
+    ensure!(ran.exists(), "nothing of it ran: {}", run.stderr);
     Ok(())
 }
 

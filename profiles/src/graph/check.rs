@@ -1,10 +1,12 @@
 //! What is wrong with an edge, seen from both of its ends.
 
+use super::apart::Apart;
 use super::authority::Out;
 use super::{Edge, Graph, Node, patterns};
 use crate::Problem;
 use crate::origin::Origin;
 use crate::quantity::Amount;
+use crate::resolve::kept::Needed;
 use crate::resolve::limits::PROCESSES;
 use crate::schema::{Access, Instances, Mode, Serve, Speaks};
 use sandboxd_plan::HostPath;
@@ -23,6 +25,8 @@ pub(super) fn problems(graph: &Graph) -> Vec<Problem> {
     for node in &graph.nodes {
         checking.is_out_of_reach(node, &documents);
     }
+    let written = |needed: &Needed, node: &Node| needed.place.as_ref()?.host(&node.profile.folders);
+    checking.problems.extend(Apart::of(graph).secrets(written));
     checking.problems
 }
 

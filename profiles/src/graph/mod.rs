@@ -1,11 +1,12 @@
 //! The call graph: who may call whom, and what may be done on whose behalf.
 //!
 //! It is made of a profile and those it calls, or of all the profiles of a folder, and is checked as
-//! a whole: [`load`] reads, [`check`] and [`cycles`] judge. [`authority`] says what a profile or an edge
-//! lets be done, as [`trees`] of what is [`shown`]; [`patterns`] are names of what is called. On it rest [`reach`] (who can
+//! a whole: [`load`] reads, [`check`] and [`cycles`] judge, and [`apart`] holds each against all others.
+//! [`authority`] says what a profile or an edge lets be done, as [`trees`] of what is [`shown`]; [`patterns`] are names of what is called. On it rest [`reach`] (who can
 //! reach what, through whom), [`diff`] (what widened) and [`draw`] (text, DOT and JSON), [`plan`] (what the broker is told) and
 //! [`launch`] (what a process is started under).
 
+mod apart;
 mod authority;
 mod check;
 mod cycles;

@@ -24,8 +24,14 @@ impl Trees {
 
     /// Whether a path is in it.
     pub(super) fn has(&self, path: &HostPath) -> bool {
+        self.around(path).is_some()
+    }
+
+    /// The tree of it that a path lies in.
+    pub(super) fn around(&self, path: &HostPath) -> Option<&HostPath> {
         let above = self.0.iter().filter(|(mark, _)| path.is_within(mark));
-        above.max_by_key(|(mark, _)| mark.as_str().len()).is_some_and(|(_, is_in)| *is_in)
+        let (mark, is_in) = above.max_by_key(|(mark, _)| mark.as_str().len())?;
+        is_in.then_some(mark)
     }
 
     /// What is in any of them.

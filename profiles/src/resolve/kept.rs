@@ -1,5 +1,6 @@
 //! How what a secret is read from is kept from a sandbox: whoever reads it there has the secret, and whoever writes
-//! it says what it is.
+//! it says what it is. The same rules hold for the command whose secret it is ([`secrets`](super::secrets)) and for
+//! all that are in a call graph with it ([`graph`](crate::graph)).
 
 use crate::origin::Origin;
 use crate::place::Place;
@@ -8,7 +9,7 @@ use sandboxd_plan::HostPath;
 
 /// What no sandbox may do with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kept {
+pub(crate) enum Kept {
     /// Write it, and so say what it is.
     Unwritten,
     /// See it at all, and so do this by itself.
@@ -17,15 +18,15 @@ pub(super) enum Kept {
 
 /// What is needed for a secret, and is kept.
 #[derive(Debug)]
-pub(super) struct Needed {
+pub(crate) struct Needed {
     /// Where it is; nothing for where `SSH_AUTH_SOCK` says.
-    pub(super) place: Option<Place>,
-    pub(super) kept: Kept,
-    pub(super) origin: Origin,
+    pub(crate) place: Option<Place>,
+    pub(crate) kept: Kept,
+    pub(crate) origin: Origin,
 }
 
 /// Everything of the host's that is needed for a secret.
-pub(super) fn needed(secret: &Secret) -> Vec<Needed> {
+pub(crate) fn needed(secret: &Secret) -> Vec<Needed> {
     let mut all = Vec::new();
     if let Some(from) = &secret.from {
         let one = |place: Option<&Place>, kept| Needed {
@@ -56,7 +57,7 @@ pub(super) fn needed(secret: &Secret) -> Vec<Needed> {
 
 impl Kept {
     /// Whether a tree that shows it, and may be written or not, breaks it.
-    pub(super) fn is_broken(self, write: bool) -> bool {
+    pub(crate) fn is_broken(self, write: bool) -> bool {
         match self {
             Self::Unwritten => write,
             Self::Unseen(_) => true,
@@ -64,7 +65,7 @@ impl Kept {
     }
 
     /// What is wrong where the command has this tree, and what to do.
-    pub(super) fn by_the_command(self, tree: &HostPath, path: &HostPath) -> (String, String) {
+    pub(crate) fn by_the_command(self, tree: &HostPath, path: &HostPath) -> (String, String) {
         match self {
             Self::Unwritten => (
                 format!("the command may write {tree}, and so say what is in {path}"),
@@ -73,6 +74,25 @@ impl Kept {
             Self::Unseen(verb) => (
                 format!("[files] shows {tree}, so that the command could {verb} {path} itself"),
                 "put it elsewhere, or name it in files.hide".into(),
+            ),
+        }
+    }
+
+    /// The same where another profile has it: its name, and its file.
+    pub(crate) fn by_another(
+        self,
+        (name, file): (&str, &str),
+        tree: &HostPath,
+        path: &HostPath,
+    ) -> (String, String) {
+        match self {
+            Self::Unwritten => (
+                format!("{name} may write {tree}, and so say what is in {path}"),
+                format!("put it where {name} cannot write"),
+            ),
+            Self::Unseen(verb) => (
+                format!("{name} is shown {tree}, so that it could {verb} {path} itself"),
+                format!("put it elsewhere, or name it in files.hide of {file}"),
             ),
         }
     }

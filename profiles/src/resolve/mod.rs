@@ -21,7 +21,7 @@ mod holes;
 mod identity;
 mod inject;
 mod java;
-mod kept;
+pub(crate) mod kept;
 mod kernels;
 mod landlock;
 pub(crate) mod limits;

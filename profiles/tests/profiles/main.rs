@@ -10,6 +10,8 @@ mod golden;
 #[cfg(test)]
 mod graph;
 #[cfg(test)]
+mod graph_apart;
+#[cfg(test)]
 mod graph_files;
 #[cfg(test)]
 mod injects;
