@@ -8,10 +8,12 @@ use rustix::process::Resource;
 use sandboxd_kernel::{clone3_is_answered, keyring, landlock};
 use sandboxd_plan::{HostPath, Resource as Limited};
 use sandboxd_profiles::Wanted;
+use sandboxd_profiles::graph::Lies;
 use sandboxd_profiles::host::{
     AuditFact, CgroupFacts, CoreFact, HostFacts, LandlockFacts, Own, Privilege, ResolverFacts,
 };
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 
 /// What the privileged path needs, and what it needs it for.
@@ -87,11 +89,25 @@ pub(crate) fn probe(
         top_links: paths::top_links(),
         paths: looked,
         disks: paths::disks(wanted),
-        ssh_agent: std::env::var("SSH_AUTH_SOCK")
-            .ok()
-            .and_then(|path| HostPath::try_from(path).ok()),
+        ssh_agent: ssh_agent(),
         known_hosts: known_hosts::look(&wanted.known_hosts),
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
+    }
+}
+
+/// Where the ssh-agent of whoever runs this listens.
+pub(crate) fn ssh_agent() -> Option<HostPath> {
+    std::env::var("SSH_AUTH_SOCK").ok().and_then(|path| HostPath::try_from(path).ok())
+}
+
+/// What lies at a path. What cannot be looked at is there.
+pub(crate) fn lies(path: &HostPath) -> Lies {
+    match std::fs::symlink_metadata(path.as_str()) {
+        Ok(found) if found.is_dir() => Lies::Folder,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Lies::Nothing
+        }
+        Ok(_) | Err(_) => Lies::File,
     }
 }
 

@@ -9,10 +9,10 @@ use crate::schema::Instances;
 use sandboxd_plan::HostPath;
 
 /// Files of the host that the processes of a profile may use, whoever called them.
-struct Reached<'g> {
-    node: &'g Node,
+pub(super) struct Reached<'g> {
+    pub(super) node: &'g Node,
     seen: Trees,
-    written: Trees,
+    pub(super) written: Trees,
 }
 
 impl<'g> Reached<'g> {
@@ -40,7 +40,7 @@ impl<'g> Apart<'g> {
     }
 
     /// All but this one: what a profile's own sandbox may do is decided with it.
-    fn others(&self, node: &Node) -> impl Iterator<Item = &Reached<'g>> {
+    pub(super) fn others(&self, node: &Node) -> impl Iterator<Item = &Reached<'g>> {
         self.0.iter().filter(move |other| other.node.name != node.name)
     }
 

@@ -85,7 +85,7 @@ impl Authority {
 }
 
 /// Every tree that a profile shows.
-fn shown(profile: &Profile) -> Shown {
+pub(super) fn shown(profile: &Profile) -> Shown {
     let host = |place: &Place| place.host(&profile.folders);
     let grants = profile.files.grants.iter().filter_map(|grant| {
         let path = host(&grant.path.value)?;

@@ -1,7 +1,7 @@
 //! The call graph: who may call whom, and what may be done on whose behalf.
 //!
 //! It is made of a profile and those it calls, or of all the profiles of a folder, and is checked as
-//! a whole: [`load`] reads, [`check`] and [`cycles`] judge, and [`apart`] holds each against all others.
+//! a whole: [`load`] reads, [`check`] and [`cycles`] judge, and [`apart`] holds each against all others, with [`programs`].
 //! [`authority`] says what a profile or an edge lets be done, as [`trees`] of what is [`shown`]; [`patterns`] are names of what is called. On it rest [`reach`] (who can
 //! reach what, through whom), [`diff`] (what widened) and [`draw`] (text, DOT and JSON), [`plan`] (what the broker is told) and
 //! [`launch`] (what a process is started under).
@@ -18,6 +18,7 @@ mod load;
 pub(crate) mod patterns;
 mod placed;
 mod plan;
+mod programs;
 mod reach;
 mod shown;
 mod trees;
@@ -34,6 +35,7 @@ pub use diff::{Change, Direction};
 pub use launch::{Launch, Standing};
 pub use load::{around, load};
 pub use plan::client;
+pub use programs::{Here, Lies};
 pub use reach::{Answer, Step, Target, Way};
 pub use why::nobody;
 

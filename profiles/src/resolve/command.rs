@@ -11,7 +11,7 @@ use sandboxd_plan::{Exec, HostPath, Identity, JailPath, Text};
 use std::collections::BTreeMap;
 
 /// Where programs lie, unless the profile sets another `PATH`.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The command, decided.
 pub(super) struct Decided {

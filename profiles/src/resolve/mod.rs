@@ -12,7 +12,7 @@ mod bare;
 mod budget;
 mod calls;
 mod cgroup;
-mod command;
+pub(crate) mod command;
 mod credentials;
 pub(crate) mod dangers;
 mod grants;

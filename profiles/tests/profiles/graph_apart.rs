@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use sandboxd_plan::HostPath;
-use sandboxd_profiles::{Document, Folders, Graph, Problem, graph};
+use sandboxd_profiles::graph::{self, Here, Lies};
+use sandboxd_profiles::{Document, Folders, Graph, Problem};
 
 fn document(name: &str, text: &str) -> Document {
     Document { name: name.into(), folder: Some(path("/p")), text: text.into() }
@@ -10,9 +11,12 @@ fn document(name: &str, text: &str) -> Document {
 
 /// An agent with these words that calls a tool with these.
 fn pair(agent: &str, edge: &str, tool: &str) -> Result<Graph, Vec<Problem>> {
+    // What acts by its own right is granted nothing.
+    let own = tool.contains("own = ");
+    let grant = if own { "" } else { "grant.files.execute = [\"/usr\"]" };
     let agent = format!(
         "name = \"agent\"\ncommand.exec = [\"/usr/bin/agent\"]\n{agent}\n[call.tool]\nprofile = \"tool.toml\"\n\
-         tools = [\"x\"]\ngrant.files.execute = [\"/usr\"]\n{edge}\n"
+         tools = [\"x\"]\n{grant}\n{edge}\n"
     );
     let tool =
         format!("name = \"tool\"\nserve.tools = [\"x\"]\nfiles.execute = [\"/usr\"]\n{tool}");
@@ -98,4 +102,95 @@ fn a_caller_has_its_secrets_to_itself_where_its_edge_grants_what_they_are_read_f
     let serial = format!("serve.instances = \"serial\"\n{shares}");
     let found = wrong(&agent, "grant.files.write = [\"/srv/data\"]", &serial);
     assert!(found.contains("tool is shown /srv"), "{found}");
+}
+
+/// What is said of the pair on a host with these files and folders, where the caller has an ssh-agent.
+fn here(agent: &str, edge: &str, tool: &str) -> String {
+    let lies = |at: &HostPath| match at.as_str() {
+        "/w/ws" | "/w/ws/data" => Lies::Folder,
+        "/w/ws/server.py" | "/w/ws/bin/srv" | "/usr/bin/srv" => Lies::File,
+        _ => Lies::Nothing,
+    };
+    let ssh_agent = path("/w/agent.sock");
+    let here = Here { ssh_agent: Some(&ssh_agent), lies: &lies };
+    let held = ok(agent, edge, tool).holds_here(&here);
+    held.err().map(|problems| shown(&problems)).unwrap_or_default()
+}
+
+const WRITES: &str = "files.write = [\"/w/ws\"]";
+
+fn runs(exec: &str, words: &str) -> String {
+    format!("command.exec = [{exec}]\nfiles.read = [\"/w/ws\"]\n{words}")
+}
+
+#[test]
+fn what_acts_by_more_than_its_caller_is_nothing_that_another_rewrites() {
+    let serial = "serve.instances = \"serial\"";
+    let script = "\"/usr/bin/python3\", \"/w/ws/server.py\"";
+    assert_eq!(
+        here(WRITES, "", &runs(script, serial)),
+        "tool.toml:4:16: command.exec: agent may write /w/ws, and so what tool executes: /w/ws/server.py, and tool \
+         is under its own profile alone\n  remedy  put it where agent cannot write"
+    );
+    let digest = format!("command.sha256 = \"{}\"\n{serial}", "0".repeat(64));
+    let pinned = "or write sha256 = \"…\" beside it";
+    for (exec, words, says) in [
+        (script, "serve.instances = { own = \"why\" }", "acts by its own right"),
+        (script, "serve.instances = \"attenuate\"", "is under its own profile alone"),
+        (script, "secrets.s = { from = \"env:S\", credential = true }", "has secrets of its own"),
+        (script, &digest, "/w/ws/server.py, and"),
+        ("\"/w/ws/server.py\"", serial, pinned),
+        ("\"/usr/bin/python3\", \"/w/ws/missing.py\"", serial, "/w/ws/missing.py, and"),
+        (
+            "\"/usr/bin/python3\", \"server.py\"",
+            &format!("command.cwd = \"/w/ws\"\n{serial}"),
+            "/w/ws/server.py",
+        ),
+        ("\"./server.py\"", &format!("command.cwd = \"/w/ws\"\n{serial}"), pinned),
+        (
+            "\"srv\"",
+            &format!("env.set.PATH = \"/usr/lib:/w/ws/bin:/usr/bin\"\n{serial}"),
+            "/w/ws/bin/srv",
+        ),
+        (
+            "\"/usr/bin/python3\", \"/srv/server.py\"",
+            &format!("files.bind = [{{ from = \"/w/ws\", to = \"/srv\" }}]\n{serial}"),
+            "/w/ws/server.py",
+        ),
+    ] {
+        let found = here(WRITES, "", &runs(exec, words));
+        assert!(found.contains(says), "{exec}, {words}: {found}");
+    }
+}
+
+#[test]
+fn what_is_no_program_or_is_run_for_its_caller_alone_is_let_be() {
+    let serial = "serve.instances = \"serial\"";
+    let digest = format!("command.sha256 = \"{}\"\n{serial}", "0".repeat(64));
+    let script = "\"/usr/bin/python3\", \"/w/ws/server.py\"";
+    let fine = |agent: &str, exec: &str, words: &str| {
+        assert_eq!(here(agent, "", &runs(exec, words)), "", "{exec}, {words}");
+    };
+    fine(WRITES, script, "");
+    fine("files.read = [\"/w/ws\"]", script, serial);
+    fine(
+        WRITES,
+        "\"/usr/bin/fs\", \"/w/ws\", \"/w/ws/data\", \"--at\", \"/tmp/x\", \"new.py\"",
+        serial,
+    );
+    fine(WRITES, "\"/w/ws/server.py\"", &digest);
+    fine(WRITES, "\"srv\"", &format!("env.set.PATH = \"/usr/bin:/w/ws/bin\"\n{serial}"));
+    fine(WRITES, "\"srv\"", serial);
+    // What it writes itself is its own.
+    fine("", script, &format!("files.write = [\"/w/ws\"]\n{serial}"));
+}
+
+#[test]
+fn the_callers_ssh_agent_is_asked_by_nobody_in_the_graph() {
+    let login = "[secrets.deploy]\nfrom = \"agent:SHA256:ygYlZPxFPA9Qgp8qXVvdVqkDhuGcJUHDbn8vTBhiDH0\"\n\
+        ssh = { sign = [\"git\"] }";
+    let found = here("files.read = [\"/w\"]", "", &format!("{SERVES}{login}"));
+    let says = "secrets.deploy.from: agent is shown /w, so that it could ask /w/agent.sock itself";
+    assert!(found.contains(says), "{found}");
+    assert_eq!(here(WRITES, "", &format!("{SERVES}{login}")), "");
 }

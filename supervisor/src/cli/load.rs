@@ -4,7 +4,7 @@ use super::typed::Grants;
 use crate::sandbox::{self, StartError, invocation};
 use crate::{audit_folder, calls, host, privilege, profile_file};
 use sandboxd_plan::{HostPath, Text};
-use sandboxd_profiles::graph::Launch;
+use sandboxd_profiles::graph::{Here, Launch};
 use sandboxd_profiles::{
     Document, Folders, Graph, Invocation, Origin, Overrides, Problem, Profile, Resolved, graph,
 };
@@ -129,7 +129,10 @@ fn called(profile: &Profile) -> Result<Option<Graph>, StartError> {
     if profile.calls.is_empty() {
         return Ok(None);
     }
-    Ok(Some(graph::around(profile, &mut document)?))
+    let graph = graph::around(profile, &mut document)?;
+    let ssh_agent = host::ssh_agent();
+    graph.holds_here(&Here { ssh_agent: ssh_agent.as_ref(), lies: &host::lies })?;
+    Ok(Some(graph))
 }
 
 /// A profile and all it extends.
