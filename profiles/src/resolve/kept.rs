@@ -36,7 +36,12 @@ pub(crate) fn needed(secret: &Secret) -> Vec<Needed> {
         };
         match &from.value {
             Source::File(place) => all.push(one(Some(place), Kept::Unseen("read"))),
-            Source::Program(place, _) => all.push(one(Some(place), Kept::Unwritten)),
+            Source::Program(place, arguments) => {
+                all.push(one(Some(place), Kept::Unwritten));
+                // Its script, or what it decrypts.
+                let paths = arguments.iter().filter_map(|one| HostPath::try_from(&**one).ok());
+                all.extend(paths.map(|path| one(Some(&Place::from(path)), Kept::Unwritten)));
+            }
             Source::Age { file, identity } => {
                 all.push(one(Some(file), Kept::Unwritten));
                 all.push(one(Some(identity), Kept::Unseen("read")));

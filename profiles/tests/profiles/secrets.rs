@@ -103,6 +103,11 @@ fn nobody_inside_can_read_it_where_it_is_read() {
     let found = wrong(&format!("{program}[files]\nwrite = [\"/w\"]\n"));
     assert!(found.contains("may write /w, and so say"), "{found}");
     run(&format!("{program}[files]\nread = [\"/w\"]\n"));
+    let script = "exec:/bin/sh\"\narguments = [\"-e\", \"/w/give.sh\", \"w/x\"]#";
+    let script = TOKEN.replace("file:keys/token", script);
+    let found = wrong(&format!("{script}[files]\nwrite = [\"/w\"]\n"));
+    assert!(found.contains("and so say what is in /w/give.sh"), "{found}");
+    run(&format!("{script}[files]\nread = [\"/w\"]\n"));
     let hidden = TOKEN.replace("keys/token", "/w/.env");
     run(&format!("{hidden}[files]\nread = [\"/w\"]\nhide = [\"/w/.env\"]\n"));
     let passed = TOKEN.replace("file:keys/token", "env:LANG");
