@@ -31,6 +31,9 @@ fn outside(outside: &Outside) -> Result<()> {
     strict(&profile("\"strict\""))?.has_problem(&["profile.toml:", ".git/hooks", "planted"])?;
     ensure!(!ws.join(".git/hooks").exists(), "made in the user's tree");
     let hook = outside.file("ws/.git/hooks/pre-commit", "")?;
+    // Git takes both from where this says.
+    strict(&profile("\"strict\""))?.has_problem(&[".git/commondir", "planted", "printf"])?;
+    outside.file("ws/.git/commondir", ".\n")?;
     // A link: what it leads to can be swapped.
     symlink("elsewhere", ws.join(".envrc"))?;
     strict(&profile("\"strict\""))?.has_problem(&["profile.toml:", ".envrc", "link"])?;

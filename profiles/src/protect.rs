@@ -4,6 +4,8 @@
 //! A pattern is relative to any directory, because repositories nest; the writable tree may itself be a part of it.
 //! `*` stands for one component. Names count whatever their case: on some file systems a host finds them so.
 
+use std::borrow::Cow;
+
 /// A kind of path that a host later executes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Name {
@@ -186,9 +188,10 @@ impl Along {
     /// What an entry with this name is.
     #[must_use]
     pub fn step(&self, name: &str) -> Step {
+        let name = folded(name);
         let begin = if self.anew { ALL } else { &[] };
         let patterns = self.rests.iter().copied().chain(begin.iter().map(|one| one.pattern));
-        let mut rests: Vec<&str> = patterns.filter_map(|pattern| behind(pattern, name)).collect();
+        let mut rests: Vec<&str> = patterns.filter_map(|pattern| behind(pattern, &name)).collect();
         let all = rests.len();
         rests.retain(|rest| !rest.is_empty());
         Step { protected: rests.len() < all, along: Self { rests, anew: self.anew } }
@@ -233,7 +236,16 @@ pub fn matches(path: &str) -> bool {
 }
 
 fn is(part: &str, want: &str) -> bool {
-    part.eq_ignore_ascii_case(want)
+    folded(part).eq_ignore_ascii_case(want)
+}
+
+/// In letters of ASCII where a file system that goes by Unicode's case finds the same, such as `ſ` and `K` for `s` and
+/// `k`; ext4 and f2fs have such folders (`chattr +F`).
+fn folded(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() {
+        return name.into();
+    }
+    name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 /// Whether a path that is no directory makes its program use a repository elsewhere, with that one's hooks and
@@ -283,6 +295,8 @@ mod tests {
             "/ws/.github/workflows",
             ".git/modules/.git/hooks",
             ".jj/repo/config.toml",
+            ".v\u{17f}code/tasks.json",
+            ".git/hoo\u{212a}s",
         ] {
             assert!(matches(path), "{path}");
         }

@@ -297,7 +297,13 @@ impl Deciding<'_> {
         }
         for missing in unheld(tree) {
             let what = format!("{missing} does not exist, and so could be planted");
-            self.refuse(origin, what, "create it, empty, or write protect = \"default\"");
+            let common = missing.as_str().ends_with("/commondir");
+            let remedy = if common {
+                "git would take hooks and settings from where it says: have it say where they are (printf '.\\n' > .git/commondir), or write protect = \"default\""
+            } else {
+                "create it, empty, or write protect = \"default\""
+            };
+            self.refuse(origin, what, remedy);
         }
     }
 }
@@ -319,8 +325,9 @@ fn unheld(tree: &Tree) -> BTreeSet<HostPath> {
         HostPath::try_from(path.as_str().get(..cut + 5)?).ok()
     });
     let repositories: BTreeSet<HostPath> = repositories.collect();
+    let names = ["hooks", "config", "commondir"];
     let needed = repositories
         .iter()
-        .flat_map(|git| ["hooks", "config"].into_iter().filter_map(|name| git.join(name).ok()));
+        .flat_map(|git| names.into_iter().filter_map(|name| git.join(name).ok()));
     needed.filter(|path| !facts.contains(path)).collect()
 }

@@ -462,6 +462,12 @@ fn strict_refuses_what_cannot_be_held_and_off_needs_a_reason() {
         problems.contains("/w/.git/hooks does not exist, and so could be planted"),
         "{problems}"
     );
+    let hooks = ("/w/.git/hooks", ProtectedKind::Directory);
+    let problems = shown(&on(strict, repository(&[config, hooks])).unwrap_err());
+    assert!(problems.contains("/w/.git/commondir does not exist, and so"), "{problems}");
+    assert!(problems.contains("printf '.\\n' > .git/commondir"), "{problems}");
+    let common = ("/w/.git/commondir", ProtectedKind::Regular);
+    on(strict, repository(&[config, hooks, common])).unwrap();
     let link = ("/w/.envrc", ProtectedKind::Link);
     assert!(shown(&on(strict, repository(&[link])).unwrap_err()).contains("cannot be held"));
     assert!(refused("[files]\nprotect = \"off\"").contains("off needs a reason"));
