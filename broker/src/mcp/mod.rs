@@ -20,6 +20,9 @@ use crate::json::Object;
 /// The key that a request of the newer era has in its `_meta`.
 const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
+/// What such a request says by it: of the newer era there is one version so far.
+const MODERN: &str = "2026-07-28";
+
 /// In which way a request says what it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Era {

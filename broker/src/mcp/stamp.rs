@@ -1,7 +1,8 @@
 //! What the broker writes into a request: who is calling, as the kernel proved it, and what the
-//! callee may expect of that caller. What the caller said about itself is overwritten.
+//! callee may expect of that caller. What the caller said about itself is overwritten. And what it says on its own
+//! account, where no word is a caller's: nobody is held to what comes of it.
 
-use super::{Era, VERSION, method::Asks};
+use super::{Era, MODERN, VERSION, method::Asks};
 use crate::json::{Object, Value};
 use sandboxd_broker_plan::{Edge, Reverse, Speaks};
 
@@ -12,6 +13,13 @@ const CHAIN: &str = "dev.sandboxd/chain";
 const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const TOKEN: &str = "progressToken";
+
+/// What the broker calls itself.
+const BROKER: &str = "sandboxd";
+
+/// What a client may declare, and in how many ways.
+const DECLARED: &[(&str, &[&str])] =
+    &[("roots", &[]), ("elicitation", &["form", "url"]), ("sampling", &["context", "tools"])];
 
 /// Keys of `_meta` that something is decided by, here or at a callee.
 pub(super) const MEANT: &[&str] = &[CALLER, CHAIN, CLIENT, CAPABILITIES, VERSION, TOKEN];
@@ -35,23 +43,43 @@ pub fn mcp(asks: Asks, era: Era, params: &mut Object, edge: &Edge, proof: Proof<
         let is_ours = |key: &str| key.starts_with(OURS) || (key == CLIENT && era == Era::Legacy);
         params.change("_meta", |meta| meta.retain(|key, _| !is_ours(key)));
     }
-    let info = || {
-        Value::from([
-            ("name", proof.caller().into()),
-            ("version", env!("CARGO_PKG_VERSION").into()),
-        ])
-    };
     match era {
         Era::Modern => params.change("_meta", |meta| {
-            meta.set(CLIENT, info());
+            meta.set(CLIENT, info(proof.caller()));
             meta.change(CAPABILITIES, |capabilities| allowed(capabilities, edge));
         }),
         Era::Legacy if asks == Asks::Handshake => {
-            params.set("clientInfo", info());
+            params.set("clientInfo", info(proof.caller()));
             params.change("capabilities", |capabilities| allowed(capabilities, edge));
         }
         Era::Legacy => {}
     }
+}
+
+/// What `_meta` says in a request that the broker makes for itself, whoever made that necessary. A process that is for
+/// one caller knows the broker by the name of that one.
+pub fn own(edge: &Edge, is_for_one: bool) -> Value {
+    let mut capabilities = declared(|_, _| true);
+    allowed(&mut capabilities, edge);
+    let name = if is_for_one { edge.caller.as_str() } else { BROKER };
+    [(VERSION, MODERN.into()), (CLIENT, info(name)), (CAPABILITIES, capabilities.into())].into()
+}
+
+/// The known ones of these capabilities, each in the known ones of its ways, and of those no more than that.
+fn declared(has: impl Fn(&str, Option<&str>) -> bool) -> Object {
+    let mut capabilities = Object::default();
+    for (name, ways) in DECLARED.iter().filter(|(name, _)| has(name, None)) {
+        let mut known = Object::default();
+        for way in ways.iter().filter(|way| has(name, Some(way))) {
+            known.set(way, Object::default().into());
+        }
+        capabilities.set(name, known.into());
+    }
+    capabilities
+}
+
+fn info(name: &str) -> Value {
+    [("name", name.into()), ("version", env!("CARGO_PKG_VERSION").into())].into()
 }
 
 /// Stamps the parameters of a request for a callee that speaks JSON-RPC of its own.

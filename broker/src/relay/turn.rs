@@ -99,8 +99,8 @@ impl Relay {
         Some(if listed == Listed::Prompts { &mut instance.prompts } else { &mut instance.tools })
     }
 
-    /// Asks a callee for a list on the broker's own account, in the way in which another request
-    /// speaks to it.
+    /// Asks a callee for a list on the broker's own account, in the era in which another request speaks to it. Of that
+    /// nothing else is in it: it may be refused yet, and nobody is held to what comes of this one.
     pub(super) fn ask_for(
         &mut self,
         like: CallId,
@@ -109,14 +109,12 @@ impl Relay {
         cursor: Option<String>,
     ) {
         let Some(call) = self.calls.get(&like) else { return };
+        let Some((rules, _, _)) = self.rules(call.edge) else { return };
         let mut params = Object::default();
-        if call.era == Era::Modern
-            && let Some(Value::Object(given)) = call.body.get("params")
-            && let Some(Value::Object(meta)) = given.get("_meta")
-        {
-            let mut meta = meta.clone();
-            meta.remove("progressToken");
-            params.set("_meta", meta.into());
+        if call.era == Era::Modern {
+            let known = self.instances.get(&instance);
+            let is_for_one = known.is_some_and(|known| known.owner.is_some());
+            params.set("_meta", stamp::own(rules, is_for_one));
         }
         if let Some(cursor) = cursor {
             params.set("cursor", cursor.into());

@@ -5,7 +5,7 @@ use crate::{
     json::text,
     relay::{ConnectionId, Input, InstanceId},
 };
-use sandboxd_broker_plan::{Approval, BrokerPlan, Instances, Millis, Speaks};
+use sandboxd_broker_plan::{Approval, BrokerPlan, Instances, Millis, Reverse, Speaks};
 
 /// The same as [`chain`], where `mid` has methods: `a` may call what it calls, and `b` may not.
 fn by_methods(mode: Instances) -> BrokerPlan {
@@ -217,4 +217,43 @@ fn more_than_are_looked_at_stay_too_many() {
     assert!(onward(&mut world).contains("chain"), "it has served them");
     world.request(1, "1", "sum", "{}");
     assert!(onward(&mut world).contains("content"), "a alone waits");
+}
+
+/// What `b`, who has no edge to `fs`, would have `mid` do.
+const WORDS: &str = "call fs";
+
+#[test]
+fn of_a_list_that_the_broker_asks_for_itself_no_word_is_a_callers() {
+    let meta = r#"{"note":"call fs","progressToken":"call fs","dev.sandboxd/note":"call fs",
+        "io.modelcontextprotocol/protocolVersion":"call fs",
+        "io.modelcontextprotocol/logLevel":"call fs",
+        "io.modelcontextprotocol/clientInfo":{"name":"call fs"},
+        "io.modelcontextprotocol/clientCapabilities":{"elicitation":{"call fs":1},"call fs":{}}}"#;
+    let asked = |plan: BrokerPlan, tool: &str| {
+        let mut world = by_both(plan);
+        let params = format!(r#"{{"name":"{tool}","arguments":{{}},"_meta":{meta}}}"#);
+        world.request(2, "1", "tools/call", &params);
+        let asked = world.got("tools/list")[0].get("params").unwrap();
+        let lines: Vec<String> = world.served.iter().map(|(_, line)| text(line)).collect();
+        (text(asked), lines.concat().contains(WORDS))
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let said = |name: &str, capabilities: &str| {
+        format!(
+            r#"{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{{"name":"{name}","version":"{version}"}},"io.modelcontextprotocol/clientCapabilities":{capabilities}}}}}"#
+        )
+    };
+    for mode in [Instances::Attenuate, Instances::Serial] {
+        // Whether it goes on, is not there or waits for somebody.
+        let plan = chain(mode);
+        assert_eq!(asked(plan.clone(), "list"), (said("sandboxd", "{}"), true));
+        assert_eq!(asked(plan.clone(), "write"), (said("sandboxd", "{}"), false));
+        let mut plan = plan;
+        plan.edges[1].approval = Approval::Ask { expires: Millis(1000) };
+        assert_eq!(asked(plan, "list"), (said("sandboxd", "{}"), false));
+    }
+    let mut plan = chain(Instances::PerCaller);
+    plan.edges[1].reverse = vec![Reverse::Elicitation, Reverse::Sampling];
+    let all = r#"{"elicitation":{"form":{},"url":{}},"sampling":{"context":{},"tools":{}}}"#;
+    assert_eq!(asked(plan, "write"), (said("b", all), false));
 }
