@@ -17,6 +17,9 @@ const TOKEN: &str = "progressToken";
 /// What the broker calls itself.
 const BROKER: &str = "sandboxd";
 
+/// Versions up to 2025-11-25, which a handshake is for; the newest last.
+const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
 /// What a client may declare, and in how many ways.
 const DECLARED: &[(&str, &[&str])] =
     &[("roots", &[]), ("elicitation", &["form", "url"]), ("sampling", &["context", "tools"])];
@@ -63,6 +66,27 @@ pub fn own(edge: &Edge, is_for_one: bool) -> Value {
     allowed(&mut capabilities, edge);
     let name = if is_for_one { edge.caller.as_str() } else { BROKER };
     [(VERSION, MODERN.into()), (CLIENT, info(name)), (CAPABILITIES, capabilities.into())].into()
+}
+
+/// The parameters of a handshake that the broker makes as one was made before: the version and the capabilities of
+/// that one, where they have a name here.
+pub fn greeting(before: &Object) -> Object {
+    let [.., newest] = LEGACY;
+    let said = before.str("protocolVersion");
+    let version = LEGACY.into_iter().find(|known| said == Some(known)).unwrap_or(newest);
+    let given = before.get("capabilities").and_then(Value::as_object);
+    let has = |name: &str, way: Option<&str>| {
+        let of = given.and_then(|given| given.get(name));
+        of.is_some_and(|of| {
+            way.is_none_or(|way| of.as_object().is_some_and(|of| of.get(way).is_some()))
+        })
+    };
+    [
+        ("protocolVersion", version.into()),
+        ("capabilities", declared(has).into()),
+        ("clientInfo", info(BROKER)),
+    ]
+    .into()
 }
 
 /// The known ones of these capabilities, each in the known ones of its ways, and of those no more than that.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     json::{self, Object, Value},
-    mcp::{Era, input, method::Asks},
+    mcp::{Era, input, method::Asks, stamp},
     refusal::Refusal,
     rpc,
 };
@@ -63,20 +63,32 @@ impl Relay {
         Ok(())
     }
 
-    /// Makes the handshake of a process that takes another's place, as whoever made that one's did: those who are
-    /// connected do not make it again.
+    /// Makes the handshake of a process that takes another's place, to the same end as whoever made that one's: those
+    /// who are connected do not make it again. It is nobody's, and has no word of anybody's.
     pub(super) fn greet(&mut self, instance: InstanceId) {
         let Some(known) = self.instances.get(&instance).filter(|it| it.owner.is_none()) else {
             return;
         };
         let (callee, edge) = (known.callee, known.edge);
         let greeting = self.callees.get(callee).and_then(|state| state.greeting.clone());
-        let Some(body) = greeting else { return };
+        let Some(greeting) = greeting else { return };
+        let body = [
+            ("jsonrpc", "2.0".into()),
+            ("id", Value::Null),
+            ("method", "initialize".into()),
+            ("params", greeting.into()),
+        ];
         let id = CallId(self.number());
         let deadline = self.in_time(edge);
         let call = Call {
             asks: Asks::Handshake,
-            ..Call::own(Origin::Greeting, (edge, Era::Legacy), instance, body, (self.now, deadline))
+            ..Call::own(
+                Origin::Greeting,
+                (edge, Era::Legacy),
+                instance,
+                body.into(),
+                (self.now, deadline),
+            )
         };
         self.calls.insert(id, call);
         if let Some(known) = self.instances.get_mut(&instance) {
@@ -85,12 +97,13 @@ impl Relay {
         self.send(id);
     }
 
-    /// A handshake is on its way: with the same the next process for all is greeted.
+    /// A handshake is on its way: to the same end the next process for all is greeted.
     pub(super) fn keep_greeting(&mut self, instance: InstanceId, body: &Object) {
         let known = self.instances.get(&instance).filter(|it| it.owner.is_none());
         let state = known.and_then(|known| self.callees.get_mut(known.callee));
-        if let Some(state) = state.filter(|_| body.weight() <= LONGEST) {
-            state.greeting = Some(body.clone());
+        if let Some(state) = state {
+            let said = body.get("params").and_then(Value::as_object);
+            state.greeting = Some(stamp::greeting(said.unwrap_or(&Object::default())));
         }
     }
 

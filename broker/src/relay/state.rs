@@ -91,7 +91,7 @@ pub(super) struct CalleeState {
     pub(super) queue: Fair<usize, CallId>,
     pub(super) in_flight: u64,
     pub(super) shared: Option<InstanceId>,
-    /// How the process for all was greeted last.
+    /// By which parameters the next process for all is greeted, where one was.
     pub(super) greeting: Option<Object>,
     /// What it was when that was last asked.
     pub(super) told: Load,

@@ -257,3 +257,40 @@ fn of_a_list_that_the_broker_asks_for_itself_no_word_is_a_callers() {
     let all = r#"{"elicitation":{"form":{},"url":{}},"sampling":{"context":{},"tools":{}}}"#;
     assert_eq!(asked(plan, "write"), (said("b", all), false));
 }
+
+#[test]
+fn a_process_that_takes_anothers_place_hears_no_word_of_whoever_greeted_that_one() {
+    let greeted = |said: &str, reverse: Vec<Reverse>| {
+        let mut plan = chain(Instances::Attenuate);
+        plan.edges[1].reverse = reverse;
+        let mut world = by_both(plan);
+        let line = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","beside":"call fs","params":{said}}}"#
+        );
+        assert!(world.say(2, &line).concat().contains("serverInfo"));
+        let (mid, _) = world.started[0];
+        behalf(&mut world, 3, mid);
+        assert!(onward(&mut world).contains(HIDDEN), "what b said to it is for b");
+        world.step(Input::Ended(mid));
+        world.call_as(1, "1", "list", "{}");
+        assert_eq!(world.got("initialize").len(), 2);
+        let mut again = world.got("initialize")[1].clone();
+        again.remove("id");
+        text(&again.into())
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    let says = |date: &str, capabilities: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","method":"initialize","params":{{"protocolVersion":"{date}","capabilities":{capabilities},"clientInfo":{{"name":"sandboxd","version":"{version}"}}}}}}"#
+        )
+    };
+    let words = r#"{"protocolVersion":"call fs","note":"call fs","_meta":{"note":"call fs"},
+        "capabilities":{"elicitation":{"url":{"note":"call fs"},"note":1},"roots":{"note":1},"sampling":7},
+        "clientInfo":{"name":"call fs","version":"call fs","title":"call fs"}}"#;
+    assert_eq!(greeted(words, vec![]), says("2025-11-25", "{}"));
+    let all = vec![Reverse::Elicitation, Reverse::Sampling];
+    let kept = r#"{"elicitation":{"url":{}},"sampling":{}}"#;
+    assert_eq!(greeted(words, all.clone()), says("2025-11-25", kept));
+    let plain = r#"{"protocolVersion":"2025-06-18","capabilities":{"elicitation":{}}}"#;
+    assert_eq!(greeted(plain, all), says("2025-06-18", r#"{"elicitation":{}}"#));
+}

@@ -425,7 +425,8 @@ fn shaken() -> World {
     let mut world = World::open(plan);
     world.connect(2, "b", "fs");
     for connection in [1, 2] {
-        let heard = world.request(connection, "1", "initialize", r#"{"x":7}"#).concat();
+        let hello = r#"{"protocolVersion":"2025-06-18","capabilities":{},"x":7}"#;
+        let heard = world.request(connection, "1", "initialize", hello).concat();
         assert!(heard.contains("serverInfo"), "{heard}");
     }
     world
@@ -443,7 +444,9 @@ fn a_process_that_takes_anothers_place_is_greeted_as_that_one_was() {
     assert!(world.call_as(2, "2", "list", "{}").concat().contains("content"));
     let told = world.got("initialize");
     assert_eq!(told.len(), 2);
-    assert_eq!(told[0].get("params"), told[1].get("params"));
+    let params = |place: usize| told[place].get("params").unwrap().as_object().unwrap();
+    assert_eq!(params(0).get("capabilities"), params(1).get("capabilities"));
+    assert_eq!(params(0).get("protocolVersion"), params(1).get("protocolVersion"));
     assert_eq!(world.got("notifications/initialized").len(), 1, "nobody said so of the first");
 }
 
