@@ -435,6 +435,13 @@ fn all_that_a_caller_wrote_is_shown_and_nothing_else_is_passed_on() {
     let ours = format!(r#"{MODERN},"dev.sandboxd/caller":"root","progressToken":7"#);
     let (shown, same, _) = asked("2", &ours, "");
     assert_eq!((shown, same), (plain, digest), "what the broker writes nobody has to look at");
+    // A version is one that there is, and no number of a caller's choice.
+    for version in ["202607280123456789", "2026-07-28-1", "4111-11-11", "-", ""] {
+        let meta = format!(r#""io.modelcontextprotocol/protocolVersion":"{version}""#);
+        let (shown, other, sent) = asked("3", &meta, "");
+        assert!(shown.contains(&meta) && sent.contains(&meta), "{shown} {sent}");
+        assert_ne!(other, digest, "{meta}");
+    }
     for meta in [
         r#""example.com/target":"production""#,
         &format!(r#"{MODERN},"example.com/target":"production""#),
