@@ -46,16 +46,16 @@ pub fn mcp(asks: Asks, era: Era, params: &mut Object, edge: &Edge, proof: Proof<
         let is_ours = |key: &str| key.starts_with(OURS) || (key == CLIENT && era == Era::Legacy);
         params.change("_meta", |meta| meta.retain(|key, _| !is_ours(key)));
     }
-    match era {
-        Era::Modern => params.change("_meta", |meta| {
+    if era == Era::Modern {
+        params.change("_meta", |meta| {
             meta.set(CLIENT, info(proof.caller()));
             meta.change(CAPABILITIES, |capabilities| allowed(capabilities, edge));
-        }),
-        Era::Legacy if asks == Asks::Handshake => {
-            params.set("clientInfo", info(proof.caller()));
-            params.change("capabilities", |capabilities| allowed(capabilities, edge));
-        }
-        Era::Legacy => {}
+        });
+    }
+    // One that says that it is of the newer era is a handshake nevertheless.
+    if asks == Asks::Handshake {
+        params.set("clientInfo", info(proof.caller()));
+        params.change("capabilities", |capabilities| allowed(capabilities, edge));
     }
 }
 

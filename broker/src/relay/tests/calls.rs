@@ -317,16 +317,16 @@ fn the_first_line_names_an_edge_of_this_caller_and_may_only_narrow() {
 #[test]
 fn who_calls_is_what_the_kernel_says() {
     let mut world = World::open(plan());
-    world.request(
-        1,
-        "1",
-        "initialize",
-        r#"{"protocolVersion":"2025-11-25","clientInfo":{"name":"root","version":"9"},
-            "capabilities":{"roots":{"listChanged":true},"sampling":{},"elicitation":{},"x":{}}}"#,
-    );
-    let sent = text(&world.got("initialize")[0].get("params").unwrap().clone());
-    assert!(sent.contains(r#""clientInfo":{"name":"a","version""#), "{sent}");
-    assert!(sent.contains(r#""capabilities":{}"#), "{sent}");
+    for meta in ["", r#","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#] {
+        let hello = format!(
+            r#"{{"protocolVersion":"2025-11-25","clientInfo":{{"name":"root","version":"9"}},
+            "capabilities":{{"roots":{{"listChanged":true}},"sampling":{{}},"elicitation":{{}},"x":{{}}}}{meta}}}"#
+        );
+        world.request(1, "1", "initialize", &hello);
+        let sent = text(world.got("initialize").pop().unwrap().get("params").unwrap());
+        assert!(sent.contains(r#""clientInfo":{"name":"a","version""#), "{sent}");
+        assert!(sent.contains(r#""capabilities":{}"#), "{sent}");
+    }
     let params = r#"{"name":"list","arguments":{},"_meta":{"dev.sandboxd/caller":"root","keep":1,
         "io.modelcontextprotocol/protocolVersion":"2026-07-28",
         "io.modelcontextprotocol/clientInfo":{"name":"root","version":"1"},
