@@ -1,9 +1,10 @@
 //! For whom something calls that was itself called.
 //!
 //! A process for one connection calls for whoever has that. One for several calls for those whom it has not answered
-//! yet; and for a minute for whoever notified it, since no answer says when it is done with that. Where it has answered
-//! all of them, it may still be at what any of them wanted: then it calls for everybody whom it served, or, where it has
-//! one call at a time, for the last. By its own right it calls only before it has served anybody.
+//! yet; and for a minute for whoever notified it or gave up a handshake, since no answer says when it is done with that.
+//! Where it has answered all of them, it may still be at what any of them wanted: then it calls for everybody whom it
+//! served, or, where it has one call at a time, for the last. By its own right it calls only before it has served
+//! anybody; until then it has heard nothing but the broker's own words.
 
 use super::{
     CallId, ConnectionId, InstanceId, Relay,
@@ -105,5 +106,14 @@ impl Relay {
         }
         let noted = matches!(call.origin, Origin::Note(_));
         known.served.add(&call.chains, if noted { now.after(NOTED) } else { now });
+    }
+
+    /// What it was asked is given up and not waited for any more; it may be at that still, as at what it was notified of.
+    pub(super) fn counts_as_noted(&mut self, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let known = call.instance.and_then(|instance| self.instances.get_mut(&instance));
+        if let Some(known) = known.filter(|known| known.owner.is_none()) {
+            known.served.add(&call.chains, self.now.after(NOTED));
+        }
     }
 }

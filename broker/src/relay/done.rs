@@ -195,8 +195,8 @@ impl Relay {
     }
 
     /// Its grace is over and its callee has not answered. A process that serves several may still be at it on
-    /// behalf of this one, so that is kept. A subscription that has ended is nothing to be at, and a handshake is for
-    /// whoever makes the next.
+    /// behalf of this one, so that is kept. A subscription that has ended is nothing to be at. A handshake is for
+    /// whoever makes the next, and counts as a notification does.
     pub(super) fn give_up(&mut self, id: CallId) {
         self.set_timer(id, None);
         let Some(call) = self.calls.get_mut(&id) else { return };
@@ -205,7 +205,8 @@ impl Relay {
             callee.map(|callee| &callee.instances),
             Some(Instances::Serial | Instances::Attenuate)
         );
-        let is_work = !matches!(call.asks, Asks::Listen | Asks::Handshake);
+        let is_handshake = call.asks == Asks::Handshake;
+        let is_work = !is_handshake && call.asks != Asks::Listen;
         match call.instance.filter(|_| several && is_work) {
             Some(instance) => {
                 call.stage = Stage::GivenUp;
@@ -219,7 +220,12 @@ impl Relay {
                 let until = self.now.after(PATIENCE);
                 self.set_timer(id, Some(until));
             }
-            None => self.forget(id),
+            None => {
+                if several && is_handshake {
+                    self.counts_as_noted(id);
+                }
+                self.forget(id);
+            }
         }
     }
 

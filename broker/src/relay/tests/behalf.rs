@@ -1,6 +1,6 @@
 //! For whom a process for several calls when nothing waits for its answer.
 
-use super::world::{World, behalf, caller, chain, edge, onward, patterns, serve};
+use super::world::{World, behalf, caller, chain, edge, hang, onward, patterns, serve};
 use crate::{
     json::text,
     relay::{ConnectionId, Input, InstanceId},
@@ -293,4 +293,22 @@ fn a_process_that_takes_anothers_place_hears_no_word_of_whoever_greeted_that_one
     assert_eq!(greeted(words, all.clone()), says("2025-11-25", kept));
     let plain = r#"{"protocolVersion":"2025-06-18","capabilities":{"elicitation":{}}}"#;
     assert_eq!(greeted(plain, all), says("2025-06-18", r#"{"elicitation":{}}"#));
+}
+
+#[test]
+fn whoever_gave_up_a_handshake_counts_for_a_minute_beside_those_who_wait() {
+    let mut plan = chain(Instances::Attenuate);
+    plan.edges[0].deadline = Millis(600_000);
+    let mut world = by_both(plan);
+    world.serve = |method, body| if method == "initialize" { None } else { hang(method, body) };
+    world.request(2, "1", "initialize", r#"{"note":"call fs"}"#);
+    let (mid, _) = world.started[0];
+    behalf(&mut world, 3, mid);
+    world.call_as(1, "1", "list", "{}");
+    assert!(onward(&mut world).contains(HIDDEN));
+    world.step(Input::Closed(ConnectionId(2)));
+    world.wait(5000);
+    assert!(onward(&mut world).contains(HIDDEN), "it may be at it still");
+    world.wait(60_000);
+    assert!(onward(&mut world).contains("content"), "a alone waits");
 }
