@@ -10,7 +10,7 @@ use crate::{
     limit::{Gcra, Wait},
     mcp::{
         list::Listed,
-        method::{Target, Tells},
+        method::{Asks, Target, Tells},
     },
     refusal::response,
     rpc::Id,
@@ -247,7 +247,7 @@ impl Relay {
         self.tell_caller(connection, &body.into());
     }
 
-    /// A caller answers what a callee asked. It answers only what it was asked.
+    /// A caller answers what a callee asked. It answers only what it was asked, and while that is asked for it.
     pub(super) fn answered(&mut self, connection: ConnectionId, answer: &Id, mut body: Object) {
         let number = answer.number();
         let asked = number.and_then(|number| self.questions.get(&number));
@@ -255,8 +255,24 @@ impl Relay {
             return;
         }
         let Some(question) = number.and_then(|number| self.forget_question(number)) else { return };
+        if !self.hears(question.instance, connection) {
+            return self.cannot_ask(question.instance, question.id);
+        }
         body.set("id", question.id.into());
         self.tell_callee(question.instance, &body.into());
+    }
+
+    /// Whether an instance works for all those for whom somebody speaks: else it would do for others what these say.
+    fn hears(&self, instance: InstanceId, from: ConnectionId) -> bool {
+        let own = self.instances.get(&instance).is_some_and(|known| known.owner == Some(from));
+        let chains = self.chains(from);
+        let here = self.calls.values().filter(|call| call.instance == Some(instance));
+        let mut theirs = here.filter(|call| {
+            call.origin.connection() == Some(from)
+                && call.stage.is_with_callee()
+                && call.asks != Asks::Listen
+        });
+        own || theirs.any(|call| chains.iter().all(|chain| call.chains.contains(chain)))
     }
 
     /// A callee needs no answer any more.

@@ -312,3 +312,65 @@ fn whoever_gave_up_a_handshake_counts_for_a_minute_beside_those_who_wait() {
     world.wait(60_000);
     assert!(onward(&mut world).contains("content"), "a alone waits");
 }
+
+#[test]
+fn a_question_is_answered_while_it_is_asked_for_whoever_answers() {
+    let question = r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}"#;
+    let answered = |world: &mut World, connection: u64, asked: &str| {
+        let number = text(
+            crate::json::parse(asked.as_bytes()).unwrap().as_object().unwrap().get("id").unwrap(),
+        );
+        let before = world.served.len();
+        world.say(
+            connection,
+            &format!(r#"{{"jsonrpc":"2.0","id":{number},"result":{{"content":"call fs"}}}}"#),
+        );
+        let told: Vec<String> = world.served[before..].iter().map(|(_, line)| text(line)).collect();
+        told.concat()
+    };
+    let not_asked =
+        r#"{"jsonrpc":"2.0","id":"q","error":{"code":-32601,"message":"Method not found"}}"#;
+
+    let mut plan = chain(Instances::Serial);
+    plan.edges[1].reverse = vec![Reverse::Elicitation];
+    let mut world = by_both(plan);
+    world.serve = hang;
+    for late in [false, true] {
+        world.call_as(2, "1", "list", "{}");
+        let (mid, _) = world.started[0];
+        world.tell_as(mid, question);
+        let asked = world.hear(2).concat();
+        if late {
+            let id = text(world.got("tools/call").last().unwrap().get("id").unwrap());
+            world.tell_as(mid, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#));
+            world.call_as(1, "1", "list", "{}");
+            assert_eq!(answered(&mut world, 2, &asked), not_asked, "it works for a now");
+        } else {
+            assert!(answered(&mut world, 2, &asked).contains(WORDS));
+            let id = text(world.got("tools/call").last().unwrap().get("id").unwrap());
+            world.tell_as(mid, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#));
+            world.hear(2);
+        }
+    }
+
+    // One that asks for `a` is told nothing by somebody who has begun to work for `b` too.
+    for others in [false, true] {
+        let mut plan = chain(Instances::Attenuate);
+        plan.callees[0].instances = Instances::Serial;
+        plan.edges[2].reverse = vec![Reverse::Elicitation];
+        let mut world = by_both(plan);
+        world.serve = hang;
+        world.call_as(1, "1", "list", "{}");
+        let (mid, _) = world.started[0];
+        behalf(&mut world, 3, mid);
+        world.call_as(3, "1", "list", "{}");
+        let (fs, _) = world.started[1];
+        world.tell_as(fs, question);
+        let asked = world.hear(3).concat();
+        if others {
+            world.call_as(2, "1", "list", "{}");
+        }
+        let told = answered(&mut world, 3, &asked);
+        assert_eq!((told.contains(WORDS), told == not_asked), (!others, others), "{told}");
+    }
+}
