@@ -233,7 +233,8 @@ fn what_others_could_read(outside: &Outside, world: &World) -> Result<()> {
 
 /// Outside every sandbox sandboxd runs what prints a secret, which is then no caller's to write.
 fn what_a_caller_could_write(outside: &Outside) -> Result<()> {
-    let ws = outside.workspace()?;
+    let ws = outside.dir().join("tokens");
+    fs::create_dir(&ws)?;
     let (program, ran) = (ws.join("get-token"), outside.dir().join("ran"));
     fs::write(&program, format!("#!/bin/sh\n/usr/bin/touch {ran:?}\necho hunter2\n"))?;
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
@@ -249,9 +250,14 @@ fn what_a_caller_could_write(outside: &Outside) -> Result<()> {
         run.has_problem(&["printer.toml:", "secrets.token.from", "caller may write"])?;
         ensure!(!ran.exists(), "{verb} ran what the caller may write");
     }
-    // What it may read alone says nothing.
+    // What it may read alone says nothing, while nobody else may write it.
     let profile = profile.replace("write = [", "read = [");
-    let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", calls]).run()?;
+    let call = || outside.sandbox(&profile).command(&["/bin/sh", "-c", calls]).run();
+    fs::set_permissions(&ws, fs::Permissions::from_mode(0o777))?;
+    let run = call()?;
+    ensure!(!ran.exists() && run.stderr.contains("lets others say"), "{}", run.stderr);
+    fs::set_permissions(&ws, fs::Permissions::from_mode(0o755))?;
+    let run = call()?;
     run.exited(0)?;
     ensure!(ran.exists(), "nothing of it ran: {}", run.stderr);
     Ok(())

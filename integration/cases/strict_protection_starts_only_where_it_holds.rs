@@ -32,7 +32,7 @@ fn outside(outside: &Outside) -> Result<()> {
     ensure!(!ws.join(".git/hooks").exists(), "made in the user's tree");
     let hook = outside.file("ws/.git/hooks/pre-commit", "")?;
     // Git takes both from where this says.
-    strict(&profile("\"strict\""))?.has_problem(&[".git/commondir", "planted", "printf"])?;
+    strict(&profile("\"strict\""))?.has_problem(&[".git/commondir", "planted"])?;
     outside.file("ws/.git/commondir", ".\n")?;
     // A link: what it leads to can be swapped.
     symlink("elsewhere", ws.join(".envrc"))?;

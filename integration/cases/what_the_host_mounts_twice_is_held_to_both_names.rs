@@ -17,6 +17,7 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     let key = outside.file("keys/token", "a-key-of-nobody")?;
     fs::set_permissions(&key, fs::Permissions::from_mode(0o600))?;
+    std::os::unix::fs::chown(&key, Some(0), Some(0))?;
     let read = format!("read = [{:?}]", ws.join("conf"));
     let secret = format!(
         "[secrets.token]\nfrom = {:?}\ncredential = true",

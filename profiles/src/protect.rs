@@ -37,6 +37,7 @@ const ALL: &[Name] = &[
     name(".git/hooks", HOOK),
     name(".git/config", GIT),
     name(".git/config.worktree", GIT),
+    name(".git/commondir", "git takes hooks and settings from where it says"),
     name(".git/info/attributes", "git picks filters by it"),
     name(".git/modules/*/hooks", HOOK),
     name(".git/modules/*/config", GIT),
