@@ -105,6 +105,8 @@ fn outside(outside: &Outside) -> Result<()> {
         call("fails", &json!({})),
         call("secret", &json!({})),
         call("absent", &json!({})),
+        // As if it were a server of MCP.
+        "/run/sandboxd/sandboxd call hub who; echo \"= $?\"; ".into(),
         format!("python3 -c '{CLIENT}'{lines}; cat /run/sandboxd/mcp.json"),
     ];
     let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", &script.concat()]).run()?;
@@ -135,9 +137,11 @@ fn answered(run: &Run) -> Result<()> {
     ensure!(!run.stdout.contains("unnamed"), "what is not named came back: {}", run.stdout);
     let failed = run.stderr.lines().filter(|line| line.starts_with("sandboxd call:"));
     let failed: Vec<&str> = failed.collect();
-    let [fails, secret, absent] = failed.as_slice() else { anyhow::bail!("{}", run.stderr) };
+    let [fails, secret, absent, other] = failed.as_slice() else { anyhow::bail!("{}", run.stderr) };
     ensure!(fails.contains("it fails") && secret == absent, "{failed:?}");
-    ensure!(run.stdout.matches("= 1").count() == 3, "{}", run.stdout);
+    let remedy = run.stderr.contains("sandboxd call --method NAME METHOD");
+    ensure!(other.contains("hub: ") && remedy, "{}", run.stderr);
+    ensure!(run.stdout.matches("= 1").count() == 4, "{}", run.stdout);
     ensure!(!run.stdout.contains("connect\""), "it is no server of MCP: {}", run.stdout);
     Ok(())
 }

@@ -44,7 +44,7 @@ pub use stage::{Call, Failure, Stage};
 pub use terminal::Terminal;
 pub use text::Text;
 
-/// The version of this wire. Raised with every change to a type of this crate.
+/// The version of this wire. Raised with each release that changes a type of this crate: both ends travel in one file.
 pub const VERSION: u32 = 3;
 
 /// Everything the shim does, in the order in which it does it.

@@ -156,7 +156,7 @@ fn decide(id: &str, verdict: &Verdict<'_>) -> u8 {
             "several runs show a call of this ID, and all but one of them lie\n  remedy  sandboxd approve without an ID shows each with its run, and answers that one"
         }
         None if told.runs == 0 => {
-            "no run asks for approval here\n  remedy  say it as the user who started the run, or as root where that was root"
+            "no run asks for approval here\n  remedy  say it as the user who started the run, or as root where that was root; where that has ended, so has the call"
         }
         None => {
             "no call waits under this name: it was answered, it took too long, or whoever called wants it no more"

@@ -14,6 +14,8 @@ use std::time::Instant;
 
 /// The version of MCP that it speaks.
 const VERSION: &str = "2025-11-25";
+/// What JSON-RPC says of a method that is not there.
+const METHOD_NOT_FOUND: i64 = -32601;
 /// The status that says "refused, or an error".
 const NO: u8 = 1;
 /// This program, inside.
@@ -108,26 +110,31 @@ impl Conversation {
         Ok(Self { writer: broker, reader, last: 0 })
     }
 
-    /// The handshake of MCP.
-    fn begin(&mut self) -> Result<()> {
+    /// The handshake of MCP; the answer where that is refused.
+    fn begin(&mut self) -> Result<Option<Value>> {
         let params = json!({
             "protocolVersion": VERSION,
             "capabilities": {},
             "clientInfo": { "name": "sandboxd", "version": env!("CARGO_PKG_VERSION") },
         });
         let answer = self.request("initialize", &params)?;
-        if let Some(error) = answer.get("error") {
-            return Err(Error::other(words(error)));
+        if answer.get("error").is_some() {
+            return Ok(Some(answer));
         }
         let initialized = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
-        writeln!(self.writer, "{initialized}").map_err(told_closed)
+        writeln!(self.writer, "{initialized}").map_err(told_closed)?;
+        Ok(None)
     }
 
     fn ask(&mut self, typed: &Call) -> Result<Value> {
         let arguments: Value = serde_json::from_str(&typed.arguments)?;
         match &typed.tool {
             Some(method) if typed.method => return self.request(method, &arguments),
-            Some(_) | None => self.begin()?,
+            Some(_) | None => {
+                if let Some(refused) = self.begin()? {
+                    return Ok(refused);
+                }
+            }
         }
         match &typed.tool {
             Some(tool) => {
@@ -178,7 +185,14 @@ fn told(typed: &Call, answer: &Value) -> u8 {
         return if say_json(answer) { status } else { NOT_SET_UP };
     }
     if let Some(error) = answer.get("error") {
-        warn(&format!("sandboxd call: {}\n", words(error)));
+        // What speaks JSON-RPC alone has no such handshake.
+        let unknown = error.get("code").and_then(Value::as_i64) == Some(METHOD_NOT_FOUND);
+        let remedy = if unknown && !typed.method {
+            "\n  remedy  where it serves without MCP, name one of its methods: sandboxd call --method NAME METHOD"
+        } else {
+            ""
+        };
+        warn(&format!("sandboxd call: {}: {}{remedy}\n", printable(&typed.name), words(error)));
         return status;
     }
     let text = match &typed.tool {

@@ -8,7 +8,8 @@ use super::why::subject::Subject;
 use super::{NOT_SET_UP, load, not_found, secret};
 use crate::explain::printable;
 use crate::sandbox::StartError;
-use rustix::fs::OFlags;
+use rustix::fd::AsRawFd as _;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
 use sandboxd_plan::{Call, Failure, Stage};
 use sandboxd_profiles::resolved::Waived;
@@ -18,7 +19,6 @@ use sandboxd_profiles::{From, Outside};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The kernel reads so much of a program's first line, execve(2).
@@ -122,9 +122,15 @@ fn first_line(asked: &Asked<'_>, program: &str) -> Result<(), StartError> {
 
 /// What the first line of a script names; nothing where it is none, or cannot be read.
 fn interpreter(program: &Path) -> Option<String> {
-    // Whoever may rename it may put something in its place that is waited for.
-    let waits_not = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
-    let program = File::options().read(true).custom_flags(waits_not).open(program).ok()?;
+    // Whoever may rename it may put something in its place that leads elsewhere, is waited for, or does something when
+    // it is opened.
+    let named = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let found = openat2(CWD, program, named, Mode::empty(), resolve).ok()?;
+    if FileType::from_raw_mode(fstat(&found).ok()?.st_mode) != FileType::RegularFile {
+        return None;
+    }
+    let program = File::open(format!("/proc/self/fd/{}", found.as_raw_fd())).ok()?;
     let mut start = Vec::new();
     program.take(FIRST_LINE).read_to_end(&mut start).ok()?;
     let line = start.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;

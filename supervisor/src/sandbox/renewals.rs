@@ -114,7 +114,7 @@ fn message(names: &[String], held: &Secrets) -> Result<Message, StartError> {
 pub(crate) fn stands(name: &str, value: &[u8]) -> Result<(), StartError> {
     swap::fits(value).map_err(|why| {
         StartError::found("secret", format!("{name} {why}"))
-            .with_remedy("see that what stands for a placeholder is the key alone, as text")
+            .with_remedy("see that what stands for a placeholder is the key alone, as text, and has 6 bytes or more")
     })
 }
 

@@ -78,8 +78,10 @@ fn learnt_into(
         say(&written.text);
         return Ok(NOT_SET_UP);
     }
+    let lacks = written::lacks(&grants.set).map(|set| format!(" --set {}", super::quoted(set)));
+    let lacks: String = lacks.collect();
     warn(&format!(
-        "sandboxd: written: {place}: {}, {} left out\n  next    read it, then sandboxd run -p {place}\n  unseen  system calls that are refused: after that run, sandboxd why --last has them\n",
+        "sandboxd: written: {place}: {}, {} left out\n  next    read it, then sandboxd run -p {place}{lacks}\n  unseen  system calls that are refused: after that run, sandboxd why --last has them\n",
         count(u64::try_from(written.grants).unwrap_or(u64::MAX), "grant"),
         written.left_out
     ));

@@ -26,7 +26,7 @@ const FOLDER: &str = "/sandboxd-learn";
 const NOT_SHOWN: &[&str] =
     &["proc", "sys", "dev", "run", "tmp", "boot", "lost+found", "var", "root", "home"];
 
-/// Groups of calls that a profile can allow, and that hurt nobody outside.
+/// Groups of calls that a profile can allow, and that reach nobody outside: at most they use up what the host has once.
 const CALLS: &[&str] = &["sysv-ipc", "posix-queues", "async-io", "numa"];
 
 /// What a command is learnt from in.

@@ -106,6 +106,11 @@ fn cut(files: &mut group::Grants) -> Vec<LeftOut> {
     left
 }
 
+/// What was typed of what this host may lack: without it the profile may not start here.
+pub(super) fn lacks(set: &[String]) -> impl Iterator<Item = &str> {
+    set.iter().map(String::as_str).filter(|set| set.trim_start().starts_with("require."))
+}
+
 /// What was typed and is not in the profile: of variables, which may be secrets, the names.
 fn given_again(env: &[String], set: &[String]) -> Vec<LeftOut> {
     let name = |text: &str| text.split('=').next().unwrap_or_default().trim().to_owned();
