@@ -91,12 +91,13 @@ impl Note {
         let mut notes = Vec::new();
         let mut rest = text.trim_matches('\n');
         while !rest.is_empty() {
-            // A note is three lines, an empty one, and the lines of its signatures.
+            // A note is three lines, an empty one, and the lines of its signatures. An empty one may be missing
+            // after it: exports of before had none at their end, and more was written behind them.
             let (body, after) = rest.split_once("\n\n")?;
-            let end = after.find("\n\n").unwrap_or(after.len());
-            let signatures = after.get(..end)?;
-            notes.push(Self::parse(&format!("{body}\n\n{signatures}\n"))?);
-            rest = after.get(end..)?.trim_matches('\n');
+            let signed = after.split_inclusive('\n').take_while(|line| line.starts_with("— "));
+            let (signatures, more) = after.split_at_checked(signed.map(str::len).sum())?;
+            notes.push(Self::parse(&format!("{body}\n\n{signatures}"))?);
+            rest = more.trim_matches('\n');
         }
         Some(notes)
     }
@@ -164,6 +165,14 @@ mod tests {
         let notes = Note::parse_all(&format!("{one}\n{two}")).unwrap();
         assert_eq!(notes.iter().map(|note| note.size).collect::<Vec<_>>(), [7, 9]);
         assert!(notes.iter().all(|note| note.is_signed_by(&key.public())));
+        assert_eq!(
+            Note::parse_all(&format!("{one}\n{two}\n{one}\n")).map(|all| all.len()),
+            Some(3)
+        );
+        // Two exports of before, one written behind the other.
+        let behind = Note::parse_all(&format!("{one}\n{two}{one}\n{two}")).unwrap();
+        assert_eq!(behind.iter().map(|note| note.size).collect::<Vec<_>>(), [7, 9, 7, 9]);
+        assert_eq!(Note::parse_all(&format!("{one}x\n{two}")), None);
         assert_eq!(Note::parse_all(""), Some(vec![]));
         assert_eq!(Note::parse_all("x"), None);
     }

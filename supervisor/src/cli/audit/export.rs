@@ -24,15 +24,19 @@ pub(super) fn export(arguments: &AuditExport) -> Result<u8, AuditError> {
         }
         text.len() < AT_ONCE || say(&std::mem::take(&mut text))
     })?;
-    let notes: Vec<String> = last.into_values().map(|(_, note)| note).collect();
-    text.push_str(&notes.join("\n"));
+    text.push_str(&notes(last));
     Ok(if heard && say(&text) { reader.status() } else { NOT_SET_UP })
 }
 
 /// Of each segment, how many records its last checkpoint signs, and the note.
 type Checkpoints = BTreeMap<String, (u64, String)>;
 
-/// Keeps the last checkpoint of each segment, to be printed with an empty line between them.
+/// An empty line ends each, so that another export may be written behind it.
+fn notes(last: Checkpoints) -> String {
+    last.into_values().map(|(_, note)| format!("{note}\n")).collect()
+}
+
+/// Keeps the last checkpoint of each segment.
 fn checkpoint(line: &Line, last: &mut Checkpoints) {
     let Some(text) = line.text_at("/detail/note") else { return };
     let Some(note) = Note::parse(text) else { return };
@@ -105,4 +109,19 @@ fn cef(line: &Line) -> Option<String> {
 /// What a value of an extension must not hold as it is.
 fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('=', "\\=").replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_of_checkpoints_may_be_written_behind_another() {
+        let note = |number| format!("x/{number}\n7\n{0}=\n\n— x/{number} {0}=\n", "A".repeat(43));
+        let last = || (0..2).map(|number| (number.to_string(), (7, note(number)))).collect();
+        let text = notes(last()) + &notes(last());
+        assert_eq!(Note::parse_all(&text).map(|notes| notes.len()), Some(4), "{text}");
+        // Notes that are read by what ends at an empty line.
+        assert_eq!(text.matches("=\n\nx/").count(), 3, "{text}");
+    }
 }

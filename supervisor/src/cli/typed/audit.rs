@@ -92,7 +92,7 @@ pub struct AuditVerify {
 /// Print the records for another program, or the checkpoints to be kept elsewhere.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Formats:\n  jsonl        every record as it was written: what `sandboxd audit verify` reads\n  cef          one line of the Common Event Format for each record of a run, a call, a\n               connection out or a signature; not for what people decided\n  checkpoints  the last signed checkpoint of each segment, as notes of C2SP\n\nExample:\n  sandboxd audit export --format checkpoints | ssh elsewhere 'cat > kept.txt'\n\nExit status: 0; 1 where some of it is damaged, which is left out; 125 where there is no log, or it could not be read."
+    after_help = "Formats:\n  jsonl        every record as it was written: what `sandboxd audit verify` reads\n  cef          one line of the Common Event Format for each record of a run, a call, a\n               connection out or a signature; not for what people decided\n  checkpoints  the last signed checkpoint of each segment, as notes of C2SP;\n               each export may be written behind the last\n\nExample:\n  sandboxd audit export --format checkpoints | ssh elsewhere 'cat >> kept.txt'\n\nExit status: 0; 1 where some of it is damaged, which is left out; 125 where there is no log, or it could not be read."
 )]
 pub struct AuditExport {
     /// A folder of logs, or one file of a log; without it, the own one.
