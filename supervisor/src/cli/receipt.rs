@@ -66,11 +66,11 @@ struct Refused {
 pub(crate) fn receipt(command: &ReceiptCommand) -> u8 {
     let ReceiptCommand::Check(arguments) = command;
     let checked = read(&arguments.file).and_then(|receipt| {
-        let missing = missing(&receipt, &leave(arguments, &receipt)?);
-        Ok((receipt, missing))
+        let leave = leave(arguments, &receipt)?;
+        Ok((missing(&receipt, &leave), receipt, leave))
     });
     match checked {
-        Ok((receipt, missing)) => answer(&receipt, &missing, arguments.json),
+        Ok((missing, receipt, leave)) => answer(&receipt, &missing, &leave, arguments.json),
         Err(Refused { what, remedy }) if arguments.json => {
             let refused = serde_json::json!({ "ok": false, "error": what, "remedy": remedy });
             say_json(&refused);
@@ -149,27 +149,26 @@ fn missing(receipt: &Receipt, leave: &BTreeSet<String>) -> Vec<Missing> {
         .collect()
 }
 
-fn answer(receipt: &Receipt, missing: &[Missing], json: bool) -> u8 {
-    let without: Vec<&str> =
-        missing.iter().filter(|one| !one.leave).map(|one| one.name.as_str()).collect();
+fn answer(receipt: &Receipt, missing: &[Missing], leave: &BTreeSet<String>, json: bool) -> u8 {
+    let ok = missing.iter().all(|one| one.leave);
     let said = if json {
         say_json(&serde_json::json!({
-            "ok": without.is_empty(),
+            "ok": ok,
             "sandbox": receipt.sandbox,
             "kernel": receipt.kernel,
             "missing": missing,
         }))
     } else {
-        say(&words(receipt, missing, &without))
+        say(&words(receipt, missing, leave))
     };
-    match (said, without.is_empty()) {
+    match (said, ok) {
         (false, _) => NOT_SET_UP,
         (true, true) => 0,
         (true, false) => MISSING,
     }
 }
 
-fn words(receipt: &Receipt, missing: &[Missing], without: &[&str]) -> String {
+fn words(receipt: &Receipt, missing: &[Missing], leave: &BTreeSet<String>) -> String {
     let on = receipt.layers.iter().filter(|layer| layer.state == LayerState::Enforced).count();
     let mut text = format!(
         "{} on Linux {}: {on} of {} layers enforced\n",
@@ -181,10 +180,16 @@ fn words(receipt: &Receipt, missing: &[Missing], without: &[&str]) -> String {
         let head = if *leave { "may lack" } else { "MISSING" };
         text.push_str(&format!("  {head:<9} {}: {}\n", printable(name), printable(what)));
     }
+    let without: Vec<&str> =
+        missing.iter().filter(|one| !one.leave).map(|one| one.name.as_str()).collect();
     if !without.is_empty() {
+        // With those that were typed: what is typed the next time takes their place.
+        let mut all: BTreeSet<&str> = leave.iter().map(String::as_str).collect();
+        all.extend(without);
+        let all: Vec<&str> = all.into_iter().collect();
         text.push_str(&format!(
             "  remedy    run it where these are to be had, or, where it may run without: --may-lack {}\n",
-            printable(&without.join(","))
+            printable(&all.join(","))
         ));
     }
     text
@@ -217,6 +222,19 @@ mod tests {
         // The whole covers its parts; a part covers no other.
         assert_eq!(names(&["landlock", "groups"]), expected([true, true, false]));
         assert_eq!(names(&["landlock.ioctl"]), expected([false; 3]));
+    }
+
+    #[test]
+    fn the_remedy_is_all_that_is_to_be_typed() {
+        let receipt: Receipt = serde_json::from_str(TEXT).unwrap();
+        let says = |leave: &[&str], words: &str| {
+            let leave = leave.iter().map(|name| (*name).to_owned()).collect();
+            let text = self::words(&receipt, &missing(&receipt, &leave), &leave);
+            assert!(text.contains(words), "{text}");
+        };
+        says(&[], "--may-lack groups,landlock.scope,uid\n");
+        says(&["uid"], "--may-lack groups,landlock.scope,uid\n");
+        says(&["cgroup", "landlock", "uid"], "--may-lack cgroup,groups,landlock,uid\n");
     }
 
     #[test]
