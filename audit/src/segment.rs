@@ -76,6 +76,18 @@ pub fn origin(log: &str, segment: u32) -> String {
     format!("sandboxd-audit/{log}/{segment}")
 }
 
+/// The log and the segment that notes with this origin are about.
+pub(crate) fn of_origin(origin: &str) -> Option<(&str, u32)> {
+    let (log, segment) = origin.strip_prefix("sandboxd-audit/")?.rsplit_once('/')?;
+    Some((log, segment.parse().ok()?))
+}
+
+/// The day on which a log was begun, as its name has it.
+pub(crate) fn began(log: &str) -> Option<String> {
+    let (year, month, day) = (log.get(..4)?, log.get(4..6)?, log.get(6..8)?);
+    Some(format!("{year}-{month}-{day}")).filter(|day| crate::folder::is_day(day))
+}
+
 /// A segment that is written.
 pub(crate) struct Segment {
     file: Appended,

@@ -1,12 +1,14 @@
 //! Reads a log again and says exactly what is missing or was changed.
 //!
 //! `Segments` follows one log through its files; [`folder`] compares the index with the logs that are
-//! there.
+//! there, and `kept` what was kept elsewhere with those that are not.
 
 mod folder;
+mod kept;
 mod segments;
 
 pub use folder::folder;
+pub use kept::Expired;
 
 use crate::error::AuditError;
 use crate::note::Note;
@@ -170,6 +172,8 @@ pub struct Report {
     pub checkpoints: u64,
     /// How many checkpoints that were kept elsewhere are borne out.
     pub borne_out: usize,
+    /// Checkpoints that were kept elsewhere about what was kept long enough and removed, as the index says.
+    pub expired: Vec<Expired>,
     /// Records that could not be written when they were made, as the logs themselves say.
     pub unwritten: u64,
     /// Logs that are being written.

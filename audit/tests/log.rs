@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod tests {
+    use sandboxd_audit::chain::Hash;
     use sandboxd_audit::line::Line;
     use sandboxd_audit::log::{Log, Measures};
     use sandboxd_audit::note::Note;
@@ -32,7 +33,7 @@ mod tests {
         }
 
         fn verify(&self) -> Report {
-            verify::folder(&self.folder(), &[]).unwrap()
+            verify::folder(&self.folder(), &[], Stamp::now()).unwrap()
         }
 
         /// The only segment.
@@ -331,21 +332,22 @@ mod tests {
         );
     }
 
+    /// The last checkpoint of a segment.
+    fn note(path: &Path) -> Note {
+        let bytes = fs::read(path).unwrap();
+        let notes = Pieces::new(bytes.as_slice()).filter_map(|piece| match piece.unwrap() {
+            Piece::Record(line) => Note::parse(line.text_at("/detail/note")?),
+            Piece::Bad { .. } => None,
+        });
+        notes.last().unwrap()
+    }
+
     #[test]
     fn whoever_writes_a_log_anew_is_found_out_by_a_checkpoint_kept_elsewhere() {
         let scratch = Scratch::new("kept");
         write(scratch.folder(), 3).close().unwrap();
-        let note = |path: &Path| -> Note {
-            let bytes = fs::read(path).unwrap();
-            let pieces = Pieces::new(bytes.as_slice());
-            let notes = pieces.filter_map(|piece| match piece.unwrap() {
-                Piece::Record(line) => Note::parse(line.text_at("/detail/note")?),
-                Piece::Bad { .. } => None,
-            });
-            notes.last().unwrap()
-        };
         let kept = [note(&scratch.segment())];
-        let report = verify::folder(&scratch.folder(), &kept).unwrap();
+        let report = verify::folder(&scratch.folder(), &kept, Stamp::now()).unwrap();
         whole(&report);
         assert_eq!(report.borne_out, 1);
         // Everything is replaced, index and all, by something that is whole in itself.
@@ -354,7 +356,7 @@ mod tests {
         fs::create_dir(&scratch.0).unwrap();
         write(scratch.folder(), 3).close().unwrap();
         whole(&scratch.verify());
-        let report = verify::folder(&scratch.folder(), &kept).unwrap();
+        let report = verify::folder(&scratch.folder(), &kept, Stamp::now()).unwrap();
         assert!(matches!(report.troubles[..], [_]), "{report:?}");
         // The same under the old name.
         let bytes = fs::read(scratch.segment()).unwrap();
@@ -409,6 +411,133 @@ mod tests {
         let report = scratch.verify();
         whole(&report);
         assert_eq!((report.logs, read::places(&scratch.folder()).unwrap().len()), (0, 0));
+    }
+
+    const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+    fn in_days(days: u64) -> Stamp {
+        Stamp(Stamp::now().0 + days * 86_400_000)
+    }
+
+    /// Why checkpoints that were kept are not borne out.
+    fn contradicted(report: &Report) -> Vec<&'static str> {
+        let why = report.troubles.iter().filter_map(|trouble| match trouble.what {
+            What::Contradicted { why, .. } => Some(why),
+            _ => None,
+        });
+        why.collect()
+    }
+
+    #[test]
+    fn a_checkpoint_about_what_was_removed_by_rule_is_no_damage() {
+        let scratch = Scratch::new("expired");
+        write(scratch.folder(), 2).close().unwrap();
+        let kept = [note(&scratch.segment())];
+        let day = Stamp::now().day();
+        recover::expire(&scratch.folder(), in_days(8), WEEK).unwrap();
+        let report = verify::folder(&scratch.folder(), &kept, in_days(8)).unwrap();
+        whole(&report);
+        assert_eq!((report.borne_out, report.expired.len()), (0, 1));
+        assert_eq!((report.expired[0].checkpoints, &report.expired[0].day), (1, &day));
+        // It cannot have been, sooner; nor where more are kept.
+        let report = verify::folder(&scratch.folder(), &kept, in_days(6)).unwrap();
+        assert!(contradicted(&report)[0].contains("kept still"), "{report:?}");
+        let folder = scratch.folder().keeping(WEEK * 2);
+        let report = verify::folder(&folder, &kept, in_days(8)).unwrap();
+        assert!(contradicted(&report)[0].contains("kept still"), "{report:?}");
+    }
+
+    #[test]
+    fn a_checkpoint_about_what_somebody_took_away_is_damage_however_old_it_is() {
+        let scratch = Scratch::new("taken");
+        write(scratch.folder(), 2).close().unwrap();
+        let (path, day) = (scratch.segment(), Stamp::now().day());
+        let kept = [note(&path)];
+        fs::remove_dir_all(scratch.0.join(&day)).unwrap();
+        let report = verify::folder(&scratch.folder(), &kept, in_days(8)).unwrap();
+        assert_eq!(contradicted(&report), ["is about records that are not here"]);
+        // A log that was removed by rule, and was another.
+        let other = Scratch::new("taken-other");
+        write(other.folder(), 2).close().unwrap();
+        recover::expire(&other.folder(), in_days(8), WEEK).unwrap();
+        let report = verify::folder(&other.folder(), &kept, in_days(8)).unwrap();
+        assert_eq!(contradicted(&report), ["is about records that are not here"]);
+    }
+
+    #[test]
+    fn an_index_that_says_a_log_was_shorter_or_had_another_key_proves_no_removal() {
+        let scratch = Scratch::new("shorter");
+        write(scratch.folder(), 2).close().unwrap();
+        let kept = [note(&scratch.segment())];
+        let log = kept[0].origin.split('/').nth(1).unwrap().to_owned();
+        // The same name in another folder, where it is another log: shorter, and of another key.
+        for (records, words) in [(0, "more records"), (2, "another key")] {
+            let other = Scratch::new(&format!("shorter-{records}"));
+            write(other.folder(), records).close().unwrap();
+            let own = other.segment().file_name().unwrap().to_str().unwrap().to_owned();
+            let own = own.split('.').next().unwrap();
+            let index = fs::read_to_string(other.index()).unwrap();
+            fs::write(other.index(), forged(&index, own, &log)).unwrap();
+            recover::expire(&other.folder(), in_days(8), WEEK).unwrap();
+            let report = verify::folder(&other.folder(), &kept, in_days(8)).unwrap();
+            assert!(contradicted(&report)[0].contains(words), "{report:?}");
+        }
+    }
+
+    /// The lines of a chain with another name in them, each with the hash that belongs to it then.
+    fn forged(text: &str, name: &str, other: &str) -> String {
+        let mut prev: Option<String> = None;
+        let mut all = String::new();
+        for line in text.lines() {
+            let was = Line::read(line.as_bytes()).unwrap();
+            let prev_was = was.prev().to_string();
+            let mut line = line.replace(name, other);
+            if let Some(prev) = &prev {
+                line = line.replace(&prev_was, prev);
+            }
+            let body = line.rsplit_once(",\"h\":\"").unwrap().0;
+            let before = prev.as_deref().unwrap_or(&prev_was);
+            let hash = Hash::of(Hash::parse(before).unwrap(), body.as_bytes()).to_string();
+            all.push_str(&format!("{body},\"h\":\"{hash}\"}}\n"));
+            prev = Some(hash);
+        }
+        all
+    }
+
+    #[test]
+    fn of_a_log_that_goes_on_a_checkpoint_of_the_first_days_is_no_damage_and_of_the_last_is() {
+        let scratch = Scratch::new("long");
+        let measures = Measures { bytes: 2000, unsigned: 3, ..Measures::default() };
+        let mut log = Log::begin(scratch.folder(), measures).unwrap();
+        (0..40).for_each(|number| log.append(&record(number)).unwrap());
+        log.close().unwrap();
+        let places = read::places(&scratch.folder()).unwrap();
+        let kept = [note(&scratch.0.join(places[0].path()))];
+        // The last segment lies under a later day.
+        let (last, later) = (places.last().unwrap(), in_days(7).day());
+        fs::create_dir(scratch.0.join(&later)).unwrap();
+        let name = Path::new(&last.path()).file_name().unwrap().to_owned();
+        fs::rename(scratch.0.join(last.path()), scratch.0.join(&later).join(name)).unwrap();
+        fs::remove_file(scratch.0.join(places[0].path())).unwrap();
+        let report = verify::folder(&scratch.folder(), &kept, in_days(8)).unwrap();
+        assert_eq!(contradicted(&report), ["is about records that are not here"]);
+        recover::expire(&scratch.folder(), in_days(8), WEEK).unwrap();
+        let report = verify::folder(&scratch.folder(), &kept, in_days(8)).unwrap();
+        assert_eq!((contradicted(&report).len(), report.expired.len()), (0, 1), "{report:?}");
+    }
+
+    #[test]
+    fn what_the_index_no_longer_knows_is_said_to_be_one_or_the_other() {
+        let scratch = Scratch::new("forgotten");
+        write(scratch.folder(), 2).close().unwrap();
+        let kept = [note(&scratch.segment())];
+        // The index goes on in a file of a later day.
+        let first = scratch.index();
+        fs::write(scratch.0.join(format!("index-{}.jsonl", in_days(2).day())), "").unwrap();
+        recover::expire(&scratch.folder(), in_days(15), WEEK).unwrap();
+        assert!(!first.exists());
+        let report = verify::folder(&scratch.folder(), &kept, in_days(15)).unwrap();
+        assert!(contradicted(&report)[0].contains("does not go back so far"), "{report:?}");
     }
 
     #[test]

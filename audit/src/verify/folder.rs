@@ -1,5 +1,6 @@
 //! A folder of logs: the index, and what it says there should be.
 
+use super::kept::Absent;
 use super::segments::{End, Segments};
 use super::{Report, What};
 use crate::chain::Hash;
@@ -12,6 +13,7 @@ use crate::note::Note;
 use crate::read::{self, Piece, Pieces, Place};
 use crate::record::Kind;
 use crate::segment::file_name;
+use crate::time::Stamp;
 use rustix::fs::OFlags;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,11 +22,11 @@ const INDEX: &str = "index";
 
 /// What the index says of all logs.
 #[derive(Default)]
-struct Known {
+pub(super) struct Known {
     /// By name: the hash of the entry that began it, its key, and its end.
     logs: BTreeMap<String, Entry>,
-    /// Days that were removed.
-    removed: BTreeSet<String>,
+    /// Days that were removed, and when.
+    removed: BTreeMap<String, String>,
     /// Files of the index that were removed, and the hash of their last record.
     removed_index: BTreeMap<String, Option<String>>,
 }
@@ -35,11 +37,12 @@ struct Entry {
     closed: Option<(Closed, bool)>,
 }
 
-/// Reads everything in a folder of logs: the index first, then each log that it names.
+/// Reads everything in a folder of logs: the index first, then each log that it names. By `now` it is known what
+/// may have been removed by rule.
 ///
 /// # Errors
 /// Where something in it cannot be read.
-pub fn folder(folder: &Folder, kept: &[Note]) -> Result<Report, AuditError> {
+pub fn folder(folder: &Folder, kept: &[Note], now: Stamp) -> Result<Report, AuditError> {
     let mut report = Report::default();
     // Before the index, so that a log that is begun meanwhile is in it and not missed here.
     let before = read::places(folder)?;
@@ -73,11 +76,9 @@ pub fn folder(folder: &Folder, kept: &[Note]) -> Result<Report, AuditError> {
         let about = kept.iter().enumerate().filter(|(_, note)| segments.bore_out(note));
         borne_out.extend(about.map(|(number, _)| number));
     }
-    for (_, note) in kept.iter().enumerate().filter(|(number, _)| !borne_out.contains(number)) {
-        let what =
-            What::Contradicted { size: note.size, why: "is about records that are not here" };
-        report.found(&note.origin, what);
-    }
+    let rest = kept.iter().enumerate().filter(|(number, _)| !borne_out.contains(number));
+    let rest: Vec<&Note> = rest.map(|(_, note)| note).collect();
+    Absent { folder, known: &known, places: &places, now }.tell(&rest, &mut report)?;
     Ok(report)
 }
 
@@ -85,7 +86,7 @@ pub fn folder(folder: &Folder, kept: &[Note]) -> Result<Report, AuditError> {
 fn absent(name: &str, entry: Option<&Entry>, known: &Known, report: &mut Report) {
     let closed = entry.and_then(|entry| entry.closed.as_ref());
     match closed {
-        Some((closed, _)) if known.removed.contains(&closed.day) => {}
+        Some((closed, _)) if known.removed.contains_key(&closed.day) => {}
         // Killed between its entry and its first record.
         Some((closed, _)) if closed.records == 0 => {}
         closed => {
@@ -108,7 +109,7 @@ fn one(
     if first > 0 {
         // The first segments of a log that is written for weeks go with their days.
         let name = there.first().map_or("", |place| place.log.as_str());
-        if known.removed.iter().any(|day| began_by(name, day)) {
+        if known.removed.keys().any(|day| began_by(name, day)) {
             segments.begin_anywhere();
         }
     }
@@ -194,6 +195,27 @@ fn read_index(folder: &Folder, report: &mut Report) -> Result<Known, AuditError>
 }
 
 impl Known {
+    /// How a log ended.
+    pub(super) fn closed(&self, log: &str) -> Option<&Closed> {
+        self.logs.get(log)?.closed.as_ref().map(|(closed, _)| closed)
+    }
+
+    /// The key of a log's first segment.
+    pub(super) fn key(&self, log: &str) -> Option<&str> {
+        self.logs.get(log)?.began.as_ref().map(|(_, key)| key.as_str())
+    }
+
+    /// A day that was removed, and when.
+    pub(super) fn removed_on(&self, day: &str) -> Option<(String, String)> {
+        self.removed.get_key_value(day).map(|(day, when)| (day.clone(), when.clone()))
+    }
+
+    /// Whether the index has nothing of a log, and may have had it in a file that was removed.
+    pub(super) fn is_cut_off_after(&self, log: &str, began: &str) -> bool {
+        let mut removed = self.removed_index.keys().filter_map(|name| index::day_of(name));
+        !self.logs.contains_key(log) && removed.any(|day| began <= day)
+    }
+
     fn learn(&mut self, line: &Line) {
         let kind = |kind: Kind| line.kind == kind.name();
         if kind(Kind::LogOpened) {
@@ -212,7 +234,8 @@ impl Known {
             if index::day_of(&what).is_some() {
                 self.removed_index.insert(what, last);
             } else {
-                self.removed.insert(what);
+                let when = line.ts.get(..10).unwrap_or(&line.ts).to_owned();
+                self.removed.insert(what, when);
             }
         }
     }

@@ -12,7 +12,8 @@ use super::typed::{AuditCommand, AuditVerify};
 use crate::audit_folder::{self, line};
 use crate::explain::printable;
 use sandboxd_audit::note::Note;
-use sandboxd_audit::verify::{self, Report};
+use sandboxd_audit::time::Stamp;
+use sandboxd_audit::verify::{self, Expired, Report};
 use sandboxd_audit::{AuditError, Folder};
 use serde::Serialize;
 pub(in crate::cli) use source::{Reader, Source, since};
@@ -70,7 +71,7 @@ struct Verified<'a> {
 fn verify(arguments: &AuditVerify) -> Result<u8, AuditError> {
     let kept = arguments.from.as_deref().map(notes).transpose()?.unwrap_or_default();
     let report = match Source::find(arguments.place.as_deref())? {
-        Source::Folder(folder) => verify::folder(&folder, &kept)?,
+        Source::Folder(folder) => verify::folder(&folder, &kept, Stamp::now())?,
         Source::File { name, path } => verify::file(&name, BufReader::new(file(&path)?), &kept)?,
     };
     let ok = report.troubles.is_empty();
@@ -121,6 +122,14 @@ fn found(report: &Report) -> String {
     if report.borne_out > 0 {
         text.push_str(&format!("agrees with {} that you kept\n", report.borne_out));
     }
+    for Expired { day, removed, checkpoints } in &report.expired {
+        text.push_str(&format!(
+            "{} that you kept cannot be compared: the index says that what lay under {} was kept long enough, and removed on {}\n",
+            count(u64::try_from(*checkpoints).unwrap_or(u64::MAX), "checkpoint"),
+            printable(day),
+            printable(removed)
+        ));
+    }
     if report.unwritten > 0 {
         text.push_str(&format!(
             "{} could not be written when they were made: the disk was full, or failed\n",
@@ -160,10 +169,11 @@ fn found(report: &Report) -> String {
 /// The own folder of logs, to be read.
 fn own() -> Result<Folder, AuditError> {
     let path = audit_folder::path()?;
-    Folder::at(&path).map_err(|mut error| {
+    let folder = Folder::at(&path).map_err(|mut error| {
         if error.errno == rustix::io::Errno::NOENT.raw_os_error() {
             error.remedy = String::from("there is none before the first run: sandboxd run -- true");
         }
         error
-    })
+    })?;
+    Ok(folder.keeping(audit_folder::retention()?.time()))
 }

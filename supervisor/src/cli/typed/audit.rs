@@ -72,7 +72,8 @@ fn kind(typed: &str) -> Result<String, String> {
 ///
 /// Whoever is root can write a whole new log. Nobody can make one that agrees with a checkpoint that
 /// was kept elsewhere: send `sandboxd audit export --format checkpoints` to another machine now and
-/// then, and give it back here with --from.
+/// then, and give it back here with --from. What was kept long enough and then removed cannot be compared,
+/// which is said and is no damage where the index proves it.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 where of what was written nothing is missing and nothing was changed, 1 where something is, 125 where it could not be looked at.\n\nExamples:\n  sandboxd audit verify                          everything of the own log\n  sandboxd audit verify /mnt/old/audit           a copy of a folder of logs\n  sandboxd audit verify --from kept.txt          and whether it agrees with what was kept"
