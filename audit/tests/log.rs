@@ -421,9 +421,8 @@ mod tests {
 
     /// Why checkpoints that were kept are not borne out.
     fn contradicted(report: &Report) -> Vec<&'static str> {
-        let why = report.troubles.iter().filter_map(|trouble| match trouble.what {
-            What::Contradicted { why, .. } => Some(why),
-            _ => None,
+        let why = report.troubles.iter().filter_map(|trouble| {
+            if let What::Contradicted { why, .. } = trouble.what { Some(why) } else { None }
         });
         why.collect()
     }
