@@ -271,7 +271,7 @@ impl Deciding<'_> {
                 "{} is, or has in it, a file with other names (hard links) to write it by",
                 fact.path
             );
-            let remedy = "copy that over itself so that it has one, or write protect = \"default\"";
+            let remedy = "put a copy in its place, which has one (cp -p FILE FILE.new && mv FILE.new FILE), or write protect = \"default\"";
             self.refuse(origin, what, remedy);
         }
         match fact.kind {

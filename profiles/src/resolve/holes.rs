@@ -76,7 +76,7 @@ impl Deciding<'_> {
                     "{path} has {} names (hard links), and the others would show it",
                     found.links_count
                 ),
-                "copy the file over itself so that it has one name",
+                "put a copy in its place, which has one name: cp -p FILE FILE.new && mv FILE.new FILE",
             );
             return None;
         }
@@ -96,7 +96,7 @@ impl Deciding<'_> {
                 format!(
                     "{path}/{file} has a name outside of {path} (a hard link), which would show it"
                 ),
-                "copy the file over itself so that it has one name; of many, copy the folder (cp -a) and put the copy in its place",
+                "put a copy in its place, which has one name: cp -p FILE FILE.new && mv FILE.new FILE; of many, copy the folder (cp -a) and put the copy in its place",
             ),
             ShownBy::Unsearched => (
                 format!(

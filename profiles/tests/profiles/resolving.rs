@@ -202,7 +202,10 @@ fn a_hole_is_covered_and_a_second_name_for_it_refused() {
     let mut host = typical();
     let linked = Found { links_count: 2, ..found("/w/.env", FileKind::Regular, 1000) };
     host.paths.insert(path("/w/.env"), PathFact::Found(linked));
-    assert!(shown(&on(text, host).unwrap_err()).contains("has 2 names (hard links)"));
+    let linked = shown(&on(text, host).unwrap_err());
+    assert!(linked.contains("has 2 names (hard links)"), "{linked}");
+    // cp(1) refuses to copy a file over itself.
+    assert!(linked.contains("cp -p FILE FILE.new && mv FILE.new FILE"), "{linked}");
     for (shown_by, words) in [
         (ShownBy::Name("a/key".into()), "/w/.env/a/key has a name outside of /w/.env"),
         (ShownBy::Unsearched, "/w/.env holds more than can be searched"),
