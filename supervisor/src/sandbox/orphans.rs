@@ -165,7 +165,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::zombie_processes, reason = "it is taken in by what is tried")]
     fn one_whose_end_a_tracer_keeps_is_not_waited_for_for_ever() {
         const SEIZE: &str = "import ctypes, sys, time\n\
             if ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0) == 0:\n\
