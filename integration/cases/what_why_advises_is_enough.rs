@@ -52,7 +52,28 @@ fn outside(outside: &Outside) -> Result<()> {
     a_host_that_is_named_is_reached(outside)?;
     let advice = refused(outside, &format!("name = \"a\"\n{BASE}"), &["--call", "fs", "read"])?;
     said(&advice, "/add/toml", "[call.fs]")?;
+    a_tool_that_takes_two_lines(outside)?;
     nothing_is_asked_wrongly(outside)
+}
+
+/// What the edge does not name and its callee does not serve: a line in each of the two files.
+fn a_tool_that_takes_two_lines(outside: &Outside) -> Result<()> {
+    let callee = outside.dir().join("fs.toml");
+    let serves = |tools: &str| {
+        let serving = format!("{BASE}command.exec = [\"/bin/true\"]\nserve.tools = [{tools}]\n");
+        fs::write(&callee, format!("name = \"fs\"\n{serving}"))
+    };
+    let calls = |tools: &str| {
+        format!("name = \"a\"\n{BASE}[call.fs]\nprofile = {callee:?}\ntools = [{tools}]\n")
+    };
+    serves("\"read\"")?;
+    let advice = refused(outside, &calls("\"read\""), &["--call", "fs", "remove"])?;
+    said(&advice, "/add-each/0/toml", "[call.fs]\ntools = [\"remove\"]")?;
+    said(&advice, "/add-each/1/toml", "[serve]\ntools = [\"remove\"]")?;
+    said(&advice, "/add-each/1/to", "fs.toml")?;
+    serves("\"read\", \"remove\"")?;
+    ask(outside, &calls("\"read\", \"remove\""), &["--call", "fs", "remove"])?.exited(0)?;
+    Ok(())
 }
 
 /// The one host, and not all that the host reaches.

@@ -26,10 +26,8 @@ impl Graph {
         let served = served.unwrap_or_default();
         match tool {
             Some(tool) => {
-                let named = format!("the edge names {tool}");
-                answer.say(matched(&edge.call.reach.tools, (tool, &named)), None);
-                let serves = format!("{} serves {tool}", callee.name);
-                answer.say(matched(served, (tool, &serves)), None);
+                answer.say(matched(&edge.call.reach.tools, tool, ("the edge", "name")), None);
+                answer.say(matched(served, tool, (callee.name.as_str(), "serve")), None);
                 conditions(edge, tool, &mut answer);
             }
             None => {
@@ -70,20 +68,21 @@ fn none(caller: &str, name: &str, edges: &[&Edge]) -> Judged {
     refuses(BROKER, what, Vec::new())
 }
 
-/// Whether a pattern means the tool, and which.
-fn matched(patterns: &[Written<Pattern>], (tool, words): (&str, &str)) -> Judged {
+/// Whether a pattern means the tool, and which; `who` names it, or serves it.
+fn matched(patterns: &[Written<Pattern>], tool: &str, (who, does): (&str, &str)) -> Judged {
     let found = patterns.iter().find(|pattern| pattern.value.matches(tool));
     match found {
-        Some(pattern) => allows(BROKER, words, vec![Line::from(&pattern.origin)]),
+        Some(pattern) => {
+            let what = format!("{who} {does}s {tool}");
+            allows(BROKER, what, vec![Line::from(&pattern.origin)])
+        }
         None => {
             let names: Vec<&str> = patterns.iter().map(|pattern| pattern.value.as_str()).collect();
-            let what = format!(
-                "not so: {words}; named is {}",
-                match names.as_slice() {
-                    [] => String::from("nothing"),
-                    names => names.join(", "),
-                }
-            );
+            let names = match names.as_slice() {
+                [] => String::from("nothing"),
+                names => names.join(", "),
+            };
+            let what = format!("{who} does not {does} {tool}; it {does}s {names}");
             let lines = patterns.iter().map(|pattern| Line::from(&pattern.origin)).collect();
             refuses(BROKER, what, lines)
         }

@@ -28,10 +28,21 @@ pub(super) enum Advice {
         /// What else it gives; empty where nothing.
         beware: &'static str,
     },
+    /// Write each of these.
+    AddEach(Vec<Addition>),
     /// Remove these lines.
     Remove(Vec<Line>),
     /// No line gives it, and why.
     Nothing(Vec<String>),
+}
+
+/// Lines for one profile, where others take others.
+#[derive(Debug, Serialize)]
+pub(super) struct Addition {
+    /// TOML to paste.
+    pub(super) toml: String,
+    /// Into which profile.
+    pub(super) to: String,
 }
 
 /// Lines that may help.
@@ -286,7 +297,8 @@ impl Subject {
         let answer = graph.why(caller, edge, Some(tool));
         let file = self.names(false).into_iter().next()?;
         let advice = of_a_call(profile, &answer, (&file, edge), Some(tool));
-        (!answer.allowed && matches!(advice, Advice::Add { .. })).then_some(advice)
+        (!answer.allowed && matches!(advice, Advice::Add { .. } | Advice::AddEach(_)))
+            .then_some(advice)
     }
 }
 
@@ -297,23 +309,28 @@ pub(super) fn of_a_call(
     (file, name): (&str, &str),
     tool: Option<&str>,
 ) -> Advice {
-    let add = |toml: String, to: String| Advice::Add { toml, to: vec![to], once: None, beware: "" };
+    let add = |Addition { toml, to }| Advice::Add { toml, to: vec![to], once: None, beware: "" };
     let tools = |tool: &str| format!("tools = [{}]", quoted(tool));
+    let names = |tool: &str| Addition {
+        toml: format!("[call.{name}]\n{}", tools(tool)),
+        to: file.to_owned(),
+    };
+    let serves = |tool: &str| {
+        let callee = profile.calls.iter().find(|(known, _)| known.as_str() == name);
+        let callee = callee.and_then(|(_, call)| call.value.profile.as_ref());
+        let to = callee.map_or_else(|| name.to_owned(), |callee| callee.value.to_string());
+        Addition { toml: format!("[serve]\n{}", tools(tool)), to }
+    };
     let named = answer.layers.iter().skip(1).map(|judged| judged.allows).collect::<Vec<_>>();
     match (named.as_slice(), tool) {
         // What the edge names, then what its callee serves.
-        ([false, true], Some(tool)) => {
-            add(format!("[call.{name}]\n{}", tools(tool)), file.to_owned())
-        }
-        ([true, false], Some(tool)) => {
-            let callee = profile.calls.iter().find(|(known, _)| known.as_str() == name);
-            let callee = callee.and_then(|(_, call)| call.value.profile.as_ref());
-            let to = callee.map_or_else(|| name.to_owned(), |callee| callee.value.to_string());
-            add(format!("[serve]\n{}", tools(tool)), to)
-        }
+        ([false, true], Some(tool)) => add(names(tool)),
+        ([true, false], Some(tool)) => add(serves(tool)),
+        ([false, false], Some(tool)) => Advice::AddEach(vec![names(tool), serves(tool)]),
         ([], _) => {
             let tools = tools(tool.unwrap_or("*"));
-            add(format!("[call.{name}]\nprofile = \"{name}.toml\"\n{tools}"), file.to_owned())
+            let toml = format!("[call.{name}]\nprofile = \"{name}.toml\"\n{tools}");
+            add(Addition { toml, to: file.to_owned() })
         }
         _ => Advice::Nothing(refusals(answer)),
     }

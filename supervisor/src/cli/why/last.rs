@@ -42,7 +42,7 @@ pub(in crate::cli) fn advised(grants: &Grants, calls: &[DeniedCall], most: usize
                 format!("; remove {}", keys.join(", "))
             }
             Some(Advice::Nothing(_)) => String::from("; no profile allows it"),
-            None => String::new(),
+            Some(Advice::AddEach(_)) | None => String::new(),
         }
     };
     calls.iter().take(most).map(advice).collect()
@@ -62,7 +62,7 @@ fn of_a_host(subject: &Subject, to: &str) -> Option<Advice> {
     let question = Question::Host(host.to_owned(), port.parse().ok()?);
     let answer = subject.ask(&question).ok().filter(|answer| !answer.allowed)?;
     match subject.advise(&question, &answer) {
-        advice @ (Advice::Add { .. } | Advice::Remove(_)) => Some(advice),
+        advice @ (Advice::Add { .. } | Advice::AddEach(_) | Advice::Remove(_)) => Some(advice),
         Advice::Nothing(_) => None,
     }
 }

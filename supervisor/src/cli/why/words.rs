@@ -1,6 +1,6 @@
 //! An answer for people.
 
-use super::advice::Advice;
+use super::advice::{Addition, Advice};
 use crate::explain::{self, printable};
 use sandboxd_profiles::why::{Answer, Line};
 
@@ -29,15 +29,17 @@ pub(super) fn advised(advice: &Advice) -> String {
     let mut text = String::new();
     match advice {
         Advice::Add { toml, to, once, beware } => {
-            text.push_str(&format!("  add     {}\n", into(to)));
-            for line in toml.lines() {
-                text.push_str(&format!("            {}\n", printable(line)));
-            }
+            text.push_str(&added(toml, to));
             if !beware.is_empty() {
                 text.push_str(&format!("          beware: {beware}\n"));
             }
             if let Some(once) = once {
                 text.push_str(&format!("          or, for one run: {}\n", printable(once)));
+            }
+        }
+        Advice::AddEach(additions) => {
+            for Addition { toml, to } in additions {
+                text.push_str(&added(toml, std::slice::from_ref(to)));
             }
         }
         Advice::Remove(lines) => {
@@ -53,6 +55,11 @@ pub(super) fn advised(advice: &Advice) -> String {
         }
     }
     text
+}
+
+fn added(toml: &str, to: &[String]) -> String {
+    let lines = toml.lines().map(|line| format!("            {}\n", printable(line)));
+    format!("  add     {}\n{}", into(to), lines.collect::<String>())
 }
 
 fn into(files: &[String]) -> String {
