@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Outside, Run};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 
 pub(crate) const CASE: Case =
@@ -25,6 +26,9 @@ fn outside(outside: &Outside) -> Result<()> {
     adds(outside, BASE, &data, "write")?;
     adds(outside, &format!("{BASE}[files]\nread = [{ws:?}]\n"), &ws.join("new"), "write")?;
     adds(outside, &work, &hook, "write")?;
+    if !outside.is_user() {
+        a_closed_folder_is_entered(outside)?;
+    }
     // What tells about the machine takes somebody who says why.
     let advice = refused(outside, BASE, &["--path", "/sys/kernel/mm"])?;
     said(&advice, "/add/toml", "reason = \"say why\"")?;
@@ -54,6 +58,24 @@ fn outside(outside: &Outside) -> Result<()> {
     said(&advice, "/add/toml", "[call.fs]")?;
     a_tool_that_takes_two_lines(outside)?;
     nothing_is_asked_wrongly(outside)
+}
+
+/// Of what is only read the host's owner and mode stand; what may be written is the sandbox's own.
+fn a_closed_folder_is_entered(outside: &Outside) -> Result<()> {
+    let note = outside.file("closed/note", "a note\n")?;
+    let folder = note.parent().context("a folder")?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    chown(folder, Some(0), Some(0))?;
+    let reads = format!("{BASE}[files]\nread = [{folder:?}]\n");
+    let shown = note.to_string_lossy();
+    let advice = refused(outside, &reads, &["--path", &shown])?;
+    said(&advice, "/add/toml", &format!("write = [{folder:?}]"))?;
+    said(&advice, "/add/beware", "may be written")?;
+    adds(outside, &reads, &note, "read")?;
+    // A program is not executed from there whoever may write it, and then none is advised.
+    let advice = refused(outside, &reads, &["--path", &shown, "--access", "execute"])?;
+    ensure!(advice.get("nothing").is_some(), "{advice}");
+    Ok(())
 }
 
 /// What the edge does not name and its callee does not serve: a line in each of the two files.

@@ -45,6 +45,13 @@ pub(super) struct Addition {
     pub(super) to: String,
 }
 
+/// What is in the way.
+struct Refusal {
+    what: String,
+    /// Whether that is owner and mode of what is there.
+    of_the_mode: bool,
+}
+
 /// Lines that may help.
 struct Candidate {
     toml: String,
@@ -98,22 +105,17 @@ impl Subject {
         if let Some(lines) = self.removable(question, answer) {
             return Advice::Remove(lines);
         }
-        let mut reasons: Vec<String> = Vec::new();
-        // First in the own profile alone; what it is run under may have to say so too.
-        let scopes: &[bool] = if self.under.is_empty() { &[false] } else { &[false, true] };
-        for candidate in self.candidates(question) {
-            for also_under in scopes {
-                match self
-                    .with(&candidate.toml, *also_under)
-                    .and_then(|(one, under)| self.answers(question, &one, &under))
-                {
-                    Ok(()) => return self.told(question, candidate, *also_under),
-                    // What gives more than was asked for is no reason either.
-                    Err(found) if candidate.beware.is_empty() => reasons.extend(found),
-                    Err(_) => {}
-                }
-            }
+        let mut refusals: Vec<Refusal> = Vec::new();
+        if let Some(advice) = self.first(question, self.candidates(question), &mut refusals) {
+            return advice;
         }
+        if let (Question::Path(path, access), true) =
+            (question, refusals.iter().any(|refusal| refusal.of_the_mode))
+            && let Some(advice) = self.first(question, self.held(path, *access), &mut refusals)
+        {
+            return advice;
+        }
+        let mut reasons: Vec<String> = refusals.into_iter().map(|refusal| refusal.what).collect();
         if let (Question::Path(path, access), true) = (question, reasons.is_empty()) {
             let led = self.host_path(path, *access);
             reasons.push(format!("there is no {} on the host that could be shown", led.host));
@@ -127,6 +129,31 @@ impl Subject {
         Advice::Nothing(once)
     }
 
+    /// The first of these that gives it; what is in the way of the others is added.
+    fn first(
+        &self,
+        question: &Question,
+        candidates: Vec<Candidate>,
+        refusals: &mut Vec<Refusal>,
+    ) -> Option<Advice> {
+        // First in the own profile alone; what it is run under may have to say so too.
+        let scopes: &[bool] = if self.under.is_empty() { &[false] } else { &[false, true] };
+        for candidate in candidates {
+            for also_under in scopes {
+                match self
+                    .with(&candidate.toml, *also_under)
+                    .and_then(|(one, under)| self.answers(question, &one, &under))
+                {
+                    Ok(()) => return Some(self.told(question, candidate, *also_under)),
+                    // What gives more than was asked for is no reason either.
+                    Err(found) if candidate.beware.is_empty() => refusals.extend(found),
+                    Err(_) => {}
+                }
+            }
+        }
+        None
+    }
+
     fn told(&self, question: &Question, candidate: Candidate, also_under: bool) -> Advice {
         let Candidate { toml, once, beware } = candidate;
         let once = once.filter(|once| !also_under && self.works_once(question, once));
@@ -135,7 +162,7 @@ impl Subject {
     }
 
     /// The profiles with lines more.
-    fn with(&self, toml: &str, also_under: bool) -> Result<(Profile, Vec<Profile>), Vec<String>> {
+    fn with(&self, toml: &str, also_under: bool) -> Result<(Profile, Vec<Profile>), Vec<Refusal>> {
         let profile = self.profile.with(toml).map_err(whats)?;
         let under = self.under.iter();
         let under: Result<Vec<Profile>, _> =
@@ -149,7 +176,7 @@ impl Subject {
         question: &Question,
         profile: &Profile,
         under: &[Profile],
-    ) -> Result<(), Vec<String>> {
+    ) -> Result<(), Vec<Refusal>> {
         let explained = self.explained(profile, under).map_err(whats)?;
         match question.ask(&self.asked(&explained)) {
             Some(answer) if answer.allowed => Ok(()),
@@ -241,15 +268,33 @@ impl Subject {
         }
         all
     }
+
+    /// To let it be written, or a folder that it lies in, the nearest first: what may be written is held for the
+    /// sandbox's own user, whoever owns it on the host.
+    fn held(&self, path: &str, access: Access) -> Vec<Candidate> {
+        let real = existing(Path::new(&self.host_path(path, access).host), access);
+        let Some(real) = real.filter(|_| access.list() != "write") else { return Vec::new() };
+        let beware = "it may be written then, too, and is held for the sandbox's own user; to let it be read alone, \
+                      chmod or chown it on the host, or choose [command].user";
+        let around = Path::new(&real).ancestors().filter_map(Path::to_str);
+        around
+            .filter(|folder| *folder != "/")
+            .map(|folder| {
+                let write = ("write", format!("[{}]", quoted(folder)));
+                Candidate::new("files", &[write]).once("-w", folder.to_owned()).beware(beware)
+            })
+            .collect()
+    }
 }
 
-fn whats(problems: Vec<Problem>) -> Vec<String> {
+fn whats(problems: Vec<Problem>) -> Vec<Refusal> {
     // What is added is nobody's to remove.
     let what = |problem: Problem| match problem.what.split_once("; remove ") {
         Some((what, _)) => what.to_owned(),
         None => problem.what,
     };
-    problems.into_iter().map(what).collect()
+    let refusal = |problem| Refusal { what: what(problem), of_the_mode: false };
+    problems.into_iter().map(refusal).collect()
 }
 
 /// What has to be granted: what is there, or the folder in which a name comes or goes.
@@ -272,15 +317,18 @@ fn existing(path: &Path, access: Access) -> Option<String> {
 }
 
 /// What is in the way, layer by layer.
-fn refusals(answer: &Answer) -> Vec<String> {
+fn refusals(answer: &Answer) -> Vec<Refusal> {
     let refusing = answer.layers.iter().filter(|judged| !judged.allows);
     refusing
         .map(|judged| match judged.layer {
-            "permissions" => format!(
-                "{}: no line changes that; chmod or chown it on the host, or choose [command].user",
-                judged.what
-            ),
-            _ => judged.what.clone(),
+            "permissions" => Refusal {
+                what: format!(
+                    "{}: no line changes that; chmod or chown it on the host, or choose [command].user",
+                    judged.what
+                ),
+                of_the_mode: true,
+            },
+            _ => Refusal { what: judged.what.clone(), of_the_mode: false },
         })
         .collect()
 }
@@ -332,7 +380,7 @@ pub(super) fn of_a_call(
             let toml = format!("[call.{name}]\nprofile = \"{name}.toml\"\n{tools}");
             add(Addition { toml, to: file.to_owned() })
         }
-        _ => Advice::Nothing(refusals(answer)),
+        _ => Advice::Nothing(refusals(answer).into_iter().map(|refusal| refusal.what).collect()),
     }
 }
 
