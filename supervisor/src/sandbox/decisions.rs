@@ -305,12 +305,12 @@ mod tests {
         let names = ["model".to_owned()];
         let mut decisions = Decisions::new(audit.clone(), "agent", "agent-1", (&[rule], &names));
         let put = Told { secrets: 1, puts: 2, ..told(Some(0), "a.example", 443) };
-        let began = Instant::now();
-        (0..3000).for_each(|_| assert!(decisions.told(&put)));
-        // A thousand at once, and one more each 50 ms.
-        let most = 1001 + began.elapsed().as_millis() / 50;
-        let left_out = u128::from(decisions.carried.left_out);
-        assert!(left_out >= 3000_u128.saturating_sub(most), "{left_out} of 3000 were left out");
+        // What was left out is written down, and counted anew, with the next that may be written.
+        let left_out = (0..3000).map(|_| {
+            assert!(decisions.told(&put));
+            decisions.carried.left_out
+        });
+        assert!(left_out.max().is_some_and(|most| most > 0), "all of it was written");
         let uses = "sandboxd_secrets_uses_total{profile=\"agent\",secret=\"model\"} 3000";
         assert!(counted(&audit).lines().any(|line| line == uses));
     }
