@@ -114,9 +114,9 @@ main() {
     esac
 
     # Git takes hooks and settings from where this file says. What is there is held, and the dot says where it looks
-    # anyway; where it is not there, builtin:ci-job does not start, since the command could make it.
+    # anyway; where it is not there, builtin:ci-job does not start, since the command could make it, and says so.
     if [ -d .git ] && [ ! -L .git ] && [ ! -e .git/commondir ] && [ ! -L .git/commondir ]; then
-        printf '.\n' > .git/commondir
+        printf '.\n' > .git/commondir || :
     fi
 
     trap 'stop 129' HUP

@@ -43,7 +43,18 @@ fn outside(outside: &Outside) -> Result<()> {
 fn on_github(outside: &Outside) -> Result<()> {
     let mut job = Job::new(outside, block(GITHUB, "run: |")?, outside.workspace()?);
     job.set("SANDBOXD_MAY_LACK", OLDER).set("SANDBOXD_PROFILE", default_of(GITHUB, "profile")?);
-    job.set("SANDBOXD_RUN", "echo built > built\nexit 3\n").run()?.ended(3)?;
+    let folder = job.folder.clone();
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "safe.directory=*"]).args(arguments).current_dir(&folder).output()
+    };
+    ensure!(git(&["init", "-q"])?.status.success(), "git init failed");
+    // Git outside looks where it always did, and nobody inside leads it elsewhere.
+    let elsewhere = "(echo ../evil > .git/commondir) 2> /dev/null && exit 9\n";
+    let build = format!("{elsewhere}echo built > built\nexit 3\n");
+    job.set("SANDBOXD_RUN", &build).run()?.ended(3)?;
+    let hooks = String::from_utf8(git(&["rev-parse", "--git-path", "hooks"])?.stdout)?;
+    ensure!(folder.join(hooks.trim_end()) == folder.join(".git/hooks"), "hooks are {hooks}");
     ensure!(job.folder.join("built").exists(), "nothing was built");
     job.has_a_receipt()?;
 

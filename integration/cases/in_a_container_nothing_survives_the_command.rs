@@ -16,7 +16,7 @@ pub(crate) const CASE: Case = Case {
     needs: &[Need::Landlock(6)],
     seconds: 240,
     outside,
-    probes: &[("storm", storm), ("flood", flood)],
+    probes: &[("storm", storm), ("flood", flood), ("crowd", crowd)],
     ..Case::NEW
 };
 
@@ -29,6 +29,9 @@ const HOT: usize = 2;
 const MOST: u64 = 1000;
 const STORM: Duration = Duration::from_secs(60);
 const DAEMONS: usize = 5;
+/// Of the supervisor's; and processes that are left to it all at once.
+const DESCRIPTORS: u64 = 200;
+const CROWD: usize = 300;
 /// Far more than it takes on a machine that has other things to do.
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -73,6 +76,8 @@ fn outside(outside: &Outside) -> Result<()> {
         running.wait()?.exited(137)?;
         ensure!(living(outside)?.is_empty(), "{container:?}: left by an init that was killed");
 
+        more_than_there_are_descriptors(outside, container)?;
+
         let mut running = storm("600").start()?;
         running.says("storm")?;
         running.signal(Signal::SIGTERM)?;
@@ -83,6 +88,18 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     victim.lives()?;
     who_was_not_of_it_survives(outside)
+}
+
+fn more_than_there_are_descriptors(outside: &Outside, container: Container) -> Result<()> {
+    let profile = format!("{PROFILE}[limits]\nopen_files = 64\n");
+    let run = outside.sandbox(&profile).container(container).open_files(DESCRIPTORS);
+    let mut running = run.probe("crowd", &[]).start()?;
+    running.says("crowd")?;
+    ensure!(living(outside)?.len() > CROWD, "{container:?}: there is no crowd");
+    kill(init(running.pid())?, Signal::SIGKILL).context("init")?;
+    let run = running.wait()?;
+    ensure!(living(outside)?.is_empty(), "{container:?}: left for want of descriptors");
+    run.exited(137).map(drop)
 }
 
 /// What a killed run left in the folder for temporary files is named by `doctor`.
@@ -210,6 +227,18 @@ fn flood(inside: &Inside) -> Result<()> {
         }
         0
     })?;
+    std::thread::sleep(STORM);
+    Ok(())
+}
+
+fn crowd(inside: &Inside) -> Result<()> {
+    for _ in 0..CROWD {
+        raw::fork(|| {
+            std::thread::sleep(STORM);
+            0
+        })?;
+    }
+    inside.fact("crowd", "on");
     std::thread::sleep(STORM);
     Ok(())
 }
