@@ -1,9 +1,8 @@
 //! By which keys hosts are known, in files as `~/.ssh/known_hosts`. Whoever writes one says who a host is.
 
 use crate::explain::{errno, printable};
-use crate::profile_file::is_invoker;
+use crate::profile_file::is_ours;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
-use rustix::process::getuid;
 use sandboxd_egress::ssh::known::keys;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::host::KnownHosts;
@@ -41,7 +40,7 @@ fn read(path: &HostPath) -> Result<String, String> {
     if mode & 0o022 != 0 {
         return Err(format!("its mode {mode:04o} lets others write it"));
     }
-    if owner != 0 && owner != getuid().as_raw() && !is_invoker(owner) {
+    if !is_ours(owner) {
         return Err(format!("it belongs to uid {owner}"));
     }
     let mut bytes = Vec::new();

@@ -87,7 +87,7 @@ fn check(name: &str, file: &OwnedFd) -> Result<(), Problem> {
             "whoever writes a profile decides what the sandbox may do: chmod go-w it",
         ));
     }
-    if stat.st_uid != 0 && stat.st_uid != getuid().as_raw() && !is_invoker(stat.st_uid) {
+    if !is_ours(stat.st_uid) {
         return Err(problem(
             name,
             format!("it belongs to uid {}", stat.st_uid),
@@ -112,6 +112,11 @@ fn problem(name: &str, what: impl Into<String>, remedy: &str) -> Problem {
         what: what.into(),
         remedy: remedy.to_owned(),
     }
+}
+
+/// Whether it is root's, or of whoever runs this.
+pub(crate) fn is_ours(owner: u32) -> bool {
+    owner == 0 || owner == getuid().as_raw() || is_invoker(owner)
 }
 
 pub(crate) fn is_invoker(uid: u32) -> bool {

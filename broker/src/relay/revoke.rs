@@ -49,6 +49,11 @@ impl Relay {
         links.all(|(from, to)| may(*from, to))
     }
 
+    /// The same of all the chains that a call is part of.
+    pub(super) fn lead(&self, chains: &[Vec<usize>]) -> bool {
+        chains.iter().all(|chain| self.leads(chain))
+    }
+
     /// Answers what is asked over an edge that was taken back: there is nothing, and nothing is done.
     pub(super) fn answer_revoked(&mut self, id: CallId) {
         let Some(call) = self.calls.get(&id) else { return };

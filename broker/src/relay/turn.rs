@@ -300,7 +300,7 @@ impl Relay {
         let Some(what) = self.what(id) else { return };
         let Some(call) = self.calls.get(&id) else { return };
         // It may have been taken back while it waited for its turn.
-        if !call.chains.iter().all(|chain| self.leads(chain)) {
+        if !self.lead(&call.chains) {
             return self.refuse(id, Refusal::Revoked);
         }
         let (edge, by, is_call) = (call.edge, call.origin.connection(), call.asks.is_call());
@@ -336,9 +336,8 @@ impl Relay {
             return;
         }
         // Of those it is for, one may have been taken back while the disk was waited for.
-        let leads =
-            self.calls.get(&id).is_some_and(|call| call.chains.iter().all(|it| self.leads(it)));
-        match (written, leads) {
+        let lead = self.calls.get(&id).is_some_and(|call| self.lead(&call.chains));
+        match (written, lead) {
             (false, _) => self.refuse(id, Refusal::NotRecorded),
             (true, false) => self.refuse(id, Refusal::Revoked),
             (true, true) => self.send(id),

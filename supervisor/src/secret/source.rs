@@ -3,11 +3,11 @@
 
 use super::{Over, agent, program, room, unlocked};
 use crate::explain::printable;
+use crate::profile_file::is_ours;
 use crate::sandbox::StartError;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::{Errno, read as read_some, retry_on_intr};
-use rustix::process::getuid;
 use sandboxd_kernel::locked::Locked;
 use sandboxd_plan::HostPath;
 use sandboxd_profiles::{From, Held};
@@ -111,11 +111,6 @@ fn is_nobody_elses(path: &HostPath) -> Result<(), StartError> {
         }
     }
     Ok(())
-}
-
-/// Whether it is root's, or of whoever runs this.
-fn is_ours(owner: u32) -> bool {
-    owner == 0 || owner == getuid().as_raw() || crate::profile_file::is_invoker(owner)
 }
 
 /// Why a path cannot be opened without links, and where they lead.
@@ -288,7 +283,7 @@ mod tests {
             }
             mode(open, 0o755);
         }
-        if getuid().is_root() {
+        if rustix::process::getuid().is_root() {
             std::os::unix::fs::chown(&below, Some(65534), None).unwrap();
             for told in both() {
                 assert!(told.unwrap_err().line().contains("belongs to uid 65534"));
