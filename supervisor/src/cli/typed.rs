@@ -44,8 +44,9 @@ pub struct Sandboxd {
     pub command: Command,
 }
 
-/// What to do.
+/// What to do. Of a command that was not typed nothing is made, which was a twentieth of a start.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Command {
     /// Run a command inside a sandbox.
     Run(Run),
