@@ -6,7 +6,7 @@
 mod path;
 
 pub use path::{
-    Also, Elsewhere, FileKind, Found, Link, PathFact, ProtectedFact, ProtectedKind, ShownBy,
+    Also, Blind, Elsewhere, FileKind, Found, Link, PathFact, ProtectedFact, ProtectedKind, ShownBy,
 };
 
 use sandboxd_egress_plan::{HostKey, Known};

@@ -130,7 +130,7 @@ fn find(
         links_count: stat.st_nlink,
         protected: search.found,
         searched: search.complete,
-        cut_short: search.cut_short,
+        blind: search.blind,
         acls: search.acls.into_keys().collect(),
         shown_by: None,
         doors: Vec::new(),

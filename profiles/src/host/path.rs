@@ -41,8 +41,8 @@ pub struct Found {
     pub protected: Vec<ProtectedFact>,
     /// Whether such a tree was searched whole, so that nothing else in it is protected.
     pub searched: bool,
-    /// Whether the search was cut short by how much there is: then nothing says what was not found.
-    pub cut_short: bool,
+    /// Why nothing says what was not found in it, where that is in the hands of whoever writes it.
+    pub blind: Option<Blind>,
     /// The default ACLs that folders of such a tree have, acl(5).
     pub acls: BTreeSet<Vec<u8>>,
     /// Of a folder that the profile hides: what of it other names would show.
@@ -53,6 +53,17 @@ pub struct Found {
     pub elsewhere: Vec<Elsewhere>,
     /// What in it has another name too, because the host has mounted it twice.
     pub also: Vec<Also>,
+}
+
+/// Why a search says nothing of what it did not find.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blind {
+    /// There is too much, or it is too slow.
+    Bounded,
+    /// This folder cannot be read by the one who looks, who may enter it or give himself leave to read it. So may what
+    /// runs as him, and an earlier run may have closed it.
+    Closed(HostPath),
 }
 
 /// Two names of one thing on the host.

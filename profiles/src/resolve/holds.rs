@@ -7,7 +7,7 @@
 use super::Deciding;
 use super::holes::Punched;
 use super::trees::{Shown, Tree};
-use crate::host::{AuditFact, ProtectedFact, ProtectedKind};
+use crate::host::{AuditFact, Blind, ProtectedFact, ProtectedKind};
 use crate::origin::Origin;
 use crate::protect;
 use crate::resolved::Watched;
@@ -225,15 +225,25 @@ impl Deciding<'_> {
         holds.watched.push(tree.watched(held));
     }
 
-    /// Whoever may write the tree decides how much there is to be held, and how deep it lies.
+    /// Whoever may write the tree decides how much there is to be held, how deep it lies, and what can be read of it.
     fn bounded(&mut self, tree: &Tree, holds: &Holds, origin: &Origin) {
-        if tree.cut_short {
-            let what = format!(
-                "{} holds more than can be searched in good time for what the host may execute and for sockets and pipes, or more of those than can be kept",
-                tree.from
-            );
-            let remedy = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";
-            self.refuse(origin, what, remedy);
+        match &tree.blind {
+            None => {}
+            Some(Blind::Bounded) => {
+                let what = format!(
+                    "{} holds more than can be searched in good time for what the host may execute and for sockets and pipes, or more of those than can be kept",
+                    tree.from
+                );
+                let remedy = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";
+                self.refuse(origin, what, remedy);
+            }
+            Some(Blind::Closed(folder)) => {
+                let what = format!(
+                    "{folder} cannot be read, and so not searched for what the host may execute and for sockets and pipes: an earlier run may have closed it"
+                );
+                let remedy = "look what is in it and give its owner the right to read it back (chmod u+rx), or grant a smaller folder";
+                self.refuse(origin, what, remedy);
+            }
         }
         let longest = tree.protected.iter().max_by_key(|fact| fact.path.as_str().len());
         if let Some(longest) = longest.filter(|_| holds.bytes > MOST_BYTES) {

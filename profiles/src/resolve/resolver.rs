@@ -49,7 +49,7 @@ impl Deciding<'_> {
                 owner: (found.uid, found.gid),
                 protected: Vec::new(),
                 searched: true,
-                cut_short: false,
+                blind: None,
                 acls: BTreeSet::new(),
                 also: Vec::new(),
                 origin: origin.clone(),

@@ -2,7 +2,9 @@
 
 use super::dangers::{Danger, danger};
 use super::{Deciding, jail};
-use crate::host::{Also, FileKind, Found, Link, PathFact, Privilege, ProtectedFact, ProtectedKind};
+use crate::host::{
+    Also, Blind, FileKind, Found, Link, PathFact, Privilege, ProtectedFact, ProtectedKind,
+};
 use crate::origin::{Origin, Written};
 use crate::place::{Base, Place};
 use crate::schema::Access;
@@ -28,7 +30,7 @@ pub(super) struct Tree {
     pub(super) owner: (u32, u32),
     pub(super) protected: Vec<ProtectedFact>,
     pub(super) searched: bool,
-    pub(super) cut_short: bool,
+    pub(super) blind: Option<Blind>,
     pub(super) acls: BTreeSet<Vec<u8>>,
     /// What in it has another name on the host.
     pub(super) also: Vec<Also>,
@@ -197,7 +199,7 @@ impl Deciding<'_> {
             owner: (found.uid, found.gid),
             protected: found.protected,
             searched: found.searched,
-            cut_short: found.cut_short,
+            blind: found.blind,
             acls: found.acls,
             also: found.also,
             origin: origin.clone(),
@@ -240,7 +242,7 @@ impl Deciding<'_> {
         old.write |= tree.write;
         old.execute |= tree.execute;
         old.searched &= tree.searched;
-        old.cut_short |= tree.cut_short;
+        old.blind = old.blind.take().or(tree.blind);
         old.acls.extend(tree.acls);
         old.entries.extend(tree.entries);
         if old.protected.is_empty() {

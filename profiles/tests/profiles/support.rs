@@ -79,7 +79,7 @@ pub(crate) fn found(real: &str, kind: FileKind, uid: u32) -> Found {
         links_count: 1,
         protected: Vec::new(),
         searched: true,
-        cut_short: false,
+        blind: None,
         acls: BTreeSet::new(),
         shown_by: None,
         doors: Vec::new(),

@@ -319,8 +319,10 @@ fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
 fn executable(may_execute: &[String]) -> String {
     let (unseen, seen): (Vec<&String>, Vec<&String>) =
         may_execute.iter().partition(|path| path.starts_with(sandbox::NOT_LOOKED_THROUGH));
-    let (opened, made): (Vec<&String>, Vec<&String>) =
+    let (opened, seen): (Vec<&String>, Vec<&String>) =
         seen.into_iter().partition(|path| path.starts_with(sandbox::OPENED));
+    let (unkept, made): (Vec<&String>, Vec<&String>) =
+        seen.into_iter().partition(|path| path.starts_with(sandbox::NOT_KEPT_AGAIN));
     let mut text = String::new();
     if !made.is_empty() {
         text.push_str(
@@ -328,6 +330,14 @@ fn executable(may_execute: &[String]) -> String {
         );
     }
     for path in made {
+        text.push_str(&format!("  {}\n", printable(path)));
+    }
+    if !unkept.is_empty() {
+        text.push_str(
+            "sandboxd: the command took away what made these protected; look why, and put it back before the next run:\n",
+        );
+    }
+    for path in unkept {
         text.push_str(&format!("  {}\n", printable(path)));
     }
     if !opened.is_empty() {

@@ -1,7 +1,7 @@
 //! What lies in one folder of a tree that others write, with a bound on what is read of it.
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{Dir, FileType, Mode, OFlags};
+use rustix::fs::{Access, AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::time::Instant;
 
@@ -27,6 +27,23 @@ pub(super) struct Room {
     pub(super) entries: usize,
     pub(super) bytes: usize,
     pub(super) until: Instant,
+}
+
+/// Whether a file has a second name. What cannot be looked at may.
+pub(super) fn has_names(tree: &OwnedFd, path: &str) -> bool {
+    let file = super::open(tree, path).and_then(rustix::fs::fstat);
+    file.map_or(true, |stat| stat.st_nlink > 1)
+}
+
+/// Whether a folder that this process may not read is its own user's, or may be entered all the same. What may be neither
+/// read nor entered, nor opened again, is closed to a command of that user as well.
+pub(super) fn is_closed(tree: &OwnedFd, folder: &str) -> bool {
+    let path = if folder.is_empty() { "." } else { folder };
+    let Ok(opened) = super::open(tree, path) else { return true };
+    let own = rustix::process::geteuid().as_raw();
+    let owned = rustix::fs::fstat(&opened).map_or(true, |stat| stat.st_uid == own);
+    let entered = rustix::fs::accessat(&opened, ".", Access::EXEC_OK, AtFlags::EACCESS);
+    owned || entered.is_ok()
 }
 
 /// Reads a folder, as much of it as there is room for.

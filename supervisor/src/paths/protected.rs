@@ -5,12 +5,12 @@
 //! waited for, and the search is bounded.
 
 use super::links;
-use super::listed::{Listed, Room, entries};
+use super::listed::{self, Listed, Room, entries, has_names};
 use rustix::fd::OwnedFd;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use sandboxd_plan::HostPath;
-use sandboxd_profiles::host::{ProtectedFact, ProtectedKind};
+use sandboxd_profiles::host::{Blind, ProtectedFact, ProtectedKind};
 use sandboxd_profiles::protect::{self, Along, Step};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -49,8 +49,8 @@ pub struct Search {
     /// Whether the whole tree was seen: not where a bound was reached, or a directory of the agent's
     /// could not be read or has a name that is not UTF-8.
     pub complete: bool,
-    /// Whether a bound was reached, so that there may be any number of further findings.
-    pub cut_short: bool,
+    /// Why there may be any number of further findings.
+    pub blind: Option<Blind>,
     /// Why not the whole tree was seen, of the first thing that was not.
     pub why: Option<String>,
 }
@@ -89,15 +89,11 @@ pub fn search(tree: &OwnedFd, at: &HostPath, until: Instant) -> Search {
             },
             // It went away, or was replaced, while we looked.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {}
-            Err(errno) => {
-                let place = walk.place(&folder.path, "");
-                let errno = crate::explain::errno(errno.raw_os_error());
-                walk.search.missed(|| format!("{place}: it could not be read: {errno}"));
-            }
+            Err(errno) => walk.unread(&folder.path, errno),
         }
         if walk.is_over() {
             walk.search.missed(|| too_large(at));
-            walk.search.cut_short = true;
+            walk.search.blind.get_or_insert(Blind::Bounded);
             break;
         }
         next = walk.ahead.pop_front();
@@ -188,8 +184,20 @@ impl Walk<'_> {
         if !listed.whole {
             self.search.missed(|| too_large(self.at));
         }
-        self.search.cut_short |= listed.cut;
+        if listed.cut {
+            self.search.blind.get_or_insert(Blind::Bounded);
+        }
         self.seen += listed.read;
+    }
+
+    /// Takes in that a folder cannot be read.
+    fn unread(&mut self, folder: &str, errno: Errno) {
+        let place = self.place(folder, "");
+        let why = crate::explain::errno(errno.raw_os_error());
+        self.search.missed(|| format!("{place}: it could not be read: {why}"));
+        if errno == Errno::ACCESS && listed::is_closed(self.tree, folder) {
+            self.search.blind = inside(self.at, folder).map(Blind::Closed);
+        }
     }
 
     /// Takes in what lies in a folder.
@@ -384,12 +392,6 @@ fn too_large(at: &HostPath) -> String {
     format!("{at}: it is too large, or too slow, to be looked through")
 }
 
-/// Whether a file has a second name. What cannot be looked at may.
-fn has_names(tree: &OwnedFd, path: &str) -> bool {
-    let file = super::open(tree, path).and_then(rustix::fs::fstat);
-    file.map_or(true, |stat| stat.st_nlink > 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,7 +445,7 @@ mod tests {
         assert!(whole.complete && whole.why.is_none());
         let place = tree.join("in/caf\\xe9").display().to_string();
         assert_eq!(search.why.unwrap(), format!("{place}: its name is not UTF-8"));
-        assert!(!search.complete && !search.cut_short);
+        assert!(!search.complete && search.blind.is_none());
     }
 
     #[test]
@@ -457,8 +459,8 @@ mod tests {
         let whole = search(&opened, &at, until());
         let few = entries(&opened, "", Room { entries: 10, bytes: 4, until: until() }).unwrap();
         fs::remove_dir_all(&tree).unwrap();
-        assert!(late.cut_short && !late.complete);
-        assert!(whole.complete && !whole.cut_short);
+        assert!(late.blind == Some(Blind::Bounded) && !late.complete);
+        assert!(whole.complete && whole.blind.is_none());
         assert!(few.cut && !few.whole);
     }
 

@@ -73,7 +73,7 @@ pub(crate) use renewals::stands;
 pub use signatures::Signature;
 pub(crate) use starts::elsewhere;
 pub(crate) use unawaited::Unawaited;
-pub(crate) use watch::{NOT_LOOKED_THROUGH, OPENED};
+pub(crate) use watch::{NOT_KEPT_AGAIN, NOT_LOOKED_THROUGH, OPENED};
 
 #[cfg(test)]
 pub(crate) use audit::nowhere;

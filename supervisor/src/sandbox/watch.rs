@@ -24,6 +24,10 @@ pub(crate) const NOT_LOOKED_THROUGH: &str = "not looked through: ";
 /// What stands before a folder of which the command chose who may use what is made in it from now on.
 pub(crate) const OPENED: &str = "default ACL: ";
 
+/// What stands before a path that was kept as it is, and that the next run would not keep: what made it one of those that
+/// are, as `HEAD` makes a folder a repository, was taken away.
+pub(crate) const NOT_KEPT_AGAIN: &str = "not kept again: ";
+
 /// Entries of one protected folder that are looked at; hooks are a few dozen.
 const MOST: usize = 10_000;
 
@@ -44,6 +48,11 @@ fn open(tree: &HostPath) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = rustix::fs::openat(CWD, "/", flags, Mode::empty())?;
     paths::open(&root, tree.as_str())
+}
+
+fn is_there(opened: &OwnedFd, tree: &HostPath, path: &HostPath) -> bool {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    path.below(tree).is_some_and(|below| rustix::fs::statat(opened, below, flags).is_ok())
 }
 
 fn version(opened: &OwnedFd, tree: &HostPath, path: &HostPath) -> Option<Version> {
@@ -94,6 +103,10 @@ pub(crate) fn appeared(trees: &[Watched], before: &Before) -> Vec<String> {
         };
         let new = search.found.iter().filter(named).filter(|found| !known(&found.path));
         appeared.extend(new.map(|found| found.path.to_string()));
+        let found: BTreeSet<&HostPath> = search.found.iter().map(|found| &found.path).collect();
+        let left_out = |path: &&HostPath| !found.contains(path) && is_there(&opened, tree, path);
+        let unkept = held.iter().filter(|_| search.complete).filter(left_out);
+        appeared.extend(unkept.map(|path| format!("{NOT_KEPT_AGAIN}{path}")));
         // One that is anywhere in it already is its owner's, and inherited by what is made below.
         for (_, (folder, folders)) in search.acls.iter().filter(|(acl, _)| !acls.contains(*acl)) {
             let more = match folders - 1 {
