@@ -6,7 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
-use sandboxd_integration::{Case, Container, Inside, Need, Outside, Victim, patience, raw};
+use sandboxd_integration::{
+    Case, Container, Inside, Need, Outside, Terminal, Victim, patience, raw,
+};
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -32,6 +34,8 @@ const DAEMONS: usize = 5;
 /// Of the supervisor's; and processes that are left to it all at once.
 const DESCRIPTORS: u64 = 200;
 const CROWD: usize = 300;
+/// It is a race, which one of four was lost by init.
+const TERMINALS: usize = 4;
 /// Far more than it takes on a machine that has other things to do.
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -77,6 +81,7 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(living(outside)?.is_empty(), "{container:?}: left by an init that was killed");
 
         more_than_there_are_descriptors(outside, container)?;
+        at_a_terminal(outside, container)?;
 
         let mut running = storm("600").start()?;
         running.says("storm")?;
@@ -88,6 +93,20 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     victim.lives()?;
     who_was_not_of_it_survives(outside)
+}
+
+/// With the supervisor its terminal hangs up, of which init is told before anybody.
+fn at_a_terminal(outside: &Outside, container: Container) -> Result<()> {
+    for _ in 0..TERMINALS {
+        let terminal = Terminal::new()?;
+        let storm = outside.sandbox(PROFILE).container(container).probe("storm", &["600"]);
+        let mut running = storm.terminal(&terminal, &[0]).start()?;
+        running.says("storm")?;
+        running.signal(Signal::SIGKILL)?;
+        running.wait()?;
+        gone(outside).with_context(|| format!("{container:?}: killed at a terminal"))?;
+    }
+    Ok(())
 }
 
 fn more_than_there_are_descriptors(outside: &Outside, container: Container) -> Result<()> {

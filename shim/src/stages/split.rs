@@ -74,9 +74,10 @@ pub(crate) fn split(wired: Wired, plan: &Plan) -> Result<Side, Failure> {
     let kept = keep(exec)?;
     identity::give_up_capabilities(plan.bounding)?;
     let (end, bond) = prepare_end(&plan.ending)?;
-    // Made before the fork: a child that ends at once is not missed.
+    // Before the fork: a child that ends at once is not missed. And all of them: where there is no pid namespace, init
+    // would end by the hang-up of its terminal, or by a key, before what it started.
+    signals::block_all().map_err(AT.errno(Call::Sigprocmask, "all"))?;
     let child_changed = 1 << (Signal::CHILD.as_raw() - 1);
-    signals::set_mask(child_changed).map_err(AT.errno(Call::Sigprocmask, "SIGCHLD"))?;
     let children =
         signals::descriptor(child_changed).map_err(AT.errno(Call::Sigaction, "signalfd"))?;
     match process::fork().map_err(AT.errno(Call::Clone, "command"))? {
