@@ -11,6 +11,7 @@ use sandboxd_integration::raw::{self, Argument};
 use sandboxd_integration::{Case, Inside, Outside};
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) const CASE: Case =
@@ -40,6 +41,11 @@ fn outside(outside: &Outside) -> Result<()> {
     let (before, limits) = (membership()?, limits(&membership()?)?);
     ensure!(before.contains(&name), "not in a cgroup of this case: {before}");
     ensure!(!limits.is_empty(), "no limit was found");
+    // Whoever opens one may lock it, which is how its owner is known.
+    for folder in limits.keys().filter_map(|file| group(file)) {
+        let mode = fs::metadata(folder)?.permissions().mode();
+        ensure!(mode & 0o077 == 0, "others may open {}: {mode:o}", folder.display());
+    }
     running.says("tried")?;
     ensure!(membership()? == before, "it moved: {}", membership()?);
     let after = self::limits(&membership()?)?;
@@ -53,6 +59,14 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(expected.contains(&named), "{attempt}: {named:?}");
     }
     Ok(())
+}
+
+/// The folder of its sandbox around a file.
+fn group(file: &Path) -> Option<&Path> {
+    let named = |folder: &&Path| {
+        folder.file_name().is_some_and(|last| last.to_string_lossy().starts_with("sandboxd."))
+    };
+    file.ancestors().find(named)
 }
 
 /// The probe as the host sees it.

@@ -111,14 +111,14 @@ impl Dir {
         }
     }
 
-    /// Makes `name` and takes its lock.
+    /// Makes `name` and takes its lock, which nobody else can: of a directory that anybody may open, anybody may.
     ///
     /// Between the two a sweep may find it unlocked and remove it; the inode tells, and it is made
     /// again.
     pub(crate) fn claim(&self, name: &str) -> Result<Claim, CgroupError> {
         const ATTEMPTS: usize = 16;
         for _ in 0..ATTEMPTS {
-            match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o755)) {
+            match rustix::fs::mkdirat(&self.fd, name, Mode::RWXU) {
                 Ok(()) => {}
                 Err(Errno::EXIST) => return Ok(Claim::Exists),
                 Err(errno) => {
