@@ -9,6 +9,7 @@ use sandboxd_integration::raw::{Argument, call, call_numbers};
 use sandboxd_integration::{Case, Container, Inside, Listener, Need, Outside, Victim};
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
@@ -21,6 +22,11 @@ pub(crate) const CASE: Case = Case {
     probes: &[("try", attempt)],
     ..Case::NEW
 };
+
+/// `FS_IOC_SETFLAGS`, as chattr(1) makes it, and the flag of one that leaves its time of access as it is, which any owner
+/// may set (`FS_NOATIME_FL`).
+const SETFLAGS: u64 = 0x4008_6602;
+const NOATIME: [u8; 4] = 0x80_u32.to_ne_bytes();
 
 fn outside(outside: &Outside) -> Result<()> {
     for container in [outside.user(), Container::Root] {
@@ -133,6 +139,12 @@ fn attributes(inside: &Inside, shown: &Path) -> Result<()> {
     inside.attempt("setxattr", call(libc::SYS_setxattr, &mut { value }));
     let opened = File::open(shown)?;
     inside.attempt("fchmod", opened.set_permissions(fs::Permissions::from_mode(0o600)));
+    let mut words = [
+        Argument::Number(opened.as_raw_fd().try_into()?),
+        Argument::Number(SETFLAGS),
+        Argument::Bytes(&NOATIME),
+    ];
+    inside.attempt("chattr", call(libc::SYS_ioctl, &mut words));
     inside.attempt("futimens", opened.set_modified(std::time::SystemTime::UNIX_EPOCH));
     Ok(())
 }
