@@ -21,6 +21,8 @@ use sandboxd_plan::Terminal;
 
 /// Where a terminal comes from: the sandbox's own devpts.
 const MULTIPLEXER: &str = "/dev/pts/ptmx";
+/// Without a view, the host's, of which devpts itself gives nobody any (`ptmxmode=000`) on many hosts.
+const HOSTS_MULTIPLEXER: &str = "/dev/ptmx";
 
 /// What one of the caller's standard streams is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,7 +53,8 @@ impl Deciding<'_> {
             Tty::Never => false,
             Tty::Always => self.some_terminal(callers),
         };
-        let multiplexer = fixed(MULTIPLEXER).filter(|_| own);
+        let multiplexer = if self.is_bare() { HOSTS_MULTIPLEXER } else { MULTIPLEXER };
+        let multiplexer = fixed(multiplexer).filter(|_| own);
         let Some(multiplexer) = multiplexer else {
             return Decided { plan: None, streams: without(callers) };
         };
