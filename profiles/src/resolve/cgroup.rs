@@ -23,7 +23,13 @@ impl Deciding<'_> {
     }
 
     /// The limits; nothing where there are no cgroups and the profile waives them.
-    pub(super) fn cgroup(&mut self, processes: Option<u64>, shown: &Shown) -> Option<CgroupLimits> {
+    /// `per_user` is whether processes are limited without one as well.
+    pub(super) fn cgroup(
+        &mut self,
+        processes: Option<u64>,
+        per_user: bool,
+        shown: &Shown,
+    ) -> Option<CgroupLimits> {
         if self.host.cgroups == CgroupFacts::None {
             let gap = self.host.cgroup_gaps.values().next();
             // Without root they are counted in the sandbox's own user namespace.
@@ -49,7 +55,7 @@ impl Deciding<'_> {
             io,
             v1: Vec::new(),
         };
-        self.without_missing(&mut decided);
+        self.without_missing(&mut decided, per_user);
         if let CgroupFacts::V1 { controllers, .. } = &self.host.cgroups {
             // Joining a hierarchy costs something: only where something is to be limited there.
             let used = |one: &Controller| *one != Controller::Io || !decided.io.is_empty();
@@ -61,7 +67,7 @@ impl Deciding<'_> {
     }
 
     /// Leaves out what this host has no controller for, where the profile lets it lack that.
-    fn without_missing(&mut self, decided: &mut CgroupLimits) {
+    fn without_missing(&mut self, decided: &mut CgroupLimits, per_user: bool) {
         for (controller, asked, what) in [
             (
                 Controller::Memory,
@@ -76,7 +82,11 @@ impl Deciding<'_> {
             (
                 Controller::Pids,
                 decided.processes.is_some(),
-                "processes are limited per user alone: no pids controller",
+                if per_user {
+                    "processes are limited per user alone: no pids controller"
+                } else {
+                    "processes are not limited: no pids controller"
+                },
             ),
             (
                 Controller::Io,

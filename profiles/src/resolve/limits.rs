@@ -75,7 +75,11 @@ impl Deciding<'_> {
         self.unhandled(&rlimits);
         Decided {
             plan: Limits { rlimits, oom_score_adj: OOM_SCORE_ADJ },
-            cgroup: if self.can_be_joined() { self.cgroup(processes, shown) } else { None },
+            cgroup: if self.can_be_joined() {
+                self.cgroup(processes, own_user, shown)
+            } else {
+                None
+            },
             wall_time_ms: amount(limits.wall_time.as_ref(), WALL_TIME_MS),
             cpu_time_ms,
             output: amount(limits.output.as_ref(), OUTPUT),
