@@ -99,7 +99,9 @@ impl Deciding<'_> {
     ) {
         let Some(tree) = shown.around(place) else { return };
         let fact = tree.host(place).and_then(|host| self.host.paths.get(&host));
-        let Some(PathFact::Found(found)) = fact else { return };
+        let Some(PathFact::Found(found)) = fact.filter(|_| !self.is_refused(&tree.origin)) else {
+            return;
+        };
         if found.kind != FileKind::Directory {
             let what = format!("the command cannot start in {place}: it is no folder");
             self.refuse(origin, what, "write a folder, or run it in one");

@@ -276,6 +276,14 @@ impl Deciding<'_> {
         self.problems.push(origin.problem(what, remedy));
     }
 
+    /// Whether something is wrong there already, of which what else is would be a consequence.
+    fn is_refused(&self, origin: &Origin) -> bool {
+        let there = origin.problem("", "");
+        let is_there =
+            |one: &Problem| (&one.file, &one.key, one.at) == (&there.file, &there.key, there.at);
+        self.problems.iter().any(is_there)
+    }
+
     /// What is wrong, once each, in the order of the text.
     fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems;

@@ -83,7 +83,9 @@ impl Deciding<'_> {
         let given = |home: &JailPath| shown.trees.iter().any(|tree| tree.to == *home);
         let Some(home) = homes.find(|home| given(home) || !shown.covers(home)) else {
             let origin = Origin::named("this profile", "files");
-            self.refuse(&origin, "leaves no place for a home directory", "do not grant /home");
+            if !shown.trees.iter().any(|tree| self.is_refused(&tree.origin)) {
+                self.refuse(&origin, "leaves no place for a home directory", "do not grant /home");
+            }
             return None;
         };
         let tmp = fixed("/tmp")?;

@@ -5,7 +5,7 @@ use sandboxd_plan::{
     Groups, Identity, JailPath, Mount, Namespace, Probe, Resource, Root, RootOp, wire,
 };
 use sandboxd_profiles::host::{
-    Also, AuditFact, CgroupFacts, Controller, CoreFact, Disk, DiskFact, FileKind, Found,
+    Also, AuditFact, Blind, CgroupFacts, Controller, CoreFact, Disk, DiskFact, FileKind, Found,
     LandlockFacts, PathFact, ProtectedKind, ShownBy,
 };
 use sandboxd_profiles::resolved::{IoLimit, Resolved};
@@ -388,6 +388,35 @@ fn a_command_starts_in_a_folder_that_it_may_enter() {
         assert_eq!(said.is_empty(), may, "{uid} {mode:o} {files}: {said}");
         assert!(may || said.contains("its user may not enter it"), "{said}");
     }
+}
+
+#[test]
+fn what_follows_from_a_refused_grant_is_no_problem_of_its_own() {
+    let mut host = typical();
+    let closed = Found { mode: 0o700, ..found("/w", FileKind::Directory, 0) };
+    host.paths.insert(path("/w"), PathFact::Found(closed));
+    let home =
+        Overrides { home: Some(path("/w")), cwd: Some(path("/w")), ..overrides("/usr/bin/true") };
+    for (files, cwd, what) in [
+        ("read = [\"/\"]", "/", "/ is the whole host"),
+        ("read = [\"{home}\"]", "/w", "/w is a home directory: keys, history, settings"),
+    ] {
+        let text = format!("[command]\ncwd = {cwd:?}\n[files]\n{files}");
+        let told = with(&text, host.clone(), &home).unwrap_err();
+        assert!(told.len() == 1 && shown(&told).contains(what), "{}", shown(&told));
+    }
+}
+
+#[test]
+fn a_tree_in_which_a_folder_is_closed_is_not_given_to_be_written() {
+    let mut host = typical();
+    let blind = Some(Blind::Closed(path("/w/.git")));
+    let closed = Found { blind, searched: false, ..found("/w", FileKind::Directory, 1000) };
+    host.paths.insert(path("/w"), PathFact::Found(closed));
+    let on = |protect: &str| on(&format!("[files]\nwrite = [\"/w\"]\n{protect}"), host.clone());
+    let told = shown(&on("").unwrap_err());
+    assert!(told.contains("/w/.git cannot be read") && told.contains("chmod u+rx"), "{told}");
+    assert!(on("protect = { off = \"it is mine\" }").is_ok());
 }
 
 fn repository(facts: &[(&str, ProtectedKind)]) -> sandboxd_profiles::HostFacts {
