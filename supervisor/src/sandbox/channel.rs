@@ -47,13 +47,12 @@ impl Reports {
         let Some(socket) = &self.0 else {
             return std::future::pending().await;
         };
-        let mut packet = vec![0; MOST_REPORT];
-        let (read, fd) = read_packet(socket, |fd| receive_into(fd, &mut packet)).await?;
-        if read == 0 {
+        let (packet, fd) = read_packet(socket, receive_report).await?;
+        if packet.is_empty() {
             self.0 = None;
             return Ok(Event::ReportClosed);
         }
-        let event = reported(packet.get(..read).unwrap_or_default())?;
+        let event = reported(&packet)?;
         if event == Event::Terminal {
             handed.terminal = fd;
         } else if event == Event::Refusals {
@@ -73,18 +72,18 @@ impl Reports {
     /// come first.
     pub(crate) fn failure(&mut self) -> Result<Option<Event>, StartError> {
         let Some(socket) = &self.0 else { return Ok(None) };
-        let mut packet = vec![0; MOST_REPORT];
         loop {
-            match rustix::io::read(socket.get_ref(), &mut *packet) {
-                Ok(0) | Err(Errno::AGAIN) => return Ok(None),
-                Ok(read) => {
-                    let event = reported(packet.get(..read).unwrap_or_default())?;
+            match receive_report(socket.get_ref().as_fd()) {
+                Ok((packet, _)) if packet.is_empty() => return Ok(None),
+                Err(Errno::AGAIN) => return Ok(None),
+                Ok((packet, _)) => {
+                    let event = reported(&packet)?;
                     if matches!(event, Event::Failed(_)) {
                         return Ok(Some(event));
                     }
                 }
                 Err(Errno::INTR | PEER_GONE) => {}
-                Err(errno) => return Err(StartError::call("read", "report", errno)),
+                Err(errno) => return Err(StartError::call("recvmsg", "report", errno)),
             }
         }
     }
@@ -178,6 +177,18 @@ fn receive(socket: BorrowedFd<'_>) -> rustix::io::Result<(Option<[u8; 2]>, Optio
         (2, fd) => Ok((Some(packet), fd)),
         _ => Err(Errno::BADMSG),
     }
+}
+
+/// One report, empty at the end of them, and the descriptor that came with it. It gets as much room as it takes: as much as
+/// the longest would take was cleared at each turn of the loop.
+fn receive_report(socket: BorrowedFd<'_>) -> rustix::io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let (_, length) = rustix::net::recv(socket, &mut [0; 0], RecvFlags::PEEK | RecvFlags::TRUNC)?;
+    if length > MOST_REPORT {
+        return Err(Errno::BADMSG);
+    }
+    let mut packet = vec![0; length];
+    let (_, fd) = receive_into(socket, &mut packet)?;
+    Ok((packet, fd))
 }
 
 /// The length of one packet, which must fit, and the descriptor that came with it.
