@@ -1,6 +1,6 @@
 //! Start from nothing: descriptors, signals, umask, keyring, parent death.
 //!
-//! Kernel: close_range(2) (5.9), signal(7), session-keyring(7), prctl(2).
+//! Kernel: close_range(2) (5.9; to close at execve, 5.11), signal(7), session-keyring(7), prctl(2).
 //! Here because: it is first. What the supervisor's own session was must not shape what follows.
 //! Proves: [`Alone`].
 
