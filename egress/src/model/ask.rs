@@ -17,18 +17,19 @@ impl Ask {
     ///
     /// # Errors
     /// Where the answer would be made in the background, and somebody else told what it used; where it
-    /// is no JSON.
+    /// is no JSON, or lies too deep for that to be seen of all of it.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Verdict> {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        let (mut background, model) = (false, &mut self.model);
+        let (mut background, mut deep, model) = (false, false, &mut self.model);
         let read = self.finder.push(bytes, &mut |path, found| match (path, found) {
             ([key], Found::Word("false" | "null")) if is_background(key) => {}
             // Whatever else it is, somebody may take it for yes.
             ([key], _) if is_background(key) => background = true,
             ([key], Found::Text(text, _)) if key == "model" => *model = Use::name(text),
+            (_, Found::Deep) => deep = true,
             _ => {}
         });
-        if background || read.is_err() { Err(Verdict::Uncounted) } else { Ok(()) }
+        if background || deep || read.is_err() { Err(Verdict::Uncounted) } else { Ok(()) }
     }
 
     /// The model that it names, as far as it was read.
@@ -76,5 +77,9 @@ mod tests {
             assert_eq!(Ask::default().push(text.as_bytes()), Ok(()), "{text}");
         }
         assert_eq!(Ask::default().push(b"model=x"), Err(Verdict::Uncounted));
+        for (depth, may) in [(60, Ok(())), (70, Err(Verdict::Uncounted))] {
+            let text = format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(Ask::default().push(text.as_bytes()), may, "{depth}");
+        }
     }
 }

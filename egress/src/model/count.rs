@@ -11,14 +11,15 @@ use sandboxd_egress_plan::{Tokens, Use};
 /// So many bytes of text are taken for a token where nothing else is said.
 const BYTES_OF_TOKEN: u64 = 4;
 
+/// No more bytes than of the word that ends a stream, `[DONE]`, which is no JSON and nothing that a model wrote.
+const WORD: u64 = 8;
+
 /// Counts one answer.
 #[derive(Debug)]
 pub struct Counter {
     format: Format,
     form: Form,
     finder: Finder,
-    /// What is read is no JSON; in a stream, until the next event.
-    lost: bool,
     said: Said,
     bytes: u64,
 }
@@ -45,6 +46,8 @@ struct Said {
     events: u64,
     /// What comes out in the event that is being read; in a body that is no stream, all of it.
     now: u64,
+    /// How much of it follows on what is no JSON, so that nothing is known of it.
+    lost: u64,
     /// That event says what others have said already.
     again: bool,
     /// That event says how much was used.
@@ -79,7 +82,7 @@ impl Counter {
             (false, _) => Form::Coded,
         };
         let (finder, said) = (Finder::default(), Said::default());
-        Self { format, form, finder, lost: false, said, bytes: 0 }
+        Self { format, form, finder, said, bytes: 0 }
     }
 
     /// Whether it is a stream of events that can be ended by one of ours.
@@ -91,23 +94,17 @@ impl Counter {
     /// Reads more of the body, and says where in that the last event ends, where one does.
     pub fn push(&mut self, bytes: &[u8]) -> Option<usize> {
         self.bytes = self.bytes.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        let Self { format, form, finder, lost, said, .. } = self;
+        let Self { format, form, finder, said, .. } = self;
         match form {
             Form::Coded => None,
             Form::Json => {
-                let mut told = |path: &[String], found: Found<'_>| said.hear(*format, path, found);
-                *lost = *lost || finder.push(bytes, &mut told).is_err();
+                said.read(*format, finder, bytes);
                 None
             }
             Form::Events(events) => events.push(bytes, &mut |piece| match piece {
-                Piece::Data(data) => {
-                    let mut told = |path: &[String], found: Found<'_>| {
-                        said.hear(*format, path, found);
-                    };
-                    *lost = *lost || finder.push(data, &mut told).is_err();
-                }
+                Piece::Data(data) => said.read(*format, finder, data),
                 Piece::End => {
-                    (*finder, *lost) = (Finder::default(), false);
+                    *finder = Finder::default();
                     said.event();
                 }
             }),
@@ -163,9 +160,22 @@ impl Counter {
 }
 
 impl Said {
-    /// Bytes of text that came out so far.
+    /// Bytes of text that came out so far. What is not understood may be all text.
     const fn text(&self) -> u64 {
-        self.text.saturating_add(if self.again { 0 } else { self.now })
+        let lost = if self.lost > WORD { self.lost } else { 0 };
+        let now = if self.again { 0 } else { self.now.saturating_add(lost) };
+        self.text.saturating_add(now)
+    }
+
+    /// Some of an event, or of a body that is no stream.
+    fn read(&mut self, format: Format, finder: &mut Finder, bytes: &[u8]) {
+        let taken = if self.lost > 0 {
+            0
+        } else {
+            finder.take(bytes, &mut |path, found| self.hear(format, path, found))
+        };
+        let lost = u64::try_from(bytes.len() - taken).unwrap_or(u64::MAX);
+        self.lost = self.lost.saturating_add(lost);
     }
 
     /// An event is over.
@@ -176,10 +186,15 @@ impl Said {
         // Some say with each word how many there were until then, and some before the first.
         self.told = self.usage || (self.told && !more);
         self.done = (self.usage || self.done) && !more;
-        (self.now, self.again, self.usage) = (0, false, false);
+        (self.now, self.lost, self.again, self.usage) = (0, 0, false, false);
     }
 
     fn hear(&mut self, format: Format, path: &[String], found: Found<'_>) {
+        if found == Found::Deep {
+            // No answer lies so deep by itself: it is what a model wrote.
+            self.now = self.now.saturating_add(1);
+            return;
+        }
         let keys: Vec<&str> = path.iter().map(String::as_str).take(6).collect();
         match (keys.as_slice(), found) {
             (["model"] | ["message" | "response", "model"], Found::Text(text, _)) => {
@@ -210,7 +225,7 @@ impl Said {
                     self.now = self.now.saturating_add(length);
                 }
             }
-            (_, Found::Number(_) | Found::Word(_) | Found::Many) => {}
+            (_, Found::Number(_) | Found::Word(_) | Found::Many | Found::Deep) => {}
         }
     }
 
@@ -354,6 +369,41 @@ mod tests {
         // Where it is said once only, that is what came out.
         let whole = format!(r#"{{"object":"response","output":[{item}]}}"#);
         assert_eq!(counted(Format::OpenAi, JSON, &whole), (String::new(), tokens, true));
+    }
+
+    #[test]
+    fn what_a_model_writes_hides_nothing_however_deep_it_is() {
+        let deep = format!("{}\"{}\"{}", "[".repeat(100), "word ".repeat(80), "]".repeat(100));
+        let tool = format!(r#"{{"type":"tool_use","input":{{"a":{deep}}}}}"#);
+        let usage = r#""usage":{"input_tokens":10,"output_tokens":9000}"#;
+        let whole = format!(r#"{{"model":"claude-x","content":[{tool}],{usage}}}"#);
+        let said = Tokens { input: 10, output: 9000, ..Tokens::default() };
+        assert_eq!(counted(Format::Anthropic, JSON, &whole), ("claude-x".into(), said, false));
+        let stream = format!("data: {{\"delta\":{tool},{usage}}}\n\ndata: [DONE]\n\n");
+        assert_eq!(counted(Format::OpenAi, SSE, &stream), (String::new(), said, false));
+        // Where it is broken off, what there was of it is text.
+        let broken = whole.split_once(",\"usage").unwrap().0;
+        let (_, tokens, estimated) = counted(Format::Anthropic, JSON, broken);
+        assert!(estimated && (100..160).contains(&tokens.output), "{tokens:?}");
+    }
+
+    #[test]
+    fn what_follows_on_what_is_no_json_may_be_all_text() {
+        let usage = r#""usage":{"prompt_tokens":9,"completion_tokens":2}"#;
+        let text = "a".repeat(400);
+        let lost = format!(r#"{{"choices":[{{"logprob":NaN,"text":"{text}"}}],{usage}}}"#);
+        let rest = lost.split_once("NaN").unwrap().1.len() + "NaN".len();
+        let output = u64::try_from(rest).unwrap().div_ceil(BYTES_OF_TOKEN);
+        let tokens = Tokens { input: 100, output, ..Tokens::default() };
+        assert_eq!(counted(Format::OpenAi, JSON, &lost), (String::new(), tokens, true));
+        // The same as an event, with the end of its line; and nothing more of the next, which is understood.
+        let output = u64::try_from(rest + 1).unwrap().div_ceil(BYTES_OF_TOKEN);
+        let stream = format!("data: {lost}\n\ndata: {{\"choices\":[]}}\n\ndata: [DONE]\n\n");
+        let tokens = Tokens { output, ..tokens };
+        assert_eq!(counted(Format::OpenAi, SSE, &stream), (String::new(), tokens, true));
+        let mut whole = Counter::new(Format::OpenAi, &reply(SSE));
+        whole.push(stream.as_bytes());
+        assert_eq!(whole.total(false, 400), (tokens, true));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Values of JSON as they pass by, however long it is and however it is cut: each with the keys that
 //! lead to it. Nothing is kept but what was asked for last, and of that not more than a few letters.
 
-/// How many lists and objects may lie in each other.
+/// How many lists and objects may lie in each other. What lies deeper is passed over: models write JSON of their own
+/// into an answer, and what stands behind that counts.
 const DEPTH: usize = 64;
 
 /// How many letters of a key, a number or a text are kept.
@@ -22,6 +23,8 @@ pub enum Found<'a> {
     Word(&'a str),
     /// A list or an object begins. What is in it follows.
     Many,
+    /// A byte of what lies too deep for its keys to be told.
+    Deep,
 }
 
 impl Found<'_> {
@@ -47,6 +50,8 @@ pub struct Finder {
     length: u64,
     /// The digits of an escape.
     digits: String,
+    /// How many lists and objects it is in beyond those of the path.
+    deeper: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -74,6 +79,12 @@ enum State {
     After,
     /// After the only value.
     Over,
+    /// In what lies too deep.
+    Deep,
+    /// In a text there, where brackets are letters.
+    DeepText,
+    /// After its backslash.
+    DeepEscape,
 }
 
 /// Told of each value.
@@ -85,7 +96,13 @@ impl Finder {
     /// # Errors
     /// Where it is no JSON. Nothing that follows means anything then.
     pub fn push(&mut self, bytes: &[u8], told: Told<'_>) -> Result<(), NotJson> {
-        bytes.iter().try_for_each(|byte| self.byte(*byte, told))
+        if self.take(bytes, told) == bytes.len() { Ok(()) } else { Err(NotJson) }
+    }
+
+    /// The same, and says how much of it was JSON.
+    pub fn take(&mut self, bytes: &[u8], told: Told<'_>) -> usize {
+        let odd = bytes.iter().position(|byte| self.byte(*byte, told).is_err());
+        odd.unwrap_or(bytes.len())
     }
 
     fn byte(&mut self, byte: u8, told: Told<'_>) -> Result<(), NotJson> {
@@ -101,6 +118,10 @@ impl Finder {
             State::Bare => {
                 self.bare(told)?;
                 if space { Ok(()) } else { self.between(byte) }
+            }
+            State::Deep | State::DeepText | State::DeepEscape => {
+                self.pass_over(byte, told);
+                Ok(())
             }
             _ if space => Ok(()),
             State::Value | State::First if byte != b']' => self.value(byte, told),
@@ -132,7 +153,10 @@ impl Finder {
 
     fn value(&mut self, byte: u8, told: Told<'_>) -> Result<(), NotJson> {
         match byte {
-            b'{' | b'[' if self.path.len() == DEPTH => return Err(NotJson),
+            b'{' | b'[' if self.path.len() == DEPTH => {
+                self.state = State::Deep;
+                self.pass_over(byte, told);
+            }
             b'{' => {
                 told(&self.path, Found::Many);
                 self.path.push(String::new());
@@ -151,6 +175,25 @@ impl Finder {
             _ => return Err(NotJson),
         }
         Ok(())
+    }
+
+    /// Too deep, only its end is looked for, so that however deep it is takes no room. Of what is JSON that is the
+    /// right one.
+    fn pass_over(&mut self, byte: u8, told: Told<'_>) {
+        told(&self.path, Found::Deep);
+        match (self.state, byte) {
+            (State::Deep, b'"') | (State::DeepEscape, _) => self.state = State::DeepText,
+            (State::DeepText, b'"') => self.state = State::Deep,
+            (State::DeepText, b'\\') => self.state = State::DeepEscape,
+            (State::Deep, b'{' | b'[') => self.deeper = self.deeper.saturating_add(1),
+            (State::Deep, b'}' | b']') => {
+                self.deeper = self.deeper.saturating_sub(1);
+                if self.deeper == 0 {
+                    self.done();
+                }
+            }
+            _ => {}
+        }
     }
 
     /// What stands between values, or ends those around them.
@@ -331,7 +374,32 @@ mod tests {
             let (_, ended) = found(&[text.as_bytes()]);
             assert_ne!(ended, Ok(true), "{text:?}");
         }
-        assert_eq!(found(&[&b"[".repeat(DEPTH + 1)]).1, Err(NotJson));
+    }
+
+    #[test]
+    fn what_lies_too_deep_is_passed_over_and_what_follows_is_told() {
+        let (open, close) = (r#"{"a":["#.repeat(DEPTH / 2), "]}".repeat(DEPTH / 2));
+        let deep = r#"[{"usage":["]}\\","\"}{[\\\"", 1]},[[]]]"#;
+        let text = format!(r#"{{"x":{open}0,{deep},"b"{close},"usage":2}}"#);
+        // One of those around it is that of `x`, so that the last list is the first that is too deep.
+        let passed = 1 + "0,".len() + deep.len() + r#","b"]"#.len();
+        let (all, ended) = found(&[text.as_bytes()]);
+        assert_eq!(ended, Ok(true));
+        assert_eq!(all.iter().filter(|found| found.ends_with(" Deep")).count(), passed);
+        assert_eq!(all.len(), DEPTH + passed + 1);
+        assert_eq!(all.last().unwrap(), "usage Number(\"2\")");
+        let cut: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+        assert_eq!(found(&cut), (all, ended));
+        let many = b"[".repeat(1 << 20);
+        assert_eq!(Finder::default().push(&many, &mut |_, _| {}), Ok(()));
+        assert_eq!(found(&[format!("{open}[]}}").as_bytes()]).1, Err(NotJson));
+    }
+
+    #[test]
+    fn it_says_where_it_is_no_json_any_more() {
+        for (text, taken) in [("[1,2]", 5), ("[DONE]", 1), ("[1x,2]", 3), ("{} {}", 3), ("", 0)] {
+            assert_eq!(Finder::default().take(text.as_bytes(), &mut |_, _| {}), taken, "{text}");
+        }
     }
 
     #[test]
