@@ -142,6 +142,10 @@ const OTHERWISE: &[&str] = &[
     "x-rewrite-url",
 ];
 
+/// Methods whose requests are what is in their body, so that whoever answers them has read it. For any other a body
+/// says nothing (RFC 9110, section 9.3), and many answer without a look at it.
+const WITH_BODY: &[&str] = &["PATCH", "POST", "PUT"];
+
 /// Fields that are written anew: `Host`, how the body ends, `Connection` and `Accept-Encoding`.
 const WRITTEN: usize = 4;
 
@@ -220,8 +224,15 @@ impl Head {
     /// Whether no other follows on its connection. One to the proxy may be of another host each time, and each gets a
     /// connection of its own.
     #[must_use]
-    pub const fn is_last(&self) -> bool {
-        self.close || self.absolute
+    pub fn is_last(&self) -> bool {
+        self.close || self.absolute || self.may_leave_its_body()
+    }
+
+    /// Whether it may be answered before its body was read by somebody who goes on reading there, and takes the body
+    /// for another request, which nobody has looked at.
+    fn may_leave_its_body(&self) -> bool {
+        let reads = WITH_BODY.iter().any(|method| self.is_plainly(method));
+        self.framing != Framing::Length(0) && !(reads && self.values("expect").next().is_none())
     }
 
     /// Whether everybody takes it for a request of this method.
@@ -358,6 +369,28 @@ mod tests {
         assert!(done("GET / HTTP/1.0\r\n\r\n").close);
         for end in 1..text.len() {
             assert_eq!(read(&text[..end]), Ok(Read::More));
+        }
+    }
+
+    #[test]
+    fn no_other_follows_where_a_body_may_be_left_lying() {
+        let is_last = |method: &str, fields: &str| {
+            done(&format!("{method} / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n")).is_last()
+        };
+        let bodies = ["Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n"];
+        for method in ["GET", "HEAD", "OPTIONS", "DELETE", "TRACE", "BREW"] {
+            assert_eq!(bodies.map(|body| is_last(method, body)), [true; 2], "{method}");
+            assert!(!is_last(method, "") && !is_last(method, "Content-Length: 0\r\n"), "{method}");
+        }
+        for method in ["POST", "PUT", "PATCH"] {
+            for body in bodies {
+                let with = |field: &str| is_last(method, &format!("{field}{body}"));
+                assert!(!with(""), "{method}");
+                // Who answers finally to that need not read it, nor who takes it for a GET.
+                assert!(with("EXPECT: 100-continue\r\n"), "{method}");
+                assert!(with("X-HTTP-Method-Override: GET\r\n"), "{method}");
+            }
+            assert!(!is_last(method, "Expect: 100-continue\r\n"), "{method}");
         }
     }
 

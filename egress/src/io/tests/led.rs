@@ -143,6 +143,66 @@ fn a_body_that_is_cut_off_or_not_wanted_ends_the_request() {
     assert_eq!(running.record().verdict, Verdict::Broke);
 }
 
+/// An upstream that answers heads and reads no body: what follows is another request to it. It tells what it heard
+/// of each connection, of which a request that waits to be told so is told to go on.
+fn heedless() -> (u16, std::sync::mpsc::Receiver<Vec<String>>) {
+    let (told, heard) = std::sync::mpsc::channel();
+    let port = upstream(move |mut stream| {
+        let (mut bytes, mut piece, mut heads) = (Vec::new(), [0; 4096], Vec::new());
+        while let Ok(count @ 1..) = stream.read(&mut piece) {
+            bytes.extend(&piece[..count]);
+            while let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head: Vec<u8> = bytes.drain(..end + 4).collect();
+                let head = String::from_utf8(head).unwrap();
+                let close = head.contains("Connection: close\r\n");
+                if head.contains("Expect: 100-continue\r\n") {
+                    stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+                heads.push(head);
+                if close {
+                    stream.shutdown(Shutdown::Write).unwrap();
+                    io::copy(&mut stream, &mut io::sink()).ok();
+                    told.send(heads).unwrap();
+                    return;
+                }
+            }
+        }
+        told.send(heads).unwrap();
+    });
+    (port, heard)
+}
+
+#[test]
+fn a_body_that_nobody_reads_is_no_request() {
+    let hidden = "DELETE /all HTTP/1.1\r\nHost: host.internal\r\n\r\n";
+    let length = hidden.len();
+    // Where answers go back as they are; and where they are looked at, since two entries bear them.
+    for entries in [1, 2] {
+        for (method, field) in [("GET", ""), ("DELETE", ""), ("POST", "Expect: 100-continue\r\n")] {
+            let (port, heard) = heedless();
+            let all = || rule(Target::Host, port, Carries::Http(Requests::All));
+            let plan = plan(std::iter::repeat_with(all).take(entries).collect());
+            let running = start(plan, port);
+            let mut stream = running.led();
+            let ask = |method: &str, more: &str| {
+                format!("{method} / HTTP/1.1\r\nHost: host.internal\r\n{more}\r\n")
+            };
+            let more = format!("{field}Content-Length: {length}\r\n");
+            let asked = [ask("GET", ""), ask(method, &more), hidden.into(), ask("GET", "")];
+            stream.write_all(asked.concat().as_bytes()).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let said = rest(&mut stream);
+            assert_eq!(said.matches("200 OK").count(), 2, "{method}: {said}");
+            assert_eq!(said.contains("100 Continue"), !field.is_empty(), "{said}");
+            let heads = heard.recv_timeout(PATIENCE).unwrap();
+            assert_eq!(heads.len(), 2, "{heads:?}");
+            assert!(heads[1].starts_with(method) && heads[1].contains("\r\nConnection: close"));
+            assert_eq!(running.record().verdict, Verdict::Carried);
+        }
+    }
+}
+
 #[test]
 fn what_stands_for_nothing_is_cut() {
     let port = echo();
