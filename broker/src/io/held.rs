@@ -64,6 +64,7 @@ impl Carrier {
 
     /// Lets go of those for whom most is held, until all together hold no more than they may.
     pub(super) fn relieve(&mut self, owner: &mut impl Owner) -> io::Result<()> {
+        self.held = self.held.saturating_add(self.relay.weighed());
         if self.held > self.most {
             self.count();
         }

@@ -142,6 +142,18 @@ fn wanted(question: &Value) -> Result<Option<Reverse>, Unfit> {
 }
 
 impl Asked {
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let keys: usize = self
+            .caller
+            .iter()
+            .chain(&self.roots)
+            .map(|key| size_of::<[String; 2]>() + key.len())
+            .sum();
+        keys + self.state.as_ref().map_or(0, String::len)
+    }
+
     /// Whether these answers are to what was asked. Some may be missing: the callee asks for them again.
     #[must_use]
     pub fn is_answered_by(&self, answers: &Value) -> bool {

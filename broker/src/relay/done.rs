@@ -160,6 +160,7 @@ impl Relay {
         let Some(call) = self.calls.remove(&id) else { return };
         self.not_shaken(id, call.instance);
         self.release(call.origin.connection(), call.held);
+        self.counts_no_more(call.origin.connection());
         close_id(&mut self.connections, &call.origin, id);
         let Some(callee) = self.edges.get(call.edge).map(|edge| edge.callee) else { return };
         let now = self.now;

@@ -1,12 +1,19 @@
 //! What the broker holds in memory for whom. Its owner adds what waits to be written, and says who is to go where it
 //! is too much of all together.
 
-use super::{CallId, ConnectionId, InstanceId, Output, Relay};
-use crate::refusal::Refusal;
+use super::{CallId, ConnectionId, InstanceId, Output, Relay, state::Call};
+use crate::{mcp::input::Asked, refusal::Refusal};
 use sandboxd_broker_plan::record::Event;
 
+/// The most calls of a connection that are not forgotten. Those that wait for their turn have bounds of their own, and
+/// so has how often; but until its callee is there a call comes to neither.
+pub(super) const OPEN: usize = 1024;
+
+/// What a call takes beside what it says: itself, its id twice, its timer, and its places among others.
+const EACH: usize = 2 << 10;
+
 impl Relay {
-    /// Bytes that are held for a connection: of a line that it began, and of its calls that were not passed on yet.
+    /// Bytes that are held for a connection: of a line that it began, and of its calls.
     #[must_use]
     pub fn held_for(&self, id: ConnectionId) -> usize {
         self.connections.get(&id).map_or(0, |it| it.lines.begun().saturating_add(it.held))
@@ -18,15 +25,47 @@ impl Relay {
         self.instances.get(&id).map_or(0, |it| it.lines.begun())
     }
 
-    /// A call has gone as far as it can by now. Where it waits, what it says is held.
+    /// At least so many bytes are held that were not when this was last asked.
+    pub fn weighed(&mut self) -> usize {
+        std::mem::take(&mut self.weighed)
+    }
+
+    /// A connection has one call more; whether that is one that it may have.
+    pub(super) fn counts(&mut self, id: ConnectionId) -> bool {
+        self.connections.get_mut(&id).is_some_and(|connection| {
+            connection.calls += 1;
+            connection.calls <= OPEN
+        })
+    }
+
+    /// One less.
+    pub(super) fn counts_no_more(&mut self, caller: Option<ConnectionId>) {
+        if let Some(connection) = caller.and_then(|id| self.connections.get_mut(&id)) {
+            connection.calls = connection.calls.saturating_sub(1);
+        }
+    }
+
+    /// A call has gone as far as it can by now. It is held until it is forgotten, and what it says while it waits.
     pub(super) fn weigh(&mut self, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        // Nothing, where it was passed on.
-        call.held = if call.body.is_empty() { 0 } else { call.body.weight() };
+        // Of one that was passed on, both are nothing.
+        let again = call.again.as_ref().map_or(0, Asked::weight);
+        call.held = call.kept() + call.body.weight() + again;
         let (held, connection) = (call.held, call.origin.connection());
+        self.weighed = self.weighed.saturating_add(held);
         if let Some(connection) = connection.and_then(|id| self.connections.get_mut(&id)) {
             connection.held = connection.held.saturating_add(held);
         }
+    }
+
+    /// A call was passed on, and with it what it says.
+    pub(super) fn weigh_less(&mut self, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        // Nothing, where it was passed on as soon as it came.
+        let kept = call.held.min(call.kept());
+        let gone = std::mem::replace(&mut call.held, kept) - kept;
+        let caller = call.origin.connection();
+        self.release(caller, gone);
     }
 
     /// What a call of this connection says is held no more.
@@ -56,5 +95,15 @@ impl Relay {
                 &Refusal::BadReply("Too much waits for the callee, or of what it writes."),
             );
         }
+    }
+}
+
+impl Call {
+    /// Bytes that it takes for as long as it is known: what is passed on is not among them.
+    fn kept(&self) -> usize {
+        let chains = self.chains.iter();
+        let chains: usize =
+            chains.map(|chain| size_of::<[usize; 6]>() + size_of_val(&**chain)).sum();
+        EACH + self.method.len() + self.target.name().len() + chains
     }
 }

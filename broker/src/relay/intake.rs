@@ -8,7 +8,7 @@ use super::{
 use crate::{
     frame::Frame,
     json::{self, JsonError, Object, Value},
-    limit::Moment,
+    limit::{Moment, Wait},
     mcp::{
         Era,
         method::{self, Asks, Target},
@@ -141,11 +141,16 @@ impl Relay {
             connection.open.insert(answer.clone(), id);
         }
         self.calls.insert(id, call);
+        let fits = self.counts(by);
         if self.is_revoked(edge) {
             return self.answer_revoked(id);
         }
         if let Err(wait) = self.is_heard(by) {
             return self.refuse(id, Refusal::Quarantined(wait));
+        }
+        // However long a callee takes to be there, until which nothing else is counted.
+        if !fits {
+            return self.refuse(id, Refusal::Busy(Wait::Seconds(1)));
         }
         match asks.and_then(|asks| self.prepare(id, asks)) {
             Ok(()) => self.begin(id),

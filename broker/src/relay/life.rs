@@ -60,6 +60,7 @@ impl Relay {
             lines: Lines::new(FIRST_LINE),
             strikes: 0,
             held: 0,
+            calls: 0,
             open: BTreeMap::new(),
             rounds: BTreeMap::new(),
             last_round: 0,

@@ -194,6 +194,8 @@ pub struct Relay {
     unshaken: BTreeSet<InstanceId>,
     /// Connections that end with the last answer that they wait for.
     finishing: BTreeSet<ConnectionId>,
+    /// Bytes that are held since this was last asked.
+    weighed: usize,
     last: u64,
     now: Moment,
     out: Vec<Output>,
@@ -236,6 +238,7 @@ impl Relay {
             late: BTreeSet::new(),
             unshaken: BTreeSet::new(),
             finishing: BTreeSet::new(),
+            weighed: 0,
             last: 0,
             now,
             out: Vec::new(),

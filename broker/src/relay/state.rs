@@ -40,8 +40,9 @@ pub(super) struct Connection {
     pub(super) instance: Option<InstanceId>,
     pub(super) lines: Lines,
     pub(super) strikes: u32,
-    /// Bytes of memory that its calls take which were not passed on yet.
+    /// Bytes of memory that its calls take, and how many there are that are not forgotten.
     pub(super) held: usize,
+    pub(super) calls: usize,
     pub(super) open: BTreeMap<Id, CallId>,
     /// What its calls were asked back by their results, by the numbers in the words that it got.
     pub(super) rounds: BTreeMap<u64, Round>,
@@ -110,7 +111,7 @@ pub(super) struct Call {
     pub(super) body: Object,
     /// Bytes of its line.
     pub(super) size: u64,
-    /// Bytes of memory that it takes while it waits.
+    /// Bytes of memory that it takes: fewer, once it is passed on.
     pub(super) held: usize,
     /// Over its parameters without `_meta`.
     pub(super) digest: [u8; 32],

@@ -355,7 +355,6 @@ impl Relay {
             self.keep_greeting(instance, &body);
         }
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let (held, caller) = (std::mem::take(&mut call.held), call.origin.connection());
         (call.stage, call.sent) = (Stage::Sent, now);
         let deadline = (call.asks != Asks::Listen).then_some(call.deadline);
         let silent = matches!(call.origin, Origin::Note(_));
@@ -371,7 +370,7 @@ impl Relay {
         {
             meta.remove("progressToken");
         }
-        self.release(caller, held);
+        self.weigh_less(id);
         if let Some(asked) = again {
             let roots = roots(self.rules_of(id));
             body.change("params", |params| asked.give_back(params, &roots));

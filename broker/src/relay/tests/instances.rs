@@ -5,9 +5,9 @@ use super::world::{
 };
 use crate::{
     json::text,
-    relay::{ConnectionId, Endpoint, Input},
+    relay::{ConnectionId, Endpoint, Input, held::OPEN},
 };
-use sandboxd_broker_plan::record::Event;
+use sandboxd_broker_plan::record::{Event, Rule};
 use sandboxd_broker_plan::{
     Approval, Arguments, BrokerPlan, Instances, Instructions, Millis, Reverse, Speaks,
 };
@@ -413,6 +413,61 @@ fn what_waits_is_held_for_whoever_made_the_call_until_it_goes_on() {
     world.step(Input::CallerHolds(ConnectionId(1)));
     assert!(world.records.iter().any(|it| (it.event, it.connection) == (Event::Overfull, 1)));
     assert_eq!((world.closed, world.stopped), (vec![ConnectionId(1)], vec![instance]));
+}
+
+#[test]
+fn a_call_is_held_until_it_is_forgotten_whatever_became_of_what_it_says() {
+    let mut plan = plan();
+    plan.edges[0].max_request.0 = 1 << 20;
+    let mut world = World::open(plan);
+    world.serve = hang;
+    let many = format!(r#"{{"path":"x","n":[{}1]}}"#, "1,".repeat(3000));
+    world.call_as(1, "1", "read", &many);
+    let held = |world: &World| world.relay.held_for(ConnectionId(1));
+    assert!((2048..3000).contains(&held(&world)), "{}", held(&world));
+    assert!(world.relay.weighed() >= held(&world));
+    // It waited for its instance, and then went on.
+    world.starts = false;
+    world.connect(2, "a", "fs");
+    world.call_as(2, "1", "read", &many);
+    assert!(world.relay.weighed() > 3000 * 40);
+    let (instance, _) = world.started[1];
+    world.step(Input::Started(instance));
+    assert_eq!(world.relay.held_for(ConnectionId(2)), held(&world));
+    cancel(&mut world, 1, "1");
+    assert!(held(&world) > 0, "its callee may be at it");
+    world.wait(5000);
+    assert_eq!((held(&world), world.relay.weighed()), (0, 0));
+}
+
+#[test]
+fn a_connection_has_no_more_calls_than_so_many_however_long_its_callee_takes_to_be_there() {
+    let mut plan = plan();
+    plan.edges[0].queue.length = u32::MAX;
+    let mut world = World::open(plan);
+    world.connect(2, "a", "fs");
+    world.starts = false;
+    for id in 0..OPEN {
+        assert!(world.call_as(1, &id.to_string(), "list", "{}").is_empty());
+    }
+    let most = world.relay.held_for(ConnectionId(1));
+    for id in ["\"x\"", "\"y\""] {
+        let heard = world.call_as(1, id, "list", "{}").concat();
+        assert!(heard.contains("Too many calls are being answered. Try again in 1 s."), "{heard}");
+    }
+    let heard = world.request(1, "\"z\"", "initialize", "{}").concat();
+    assert!(heard.contains("-31003"), "{heard}");
+    let told = world.records.last().unwrap().event;
+    assert!(matches!(told, Event::Refused(_, Rule::Busy)), "{told:?}");
+    assert!(world.call_as(2, "1", "list", "{}").is_empty(), "another has its own");
+    assert_eq!(world.relay.calls.len(), OPEN + 1);
+    assert_eq!(world.relay.held_for(ConnectionId(1)), most);
+    // Each that ends makes room for another.
+    cancel(&mut world, 1, "7");
+    assert!(world.call_as(1, "\"x\"", "list", "{}").is_empty());
+    assert!(!world.call_as(1, "\"y\"", "list", "{}").is_empty());
+    world.step(Input::Closed(ConnectionId(1)));
+    assert_eq!(world.relay.calls.len(), 1);
 }
 
 /// `a` on connection 1 and `b` on connection 2, of one process for all, who have both shaken hands with it.
