@@ -3,7 +3,7 @@
 
 use super::{Carrier, Owner, Whose};
 use crate::relay::Input;
-use std::io;
+use std::{collections::BTreeMap, io};
 
 /// The most of it. The broker has 256 MiB (`profiles/builtin/broker.toml`): the others are for one line of 64 MiB at
 /// most while it is read, once as a value and once as what is made of it, and for what schemas take.
@@ -62,6 +62,24 @@ impl Carrier {
         }
     }
 
+    /// Of whoever holds most by all its connections together, the one that holds most: who has many is no less in the
+    /// way than who has one.
+    fn heaviest(&self) -> Option<Whose> {
+        let holder = |whose: Whose| match whose {
+            Whose::Caller(id) => self.relay.caller(id).ok_or(whose),
+            Whose::Callee(_) | Whose::Approver(_) => Err(whose),
+        };
+        let mut holders = BTreeMap::new();
+        for whose in self.streams.keys() {
+            let held = self.held_for(*whose);
+            let (all, most) = holders.entry(holder(*whose)).or_insert((0_usize, (0, *whose)));
+            *all = all.saturating_add(held);
+            *most = (held, *whose).max(*most);
+        }
+        let (_, (_, whose)) = holders.into_values().max_by_key(|(all, _)| *all)?;
+        Some(whose)
+    }
+
     /// Lets go of those for whom most is held, until all together hold no more than they may.
     pub(super) fn relieve(&mut self, owner: &mut impl Owner) -> io::Result<()> {
         self.held = self.held.saturating_add(self.relay.weighed());
@@ -69,8 +87,7 @@ impl Carrier {
             self.count();
         }
         while self.held > self.most {
-            let all = self.streams.keys().copied();
-            let Some(whose) = all.max_by_key(|whose| self.held_for(*whose)) else { break };
+            let Some(whose) = self.heaviest() else { break };
             if let Some(stream) = self.streams.get_mut(&whose) {
                 stream.give_up();
                 self.touched.push(whose);

@@ -1,7 +1,7 @@
-use super::{Carrier, Owner, Pair, Said, now};
+use super::{Carrier, Owner, Pair, Said, Whose, now};
 use crate::{
     approve::Approvals,
-    relay::{ConnectionId, InstanceId, Output, Relay},
+    relay::{ConnectionId, Endpoint, Input, InstanceId, Output, Relay},
 };
 use rustix::event::Timespec;
 use rustix::fs::OFlags;
@@ -407,6 +407,33 @@ fn however_many_read_nothing_all_together_is_held_within_a_bound_and_the_others_
         }
         quick.join().unwrap();
         drop(greedy);
+    }
+}
+
+#[test]
+fn who_holds_most_by_many_connections_is_let_go_of_before_who_holds_most_by_one() {
+    let mut owner = Threads::new();
+    let mut carrier = carrier();
+    let (a, b) = (Name::try_from("a").unwrap(), Name::try_from("b").unwrap());
+    let edge = Name::try_from("fs").unwrap();
+    let mut theirs = vec![];
+    for (number, caller, begun) in [(1, &a, 900), (2, &b, 2000), (3, &a, 1500), (4, &a, 1400)] {
+        let (ours, stream) = pair();
+        theirs.push(stream);
+        let connection = ConnectionId(number);
+        carrier.add(Whose::Caller(connection), Pair::One(ours)).unwrap();
+        let endpoint = Endpoint::Edge(&edge);
+        carrier
+            .step(Input::Opened { connection, caller, endpoint, behalf: None }, &mut owner)
+            .unwrap();
+        carrier.step(Input::FromCaller(connection, &vec![b' '; begun]), &mut owner).unwrap();
+    }
+    for (most, gone) in [(5000, 3), (4000, 4), (2500, 2)] {
+        carrier.most = most;
+        carrier.held = usize::MAX;
+        carrier.relieve(&mut owner).unwrap();
+        let closing = carrier.written.pop();
+        assert_eq!((closing, carrier.written.len()), (Some(Whose::Caller(ConnectionId(gone))), 0));
     }
 }
 

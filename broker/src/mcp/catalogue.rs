@@ -40,8 +40,16 @@ pub enum Catalogue {
         pages: u32,
     },
     /// All there is.
-    Known(Entries),
+    Known {
+        /// The entries.
+        entries: Entries,
+        /// Bytes of their names.
+        names: usize,
+    },
 }
+
+/// What an entry takes beside its name. Its schema has an account of its own.
+const EACH: usize = 64;
 
 impl Catalogue {
     /// Begins to ask.
@@ -78,13 +86,24 @@ impl Catalogue {
 
     /// A page was read. The cursor of the next, where there is one.
     pub fn page(&mut self, result: &Object) -> Option<String> {
-        let Self::Asked { entries, pages, .. } = self else { return None };
+        let Self::Asked { entries, names, pages } = self else { return None };
         *pages += 1;
         match result.get("nextCursor").and_then(Value::as_str) {
             Some(cursor) if *pages < PAGES => Some(cursor.to_owned()),
             _ => {
-                *self = Self::Known(std::mem::take(entries));
+                *self = Self::Known { entries: std::mem::take(entries), names: *names };
                 None
+            }
+        }
+    }
+
+    /// About how many bytes of memory it takes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Unknown => 0,
+            Self::Asked { entries, names, .. } | Self::Known { entries, names } => {
+                names + entries.len() * EACH
             }
         }
     }
@@ -103,7 +122,7 @@ impl Catalogue {
 
     fn known(&self, name: &str) -> Option<&Option<Arc<Schema>>> {
         match self {
-            Self::Known(entries) => match entries.get(name)? {
+            Self::Known { entries, .. } => match entries.get(name)? {
                 Entry::There(schema) => Some(schema),
                 Entry::Refused => None,
             },

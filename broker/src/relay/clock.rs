@@ -20,6 +20,7 @@ impl Relay {
             self.timers.pop_first();
             match timer {
                 Timer::Question(number) => self.unanswered(number),
+                Timer::Round(connection, number) => drop(self.take_up(connection, number)),
                 Timer::Call(id) => self.late(id),
             }
         }

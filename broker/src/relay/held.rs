@@ -13,16 +13,28 @@ pub(super) const OPEN: usize = 1024;
 const EACH: usize = 2 << 10;
 
 impl Relay {
-    /// Bytes that are held for a connection: of a line that it began, and of its calls.
+    /// Bytes that are held for a connection: of a line that it began, of its calls, and of what their callees want back
+    /// when they are made again.
     #[must_use]
     pub fn held_for(&self, id: ConnectionId) -> usize {
-        self.connections.get(&id).map_or(0, |it| it.lines.begun().saturating_add(it.held))
+        self.connections.get(&id).map_or(0, |it| {
+            let rounds: usize = it.rounds.values().map(|round| round.held).sum();
+            it.lines.begun().saturating_add(it.held).saturating_add(rounds)
+        })
     }
 
-    /// Bytes that are held of a line that an instance began.
+    /// Bytes that are held of an instance: of a line that it began, and of the names of what it has.
     #[must_use]
     pub fn held_of(&self, id: InstanceId) -> usize {
-        self.instances.get(&id).map_or(0, |it| it.lines.begun())
+        self.instances
+            .get(&id)
+            .map_or(0, |it| it.lines.begun() + it.tools.weight() + it.prompts.weight())
+    }
+
+    /// Who has a connection: its place in the plan, and the instance that it is, where this broker has started it.
+    #[must_use]
+    pub fn caller(&self, id: ConnectionId) -> Option<(usize, Option<InstanceId>)> {
+        self.who(id)
     }
 
     /// At least so many bytes are held that were not when this was last asked.
@@ -100,7 +112,7 @@ impl Relay {
 
 impl Call {
     /// Bytes that it takes for as long as it is known: what is passed on is not among them.
-    fn kept(&self) -> usize {
+    pub(super) fn kept(&self) -> usize {
         let chains = self.chains.iter();
         let chains: usize =
             chains.map(|chain| size_of::<[usize; 6]>() + size_of_val(&**chain)).sum();

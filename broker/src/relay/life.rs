@@ -191,8 +191,8 @@ impl Relay {
         for user in instance.users {
             if let Some(connection) = self.connections.get_mut(&user) {
                 connection.instance = None;
-                connection.rounds.clear();
             }
+            self.forget_rounds(user);
         }
         self.calls_no_more(id);
         self.forget_keyrings();
@@ -247,6 +247,7 @@ impl Relay {
                 self.cannot_ask(question.instance, question.id);
             }
         }
+        self.forget_rounds(id);
         let Some(connection) = self.connections.remove(&id) else { return };
         let instance = connection.instance.and_then(|instance| self.instances.get_mut(&instance));
         if let Some(instance) = instance {

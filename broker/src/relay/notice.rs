@@ -66,7 +66,10 @@ impl Relay {
 
     /// Whether a list is known, so that it can be forgotten; one that is being asked for is new.
     pub(super) fn knows(&mut self, instance: InstanceId, listed: Listed) -> bool {
-        matches!(self.catalogue(instance, listed), Some(crate::mcp::catalogue::Catalogue::Known(_)))
+        matches!(
+            self.catalogue(instance, listed),
+            Some(crate::mcp::catalogue::Catalogue::Known { .. })
+        )
     }
 
     /// Whether whoever hears of a resource may read it.

@@ -89,8 +89,8 @@ impl Relay {
         let asked = self.questions.iter().filter(|(_, question)| question.connection == id);
         let asked: Vec<u64> = asked.map(|(number, _)| *number).collect();
         asked.into_iter().for_each(|number| self.unanswered(number));
+        self.forget_rounds(id);
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        connection.rounds.clear();
         let Some(instance) = connection.instance.take() else { return };
         let Some(known) = self.instances.get_mut(&instance) else { return };
         known.users.remove(&id);

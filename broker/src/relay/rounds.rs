@@ -6,7 +6,10 @@
 //! and parameters, on behalf of the same callers, until it is too old
 //! (`docs/decisions/0054-what-is-asked-back-by-a-result.md`).
 
-use super::{CallId, Output, Relay, state::Round};
+use super::{
+    CallId, ConnectionId, Output, Relay,
+    state::{Round, Timer},
+};
 use crate::{
     json::{self, Object, Value},
     limit::Moment,
@@ -90,6 +93,7 @@ impl Relay {
     /// Holds what was asked, until the caller comes back with this word.
     fn hold(&mut self, id: CallId, asked: Asked, expires: Moment) -> Option<String> {
         let call = self.calls.get(&id)?;
+        let held = call.kept() + asked.weight();
         let round = Round {
             instance: call.instance?,
             method: call.method.clone(),
@@ -97,16 +101,36 @@ impl Relay {
             chains: call.chains.clone(),
             asked,
             expires,
+            held,
         };
-        let (connection, now) = (call.origin.connection()?, self.now);
-        let connection = self.connections.get_mut(&connection)?;
-        connection.rounds.retain(|_, round| round.expires > now);
-        while connection.rounds.len() >= MOST {
-            connection.rounds.pop_first();
+        let by = call.origin.connection()?;
+        let rounds = &self.connections.get(&by)?.rounds;
+        let oldest = rounds.keys().next().copied().filter(|_| rounds.len() >= MOST);
+        if let Some(oldest) = oldest {
+            self.take_up(by, oldest);
         }
+        let connection = self.connections.get_mut(&by)?;
         connection.last_round += 1;
-        connection.rounds.insert(connection.last_round, round);
-        Some(format!("{WORD}{}", connection.last_round))
+        let number = connection.last_round;
+        connection.rounds.insert(number, round);
+        self.timers.insert((expires, Timer::Round(by, number)));
+        self.weighed = self.weighed.saturating_add(held);
+        Some(format!("{WORD}{number}"))
+    }
+
+    /// What is held of a connection under a number is held no more.
+    pub(super) fn take_up(&mut self, id: ConnectionId, number: u64) -> Option<Round> {
+        let round = self.connections.get_mut(&id)?.rounds.remove(&number)?;
+        self.timers.remove(&(round.expires, Timer::Round(id, number)));
+        Some(round)
+    }
+
+    /// Nor anything else of it.
+    pub(super) fn forget_rounds(&mut self, id: ConnectionId) {
+        let rounds = self.connections.get_mut(&id).map(|it| std::mem::take(&mut it.rounds));
+        for (number, round) in rounds.into_iter().flatten() {
+            self.timers.remove(&(round.expires, Timer::Round(id, number)));
+        }
     }
 
     /// Takes up what was held for a request that is made again; nothing where it is made for the first time. A word
@@ -122,16 +146,16 @@ impl Relay {
             return Ok(None);
         }
         let unasked = Refusal::Params(UNASKED);
-        let Some(call) = self.calls.get(&id) else { return Err(Refusal::Gone) };
-        let connection = call.origin.connection().and_then(|it| self.connections.get_mut(&it));
+        let by = self.calls.get(&id).and_then(|call| call.origin.connection());
         let number = word.as_ref().and_then(Value::as_str).and_then(number);
-        let (Some(connection), Some(number)) = (connection, number) else { return Err(unasked) };
-        let Some(round) = connection.rounds.remove(&number) else { return Err(unasked) };
+        let round = by.zip(number).and_then(|(by, number)| self.take_up(by, number));
+        let (Some(round), Some(call)) = (round, self.calls.get(&id)) else { return Err(unasked) };
+        let connection = by.and_then(|by| self.connections.get(&by));
         let same = call.era == Era::Modern
             && round.method == call.method
             && round.first == call.first
             && round.chains == call.chains
-            && connection.instance == Some(round.instance)
+            && connection.is_some_and(|it| it.instance == Some(round.instance))
             && round.expires > self.now;
         let none = Value::Object(Object::default());
         if same && round.asked.is_answered_by(answers.unwrap_or(&none)) {

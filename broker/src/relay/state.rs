@@ -256,6 +256,8 @@ pub(super) struct Round {
     pub(super) chains: Vec<Vec<usize>>,
     pub(super) asked: Asked,
     pub(super) expires: Moment,
+    /// Bytes of memory that it takes.
+    pub(super) held: usize,
 }
 
 /// What waits for a time.
@@ -263,6 +265,8 @@ pub(super) struct Round {
 pub(super) enum Timer {
     Call(CallId),
     Question(u64),
+    /// Of a connection, by its number there.
+    Round(ConnectionId, u64),
 }
 
 impl Relay {

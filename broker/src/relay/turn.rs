@@ -79,7 +79,7 @@ impl Relay {
         };
         let Some(instance) = call.instance else { return };
         match self.catalogue(instance, listed) {
-            Some(Catalogue::Known(_)) => return self.decide(id),
+            Some(Catalogue::Known { .. }) => return self.decide(id),
             Some(catalogue @ Catalogue::Unknown) => {
                 catalogue.ask();
                 self.ask_for(id, instance, listed, None);

@@ -242,6 +242,44 @@ fn only_so_many_are_held() {
 }
 
 #[test]
+fn what_is_kept_for_a_callee_is_held_for_whoever_was_asked_and_no_longer_than_it_is_good_for() {
+    let mut world = world(asking());
+    let held = |world: &World| {
+        let instance = world.relay.instance(ConnectionId(1));
+        let of = |instance| world.relay.held_of(instance);
+        world.relay.held_for(ConnectionId(1)) + instance.map_or(0, of)
+    };
+    assert!(make(&mut world, 1, "tools/call", r#""name":"read","arguments":{}"#).contains("path"));
+    let before = held(&world);
+    assert!(before > 100, "what it has, by name");
+    world.serve = |method, body| match method {
+        "tools/call" => Some(Ok(Box::leak(
+            format!(r#"{{"resultType":"input_required","requestState":"{}"}}"#, "s".repeat(5000))
+                .into_boxed_str(),
+        ))),
+        _ => serve(method, body),
+    };
+    for round in 1..=12 {
+        make(&mut world, 1, "tools/call", LIST);
+        let kept = (held(&world) - before) / round.min(8);
+        assert!((5000..8000).contains(&kept), "{round}: {kept}");
+    }
+    assert!(world.relay.weighed() >= 12 * 5000);
+    // Nobody does anything more, and it is let go of.
+    assert_eq!(world.relay.timers.len(), 8);
+    world.wait(60_000);
+    assert_eq!((held(&world), world.relay.wakes_at()), (before, None));
+    // Neither does it outlive a word that is said, its connection or its process.
+    let mine = word(&make(&mut world, 1, "tools/call", LIST));
+    make(&mut world, 1, "tools/call", LIST);
+    world.serve = ask;
+    make(&mut world, 1, "tools/call", &again(LIST, &mine));
+    assert_eq!(world.relay.timers.len(), 1);
+    world.step(Input::Closed(ConnectionId(1)));
+    assert_eq!((held(&world), world.relay.wakes_at()), (0, None));
+}
+
+#[test]
 fn the_broker_says_what_the_roots_are() {
     let mut plan = plan();
     plan.edges[0].roots = vec![Root { uri: "file:///srv".into(), name: "srv".into() }];
