@@ -3,7 +3,7 @@
 
 use super::{
     CallId, ConnectionId, InstanceId, Output, Relay,
-    state::{Connection, Origin, Stage},
+    state::{Call, Connection, Origin, Stage},
 };
 use crate::{
     json::{Object, Value},
@@ -15,9 +15,11 @@ use sandboxd_broker_plan::{Instances, Millis, Speaks};
 use std::collections::BTreeMap;
 
 /// How long a process for several may go without an answer to what was given up, while others wait for theirs; and for
-/// so many of those at most.
+/// so many of those at most. Of one caller only a few count, after which it calls that process no more until there is an
+/// answer: else it would end by itself what all others wait for.
 const PATIENCE: Millis = Millis(60_000);
 const MOST_LATE: usize = 16;
+const MOST_OF_ONE: usize = 4;
 
 impl Relay {
     /// Answers a caller, and forgets the call.
@@ -233,16 +235,18 @@ impl Relay {
     /// Stops instances that are late with what was given up, as soon as nobody waits for anything else of theirs, or it
     /// takes too long, or is too much. Until then what they call is on behalf of those too.
     pub(super) fn retire(&mut self) {
-        for id in std::mem::take(&mut self.late) {
+        let all: Vec<InstanceId> = self.late.iter().copied().collect();
+        for id in all {
             let late = self.waiting(id, Stage::GivenUp);
             if late.is_empty() {
+                self.late.remove(&id);
                 continue;
             }
-            if late.len() > MOST_LATE || !self.is_awaited(id) {
+            if self.is_too_late(&late) || !self.is_awaited(id) {
+                self.late.remove(&id);
                 self.stop(id, &Refusal::Gone);
                 continue;
             }
-            self.late.insert(id);
             for call in late {
                 if let Some(call) = self.calls.get_mut(&call)
                     && std::mem::take(&mut call.slot)
@@ -252,6 +256,32 @@ impl Relay {
                 }
             }
         }
+    }
+
+    /// Whether an instance is late with so much that was given up that it is not waited for.
+    fn is_too_late(&self, late: &[CallId]) -> bool {
+        let mut of_each = BTreeMap::new();
+        for call in late.iter().filter_map(|call| self.calls.get(call)) {
+            let of_one: &mut usize = of_each.entry(self.makes(call)).or_default();
+            *of_one = MOST_OF_ONE.min(*of_one + 1);
+        }
+        of_each.into_values().sum::<usize>() > MOST_LATE
+    }
+
+    /// Whether the instance that a call is for is late with as much of the same caller as it may be.
+    pub(super) fn gave_up_much(&self, id: CallId) -> bool {
+        let Some(call) = self.calls.get(&id) else { return false };
+        let Some(instance) = call.instance.filter(|it| self.late.contains(it)) else {
+            return false;
+        };
+        let late = self.waiting(instance, Stage::GivenUp).into_iter();
+        let late = late.filter_map(|late| self.calls.get(&late));
+        late.filter(|late| self.makes(late) == self.makes(call)).count() >= MOST_OF_ONE
+    }
+
+    /// The caller that makes a call, whichever of its processes that is: one that begins anew owes no less.
+    fn makes(&self, call: &Call) -> Option<usize> {
+        self.edges.get(call.edge).map(|edge| edge.caller)
     }
 
     /// Whether somebody waits for an answer of an instance that is late. Of one that has a single call at a time the

@@ -20,7 +20,7 @@ use crate::{
     swap::Unfit,
 };
 use sandboxd_broker_plan::record::{Event, Outcome};
-use sandboxd_broker_plan::{Durability, Instances};
+use sandboxd_broker_plan::{Durability, Instances, Millis};
 use sha2::{Digest as _, Sha256};
 
 /// How many subscriptions a connection may have, those among them that it cancelled a moment ago.
@@ -304,6 +304,10 @@ impl Relay {
             return self.refuse(id, Refusal::Revoked);
         }
         let (edge, by, is_call) = (call.edge, call.origin.connection(), call.asks.is_call());
+        if self.gave_up_much(id) {
+            let grace = self.rules(edge).map_or(Millis(0), |(_, _, callee)| callee.grace);
+            return self.refuse(id, Refusal::Busy(now.until(now.after(grace))));
+        }
         // Not before: while it waited for somebody, all others would wait for how it ends.
         let admits = self.fuse(edge, by).filter(|_| is_call).map_or(Ok(()), |fuse| fuse.admit(now));
         if let Err(wait) = admits {

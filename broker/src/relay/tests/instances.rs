@@ -9,7 +9,7 @@ use crate::{
 };
 use sandboxd_broker_plan::record::{Event, Rule};
 use sandboxd_broker_plan::{
-    Approval, Arguments, BrokerPlan, Instances, Instructions, Millis, Reverse, Speaks,
+    Approval, Arguments, Bound, BrokerPlan, Instances, Instructions, Millis, Reverse, Speaks,
 };
 
 #[test]
@@ -508,13 +508,10 @@ fn a_process_that_takes_anothers_place_is_greeted_as_that_one_was() {
 
 #[test]
 fn a_process_that_answers_nothing_of_what_was_given_up_is_stopped_though_others_wait() {
-    let cancelled = |world: &mut World, id: u32| {
-        world.call_as(1, &id.to_string(), "list", "{}");
-        cancel(world, 1, &id.to_string());
-    };
     let mut world = shaken();
     world.serve = hang;
-    cancelled(&mut world, 2);
+    world.call_as(1, "2", "list", "{}");
+    cancel(&mut world, 1, "2");
     world.call_as(2, "2", "list", "{}");
     for millis in [6000, 55_000] {
         world.wait(millis);
@@ -523,17 +520,57 @@ fn a_process_that_answers_nothing_of_what_was_given_up_is_stopped_though_others_
     world.wait(6000);
     assert_eq!(world.stopped.len(), 1);
     assert!(world.relay.calls.is_empty());
+}
 
-    let mut world = shaken();
-    world.serve = hang;
-    world.call_as(2, "2", "list", "{}");
-    for id in 0..17 {
-        assert!(world.stopped.is_empty(), "{id} were given up");
-        cancelled(&mut world, 10 + id);
-        world.wait(5500 / 5);
+#[test]
+fn no_caller_ends_by_itself_a_process_that_others_wait_for() {
+    let mut plan = plan();
+    plan.callees[0].instances = Instances::Attenuate;
+    for one in ["b", "c", "d", "e", "f"] {
+        plan.callers.push(caller(one));
+        plan.edges.push(edge(one, "fs"));
     }
-    world.wait(5500);
-    assert_eq!(world.stopped.len(), 1, "so many it may owe");
+    plan.edges[0].in_flight = Bound::AtMost(40);
+    let mut world = World::open(plan);
+    for (connection, one) in (2..).zip(["b", "c", "d", "e", "f"]) {
+        world.connect(connection, one, "fs");
+    }
+    world.serve = hang;
+    world.call_as(2, "1", "list", "{}");
+    for id in 0..40 {
+        world.call_as(1, &id.to_string(), "list", "{}");
+        cancel(&mut world, 1, &id.to_string());
+    }
+    world.wait(5000);
+    assert!(world.stopped.is_empty() && world.hear(2).is_empty());
+    let served = world.got("tools/call").len();
+    let heard = world.call_as(1, "50", "list", "{}").concat();
+    assert!(heard.contains("Too many calls are being answered. Try again in 5 s."), "{heard}");
+    assert_eq!(world.got("tools/call").len(), served);
+    assert!(world.call_as(2, "2", "list", "{}").is_empty(), "another goes on");
+    // Once what it gave up is answered, so does it.
+    let called = world.got("tools/call");
+    let owed = called[1..38].iter().map(|call| text(call.get("id").unwrap()));
+    let owed: Vec<String> = owed.collect();
+    for id in owed {
+        world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}}}}"#));
+    }
+    assert!(world.call_as(1, "51", "list", "{}").is_empty());
+    cancel(&mut world, 1, "51");
+    // All of them together end it.
+    for connection in 3..=5 {
+        for id in 0..4 {
+            world.call_as(connection, &id.to_string(), "list", "{}");
+            cancel(&mut world, connection, &id.to_string());
+        }
+    }
+    world.wait(5000);
+    assert!(world.stopped.is_empty(), "sixteen it may owe");
+    world.call_as(6, "1", "list", "{}");
+    cancel(&mut world, 6, "1");
+    world.wait(5000);
+    assert_eq!(world.stopped.len(), 1);
+    assert!(world.hear(2).concat().contains("not running"));
 }
 
 #[test]
