@@ -164,6 +164,21 @@ impl Buckets {
     /// # Errors
     /// Where it is not the turn of one of them: the longest that one has to wait.
     pub fn take(&mut self, slots: &[Slot], now: Moment) -> Result<(), Wait> {
+        for (place, full) in self.look(slots, now)? {
+            if let Some(bucket) = self.0.get_mut(place) {
+                // One without limit stays as it is, and need not be kept anew.
+                bucket.charged |= bucket.full != full;
+                bucket.full = full;
+            }
+        }
+        Ok(())
+    }
+
+    /// What would become of each of these, by their places, if one were taken out of it.
+    ///
+    /// # Errors
+    /// As [`Buckets::take`].
+    pub fn look(&self, slots: &[Slot], now: Moment) -> Result<Vec<(usize, Moment)>, Wait> {
         let mut taken = Vec::with_capacity(slots.len());
         let mut refused: Option<Wait> = None;
         for slot in slots {
@@ -176,17 +191,7 @@ impl Buckets {
                 None => refused = Some(Wait::Never),
             }
         }
-        if let Some(wait) = refused {
-            return Err(wait);
-        }
-        for (place, full) in taken {
-            if let Some(bucket) = self.0.get_mut(place) {
-                // One without limit stays as it is, and need not be kept anew.
-                bucket.charged |= bucket.full != full;
-                bucket.full = full;
-            }
-        }
-        Ok(())
+        refused.map_or(Ok(taken), Err)
     }
 
     /// The names of all buckets, in the order of their places.

@@ -1,5 +1,6 @@
 //! Every rule about a call that does not have to wait for anything, in this order: what is denied
-//! costs nobody anything, so it comes before what is counted.
+//! costs nobody anything, so it comes before what is counted. But what takes long to look at is looked at only for
+//! whoever has a call left.
 
 use super::{
     CallId, ConnectionId, Output, Relay,
@@ -54,7 +55,9 @@ impl Relay {
     /// Every rule.
     pub(super) fn judge(&mut self, id: CallId) -> Result<(), Refusal> {
         let now = self.now;
-        let secrets = self.may(id)?;
+        self.may_reach(id)?;
+        self.has_rate_left(id).map_err(Refusal::Rate)?;
+        let secrets = self.may_say(id)?;
         if let Some(call) = self.calls.get_mut(&id) {
             call.secrets = secrets;
         }
@@ -70,7 +73,7 @@ impl Relay {
             }
             self.fuse(edge, by).ok_or(Refusal::Gone)?.look(now).map_err(Refusal::Broken)?;
         }
-        self.charge(edge, callee, is_call, &who).map_err(Refusal::Rate)?;
+        self.buckets.take(&slots(edge, callee, is_call, &who), now).map_err(Refusal::Rate)?;
         for caller in who.iter().filter(|_| is_call) {
             if let Some(spent) = self.spent.get_mut(*caller) {
                 *spent = spent.saturating_add(1);
@@ -84,19 +87,12 @@ impl Relay {
         Ok(())
     }
 
-    fn charge(
-        &mut self,
-        edge: usize,
-        callee: usize,
-        is_call: bool,
-        who: &BTreeSet<usize>,
-    ) -> Result<(), Wait> {
-        let slot = if is_call { Slot::Caller } else { Slot::Lists };
-        let mut slots: Vec<Slot> = who.iter().copied().map(slot).collect();
-        if is_call {
-            slots.extend([Slot::Edge(edge), Slot::Callee(callee), Slot::All]);
-        }
-        self.buckets.take(&slots, self.now)
+    /// Whether a call could be charged, which it is not yet.
+    fn has_rate_left(&self, id: CallId) -> Result<(), Wait> {
+        let call = self.calls.get(&id).ok_or(Wait::Never)?;
+        let (_, callee, _) = self.rules(call.edge).ok_or(Wait::Never)?;
+        let slots = slots(call.edge, callee, call.asks.is_call(), &callers(call));
+        self.buckets.look(&slots, self.now).map(drop)
     }
 
     /// What makes two calls the same: which process makes them, the method and its parameters.
@@ -131,6 +127,12 @@ impl Relay {
 
     /// The rules that know nothing of how often and how many; and which secrets stand in it.
     pub(super) fn may(&self, id: CallId) -> Result<u64, Refusal> {
+        self.may_reach(id)?;
+        self.may_say(id)
+    }
+
+    /// Those of them that look at the name alone.
+    fn may_reach(&self, id: CallId) -> Result<(), Refusal> {
         let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         if !self.reaches(call, &call.target) || !self.exists(call) {
             return Err(absent(&call.target));
@@ -149,6 +151,12 @@ impl Relay {
                 return Err(Refusal::Revoked);
             }
         }
+        Ok(())
+    }
+
+    /// Those that look at the arguments, which takes as long as the schemas have it.
+    fn may_say(&self, id: CallId) -> Result<u64, Refusal> {
+        let call = self.calls.get(&id).ok_or(Refusal::Gone)?;
         if self.attenuates(call) && !self.all_may(call) {
             return Err(absent(&call.target));
         }
@@ -243,6 +251,16 @@ impl Relay {
             None => Ok(()),
         }
     }
+}
+
+/// What a call is charged to.
+fn slots(edge: usize, callee: usize, is_call: bool, who: &BTreeSet<usize>) -> Vec<Slot> {
+    let slot = if is_call { Slot::Caller } else { Slot::Lists };
+    let mut slots: Vec<Slot> = who.iter().copied().map(slot).collect();
+    if is_call {
+        slots.extend([Slot::Edge(edge), Slot::Callee(callee), Slot::All]);
+    }
+    slots
 }
 
 /// Everybody for whom a call is, once.

@@ -43,6 +43,25 @@ fn a_call_too_often_is_told_how_long_to_wait_and_a_restart_gives_nothing_back() 
 }
 
 #[test]
+fn arguments_are_looked_at_for_whoever_has_a_call_left_and_are_charged_to_nobody() {
+    let mut limited = plan();
+    limited.callees[0].rate = rate(60, 2);
+    let mut world = World::open(limited);
+    for _ in 0..5 {
+        assert!(world.call("read", "{}").contains("is missing"));
+    }
+    assert_eq!(world.relay.charged(), []);
+    for _ in 0..2 {
+        assert!(world.call("read", r#"{"path":"x"}"#).contains("1.50"));
+    }
+    assert!(world.call("read", "{}").contains("Called too often. Try again in 1 s."));
+    assert!(world.call("write", "{}").contains("Unknown tool: write"), "that costs no look");
+    world.wait(1000);
+    assert!(world.call("read", "{}").contains("is missing"));
+    assert!(world.call("read", r#"{"path":"x"}"#).contains("1.50"));
+}
+
+#[test]
 fn zero_allows_nothing_by_each_limit() {
     let changes: [fn(&mut BrokerPlan); 8] = [
         |plan| plan.edges[0].rate = rate(0, 5),
