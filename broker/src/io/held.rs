@@ -54,7 +54,8 @@ impl Carrier {
             Whose::Caller(id) => {
                 let instance = self.relay.instance(id);
                 let own = instance.filter(|it| self.relay.owner(*it) == Some(id));
-                unsent(whose) + self.relay.held_for(id) + own.map_or(0, of_instance)
+                let left = self.left.get(&id).map_or(0, Vec::len);
+                unsent(whose) + left + self.relay.held_for(id) + own.map_or(0, of_instance)
             }
             Whose::Callee(id) if self.relay.owner(id).is_some() => 0,
             Whose::Callee(id) => of_instance(id),
@@ -92,6 +93,7 @@ impl Carrier {
                 stream.give_up();
                 self.touched.push(whose);
             }
+            self.forget_left(whose);
             match whose {
                 Whose::Caller(id) => self.follow(Input::CallerHolds(id), owner)?,
                 Whose::Callee(id) => self.follow(Input::CalleeHolds(id), owner)?,

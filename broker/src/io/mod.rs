@@ -9,6 +9,7 @@
 mod approver;
 mod held;
 mod keys;
+mod lines;
 mod owner;
 mod stream;
 mod turn;
@@ -67,6 +68,9 @@ pub struct Carrier {
     approvals: Approvals,
     /// What an approver has written of its line.
     lines: BTreeMap<u32, Vec<u8>>,
+    /// What callers wrote that no turn came to yet; and how long a turn takes lines of one of them.
+    left: BTreeMap<ConnectionId, Vec<u8>>,
+    share: u64,
     /// Where secrets come that stand in arguments.
     keys: Keys,
     /// How many calls waited when the owner was told.
@@ -111,6 +115,8 @@ impl Carrier {
             closing: BTreeSet::new(),
             approvals,
             lines: BTreeMap::new(),
+            left: BTreeMap::new(),
+            share: lines::SHARE,
             keys: Keys::default(),
             told: 0,
             now: Moment(0),
@@ -160,10 +166,12 @@ impl Carrier {
         if keys {
             self.keys.hear(&mut self.relay, &self.waits)?;
         }
+        self.go_on(owner)?;
         for (whose, end, flags) in ready {
             self.touched.push(whose);
             self.ready((whose, end), flags, owner)?;
         }
+        self.left.retain(|_, left| !left.is_empty());
         self.linger(owner)?;
         self.step(Input::Clock, owner)?;
         self.deliver(owner)?;
@@ -189,6 +197,7 @@ impl Carrier {
         let Some(mut stream) = self.streams.remove(&whose) else { return Ok(None) };
         self.full.remove(&whose);
         self.closing.remove(&whose);
+        self.forget_left(whose);
         self.waits.ask(whose, &mut stream, [None; 2])?;
         Ok(Some(stream))
     }
@@ -201,7 +210,9 @@ impl Carrier {
         let broken = closing.clone().any(Stream::is_broken);
         let next = self.relay.wakes_at().into_iter().chain(closing.filter_map(Stream::closing));
         let timeout = match next.min() {
-            _ if broken || owner.has_more() => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
+            _ if broken || owner.has_more() || !self.left.is_empty() => {
+                Some(Timespec { tv_sec: 0, tv_nsec: 0 })
+            }
             Some(at) => {
                 let nanos = at.0.saturating_sub(now()?.0);
                 Some(Timespec {
@@ -285,6 +296,7 @@ impl Carrier {
         flags: EventFlags,
         owner: &mut impl Owner,
     ) -> io::Result<()> {
+        let has_left = self.has_left(whose);
         let Some(stream) = self.streams.get_mut(&whose) else { return Ok(()) };
         let reads = stream.reads() && (end == End::Input || stream.is_one());
         // Both halves are closed there, and what came before that was read: nobody is left to be written to.
@@ -292,14 +304,14 @@ impl Carrier {
         let unread = end == End::Output && flags.contains(EventFlags::ERR);
         let failed = if unread { !stream.unread() } else { flags.contains(EventFlags::ERR) };
         let mut gone = stream.is_broken() || failed || over;
-        if flags.intersects(EventFlags::IN | EventFlags::HUP) && reads && !gone {
+        if flags.intersects(EventFlags::IN | EventFlags::HUP) && reads && !gone && !has_left {
             let mut piece = std::mem::take(&mut self.piece);
             match stream.read(&mut piece) {
                 Read::Bytes(count) => {
                     self.heard(count);
                     let bytes = piece.get(..count).unwrap_or_default();
                     match whose {
-                        Whose::Caller(id) => self.step(Input::FromCaller(id, bytes), owner)?,
+                        Whose::Caller(id) => self.wrote(id, bytes, owner)?,
                         Whose::Callee(id) => self.step(Input::FromCallee(id, bytes), owner)?,
                         Whose::Approver(id) => self.approver_wrote(id, bytes, owner)?,
                     }
@@ -316,48 +328,6 @@ impl Carrier {
             self.piece = piece;
         }
         if gone { self.let_go(whose, owner) } else { self.sweep(whose, owner) }
-    }
-
-    /// Lets go of a stream that is to be closed and has nothing more to write.
-    fn sweep(&mut self, whose: Whose, owner: &mut impl Owner) -> io::Result<()> {
-        let done = self.streams.get(&whose).is_some_and(Stream::is_done);
-        if done { self.let_go(whose, owner) } else { Ok(()) }
-    }
-
-    /// Lets go of those that nobody reads any more, and of those that were to be closed long ago.
-    fn linger(&mut self, owner: &mut impl Owner) -> io::Result<()> {
-        let now = self.now;
-        let late = self.closing.iter().filter(|whose| {
-            self.streams.get(whose).is_some_and(|stream| {
-                stream.is_broken() || stream.closing().is_some_and(|until| until <= now)
-            })
-        });
-        let late: Vec<Whose> = late.copied().collect();
-        late.into_iter().try_for_each(|whose| self.let_go(whose, owner))
-    }
-
-    /// A stream is at its end. The owner is told, once.
-    fn let_go(&mut self, whose: Whose, owner: &mut impl Owner) -> io::Result<()> {
-        if let Whose::Callee(id) = whose {
-            self.last_words(id, owner)?;
-        }
-        if self.take(whose)?.is_none() {
-            return Ok(());
-        }
-        match whose {
-            Whose::Caller(id) => {
-                self.step(Input::Closed(id), owner)?;
-                self.tell(Output::Close(id), owner)
-            }
-            Whose::Callee(id) => {
-                self.step(Input::Ended(id), owner)?;
-                self.tell(Output::Stop(id), owner)
-            }
-            Whose::Approver(id) => {
-                self.lines.remove(&id);
-                Ok(())
-            }
-        }
     }
 
     fn step(&mut self, input: Input<'_>, owner: &mut impl Owner) -> io::Result<()> {

@@ -437,6 +437,50 @@ fn who_holds_most_by_many_connections_is_let_go_of_before_who_holds_most_by_one(
     }
 }
 
+#[test]
+fn who_writes_much_at_once_is_heard_to_its_end_and_holds_up_nobody() {
+    let mut owner = Threads::new();
+    let mut ends = [(1, "a"), (2, "b")].map(|(number, caller)| {
+        let (ours, theirs) = pair();
+        owner.connect(number, caller, Pair::One(theirs));
+        UnixStream::from(ours)
+    });
+    let mut carrier = carrier();
+    // As if each line took as long as a caller has.
+    carrier.share = 0;
+    carrier.turn(&mut owner).unwrap();
+    let line = |id| format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"none\"}}\n");
+    let many: String = (0..50).map(line).collect();
+    ends[0].write_all(many.as_bytes()).unwrap();
+    ends[0].shutdown(std::net::Shutdown::Write).unwrap();
+    ends[1].write_all(line(7).as_bytes()).unwrap();
+    let mut turns = 0;
+    while is_empty(&ends[1]) {
+        carrier.turn(&mut owner).unwrap();
+        turns += 1;
+    }
+    assert!(turns < 4, "{turns}");
+    carrier.count();
+    let left = carrier.left.values().map(Vec::len).sum::<usize>();
+    assert!(left > 40 * line(10).len() && carrier.held >= left, "{left} of {}", carrier.held);
+    // All of it, in its order, and only then that nothing more comes.
+    while owner.open > 1 {
+        carrier.turn(&mut owner).unwrap();
+        turns += 1;
+    }
+    assert!((50..60).contains(&turns), "{turns}");
+    let mut heard = String::new();
+    ends[0].read_to_string(&mut heard).unwrap();
+    let ids: Vec<i64> = heard
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_i64().unwrap()
+        })
+        .collect();
+    assert_eq!(ids, (0..50).collect::<Vec<i64>>());
+    assert!(carrier.left.is_empty());
+}
+
 /// Says a line to the broker as an approver, and gives what is heard.
 fn approve(owner: &mut Threads, line: &str) -> JoinHandle<String> {
     let (ours, theirs) = pair();

@@ -1,6 +1,9 @@
 //! The end of a turn: what happened is told, and then what was written goes on.
 
-use super::{Carrier, LINGER, Owner, Whose, stream::Read};
+use super::{
+    Carrier, LINGER, Owner, Whose,
+    stream::{Read, Stream},
+};
 use crate::{
     relay::{Input, InstanceId, Output},
     swap::Piece,
@@ -93,5 +96,47 @@ impl Carrier {
             self.commit(owner)?;
         }
         Ok(())
+    }
+
+    /// Lets go of a stream that is to be closed and has nothing more to write.
+    pub(super) fn sweep(&mut self, whose: Whose, owner: &mut impl Owner) -> io::Result<()> {
+        let done = self.streams.get(&whose).is_some_and(Stream::is_done);
+        if done { self.let_go(whose, owner) } else { Ok(()) }
+    }
+
+    /// Lets go of those that nobody reads any more, and of those that were to be closed long ago.
+    pub(super) fn linger(&mut self, owner: &mut impl Owner) -> io::Result<()> {
+        let now = self.now;
+        let late = self.closing.iter().filter(|whose| {
+            self.streams.get(whose).is_some_and(|stream| {
+                stream.is_broken() || stream.closing().is_some_and(|until| until <= now)
+            })
+        });
+        let late: Vec<Whose> = late.copied().collect();
+        late.into_iter().try_for_each(|whose| self.let_go(whose, owner))
+    }
+
+    /// A stream is at its end. The owner is told, once.
+    pub(super) fn let_go(&mut self, whose: Whose, owner: &mut impl Owner) -> io::Result<()> {
+        if let Whose::Callee(id) = whose {
+            self.last_words(id, owner)?;
+        }
+        if self.take(whose)?.is_none() {
+            return Ok(());
+        }
+        match whose {
+            Whose::Caller(id) => {
+                self.step(Input::Closed(id), owner)?;
+                self.tell(Output::Close(id), owner)
+            }
+            Whose::Callee(id) => {
+                self.step(Input::Ended(id), owner)?;
+                self.tell(Output::Stop(id), owner)
+            }
+            Whose::Approver(id) => {
+                self.lines.remove(&id);
+                Ok(())
+            }
+        }
     }
 }
