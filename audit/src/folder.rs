@@ -103,6 +103,19 @@ impl Folder {
             .map_err(|errno| AuditError::call("openat2", self.path(name), errno))
     }
 
+    /// A file in it, where it is there.
+    pub(crate) fn existing_file(
+        &self,
+        name: &str,
+        flags: OFlags,
+    ) -> Result<Option<OwnedFd>, AuditError> {
+        match files::open(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(AuditError::call("openat2", self.path(name), errno)),
+        }
+    }
+
     /// The names in it, sorted.
     pub(crate) fn names(&self) -> Result<Vec<String>, AuditError> {
         self.first_names(usize::MAX)

@@ -12,6 +12,8 @@ use crate::segment::{self, telling};
 use crate::time::Stamp;
 use rustix::fs::OFlags;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::BufReader;
 use std::time::{Duration, SystemTime};
 
 /// Logs that one supervisor closes for others, so that nobody waits long for the index.
@@ -26,7 +28,7 @@ const TURNS: u32 = 16;
 /// Closes logs of supervisors that are dead, and gives their names.
 ///
 /// # Errors
-/// Where a log cannot be read or written.
+/// Where a log cannot be read or written: of the first of them, once the others were closed.
 pub fn recover(folder: &Folder) -> Result<Vec<String>, AuditError> {
     let Some(live) = folder.existing(LIVE)? else { return Ok(Vec::new()) };
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -40,13 +42,18 @@ pub fn recover(folder: &Folder) -> Result<Vec<String>, AuditError> {
     }
     // Another one first each time: one that cannot be closed keeps nobody from the others for long.
     let first = usize::try_from(now).unwrap_or(0) % logs.len().max(1);
-    let mut recovered = Vec::new();
+    let (mut recovered, mut failed) = (Vec::new(), None);
     for (log, files) in logs.iter().cycle().skip(first).take(logs.len()) {
-        if recovered.len() < AT_ONCE && recover_one(folder, &live, (log, files))? {
-            recovered.push(log.clone());
+        if recovered.len() >= AT_ONCE {
+            break;
+        }
+        match recover_one(folder, &live, (log, files)) {
+            Ok(true) => recovered.push(log.clone()),
+            Ok(false) => {}
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
-    Ok(recovered)
+    failed.map_or(Ok(recovered), Err)
 }
 
 /// Closes a log, where nobody writes it.
@@ -63,7 +70,8 @@ fn recover_one(
     let mut files = Vec::new();
     // Between the two looks it may have been closed, or begun.
     for name in of_log(live, log)? {
-        let file = Appended::new(live.file(&name, OFlags::RDWR)?, live.path(&name))?;
+        let Some(file) = live.existing_file(&name, OFlags::RDWR)? else { return Ok(false) };
+        let file = Appended::new(file, live.path(&name))?;
         if !file.try_lock()? {
             return Ok(false);
         }
@@ -110,7 +118,7 @@ fn of_log(live: &Folder, log: &str) -> Result<Vec<String>, AuditError> {
 fn lives(live: &Folder, files: &[String]) -> Result<bool, AuditError> {
     for name in files {
         // Put away since it was listed.
-        let Ok(file) = live.file(name, OFlags::RDONLY) else { return Ok(true) };
+        let Some(file) = live.existing_file(name, OFlags::RDONLY)? else { return Ok(true) };
         let file = Appended::new(file, live.path(name))?;
         if !file.try_lock()? {
             return Ok(true);
@@ -126,43 +134,58 @@ const INDEX_LONGER: u32 = 2;
 /// files of the index once they are twice as old.
 ///
 /// # Errors
-/// Where something cannot be removed.
+/// Where something cannot be removed: of the first, once the others were.
 pub fn expire(folder: &Folder, now: Stamp, keep: Duration) -> Result<(), AuditError> {
     let oldest = now.before(keep).day();
-    for day in folder.names()?.into_iter().filter(|name| is_day(name) && *name < oldest) {
-        let Some(dir) = folder.existing(&day)? else { continue };
-        let live = folder.existing(LIVE)?.map_or_else(|| Ok(Vec::new()), |live| live.names())?;
-        let goes_on = |name: &str| {
-            let of = |name| segment::of_file(name).map(|(log, _)| log);
-            of(name).is_some_and(|log| live.iter().any(|live| of(live) == Some(log)))
-        };
-        let (kept, names): (Vec<_>, Vec<_>) =
-            dir.names()?.into_iter().partition(|name| goes_on(name));
-        if names.is_empty() && !kept.is_empty() {
-            continue;
-        }
-        let removed = Removed { what: day.clone(), files: names.len(), last: None };
-        Index::lock(folder)?.append(&telling(Kind::Removed, &removed)?)?;
-        names.iter().try_for_each(|name| dir.remove(name))?;
-        if kept.is_empty() {
-            folder.remove_dir(&day)?;
-        }
+    let mut days = folder.names()?;
+    days.retain(|name| is_day(name) && *name < oldest);
+    let mut removed = Ok(());
+    for day in days {
+        removed = removed.and(remove_day(folder, day));
     }
     let oldest = now.before(keep * INDEX_LONGER).day();
-    for name in index::file_names(folder)? {
-        if index::day_of(&name).is_none_or(|day| day >= oldest.as_str()) {
-            continue;
-        }
-        let mut index = Index::lock(folder)?;
-        // The newest is never removed, because the lock has made or found one of today.
-        let mut last = None;
-        for piece in read::Pieces::new(read::open(folder, &name)?) {
-            if let Ok(read::Piece::Record(line)) = piece {
-                last = Some(line.hash().to_string());
-            }
-        }
-        index.append(&telling(Kind::Removed, &Removed { what: name.clone(), files: 1, last })?)?;
-        folder.remove(&name)?;
+    let mut names = index::file_names(folder)?;
+    names.retain(|name| index::day_of(name).is_some_and(|day| day < oldest.as_str()));
+    for name in names {
+        removed = removed.and(remove_index(folder, name));
+    }
+    removed
+}
+
+fn remove_day(folder: &Folder, day: String) -> Result<(), AuditError> {
+    // Two that remove the same day would be in each other's way.
+    let mut index = Index::lock(folder)?;
+    let Some(dir) = folder.existing(&day)? else { return Ok(()) };
+    let live = folder.existing(LIVE)?.map_or_else(|| Ok(Vec::new()), |live| live.names())?;
+    let goes_on = |name: &str| {
+        let of = |name| segment::of_file(name).map(|(log, _)| log);
+        of(name).is_some_and(|log| live.iter().any(|live| of(live) == Some(log)))
+    };
+    let (kept, names): (Vec<_>, Vec<_>) = dir.names()?.into_iter().partition(|name| goes_on(name));
+    if names.is_empty() && !kept.is_empty() {
+        return Ok(());
+    }
+    let removed = Removed { what: day.clone(), files: names.len(), last: None };
+    index.append(&telling(Kind::Removed, &removed)?)?;
+    names.iter().try_for_each(|name| dir.remove(name))?;
+    if kept.is_empty() {
+        folder.remove_dir(&day)?;
     }
     Ok(())
+}
+
+fn remove_index(folder: &Folder, name: String) -> Result<(), AuditError> {
+    let mut index = Index::lock(folder)?;
+    // The newest is never removed, because the lock has made or found one of today.
+    let mut last = None;
+    // Removed since it was listed.
+    let Some(file) = folder.existing_file(&name, OFlags::RDONLY)? else { return Ok(()) };
+    for piece in read::Pieces::new(BufReader::new(File::from(file))) {
+        if let Ok(read::Piece::Record(line)) = piece {
+            last = Some(line.hash().to_string());
+        }
+    }
+    let removed = Removed { what: name.clone(), files: 1, last };
+    index.append(&telling(Kind::Removed, &removed)?)?;
+    folder.remove(&name)
 }

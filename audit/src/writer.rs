@@ -69,6 +69,8 @@ struct State {
     /// Why a commit failed. The kernel tells that once and then takes the pages for written
     /// (fsync(2)), so that nothing of this log can be relied on to be on the disk any more.
     failed: Option<AuditError>,
+    /// How it went to close what dead supervisors left and to remove what was kept long enough, once that was tried.
+    tended: Option<Result<(), AuditError>>,
     /// When the oldest record that no checkpoint is about was written.
     unsigned: Option<Instant>,
 }
@@ -103,6 +105,7 @@ impl Writer {
             since: None,
             hurry: false,
             failed: None,
+            tended: None,
             unsigned: None,
         };
         let shared = Arc::new(Shared {
@@ -185,6 +188,28 @@ impl Writer {
     /// Why not.
     pub fn held(&self) -> Result<(), AuditError> {
         self.shared.lock().failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// What kept this supervisor from closing what dead ones left or from removing what was kept long enough, as far
+    /// as it has come with that. A record is not held up by it, and the next supervisor tries again.
+    #[must_use]
+    pub fn untended(&self) -> Option<AuditError> {
+        self.shared.lock().tended.clone()?.err()
+    }
+
+    /// The same, once all of that was tried; nothing where the log could not be opened.
+    #[must_use]
+    pub fn tended(&self) -> Option<AuditError> {
+        let mut state = self.shared.lock();
+        loop {
+            match (&state.tended, &state.phase) {
+                (Some(tended), _) => return tended.clone().err(),
+                (None, Phase::Refused(_)) => return None,
+                (None, Phase::Opening | Phase::Open(_) | Phase::Closed) => {
+                    state = wait(&self.shared.done, state);
+                }
+            }
+        }
     }
 
     /// How long the oldest record waits that is not on the disk, and the oldest that no checkpoint is about.
@@ -280,8 +305,10 @@ fn work(shared: &Shared, open: impl FnOnce() -> Result<Folder, AuditError>) {
     shared.done.notify_all();
     drop(state);
     let Some(folder) = folder else { return };
-    // What cannot be done now is for the next, and no fault of this one.
-    folder.and_then(|folder| tend(&folder)).ok();
+    // What cannot be done now is for the next, and no fault of this one, which says that it was left.
+    let tended = folder.and_then(|folder| tend(&folder));
+    shared.lock().tended = Some(tended);
+    shared.done.notify_all();
     while let Some(files) = due(shared) {
         commit(shared, files);
     }
@@ -289,8 +316,10 @@ fn work(shared: &Shared, open: impl FnOnce() -> Result<Folder, AuditError>) {
 
 /// Closes what dead supervisors left, and removes what was kept long enough.
 fn tend(folder: &Folder) -> Result<(), AuditError> {
-    recover::recover(folder)?;
-    recover::expire(folder, Stamp::now(), folder.keep())
+    let recovered = recover::recover(folder);
+    // Or one dead log would keep all that ever ended.
+    let expired = recover::expire(folder, Stamp::now(), folder.keep());
+    recovered.and(expired)
 }
 
 /// What is to be synced, once something is; nothing once the log is closed. Signs what has waited

@@ -375,6 +375,58 @@ mod tests {
         drop(living);
     }
 
+    /// A log that nobody can close, and what is said of it.
+    fn unclosable(scratch: &Scratch) -> PathBuf {
+        let place = scratch.0.join("live/unclosable.0000.jsonl");
+        fs::create_dir_all(&place).unwrap();
+        place
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_closed_keeps_no_other_from_it() {
+        let scratch = Scratch::new("unclosable");
+        (0..3).for_each(|_| drop(write(scratch.folder(), 1)));
+        let place = unclosable(&scratch);
+        let error = recover::recover(&scratch.folder()).unwrap_err();
+        assert!(error.subject.ends_with("unclosable.0000.jsonl"), "{error:?}");
+        assert!(!error.remedy.is_empty(), "{error:?}");
+        let left: Vec<_> = fs::read_dir(place.parent().unwrap()).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+
+    #[test]
+    fn what_was_kept_long_enough_goes_though_a_log_cannot_be_closed_and_the_writer_says_so() {
+        let scratch = Scratch::new("untended");
+        drop(write(scratch.folder(), 1));
+        let place = unclosable(&scratch);
+        let old = scratch.0.join("2001-01-01");
+        fs::create_dir(&old).unwrap();
+        fs::write(old.join("x.0000.jsonl"), "").unwrap();
+        let folder = scratch.folder();
+        let writer = Writer::begin(|| Ok(folder)).unwrap();
+        let error = writer.tended().unwrap();
+        assert!(error.subject.ends_with("unclosable.0000.jsonl"), "{error:?}");
+        assert_eq!(writer.untended(), Some(error));
+        assert!(!old.exists());
+        writer.close().unwrap();
+        fs::remove_dir(place).unwrap();
+        let folder = scratch.folder();
+        let writer = Writer::begin(|| Ok(folder)).unwrap();
+        assert_eq!(writer.tended(), None);
+        writer.close().unwrap();
+    }
+
+    #[test]
+    fn a_day_that_cannot_be_removed_keeps_no_other() {
+        let scratch = Scratch::new("unremovable");
+        let day = |day: &str| scratch.0.join(day);
+        fs::create_dir_all(day("2001-01-01").join("x.0000.jsonl")).unwrap();
+        fs::create_dir(day("2001-01-02")).unwrap();
+        let error = recover::expire(&scratch.folder(), Stamp::now(), WEEK).unwrap_err();
+        assert!(error.subject.contains("2001-01-01"), "{error:?}");
+        assert!(day("2001-01-01").exists() && !day("2001-01-02").exists());
+    }
+
     #[test]
     fn many_supervisors_write_at_once_and_every_log_is_whole() {
         let scratch = Scratch::new("many");

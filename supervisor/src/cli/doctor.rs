@@ -38,11 +38,11 @@ pub(crate) fn doctor(arguments: &Doctor) -> u8 {
     // Where it cannot be looked for, the findings say why.
     let left = clean::find(false).unwrap_or_default();
     let mut findings = mechanisms();
-    let (profiles, egress) = match try_all() {
+    let (profiles, found) = match try_all() {
         Ok(tried) => tried,
         Err(Interrupted(status)) => return status,
     };
-    findings.extend(egress);
+    findings.extend(found);
     let all = profiles.iter().all(|one| one.runs);
     let said = if arguments.json {
         say_json(&serde_json::json!({
@@ -229,19 +229,30 @@ fn hierarchies(facts: &CgroupFacts) -> String {
 }
 
 /// Runs `true` under each builtin profile: every stage, every probe of the self-test, every record; and once
-/// with a way out.
-fn try_all() -> Result<(Vec<Builtin>, Option<Finding>), Interrupted> {
+/// with a way out. What was found beside: that way, and what keeps the log from being kept in order.
+fn try_all() -> Result<(Vec<Builtin>, Vec<Finding>), Interrupted> {
     let log = match AuditLog::begin(audit_folder::open, |_| {}) {
         Ok(log) => log,
-        Err(error) => return Ok((vec![fails("every one", &error)], None)),
+        Err(error) => return Ok((vec![fails("every one", &error)], Vec::new())),
     };
     let tried = builtin::list().iter().map(|one| try_profile(one.name, &log));
     let tried: Result<Vec<Builtin>, Interrupted> = tried.collect();
     let tried = tried.and_then(|tried| Ok((tried, try_egress(&log)?)));
+    let untended = tried.as_ref().ok().and_then(|_| log.untended(true));
     let closed = log.end();
     let (mut tried, egress) = tried?;
     tried.extend(closed.err().map(|error| fails("the audit log of all", &error)));
-    Ok((tried, Some(egress)))
+    Ok((tried, std::iter::once(egress).chain(untended.as_ref().map(old_logs)).collect()))
+}
+
+/// Logs of before that cannot be closed, or cannot be removed though they were kept long enough.
+fn old_logs(error: &StartError) -> Finding {
+    Finding {
+        mechanism: "old logs",
+        works: false,
+        evidence: error.line(),
+        remedy: error.remedy().unwrap_or_default(),
+    }
 }
 
 /// Somebody asked for the end, by a signal that a run passed on; the status that says which.

@@ -78,7 +78,12 @@ fn told(arguments: Run, who: Who, since: Instant) -> u8 {
         status
     });
     // What a run that was not started leaves in the log is no reason to say more than why.
+    let untended = log.untended(false).filter(|_| started.is_ok());
     let kept = log.end();
+    // No fault of this run: it is said, and its status stays what it is.
+    if let Some(error) = untended {
+        warn(&format!("sandboxd: {name}: {}", untended_words(&error)));
+    }
     match (started, kept) {
         (Err(status), _) | (Ok(status), Ok(())) => status,
         (Ok(_), Err(error)) => {
@@ -110,6 +115,15 @@ fn unwritten(error: &AuditError) {
         "sandboxd: records of calls cannot be written to the audit log: {why}\n  remedy  {}\n",
         error.remedy
     ));
+}
+
+/// What is left of the audit log that is not this run's.
+fn untended_words(error: &StartError) -> String {
+    format!(
+        "logs of before cannot be closed or removed: {}\n  remedy  {}\n",
+        printable(&error.line()),
+        printable(&error.remedy().unwrap_or_default())
+    )
 }
 
 fn not_started(error: &StartError, name: &str, json: bool) -> u8 {

@@ -124,6 +124,15 @@ impl AuditLog {
         }
     }
 
+    /// What kept this process from closing logs of supervisors that died, or from removing what was kept long
+    /// enough; as far as that is known, or once all of it `was_tried`.
+    #[must_use]
+    pub fn untended(&self, was_tried: bool) -> Option<StartError> {
+        let writer = &self.0.writer;
+        let why = if was_tried { writer.tended() } else { writer.untended() };
+        why.map(StartError::from)
+    }
+
     /// Ends it. Whatever is told to it from here on is not written.
     ///
     /// # Errors
