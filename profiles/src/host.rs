@@ -148,6 +148,8 @@ pub struct Own {
     pub leaves_groups: bool,
     /// Whether it can empty the bounding set: `CAP_SETPCAP`.
     pub empties_bounding: bool,
+    /// Whether it can lead what is in a network namespace that it makes: `CAP_NET_ADMIN`.
+    pub leads_networks: bool,
 }
 
 /// Landlock as the kernel tells it.

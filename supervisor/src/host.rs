@@ -30,6 +30,10 @@ pub const NEEDED: &[(Capability, &str)] = &[
     (Capability::CAP_DAC_OVERRIDE, "walking to granted paths that their owner keeps private"),
 ];
 
+/// What it needs besides where a profile lets something out, to take up the loopback interface of a network
+/// namespace and to lead everything in it to the egress process; no other run touches its network's settings.
+pub const FOR_EGRESS: Capability = Capability::CAP_NET_ADMIN;
+
 /// The last system call of each kernel that brought new ones, newest first; `Documentation` of each
 /// release and `arch/x86/entry/syscalls/syscall_64.tbl`.
 const LAST_SYSCALLS: &[((u32, u32), u32)] = &[
@@ -139,6 +143,7 @@ fn own() -> Own {
         gid,
         leaves_groups: have.contains(&Capability::CAP_SETGID),
         empties_bounding: have.contains(&Capability::CAP_SETPCAP),
+        leads_networks: have.contains(&FOR_EGRESS),
     }
 }
 

@@ -131,6 +131,14 @@ impl Deciding<'_> {
                 remedy,
             );
         }
+        // Of a user's sandbox the user namespace has that right.
+        if self.enters_network() && !self.host.own.leads_networks {
+            self.refuse(
+                &Origin::named("this host", "network.egress"),
+                "sandboxd lacks CAP_NET_ADMIN here, without which nothing is led to the egress process",
+                "let sandboxd keep CAP_NET_ADMIN: --cap-add=NET_ADMIN of a container, CapabilityBoundingSet= of a unit; or write mode = \"none\"",
+            );
+        }
     }
 
     /// A socket stays in the network where it was made, whoever holds it: no namespace, no filter of its calls and no

@@ -79,6 +79,21 @@ fn the_network_is_its_own_and_leads_to_what_is_named() {
     }
 }
 
+/// Root that may do everything but administer networks.
+fn powerless() -> HostFacts {
+    let mut host = asked();
+    host.own.leads_networks = false;
+    host
+}
+
+#[test]
+fn only_who_lets_something_out_must_be_able_to_lead_it() {
+    run(&[""], powerless()).unwrap();
+    let users = HostFacts { own: powerless().own, resolver: asked().resolver, ..a_users() };
+    let text = format!("{ONE}[require]\nuid = \"if-available\"\nmemfd_noexec = \"if-available\"\n");
+    run(&[&text], users).unwrap();
+}
+
 #[test]
 fn what_would_not_hold_is_refused() {
     let entry = "egress = [\"api.example.com:443\"]\n";
@@ -91,6 +106,7 @@ fn what_would_not_hold_is_refused() {
             "this would keep nothing in",
         ),
         (ONE.to_owned(), typical(), "no nameserver in /etc/resolv.conf"),
+        (ONE.to_owned(), powerless(), "lacks CAP_NET_ADMIN"),
         (format!("isolation = \"landlock\"\n{ONE}"), asked(), "without a network namespace"),
     ] {
         let found = wrong(&text, host);

@@ -161,6 +161,17 @@ fn held() -> String {
 /// By what right sandboxes are made here.
 fn privileges(facts: &HostFacts) -> Finding {
     let (works, evidence, remedy) = match &facts.privilege {
+        Privilege::Root if !facts.own.leads_networks => (
+            false,
+            format!(
+                "root, without {}, which letting anything out takes (egress)",
+                host::FOR_EGRESS
+            ),
+            format!(
+                "let sandboxd keep {}: --cap-add=NET_ADMIN of a container, CapabilityBoundingSet= of a unit",
+                host::FOR_EGRESS
+            ),
+        ),
         Privilege::Root => {
             (true, String::from("root, with every capability that is needed"), String::new())
         }
