@@ -18,6 +18,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use serde::Serialize;
 use std::ffi::OsStr;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What was found.
@@ -96,7 +97,7 @@ pub(crate) fn words(found: &Found, did: &str) -> String {
 /// Looks for it, and removes it where asked to.
 ///
 /// # Errors
-/// Where the settings, `/run/sandboxd` or `/proc` cannot be read.
+/// Where the settings, `/run/sandboxd`, `/proc` or the folder for temporary files cannot be read.
 pub(crate) fn find(remove: bool) -> Result<Found, StartError> {
     let mut found = Found::default();
     // Before the leases: whoever lives in a group has the uid.
@@ -120,7 +121,7 @@ pub(crate) fn find(remove: bool) -> Result<Found, StartError> {
     for (name, gone) in lasting::left(remove) {
         found.tell("file", name, gone);
     }
-    for folder in folders() {
+    for folder in folders()? {
         let name = folder.display().to_string();
         // What doctor makes is empty; learn's holds what was seen.
         let gone = match (remove, is_of(LEARN, &folder)) {
@@ -182,11 +183,20 @@ pub(crate) fn lock(folder: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 /// Folders that a `doctor` made to run profiles in or a `learn` to be told in, which is gone.
-fn folders() -> Vec<PathBuf> {
+fn folders() -> Result<Vec<PathBuf>, StartError> {
     use std::os::unix::fs::MetadataExt;
     let own = rustix::process::geteuid().as_raw();
-    let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else { return Vec::new() };
-    entries
+    let temporary = std::env::temp_dir();
+    let entries = match std::fs::read_dir(&temporary) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            let place = temporary.display().to_string();
+            return Err(StartError::io("read_dir", place, &error)
+                .with_remedy("name a folder of yours for temporary files: TMPDIR"));
+        }
+    };
+    let folders = entries
         .flatten()
         .filter(|entry| {
             let path = entry.path();
@@ -194,8 +204,8 @@ fn folders() -> Vec<PathBuf> {
             entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == own)
                 && (is_of(DOCTOR, &path) || (is_of(LEARN, &path) && lock(&path).is_ok()))
         })
-        .map(|entry| entry.path())
-        .collect()
+        .map(|entry| entry.path());
+    Ok(folders.collect())
 }
 
 impl From<CgroupError> for Stays {

@@ -1,8 +1,12 @@
 //! `sandboxd doctor`: what this host enforces, found by doing it.
 
+mod held;
+mod left;
+
+use super::NOT_SET_UP;
+use super::clean;
 use super::output::{say, say_json, warn};
 use super::typed::Doctor;
-use super::{NOT_SET_UP, clean};
 use crate::cgroup::{Placement, Tree};
 use crate::lease::Settings;
 use crate::privilege;
@@ -35,8 +39,7 @@ pub(crate) fn doctor(arguments: &Doctor) -> u8 {
     if arguments.clean {
         return clean::clean(arguments.json);
     }
-    // Where it cannot be looked for, the findings say why.
-    let left = clean::find(false).unwrap_or_default();
+    let left = clean::find(false);
     let mut findings = mechanisms();
     let (profiles, found) = match try_all() {
         Ok(tried) => tried,
@@ -45,12 +48,11 @@ pub(crate) fn doctor(arguments: &Doctor) -> u8 {
     findings.extend(found);
     let all = profiles.iter().all(|one| one.runs);
     let said = if arguments.json {
-        say_json(&serde_json::json!({
-            "mechanisms": findings, "profiles": profiles,
-            "left_behind": left.left, "living": left.living, "stays": left.failed,
-        }))
+        let mut told = serde_json::json!({ "mechanisms": findings, "profiles": profiles });
+        told.as_object_mut().into_iter().for_each(|told| told.extend(left::json(&left)));
+        say_json(&told)
     } else {
-        say(&format!("{}\n{}", words(&findings, &profiles), clean::words(&left, "left")))
+        say(&format!("{}\n{}", words(&findings, &profiles), left::words(&left)))
     };
     if said { u8::from(!all) } else { NOT_SET_UP }
 }
@@ -131,7 +133,7 @@ fn mechanisms() -> Vec<Finding> {
 /// Where what happens is written down.
 fn audit(fact: AuditFact) -> Finding {
     let (works, evidence, remedy) = match fact {
-        AuditFact::Folder(folder) => (true, format!("{folder}{}", held()), String::new()),
+        AuditFact::Folder(folder) => (true, format!("{folder}{}", held::held()), String::new()),
         AuditFact::Lacking(gap) => {
             let waive = "waive it: [require] audit = \"if-available\"";
             let remedy = match gap.remedy.as_str() {
@@ -142,20 +144,6 @@ fn audit(fact: AuditFact) -> Finding {
         }
     };
     Finding { mechanism: "audit log", works, evidence, remedy }
-}
-
-/// How much the log holds, for how long, and how much room there is; what cannot be found out is left out.
-fn held() -> String {
-    let Ok(path) = audit_folder::path() else { return String::new() };
-    let files = |folder: PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let folders = files(path.clone()).filter(|one| one.file_type().is_ok_and(|it| it.is_dir()));
-    let sizes = folders.flat_map(|folder| files(folder.path()));
-    let sizes = sizes.filter_map(|file| file.metadata().ok()).map(|file| file.len());
-    let (count, bytes) = sizes.fold((0_u64, 0), |(count, bytes), size| (count + 1, bytes + size));
-    let room = rustix::fs::statvfs(&path).map_or(0, |disk| disk.f_bavail * disk.f_frsize);
-    let days = audit_folder::retention().map_or(0, |kept| kept.days);
-    let [bytes, room] = [bytes, room].map(|bytes| bytes >> 20);
-    format!("; {count} segments of logs, {bytes} MiB, kept for {days} days; {room} MiB are free")
 }
 
 /// By what right sandboxes are made here.
