@@ -89,6 +89,17 @@ pub struct ResolverFacts {
     pub hosts: Vec<Known>,
     /// The servers of `/etc/resolv.conf`, in their order.
     pub servers: Vec<SocketAddr>,
+    /// Which of the two could not be read, and why.
+    pub unread: Vec<Unread>,
+}
+
+/// A file of the host's that is there and could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub why: String,
 }
 
 /// A block device, by its numbers.

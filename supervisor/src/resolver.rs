@@ -1,8 +1,10 @@
 //! How this host resolves names: what root wrote into `/etc/resolv.conf` (resolv.conf(5)) and
 //! `/etc/hosts` (hosts(5)). Whoever is let out to a name is led where the host would be.
 
+use crate::explain::{errno, printable};
 use sandboxd_egress_plan::{HostName, Known};
-use sandboxd_profiles::host::ResolverFacts;
+use sandboxd_profiles::host::{ResolverFacts, Unread};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 
 /// Where DNS servers listen.
@@ -10,14 +12,24 @@ const PORT: u16 = 53;
 /// As many as the resolver of glibc asks, `MAXNS` of resolv.h.
 const MOST: usize = 3;
 
-/// Looks. A file that is not there says nothing.
+/// Looks. A file that is not there says nothing; one that cannot be read may say anything.
 pub(crate) fn look() -> ResolverFacts {
-    let text = |path| std::fs::read(path).unwrap_or_default();
-    let (resolv, hosts) = (text("/etc/resolv.conf"), text("/etc/hosts"));
-    ResolverFacts {
-        hosts: hosts_of(&String::from_utf8_lossy(&hosts)),
-        servers: servers_of(&String::from_utf8_lossy(&resolv)),
-    }
+    look_at("/etc/hosts", "/etc/resolv.conf")
+}
+
+fn look_at(hosts: &str, resolv: &str) -> ResolverFacts {
+    let mut unread = Vec::new();
+    let mut text = |path: &str| match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            let why = error.raw_os_error().map_or_else(|| printable(&error.to_string()), errno);
+            unread.push(Unread { path: path.to_owned(), why });
+            String::new()
+        }
+    };
+    let (hosts, resolv) = (text(hosts), text(resolv));
+    ResolverFacts { hosts: hosts_of(&hosts), servers: servers_of(&resolv), unread }
 }
 
 /// The words of each line, up to what is said about it.
@@ -59,6 +71,14 @@ fn hosts_of(text: &str) -> Vec<Known> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_an_empty_one() {
+        assert_eq!(look_at("/nonexistent", "/nonexistent"), ResolverFacts::default());
+        let found = look_at("/nonexistent", "/proc/self");
+        let told: Vec<_> = found.unread.iter().map(|one| (&*one.path, &*one.why)).collect();
+        assert_eq!(told, [("/proc/self", "is a directory (EISDIR)")]);
+    }
 
     #[test]
     fn servers_are_those_that_glibc_would_ask() {

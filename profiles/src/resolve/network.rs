@@ -171,7 +171,12 @@ impl Deciding<'_> {
 
     /// Who knows where a name really is.
     fn resolver(&mut self, way: &WayOut) -> Resolver {
-        let ResolverFacts { hosts, servers } = self.host.resolver.clone();
+        let ResolverFacts { hosts, servers, unread } = self.host.resolver.clone();
+        for file in &unread {
+            let what = format!("{} cannot be read: {}", file.path, file.why);
+            let remedy = "make it a file that sandboxd can read: it says where names lead";
+            self.refuse(&Origin::named("this host", "network.egress"), what, remedy);
+        }
         // A list of whom to block may have a hundred thousand of no interest here.
         let fits = |host: &Known| way.rules.iter().any(|rule| is_meant(&rule.target, &host.name));
         let hosts: Vec<Known> = hosts.into_iter().filter(fits).collect();
@@ -182,7 +187,8 @@ impl Deciding<'_> {
             Target::Network(_) | Target::Host => false,
         };
         let asking = way.rules.iter().find(|rule| asks(&rule.target)).map(|rule| &rule.written);
-        if let (Some(text), true) = (asking, servers.is_empty()) {
+        // What nobody could read may name somebody.
+        if let (Some(text), true) = (asking, servers.is_empty() && unread.is_empty()) {
             let entries: &[Written<Egress>] = &self.profile.network.egress;
             let entry = entries.iter().find(|entry| entry.value.text == *text);
             let origin = entry.map_or_else(

@@ -7,7 +7,10 @@ use sandboxd_profiles::host::ResolverFacts;
 
 fn asked() -> HostFacts {
     let servers = vec!["192.0.2.53:53".parse().unwrap()];
-    HostFacts { resolver: ResolverFacts { hosts: Vec::new(), servers }, ..typical() }
+    HostFacts {
+        resolver: ResolverFacts { hosts: Vec::new(), servers, unread: Vec::new() },
+        ..typical()
+    }
 }
 
 fn profile(network: &str, inject: &str) -> String {

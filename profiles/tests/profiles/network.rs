@@ -3,7 +3,7 @@
 use crate::support::*;
 use sandboxd_egress_plan::{Bound, EgressPlan, HostName, Known, Ways};
 use sandboxd_plan::{HostPath, Namespace, Probe, RootOp};
-use sandboxd_profiles::host::ResolverFacts;
+use sandboxd_profiles::host::{ResolverFacts, Unread};
 use sandboxd_profiles::why::Asked;
 use sandboxd_profiles::{HostFacts, Invocation, Problem, Resolved, Stream, explain, resolve};
 
@@ -15,7 +15,10 @@ fn asked() -> HostFacts {
         addresses: vec!["10.0.0.5".parse().unwrap()],
     });
     let servers = vec!["192.0.2.53:53".parse().unwrap()];
-    HostFacts { resolver: ResolverFacts { hosts: hosts.into(), servers }, ..typical() }
+    HostFacts {
+        resolver: ResolverFacts { hosts: hosts.into(), servers, unread: vec![] },
+        ..typical()
+    }
 }
 
 fn run(texts: &[&str], host: HostFacts) -> Result<Resolved, Vec<Problem>> {
@@ -79,6 +82,13 @@ fn the_network_is_its_own_and_leads_to_what_is_named() {
     }
 }
 
+/// One whose `/etc/hosts` is there, and says nothing.
+fn unread() -> HostFacts {
+    let (path, why) = ("/etc/hosts".to_owned(), "it is a folder".to_owned());
+    let unread = vec![Unread { path, why }];
+    HostFacts { resolver: ResolverFacts { unread, ..asked().resolver }, ..typical() }
+}
+
 /// Root that may do everything but administer networks.
 fn powerless() -> HostFacts {
     let mut host = asked();
@@ -107,6 +117,7 @@ fn what_would_not_hold_is_refused() {
         ),
         (ONE.to_owned(), typical(), "no nameserver in /etc/resolv.conf"),
         (ONE.to_owned(), powerless(), "lacks CAP_NET_ADMIN"),
+        (ONE.to_owned(), unread(), "/etc/hosts cannot be read: it is a folder"),
         (format!("isolation = \"landlock\"\n{ONE}"), asked(), "without a network namespace"),
     ] {
         let found = wrong(&text, host);

@@ -8,7 +8,10 @@ use sandboxd_profiles::{Copied, From, Held, HostFacts, Resolved};
 
 fn asked() -> HostFacts {
     let servers = vec!["192.0.2.53:53".parse().unwrap()];
-    HostFacts { resolver: ResolverFacts { hosts: Vec::new(), servers }, ..typical() }
+    HostFacts {
+        resolver: ResolverFacts { hosts: Vec::new(), servers, unread: Vec::new() },
+        ..typical()
+    }
 }
 
 fn run(text: &str) -> Resolved {

@@ -16,7 +16,7 @@ fn asked() -> HostFacts {
     let of = |host: &str| (host.to_owned(), vec![key.clone()]);
     let found = [of("git.example"), of("[git.example]:2222")].into();
     let known_hosts = [(path(FILE), KnownHosts::Read(found))].into();
-    let resolver = ResolverFacts { hosts: Vec::new(), servers };
+    let resolver = ResolverFacts { hosts: Vec::new(), servers, unread: Vec::new() };
     HostFacts { resolver, known_hosts, ..typical() }
 }
 
