@@ -56,17 +56,20 @@ const LAST_SYSCALLS: &[((u32, u32), u32)] = &[
 ];
 
 /// Looks at the host, and at what the profile names.
+///
+/// # Errors
+/// Where this process cannot tell which groups it is in, which decide what a command may do that keeps them.
 pub(crate) fn probe(
     wanted: &Wanted,
     cgroups: CgroupFacts,
     privilege: Privilege,
     audit: AuditFact,
-) -> HostFacts {
+) -> Result<HostFacts, StartError> {
     let looked = paths::look(wanted);
     // The last path is not what hangs from here on.
     doing("looking at the host");
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
-    HostFacts {
+    Ok(HostFacts {
         last_syscall: last_syscall(&kernel),
         landlock: landlock::abi()
             .ok()
@@ -89,14 +92,14 @@ pub(crate) fn probe(
         hard_limits: hard_limits(),
         users: users(),
         invoker: invoker(),
-        groups: groups(),
+        groups: groups()?,
         top_links: paths::top_links(),
         paths: looked,
         disks: paths::disks(wanted),
         ssh_agent: ssh_agent(),
         known_hosts: known_hosts::look(&wanted.known_hosts),
         resolver: if wanted.resolver { resolver::look() } else { ResolverFacts::default() },
-    }
+    })
 }
 
 /// Where the ssh-agent of whoever runs this listens.
@@ -217,10 +220,11 @@ pub fn own_ids() -> (u32, u32) {
 }
 
 /// Its supplementary groups, its own gid left out.
-fn groups() -> Vec<u32> {
+fn groups() -> Result<Vec<u32>, StartError> {
     let (_, own) = own_ids();
-    let all = rustix::process::getgroups().unwrap_or_default();
-    all.into_iter().map(rustix::process::Gid::as_raw).filter(|gid| *gid != own).collect()
+    let all = rustix::process::getgroups()
+        .map_err(|errno| StartError::call("getgroups", "the groups of sandboxd", errno))?;
+    Ok(all.into_iter().map(rustix::process::Gid::as_raw).filter(|gid| *gid != own).collect())
 }
 
 /// Who runs `sandboxd`: under sudo, whoever called it.

@@ -89,8 +89,11 @@ fn words(findings: &[Finding], profiles: &[Builtin]) -> String {
 }
 
 fn mechanisms() -> Vec<Finding> {
-    let facts =
-        host::probe(&Wanted::default(), CgroupFacts::None, privilege::find(), audit_folder::fact());
+    let (wanted, audit_fact) = (Wanted::default(), audit_folder::fact());
+    let facts = match host::probe(&wanted, CgroupFacts::None, privilege::find(), audit_fact) {
+        Ok(facts) => facts,
+        Err(error) => return vec![lacks("host", &error)],
+    };
     let mut findings = vec![
         privileges(&facts),
         Finding {
@@ -241,13 +244,14 @@ fn try_all() -> Result<(Vec<Builtin>, Vec<Finding>), Interrupted> {
     let closed = log.end();
     let (mut tried, egress) = tried?;
     tried.extend(closed.err().map(|error| fails("the audit log of all", &error)));
-    Ok((tried, std::iter::once(egress).chain(untended.as_ref().map(old_logs)).collect()))
+    // Logs of before that cannot be closed, or cannot be removed though they were kept long enough.
+    let untended = untended.map(|error| lacks("old logs", &error));
+    Ok((tried, std::iter::once(egress).chain(untended).collect()))
 }
 
-/// Logs of before that cannot be closed, or cannot be removed though they were kept long enough.
-fn old_logs(error: &StartError) -> Finding {
+fn lacks(mechanism: &'static str, error: &StartError) -> Finding {
     Finding {
-        mechanism: "old logs",
+        mechanism,
         works: false,
         evidence: error.line(),
         remedy: error.remedy().unwrap_or_default(),

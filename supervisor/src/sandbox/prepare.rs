@@ -40,11 +40,12 @@ pub fn prepare(
     check_descriptors()?;
     let (tree, held) = place(profile, &privilege, within)?;
     doing("looking at the host");
-    let host = look(&wanted(profile, under), &tree, privilege, audit);
-    let decided = lease(profile, held.as_ref())
-        .and_then(|lease| Ok((resolve(profile, under, &host, &lease, invocation)?, lease)));
+    let decided = look(&wanted(profile, under), &tree, privilege, audit).and_then(|host| {
+        let lease = lease(profile, held.as_ref())?;
+        Ok((resolve(profile, under, &host, &lease, invocation)?, host, lease))
+    });
     match decided {
-        Ok((resolved, lease)) => Ok(Prepared { resolved, host, lease, tree, held }),
+        Ok((resolved, host, lease)) => Ok(Prepared { resolved, host, lease, tree, held }),
         Err(error) => {
             not_started(None, held);
             Err(error)
@@ -53,15 +54,18 @@ pub fn prepare(
 }
 
 /// What this host has of what the profile wants.
+///
+/// # Errors
+/// As [`host::probe`].
 pub(super) fn look(
     wanted: &Wanted,
     tree: &Tree,
     privilege: Privilege,
     audit: AuditFact,
-) -> HostFacts {
-    let mut host = host::probe(wanted, tree.facts(), privilege, audit);
+) -> Result<HostFacts, StartError> {
+    let mut host = host::probe(wanted, tree.facts(), privilege, audit)?;
     host.cgroup_gaps = tree.gaps();
-    host
+    Ok(host)
 }
 
 /// Where limits can be set, and a uid of its own. Whoever is not root has none to give, and the machine's

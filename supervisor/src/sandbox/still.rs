@@ -66,7 +66,7 @@ impl<'a> Still<'a> {
     pub(super) fn holds(&self, program: Option<&OwnedFd>) -> Result<(), StartError> {
         let Decided { asked, resolved, host, lease, tree, audit } = self.decided;
         doing("looking whether what is kept ready is still right");
-        let now = look(&self.wanted, tree, host.privilege.clone(), audit.fact());
+        let now = look(&self.wanted, tree, host.privilege.clone(), audit.fact())?;
         let outside = &resolved.outside;
         let found = |what| Err(StartError::found("claim", what));
         let before: BTreeMap<_, _> = inodes(host).collect();
