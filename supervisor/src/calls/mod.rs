@@ -342,8 +342,9 @@ impl Exchange {
 
     /// Ends all that was started and the broker, and tells what could not be cleaned up.
     pub(crate) fn finish(&mut self) -> Vec<String> {
-        (self.control, self.revocations) = (None, None);
-        let mut left = self.desk.close();
+        let mut left = self.control.take().map(Control::finish).unwrap_or_default();
+        left.extend(self.revocations.take().into_iter().flat_map(Revocations::finish));
+        left.extend(self.desk.close());
         left.extend(self.service.finish(DRAIN));
         left
     }

@@ -2,13 +2,14 @@
 //! looked at before anything is read.
 
 use super::folder::{self, Name, Sockets};
+use super::next::{deaf, next_stream};
 use super::trusted::{Approver, trusted};
 use crate::sandbox::StartError;
 use crate::thread::Thread;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd as _, OwnedFd};
-use rustix::io::{Errno, read, retry_on_intr};
-use rustix::net::{SendFlags, SocketFlags, accept_with, send};
+use rustix::io::{read, retry_on_intr};
+use rustix::net::{SendFlags, SocketFlags, send};
 use serde_json::Value;
 
 /// How long the line may take, each piece of it.
@@ -19,7 +20,7 @@ const LINE: usize = 512;
 /// A socket that is listened on, until this is let go of.
 pub(super) struct Asked {
     /// Ended before the name is removed.
-    _thread: Thread<()>,
+    thread: Thread<Vec<String>>,
     /// Removed at the end.
     _name: Name,
 }
@@ -35,16 +36,27 @@ impl Asked {
         run: &str,
         mut hear: impl FnMut(Approver, &[u8], OwnedFd, &OwnedFd) + Send + 'static,
     ) -> Result<Self, StartError> {
-        let (socket, name) = folder::listen_for(kind, run)?;
+        let (socket, file) = folder::listen_for(kind, run)?;
+        let name = kind.name;
         let serve = move |closed| {
-            while let Some(stream) = next(&closed, &socket) {
+            loop {
+                let stream = match next_stream(&closed, &socket, None, SocketFlags::CLOEXEC) {
+                    Ok(Some(stream)) => stream,
+                    Ok(None) => return Vec::new(),
+                    Err(why) => return vec![deaf(name, &why)],
+                };
                 let Ok(who) = trusted(stream.as_fd()) else { continue };
                 if let Some(line) = line(&stream, &closed) {
                     hear(who, &line, stream, &closed);
                 }
             }
         };
-        Ok(Self { _thread: Thread::begin(kind.name, serve)?, _name: name })
+        Ok(Self { thread: Thread::begin(name, serve)?, _name: file })
+    }
+
+    /// Lets nobody in any more, and tells what kept it from letting them in before.
+    pub(super) fn finish(mut self) -> Vec<String> {
+        self.thread.finish()
     }
 }
 
@@ -53,27 +65,6 @@ pub(crate) fn answer(stream: &OwnedFd, said: &Value) {
     // Whoever does not wait for the answer has had it done all the same.
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     send(stream, said.to_string().as_bytes(), flags).ok();
-}
-
-/// Whoever comes next; nobody once the run is over.
-fn next(closed: &OwnedFd, socket: &OwnedFd) -> Option<OwnedFd> {
-    loop {
-        let mut fds = [PollFd::new(closed, PollFlags::IN), PollFd::new(socket, PollFlags::IN)];
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return None,
-        }
-        let [over, connected] = fds.map(|fd| !fd.revents().is_empty());
-        if over {
-            return None;
-        }
-        match accept_with(socket, SocketFlags::CLOEXEC) {
-            Ok(stream) if connected => return Some(stream),
-            // Without a descriptor left, as a rule. Whoever waits goes on waiting.
-            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => std::thread::sleep(super::PAUSE),
-            Ok(_) | Err(_) => {}
-        }
-    }
 }
 
 /// The line that somebody says, in time and before the run is over. One that only looks who is there says none.

@@ -8,6 +8,7 @@
 
 mod asked;
 mod folder;
+mod next;
 pub(crate) mod revocation;
 pub(crate) mod rotation;
 mod trusted;
@@ -20,10 +21,9 @@ use crate::sandbox::StartError;
 use crate::service::channel::Told;
 use crate::thread::Thread;
 use folder::Name;
-use rustix::event::{PollFd, PollFlags, poll};
+use next::{deaf, next_stream};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
-use rustix::net::{SocketFlags, accept_with};
+use rustix::net::SocketFlags;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// A socket that is listened on, until this is let go of.
 pub(crate) struct Control {
     /// Ended before the name is removed.
-    _thread: Thread<()>,
+    thread: Thread<Vec<String>>,
     /// Removed at the end.
     _name: Name,
 }
@@ -51,7 +51,12 @@ impl Control {
         let (socket, name) = folder::listen_for(&APPROVALS, run)?;
         let thread =
             Thread::begin("approvals", move |closed| serve(&closed, &socket, &line, &came))?;
-        Ok(Self { _thread: thread, _name: name })
+        Ok(Self { thread, _name: name })
+    }
+
+    /// Lets nobody in any more, and tells what kept it from letting them in before.
+    pub(crate) fn finish(mut self) -> Vec<String> {
+        self.thread.finish()
     }
 }
 
@@ -99,35 +104,18 @@ impl Approvers {
     }
 }
 
-fn serve(closed: &OwnedFd, socket: &OwnedFd, line: &OwnedFd, came: &Approvers) {
+/// Lets in whoever comes until the run is over, and tells what kept it from that.
+fn serve(closed: &OwnedFd, socket: &OwnedFd, line: &OwnedFd, came: &Approvers) -> Vec<String> {
     loop {
-        let mut fds = [
-            PollFd::new(closed, PollFlags::IN),
-            PollFd::new(socket, PollFlags::IN),
-            // Nothing is heard there; its end is told without being asked for.
-            PollFd::new(line, PollFlags::empty()),
-        ];
-        match poll(&mut fds, None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
-        }
-        let [over, connected, gone] = fds.map(|fd| !fd.revents().is_empty());
-        if over || gone {
-            return;
-        }
-        if !connected {
-            continue;
-        }
-        match accept_with(socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-            Ok(stream) => {
-                if let Some(number) = trusted(stream.as_fd()).ok().and_then(|one| came.add(one)) {
-                    // One that the broker does not take is closed, and asks again.
-                    Told::Approver(number).say(line.as_fd(), &[stream.as_fd()]).ok();
-                }
-            }
-            Err(Errno::INTR | Errno::AGAIN | Errno::CONNABORTED) => {}
-            // Without a descriptor left, as a rule. Whoever waits goes on waiting.
-            Err(_) => std::thread::sleep(PAUSE),
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let stream = match next_stream(closed, socket, Some(line), flags) {
+            Ok(Some(stream)) => stream,
+            Ok(None) => return Vec::new(),
+            Err(why) => return vec![deaf(APPROVALS.name, &why)],
+        };
+        if let Some(number) = trusted(stream.as_fd()).ok().and_then(|one| came.add(one)) {
+            // One that the broker does not take is closed, and asks again.
+            Told::Approver(number).say(line.as_fd(), &[stream.as_fd()]).ok();
         }
     }
 }

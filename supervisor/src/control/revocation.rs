@@ -17,7 +17,7 @@ pub(crate) use asked::answer;
 
 /// A socket that is listened on, until this is let go of.
 pub(crate) struct Revocations {
-    _asked: Asked,
+    asked: Asked,
 }
 
 /// Has the edge at this place of the plan taken back by whoever this is, who is answered on the stream.
@@ -37,7 +37,12 @@ impl Revocations {
                 Err((why, remedy)) => answer(&stream, &refused(&id, &why, remedy)),
             }
         })?;
-        Ok(Self { _asked: asked })
+        Ok(Self { asked })
+    }
+
+    /// Lets nobody in any more, and tells what kept it from letting them in before.
+    pub(crate) fn finish(self) -> Vec<String> {
+        self.asked.finish()
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct Line {
 
 /// A socket that is listened on, until this is let go of.
 pub(crate) struct Rotation {
-    _asked: Asked,
+    asked: Asked,
 }
 
 impl Rotation {
@@ -82,7 +82,12 @@ impl Rotation {
                 asked::answer(&stream, &told);
             }
         })?;
-        Ok(Self { _asked: asked })
+        Ok(Self { asked })
+    }
+
+    /// Lets nobody in any more, and tells what kept it from letting them in before.
+    pub(crate) fn finish(self) -> Vec<String> {
+        self.asked.finish()
     }
 }
 

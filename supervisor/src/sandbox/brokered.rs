@@ -117,8 +117,8 @@ impl Brokered {
 
     /// Lets the client read what it was answered, and tells what could not be cleaned up.
     pub(crate) fn finish(&mut self) -> Vec<String> {
-        self.control = None;
-        let mut left = self.service.finish(DRAIN);
+        let mut left = self.control.take().map(Control::finish).unwrap_or_default();
+        left.extend(self.service.finish(DRAIN));
         left.extend(self.client.finish());
         left
     }

@@ -298,7 +298,8 @@ impl Carried {
         let mut left = Vec::from_iter((wanted && lost).then(|| String::from(LOST)));
         left.extend(self.console.iter_mut().flat_map(Console::finish));
         // Nobody is let in any more, and nobody reads.
-        (self.rotation, self.fed) = (None, None);
+        left.extend(self.rotation.take().into_iter().flat_map(Rotation::finish));
+        self.fed = None;
         if let Some(endpoint) = self.endpoint.take() {
             endpoint.close();
         }
