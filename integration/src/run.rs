@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::errno::Errno;
 use serde_json::Value;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -39,7 +40,9 @@ impl Run {
             match fs::read_to_string(folder.join(name)) {
                 Ok(text) if text.is_empty() => Ok(None),
                 Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| name.to_owned()),
-                Err(_) => Ok(None),
+                // What is there and cannot be read says something.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error).with_context(|| name.to_owned()),
             }
         };
         let stdout = text("stdout")?;
@@ -214,12 +217,10 @@ impl Run {
     /// Where no problem is told so.
     pub fn has_problem(&self, words: &[&str]) -> Result<&Self> {
         self.not_started()?;
-        let mut lines = self.stderr.lines();
-        let Some(line) = lines.find(|line| words.iter().all(|word| line.contains(word))) else {
+        let Some((line, remedy)) = problem(&self.stderr, words) else {
             bail!("no problem is told with the words {words:?}");
         };
-        let remedy = lines.find(|line| line.starts_with("  remedy  "));
-        ensure!(remedy.is_some(), "no remedy for: {line}");
+        ensure!(!remedy.is_empty(), "no remedy for: {line}");
         Ok(self)
     }
 
@@ -229,5 +230,43 @@ impl Run {
             .find_map(|line| line.strip_prefix("  ")?.strip_prefix(label)?.strip_prefix(' '))
             .map(str::trim)
             .with_context(|| format!("the message has no line {label:?}"))
+    }
+}
+
+/// The line of a message that holds all of these words, and the remedy right below it: not that of a problem after
+/// it. Of a call that failed the error stands between.
+fn problem<'t>(message: &'t str, words: &[&str]) -> Option<(&'t str, &'t str)> {
+    let mut lines = message.lines().skip(1);
+    let line = lines.find(|line| words.iter().all(|word| line.contains(word)))?;
+    let below = lines.find(|line| !line.starts_with("  error   "));
+    let remedy = below.and_then(|below| below.strip_prefix("  remedy  "));
+    Some((line, remedy.unwrap_or_default().trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remedy_is_that_of_its_own_problem() {
+        let told = "sandboxd: not started: x\np.toml: a: is wrong\np.toml: b: is worse\n  remedy  mend it\n2 problems\n";
+        assert_eq!(problem(told, &["a:", "wrong"]), Some(("p.toml: a: is wrong", "")));
+        assert_eq!(problem(told, &["worse"]), Some(("p.toml: b: is worse", "mend it")));
+        assert_eq!(problem(told, &["not started"]), None);
+        let call = "sandboxd: not started: x\n  stage   preparation\n  call    open(\"/x\")\n  error   gone (ENOENT)\n  remedy  make it\n";
+        assert_eq!(problem(call, &["open("]).map(|(_, remedy)| remedy), Some("make it"));
+    }
+
+    #[test]
+    fn a_result_that_cannot_be_read_is_not_none() {
+        let folder = std::env::temp_dir().join(format!("sandboxd-run-{}", std::process::id()));
+        fs::create_dir(&folder).unwrap();
+        ["stdout", "stderr"].iter().for_each(|name| fs::write(folder.join(name), "").unwrap());
+        let read = || Run::read(ExitStatus::from_raw(0), &folder);
+        assert!(read().unwrap().result.is_none());
+        fs::create_dir(folder.join("result")).unwrap();
+        let failed = read().is_err();
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(failed);
     }
 }
