@@ -1,6 +1,6 @@
 //! Bytes as text: hexadecimal, and base64 as in RFC 4648.
 
-use base64ct::{Base64, Base64Unpadded, Base64UrlUnpadded, Encoding as _};
+use base64ct::{Base64, Encoding as _};
 
 /// As lower-case hexadecimal digits.
 #[must_use]
@@ -70,15 +70,6 @@ pub(crate) const fn character(six: u8, alphabet: Alphabet) -> u8 {
     }
 }
 
-/// Without the padding at the end.
-#[must_use]
-pub fn base64_bare(bytes: &[u8], alphabet: Alphabet) -> String {
-    match alphabet {
-        Alphabet::Standard => Base64Unpadded::encode_string(bytes),
-        Alphabet::UrlSafe => Base64UrlUnpadded::encode_string(bytes),
-    }
-}
-
 /// With the padding, as notes have it.
 #[must_use]
 pub fn base64(bytes: &[u8]) -> String {
@@ -109,7 +100,6 @@ mod tests {
             assert_eq!(unbase64(text).as_deref(), Some(bytes.as_bytes()));
         }
         assert_eq!(base64(&[0xfb, 0xff]), "+/8=");
-        assert_eq!(base64_bare(&[0xfb, 0xff], Alphabet::UrlSafe), "-_8");
         // Bits beyond the last byte, missing padding, foreign characters.
         for text in ["Zh==", "Zg", "Zg=", "Z", "Zm 9v", "Zm9v===="] {
             assert_eq!(unbase64(text), None, "{text}");
