@@ -28,11 +28,10 @@ fn outside(outside: &Outside) -> Result<()> {
     // A kernel that answers by itself lets it ask somebody, and has refused before that is looked at.
     let asked = run.errno("a filter that asks")?;
     let told = run.result.as_ref().and_then(|result| result.pointer("/denials/unseen"));
-    let unseen =
-        told.and_then(serde_json::Value::as_str).context("it does not say what is unseen")?;
+    let unseen = told.context("it does not say what is unseen")?.as_str();
     let is_asked = facts::refusals_can_be_asked_about()?;
-    ensure!(unseen.is_empty() == is_asked, "asked: {is_asked}, and yet {unseen:?}");
-    if !is_asked {
+    ensure!(unseen.is_none() == is_asked, "asked: {is_asked}, and yet {unseen:?}");
+    if let Some(unseen) = unseen {
         outside.not_run(&format!("what sandboxd is asked; here it is not: {unseen}"));
     }
     ensure!(!is_asked || asked == libc::EBUSY, "errno {asked}");

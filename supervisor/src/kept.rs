@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The folder, beside that of the audit log.
 pub(crate) const FOLDER: &str = "last";
 const FILE: &str = "run.json";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Far more than a run comes to: what it holds is bounded, one by one.
 const MOST: u64 = 1 << 20;
 

@@ -35,8 +35,8 @@ pub struct Denials {
     pub calls: Vec<DeniedCall>,
     /// Refused calls beyond those.
     pub others: u64,
-    /// Why no refused call is known of; empty where each is.
-    pub unseen: String,
+    /// Why no refused call is known of; nothing where each is.
+    pub unseen: Option<String>,
 }
 
 /// A system call that was refused.
@@ -179,7 +179,7 @@ impl Refusing {
         });
         let mut calls: Vec<DeniedCall> = calls.collect();
         calls.sort_by_key(|call| std::cmp::Reverse(call.times));
-        Denials { calls, others: self.others, unseen: String::new() }
+        Denials { calls, others: self.others, unseen: None }
     }
 
     /// From now on it is the command that asks.
@@ -220,7 +220,7 @@ pub(super) fn unseen(plan: &Plan, listeners: bool) -> Denials {
         }
         (Refusals::Kernel, true, _) => "under other profiles the kernel alone answers",
     };
-    Denials { unseen: why.to_owned(), ..Denials::default() }
+    Denials { unseen: Some(why.to_owned()), ..Denials::default() }
 }
 
 #[cfg(test)]

@@ -370,7 +370,7 @@ impl Running<'_> {
         (ran.egress, ran.denials, ran.called) = driver.told();
         // Where nobody reads it before the start, the command need not wait for it to be made.
         if let Some((enforced, inspected)) = held.filter(|_| digest) {
-            ran.receipt_sha256 = sha256(facts(&enforced, &inspected).text()?.as_bytes());
+            ran.receipt_sha256 = Some(sha256(facts(&enforced, &inspected).text()?.as_bytes()));
         }
         end
     }

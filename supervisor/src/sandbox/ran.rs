@@ -22,7 +22,7 @@ pub(super) struct Ran {
     /// Nothing of it is alive.
     pub(super) dead: bool,
     /// SHA-256 of the receipt, where it was asked for.
-    pub(super) receipt_sha256: String,
+    pub(super) receipt_sha256: Option<String>,
     /// What could not be cleaned up beside the sandbox itself.
     pub(super) left: Vec<String>,
     /// What went out.

@@ -289,8 +289,8 @@ pub struct RunResult {
     pub called: Vec<Called>,
     /// What was used of its budget, by itself and whatever acted for it; nothing where nobody could.
     pub budget: Option<UsedUp>,
-    /// SHA-256 of the receipt, as it stands in the file of `--receipt`.
-    pub receipt_sha256: String,
+    /// SHA-256 of the receipt, as it stands in the file of `--receipt`; nothing where nobody reads it.
+    pub receipt_sha256: Option<String>,
 }
 
 impl RunResult {
@@ -323,7 +323,7 @@ impl RunResult {
             denials: Denials::default(),
             called: Vec::new(),
             budget: None,
-            receipt_sha256: String::new(),
+            receipt_sha256: None,
         }
     }
 
@@ -367,6 +367,14 @@ mod tests {
 
     fn result(end: &End) -> RunResult {
         RunResult::new("x", end, Usage::default(), Duration::ZERO)
+    }
+
+    #[test]
+    fn what_there_is_none_of_is_null_in_the_result() {
+        let told = serde_json::to_value(result(&End::Silent)).unwrap();
+        for place in ["/receipt_sha256", "/denials/unseen", "/egress", "/exit", "/memory_peak"] {
+            assert_eq!(told.pointer(place), Some(&serde_json::Value::Null), "{place}");
+        }
     }
 
     #[test]

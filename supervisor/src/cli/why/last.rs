@@ -173,9 +173,8 @@ fn for_a_shell(word: &str) -> String {
 
 /// What was not looked at.
 fn unseen(kept: &Kept) -> Vec<String> {
-    let calls =
-        (!kept.denials.unseen.is_empty()).then(|| format!("system calls: {}", kept.denials.unseen));
-    calls.into_iter().chain([String::from(FILES)]).collect()
+    let calls = kept.denials.unseen.iter().map(|why| format!("system calls: {why}"));
+    calls.chain([String::from(FILES)]).collect()
 }
 
 fn in_words(kept: &Kept) -> String {
