@@ -2,14 +2,22 @@
 //! plan by itself; what one has used of a budget the others that bear it are told here.
 
 use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::net::{SendFlags, Shutdown, send, shutdown};
 use sandboxd_egress_plan::{Budget, Level, Spent, Tokens, Use, money};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::Builder;
+use std::time::{Duration, Instant};
 
 /// So many models are told apart in what is told at the end.
 const TOLD_APART: usize = 64;
+/// How long one may take nothing of what it is told. Whoever shares a budget with it can fill its queue, and it may be
+/// kept from its CPU: neither is to end a run at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How soon it is told again.
+const AGAIN: Duration = Duration::from_millis(10);
 
 /// The budgets of a run, and of whatever it calls.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +27,8 @@ pub struct Purses(Arc<Mutex<All>>);
 struct All {
     purses: Vec<Purse>,
     last: u64,
+    /// A thread tells those that are behind.
+    telling: bool,
 }
 
 #[derive(Debug)]
@@ -40,6 +50,8 @@ struct Member {
     spent: Spent,
     /// It has what it is told first, and takes in what others use.
     listens: bool,
+    /// Since when it took nothing of what it was to be told.
+    behind: Option<Instant>,
 }
 
 /// What was used of a model.
@@ -95,7 +107,7 @@ impl Purses {
         let (number, control) = (all.last, Arc::new(control));
         for (place, budget) in (0..).zip(budgets) {
             let (control, spent) = (Arc::clone(&control), Spent::default());
-            let member = Member { number, control, place, spent, listens: false };
+            let member = Member { number, control, place, spent, listens: false, behind: None };
             let known = all.purses.iter().position(|purse| purse.budget == *budget);
             let purse = known.and_then(|at| all.purses.get_mut(at));
             match purse {
@@ -109,6 +121,33 @@ impl Purses {
             }
         }
         Membership { purses: self.clone(), number }
+    }
+
+    /// Somebody is behind: it is told until it has heard, or hears its end.
+    fn tell_later(&self, all: &mut All) {
+        if all.telling {
+            return;
+        }
+        let own = self.clone();
+        let thread = Builder::new().name(String::from("budgets")).spawn(move || own.tell_again());
+        all.telling = thread.is_ok();
+        if !all.telling {
+            let members = all.purses.iter_mut().flat_map(|purse| &mut purse.members);
+            members.filter(|member| member.behind.is_some()).for_each(Member::end);
+        }
+    }
+
+    fn tell_again(&self) {
+        loop {
+            std::thread::sleep(AGAIN);
+            let mut all = self.all();
+            let again = |purse: &mut Purse| purse.tell(|member| member.behind.is_some());
+            // Each of them, and not only the first.
+            all.telling = all.purses.iter_mut().map(again).fold(false, |any, behind| any | behind);
+            if !all.telling {
+                return;
+            }
+        }
     }
 
     /// What was used of this one; nothing where nobody could use any of it.
@@ -129,25 +168,46 @@ impl Purses {
     }
 }
 
+impl Member {
+    /// Tells it what the others have used. Where it takes nothing now, that is told later: what was used only grows,
+    /// so that the last says all that those before it would have.
+    fn tell(&mut self, spent: Spent) {
+        let level = Level { budget: self.place, spent }.encode();
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        match send(&*self.control, &level, flags) {
+            Ok(_) => self.behind = None,
+            Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS | Errno::NOMEM) => {
+                let since = *self.behind.get_or_insert_with(Instant::now);
+                if since.elapsed() > PATIENCE {
+                    self.end();
+                }
+            }
+            // Where it has ended already, there is nobody to tell.
+            Err(_) => self.end(),
+        }
+    }
+
+    /// One that does not listen does not know when to stop: it hears its end.
+    fn end(&mut self) {
+        shutdown(&*self.control, Shutdown::Write).ok();
+        (self.listens, self.behind) = (false, None);
+    }
+}
+
 impl Purse {
     fn spent(&self) -> Spent {
         self.members.iter().map(|member| member.spent).fold(self.gone, Spent::and)
     }
 
-    /// Tells all but one what the others have used.
-    fn tell_but(&self, number: u64) {
-        let told = |member: &&Member| member.listens && member.number != number;
-        for member in self.members.iter().filter(told) {
-            let others = self.members.iter().filter(|other| other.number != member.number);
-            let spent = others.map(|other| other.spent).fold(self.gone, Spent::and);
-            let level = Level { budget: member.place, spent }.encode();
-            let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-            if send(&*member.control, &level, flags).is_err() {
-                // One that does not listen does not know when to stop: it hears its end. Where it has
-                // ended already, there is nobody to tell.
-                shutdown(&*member.control, Shutdown::Write).ok();
-            }
+    /// Tells those what the others have used; whether one of all is behind now.
+    fn tell(&mut self, to: impl Fn(&Member) -> bool) -> bool {
+        let spent: Vec<(u64, Spent)> =
+            self.members.iter().map(|member| (member.number, member.spent)).collect();
+        for member in self.members.iter_mut().filter(|member| member.listens && to(member)) {
+            let others = spent.iter().filter(|(number, _)| *number != member.number);
+            member.tell(others.map(|(_, spent)| *spent).fold(self.gone, Spent::and));
         }
+        self.members.iter().any(|member| member.behind.is_some())
     }
 
     fn used(&mut self, used: &Use) {
@@ -179,24 +239,32 @@ pub(crate) struct Membership {
 impl Membership {
     /// It listens from now on, and is told what others have used until now.
     pub(crate) fn listens(&self) {
-        for purse in &mut self.purses.all().purses {
+        let (mut all, mut behind) = (self.purses.all(), false);
+        for purse in &mut all.purses {
             let mut own = purse.members.iter_mut();
             if let Some(member) = own.find(|member| member.number == self.number) {
                 member.listens = true;
-                purse.tell_but(0);
+                behind |= purse.tell(|_| true);
             }
+        }
+        if behind {
+            self.purses.tell_later(&mut all);
         }
     }
 
     /// So much it has used of one.
     pub(crate) fn level(&self, level: Level) {
-        for purse in &mut self.purses.all().purses {
+        let (mut all, mut behind) = (self.purses.all(), false);
+        for purse in &mut all.purses {
             let mut own = purse.members.iter_mut();
             let own = own.find(|one| (one.number, one.place) == (self.number, level.budget));
             if let Some(member) = own {
                 member.spent = member.spent.or(level.spent);
-                purse.tell_but(self.number);
+                behind |= purse.tell(|member| member.number != self.number);
             }
+        }
+        if behind {
+            self.purses.tell_later(&mut all);
         }
     }
 
@@ -221,7 +289,6 @@ impl Drop for Membership {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::io::Errno;
     use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
     use sandboxd_egress_plan::Bound;
 
@@ -292,11 +359,30 @@ mod tests {
         let agent = purses.join(&[budget("agent")], own);
         let tool = purses.join(&[budget("agent")], other);
         tool.listens();
-        for spent in 0..10_000 {
-            agent.level(tokens(0, spent));
-        }
+        (0..10_000).for_each(|spent| agent.level(tokens(0, spent)));
+        std::thread::sleep(PATIENCE + PATIENCE / 2);
         let mut bytes = [0; Level::SIZE];
         while recv(&tools, &mut bytes, RecvFlags::DONTWAIT).unwrap().0 > 0 {}
+    }
+
+    #[test]
+    fn one_whose_queue_another_fills_hears_the_newest_once_there_is_room() {
+        let purses = Purses::default();
+        let ((own, _agents), (other, tools)) = (pair(), pair());
+        let agent = purses.join(&[budget("agent")], own);
+        let tool = purses.join(&[budget("agent")], other);
+        tool.listens();
+        (0..10_000).for_each(|spent| agent.level(tokens(0, spent)));
+        let mut last = 0;
+        while last < 9_999 {
+            let mut bytes = [0; Level::SIZE];
+            let (length, _) = recv(&tools, &mut bytes, RecvFlags::empty()).unwrap();
+            assert_eq!(length, Level::SIZE, "its end, after {last}");
+            last = Level::decode(&bytes).spent.tokens;
+        }
+        std::thread::sleep(AGAIN * 5);
+        assert!(!purses.all().telling, "nobody is behind");
+        assert_eq!(heard(&tools), None);
     }
 
     #[test]
