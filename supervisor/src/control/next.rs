@@ -82,7 +82,7 @@ mod tests {
         assert!(next(Some(&line)).is_some());
         drop(broker);
         assert!(next(Some(&line)).is_none());
-        connect(&stream(), &address).unwrap();
+        connect(stream(), &address).unwrap();
         assert!(next(None).is_some());
         drop(closes);
         assert!(next(None).is_none());
