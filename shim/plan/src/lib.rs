@@ -1,7 +1,7 @@
 //! What the shim executes.
 //!
-//! A [`Plan`] is complete: it holds no default, no "maybe" and nothing that depends on the host any
-//! more. `sandboxd-profiles` makes it, the shim executes it, `sandboxd plan` prints it. This crate
+//! A [`Plan`] is complete: it holds no default and nothing that depends on the host any more. `None` means
+//! "do nothing"; it never means "decide yourself". `sandboxd-profiles` makes it, the shim executes it, `sandboxd plan` prints it. This crate
 //! does no input or output and makes no system call.
 //!
 //! Read in this order: [`stage`] (the stages and how one fails), [`root`], [`limits`], [`terminal`],
