@@ -310,7 +310,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__check)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --json --help"
+            opts="-p -r -w -x -e -s -h --profile --under --read --write --execute --egress --bind --env --set --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -492,7 +492,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__learn)
-            opts="-r -w -x -e -s -t -o -q -p -h --under --read --write --execute --egress --bind --env --set --tty --output --quiet --profile --help"
+            opts="-r -w -x -e -s -o -t -q -p -h --under --read --write --execute --egress --bind --env --set --output --tty --quiet --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -588,7 +588,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__mcp)
-            opts="-r -w -x -e -s -t -q -p -h --under --read --write --execute --egress --bind --env --set --tty --tool --ask --receipt --result-fd --metrics --json --quiet --profile --help"
+            opts="-r -w -x -e -s -q -p -h --under --read --write --execute --egress --bind --env --set --tool --ask --receipt --result-fd --metrics --json --quiet --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -724,7 +724,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__plan)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --json --filter --help"
+            opts="-p -r -w -x -e -s -h --profile --under --read --write --execute --egress --bind --env --set --json --filter --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -932,7 +932,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__run)
-            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --tty --receipt --result-fd --metrics --json --quiet --help"
+            opts="-p -r -w -x -e -s -t -q -h --profile --under --read --write --execute --egress --bind --env --set --receipt --result-fd --metrics --tty --json --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1032,7 +1032,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__secret__subcmd__check)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --json --help"
+            opts="-p -r -w -x -e -s -h --profile --under --read --write --execute --egress --bind --env --set --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1106,7 +1106,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__secret__subcmd__list)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --json --help"
+            opts="-p -r -w -x -e -s -h --profile --under --read --write --execute --egress --bind --env --set --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1198,7 +1198,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__secret__subcmd__uses)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --json --secret --since --help"
+            opts="-p -r -w -x -e -s -h --profile --under --read --write --execute --egress --bind --env --set --json --secret --since --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1400,7 +1400,7 @@ _sandboxd() {
             return 0
             ;;
         sandboxd__subcmd__why)
-            opts="-p -r -w -x -e -s -t -h --profile --under --read --write --execute --egress --bind --env --set --tty --path --access --syscall --host --call --last --json --help"
+            opts="-p -r -w -x -e -s -h --profile --under --read --write --execute --egress --bind --env --set --path --access --syscall --host --call --last --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

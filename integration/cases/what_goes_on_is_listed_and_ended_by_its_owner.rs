@@ -104,7 +104,7 @@ fn what_is_held_elsewhere_has_not_ended(outside: &Outside, id: &str) -> Result<(
     for words in [["--all"].as_slice(), &[id]] {
         let stopped = ask(outside, "stop", words)?;
         stopped.exited(1)?;
-        ensure!(stopped.stderr.contains("is not seen here"), "{words:?}: {}", stopped.stderr);
+        ensure!(stopped.stderr.contains("is not visible here"), "{words:?}: {}", stopped.stderr);
     }
     Ok(())
 }
@@ -196,7 +196,7 @@ fn ask(outside: &Outside, verb: &'static str, words: &[&str]) -> Result<Run> {
 /// Two copies are held, of which `ps` says so; and in a container with the same log, all four logs.
 fn is_named(outside: &Outside) -> Result<()> {
     let held = ask(outside, "ps", &[])?;
-    ensure!(held.stderr.matches("not seen here").count() == 2, "it is not said: {}", held.stderr);
+    ensure!(held.stderr.matches("not visible here").count() == 2, "it is not said: {}", held.stderr);
     if !outside.is_user() {
         // In a container with the same log, numbers are others', and none of them is.
         let product = std::env::current_exe()?.with_file_name("sandboxd");
@@ -204,8 +204,8 @@ fn is_named(outside: &Outside) -> Result<()> {
         let asked = Command::new("unshare").args(apart).arg(product).arg("ps").output()?;
         let [said, told] =
             [asked.stdout, asked.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-        ensure!(said.starts_with("no run of yours"), "{said}");
-        ensure!(told.matches("not seen here").count() == 4, "it is not said: {told}");
+        ensure!(said.starts_with("you have no running sandboxes"), "{said}");
+        ensure!(told.matches("not visible here").count() == 4, "it is not said: {told}");
     }
     Ok(())
 }

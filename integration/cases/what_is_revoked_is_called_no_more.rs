@@ -51,7 +51,7 @@ fn taken_back_by_somebody(outside: &Outside) -> Result<()> {
     ensure!(nobody.status == 1 && nobody.text.contains("remedy"), "{}", nobody.text);
     for edge in ["work", "agent/asked"] {
         let said = outside.approver(&["revoke", "agent", edge])?;
-        ensure!(said.status == 0 && said.text.contains("is called no more"), "{}", said.text);
+        ensure!(said.status == 0 && said.text.contains(": revoked "), "{}", said.text);
     }
     // It holds once that was said, and may be said again.
     ensure!(outside.waiting()?.is_empty(), "what is over waits for a yes");

@@ -148,6 +148,12 @@ pub fn errno(number: i32) -> String {
     format!("{}{} ({name:?})", lower.collect::<String>(), letters.as_str())
 }
 
+/// An error of the standard library in the same form; in its own words where the kernel did not give it.
+#[must_use]
+pub fn io(error: &std::io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), errno)
+}
+
 /// Foreign text on one line, without anything a terminal would act on.
 #[must_use]
 pub fn printable(text: &str) -> String {
@@ -176,6 +182,13 @@ pub fn printable_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_of_the_standard_library_has_the_same_form() {
+        let error = std::io::Error::from_raw_os_error(2);
+        assert_eq!(io(&error), "no such file or directory (ENOENT)");
+        assert_eq!(io(&std::io::Error::other("closed")), "closed");
+    }
 
     #[test]
     fn what_a_terminal_acts_on_is_escaped() {

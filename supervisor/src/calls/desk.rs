@@ -17,6 +17,7 @@ use super::durable::Durable;
 use super::instance::Instance;
 use super::keeper::Keeper;
 use super::records::Records;
+use crate::explain;
 use crate::lasting::Pins;
 use crate::sandbox::StartError;
 use crate::service::channel::{Heard, Told, Wish};
@@ -111,7 +112,7 @@ impl Closed {
         };
         // The end of its channel is the broker's end.
         if let Err(errno) = rustix::net::shutdown(line, rustix::net::Shutdown::Both) {
-            left.push(format!("not ended: the broker: {errno}"));
+            left.push(format!("not ended: the broker: {}", explain::errno(errno.raw_os_error())));
         }
         left
     }
@@ -120,8 +121,11 @@ impl Closed {
 /// Why nothing more is heard: what it said is no message, or it cannot be read.
 pub(super) fn unheard(errno: Errno) -> Closed {
     match errno {
-        Errno::BADMSG => Closed::Violated(String::from("said what is none")),
-        errno => Closed::Unreliable(format!("cannot be heard: {errno}")),
+        Errno::BADMSG => Closed::Violated(String::from("sent an invalid message")),
+        errno => Closed::Unreliable(format!(
+            "cannot be read from: {}",
+            explain::errno(errno.raw_os_error())
+        )),
     }
 }
 

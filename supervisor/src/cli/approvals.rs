@@ -5,7 +5,7 @@ use super::NOT_SET_UP;
 use super::output::{say, warn};
 use super::typed::{Approvals, Approve, Deny};
 use crate::control;
-use crate::explain::{printable, printable_lines};
+use crate::explain::{self, printable, printable_lines};
 use rustix::termios::{QueueSelector, isatty, tcflush};
 use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, Read as _, Write as _};
@@ -89,7 +89,7 @@ pub(crate) fn approve(typed: &Approve) -> u8 {
         None if isatty(io::stdin()) && isatty(io::stdout()) => each(),
         None => {
             warn(
-                "sandboxd approve: which call?\n  remedy  name the ID that sandboxd approvals shows; on a terminal, without one, you are asked about each\n",
+                "sandboxd approve: which call?\n  remedy  name the ID that sandboxd approvals shows; on a terminal, leave it out to answer each\n",
             );
             NOT_SET_UP
         }
@@ -108,7 +108,7 @@ fn each() -> u8 {
         let told = Told::ask(false);
         let Some(call) = told.calls.iter().find(|call| !later.contains(&call.key())) else {
             if !std::mem::replace(&mut idle, true) {
-                say("waiting for calls to be approved; Ctrl-C ends\n");
+                say("waiting for calls that need approval; press Ctrl-C to stop\n");
             }
             std::thread::sleep(PACE);
             continue;
@@ -116,7 +116,10 @@ fn each() -> u8 {
         idle = false;
         // What was typed before it was shown is no answer to it.
         if let Err(errno) = tcflush(io::stdin(), QueueSelector::IFlush) {
-            warn(&format!("sandboxd approve: what was typed before cannot be dropped: {errno}\n"));
+            warn(&format!(
+                "sandboxd approve: pending input cannot be discarded: {}\n",
+                explain::errno(errno.raw_os_error())
+            ));
             return NOT_SET_UP;
         }
         if !say(&format!("\n{}approve? [y]es, [n]o, [l]ater: ", call.text)) {
@@ -127,7 +130,7 @@ fn each() -> u8 {
             Ok(0) => return 0,
             Ok(_) => {}
             Err(error) => {
-                warn(&format!("sandboxd approve: {error}\n"));
+                warn(&format!("sandboxd approve: {}\n", explain::io(&error)));
                 return NOT_SET_UP;
             }
         }
@@ -143,7 +146,7 @@ fn each() -> u8 {
 /// Decides the call of this ID, in the run that shows it.
 fn decide(id: &str, verdict: &Verdict<'_>) -> u8 {
     if [id, verdict.reason].iter().any(|word| word.contains('\n')) {
-        warn("sandboxd: an ID and a reason are on one line each\n");
+        warn("sandboxd: an ID and a reason must each be on one line\n");
         return NOT_SET_UP;
     }
     let told = Told::ask(false);
@@ -153,13 +156,13 @@ fn decide(id: &str, verdict: &Verdict<'_>) -> u8 {
             return tell(call, verdict);
         }
         Some(_) => {
-            "several runs show a call of this ID, and all but one of them lie\n  remedy  sandboxd approve without an ID shows each with its run, and answers that one"
+            "several runs show a call with this ID, and only one of them can be genuine\n  remedy  sandboxd approve without an ID shows each call with its run, and answers that one"
         }
         None if told.runs == 0 => {
-            "no run asks for approval here\n  remedy  say it as the user who started the run, or as root where that was root; where that has ended, so has the call"
+            "no run here asks for approval\n  remedy  do this as the user who started the run; if the run has ended, so has the call"
         }
         None => {
-            "no call waits under this name: it was answered, it took too long, or whoever called wants it no more"
+            "no call waits under this ID: it was answered, timed out, or was cancelled by its caller"
         }
     };
     warn(&format!("sandboxd: not {}: {why}\n", verdict.did));
@@ -185,7 +188,7 @@ fn tell(call: &Call, verdict: &Verdict<'_>) -> u8 {
             NO
         }
         Err(error) => {
-            warn(&format!("sandboxd: {run}: {error}\n"));
+            warn(&format!("sandboxd: {run}: {}\n", explain::io(&error)));
             NOT_SET_UP
         }
     }
@@ -212,13 +215,13 @@ impl Told {
             return;
         }
         let run = printable(control::run_of(socket));
-        self.failed.push(format!("sandboxd: {run}: {error}\n"));
+        self.failed.push(format!("sandboxd: {run}: {}\n", explain::io(error)));
     }
 
     fn nothing(&self) -> String {
         match self.runs {
             0 => String::from(
-                "nothing waits: no run of yours asks for approval (approval = \"ask\" in [call.NAME])\n",
+                "nothing waits: none of your runs asks for approval (approval = \"ask\" in [call.NAME])\n",
             ),
             1 => String::from("nothing waits in the one run that asks\n"),
             runs => format!("nothing waits in the {runs} runs that ask\n"),

@@ -3,7 +3,7 @@
 use super::output::{refuse, say, say_json, warn};
 use super::typed::{Call, Grants, Run};
 use super::{NOT_SET_UP, connect, load, run};
-use crate::explain::{printable, printable_lines};
+use crate::explain::{self, printable, printable_lines};
 use crate::sandbox::StartError;
 use sandboxd_profiles::Problem;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ const PROGRAM: &str = "/run/sandboxd/sandboxd";
 pub(crate) fn call(typed: Call, since: Instant) -> u8 {
     if let Err(error) = serde_json::from_str::<serde_json::Map<String, Value>>(&typed.arguments) {
         warn(&format!(
-            "sandboxd call: the arguments are no JSON object: {error}\n  remedy  write them like '{{\"path\": \"/srv/notes\"}}'\n"
+            "sandboxd call: the arguments are not a JSON object: {error}\n  remedy  write them like '{{\"path\": \"/srv/notes\"}}'\n"
         ));
         return NOT_SET_UP;
     }
@@ -54,7 +54,15 @@ fn outside(typed: Call, since: Instant) -> u8 {
         ..Grants::default()
     };
     run::run(
-        Run { grants, receipt: None, result_fd: None, metrics: None, json: false, quiet: false },
+        Run {
+            grants,
+            receipt: None,
+            result_fd: None,
+            metrics: None,
+            tty: false,
+            json: false,
+            quiet: false,
+        },
         since,
     )
 }
@@ -91,7 +99,7 @@ fn inside(typed: &Call) -> u8 {
     match Conversation::over(broker).and_then(|mut talk| talk.ask(typed)) {
         Ok(answer) => told(typed, &answer),
         Err(error) => {
-            warn(&format!("sandboxd call: {}: {error}\n", typed.name));
+            warn(&format!("sandboxd call: {}: {}\n", printable(&typed.name), explain::io(&error)));
             NOT_SET_UP
         }
     }
@@ -166,7 +174,7 @@ impl Conversation {
 /// The broker lets go of whoever asks for what is not there.
 fn closed() -> Error {
     Error::other(
-        "the broker closed the connection\n  remedy  see that the profile has a [call.NAME] of this name, and what sandboxd says of a start that failed",
+        "the broker closed the connection\n  remedy  check that the profile has a [call.NAME] of this name, and that sandboxd reports no failed start",
     )
 }
 
@@ -188,7 +196,7 @@ fn told(typed: &Call, answer: &Value) -> u8 {
         // What speaks JSON-RPC alone has no such handshake.
         let unknown = error.get("code").and_then(Value::as_i64) == Some(METHOD_NOT_FOUND);
         let remedy = if unknown && !typed.method {
-            "\n  remedy  where it serves without MCP, name one of its methods: sandboxd call --method NAME METHOD"
+            "\n  remedy  if it does not speak MCP, name one of its methods: sandboxd call --method NAME METHOD"
         } else {
             ""
         };
@@ -205,7 +213,7 @@ fn told(typed: &Call, answer: &Value) -> u8 {
 
 fn words(error: &Value) -> String {
     let message = error.get("message").and_then(Value::as_str);
-    printable(message.unwrap_or("an error that is not told"))
+    printable(message.unwrap_or("an error without a message"))
 }
 
 /// What a method answered with, on one line.

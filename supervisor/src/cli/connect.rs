@@ -3,6 +3,7 @@
 use super::NOT_SET_UP;
 use super::output::warn;
 use super::typed::Connect;
+use crate::explain::{self, printable};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::Errno;
@@ -25,7 +26,8 @@ pub(crate) fn connect(typed: &Connect) -> u8 {
     match between(std::io::stdin().as_fd(), &broker, std::io::stdout().as_fd()) {
         Ok(()) => 0,
         Err(error) => {
-            warn(&format!("sandboxd connect: {}: {error}\n", typed.name));
+            let why = explain::errno(error.raw_os_error());
+            warn(&format!("sandboxd connect: {}: {why}\n", printable(&typed.name)));
             NOT_SET_UP
         }
     }
@@ -40,7 +42,8 @@ pub(super) fn to(name: &str) -> Result<UnixStream, u8> {
         .and_then(|mut broker| writeln!(broker, "{line}").map(|()| broker));
     broker.map_err(|error| {
         warn(&format!(
-            "sandboxd: no broker\n  call    connect({ENDPOINT:?})\n  error   {error}\n  remedy  run it in a sandbox whose profile has [call.{name}]; outside, sandboxd call -p PROFILE {name}\n"
+            "sandboxd: no broker\n  call    connect({ENDPOINT:?})\n  error   {}\n  remedy  run it in a sandbox whose profile has [call.{name}]; outside, use sandboxd call -p PROFILE {name}\n",
+            explain::io(&error)
         ));
         NOT_SET_UP
     })

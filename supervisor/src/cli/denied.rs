@@ -107,7 +107,9 @@ pub(super) fn words(
     // Whoever interrupts it knows why it ended.
     let interrupted = result.exit_status() == 130;
     if kept.is_some() && !interrupted && (went || !lines.is_empty()) {
-        lines.push(String::from("it failed; what it was refused: sandboxd why --last"));
+        lines.push(String::from(
+            "the command failed; to see what it was denied: sandboxd why --last",
+        ));
     }
     lines.iter().map(|line| format!("sandboxd: {}: {line}\n", result.sandbox)).collect()
 }

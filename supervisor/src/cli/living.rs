@@ -36,7 +36,7 @@ pub(crate) fn ps(typed: &Ps) -> u8 {
     let said = if typed.json {
         say_json(&runs.iter().map(as_json).collect::<Vec<_>>())
     } else if runs.is_empty() {
-        say("no run of yours goes on\n")
+        say("you have no running sandboxes\n")
     } else {
         say(&aligned(&table(&runs)))
     };
@@ -253,9 +253,9 @@ fn nobody<'a>(meant: &Meant<'a>) -> Option<Refused<'a>> {
     let Meant { name, here, there } = meant;
     (here.is_empty() && there.is_empty()).then(|| Refused {
         name,
-        why: format!("no run of yours goes on that is called {}", printable(name)),
+        why: format!("you have no running sandbox called {}", printable(name)),
         runs: Vec::new(),
-        remedy: String::from("sandboxd ps lists them, to whoever started them"),
+        remedy: String::from("sandboxd ps lists the sandboxes that you started"),
     })
 }
 
@@ -263,11 +263,11 @@ fn not_here(held: &Sandbox) -> Refused<'_> {
     Refused {
         name: &held.id,
         why: format!(
-            "{}: its log is held by a process that is not seen here, of another pid namespace as a rule (a container's)",
+            "{}: its log is held by a process that is not visible here, most likely in the pid namespace of a container",
             printable(&held.id)
         ),
         runs: Vec::new(),
-        remedy: String::from("list and end it there"),
+        remedy: String::from("list and stop it there"),
     }
 }
 
@@ -279,7 +279,7 @@ fn several<'a>(Meant { name, here, .. }: &Meant<'a>) -> Option<Refused<'a>> {
     let shown = printable(name);
     Some(Refused {
         name,
-        why: format!("{} runs of yours are called {shown}; none was ended", here.len()),
+        why: format!("{} of your runs are called {shown}; none was stopped", here.len()),
         runs: here.clone(),
         remedy: format!(
             "sandboxd stop ID, for one of them; sandboxd stop --all {shown}, for all of them"
@@ -288,7 +288,7 @@ fn several<'a>(Meant { name, here, .. }: &Meant<'a>) -> Option<Refused<'a>> {
 }
 
 fn late() -> String {
-    format!("it was asked, and has not ended within {} s", WITHIN.as_secs())
+    format!("it was asked to end, and has not within {} s", WITHIN.as_secs())
 }
 
 fn told(own: &Sandbox, why: Option<(&str, u32)>, json: bool) -> bool {
@@ -300,11 +300,11 @@ fn told(own: &Sandbox, why: Option<(&str, u32)>, json: bool) -> bool {
             format!("{}: ended\n", printable(&own.id))
         });
     };
-    let remedy = format!("kill -9 {pid} ends its sandboxd, and with it everything of it");
+    let remedy = format!("kill -9 {pid} ends its supervisor, and the sandbox with it");
     say(&if json {
         format!("{}\n", json!({ "run": own.id, "ended": false, "why": why, "remedy": remedy }))
     } else {
-        format!("{}: goes on: {}\n  remedy  {remedy}\n", printable(&own.id), printable(why))
+        format!("{}: still running: {}\n  remedy  {remedy}\n", printable(&own.id), printable(why))
     })
 }
 

@@ -3,7 +3,7 @@
 use super::NOT_SET_UP;
 use super::output::{say, warn};
 use super::typed::Sandboxd;
-use crate::explain::printable;
+use crate::explain::{self, printable};
 use clap::CommandFactory;
 use clap_mangen::Man;
 use std::path::Path;
@@ -34,7 +34,8 @@ pub(crate) fn man(folder: Option<&Path>) -> u8 {
                 ""
             };
             warn(&format!(
-                "sandboxd: the man pages were not written to {place}: {error}\n{remedy}"
+                "sandboxd: the man pages were not written to {place}: {}\n{remedy}",
+                explain::io(&error)
             ));
             NOT_SET_UP
         }

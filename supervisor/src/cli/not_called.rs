@@ -20,7 +20,7 @@ pub(super) fn line(Called { caller, edge, .. }: &Called, one: &RefusedCall) -> S
         (tools, _) if one.tools.len() > NAMED => format!(": {} and others", tools.join(", ")),
         (tools, _) => format!(": {}", tools.join(", ")),
     };
-    let whom = if edge.is_empty() { "somebody" } else { edge };
+    let whom = if edge.is_empty() { "an unknown edge" } else { edge };
     let times = if one.times == 1 { String::new() } else { format!(", {} times", one.times) };
     format!("{caller} calling {whom}{what}: {}{times}", known(&one.rule).0)
 }
@@ -44,61 +44,57 @@ pub(super) fn remedy(Called { caller, edge, callee, .. }: &Called, one: &Refused
 /// What a rule is in words, and what helps.
 fn known(rule: &str) -> (&'static str, &'static str) {
     match rule {
-        "method" => {
-            ("no such method is named", "name it: methods of [call.EDGE] or CALLEE's [serve]")
-        }
-        "params" => {
-            ("what was said is not what the method has", "look at the caller: it is its mistake")
-        }
+        "method" => ("method not allowed", "list it: methods of [call.EDGE] or CALLEE's [serve]"),
+        "params" => ("invalid parameters for this method", "fix the caller: it sent them"),
         "reach" => (
             "not named, or not there",
-            "where it is there, name it: tools, resources or prompts of [call.EDGE] or CALLEE's [serve]; a tool that changed since it was accepted is not there: sandboxd pins",
+            "if it exists, list it: tools, resources or prompts of [call.EDGE] or CALLEE's [serve]; a tool that changed since it was accepted is hidden: sandboxd pins",
         ),
         "arguments" => (
-            "its arguments are not what they must be",
-            "look at the schema of the tool, and at arguments of [call.EDGE]",
+            "invalid arguments",
+            "compare them with the tool's schema and with arguments of [call.EDGE]",
         ),
         "rate" => (
-            "too often",
+            "rate limit exceeded",
             "raise rate of [call.EDGE] or CALLEE's [serve], or rate of CALLER's [budget]",
         ),
-        "busy" => ("too many waited already", "raise in_flight of [call.EDGE] or CALLEE's [serve]"),
+        "busy" => ("queue full", "raise in_flight of [call.EDGE] or CALLEE's [serve]"),
         "breaker" => {
-            ("it failed too often", "find out why CALLEE fails: call it by hand, sandboxd call")
+            ("it failed too often and is paused", "find out why CALLEE fails: sandboxd call")
         }
         "quarantine" => (
-            "refused everything for a minute, after what else was refused",
-            "see to what was refused before",
+            "in quarantine: everything is denied for a minute, after too many denials",
+            "fix the earlier denials first",
         ),
-        "repeats" => {
-            ("the very same call too often", "look at the caller: it goes round in a circle")
-        }
-        "budget" => ("no calls left", "raise calls of CALLER's [budget]"),
-        "chain" => ("the chain of calls is too long, or comes back", "look at sandboxd graph"),
-        "revoked" => {
-            ("it was taken back, or its time was over", "sandboxd audit show --kind revoked")
-        }
+        "repeats" => ("identical call repeated too often", "look at the caller: it is in a loop"),
+        "budget" => ("the budget of calls is used up", "raise calls of CALLER's [budget]"),
+        "chain" => ("the chain of calls is too long, or loops", "look at sandboxd graph"),
+        "revoked" => ("revoked, or expired", "sandboxd audit show --kind revoked"),
         "approval" => (
-            "nobody approved it, or somebody said no",
-            "answer in time: sandboxd approvals; who said no: sandboxd audit show --kind approval",
+            "denied, or not approved in time",
+            "answer in time: sandboxd approvals; who denied it: sandboxd audit show --kind approval",
         ),
-        "record" => {
-            ("it could not be written down before", "see what the audit log lacks: sandboxd doctor")
-        }
-        "deadline" => ("no answer in time", "raise deadline of [call.EDGE]"),
+        "record" => (
+            "its audit record could not be written",
+            "find out why the audit log fails: sandboxd doctor",
+        ),
+        "deadline" => ("timed out", "raise deadline of [call.EDGE]"),
         "gone" => (
-            "what was called was not there, or ended before it answered",
-            "call it by hand, and see what it says: sandboxd call",
+            "the callee was not there, or ended before it answered",
+            "call it yourself and see what it says: sandboxd call",
         ),
-        "reply" => ("the answer was none", "look at CALLEE: it answers what no client understands"),
+        "reply" => (
+            "the callee returned an invalid response",
+            "look at CALLEE: no client understands its answer",
+        ),
         "reverse" => {
-            ("it asked something back, which it may not", "let it: reverse of [call.EDGE]")
+            ("the callee may not ask its caller anything", "allow it: reverse of [call.EDGE]")
         }
         "secret" => (
-            "a placeholder stands where no secret does, or there are too many",
+            "a placeholder where no secret is allowed, or too many of them",
             "write {{secret:NAME}} only where placeholder of CALLER's [secrets.NAME] has it: sandboxd secret list",
         ),
-        "no_edge" => ("no such edge", "write [call.NAME] with the profile of what is called"),
+        "no_edge" => ("no such edge", "add [call.NAME] with the profile of the callee"),
         _ => ("refused", "see the audit log: sandboxd audit show"),
     }
 }
@@ -123,10 +119,10 @@ mod tests {
         let text = line(&called("notes"), &refused("reach", 3, &["write", "move"]));
         assert_eq!(text, "agent calling notes: write, move: not named, or not there, 3 times");
         let text = line(&called("notes"), &refused("rate", 1, &[]));
-        assert_eq!(text, "agent calling notes: tools/call: too often");
+        assert_eq!(text, "agent calling notes: tools/call: rate limit exceeded");
         let text =
             line(&called(""), &RefusedCall { method: String::new(), ..refused("no_edge", 2, &[]) });
-        assert_eq!(text, "agent calling somebody: no such edge, 2 times");
+        assert_eq!(text, "agent calling an unknown edge: no such edge, 2 times");
         let many = line(&called("notes"), &refused("reach", 9, &["a", "b", "c", "d", "e", "f"]));
         assert!(many.contains("d, e and others"), "{many}");
         let text = remedy(&called("notes"), &refused("busy", 1, &[]));

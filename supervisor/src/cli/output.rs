@@ -1,5 +1,6 @@
 //! Writing to standard output and error. A reader that went away is not a reason to panic.
 
+use crate::explain;
 use crate::sandbox::StartError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::AsFd;
@@ -20,7 +21,10 @@ pub(crate) fn say(text: &str) -> bool {
         Ok(()) => true,
         Err(error) => {
             if error.kind() != std::io::ErrorKind::BrokenPipe {
-                warn(&format!("sandboxd: standard output could not be written: {error}\n"));
+                warn(&format!(
+                    "sandboxd: standard output could not be written: {}\n",
+                    explain::io(&error)
+                ));
             }
             false
         }

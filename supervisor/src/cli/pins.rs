@@ -40,7 +40,7 @@ fn list(typed: &Pins) -> Result<u8, StartError> {
         });
     }
     if text.is_empty() && !typed.json {
-        text = String::from("no tool was seen yet\n");
+        text = String::from("no tools seen yet\n");
     }
     let said = say(&text);
     Ok(if !said { NOT_SET_UP } else { u8::from(changed > 0) })
@@ -63,7 +63,7 @@ fn difference(tool: &Pinned) -> Option<Vec<String>> {
 /// The same for people.
 fn differs(tool: &Pinned) -> String {
     let lines = difference(tool).unwrap_or_else(|| {
-        vec![String::from("what it says is more than is kept: ask the server what it says now")]
+        vec![String::from("the definition is too long to be kept: ask the server for it")]
     });
     lines.iter().map(|line| format!("    {line}\n")).collect()
 }
@@ -79,7 +79,7 @@ fn words(name: &str, server: &Server, all: bool) -> String {
         let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
         match &pinned.offered {
             Some(offered) => text.push_str(&format!(
-                "  {tool}  changed from {} to {}, and is hidden\n{}    where that is what it should say: sandboxd pins accept {name} {tool}\n",
+                "  {tool}  changed from {} to {}, and is hidden\n{}    if this change is intended: sandboxd pins accept {name} {tool}\n",
                 short(&pinned.accepted),
                 short(offered),
                 differs(pinned),
@@ -111,11 +111,11 @@ fn accept(name: &str, tools: &[String]) -> Result<u8, StartError> {
         }
     }
     if text.is_empty() {
-        text = String::from("nothing changed that could be accepted\n");
+        text = String::from("no changed tool to accept\n");
     } else {
         written(records)?;
         servers.put(name, server)?;
-        text.push_str("it is there from the next run on\n");
+        text.push_str("available from the next run on\n");
     }
     Ok(if say(&text) { 0 } else { NOT_SET_UP })
 }
@@ -128,7 +128,7 @@ fn forget(name: &str) -> Result<u8, StartError> {
     }
     written(vec![record(name, "forgotten", json!({ "by": by() }))])?;
     servers.forget(name)?;
-    let text = format!("forgotten: {name}; its tools are pinned anew when they are seen next\n");
+    let text = format!("forgotten: {name}; its tools are pinned again when next seen\n");
     Ok(if say(&text) { 0 } else { NOT_SET_UP })
 }
 
@@ -161,7 +161,7 @@ fn known(servers: &Servers, name: &str) -> Result<Option<Server>, StartError> {
 
 fn no_server(name: &str) -> u8 {
     warn(&format!(
-        "sandboxd pins: nothing is known of {}\n  remedy  name it as sandboxd pins lists it\n",
+        "sandboxd pins: there is no server {}\n  remedy  use a name that sandboxd pins lists\n",
         printable(name)
     ));
     NO

@@ -3,7 +3,7 @@
 use super::NOT_SET_UP;
 use super::output::{refuse, say, say_json, warn};
 use super::typed::ProfileCommand;
-use crate::explain::printable;
+use crate::explain::{self, printable};
 use crate::profile_file;
 use crate::sandbox::StartError;
 use rustix::io::Errno;
@@ -96,7 +96,10 @@ fn init(file: &Path, extends: &str) -> u8 {
                 Some(Errno::NOSPC | Errno::DQUOT) => "make room on that disk",
                 _ => "name another file",
             };
-            warn(&format!("sandboxd: {name} was not written: {error}\n  remedy  {remedy}\n"));
+            warn(&format!(
+                "sandboxd: {name} was not written: {}\n  remedy  {remedy}\n",
+                explain::io(&error)
+            ));
             NOT_SET_UP
         }
     }

@@ -3,7 +3,7 @@
 use super::NOT_SET_UP;
 use super::output::{say, say_json, warn};
 use super::typed::{ReceiptCheck, ReceiptCommand};
-use crate::explain::printable;
+use crate::explain::{self, printable};
 use crate::sandbox::LayerState;
 use sandboxd_profiles::schema::Require;
 use serde::{Deserialize, Serialize};
@@ -88,13 +88,13 @@ fn read(path: &Path) -> Result<Receipt, Refused> {
     let mut text = String::new();
     let opened = File::open(path).map(|file| file.take(MOST_BYTES));
     opened.and_then(|mut file| file.read_to_string(&mut text)).map_err(|error| Refused {
-        what: format!("{name} was not read: {error}"),
+        what: format!("{name} could not be read: {}", explain::io(&error)),
         remedy: String::from(
-            "give the file that `sandboxd run --receipt FILE` wrote; where it wrote none, the command was not run",
+            "give the file that `sandboxd run --receipt FILE` wrote; without that file, the command was not run",
         ),
     })?;
     let none = |what: String| Refused {
-        what: format!("{name} is no receipt: {}", printable(&what)),
+        what: format!("{name} is not a receipt: {}", printable(&what)),
         remedy: String::from("give the file that `sandboxd run --receipt FILE` wrote, whole"),
     };
     let receipt: Receipt = serde_json::from_str(&text).map_err(|error| none(error.to_string()))?;

@@ -25,7 +25,7 @@ pub(super) fn revoke(typed: &Revoke) -> u8 {
             Ok(answer) if answer.get("revoked") == Some(&Value::Bool(true)) => (answer, 0),
             Ok(answer) => (answer, NO),
             Err(error) => {
-                let remedy = "sandboxd ps tells whether it goes on; where it does, ask again, or end it: sandboxd stop";
+                let remedy = "see with sandboxd ps whether it is running; if so, try again, or stop it: sandboxd stop";
                 (refused(&run, &error.to_string(), remedy), NOT_SET_UP)
             }
         },
@@ -52,13 +52,13 @@ fn one<T>(mut runs: Vec<(String, T)>, name: &str) -> Result<(String, T), Value> 
         1 => Ok(runs.swap_remove(0)),
         0 => Err(refused(
             name,
-            "no run of yours by this name that calls anything",
-            "sandboxd ps lists them, to whoever started them; say it as that user, or as root where that was root",
+            "you have no running sandbox of this name that can call anything",
+            "run sandboxd ps as the user who started it; revoke as that user, too",
         )),
         _ => {
             let ids: Vec<&str> = runs.iter().map(|(id, _)| id.as_str()).collect();
-            let why = format!("several runs of yours have this name: {}", ids.join(", "));
-            Err(refused(name, &why, "name the one that you mean by its id"))
+            let why = format!("several of your runs have this name: {}", ids.join(", "));
+            Err(refused(name, &why, "use the id of the one you mean"))
         }
     }
 }
@@ -66,7 +66,7 @@ fn one<T>(mut runs: Vec<(String, T)>, name: &str) -> Result<(String, T), Value> 
 /// Has it taken back, and waits until it is.
 fn ask(mut stream: UnixStream, edge: &str) -> io::Result<Value> {
     if edge.contains('\n') {
-        return Err(io::Error::other("the name of an edge is on one line"));
+        return Err(io::Error::other("the name of an edge must be on one line"));
     }
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(format!("{edge}\n").as_bytes())?;
@@ -83,9 +83,9 @@ fn words(answer: &Value) -> String {
     let told = |key| printable(answer.get(key).and_then(Value::as_str).unwrap_or_default());
     let run = told("run");
     if answer.get("revoked") == Some(&Value::Bool(true)) {
-        return format!("{run}: {} is called no more\n", told("edge"));
+        return format!("{run}: revoked {}\n", told("edge"));
     }
-    format!("sandboxd: {run}: not taken back: {}\n  remedy  {}\n", told("why"), told("remedy"))
+    format!("sandboxd: {run}: not revoked: {}\n  remedy  {}\n", told("why"), told("remedy"))
 }
 
 #[cfg(test)]
@@ -102,12 +102,12 @@ mod tests {
         assert_eq!(meant("b-3"), Ok("b-3".into()));
         let several = meant("b").unwrap_err();
         assert!(words(&several).contains("b-2, b-3\n  remedy"), "{several}");
-        assert!(words(&meant("c").unwrap_err()).contains("no run of yours"));
+        assert!(words(&meant("c").unwrap_err()).contains("you have no running sandbox"));
     }
 
     #[test]
     fn what_a_run_answers_acts_on_no_terminal() {
         let told = words(&json!({ "run": "a-1", "revoked": true, "edge": "a/f\u{1b}s" }));
-        assert_eq!(told, "a-1: a/f\\u{1b}s is called no more\n");
+        assert_eq!(told, "a-1: revoked a/f\\u{1b}s\n");
     }
 }

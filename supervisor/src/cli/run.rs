@@ -7,7 +7,7 @@ use super::typed::{Grants, Mcp, Run};
 use super::{NOT_SET_UP, denied, load, not_found, notice, receipt_file, used_up, went_out};
 use crate::audit_folder;
 use crate::calls::Calls;
-use crate::explain::printable;
+use crate::explain::{self, printable};
 use crate::metrics::Scraped;
 use crate::sandbox::{
     self, Ahead, Around, AuditLog, Finished, Late, Purses, Request, RunResult, StartError, Then,
@@ -38,7 +38,8 @@ pub(super) enum Who {
     Client,
 }
 
-pub(crate) fn run(arguments: Run, since: Instant) -> u8 {
+pub(crate) fn run(mut arguments: Run, since: Instant) -> u8 {
+    arguments.grants.tty = arguments.tty;
     told(arguments, Who::Caller, since)
 }
 
@@ -52,7 +53,7 @@ pub(crate) fn mcp(arguments: Mcp, since: Instant) -> u8 {
     if !ask.is_empty() {
         grants.set.push(format!("serve.ask={}", json!(ask)));
     }
-    let run = Run { grants, receipt, result_fd, metrics, json, quiet };
+    let run = Run { grants, receipt, result_fd, metrics, tty: false, json, quiet };
     told(run, Who::Client, since)
 }
 
@@ -149,7 +150,11 @@ fn not_run(error: &StartError, name: &str, json: bool, result: Option<&File>) ->
 }
 
 fn unwritten_result(name: &str, error: &std::io::Error) {
-    warn(&format!("sandboxd: {}: the result could not be written: {error}\n", printable(name)));
+    warn(&format!(
+        "sandboxd: {}: the result could not be written: {}\n",
+        printable(name),
+        explain::io(error)
+    ));
 }
 
 /// What is said where the start takes too long.
@@ -168,7 +173,7 @@ fn start(
     (log, agent): (&AuditLog, &OnceCell<String>),
     (Sockets { passed, fds: sockets }, result_file): (Sockets, Option<&File>),
 ) -> Result<u8, StartError> {
-    let Run { grants, receipt, result_fd: _, metrics, json, quiet } = arguments;
+    let Run { grants, receipt, result_fd: _, metrics, tty: _, json, quiet } = arguments;
     sandbox::check_descriptors()?;
     let scraped = metrics.map(|to| Scraped::begin(&to, log.metrics())).transpose()?;
     let ahead = Ahead::begin(since, Then::Sweep, late(&grants, json, result_file)?)?;
@@ -306,14 +311,14 @@ fn words(result: &RunResult, waived: &[String], absent: &[String]) -> String {
     let mut text = String::new();
     if !absent.is_empty() {
         text.push_str(&format!(
-            "sandboxd: {}: Landlock and the filter alone, as the profile chose (isolation): no {}\n",
+            "sandboxd: {}: the profile chose Landlock and the filter alone (isolation): no {}\n",
             result.sandbox,
             absent.join(", no ")
         ));
     }
     for what in waived {
         text.push_str(&format!(
-            "sandboxd: not enforced on this host, by leave of the profile: {what}\n"
+            "sandboxd: waived by the profile (this host cannot enforce it): {what}\n"
         ));
     }
     for what in used_up::limits(result) {
@@ -340,7 +345,7 @@ fn executable(may_execute: &[String]) -> String {
     let mut text = String::new();
     if !made.is_empty() {
         text.push_str(
-            "sandboxd: the command made or changed what the host may execute; look before you use it:\n",
+            "sandboxd: the command created or changed files that the host may execute; review them before use:\n",
         );
     }
     for path in made {

@@ -30,13 +30,13 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Start programs so that the kernel, not their good will, decides what they can touch.
+/// Run programs in sandboxes that the Linux kernel enforces: what is not granted cannot be reached.
 #[derive(Debug, Parser)]
 #[command(
     name = "sandboxd",
     version,
     disable_help_subcommand = true,
-    after_help = "Begin with:\n  sandboxd run -- ls                     see a command confined to reading this folder\n  sandboxd run -w . -- make              the same, but it may write this folder\n  sandboxd profile list                  the profiles that ship\n  sandboxd doctor                        what this host can enforce"
+    after_help = "Examples:\n  sandboxd run -- ls           run a command that can only read this folder\n  sandboxd run -w . -- make    the same, but it may write the folder, too\n  sandboxd profile list        list the builtin profiles\n  sandboxd doctor              check what this host can enforce"
 )]
 pub struct Sandboxd {
     /// What to do.
@@ -48,163 +48,163 @@ pub struct Sandboxd {
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
 pub enum Command {
-    /// Run a command inside a sandbox.
+    /// Run a command in a sandbox.
     Run(Run),
-    /// Run an MCP server inside a sandbox, and let its client call what is named.
+    /// Run an MCP server in a sandbox, and let its client call only the tools you list.
     Mcp(Mcp),
-    /// Inside a sandbox: talk to what its profile lets be called, over standard input and output.
+    /// Inside a sandbox: connect to a callee that the profile lists, over standard input and output.
     Connect(Connect),
-    /// Call one tool, and print its answer.
+    /// Call one tool and print its answer.
     Call(Call),
-    /// Show the runs that go on.
+    /// List your running sandboxes.
     ///
-    /// Each line is a sandbox: the run's own, below it those that it called, and those in which sandboxd serves it. Memory, and
-    /// processes with their threads, are those of a sandbox and of all that it called. A run is seen by whoever started it; one without
-    /// an audit log is not, and one of another pid namespace (a container that writes the same log) is named, and shown there.
+    /// Each line is a sandbox: first the run's own; indented below it, the sandboxes that it called and sandboxd's own services
+    /// for it. Memory and processes (threads included) count a sandbox and everything that it called. You see the runs that you
+    /// started. A run without an audit log is not listed. One in another pid namespace (a container that writes to the same log)
+    /// is only named; list it from there.
     Ps(Ps),
-    /// End runs that go on.
+    /// Stop running sandboxes.
     ///
-    /// The command is asked to end (SIGTERM), and killed where it has not within two seconds; with it ends everything that it
-    /// started and called. Returns when nothing of it is left, or gives up after 20 seconds.
+    /// Sends SIGTERM to the command and kills it after two seconds. Everything that it started or called ends with it. Returns
+    /// when nothing is left, or gives up after 20 seconds.
     Stop(Stop),
-    /// Show the calls that wait for somebody to approve them.
+    /// List the calls that wait for approval.
     Approvals(Approvals),
-    /// Approve a call that waits; without an ID, be asked about each as it comes.
+    /// Approve a waiting call; without an ID, answer each as it arrives.
     Approve(Approve),
-    /// Deny a call that waits.
+    /// Deny a waiting call.
     Deny(Deny),
-    /// Take back, while a run goes on, that something in it may be called.
+    /// Revoke an edge of a running sandbox: what it leads to can no longer be called.
     Revoke(Revoke),
-    /// Show, accept and forget what the tools of servers were when they were first seen.
+    /// Show, accept or forget the pinned tool definitions of MCP servers.
     Pins(Pins),
-    /// Say whether a profile can be run here, and what is wrong with it where not.
+    /// Check whether a profile can run on this host, and report every problem.
     Check(Check),
     /// Print what a run would do: every mount, rule, limit and system call.
     Plan(Plan),
-    /// Say whether the command may, which line says so, and what to write where it may not.
+    /// Explain whether an access is allowed, which profile line decides, and what to change.
     Why(Why),
-    /// Run a command, see what it uses, and write a profile under which it runs.
+    /// Run a command, observe what it uses, and write a profile for it.
     Learn(Learn),
-    /// List, show, begin and describe profiles.
+    /// List, show, create and describe profiles.
     Profile(Profile),
-    /// Compare what a run was enforced with to what it may lack.
+    /// Check a receipt against the layers that a run may lack.
     Receipt(Receipt),
-    /// Draw who may call whom, say who can reach what, and what widened.
+    /// Show who may call whom, who can reach what, and what a change widens.
     Graph(Graph),
-    /// List the secrets of a profile, see that each can be read and who uses it, and renew them in
-    /// runs that go on.
+    /// List and check the secrets of a profile, show their uses, and rotate them.
     Secret(Secret),
-    /// Say what this host can enforce, what each builtin profile gets, and what to change.
+    /// Check what this host can enforce, what each builtin profile gets, and what to change.
     Doctor(Doctor),
-    /// Show, verify and export the audit log: what was run here, and what became of it.
+    /// Show, verify and export the audit log.
     Audit(Audit),
-    /// Be a service of sandboxd's own, inside a sandbox that it made for it.
+    /// Run as one of sandboxd's own services, in a sandbox of its own.
     #[command(hide = true, subcommand)]
     Service(Service),
-    /// Print completions for a shell.
+    /// Print shell completions.
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the man page, or write all of them into a folder.
+    /// Print the man page, or write all man pages to a folder.
     Man {
-        /// Where to write them.
+        /// The folder to write them to.
         folder: Option<PathBuf>,
     },
 }
 
-/// Which profile, and what is laid over it.
+/// Which profile, and the options that override it.
 #[derive(Debug, Default, Args)]
 pub struct Grants {
-    /// The profile: a file, or builtin:NAME. Without one: builtin:untrusted, and this folder readable
-    /// where neither -r nor -w names another.
+    /// The profile: a file, or builtin:NAME. Default: builtin:untrusted, with this folder readable
+    /// unless -r or -w names another.
     #[arg(short, long, value_name = "PROFILE")]
     pub profile: Option<String>,
-    /// Run it under another profile, which nothing here goes beyond: what is allowed is what both allow.
-    /// May be given several times, the outermost first. The command, the user and the environment are
-    /// not that profile's.
+    /// Also apply another profile as an upper bound: only what both allow is allowed. Repeatable,
+    /// outermost first. The command, user and environment are not taken from it.
     #[arg(long, value_name = "PROFILE")]
     pub under: Vec<String>,
-    /// Let the command read PATH and what lies below it.
+    /// Let the command read PATH and everything below it.
     #[arg(short, long, value_name = "PATH")]
     pub read: Vec<String>,
-    /// Let the command read and write PATH and what lies below it.
+    /// Let the command read and write PATH and everything below it.
     #[arg(short, long, value_name = "PATH")]
     pub write: Vec<String>,
-    /// Let the command read and execute PATH and what lies below it.
+    /// Let the command read and execute PATH and everything below it.
     #[arg(short = 'x', long, value_name = "PATH")]
     pub execute: Vec<String>,
     /// Let the command connect to TO: api.example.com:443 (TLS), '*.example.com:443',
-    /// http://host.internal:8080, tcp://db.example.com:5432. Nothing else is reached then.
+    /// http://host.internal:8080, tcp://db.example.com:5432. Nothing else can be reached.
     #[arg(long, value_name = "TO")]
     pub egress: Vec<String>,
-    /// Show FROM of the host as TO inside; ACCESS is read, write or execute.
+    /// Mount FROM of the host at TO inside; ACCESS is read, write or execute.
     #[arg(long, value_name = "FROM:TO[:ACCESS]")]
     pub bind: Vec<String>,
-    /// Set a variable, or pass one on from here. Nothing else is passed on.
+    /// Set an environment variable, or pass on the caller's. No others are passed on.
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
-    /// Set any key of the profile, the value as TOML: --set limits.memory='"1G"'.
+    /// Set any key of the profile; VALUE is TOML: --set limits.memory='"1G"'.
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Give the command a terminal wherever one of standard input, output and error is one, not only
-    /// where input and output are: cat list | sandboxd run -t -- less.
-    #[arg(short = 't', long)]
+    /// Set by `run` and `learn` alone: the others start nothing.
+    #[arg(skip)]
     pub tty: bool,
-    /// The command and its arguments, after `--`; without it, the profile's own.
+    /// The command and its arguments, after `--`. Default: the profile's own.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }
 
-/// Run a command inside a sandbox.
+/// Run a command in a sandbox.
 ///
-/// Every layer is on before the command starts, and has been tried; what this host cannot enforce
-/// stops the run. Standard input, output and error are the command's. It ends when sandboxd ends.
+/// Every layer is active and tested before the command starts; if this host cannot enforce one, the
+/// command is not run. Standard input, output and error are the command's. It ends when sandboxd ends.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: the command's own; 128+n where signal n ended it; 124 where its wall time was used\nup; 125 where the sandbox could not be set up, or where something else failed once the command had run,\nwhich is said; 126 where the command could not be executed; 127 where it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'            nothing but this folder, and that only to read\n  sandboxd run -p builtin:coding-agent -- bash     a shell that may edit this folder\n  sandboxd run -p agent.toml --receipt r.json      the profile's own command, and what was enforced\n  sandboxd run -p agent.toml --under site.toml     the same, within what the site allows\n  sandboxd run --egress api.example.com:443 -- curl https://api.example.com/    one host, and no other"
+    after_help = "Exit status: the command's own; 128+n if signal n killed it; 124 if its wall time was exceeded; 125 if the sandbox could not be set up, or if sandboxd failed after the command ran (it says which); 126 if the command could not be executed; 127 if it was not found inside.\n\nExamples:\n  sandboxd run -- python3 -c 'print(1)'         only read this folder\n  sandboxd run -p builtin:coding-agent -- bash  may edit this folder\n  sandboxd run -p agent.toml --receipt r.json   record what was enforced\n  sandboxd run -p agent.toml --under site.toml  within what the site allows\n  sandboxd run --egress example.com:443 -- ./fetch.sh   reach one host only"
 )]
 pub struct Run {
-    /// The profile and what is laid over it.
+    /// The profile, and the options that override it.
     #[command(flatten)]
     pub grants: Grants,
-    /// Write what was enforced to FILE, before the command starts (JSON).
+    /// Write a receipt of what is enforced to FILE (JSON), before the command starts.
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
-    /// Write what became of the command to descriptor N (JSON).
+    /// Write the result of the run to file descriptor N (JSON).
     #[arg(long, value_name = "N")]
     pub result_fd: Option<i32>,
-    /// Answer whoever reads metrics (Prometheus) while this runs, at a socket of this machine:
-    /// unix:PATH, or 127.0.0.1:PORT.
+    /// Serve Prometheus metrics during the run, on a local socket: unix:PATH, or 127.0.0.1:PORT.
     #[arg(long, value_name = "TO")]
     pub metrics: Option<To>,
-    /// Say everything as JSON, one object a line, on standard error.
+    /// Give the command a terminal if any of standard input, output and error is one, not only if
+    /// both input and output are: cat list | sandboxd run -t -- less.
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Print messages as JSON, one object per line, on standard error.
     #[arg(long)]
     pub json: bool,
-    /// Say nothing but why a command was not started.
+    /// Print nothing except why a command was not started.
     #[arg(short, long)]
     pub quiet: bool,
 }
 
-/// Inside a sandbox: talk to what its profile lets be called, over standard input and output.
+/// Inside a sandbox: connect to a callee that the profile lists, over standard input and output.
 ///
-/// It is what an MCP client starts, and /run/sandboxd/mcp.json lists it so for each [call.NAME] of the
-/// profile. It only leads to the broker, which knows who calls by the sandbox that the call comes from;
-/// there is nothing to log in with.
+/// MCP clients start this command; /run/sandboxd/mcp.json lists it for each [call.NAME] of the profile.
+/// It connects to the broker, which identifies the caller by its sandbox; there are no credentials.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 at the end of the conversation; 125 where there is no broker.\n\nExample, inside:\n  /run/sandboxd/sandboxd connect fs"
+    after_help = "Exit status: 0 when the conversation ends; 125 if there is no broker.\n\nExample, inside:\n  /run/sandboxd/sandboxd connect fs"
 )]
 pub struct Connect {
-    /// What the profile calls it: [call.NAME].
+    /// Its name in the profile: [call.NAME].
     pub name: String,
 }
 
-/// Say whether a profile can be run here, and what is wrong with it where not.
+/// Check whether a profile can run on this host, and report every problem.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0 where it can, 125 where not.")]
+#[command(after_help = "Exit status: 0 if it can run, 125 if not.")]
 pub struct Check {
-    /// The profile and what is laid over it.
+    /// The profile, and the options that override it.
     #[command(flatten)]
     pub grants: Grants,
     /// Print the answer as JSON.
@@ -214,22 +214,22 @@ pub struct Check {
 
 /// Print what a run would do: every mount, rule, limit and system call.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0; 125 where the profile cannot be run here.")]
+#[command(after_help = "Exit status: 0; 125 if the profile cannot run here.")]
 pub struct Plan {
-    /// The profile and what is laid over it.
+    /// The profile, and the options that override it.
     #[command(flatten)]
     pub grants: Grants,
-    /// Print exactly what the shim reads, and what the supervisor does around it.
+    /// Print exactly what the shim reads and what the supervisor does, as JSON.
     #[arg(long)]
     pub json: bool,
-    /// Print the system call filter, an instruction a line.
+    /// Print the system call filter, one instruction per line.
     #[arg(long)]
     pub filter: bool,
 }
 
-/// List, show, begin and describe profiles.
+/// List, show, create and describe profiles.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 0; 125 where a profile cannot be read, or written.")]
+#[command(after_help = "Exit status: 0; 125 if a profile cannot be read or written.")]
 pub struct Profile {
     /// Which.
     #[command(subcommand)]
@@ -239,13 +239,13 @@ pub struct Profile {
 /// What to do with profiles.
 #[derive(Debug, Subcommand)]
 pub enum ProfileCommand {
-    /// List the profiles that ship.
+    /// List the builtin profiles.
     List {
         /// Print them as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Print a profile with all it extends, and where each line comes from.
+    /// Print a profile merged with all it extends, and the source of each line.
     Show {
         /// A file, or builtin:NAME.
         profile: String,
@@ -253,9 +253,9 @@ pub enum ProfileCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Write a profile to begin with.
+    /// Write a starter profile.
     Init {
-        /// Where; must not exist.
+        /// The file to write; must not exist.
         #[arg(default_value = "agent.toml")]
         file: PathBuf,
         /// The builtin profile it extends.
@@ -266,7 +266,7 @@ pub enum ProfileCommand {
     Schema,
 }
 
-/// Compare what a run was enforced with to what it may lack.
+/// Check a receipt against the layers that a run may lack.
 #[derive(Debug, Args)]
 pub struct Receipt {
     /// What to do with it.
@@ -277,24 +277,24 @@ pub struct Receipt {
 /// What to do with receipts.
 #[derive(Debug, Subcommand)]
 pub enum ReceiptCommand {
-    /// Say whether everything was enforced that must be.
+    /// Check that every required layer was enforced.
     Check(ReceiptCheck),
 }
 
-/// Say whether everything was enforced that must be.
+/// Check that every required layer was enforced.
 ///
-/// A profile may allow a host to lack a layer, and `isolation = "landlock"` does without several. The
-/// receipt names each. This is where whoever answers for a pipeline says which of them it may lack,
-/// whatever profile was used: anything else that is missing is an error.
+/// A profile may waive a layer that the host lacks, and `isolation = "landlock"` goes without several.
+/// The receipt names each one. Here the owner of a pipeline decides which of them may be missing,
+/// whatever profile was used: any other missing layer is an error.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where nothing is missing but what may be, 1 where something else is, 125 where the file is no receipt.\n\nExamples:\n  sandboxd run -w . --receipt ../r.json -- make && sandboxd receipt check ../r.json\n  sandboxd receipt check ../r.json --may-lack cgroup,memfd_noexec"
+    after_help = "Exit status: 0 if only layers that may be missing are missing, 1 if another one is, 125 if the file is not a receipt.\n\nExamples:\n  sandboxd run -w . --receipt ../r.json -- make\n  sandboxd receipt check ../r.json\n  sandboxd receipt check ../r.json --may-lack cgroup,memfd_noexec"
 )]
 pub struct ReceiptCheck {
     /// The file that `sandboxd run --receipt FILE` wrote.
     pub file: PathBuf,
-    /// What may be missing: keys of [require] (cgroup, landlock.ioctl) and layers of the receipt
-    /// (mount-view). A name that nothing has is an error.
+    /// What may be missing: keys of [require] (cgroup, landlock.ioctl) or layers of the receipt
+    /// (mount-view). An unknown name is an error.
     #[arg(long, value_name = "NAME,…", value_delimiter = ',')]
     pub may_lack: Vec<String>,
     /// Print the answer as JSON.
@@ -302,17 +302,17 @@ pub struct ReceiptCheck {
     pub json: bool,
 }
 
-/// Say what this host can enforce, what each builtin profile gets, and what to change.
+/// Check what this host can enforce, what each builtin profile gets, and what to change.
 ///
-/// It also names what killed supervisors left behind: cgroups, uids, control sockets, temporary files. The next start
-/// removes the sockets, and the cgroups where it makes its own; --clean removes all of it now, and nothing else.
+/// It also lists what killed supervisors left behind: cgroups, uids, control sockets, temporary files. The next run
+/// removes the sockets, and the cgroups under its own parent; --clean removes all of it now.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where every builtin profile can be run, 1 where not. With --clean: 0 where nothing is left, 1 where something stays, 125 where it could not be looked for."
+    after_help = "Exit status: 0 if every builtin profile can run, 1 if not. With --clean: 0 if nothing is left, 1 if something could not be removed, 125 if it could not be searched for."
 )]
 pub struct Doctor {
-    /// Remove what killed supervisors left behind, say what that was, and do nothing else. Living
-    /// sandboxes are not touched.
+    /// Only remove what killed supervisors left behind, and list it. Running sandboxes are not
+    /// touched.
     #[arg(long)]
     pub clean: bool,
     /// Print it as JSON.

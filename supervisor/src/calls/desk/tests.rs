@@ -196,7 +196,7 @@ fn what_is_no_message_is_told_at_the_end_too() {
     rustix::io::write(&broker.line, b"thread 'main' panicked").unwrap();
     let (closed, _) = rustix::pipe::pipe().unwrap();
     let left = Clerk::new(shared, records, None, news).work(&closed);
-    assert_eq!(left, ["the broker said what is none, which the graph does not allow"]);
+    assert_eq!(left, ["the broker sent an invalid message, which the graph does not allow"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `sandboxd audit export`.
 
 use super::show::AT_ONCE;
-use super::source::{Reader, Source, since};
+use super::source::{Reader, Source};
 use crate::cli::NOT_SET_UP;
 use crate::cli::output::say;
 use crate::cli::typed::{AuditExport, AuditFormat};
@@ -13,8 +13,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub(super) fn export(arguments: &AuditExport) -> Result<u8, AuditError> {
-    let since = arguments.since.as_deref().map(since).transpose()?;
-    let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, since);
+    let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, arguments.since);
     let (mut text, mut last) = (String::new(), Checkpoints::new());
     let heard = reader.each(|line| {
         match arguments.format {

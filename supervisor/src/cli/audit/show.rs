@@ -1,6 +1,6 @@
 //! `sandboxd audit show`.
 
-use super::source::{Reader, Source, since};
+use super::source::{Reader, Source};
 use super::words::words;
 use crate::cli::NOT_SET_UP;
 use crate::cli::output::say;
@@ -20,8 +20,7 @@ pub(super) const AT_ONCE: usize = 64 << 10;
 const OF_ITSELF: [&str; 5] = ["header", "checkpoint", "rotated", "closed", "index"];
 
 pub(super) fn show(arguments: &AuditShow) -> Result<u8, AuditError> {
-    let since = arguments.since.as_deref().map(since).transpose()?;
-    let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, since);
+    let mut reader = Reader::new(Source::find(arguments.place.as_deref())?, arguments.since);
     if let Some(last) = arguments.last {
         let told = the_last(&mut reader, arguments, last)?;
         if !(told && arguments.follow) {

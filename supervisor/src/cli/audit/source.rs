@@ -162,8 +162,8 @@ pub(super) fn began(log: &str) -> String {
     }
 }
 
-/// A point in time, or how long ago it was.
-pub(in crate::cli) fn since(text: &str) -> Result<Stamp, AuditError> {
+/// A point in time, or how long ago it was; it is what `--since` takes.
+pub(in crate::cli) fn since(text: &str) -> Result<Stamp, String> {
     let ago = || {
         let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
         let number: u64 = number.parse().ok()?;
@@ -176,13 +176,10 @@ pub(in crate::cli) fn since(text: &str) -> Result<Stamp, AuditError> {
         };
         Some(Stamp::now().before(Duration::from_secs(number.saturating_mul(seconds))))
     };
-    ago().or_else(|| Stamp::parse(text)).ok_or_else(|| AuditError {
-        call: "parse",
-        subject: text.to_owned(),
-        errno: 0,
-        remedy: String::from(
-            "write how long ago, 90s, 30m, 6h or 2d, or a point in UTC, 2026-11-25T15:00",
-        ),
+    ago().or_else(|| Stamp::parse(text)).ok_or_else(|| {
+        String::from(
+            "not a time; write how long ago (90s, 30m, 6h, 2d) or a time in UTC (2026-11-25, 2026-11-25T15:00)",
+        )
     })
 }
 
@@ -198,6 +195,17 @@ mod tests {
         assert_eq!(began(&format!("{}-17-0a1b2c3d", at.name())), at.text());
         for other in ["", "2026", "some.jsonl", "20261125X150102123-1-0", "2026112éT15010212"] {
             assert_eq!(began(other), "", "{other}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_long_ago_or_in_utc() {
+        for text in ["90s", "30m", "6h", "2d", "2026-11-25", "2026-11-25T15:00"] {
+            assert!(since(text).is_ok(), "{text}");
+        }
+        for text in ["", "s", "yesterday", "3w", "-1d"] {
+            let why = since(text).unwrap_err();
+            assert!(why.starts_with("not a time; "), "{text}: {why}");
         }
     }
 

@@ -34,8 +34,8 @@ pub(crate) fn learn(arguments: &Learn, since: Instant) -> u8 {
 }
 
 fn learnt(arguments: &Learn, since: Instant) -> Result<u8, StartError> {
-    let Learn { grants, output, .. } = arguments;
-    let grants = &extending(grants);
+    let output = &arguments.output;
+    let grants = &extending(arguments);
     let mut file = Made::begin(output)?;
     let learnt = learnt_into(&mut file, arguments, grants, since);
     learnt.inspect_err(|_| file.forget())
@@ -60,11 +60,11 @@ fn learnt_into(
     let (result, seen) = run(&mut shown, since)?;
     if let Some(why) = not_run(result.exit_status()) {
         file.forget();
-        warn(&format!("sandboxd: nothing was learnt, and nothing is written: {why}\n"));
+        warn(&format!("sandboxd: nothing was learnt or written: {why}\n"));
         return Ok(result.exit_status());
     }
     if seen.cut {
-        warn("sandboxd: it used more than is looked at: the profile lacks some\n");
+        warn("sandboxd: it used more than can be recorded: the profile is incomplete\n");
     }
     let written = written::profile(grants, &seen, &result)?;
     let place = printable(&output.display().to_string());
@@ -72,7 +72,7 @@ fn learnt_into(
         // What was learnt is not lost with the room for it.
         file.forget();
         warn(&format!(
-            "sandboxd: the command ran, and what was learnt could not be written to {place}, but is printed: {}\n",
+            "sandboxd: the command ran, but the profile could not be written to {place} and is printed instead: {}\n",
             error.line()
         ));
         say(&written.text);
@@ -81,7 +81,7 @@ fn learnt_into(
     let lacks = written::lacks(&grants.set).map(|set| format!(" --set {}", super::quoted(set)));
     let lacks: String = lacks.collect();
     warn(&format!(
-        "sandboxd: written: {place}: {}, {} left out\n  next    read it, then sandboxd run -p {place}{lacks}\n  unseen  system calls that are refused: after that run, sandboxd why --last has them\n",
+        "sandboxd: written: {place}: {}, {} left out\n  next    review it, then sandboxd run -p {place}{lacks}\n  unseen  refused system calls: after that run, see sandboxd why --last\n",
         count(u64::try_from(written.grants).unwrap_or(u64::MAX), "grant"),
         written.left_out
     ));
@@ -109,15 +109,15 @@ fn too_small(status: u8, oom: bool) -> Option<String> {
     let ended = matches!(status, 129 | 130 | 137 | 143) && !oom;
     (status != 0 && !ended).then(|| {
         format!(
-            "sandboxd: it ended with status {status}: where that is not what it should, the profile is likely too small: see why, and learn again\n"
+            "sandboxd: it ended with status {status}: if that is unexpected, the profile is probably too small: find out why, and learn again\n"
         )
     })
 }
 
 /// What is learnt upon, where nothing is said.
-fn extending(grants: &Grants) -> Grants {
+fn extending(Learn { grants, tty, .. }: &Learn) -> Grants {
     let profile = grants.profile.clone().or_else(|| Some(String::from("builtin:base")));
-    let Grants { under, read, write, execute, egress, bind, env, set, tty, command, .. } = grants;
+    let Grants { under, read, write, execute, egress, bind, env, set, command, .. } = grants;
     Grants {
         profile,
         under: under.clone(),

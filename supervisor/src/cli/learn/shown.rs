@@ -133,7 +133,7 @@ fn calls(profile: &Profile) -> String {
     }
     let edges: Vec<&str> = profile.calls.keys().map(|name| name.as_str()).collect();
     format!(
-        "  calls   {}: what it reads it can tell them, and they whomever they reach\n",
+        "  calls   {}: anything it reads it can pass to these tools, and they to any host they reach\n",
         crate::explain::printable(&edges.join(" "))
     )
 }

@@ -27,7 +27,7 @@ pub(super) fn rotate(typed: &SecretRotate) -> u8 {
         let which =
             typed.run.as_ref().map_or_else(String::new, |run| format!(" {}", printable(run)));
         warn(&format!(
-            "sandboxd: no run{which} puts secrets into requests or arguments, or logs in with them, here\n  remedy  say it as the user who started the run, or as root where that was root\n"
+            "sandboxd: no running sandbox{which} injects secrets into requests or arguments, or logs in with them\n  remedy  do this as the user who started the run\n"
         ));
         return NO;
     }
@@ -37,7 +37,7 @@ pub(super) fn rotate(typed: &SecretRotate) -> u8 {
         .into_iter()
         .map(|(run, stream)| {
             stream.and_then(hear).unwrap_or_else(|error| {
-                let remedy = "see that the run goes on, and ask again";
+                let remedy = "check that the run has not ended, and try again";
                 json!({
                     "sandbox": run, "ok": false, "secrets": [], "why": error.to_string(), "remedy": remedy,
                 })
@@ -78,16 +78,16 @@ fn words(answer: &Value) -> String {
         |of: &Value, key: &str| printable(of.get(key).and_then(Value::as_str).unwrap_or_default());
     let run = told(answer, "sandbox");
     if answer.get("ok") != Some(&Value::Bool(true)) {
-        let text = format!("{run}: not renewed: {}\n", told(answer, "why"));
+        let text = format!("{run}: not rotated: {}\n", told(answer, "why"));
         let remedy = told(answer, "remedy");
         return if remedy.is_empty() { text } else { format!("{text}  remedy  {remedy}\n") };
     }
     let all = answer.get("secrets").and_then(Value::as_array).into_iter().flatten();
     all.map(|secret| {
         let what = match told(secret, "renewed").as_str() {
-            "changed" => "changed: the next request or call has it",
-            "cannot" => "not changed: a variable of sandboxd's own stays what it was at the start",
-            _ => "not changed: what is read is what it was",
+            "changed" => "changed: the next request or call uses it",
+            "cannot" => "not changed: an environment variable keeps its value from the start",
+            _ => "unchanged: its source has the same value",
         };
         format!("{run}: {}: {what}\n", told(secret, "name"))
     })

@@ -2,7 +2,7 @@
 
 use super::{from, told, uses};
 use crate::cli::NOT_SET_UP;
-use crate::cli::audit::{Reader, Source, since, unread};
+use crate::cli::audit::{Reader, Source, unread};
 use crate::cli::output::{say, say_json, warn};
 use crate::cli::typed::SecretUses;
 use crate::explain::printable;
@@ -84,9 +84,8 @@ fn all(outside: &Outside, typed: &SecretUses, seen: &BTreeMap<By, Seen>) -> u8 {
 
 /// What the records say: those of connections, of which each names the secrets that were put into its requests.
 fn seen(typed: &SecretUses) -> Result<BTreeMap<By, Seen>, AuditError> {
-    let since = typed.since.as_deref().map(since).transpose()?;
     let mut all: BTreeMap<By, Seen> = BTreeMap::new();
-    let mut reader = Reader::new(Source::find(None)?, since);
+    let mut reader = Reader::new(Source::find(None)?, typed.since);
     reader.each(|line| {
         for by in used(line) {
             let seen = all.entry(by).or_default();

@@ -2,48 +2,48 @@
 
 use clap::Args;
 
-/// Show the calls that wait for somebody to approve them.
+/// List the calls that wait for approval.
 ///
-/// An edge with approval = "ask" holds each call until somebody says yes. Nobody inside a sandbox can: it
-/// is said here, outside, by the user who started the run, or by root. Each call is shown with who
-/// makes it, as the kernel proved it, and all that it would do; what the agent wrote stands in quotes, as
-/// JSON, everything but plain letters by number.
+/// An edge with approval = "ask" holds each call until a person approves it. No process in a sandbox can:
+/// only the user who started the run, or root, from outside. Each call is shown with its caller, as the
+/// kernel identified it, and all of its content. What the agent wrote is quoted as JSON, with every
+/// character outside printable ASCII escaped.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0; 125 where a run could not be asked.\n\nExamples:\n  sandboxd approvals                   what waits now\n  sandboxd approvals --watch           and what comes, until Ctrl-C\n  sandboxd approve                     the same, and answer each"
+    after_help = "Exit status: 0; 125 if a run could not be queried.\n\nExamples:\n  sandboxd approvals             list the calls that wait now\n  sandboxd approvals --watch     and new ones, until Ctrl-C\n  sandboxd approve               the same, and answer each one"
 )]
 pub struct Approvals {
-    /// Go on: print each call once, as it comes.
+    /// Keep watching: print each call once, as it arrives.
     #[arg(short, long)]
     pub watch: bool,
-    /// Print each call as a JSON object on a line of its own.
+    /// Print each call as JSON, one object per line.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Approve a call that waits; without an ID, be asked about each as it comes.
+/// Approve a waiting call; without an ID, answer each as it arrives.
 ///
-/// What is approved is the very call that was shown under this ID, now and once. A call that was made
-/// again, with other arguments or the same, is another one and has another ID. Without an answer it is
-/// denied after 3 minutes and a half.
+/// Approval covers exactly the call that was shown under this ID, once. If the call is made again, with
+/// the same arguments or others, it has a new ID. By default a call without an answer is denied after
+/// 3.5 minutes (approval_within).
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where it was approved; 1 where no call waits under this ID; 125 where a run could not be asked.\n\nExamples:\n  sandboxd approve                     on a terminal: y or n to each call, until Ctrl-C\n  sandboxd approve 4kq1-x2m8-0ab3      this one, as sandboxd approvals shows it"
+    after_help = "Exit status: 0 if it was approved; 1 if no call waits under this ID; 125 if a run could not be queried.\n\nExamples:\n  sandboxd approve                   answer each call, until Ctrl-C\n  sandboxd approve 4kq1-x2m8-0ab3    approve this one"
 )]
 pub struct Approve {
-    /// As sandboxd approvals shows it.
+    /// The ID that sandboxd approvals shows.
     pub id: Option<String>,
 }
 
-/// Deny a call that waits.
+/// Deny a waiting call.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where it was denied; 1 where no call waits under this ID; 125 where a run could not be asked.\n\nExample:\n  sandboxd deny 4kq1-x2m8-0ab3 --reason 'use the staging host'"
+    after_help = "Exit status: 0 if it was denied; 1 if no call waits under this ID; 125 if a run could not be queried.\n\nExample:\n  sandboxd deny 4kq1-x2m8-0ab3 --reason 'use the staging host'"
 )]
 pub struct Deny {
-    /// As sandboxd approvals shows it.
+    /// The ID that sandboxd approvals shows.
     pub id: String,
-    /// What whoever called is told, on one line.
+    /// The reason to give the caller, on one line.
     #[arg(short, long, value_name = "WHY")]
     pub reason: Option<String>,
 }

@@ -4,30 +4,34 @@ use super::Grants;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Run a command, see what it uses, and write a profile under which it runs.
+/// Run a command, observe what it uses, and write a profile for it.
 ///
-/// While it is learnt from, the command is in a sandbox too: it may read and execute what is on this host, but
-/// for keys, tokens, histories and what only root may read; it writes nothing but what -w names and its own
-/// temporary folders; by itself it reaches nobody but whom --egress names. What PROFILE calls is called meanwhile, so
-/// what the command reads it can tell these tools, and they whomever they reach. What that is, is said before it
+/// The command is sandboxed while it is observed: it may read and execute what is on this host, except keys,
+/// tokens, histories and what only root may read; it may write only what -w names and its own temporary folders;
+/// it may connect only to the hosts that --egress names. Tools that PROFILE lets it call are really called: anything
+/// the command reads it can pass to these tools, and they to any host they reach. All of this is printed before it
 /// starts.
 ///
-/// The profile extends PROFILE and has what was used beyond it, folder by folder where many files of one were,
-/// with a comment of who used it. What would be dangerous to grant is not granted, and listed with the reason.
-/// Read it before you use it: the command chose what to use.
+/// The new profile extends PROFILE and grants what was used beyond it, merging many files of a folder into the
+/// folder, with a comment naming the program. Dangerous accesses are not granted but listed with the reason.
+/// Review the profile before you use it: the command chose what to access.
 #[derive(Debug, Args)]
 #[command(
-    mut_arg("profile", |profile| profile.help("The profile: a file, or builtin:NAME. Without one: builtin:base")),
-    after_help = "Exit status: the command's own, where a profile was written; 126 or 127 where the command was not executed or found; else 125 where none was.\n\nExamples:\n  sandboxd learn -o ../build.toml -w . -- make             what a build needs\n  sandboxd learn -p builtin:node-tool -o tool.toml -- node tool.js\n  sandboxd learn -o fetch.toml --egress api.example.com:443 -- ./fetch.sh\n  sandboxd run -p ../build.toml                           the same command, with that and nothing else"
+    mut_arg("profile", |profile| profile.help("The profile: a file, or builtin:NAME. Default: builtin:base")),
+    after_help = "Exit status: the command's own if a profile was written; 126 or 127 if the command could not be executed or was not found; otherwise 125.\n\nExamples:\n  sandboxd learn -o ../build.toml -w . -- make      what a build needs\n  sandboxd learn -p builtin:node-tool -o tool.toml -- node tool.js\n  sandboxd learn -o fetch.toml --egress api.example.com:443 -- ./fetch.sh\n  sandboxd run -p ../build.toml                     run with that profile"
 )]
 pub struct Learn {
-    /// The profile that is extended, and what may be done beyond it meanwhile.
+    /// The profile to extend, and what is also allowed during observation.
     #[command(flatten)]
     pub grants: Grants,
-    /// Where the profile is written; must not exist, and not lie where the command or what it calls may write.
+    /// The profile to write; must not exist, and not be where the command or its callees may write.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Say nothing of what is allowed meanwhile.
+    /// Give the command a terminal if any of standard input, output and error is one, not only if
+    /// both input and output are.
+    #[arg(short, long)]
+    pub tty: bool,
+    /// Do not print what is allowed during observation.
     #[arg(short, long)]
     pub quiet: bool,
 }

@@ -2,35 +2,35 @@
 
 use clap::Args;
 
-/// What is shown of the runs that go on.
+/// How running sandboxes are listed.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0, also where none goes on; 125 where the audit log cannot be read.\n\nExamples:\n  sandboxd ps                    what runs, and since when\n  sandboxd ps --json | jq .      the same, for programs"
+    after_help = "Exit status: 0, even if there is none; 125 if the audit log cannot be read.\n\nExamples:\n  sandboxd ps                    list them\n  sandboxd ps --json | jq .      the same, for programs"
 )]
 pub struct Ps {
-    /// Print it as JSON, an object for each run.
+    /// Print JSON, one object per run.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Which runs end.
+/// Which runs are stopped.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where all of them ended; 1 where one still goes on, there is no such run, or several have that name; 125 where the audit log cannot be read. A unit that systemd starts again is stopped by systemctl.\n\nExamples:\n  sandboxd stop agent-70001      this run\n  sandboxd stop agent            the run of this profile, where it is one\n  sandboxd stop --all agent      every run of this profile\n  sandboxd stop --now --all      kill all of yours"
+    after_help = "Exit status: 0 if all of them ended; 1 if one is still running, there is no such run, or several match the name; 125 if the audit log cannot be read. Use systemctl to stop a unit that systemd would restart.\n\nExamples:\n  sandboxd stop agent-70001      this run\n  sandboxd stop agent            the only run of this profile\n  sandboxd stop --all agent      every run of this profile\n  sandboxd stop --now --all      kill all of yours"
 )]
 pub struct Stop {
-    /// Which: the id of a run, or the name of its profile, as `sandboxd ps` has them in the lines that are not
-    /// indented. Where several runs have that name, none is ended without --all: every profile without a name
-    /// is called sandbox.
+    /// The id of a run, or the name of its profile, as the lines of `sandboxd ps` that are not indented show
+    /// them. If several runs have that name, none is stopped without --all: every profile without a name is
+    /// called sandbox.
     #[arg(required_unless_present = "all", value_name = "RUN")]
     pub runs: Vec<String>,
-    /// All runs of yours; with RUN, all of that name.
+    /// All of your runs; with RUN, all of that name.
     #[arg(long)]
     pub all: bool,
-    /// Kill at once.
+    /// Kill immediately.
     #[arg(long)]
     pub now: bool,
-    /// Say which ended as JSON, one object a line.
+    /// Print what ended as JSON, one object per line.
     #[arg(long)]
     pub json: bool,
 }

@@ -2,24 +2,25 @@
 
 use clap::{Args, Subcommand};
 
-/// Show, accept and forget what the tools of servers were when they were first seen.
+/// Show, accept or forget the pinned tool definitions of MCP servers.
 ///
-/// A tool's description speaks to a model, and its schema says what arguments are; so a tool is pinned as it is
-/// when a server first lists it, and one that is another later, in any run, is not there until it is accepted
-/// here. A server is its profile's name and what it executes; another command is another server.
+/// A tool's description is read by a model, and its schema defines the arguments. So a tool is pinned when a
+/// server first lists it; if its definition changes, in any later run, the tool is hidden until you accept
+/// the change here. A server is identified by its profile's name and what it executes; another command is
+/// another server.
 #[derive(Debug, Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Exit status: 0; 1 where a tool is hidden because it changed, or there is no such server or tool; 125 where\nwhat is kept cannot be read.\n\nExamples:\n  sandboxd pins                                     every server, and each tool that changed: how\n  sandboxd pins accept notes-3fa21b07 search        take it as it is now, from the next run on"
+    after_help = "Exit status: 0; 1 if a changed tool is hidden, or there is no such server or tool; 125 if the pins cannot be read.\n\nExamples:\n  sandboxd pins                                list servers, changed tools\n  sandboxd pins accept notes-3fa21b07 search   accept the new definition"
 )]
 pub struct Pins {
-    /// What else to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Option<PinsCommand>,
-    /// Show every tool, not only those that changed.
+    /// Show every tool, not only changed ones.
     #[arg(long)]
     pub all: bool,
-    /// Print it as JSON, an object for each server.
+    /// Print JSON, one object per server.
     #[arg(long)]
     pub json: bool,
 }
@@ -27,16 +28,16 @@ pub struct Pins {
 /// What else to do with pins.
 #[derive(Debug, Subcommand)]
 pub enum PinsCommand {
-    /// Take tools as they are now, from the next run on; what they say now is listed before, and said again.
+    /// Accept a server's current tool definitions (shown first), from the next run on.
     Accept {
-        /// The server, as it is listed.
+        /// The server, as listed.
         server: String,
-        /// The tools; without one, all of it that changed.
+        /// The tools. Default: all that changed.
         tools: Vec<String>,
     },
-    /// Forget what is known of a server: its tools are pinned anew when they are seen next.
+    /// Forget a server: its tools are pinned again when next seen.
     Forget {
-        /// The server, as it is listed.
+        /// The server, as listed.
         server: String,
     },
 }

@@ -2,28 +2,28 @@
 
 use clap::Args;
 
-/// Take back, while a run goes on, that something in it may be called.
+/// Revoke an edge of a running sandbox: what it leads to can no longer be called.
 ///
-/// Returns once nothing goes over that edge any more: calls that it is answering are cut off, those that wait for approval are over, what
-/// ran for it alone is ended, and whoever calls from then on is told that it was taken back. Everything else of the run goes
-/// on. It stays so until the run ends; to give it back, start the run anew. `expires` of [call.NAME] does the
-/// same once its time is over.
+/// Returns once the edge is closed: calls in progress are aborted, calls that wait for approval are dropped, instances
+/// that ran only for this edge are stopped, and later callers are told that it was revoked. The rest of the run continues.
+/// The edge stays revoked until the run ends; to restore it, start a new run. `expires` of [call.NAME] does the same
+/// after a set time.
 ///
-/// It is for whoever started the run, and for root; nobody inside a sandbox can. The client of sandboxd mcp calls one
-/// server and nothing else: that is taken back by sandboxd stop.
+/// Only the user who started the run, and root, can revoke; no process in a sandbox can. The client of sandboxd mcp calls
+/// a single server: to revoke that, use sandboxd stop.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 where it was taken back, or had been; 1 where there is no such run or edge, or several that may be meant; 125 where it was not confirmed.\n\nExamples:\n  sandboxd revoke agent-70001 mail          the agent of this run sends no more mail\n  sandboxd revoke agent clerk/notes         in the run of this profile, the clerk that it calls reads no more notes\n  sandboxd graph -p agent.toml              who may call whom, and by which names\n  sandboxd audit show --kind revoked        what was taken back, and by whom"
+    after_help = "Exit status: 0 if it is revoked, or already was; 1 if there is no such run or edge, or the name is ambiguous; 125 if it was not confirmed.\n\nExamples:\n  sandboxd revoke agent-70001 mail      this agent sends no more mail\n  sandboxd revoke agent clerk/notes     its clerk reads no more notes\n  sandboxd graph -p agent.toml          list the edges and their names\n  sandboxd audit show --kind revoked    what was revoked, and by whom"
 )]
 pub struct Revoke {
-    /// Which run: its id, or the name of its profile where that has one run, as `sandboxd ps` has them.
+    /// The id of a run, or the name of its profile if that has only one run, as `sandboxd ps` shows them.
     #[arg(value_name = "RUN")]
     pub run: String,
-    /// What may be called no more: NAME of [call.NAME], or CALLER/NAME where several profiles of the run call
-    /// something by that name.
+    /// The edge: NAME of [call.NAME], or CALLER/NAME if several profiles of the run have an edge of that
+    /// name.
     #[arg(value_name = "EDGE")]
     pub edge: String,
-    /// Print what came of it as JSON.
+    /// Print the outcome as JSON.
     #[arg(long)]
     pub json: bool,
 }

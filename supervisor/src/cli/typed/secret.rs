@@ -1,15 +1,17 @@
 //! `sandboxd secret`, as it is typed.
 
 use super::Grants;
+use crate::cli::audit::since;
 use clap::{Args, Subcommand};
+use sandboxd_audit::time::Stamp;
 
-/// List the secrets of a profile, see that each can be read and who uses it, and renew those of runs that go on.
+/// List and check the secrets of a profile, show their uses, and rotate them.
 ///
-/// A secret is named in [secrets.NAME] of a profile: where sandboxd reads it, and who uses it. What it is,
-/// is never printed.
+/// [secrets.NAME] of a profile says where sandboxd reads a secret, and what may use it. Its value is never
+/// printed.
 #[derive(Debug, Args)]
 pub struct Secret {
-    /// Which.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: SecretCommand,
 }
@@ -17,33 +19,33 @@ pub struct Secret {
 /// What to do with secrets.
 #[derive(Debug, Subcommand)]
 pub enum SecretCommand {
-    /// Print where each is read, and who uses it. Nothing is read.
+    /// List where each secret is read from and what uses it. Reads none of them.
     #[command(after_help = "Example:\n  sandboxd secret list -p agent.toml")]
     List(SecretsOf),
-    /// Read each as a run would, and say which cannot be, and why.
+    /// Read each secret as a run would, and report which cannot be read, and why.
     #[command(
-        after_help = "Exit status: 0 where all can be read; 1 where one cannot; 125 where the profile has problems.\n\nExample:\n  sandboxd secret check -p agent.toml"
+        after_help = "Exit status: 0 if all can be read; 1 if one cannot; 125 if the profile has problems.\n\nExample:\n  sandboxd secret check -p agent.toml"
     )]
     Check(SecretsOf),
-    /// Print who may use each, and what the audit log says of who did: how often, and when last.
+    /// Show what may use each secret, and from the audit log what did: how often, and when last.
     ///
-    /// A secret that is put into requests is counted by profile, entry and host; one that stands in arguments, by
-    /// profile, [call.NAME] and tool. What was written down too often at once was counted, and not by secret
-    /// (`sandboxd audit show --kind left_out`). What a command does with a file that it has in
-    /// $CREDENTIALS_DIRECTORY nobody sees.
+    /// A secret that is injected into requests is counted by profile, entry and host; one in tool arguments, by
+    /// profile, [call.NAME] and tool. Bursts beyond the log's rate limit are counted, but not by secret
+    /// (`sandboxd audit show --kind left_out`). Uses of a file in $CREDENTIALS_DIRECTORY cannot be observed.
     #[command(
         after_help = "Examples:\n  sandboxd secret uses -p agent.toml\n  sandboxd secret uses -p agent.toml --secret model --since 1d"
     )]
     Uses(SecretUses),
-    /// Have runs that are going on read theirs again: the next request or call has what each is now.
+    /// Make running sandboxes re-read their secrets.
     ///
-    /// Every secret that is put into requests ([secrets.NAME].inject), stands in arguments (placeholder) or logs
-    /// in (ssh) is read again where it was read at the start. Where one of a run's cannot be, none is renewed. Where the
-    /// broker then does not take its own, that is said, with why and what to do, and requests have the new ones already.
-    /// The last eight that each was before stay covered in answers, and all of them in records. A variable (env:) stays what it was, and a file that a command has in $CREDENTIALS_DIRECTORY stays
-    /// its own until it is started anew.
+    /// Every secret that is injected into requests ([secrets.NAME].inject), stands in tool arguments (placeholder) or
+    /// logs in (ssh) is read again from its source; the next request or call uses the new value. If one secret of a run
+    /// cannot be read, none of that run is rotated. If the broker then does not accept its new secrets, this is reported
+    /// with the reason and the remedy; requests use the new ones already. The last eight values of each secret stay
+    /// masked in answers, and all of them in records. A variable (env:) keeps its value, and a file in
+    /// $CREDENTIALS_DIRECTORY stays as it is until the command is started again.
     #[command(
-        after_help = "Exit status: 0 where all runs renewed theirs; 1 where one did not, or there is none.\n\nExamples:\n  sandboxd secret rotate                    every run of yours\n  sandboxd secret rotate --run agent-70001  this one"
+        after_help = "Exit status: 0 if all runs rotated theirs; 1 if one did not, or there is none.\n\nExamples:\n  sandboxd secret rotate                    all of your runs\n  sandboxd secret rotate --run agent-70001  this one"
     )]
     Rotate(SecretRotate),
 }
@@ -51,24 +53,24 @@ pub enum SecretCommand {
 /// Whose uses.
 #[derive(Debug, Args)]
 pub struct SecretUses {
-    /// The profile and what is laid over it.
+    /// The profile, and the options that override it.
     #[command(flatten)]
     pub of: SecretsOf,
     /// Only this secret, by its name in the profile.
     #[arg(long, value_name = "NAME")]
     pub secret: Option<String>,
-    /// Only what happened since: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC).
-    #[arg(long, value_name = "WHEN")]
-    pub since: Option<String>,
+    /// Only uses since WHEN: 30m, 6h, 2d, 2026-11-25 or 2026-11-25T15:00 (UTC).
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    pub since: Option<Stamp>,
 }
 
 /// Whose secrets are read again.
 #[derive(Debug, Args)]
 pub struct SecretRotate {
-    /// The id of a run, as `sandboxd ps` has it; without it, all of the user's.
+    /// The id of a run, as `sandboxd ps` shows it. Default: all of your runs.
     #[arg(long, value_name = "ID")]
     pub run: Option<String>,
-    /// Print what came of it as JSON.
+    /// Print the outcome as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -76,7 +78,7 @@ pub struct SecretRotate {
 /// Whose secrets.
 #[derive(Debug, Args)]
 pub struct SecretsOf {
-    /// The profile and what is laid over it.
+    /// The profile, and the options that override it.
     #[command(flatten)]
     pub grants: Grants,
     /// Print them as JSON.

@@ -92,7 +92,7 @@ fn by_arguments(subject: Option<&Subject>, denied: &DeniedCall) -> String {
 
 pub(super) fn last(json: bool) -> u8 {
     let Some(kept) = Kept::read() else {
-        let text = "sandboxd: no run of yours is known that failed or was refused anything\n  remedy  run it first: sandboxd run …\n";
+        let text = "sandboxd: none of your known runs failed or was denied anything\n  remedy  run the command first: sandboxd run …\n";
         warn(text);
         return NOT_SET_UP;
     };
@@ -208,7 +208,7 @@ fn in_words(kept: &Kept) -> String {
     let refused =
         !(kept.calls().is_empty() && kept.not_let_out.is_empty() && kept.called.is_empty());
     if !refused && kept.limits.is_empty() {
-        text.push_str("nothing that it was refused is known\n");
+        text.push_str("no denials are known\n");
     }
     for what in unseen(kept) {
         text.push_str(&format!("not known: {}\n", printable(&what)));
