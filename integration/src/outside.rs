@@ -5,6 +5,7 @@ use crate::{Canary, Container, Named, Sandbox};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -25,6 +26,15 @@ pub struct Outside {
     pub(crate) busy: AtomicBool,
     /// Children that somebody waits for.
     launched: Mutex<BTreeSet<i32>>,
+}
+
+/// Makes a folder where it is not there yet; another thread of the case may at the same time.
+fn is_new(folder: &Path) -> Result<bool> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error).with_context(|| folder.display().to_string()),
+    }
 }
 
 impl Outside {
@@ -98,8 +108,7 @@ impl Outside {
     /// Where it cannot be made.
     pub fn workspace(&self) -> Result<PathBuf> {
         let path = self.dir.join("ws");
-        if !path.exists() {
-            fs::create_dir(&path)?;
+        if is_new(&path)? {
             self.give(&path)?;
         }
         Ok(path)
@@ -129,8 +138,7 @@ impl Outside {
         let mut folder = self.dir.clone();
         for part in Path::new(path).parent().into_iter().flat_map(Path::components) {
             folder.push(part);
-            if !folder.exists() {
-                fs::create_dir(&folder)?;
+            if is_new(&folder)? {
                 fs::set_permissions(&folder, fs::Permissions::from_mode(0o755))?;
                 self.give(&folder)?;
             }
