@@ -1,5 +1,6 @@
 //! Pipes, sockets, closed folders, huge sparse files, many files and odd names that a command leaves
-//! in a workspace neither stop the supervisor nor reach the terminal, then or in the next run.
+//! in a workspace neither stop the supervisor nor reach the terminal, then or in the next run. Of a folder that was closed
+//! to a user's supervisor, that one says why it does not start, and what to do.
 
 use anyhow::{Context as _, Result, ensure};
 use sandboxd_integration::{By, Case, Inside, Outside, patience};
@@ -52,7 +53,12 @@ fn outside(outside: &Outside) -> Result<()> {
     // A link to a folder outside is not walked.
     ensure!(!named.iter().any(|path| path.contains("elsewhere")), "it went out: {named:?}");
 
-    let next = outside.sandbox(&profile).command(&["/bin/true"]).run()?;
+    let next = || outside.sandbox(&profile).command(&["/bin/true"]).run();
+    if outside.is_user() {
+        next()?.not_started()?.has_problem(&["/closed cannot be read"])?;
+        fs::set_permissions(ws.join("closed"), fs::Permissions::from_mode(0o755))?;
+    }
+    let next = next()?;
     next.exited(0)?;
     for text in [&run.stderr, &next.stderr] {
         let harmless = |letter: char| letter == '\n' || !letter.is_control();
