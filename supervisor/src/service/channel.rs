@@ -106,9 +106,9 @@ impl Told {
             Self::Started(instance) => [2, instance, 0, 0, 0],
             Self::Ended(instance) => [3, instance, 0, 0, 0],
             Self::Approver(number) => [4, u64::from(number), 0, 0, 0],
+            Self::Recorded { call, written } => [5, call, u64::from(written), 0, 0],
             Self::Limits => [6, 0, 0, 0, 0],
             Self::Secrets { caller, behalf } => [7, caller, behalf, 0, 0],
-            Self::Recorded { call, written } => [5, call, u64::from(written), 0, 0],
             Self::Revoked(edge) => [8, edge, 0, 0, 0],
         };
         send(to, &packet(numbers), with, SendFlags::DONTWAIT)
@@ -142,10 +142,10 @@ impl Told {
             [2, instance, 0, 0, 0] => Self::Started(instance),
             [3, instance, 0, 0, 0] => Self::Ended(instance),
             [4, number, 0, 0, 0] => Self::Approver(number.try_into().ok()?),
+            [5, call, written @ (0 | 1), 0, 0] => Self::Recorded { call, written: written == 1 },
             [6, 0, 0, 0, 0] => Self::Limits,
             [7, caller, behalf, 0, 0] => Self::Secrets { caller, behalf },
             [8, edge, 0, 0, 0] => Self::Revoked(edge),
-            [5, call, written @ (0 | 1), 0, 0] => Self::Recorded { call, written: written == 1 },
             _ => return None,
         };
         let needed = match told {
@@ -182,11 +182,11 @@ impl Wish {
             [16, instance, edge, connection, 0] => Self::Start { instance, edge, connection },
             [17, instance, 0, 0, 0] => Self::Stop(instance),
             [18, connection, 0, 0, 0] => Self::Closed(connection),
-            [21, edge, 0, 0, 0] => Self::Revoked(edge),
             [19, calls, 0, 0, 0] => Self::Waits(calls),
             [20, callee, waiting, breaker, 0] => {
                 Self::Load { callee, waiting, breaker: Position::of(breaker)? }
             }
+            [21, edge, 0, 0, 0] => Self::Revoked(edge),
             _ => return None,
         };
         with.is_empty().then_some(wish)
@@ -352,24 +352,40 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_is_heard_with_its_descriptor() {
+    fn what_is_said_is_heard_with_its_descriptors_and_with_no_others() {
         let (ours, theirs) = pair();
-        let opened = Told::Opened { connection: 7, caller: 1, behalf: 0 };
-        opened.say(ours.as_fd(), &[ours.as_fd()]).unwrap();
-        Told::Started(2).say(ours.as_fd(), &[ours.as_fd(); MOST]).unwrap();
-        Told::Ended(3).say(ours.as_fd(), &[]).unwrap();
-        for (said, descriptors) in [(opened, 1), (Told::Started(2), 2), (Told::Ended(3), 0)] {
-            let (told, with) = Told::heard(receive(&theirs).unwrap().unwrap()).unwrap();
-            assert_eq!((told, with.iter().flatten().count()), (said, descriptors));
+        for (said, needed) in [
+            (Told::Opened { connection: 7, caller: 1, behalf: 0 }, 1),
+            (Told::Started(2), 2),
+            (Told::Ended(3), 0),
+            (Told::Approver(4), 1),
+            (Told::Recorded { call: 5, written: true }, 0),
+            (Told::Recorded { call: 5, written: false }, 0),
+            (Told::Limits, 1),
+            (Told::Secrets { caller: 6, behalf: 7 }, 1),
+            (Told::Revoked(8), 0),
+        ] {
+            for count in 0..=MOST {
+                let with = [ours.as_fd(); MOST];
+                said.say(ours.as_fd(), with.get(..count).unwrap()).unwrap();
+                let heard = Told::heard(receive(&theirs).unwrap().unwrap());
+                let heard = heard.map(|(told, with)| (told, with.iter().flatten().count()));
+                assert_eq!(heard, (count == needed).then_some((said, needed)));
+            }
         }
-        Told::Started(2).say(ours.as_fd(), &[ours.as_fd()]).unwrap();
-        assert!(Told::heard(receive(&theirs).unwrap().unwrap()).is_none());
+    }
+
+    #[test]
+    fn what_is_wished_is_heard() {
+        let (ours, theirs) = pair();
         let start = Wish::Start { instance: u64::MAX, edge: 2, connection: 9 };
-        start.say(theirs.as_fd()).unwrap();
+        for wish in [start, Wish::Stop(1), Wish::Closed(2), Wish::Waits(3), Wish::Revoked(4)] {
+            wish.say(theirs.as_fd()).unwrap();
+            assert_eq!(Heard::next(&ours), Ok(Some(Heard::Wish(wish))));
+        }
         let struck =
             Record { edge: Some(1), connection: 9, instance: 0, call: 0, event: Event::Struck };
         say_records(&[struck], theirs.as_fd()).unwrap();
-        assert_eq!(Heard::next(&ours), Ok(Some(Heard::Wish(start))));
         assert_eq!(Heard::next(&ours), Ok(Some(Heard::Records(vec![struck]))));
         for breaker in [Position::Closed, Position::Trying, Position::Open] {
             let load = Wish::Load { callee: 3, waiting: 7, breaker };
