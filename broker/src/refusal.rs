@@ -146,29 +146,29 @@ impl Refusal {
             Self::Unknown(target) => return unknown(target),
             Self::Arguments(violation) => return format!("Invalid arguments: {violation}"),
             Self::Secret(Unfit::Misplaced) => {
-                "Invalid arguments: no secret stands for a placeholder there. {{secret:NAME}} works only with \
-                 the name, and in the argument, that were given to you for this tool. Write it there, or leave it out."
+                "Invalid arguments: a placeholder is not allowed there. {{secret:NAME}} works only with \
+                 the name, and in the argument, that were given to you for this tool. Move it there, or leave it out."
             }
             Self::Secret(Unfit::TooMany) => {
-                "Invalid arguments: too many placeholders, or too much beside them. There may be 16 in a call, and \
-                 each counts as 8192 bytes of what it may have. Make several calls of it."
+                "Invalid arguments: too many placeholders, or too much text beside them. A call may have 16, and \
+                 each counts as 8192 bytes of its limit. Split it into several calls."
             }
             Self::Rate(_) => "Called too often.",
-            Self::Busy(_) => "Too many calls are being answered.",
+            Self::Busy(_) => "Too many calls are in progress.",
             Self::Listens => {
                 "Too many subscriptions are open on this connection; cancel one of them first."
             }
-            Self::Broken(_) => "The callee has failed several times and is given a rest.",
+            Self::Broken(_) => "The callee has failed several times and is paused.",
             Self::Quarantined(_) => {
                 "Too many requests were denied, so nothing is passed on for now."
             }
             Self::Repeated(_) => {
-                "This very call was made many times; its answer will not change. Do something else."
+                "This exact call was made many times; its answer will not change. Do something else."
             }
             Self::Spent => "The budget of calls is used up; no further call will be made.",
-            Self::Chain => "The chain of calls is too long, or comes back to where it began.",
+            Self::Chain => "The chain of calls is too long, or loops.",
             Self::Revoked => {
-                "This may not be called any more: it was taken back, or was for a time that is over. That will not \
+                "This may not be called any more: it was revoked, or it expired. That will not \
                  change while you run. Do not try again; do without it."
             }
             Self::NotApproved(why) => {
@@ -182,7 +182,7 @@ impl Refusal {
             Self::TooLong => "The answer has more bytes than this edge allows.",
             Self::BadReply(what) => what,
             Self::AsksBack(what) => {
-                return format!("The callee asked back what is not allowed here: {what}.");
+                return format!("The callee asked for what is not allowed here: {what}.");
             }
         };
         format!("{what}{retry}")
@@ -259,7 +259,7 @@ mod tests {
             Refusal::Busy(Wait::Seconds(2)).answer(Id::Text("a".into()), Asks::Prompt, Era::Modern);
         assert_eq!(
             text(&answer),
-            r#"{"jsonrpc":"2.0","id":"a","error":{"code":-31003,"message":"Too many calls are being answered. Try again in 2 s.","data":{"retryAfterSeconds":2}}}"#
+            r#"{"jsonrpc":"2.0","id":"a","error":{"code":-31003,"message":"Too many calls are in progress. Try again in 2 s.","data":{"retryAfterSeconds":2}}}"#
         );
     }
 }

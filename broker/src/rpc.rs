@@ -107,7 +107,7 @@ pub fn message(value: Value) -> Result<Message, EnvelopeError> {
         return wrong("jsonrpc must be \"2.0\"");
     }
     if ambiguous(&body, ENVELOPE) {
-        return wrong("keys must not differ in case alone");
+        return wrong("keys must not differ only in case");
     }
     if matches!(id, Some(None)) {
         return wrong("an id is an integer or a string, and not long");

@@ -122,13 +122,13 @@ impl Secrets {
     pub fn are_of<N: AsRef<str>>(&self, names: &[N]) -> Result<(), SecretError> {
         let (there, wanted) = (self.0.len(), names.len());
         if there != wanted {
-            let what = format!("{there} secrets are there, and {wanted} wanted");
+            let what = format!("there are {there} secrets, not {wanted}");
             return Err(SecretError::new(NotTaken::Unknown, what));
         }
         for (value, name) in self.all().zip(names) {
             if value.is_empty() || value.len() > MOST {
                 let name = name.as_ref();
-                let what = format!("secret {name:?} has not 1 to {MOST} bytes");
+                let what = format!("secret {name:?} must have 1 to {MOST} bytes");
                 return Err(SecretError::new(NotTaken::Unfit, what));
             }
         }
@@ -139,7 +139,7 @@ impl Secrets {
 /// Memory that is written to no disk is short: all that is kept is in such.
 #[must_use]
 pub fn unlocked() -> SecretError {
-    let what = "so much memory cannot be locked (RLIMIT_MEMLOCK) as secrets take";
+    let what = "the memory that secrets need cannot be locked (RLIMIT_MEMLOCK)";
     SecretError::new(NotTaken::Memory, what)
 }
 

@@ -149,13 +149,13 @@ pub fn hide_too(all: &mut Vec<Arc<Hidden>>, one: Arc<Hidden>) {
 /// Why it cannot, in words that go on from its name.
 pub fn fits(value: &[u8]) -> Result<(), &'static str> {
     if std::str::from_utf8(value).is_err() {
-        return Err("is no text in UTF-8, which is all that JSON carries");
+        return Err("is not UTF-8, and JSON carries nothing else");
     }
     if !hide::is_found(value) {
-        return Err("is so short that an answer could not be looked through for it");
+        return Err("is too short for answers to be searched for it");
     }
     if hide::is_too_much(value) {
-        return Err("has so many lines that an answer could not be looked through for them");
+        return Err("has too many lines for answers to be searched for them");
     }
     if length(value) > MOST {
         return Err("takes more than 8192 bytes in JSON");

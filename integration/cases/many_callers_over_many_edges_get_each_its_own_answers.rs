@@ -51,7 +51,7 @@ def client(edge, number):
         text = result.get("content", [{}])[0].get("text", "").strip()
         right = text == words.get(answer["id"]) and not result.get("isError")
         spent = "budget of calls is used up" in text
-        busy = "Too many calls are being answered" in text
+        busy = "Too many calls are in progress" in text
         seen.append({"edge": edge, "number": number, "id": answer["id"], "right": right, "spent": spent, "busy": busy,
                      "answer": None if right or spent or busy else answer})
     talk.stdin.close()

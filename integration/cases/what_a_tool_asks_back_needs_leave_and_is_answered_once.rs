@@ -94,7 +94,7 @@ fn forged(place: &Place<'_>, agent: &str) -> Result<()> {
             "asked" => "Really?",
             "right" => r#"payer=me"#,
             "no leave" => "not allowed here: sampling/createMessage",
-            "no question" => "not allowed here: a method that is no question",
+            "no question" => "not allowed here: a method that the protocol does not have",
             "no leave at all" => "not allowed here: elicitation/create",
             _ => "do not belong to this request",
         };

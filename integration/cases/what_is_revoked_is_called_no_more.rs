@@ -14,7 +14,7 @@ pub(crate) const CASE: Case =
     Case { rows: &["B11", "B14"], outside, by: By::Anybody, seconds: 120, ..Case::NEW };
 
 /// What a model reads.
-const TAKEN: &str = "it was taken back";
+const TAKEN: &str = "it was revoked";
 
 /// `call EDGE TOOL LINE`: what came of a call, on one line.
 const CALL: &str = r#"
@@ -46,7 +46,7 @@ fn taken_back_by_somebody(outside: &Outside) -> Result<()> {
     let (held, _) = outside.waits("echo waits")?;
 
     let unknown = outside.approver(&["revoke", "agent", "nothing"])?;
-    ensure!(unknown.status == 1 && unknown.text.contains("but agent/asked"), "{}", unknown.text);
+    ensure!(unknown.status == 1 && unknown.text.contains("it has agent/asked"), "{}", unknown.text);
     let nobody = outside.approver(&["revoke", "somebody", "work"])?;
     ensure!(nobody.status == 1 && nobody.text.contains("remedy"), "{}", nobody.text);
     for edge in ["work", "agent/asked"] {

@@ -105,13 +105,13 @@ impl Approvals {
     /// # Errors
     /// Why it is denied at once.
     pub fn hold(&mut self, ask: Ask, now: Moment) -> Result<(), &'static str> {
-        let Some(secret) = &self.secret else { return Err("there is nobody to be asked") };
+        let Some(secret) = &self.secret else { return Err("nobody can be asked") };
         if ask.parameters.len() > LONGEST {
-            return Err("its arguments are too long to be shown to whoever is asked");
+            return Err("its arguments are too long to be shown for approval");
         }
         let same = self.waiting.values().filter(|it| it.ask.caller == ask.caller).count();
         if self.waiting.len() >= MOST || same >= EACH {
-            return Err("too many calls wait for an answer already");
+            return Err("too many calls wait for approval already");
         }
         self.waiting.insert(Id::of(secret, &ask), Waiting { ask, since: now });
         Ok(())
@@ -133,12 +133,12 @@ impl Approvals {
             ("approve", _) if reason.is_empty() => self.decide(id, Verdict::Approved, now),
             ("deny", _) if reason.len() <= REASON => {
                 let reason = match reason.trim() {
-                    "" => String::from("whoever was asked said no"),
-                    reason => format!("whoever was asked said no: {reason}"),
+                    "" => String::from("the approver denied it"),
+                    reason => format!("the approver denied it: {reason}"),
                 };
                 self.decide(id, Verdict::Denied(reason), now)
             }
-            _ => Answer::no("that is nothing that can be said here"),
+            _ => Answer::no("this command is unknown here"),
         }
     }
 
@@ -154,7 +154,7 @@ impl Approvals {
         let id = Id(id.to_ascii_lowercase());
         let Some(Waiting { ask, since }) = self.waiting.remove(&id) else {
             return Answer::no(
-                "no call waits under this name: it was answered, it took too long, or whoever called wants it no more",
+                "no call waits under this ID: it was answered, timed out, or was cancelled by its caller",
             );
         };
         let waiting = Waiting { ask, since };

@@ -100,7 +100,7 @@ fn an_answer_is_for_one_call_and_for_once() {
         assert!(answer.decided.is_none() && answer.text.starts_with("no\n"), "{line}");
     }
     let denied = said(&mut approvals, &format!("deny {second} use the other one")).decided.unwrap();
-    let why = String::from("whoever was asked said no: use the other one");
+    let why = String::from("the approver denied it: use the other one");
     assert_eq!((denied.call, denied.verdict), (CallId(2), Verdict::Denied(why)));
     approvals.hold(ask(3, "{}"), NOW).unwrap();
     approvals.withdraw(CallId(3));

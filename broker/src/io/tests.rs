@@ -568,7 +568,7 @@ fn a_held_call_is_carried_once_an_approver_says_so() {
 fn where_nobody_can_be_asked_a_call_is_denied_at_once() {
     let (mut carrier, mut owner, agent) = held(Approvals::nobody());
     let answer = until(&mut carrier, &mut owner, answer(agent));
-    assert!(answer.contains("nobody to be asked") && answer.contains("isError"), "{answer}");
+    assert!(answer.contains("nobody can be asked") && answer.contains("isError"), "{answer}");
     assert!(owner.waiting.is_empty());
 }
 

@@ -36,9 +36,9 @@ impl fmt::Display for JsonError {
         match self {
             Self::Syntax => to.write_str("not JSON"),
             Self::Utf8 => to.write_str("not UTF-8"),
-            Self::Depth => write!(to, "more than {DEPTH} lists and objects in each other"),
+            Self::Depth => write!(to, "more than {DEPTH} nested lists and objects"),
             Self::Nodes => write!(to, "more than {NODES} values"),
-            Self::DuplicateKey => to.write_str("a key is there twice"),
+            Self::DuplicateKey => to.write_str("a key occurs twice"),
         }
     }
 }
@@ -244,7 +244,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// Whether a key is there twice, its escapes resolved.
+/// Whether a key occurs twice, its escapes resolved.
 fn repeats(entries: &[(Key, Value)]) -> bool {
     if entries.len() <= FEW {
         let mut rest = entries;

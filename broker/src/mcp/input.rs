@@ -137,7 +137,7 @@ fn wanted(question: &Value) -> Result<Option<Reverse>, Unfit> {
         "roots/list" => Ok(None),
         "elicitation/create" => Ok(Some(Reverse::Elicitation)),
         "sampling/createMessage" => Ok(Some(Reverse::Sampling)),
-        _ => Err(Unfit::NoLeave("a method that is no question of the protocol")),
+        _ => Err(Unfit::NoLeave("a method that the protocol does not have for this")),
     }
 }
 

@@ -126,17 +126,17 @@ pub fn target(asks: Asks, method: &str, params: Option<&Object>) -> Result<Targe
     let empty = Object::default();
     let params = params.unwrap_or(&empty);
     if rpc::ambiguous(params, MEANT) {
-        return Err("keys of params must not differ in case alone");
+        return Err("keys of params must not differ only in case");
     }
     let meta = params.get("_meta").and_then(Value::as_object);
     if meta.is_some_and(|meta| rpc::ambiguous(meta, stamp::MEANT)) {
-        return Err("keys of _meta must not differ in case alone");
+        return Err("keys of _meta must not differ only in case");
     }
     let text = |key| params.str(key).map(str::to_owned);
     match asks {
         Asks::Tool => match params.get("arguments") {
             Some(Value::Object(arguments)) if rpc::ambiguous(arguments, &[]) => {
-                Err("keys of arguments must not differ in case alone")
+                Err("keys of arguments must not differ only in case")
             }
             None | Some(Value::Object(_)) => {
                 text("name").map(Target::Tool).ok_or("name must be the name of a tool")
@@ -149,7 +149,7 @@ pub fn target(asks: Asks, method: &str, params: Option<&Object>) -> Result<Targe
             let to = params.get("ref").and_then(Value::as_object).unwrap_or(&empty);
             match (to.str("type"), to.str("name"), to.str("uri")) {
                 _ if rpc::ambiguous(to, &["type", "name", "uri"]) => {
-                    Err("keys of ref must not differ in case alone")
+                    Err("keys of ref must not differ only in case")
                 }
                 (Some("ref/prompt"), Some(name), None) => Ok(Target::Prompt(name.to_owned())),
                 (Some("ref/resource"), None, Some(uri)) => Ok(Target::Resource(uri.to_owned())),

@@ -102,10 +102,7 @@ impl Relay {
         if self.instances.contains_key(&id) {
             let record = self.instance_record(id, Event::Overfull);
             self.out.push(Output::Record(record));
-            self.stop(
-                id,
-                &Refusal::BadReply("Too much waits for the callee, or of what it writes."),
-            );
+            self.stop(id, &Refusal::BadReply("Too much data waits for the callee, or from it."));
         }
     }
 }

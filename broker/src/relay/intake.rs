@@ -83,7 +83,9 @@ impl Relay {
         let (method, answer) = match &message.kind {
             Kind::Request { id, method } => (method, Some(id.clone())),
             Kind::Notification { method } => (method, None),
-            Kind::Response { .. } => return self.strike(id, None, -32600, "this answers nothing"),
+            Kind::Response { .. } => {
+                return self.strike(id, None, -32600, "this responds to no request");
+            }
         };
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let params = message.body.get("params").and_then(Value::as_object);

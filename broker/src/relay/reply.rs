@@ -20,7 +20,7 @@ use crate::{
 use sandboxd_broker_plan::Speaks;
 use sandboxd_broker_plan::record::{Event, Outcome};
 
-pub(super) const AMBIGUOUS: &str = "The answer has keys that differ in case alone.";
+pub(super) const AMBIGUOUS: &str = "The answer has keys that differ only in case.";
 
 /// Keys of a result that something is taken out of.
 pub(super) const MEANT: &[&str] =
@@ -77,7 +77,7 @@ impl Relay {
             self.out.push(Output::Record(record));
         }
         if count > most {
-            self.stop(id, &Refusal::BadReply("The callee writes what is no message."));
+            self.stop(id, &Refusal::BadReply("The callee sent an invalid message."));
         }
     }
 
@@ -133,7 +133,7 @@ impl Relay {
                 Ok(result) => self.passed(id, result.into(), size),
                 Err(refusal) => self.refuse(id, refusal),
             },
-            _ => self.refuse(id, Refusal::BadReply("The answer is not what the protocol has.")),
+            _ => self.refuse(id, Refusal::BadReply("The answer does not follow the protocol.")),
         }
     }
 

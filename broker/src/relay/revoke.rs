@@ -76,7 +76,7 @@ impl Relay {
         match self.calls.get(&id).map(|call| call.stage) {
             None | Some(Stage::Draining | Stage::GivenUp) => {}
             Some(Stage::Sent) => {
-                self.tell_cancelled(id, "it may not be called any more");
+                self.tell_cancelled(id, "it was revoked");
                 self.say_refusal(id, &Refusal::Revoked);
                 self.drain(id, Rule::Revoked, false);
             }

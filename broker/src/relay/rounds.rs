@@ -28,8 +28,8 @@ const MOST: usize = 8;
 /// What a word for a caller begins with.
 const WORD: &str = "sandboxd-";
 
-const UNASKED: &str = "requestState and inputResponses do not belong to this request: it was made again already, or \
-    too late, or is another than the one that was answered by a question. Make it without them.";
+const UNASKED: &str = "requestState and inputResponses do not belong to this request: it was repeated already, or \
+    too late, or is not the request that was answered by a question. Send it without them.";
 
 impl Relay {
     /// Looks at a result whether it asks something back. What of that needs leave and has none is not passed on.
@@ -51,7 +51,7 @@ impl Relay {
             Ok(Some(asked)) if u32::try_from(asked.caller.len()).is_ok_and(|it| it <= most) => {
                 Ok(asked)
             }
-            Ok(Some(_)) => Err(Unfit::NoLeave("more questions at once than may wait")),
+            Ok(Some(_)) => Err(Unfit::NoLeave("more questions at once than are allowed")),
             Err(unfit) => Err(unfit),
         };
         // The caller would see another key, and could answer none that its callee knows.
@@ -174,7 +174,7 @@ fn number(word: &str) -> Option<u64> {
 
 fn refusal(unfit: Unfit) -> Refusal {
     match unfit {
-        Unfit::Malformed => Refusal::BadReply("The answer is not what the protocol has."),
+        Unfit::Malformed => Refusal::BadReply("The answer does not follow the protocol."),
         Unfit::TooLong => Refusal::BadReply("The answer keeps more with its caller than is held."),
         Unfit::NoLeave(what) => Refusal::AsksBack(what),
     }

@@ -104,14 +104,14 @@ impl<'s> Check<'s> {
 
     fn rule(&mut self, rule: &Rule, value: &Value) -> Result<(), Violation> {
         match rule {
-            Rule::Never => self.not(|| "must not be there".to_owned()),
+            Rule::Never => self.not(|| "is not allowed".to_owned()),
             Rule::Ref(node) => self.node(*node, value),
             Rule::All(nodes) => nodes.iter().try_for_each(|node| self.node(*node, value)),
             Rule::Any(nodes) if self.holding(nodes, value)? == 0 => {
-                self.not(|| "is none of the forms that are allowed".to_owned())
+                self.not(|| "matches none of the allowed forms".to_owned())
             }
             Rule::Single(nodes) if self.holding(nodes, value)? != 1 => {
-                self.not(|| "is not exactly one of the forms that are allowed".to_owned())
+                self.not(|| "must match exactly one of the allowed forms".to_owned())
             }
             Rule::Not(node) if self.holds(*node, value)? => {
                 self.not(|| "has a form that is not allowed".to_owned())
@@ -180,7 +180,7 @@ impl<'s> Check<'s> {
         let name = |kind: &Type| format!("{kind:?}").to_lowercase();
         self.not(|| {
             let names: Vec<String> = types.iter().map(name).collect();
-            format!("is not of the type {}", names.join(" or "))
+            format!("must be of type {}", names.join(" or "))
         })
     }
 
@@ -322,7 +322,7 @@ impl<'s> Check<'s> {
             count += u64::from(self.holds(node, value)?);
         }
         if count < least || most.is_some_and(|most| count > most) {
-            let what = "does not contain as many of the items that are asked for";
+            let what = "does not contain as many matching items as required";
             return self.not(|| what.to_owned());
         }
         Ok(())
@@ -336,7 +336,7 @@ impl<'s> Check<'s> {
             let form = canonical(value);
             self.spend(1 + form.len() / 16)?;
             if !seen.insert(form) {
-                return self.not(|| "has an item twice".to_owned());
+                return self.not(|| "contains an item twice".to_owned());
             }
         }
         Ok(())
@@ -361,7 +361,7 @@ impl<'s> Check<'s> {
         let count = u64::try_from(count).unwrap_or(u64::MAX);
         match most {
             _ if count < least => {
-                self.not(|| format!("has {count} {what}; at least {least} are asked for"))
+                self.not(|| format!("has {count} {what}; at least {least} are required"))
             }
             Some(most) if count > most => {
                 self.not(|| format!("has {count} {what}; at most {most} are allowed"))

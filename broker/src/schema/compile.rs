@@ -54,7 +54,7 @@ struct Compiler<'s, 'l> {
 }
 
 fn wrong<T>(key: &str) -> Result<T, SchemaError> {
-    Err(SchemaError(format!("the keyword {key} is not what it must be")))
+    Err(SchemaError(format!("the keyword {key} has an invalid value")))
 }
 
 impl<'s> Compiler<'s, '_> {

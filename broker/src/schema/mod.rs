@@ -116,7 +116,7 @@ impl std::error::Error for SchemaError {}
 fn take(left: &mut usize, bytes: usize) -> Result<(), SchemaError> {
     let rest = left.checked_sub(bytes);
     *left = rest.unwrap_or(0);
-    rest.map(|_| ()).ok_or_else(|| SchemaError("it takes more memory than it may".to_owned()))
+    rest.map(|_| ()).ok_or_else(|| SchemaError("it takes more memory than is allowed".to_owned()))
 }
 
 /// What is wrong with a value, and where: words for a model that will try again.

@@ -217,6 +217,6 @@ fn a_violation_says_where_and_what_in_words() {
     assert_eq!(violation("{}").unwrap_err().to_string(), "\"path\" is missing");
     assert_eq!(
         violation(r#"{"path":1,"a/b":["x",2]}"#).unwrap_err().to_string(),
-        "/a~1b/1: is not of the type string"
+        "/a~1b/1: must be of type string"
     );
 }

@@ -116,7 +116,7 @@ fn what_could_not_be_carried_or_covered_is_none() {
         (b"short\n", "short"),
         (&[b'\n'; 5000], "short"),
         (&[1; 2000], "8192"),
-        (lines.as_bytes(), "so many lines"),
+        (lines.as_bytes(), "too many lines"),
     ] {
         let error = keyring(&[("db", value)], None).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");

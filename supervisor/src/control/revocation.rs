@@ -70,8 +70,8 @@ fn meant(names: &[String], typed: &str) -> Result<usize, (String, &'static str)>
     match found.as_slice() {
         [one] => Ok(*one),
         [] => Err((
-            format!("it has no edge {typed}, but {}", names.join(", ")),
-            "name one of these; sandboxd graph tells what is called over them",
+            format!("it has no edge {typed}; it has {}", names.join(", ")),
+            "name one of these; sandboxd graph shows what is called over them",
         )),
         several => {
             let all: Vec<&str> =

@@ -105,7 +105,7 @@ fn arguments_are_held_to_the_tools_schema_and_then_to_the_edges() {
     let mut world = World::open(plan);
     for (arguments, says) in [
         ("{}", "\\\"path\\\" is missing"),
-        (r#"{"path":7}"#, "/path: is not of the type string"),
+        (r#"{"path":7}"#, "/path: must be of type string"),
         (r#"{"path":"/etc/passwd"}"#, "does not match the pattern"),
     ] {
         let heard = world.call("read", arguments);

@@ -356,7 +356,7 @@ fn a_handshake_that_comes_to_nothing_is_made_by_the_next_who_waits() {
     assert!(world.hear(2).concat().contains("not now"));
     assert_eq!(world.got("initialize").len(), 3);
     answer_last(&mut world, "result", "7");
-    assert!(world.hear(3).concat().contains("not what the protocol has"));
+    assert!(world.hear(3).concat().contains("does not follow the protocol"));
     world.serve = serve;
     for connection in [2, 3] {
         let heard = world.request(connection, "2", "initialize", "{}").concat();
@@ -454,7 +454,7 @@ fn a_connection_has_no_more_calls_than_so_many_however_long_its_callee_takes_to_
     let most = world.relay.held_for(ConnectionId(1));
     for id in ["\"x\"", "\"y\""] {
         let heard = world.call_as(1, id, "list", "{}").concat();
-        assert!(heard.contains("Too many calls are being answered. Try again in 1 s."), "{heard}");
+        assert!(heard.contains("Too many calls are in progress. Try again in 1 s."), "{heard}");
     }
     let heard = world.request(1, "\"z\"", "initialize", "{}").concat();
     assert!(heard.contains("-31003"), "{heard}");
@@ -545,7 +545,7 @@ fn no_caller_ends_by_itself_a_process_that_others_wait_for() {
     assert!(world.stopped.is_empty() && world.hear(2).is_empty());
     let served = world.got("tools/call").len();
     let heard = world.call_as(1, "50", "list", "{}").concat();
-    assert!(heard.contains("Too many calls are being answered. Try again in 5 s."), "{heard}");
+    assert!(heard.contains("Too many calls are in progress. Try again in 5 s."), "{heard}");
     assert_eq!(world.got("tools/call").len(), served);
     assert!(world.call_as(2, "2", "list", "{}").is_empty(), "another goes on");
     // Once what it gave up is answered, so does it.

@@ -207,7 +207,7 @@ fn five_failures_open_the_breaker_and_the_callee_gets_a_rest() {
         world.wait(10);
         assert!(world.hear(1).concat().contains("No answer"));
     }
-    assert!(world.call("list", "{}").contains("given a rest. Try again in 5 s."));
+    assert!(world.call("list", "{}").contains("is paused. Try again in 5 s."));
     assert!(world.records.iter().any(|record| record.event == Event::BreakerOpened));
     assert_eq!(world.got("tools/call").len(), 5);
     let load = |breaker| vec![(0, Load { waiting: 0, breaker })];
@@ -238,7 +238,7 @@ fn an_instance_that_cannot_be_started_opens_the_breaker_too() {
     }
     assert_eq!(world.closed.len(), 5, "as a client sees that its server did not start");
     world.connect(6, "a", "fs");
-    assert!(world.call_as(6, "1", "list", "{}").concat().contains("given a rest"));
+    assert!(world.call_as(6, "1", "list", "{}").concat().contains("is paused"));
     assert_eq!(world.started.len(), 5);
     world.wait(5000);
     assert!(world.call_as(6, "1", "list", "{}").is_empty());
@@ -362,14 +362,14 @@ fn what_one_callers_process_does_wrong_costs_no_other_caller() {
             world.wait(10);
         }
         world.hear(1);
-        assert!(world.call("list", "{}").contains("given a rest"));
+        assert!(world.call("list", "{}").contains("is paused"));
         world.connect(3, "a", "fs");
-        assert!(world.call_as(3, "1", "list", "{}").concat().contains("given a rest"));
+        assert!(world.call_as(3, "1", "list", "{}").concat().contains("is paused"));
         world.serve = serve;
         world.connect(2, "b", "fs");
         let heard = world.call_as(2, "1", "list", "{}").concat();
         let own = mode == Instances::PerCaller;
-        assert!(heard.contains(if own { "1.50" } else { "given a rest" }), "{heard}");
+        assert!(heard.contains(if own { "1.50" } else { "is paused" }), "{heard}");
         assert_eq!(world.relay.loads()[0].1.breaker, Position::Open, "it is shut for somebody");
     }
 }
@@ -409,7 +409,7 @@ fn what_hangs_for_several_is_given_a_rest_though_the_disk_was_waited_for() {
         world.wait(9);
         assert!(world.hear(1).concat().contains("No answer came in time"));
     }
-    assert!(world.call("list", "{}").contains("given a rest"));
+    assert!(world.call("list", "{}").contains("is paused"));
 }
 
 #[test]
@@ -432,7 +432,7 @@ fn one_for_several_that_had_what_was_left_of_anothers_time_is_given_no_rest() {
         world.wait(9);
         assert!(world.hear(3).concat().contains("No answer came in time"));
     }
-    assert!(!world.call_as(3, "9", "list", "{}").concat().contains("given a rest"));
+    assert!(!world.call_as(3, "9", "list", "{}").concat().contains("is paused"));
 }
 
 /// `a` and `b` have each a process of `mid`, which calls `fs` on connection 3 for the one and 4 for the other.
@@ -475,7 +475,7 @@ fn what_one_process_of_a_caller_does_wrong_costs_no_other_of_the_same() {
                 world.hear(3);
                 world.serve = serve;
             },
-            "given a rest",
+            "is paused",
         ),
     ];
     for (change, wrong, refused) in wrongs {
@@ -530,11 +530,11 @@ fn a_call_that_waits_for_somebody_keeps_no_breaker_shut() {
     // Another tries it meanwhile, and is the one that the others wait for.
     world.hear(1);
     assert!(world.call("list", "{}").is_empty());
-    assert!(world.call_as(1, "2", "list", "{}").concat().contains("given a rest"));
+    assert!(world.call_as(1, "2", "list", "{}").concat().contains("is paused"));
     let Ask { call, digest, .. } = world.asks[0].clone();
     let verdict = Verdict::Approved;
     world.step(Input::Decided { call, digest, verdict: &verdict, by: None });
-    assert!(world.hear(2).concat().contains("given a rest"));
+    assert!(world.hear(2).concat().contains("is paused"));
     let tried = text(world.got("tools/call").last().unwrap().get("id").unwrap());
     world
         .tell_as(world.started[0].0, &format!(r#"{{"jsonrpc":"2.0","id":{tried},"result":{{}}}}"#));

@@ -77,7 +77,7 @@ fn an_answer_whose_keys_differ_in_case_alone_reaches_nobody() {
     for params in ["{}", &format!("{{{MODERN}}}")] {
         for method in ["initialize", "tools/list", "resources/list"] {
             let heard = world.request(1, "1", method, params).concat();
-            assert!(heard.contains("differ in case"), "{heard}");
+            assert!(heard.contains("differ only in case"), "{heard}");
             assert!(!heard.contains("evil") && !heard.contains("obey"), "{heard}");
         }
         let heard = world.request(1, "1", "prompts/list", params).concat();
@@ -427,7 +427,7 @@ fn what_is_no_message_is_dropped_and_too_much_of_it_stops_the_instance() {
     }
     world.tell("more");
     assert_eq!(world.stopped.len(), 1);
-    assert!(world.hear(1).concat().contains("no message"));
+    assert!(world.hear(1).concat().contains("an invalid message"));
 }
 
 #[test]
@@ -443,7 +443,7 @@ fn an_answer_that_is_too_long_or_none_is_said_to_be_so() {
     world.call("list", "{}");
     let id = text(world.got("tools/call")[1].get("id").unwrap());
     world.tell(&format!(r#"{{"jsonrpc":"2.0","id":{id},"result":[1]}}"#));
-    assert!(world.hear(1).concat().contains("not what the protocol has"));
+    assert!(world.hear(1).concat().contains("does not follow the protocol"));
 }
 
 #[test]

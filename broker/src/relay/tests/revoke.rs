@@ -8,7 +8,7 @@ use crate::{
 use sandboxd_broker_plan::record::{Event, Outcome, Rule};
 use sandboxd_broker_plan::{Approval, Bound, Durability, Instances, Millis};
 
-const TAKEN: &str = "taken back";
+const TAKEN: &str = "it was revoked";
 
 fn refusals(world: &World) -> usize {
     let is_it = |event: &Event| matches!(event, Event::Refused(_, Rule::Revoked));

@@ -116,7 +116,11 @@ fn elsewhere_what_was_written_goes_on_and_beside_its_place_it_is_refused() {
         said.push(world.call_as(1, "4", "list", arguments).concat());
     }
     assert!(said.iter().all(|one| *one == said[0] && one.contains("isError")), "{said:?}");
-    assert!(said[0].contains("no secret stands") && !said[0].contains("db"), "{}", said[0]);
+    assert!(
+        said[0].contains("placeholder is not allowed") && !said[0].contains("db"),
+        "{}",
+        said[0]
+    );
     assert_eq!(world.served.len(), served);
     assert!(matches!(world.records.last().unwrap().event, Event::Refused(_, Rule::Secret)));
 }
@@ -329,7 +333,7 @@ fn whoever_answers_a_caller_has_its_own_secrets_and_not_its_callers() {
     connect(&mut world, 2, mid);
     let call =
         |world: &mut World| world.call_as(2, "1", "list", r#"{"dsn":"{{secret:db}}"}"#).concat();
-    assert!(call(&mut world).contains("no secret stands"), "it has none of its own yet");
+    assert!(call(&mut world).contains("placeholder is not allowed"), "it has none of its own yet");
     keep(&mut world, "mid", Some(mid), &["of-the-middle"]);
     assert_eq!(call(&mut world), "");
     assert_eq!(got(&world), r#"{"dsn":"of-the-middle"}"#);
@@ -468,6 +472,6 @@ fn a_question_whose_key_is_a_secret_is_refused_since_nobody_could_answer_it() {
         let heard = answer(&mut world, 1, &result);
         assert_eq!(heard.contains("inputRequests"), asked, "{heard}");
         assert!(!heard.contains("another-key"), "{heard}");
-        assert_eq!(heard.contains("not what the protocol has"), !asked, "{heard}");
+        assert_eq!(heard.contains("does not follow the protocol"), !asked, "{heard}");
     }
 }
