@@ -19,11 +19,11 @@ pub struct AuditError {
 impl AuditError {
     pub(crate) fn call(call: &'static str, subject: impl Into<String>, errno: Errno) -> Self {
         let remedy = match errno {
-            Errno::NOSPC | Errno::DQUOT => "make room on the disk that holds the audit log",
+            Errno::NOSPC | Errno::DQUOT => "free space on the disk that holds the audit log",
             Errno::ROFS | Errno::ACCESS | Errno::PERM => {
-                "let sandboxd write the folder of the audit log"
+                "make the folder of the audit log writable for sandboxd"
             }
-            _ => "see that the folder of the audit log is whole, and the kernel's log (dmesg)",
+            _ => "check the folder of the audit log, and the kernel's log (dmesg)",
         };
         let errno = errno.raw_os_error();
         Self { call, subject: subject.into(), errno, remedy: remedy.to_owned() }
@@ -35,7 +35,7 @@ impl AuditError {
 
     /// A record that cannot be written as JSON.
     pub(crate) fn encode(error: &serde_json::Error) -> Self {
-        Self::found("encode", error.to_string(), "report this: it is a defect of sandboxd")
+        Self::found("encode", error.to_string(), "report this: it is a bug in sandboxd")
     }
 
     /// Something found that must not be so.

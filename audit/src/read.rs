@@ -126,11 +126,11 @@ pub fn places(folder: &Folder) -> Result<Vec<Place>, AuditError> {
 /// Where neither an index nor a log is there.
 pub fn has_any(folder: &Folder) -> Result<(), AuditError> {
     if index::file_names(folder)?.is_empty() && places(folder)?.is_empty() {
-        let what = format!("{}: no log is there, and no index of logs", folder.label());
+        let what = format!("{}: there is no log, and no index of logs", folder.label());
         return Err(AuditError::found(
             "look",
             what,
-            "name a folder that has an index-….jsonl, or a file of a log; without one, the own log is looked at",
+            "name a folder that has an index-….jsonl, or a file of a log; without one, your own log is read",
         ));
     }
     Ok(())

@@ -97,7 +97,7 @@ pub enum What {
         /// The file that should be there.
         after: String,
     },
-    /// A checkpoint that was kept elsewhere is about other records than these.
+    /// A checkpoint that was kept elsewhere covers other records than these.
     Contradicted {
         /// How many records it is about.
         size: u64,
@@ -124,33 +124,33 @@ impl fmt::Display for What {
                     }
                     None => write!(to, "every record from {first} on is lost")?,
                 }
-                write!(to, ": {bytes} bytes at {offset} of {file} are none")
+                write!(to, ": {bytes} bytes at {offset} of {file} are not records")
             }
             Self::Foreign { file, offset, bytes } => {
                 write!(
                     to,
-                    "{bytes} bytes at {offset} of {file} are no record; none is missing there"
+                    "{bytes} bytes at {offset} of {file} are not a record; none is missing there"
                 )
             }
             Self::Unlinked { seq } => {
                 write!(to, "record {seq} does not follow the one before it, which was replaced")
             }
             Self::OutOfOrder { seq, file } => {
-                write!(to, "record {seq} stands in {file} where it does not belong")
+                write!(to, "record {seq} is in {file}, where it does not belong")
             }
             Self::Unproven { seq, why } => write!(to, "the checkpoint in record {seq} {why}"),
             Self::Exchanged { file } => {
                 write!(to, "{file} is not the segment that was announced: another name or key")
             }
-            Self::Missing { segment } => write!(to, "segment {segment} is not there"),
+            Self::Missing { segment } => write!(to, "segment {segment} is missing"),
             Self::Gone { records: Some(records) } => {
-                write!(to, "the whole log is not there, with {records} records")
+                write!(to, "the whole log is missing, with {records} records")
             }
-            Self::Gone { records: None } => write!(to, "the whole log is not there"),
+            Self::Gone { records: None } => write!(to, "the whole log is missing"),
             Self::Unknown => write!(to, "the index does not know this log"),
             Self::OtherEnd => write!(to, "the log does not end as the index says"),
             Self::Headless { after } => {
-                write!(to, "the index goes on from {after}, which is not there and was not removed")
+                write!(to, "the index continues from {after}, which is missing and was not removed")
             }
             Self::Contradicted { size, why } => {
                 write!(to, "the checkpoint over {size} records that you kept {why}")
@@ -207,7 +207,7 @@ pub fn file(name: &str, from: impl BufRead, kept: &[Note]) -> Result<Report, Aud
     segments.end(None, &mut report);
     for note in kept {
         if !segments.bore_out(note) {
-            let what = What::Contradicted { size: note.size, why: "is about none of this file" };
+            let what = What::Contradicted { size: note.size, why: "covers nothing in this file" };
             report.found(&note.origin, what);
         }
     }

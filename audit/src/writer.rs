@@ -293,7 +293,7 @@ fn wait<'a>(on: &Condvar, state: MutexGuard<'a, State>) -> MutexGuard<'a, State>
 }
 
 fn closed() -> AuditError {
-    AuditError::found("append", "a log that is closed", "report this: it is a defect of sandboxd")
+    AuditError::found("append", "a log that is closed", "report this: it is a bug in sandboxd")
 }
 
 /// The thread.

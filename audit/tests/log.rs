@@ -506,13 +506,13 @@ mod tests {
         let kept = [note(&path)];
         fs::remove_dir_all(scratch.0.join(&day)).unwrap();
         let report = verify::folder(&scratch.folder(), &kept, in_days(8)).unwrap();
-        assert_eq!(contradicted(&report), ["is about records that are not here"]);
+        assert_eq!(contradicted(&report), ["covers records that are not here"]);
         // A log that was removed by rule, and was another.
         let other = Scratch::new("taken-other");
         write(other.folder(), 2).close().unwrap();
         recover::expire(&other.folder(), in_days(8), WEEK).unwrap();
         let report = verify::folder(&other.folder(), &kept, in_days(8)).unwrap();
-        assert_eq!(contradicted(&report), ["is about records that are not here"]);
+        assert_eq!(contradicted(&report), ["covers records that are not here"]);
     }
 
     #[test]
@@ -571,7 +571,7 @@ mod tests {
         fs::rename(scratch.0.join(last.path()), scratch.0.join(&later).join(name)).unwrap();
         fs::remove_file(scratch.0.join(places[0].path())).unwrap();
         let report = verify::folder(&scratch.folder(), &kept, in_days(8)).unwrap();
-        assert_eq!(contradicted(&report), ["is about records that are not here"]);
+        assert_eq!(contradicted(&report), ["covers records that are not here"]);
         recover::expire(&scratch.folder(), in_days(8), WEEK).unwrap();
         let report = verify::folder(&scratch.folder(), &kept, in_days(8)).unwrap();
         assert_eq!((contradicted(&report).len(), report.expired.len()), (0, 1), "{report:?}");

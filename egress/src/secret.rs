@@ -26,7 +26,7 @@ pub fn check(secrets: &Secrets, plan: &EgressPlan) -> Result<(), SecretError> {
         if !secrets.get(inject.secret).is_some_and(|value| fits(value, &inject.spot)) {
             let name = usize::try_from(inject.secret).ok().and_then(|at| plan.secrets.get(at));
             let name = name.map_or("", String::as_str);
-            let what = format!("secret {name:?} has bytes that cannot be put where it is to go");
+            let what = format!("secret {name:?} has bytes that are not allowed where it is put");
             return Err(SecretError::new(NotTaken::Unfit, what));
         }
     }

@@ -88,7 +88,7 @@ fn outside(outside: &Outside) -> Result<()> {
     }
     let came = came.load(Ordering::Relaxed);
     ensure!(came == 0, "{came} connections were led inwards");
-    ensure!(run.stderr.contains("not let out: "), "nothing is said of it: {}", run.stderr);
+    ensure!(run.stderr.contains("egress denied: "), "nothing is said of it: {}", run.stderr);
     Ok(())
 }
 

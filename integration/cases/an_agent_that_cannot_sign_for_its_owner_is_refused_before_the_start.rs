@@ -68,11 +68,11 @@ fn is_refused(outside: &Outside, named: &str, other: &Path, own: &Path) -> Resul
     let socket = outside.dir().join("agent");
     refused(outside, (named, Path::new("")), ["without SSH_AUTH_SOCK", "--preserve-env"])?;
     refused(outside, (named, &socket), ["ENOENT", "ssh-add FILE"])?;
-    refused(outside, (named, other), ["is no socket", "ssh-add FILE"])?;
+    refused(outside, (named, other), ["is not a socket", "ssh-add FILE"])?;
     let agent = Keeper::begin(&socket)?;
     refused(outside, (named, &socket), ["has no key: it is locked, or empty", "ssh-add -X"])?;
     agent.put(&[], other)?;
-    refused(outside, (named, &socket), ["has 1 keys, and not SHA256:", "ssh-add -l"])?;
+    refused(outside, (named, &socket), ["has 1 keys, but not SHA256:", "ssh-add -l"])?;
     agent.put(&[], own)?;
     let line = "ssh-add -L | grep -c ssh-ed25519";
     let run = run(outside, (named, &socket), line)?;
@@ -84,13 +84,13 @@ fn is_refused(outside: &Outside, named: &str, other: &Path, own: &Path) -> Resul
     // What leads to it by a link, and what somebody else owns or listens at.
     let link = outside.dir().join("link");
     symlink(&socket, &link)?;
-    refused(outside, (named, &link), ["ELOOP", "write where that leads to"])?;
+    refused(outside, (named, &link), ["ELOOP", "write the real path"])?;
     chown(&socket, Some(Uid::from_raw(61_234)), Some(Gid::from_raw(61_234)))?;
-    refused(outside, (named, &socket), ["is the agent of uid 61234", "another's is not asked"])?;
+    refused(outside, (named, &socket), ["is the agent of uid 61234", "another user's is not asked"])?;
     drop(agent);
     let others = outside.dir().join("others");
     let _listener = strangers(&others)?;
-    refused(outside, (named, &others), ["is the agent of uid 61234", "another's is not asked"])
+    refused(outside, (named, &others), ["is the agent of uid 61234", "another user's is not asked"])
 }
 
 /// One that a stranger listens at, at a socket whose file is root's all the same.
@@ -193,13 +193,13 @@ fn blob(public: &str) -> Result<Vec<u8>> {
 fn is_no_agent(outside: &Outside, named: &str) -> Result<()> {
     for (name, keys, says) in [
         ("hangs", None, "does not answer within 20 s"),
-        ("long", Some(vec![0xff; 4096]), "says what is no list of keys"),
+        ("long", Some(vec![0xff; 4096]), "sends no valid list of keys"),
         (
             "torn",
             Some([&[0, 0, 0, 9, 12][..], &[0xff; 8]].concat()),
-            "says what is no list of keys",
+            "sends no valid list of keys",
         ),
-        ("done", Some(vec![0, 0, 0, 1, 6]), "says what is no list of keys"),
+        ("done", Some(vec![0, 0, 0, 1, 6]), "sends no valid list of keys"),
     ] {
         let fake = Fake::begin(outside.dir().join(name), keys, None)?;
         refused(outside, (named, &fake.socket), [says, "ssh-add -l answers there"])?;
@@ -225,15 +225,15 @@ fn hangs_or_lies(outside: &Outside, named: &str, (blob, _): (&[u8], &Path)) -> R
     let run = self::run(outside, (named, &hangs.socket), &line)?;
     ensure!(run.stdout == "1\n", "one that hangs holds others up: {} {}", run.stdout, run.stderr);
     ensure!(began.elapsed() < Duration::from_secs(60), "it hung");
-    for why in ["did not wait for it", "too often"] {
+    for why in ["did not wait for it", "too many requests"] {
         ensure!(run.stderr.contains(why), "{why}: {}", run.stderr);
     }
     let signature = [string(b"ssh-ed25519"), string(&[7; 64])].concat();
     let signature = [vec![14], string(&signature)].concat();
     for (name, answer, why) in [
-        ("lies", string(&signature), "no signature of it"),
-        ("bends", [string(&signature), vec![0]].concat(), "no signature of it"),
-        ("talks", vec![0xff; 64 << 10], "no signature of it"),
+        ("lies", string(&signature), "an invalid signature"),
+        ("bends", [string(&signature), vec![0]].concat(), "an invalid signature"),
+        ("talks", vec![0xff; 64 << 10], "an invalid signature"),
         ("refuses", vec![0, 0, 0, 1, 5], "did not sign"),
     ] {
         let fake = Fake::begin(outside.dir().join(name), keys.clone(), Some(answer))?;

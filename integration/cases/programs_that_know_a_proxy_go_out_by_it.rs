@@ -74,7 +74,7 @@ fn outside(outside: &Outside) -> Result<()> {
         curl -sS --noproxy '*' https://api.example/tidings";
     let run = says(&proxied, elsewhere)?;
     ensure!(!run.stdout.contains("tidings"), "it went elsewhere: {}", run.stdout);
-    for told in ["evil.example:443: no rule names it", "named in the TLS hello is another"] {
+    for told in ["evil.example:443: no rule names it", "the TLS hello names another server"] {
         ensure!(run.stderr.contains(told), "{told:?} is not said: {}", run.stderr);
     }
     ensure!(ways(outside)? == [true, false], "a connection came by another way than the proxy");

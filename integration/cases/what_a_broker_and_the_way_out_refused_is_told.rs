@@ -57,7 +57,7 @@ fn outside(outside: &Outside) -> Result<()> {
         "not called: agent calling tool: unnamed: not named, or not there, 4 times",
         "[call.tool]",
         "tools = [\"unnamed\"]",
-        "not let out: other.invalid",
+        "egress denied: other.invalid",
         "--egress other.invalid:PORT",
         "ask of one   sandboxd why -p ",
         "or of all    sandboxd learn -p ",

@@ -131,7 +131,7 @@ fn nobody_came(listener: &TcpListener) -> Result<()> {
 
 /// Whoever runs it is told what was refused.
 fn told(said: &str) -> Result<()> {
-    ensure!(said.contains("not let out: "), "nothing is said of what was refused: {said}");
+    ensure!(said.contains("egress denied: "), "nothing is said of what was refused: {said}");
     Ok(())
 }
 

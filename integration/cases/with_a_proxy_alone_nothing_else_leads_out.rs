@@ -110,7 +110,7 @@ fn judged(run: &Run) -> Result<()> {
         receipt.pointer("/egress/by").is_some_and(|by| by == "proxy"),
         "the receipt: {receipt}"
     );
-    ensure!(run.stderr.contains("not let out: "), "nothing is said of what was refused");
+    ensure!(run.stderr.contains("egress denied: "), "nothing is said of what was refused");
     Ok(())
 }
 

@@ -27,15 +27,15 @@ pub struct Expired {
 }
 
 /// The records are not here.
-const NOT_HERE: &str = "is about records that are not here";
+const NOT_HERE: &str = "covers records that are not here";
 /// Nothing tells what became of them.
-const UNKNOWN: &str = "is about records that are not here: they were kept long enough and removed, or somebody took them away; \
+const UNKNOWN: &str = "covers records that are not here: they had been kept long enough and were removed, or somebody removed them; \
      the index does not go back so far";
 /// The index says that they were removed, and by rule they would be here.
-const TOO_SOON: &str = "is about records that are not here: the index says that they were removed, though they are to be kept \
+const TOO_SOON: &str = "covers records that are not here: the index says that they were removed, though they are to be kept \
      still";
 /// The index says that they were removed, and names fewer.
-const MORE: &str = "is about more records than the index says were there and were removed";
+const MORE: &str = "covers more records than the index says there were and were removed";
 /// The index says that they were removed, and names another key.
 const OTHER_KEY: &str =
     "is signed by another key than the index names for its log, which was removed";

@@ -208,14 +208,14 @@ impl<'k> Segments<'k> {
     fn checkpoint(&self, line: &Line, report: &mut Report) {
         let note = line.detail::<Checkpoint>().and_then(|told| Note::parse(&told.note));
         let why = match (note, &self.tree, &self.key) {
-            (None, _, _) => Some("is no note"),
+            (None, _, _) => Some("is not a signed note"),
             // What cannot be compared is no proof, and no trouble beyond the records that are lost.
             (Some(_), None, _) | (Some(_), _, None) => return,
             (Some(note), Some(tree), Some(key)) => {
                 if note.origin != origin(&self.log, self.number) || note.size != tree.size() {
-                    Some("is about another segment or another number of records")
+                    Some("covers another segment or another number of records")
                 } else if note.root != tree.root() {
-                    Some("is about other records than these")
+                    Some("covers other records than these")
                 } else if !note.is_signed_by(key) {
                     Some("is not signed by the key of its segment")
                 } else {
@@ -242,7 +242,7 @@ impl<'k> Segments<'k> {
                     report.borne_out += 1;
                     None
                 }
-                (false, _) => Some("is about other records than these"),
+                (false, _) => Some("covers other records than these"),
                 (true, false) => Some("is signed by another key"),
             };
             if let Some(why) = why {

@@ -87,23 +87,23 @@ verdicts! {
     /// No rule has the name, or the address, with this port.
     NoRule = 2, "no rule names it";
     /// What was said has no meaning, or two.
-    Malformed = 3, "what the client said is malformed";
+    Malformed = 3, "the client's request is malformed";
     /// The address is one of the sandbox's own that stands for no name.
     UnknownAddress = 4, "the address stands for no name";
     /// TLS was wanted and something else said.
-    NotTls = 5, "the rule wants TLS and the client spoke something else";
+    NotTls = 5, "the rule requires TLS, and the client spoke something else";
     /// TLS with no name in it.
     NoServerName = 6, "the client named no server in its TLS hello";
     /// TLS with another name in it.
-    ServerName = 7, "the server named in the TLS hello is another";
+    ServerName = 7, "the TLS hello names another server";
     /// TLS that hides which name it is for.
     EncryptedHello = 8, "the TLS hello is encrypted, so the server it names is not seen";
     /// HTTP was wanted and something else said.
-    NotHttp = 9, "the rule wants HTTP and the client spoke something else";
+    NotHttp = 9, "the rule requires HTTP, and the client spoke something else";
     /// A request to another host than the connection is for.
-    HostHeader = 10, "the Host of the request is another";
+    HostHeader = 10, "the request's Host header names another host";
     /// A request of a method or path that no rule has.
-    Request = 11, "no rule has this method and path";
+    Request = 11, "no rule allows this method and path";
     /// The name has no address.
     Unresolved = 12, "the name does not resolve";
     /// All addresses of the name are of ranges that no rule names.
@@ -111,41 +111,41 @@ verdicts! {
     /// The upstream did not accept.
     Unreachable = 14, "no connection to it";
     /// The upstream failed too often and is left alone.
-    Broken = 15, "it failed too often and is left alone for a while";
+    Broken = 15, "it failed too often and is paused for a while";
     /// Too many connections are open.
     Connections = 16, "too many connections are open";
     /// Connections or requests come too often.
-    Rate = 17, "too often";
+    Rate = 17, "rate limit exceeded";
     /// The bytes are used up.
-    Spent = 18, "the bytes are used up";
+    Spent = 18, "the byte limit is used up";
     /// The client did not say in time what it wants.
-    Slow = 19, "the client did not say in time what it wants";
+    Slow = 19, "the client did not send its request in time";
     /// Nothing was said for too long.
-    Idle = 20, "nothing was said for too long";
+    Idle = 20, "it was idle for too long";
     /// It lasted too long.
     Total = 21, "it lasted too long";
     /// The connection broke.
     Broke = 22, "the connection broke";
     /// Too many connections have not said yet what they want.
-    Pending = 23, "too many connections have not said what they want";
+    Pending = 23, "too many connections have sent no request yet";
     /// The run ended while it was open.
     Ended = 24, "the run ended";
     /// The upstream's certificate is not one to trust.
     Untrusted = 25, "this host does not trust its certificate, or not for that name";
     /// The client would not go on with the certificate that it was shown.
-    Distrusted = 26, "the client does not trust the certificate that stands for the server's here";
+    Distrusted = 26, "the client does not trust the certificate that sandboxd presents for the server";
     /// The client wants to speak something else than HTTP/1 in TLS that is ended here.
-    NotHttp1 = 27, "the client speaks no HTTP/1.1 there, and its requests have to be seen";
+    NotHttp1 = 27, "the client does not speak HTTP/1.1, as it must where requests are inspected";
     /// What a host answers that a secret is for is in a form in which the secret would not be seen.
-    Encoded = 28, "a secret is for that host and its answer is encoded, so it cannot be looked through";
+    Encoded = 28, "that host gets a secret, and its answer is encoded, so it cannot be searched for the secret";
     /// It is a part of what was asked for, which the secret may not be in as a whole.
-    Partial = 29, "a secret is for that host and its answer is a part only, so it cannot be looked through";
+    Partial = 29, "that host gets a secret, and its answer is partial, so it cannot be searched for the secret";
     /// A budget is used up.
     Budget = 40, "the budget is used up";
     /// What is asked of a model API is nothing that can be counted.
-    Uncounted = 41, "what is asked of the model API cannot be counted";
+    Uncounted = 41, "the request to the model API cannot be counted";
     /// What an upstream answered has no meaning, or two.
-    Reply = 42, "what it answered is malformed";
+    Reply = 42, "its answer is malformed";
 }
 
 /// Fills a record from its beginning.
@@ -243,7 +243,7 @@ impl Record {
 fn named(bytes: &[u8]) -> Result<HostName, RecordError> {
     let text = core::str::from_utf8(bytes).ok().map(String::from);
     let name = text.and_then(|text| HostName::try_from(text).ok());
-    name.ok_or(RecordError("its name is none"))
+    name.ok_or(RecordError("its name is invalid"))
 }
 
 impl Verdict {
@@ -258,31 +258,41 @@ impl Verdict {
     const fn remedy(self) -> Option<&'static str> {
         Some(match self {
             Self::NoRule => "--egress HOST:PORT, or network.egress in the profile",
-            Self::UnknownAddress => "connect by the name, or name the address",
-            Self::NotTls => "http://HOST:PORT for HTTP in plain text, tcp://HOST:PORT for anything",
-            Self::NotHttp => "HOST:PORT without a scheme for TLS, tcp://HOST:PORT for anything",
-            Self::NoServerName => "tcp://HOST:PORT for anything that is said there",
+            Self::UnknownAddress => "connect by name, or add the address",
+            Self::NotTls => {
+                "write http://HOST:PORT for plain HTTP, or tcp://HOST:PORT for any protocol"
+            }
+            Self::NotHttp => {
+                "write HOST:PORT without a scheme for TLS, or tcp://HOST:PORT for any protocol"
+            }
+            Self::NoServerName => "write tcp://HOST:PORT, which allows any protocol there",
             Self::ServerName | Self::HostHeader => {
                 "ask for the host by the name that was looked up"
             }
-            Self::EncryptedHello => "switch Encrypted Client Hello off in the client",
-            Self::Request => "METHOD http://HOST:PORT/PATH, or http://HOST:PORT for all of them",
-            Self::Unresolved => "see /etc/resolv.conf and /etc/hosts of the host",
-            Self::PrivateAddress => {
-                "{ to = \"HOST:PORT\", within = [\"NETWORK\"] } in network.egress of the profile, where that is meant; sandboxd audit show has the address"
+            Self::EncryptedHello => "disable Encrypted Client Hello in the client",
+            Self::Request => {
+                "write METHOD http://HOST:PORT/PATH, or http://HOST:PORT for all requests"
             }
-            Self::Connections => "network.connections, or that of the entry",
-            Self::Rate => "network.rate, or that of the entry",
-            Self::Spent => "network.up and network.down, or those of the entry",
-            Self::Untrusted => "its authority among those that the host trusts, or the right name",
-            Self::Distrusted => "the bundle in $SSL_CERT_FILE, in the client's own settings too",
-            Self::NotHttp1 => "HTTP/1.1 in the client's settings",
-            Self::Budget => "budget.tokens, budget.cost and budget.bytes",
+            Self::Unresolved => "check the host's /etc/resolv.conf and /etc/hosts",
+            Self::PrivateAddress => {
+                "{ to = \"HOST:PORT\", within = [\"NETWORK\"] } in network.egress of the profile, if that is intended; sandboxd audit show has the address"
+            }
+            Self::Connections => "raise network.connections, or connections of the entry",
+            Self::Rate => "raise network.rate, or rate of the entry",
+            Self::Spent => "raise network.up and network.down, or up and down of the entry",
+            Self::Untrusted => {
+                "add its authority to those that the host trusts, or use the right name"
+            }
+            Self::Distrusted => {
+                "name the bundle in $SSL_CERT_FILE in the client's own settings, too"
+            }
+            Self::NotHttp1 => "choose HTTP/1.1 in the client's settings",
+            Self::Budget => "raise budget.tokens, budget.cost or budget.bytes",
             Self::Uncounted => {
                 "ask for chat completions, responses, messages or embeddings, none in the background; an entry without model = true counts nothing"
             }
-            Self::Idle => "idle of the entry",
-            Self::Total => "total of the entry",
+            Self::Idle => "raise idle of the entry",
+            Self::Total => "raise total of the entry",
             Self::Carried
             | Self::Malformed
             | Self::Unreachable
@@ -299,7 +309,7 @@ impl Verdict {
 
     fn from_number(number: u8) -> Result<Self, RecordError> {
         let found = Self::ALL.iter().find(|(_, other)| *other == number);
-        found.map(|(verdict, _)| *verdict).ok_or(RecordError("its verdict is none"))
+        found.map(|(verdict, _)| *verdict).ok_or(RecordError("its verdict is unknown"))
     }
 }
 
@@ -315,7 +325,7 @@ impl Way {
     fn from_number(number: u8) -> Result<Self, RecordError> {
         let all = [Self::Dns, Self::Transparent, Self::Proxy];
         let found = all.into_iter().find(|way| way.number() == number);
-        found.ok_or(RecordError("the way it came in is none"))
+        found.ok_or(RecordError("the way it came in is unknown"))
     }
 }
 

@@ -259,44 +259,44 @@ signed! {
     /// There is no such key.
     Key = 3, "there is no such key", None;
     /// The session that it is for was not named before, with what its host signed.
-    Unbound = 4, "whoever asked did not say for which session",
-        Some("OpenSSH from 8.9 on says so; other clients do not: have git use it (core.sshCommand = ssh), and cargo git (net.git-fetch-with-cli = true)");
+    Unbound = 4, "the client did not say for which session",
+        Some("use OpenSSH 8.9 or newer, which says so: for git, core.sshCommand = ssh; for cargo, net.git-fetch-with-cli = true");
     /// The session is not that which was named before.
-    Session = 5, "it is for another session than whoever asked had named", None;
+    Session = 5, "it is for another session than the client had named", None;
     /// The session was named with something that its host did not sign.
     Binding = 6, "the session was named without its host's signature", None;
     /// The session is with a host that no rule names.
     Host = 7, "it is for a session with a host whose key is not known for it",
-        Some("the host in ssh.hosts, and its key in ssh.host_keys or ssh.known_hosts");
+        Some("add the host to ssh.hosts, and its key to ssh.host_keys or ssh.known_hosts");
     /// The session is for a user that no rule names.
     User = 8, "it is for a session of a user that is not named for that host",
-        Some("USER@HOST in ssh.hosts");
+        Some("add USER@HOST to ssh.hosts");
     /// The agent was forwarded to a host.
-    Forwarded = 9, "the agent is not forwarded to a host", Some("ForwardAgent no, or leave out -A");
+    Forwarded = 9, "the agent is not forwarded to a host", Some("set ForwardAgent no, or leave out -A");
     /// It is neither for a session nor a text of a kind that is known.
-    Malformed = 10, "it is for no session and no text", None;
+    Malformed = 10, "it is neither for a session nor for a text", None;
     /// It is a text, and of a namespace that is not named.
     Namespace = 11, "it is a text of a namespace that is not named",
-        Some("its namespace in ssh.sign, as in sign = [\"git\"]");
+        Some("add its namespace to ssh.sign, as in sign = [\"git\"]");
     /// It is in an algorithm that the key has not, or nobody should use any more.
-    Algorithm = 12, "the key does not sign in that way", None;
+    Algorithm = 12, "the key does not sign with that algorithm", None;
     /// It is something else than a signature.
-    Operation = 13, "the agent signs, and does nothing else", None;
+    Operation = 13, "the agent only signs", None;
     /// It comes too often.
-    Rate = 14, "too often", None;
+    Rate = 14, "too many requests", None;
     /// The agent that keeps the key is not there.
     Gone = 15, "the ssh-agent that keeps the key cannot be reached any more",
-        Some("an ssh-agent at the same place, with the key in it: ssh-add -l");
+        Some("start an ssh-agent at the same place, with the key in it: ssh-add -l");
     /// The agent that keeps the key would not.
     Keeper = 16, "the ssh-agent that keeps the key did not sign",
-        Some("ssh-add -l: whether the key is there, the agent is not locked, and the key may be used for this (ssh-add -h, -c)");
+        Some("check with ssh-add -l that the key is there, the agent is not locked, and the key may be used for this (ssh-add -h, -c)");
     /// The agent that keeps the key did not answer in time.
     Late = 17, "the ssh-agent that keeps the key did not answer in time",
-        Some("a touch of the token, or a yes, when it asks for one");
+        Some("touch the token, or confirm, when it asks");
     /// What the agent answered is no signature of the key's.
-    Wrong = 18, "the ssh-agent that keeps the key answered with something that is no signature of it", None;
+    Wrong = 18, "the ssh-agent that keeps the key answered with an invalid signature", None;
     /// Whoever asked did not wait for it.
-    Left = 19, "whoever asked did not wait for it", None;
+    Left = 19, "the client did not wait for it", None;
 }
 
 impl Signed {

@@ -44,7 +44,7 @@ impl Issuer {
     pub fn new(authority: Authority) -> Result<Self, AuthorityError> {
         let document = generate()?;
         let der = PrivatePkcs8KeyDer::from(document.as_ref()).into();
-        let key = any_ecdsa_type(&der).map_err(|_| AuthorityError("that is no key"))?;
+        let key = any_ecdsa_type(&der).map_err(|_| AuthorityError("that is not a key"))?;
         Ok(Self { authority, pair: pair(document.as_ref())?, key, kept: BTreeMap::new() })
     }
 

@@ -161,7 +161,7 @@ fn generate() -> Result<Document, AuthorityError> {
 
 fn pair(key: &[u8]) -> Result<EcdsaKeyPair, AuthorityError> {
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key, &SystemRandom::new())
-        .map_err(|_| AuthorityError("that is no key of an authority"))
+        .map_err(|_| AuthorityError("that is not the key of an authority"))
 }
 
 /// The authority's name: whose it is, for whoever looks at the certificate. An id has no more than what

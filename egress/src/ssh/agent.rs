@@ -267,7 +267,7 @@ impl Held {
 /// # Errors
 /// Where it is none.
 pub fn public(text: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let text = std::str::from_utf8(text).map_err(|_| "is no public key")?;
+    let text = std::str::from_utf8(text).map_err(|_| "is not a public key")?;
     ssh::public(text, &ssh::SIGNING).map(|(_, blob)| blob).map_err(|error| error.0)
 }
 

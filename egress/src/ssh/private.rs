@@ -57,11 +57,11 @@ pub enum KeyError {
 impl fmt::Display for KeyError {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str(match self {
-            Self::Format => "is no private key as OpenSSH writes it",
-            Self::Encrypted(_) => "is encrypted with a passphrase, which nobody types here",
-            Self::Token(_) => "lies on a token, which an ssh-agent alone asks",
-            Self::Kind => "is of a kind that does not sign here",
-            Self::Broken => "does not fit together: it is damaged",
+            Self::Format => "is not a private key in OpenSSH's format",
+            Self::Encrypted(_) => "is encrypted with a passphrase, which cannot be entered here",
+            Self::Token(_) => "is on a token, which only an ssh-agent can use",
+            Self::Kind => "is of a type that is not supported here",
+            Self::Broken => "is damaged",
         })
     }
 }
@@ -71,19 +71,17 @@ impl KeyError {
     #[must_use]
     pub fn remedy(self) -> String {
         let remedy = match self {
-            Self::Format => "ssh-keygen -p -f FILE writes a private key of another format so",
+            Self::Format => "convert it: ssh-keygen -p -f FILE",
             Self::Encrypted(key) | Self::Token(key) => {
                 let key = key.map_or_else(|| String::from("SHA256:…"), String::from);
                 return format!(
-                    "put it into your ssh-agent (ssh-add FILE), and write from = \"agent:{key}\""
+                    "add it to your ssh-agent (ssh-add FILE), and write from = \"agent:{key}\""
                 );
             }
             Self::Kind => {
-                "Ed25519, ECDSA on P-256 and P-384, and RSA of 2048 to 4096 bits do: ssh-keygen -t ed25519"
+                "use Ed25519, ECDSA on P-256 or P-384, or RSA of 2048 to 4096 bits: ssh-keygen -t ed25519"
             }
-            Self::Broken => {
-                "see that the whole file is there, or make another: ssh-keygen -t ed25519"
-            }
+            Self::Broken => "restore the whole file, or make another: ssh-keygen -t ed25519",
         };
         remedy.to_owned()
     }

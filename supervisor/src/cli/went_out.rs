@@ -13,7 +13,7 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
     for refused in said.clone() {
         let times =
             if refused.times == 1 { String::new() } else { format!(", {} times", refused.times) };
-        lines.push(format!("not let out: {}: {}{times}", refused.to, refused.why));
+        lines.push(format!("egress denied: {}: {}{times}", refused.to, refused.why));
     }
     let mut remedies: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for refused in said {
@@ -27,7 +27,7 @@ pub(super) fn words(sandbox: &str, used: &Used) -> String {
     let more: u64 = used.refused.iter().skip(SAID).map(|refused| refused.times).sum();
     let more = more.saturating_add(used.refused_others);
     if more > 0 {
-        lines.push(format!("not let out: {more} more (see --json)"));
+        lines.push(format!("egress denied: {more} more (see --json)"));
     }
     if used.lost > 0 {
         let what = "connections, refusals or answers of models came too fast to be counted";
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(lines.len(), 7);
         assert_eq!(
             lines[0],
-            "sandboxd: x-1: not let out: h7.example:443: no rule names it, 7 times"
+            "sandboxd: x-1: egress denied: h7.example:443: no rule names it, 7 times"
         );
         assert!(lines[5].contains("no rule names it: --egress h7.example:443"), "{}", lines[5]);
         assert!(lines[5].contains("likewise for h6.example:443"), "{}", lines[5]);
@@ -127,6 +127,6 @@ mod tests {
         let tcp = filled("--egress tcp://HOST:PORT", &["10.0.0.1:80"]);
         assert_eq!(tcp, "--egress tcp://10.0.0.1:80");
         assert_eq!(filled("idle of the entry", &["h.example:443"]), "idle of the entry");
-        assert_eq!(lines[6], "sandboxd: x-1: not let out: 7 more (see --json)");
+        assert_eq!(lines[6], "sandboxd: x-1: egress denied: 7 more (see --json)");
     }
 }

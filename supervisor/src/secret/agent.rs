@@ -24,7 +24,7 @@ use sandboxd_egress::ssh::public::{fingerprint, is_sized, kind};
 use sandboxd_egress_plan::{Fingerprint, ssh};
 use sandboxd_plan::HostPath;
 
-const NOT_THERE: &str = "start one and put the key in (eval $(ssh-agent); ssh-add FILE), or correct SSH_AUTH_SOCK or socket in [secrets]";
+const NOT_THERE: &str = "start one and add the key (eval $(ssh-agent); ssh-add FILE), or correct SSH_AUTH_SOCK or socket in [secrets]";
 
 /// A connection to the agent that listens there, which is that of root or of whoever runs sandboxd.
 ///
@@ -45,7 +45,7 @@ pub(crate) fn connect(path: &HostPath) -> Result<OwnedFd, StartError> {
         )?;
     let found = fstat(&held).map_err(failed("fstat"))?;
     if FileType::from_raw_mode(found.st_mode) != FileType::Socket {
-        let what = format!("{path} is no socket");
+        let what = format!("{path} is not a socket");
         return Err(StartError::found("ssh-agent", what).with_remedy(NOT_THERE));
     }
     is_ours(path, found.st_uid)?;
@@ -69,7 +69,7 @@ fn is_ours(path: &HostPath, uid: u32) -> Result<(), StartError> {
     }
     let what = format!("{path} is the agent of uid {uid}");
     Err(StartError::found("ssh-agent", what)
-        .with_remedy("name one of your own: another's is not asked to sign"))
+        .with_remedy("name your own: another user's is not asked to sign"))
 }
 
 /// The public half of the key that is known by this, as a line has it.
@@ -90,22 +90,22 @@ pub(super) fn key(
     let refused =
         |what: String, remedy: &str| Err(StartError::found("ssh-agent", what).with_remedy(remedy));
     if keys.is_empty() {
-        let remedy = "put it in (ssh-add FILE); one that is locked has none until ssh-add -X";
+        let remedy = "add one (ssh-add FILE); a locked agent shows none until ssh-add -X";
         return refused(format!("{path} has no key: it is locked, or empty"), remedy);
     }
     let Some(key) = keys.iter().find(|key| fingerprint(key) == Some(wanted)) else {
-        let remedy = "ssh-add FILE puts it in; ssh-add -l shows the keys that are there";
-        return refused(format!("{path} has {} keys, and not {wanted}", keys.len()), remedy);
+        let remedy = "add it: ssh-add FILE; ssh-add -l lists the keys that are there";
+        return refused(format!("{path} has {} keys, but not {wanted}", keys.len()), remedy);
     };
     match kind(key) {
         Some(_) if !is_sized(key) => refused(
-            format!("{wanted} in {path} is a key of RSA that no signature could be checked by"),
-            "RSA has 2048 to 8192 bits here: ssh-keygen -t ed25519 makes one that signs",
+            format!("{wanted} in {path} is an RSA key whose signatures cannot be checked"),
+            "use an RSA key of 2048 to 8192 bits, or make another: ssh-keygen -t ed25519",
         ),
         Some(kind) => Ok(ssh::line(kind, key)),
         None => refused(
-            format!("{wanted} in {path} is of a kind that does not sign here"),
-            "Ed25519, ECDSA on P-256 and P-384, RSA, and the keys of tokens (ed25519-sk, ecdsa-sk) do",
+            format!("{wanted} in {path} is of a type that is not supported here"),
+            "use Ed25519, ECDSA on P-256 or P-384, RSA, or a token's key (ed25519-sk, ecdsa-sk)",
         ),
     }
 }
@@ -119,14 +119,14 @@ fn keys(
     let until = Until::begin(over);
     let wrong = |what: &str| {
         Err(StartError::found("ssh-agent", format!("{path} {what}"))
-            .with_remedy("see that ssh-add -l answers there, and that it is an ssh-agent"))
+            .with_remedy("check that it is an ssh-agent, and that ssh-add -l answers there"))
     };
     let (mut bytes, mut some) = (Vec::new(), [0; 4 << 10]);
     loop {
         match reply(&bytes, KEYS) {
             Ok(Read::More) => {}
             Ok(Read::Done(Reply::Identities(keys), _)) => return Ok(keys),
-            Ok(Read::Done(..)) | Err(_) => return wrong("says what is no list of keys"),
+            Ok(Read::Done(..)) | Err(_) => return wrong("sends no valid list of keys"),
         }
         match until.wait(name, agent)? {
             Ok(()) => {}
@@ -134,12 +134,12 @@ fn keys(
             Err(Late::Time) => {
                 let what = format!("{path} does not answer within 20 s");
                 return Err(StartError::found("ssh-agent", what).with_remedy(
-                    "see that ssh-add -l answers there; where it asks for it, unlock it, and start again",
+                    "check that ssh-add -l answers there; unlock it if it asks, and start again",
                 ));
             }
         }
         match read(agent, &mut some) {
-            Ok(0) => return wrong("ends the connection"),
+            Ok(0) => return wrong("closes the connection"),
             Ok(count) => bytes.extend_from_slice(some.get(..count).unwrap_or_default()),
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => return Err(StartError::call("read", path.as_str(), errno)),

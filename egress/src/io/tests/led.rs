@@ -97,7 +97,10 @@ fn each_request_is_looked_at_anew() {
         said.matches(&format!("GET /one HTTP/1.1\r\nHost: host.internal:{port}")).count(),
         2
     );
-    assert!(said.contains("403 Forbidden") && said.contains("the Host of the request is another"));
+    assert!(
+        said.contains("403 Forbidden")
+            && said.contains("the request's Host header names another host")
+    );
     assert!(!said.contains("/two"));
     drop(stream);
     assert_eq!(running.record().verdict, Verdict::HostHeader);

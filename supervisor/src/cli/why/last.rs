@@ -24,7 +24,7 @@ const AF_INET6: u64 = 10;
 const REACH: &str = "reach";
 
 /// What is known of files that were refused.
-const FILES: &str = "files: the kernel tells nobody which were refused";
+const FILES: &str = "files: the kernel does not report which were denied";
 
 /// After each refused call, the line that lets it be made, or that there is none.
 pub(in crate::cli) fn advised(grants: &Grants, calls: &[DeniedCall], most: usize) -> Vec<String> {
@@ -223,7 +223,7 @@ fn not_let_out(kept: &Kept, subject: Option<&Subject>) -> String {
     for one in &kept.not_let_out {
         let times = if one.times == 1 { String::new() } else { format!(", {} times", one.times) };
         text.push_str(&format!(
-            "not let out: {}: {}{times}\n",
+            "egress denied: {}: {}{times}\n",
             printable(&one.to),
             printable(&one.why)
         ));
