@@ -63,7 +63,7 @@ fn outside(outside: &Outside) -> Result<()> {
     if outside.is_user() {
         finds_no_memory(outside, &running)?;
     }
-    // What others can read is no secret, and what was there goes on to be used.
+    // What others can read is no secret, and the old value goes on to be used.
     mode(0o644)?;
     let said = outside.approver(&["secret", "rotate", "--json"])?;
     let answers: Value = serde_json::from_str(&said.text).context("the answers")?;
@@ -110,7 +110,7 @@ fn finds_no_memory(outside: &Outside, running: &Running<'_>) -> Result<()> {
     let told = |key: &str| answers[0][key].as_str().unwrap_or_default().to_owned();
     ensure!(
         said.status == 1
-            && told("why").contains("the egress process: so much memory cannot be locked"),
+            && told("why").contains("the egress process: the memory that they need cannot be locked"),
         "{}",
         said.text
     );

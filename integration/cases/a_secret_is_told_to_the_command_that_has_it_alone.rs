@@ -155,7 +155,7 @@ fn is_asked_about(outside: &Outside, world: &World) -> Result<()> {
 /// What stands in the words of others is no good secret. It is told that it is none, and not which it is.
 fn is_warned_of(outside: &Outside) -> Result<()> {
     for (value, word) in
-        [("Parameter", "ordinary word"), ("q7Zk3w", "by chance"), ("q7Zk", "nothing which says it")]
+        [("Parameter", "ordinary word"), ("q7Zk3w", "by chance"), ("q7Zk", "not masked")]
     {
         let profile = "extends = [\"builtin:base\"]\n[secrets.weak]\nfrom = \"env:WEAK\"\ncredential = true\n";
         let ask = || {
@@ -209,7 +209,7 @@ fn what_others_could_read(outside: &Outside, world: &World) -> Result<()> {
     mode(0o440)?;
     let run = says(&world.profile).run()?;
     run.not_started()?;
-    ensure!(run.stderr.contains("lets others at it"), "{}", run.stderr);
+    ensure!(run.stderr.contains("lets others access it"), "{}", run.stderr);
     mode(0o400)?;
     if !outside.is_user() {
         chown(&key, Some(12_345), None)?;
@@ -255,7 +255,7 @@ fn what_a_caller_could_write(outside: &Outside) -> Result<()> {
     let call = || outside.sandbox(&profile).command(&["/bin/sh", "-c", calls]).run();
     fs::set_permissions(&ws, fs::Permissions::from_mode(0o777))?;
     let run = call()?;
-    ensure!(!ran.exists() && run.stderr.contains("lets others say"), "{}", run.stderr);
+    ensure!(!ran.exists() && run.stderr.contains("lets others change it"), "{}", run.stderr);
     fs::set_permissions(&ws, fs::Permissions::from_mode(0o755))?;
     let run = call()?;
     run.exited(0)?;

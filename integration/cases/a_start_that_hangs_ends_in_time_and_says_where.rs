@@ -76,7 +76,7 @@ const HANGS: &[Hang] = &[
         before: 0,
         then: Then::Hold,
         stage: "preparation",
-        says: "looking at the host",
+        says: "inspecting the host",
     },
     // Where the receipt gets its name.
     Hang {

@@ -50,7 +50,7 @@ fn outside(outside: &Outside) -> Result<()> {
     // Of a server of which nothing is known yet.
     let typo = profile.replacen("\"*\", ", "", 1);
     let run = Place { outside, profile: typo, said: said.clone() }.run()?;
-    ensure!(run.stderr.contains("stil: no such tool was seen"), "{}", run.stderr);
+    ensure!(run.stderr.contains("stil: the server has not offered this tool"), "{}", run.stderr);
     let place = Place { outside, profile, said };
     place.there(&["still", "moved"])?;
     place.pins(&[], 0, "2 tools")?;
@@ -138,11 +138,11 @@ impl Place<'_> {
             ensure!(listed == wanted && refused != wanted, "{tool} of {tools:?}: {}", run.stdout);
         }
         let hidden = run.stderr.contains(
-            "moved changed, and is hidden while it is not as it was accepted: sandboxd pins",
+            "moved changed, and is hidden until it is accepted: sandboxd pins",
         );
         ensure!(hidden != tools.contains(&"moved"), "{tools:?}: {}", run.stderr);
         let none =
-            "stil: no such tool was seen of the server; of what is named it had moved, still";
+            "stil: the server has not offered this tool; of those listed it has moved, still";
         ensure!(run.stderr.contains(none), "{}", run.stderr);
         Ok(())
     }

@@ -55,8 +55,8 @@ fn mistaken(outside: &Outside) -> Result<()> {
         (bare("audit", &["show", "/etc/passwd"])?, "there is no record in it"),
         (bare("audit", &["export", "/etc/passwd"])?, "there is no record in it"),
         (bare("man", &["/nowhere/at-all"])?, "/nowhere/at-all"),
-        (bare("why", &["--call", "a b"])?, "is the name of no edge"),
-        (bare("check", &["--profile", "/dev/stdin"])?, "a file of its own"),
+        (bare("why", &["--call", "a b"])?, "is not the name of an edge"),
+        (bare("check", &["--profile", "/dev/stdin"])?, "must be a regular file"),
         (outside.sandbox(BASE).verb("call").option("notes").run()?, "it has no [call.NAME]"),
     ] {
         run.exited(125)?;
@@ -95,7 +95,7 @@ fn a_start_that_would_fail(outside: &Outside) -> Result<()> {
         (BASE.to_owned(), "/usr/bin/nosuch", "execve(\"/usr/bin/nosuch\")"),
         (granted, script.as_str(), "whose first line names /nowhere/sh"),
         (secret(Path::new("/nowhere/key")), "/bin/true", "open(\"/nowhere/key\")"),
-        (secret(&open), "/bin/true", "lets others at it"),
+        (secret(&open), "/bin/true", "lets others access it"),
     ] {
         let run = outside.sandbox(&profile).verb("check").command(&[program]).run()?;
         run.exited(125)?;
@@ -108,7 +108,7 @@ fn a_start_that_would_fail(outside: &Outside) -> Result<()> {
     let profile = format!("{BASE}[files]\nread = [{folder:?}]\n");
     let run = outside.sandbox(&profile).verb("check").command(&["/bin/true"]).run()?;
     run.exited(0)?;
-    ensure!(run.stdout.contains("permissions keep it from the command"), "{}", run.stdout);
+    ensure!(run.stdout.contains("file permissions deny it to the command"), "{}", run.stdout);
     Ok(())
 }
 
@@ -245,7 +245,7 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
     told(&["audit", "show", "--json", "nowhere"], 125, true, &["\"ok\":false"])?;
     told(&["graph", "--json", "nowhere"], 125, true, &["\"ok\": false"])?;
     told(&["profile", "show", "--json", "builtin:none"], 125, true, &["\"ok\": false"])?;
-    told(&["profile", "init", "loose.toml"], 0, true, &["here it is refused"])?;
+    told(&["profile", "init", "loose.toml"], 0, true, &["it is rejected here"])?;
     let mode = fs::metadata(outside.dir().join("loose.toml"))?.permissions().mode() & 0o777;
     ensure!(mode == 0o644, "others may write it: {mode:o}");
     // Nor is it given to those whom the umask keeps from it.
@@ -255,7 +255,7 @@ fn what_was_meant(outside: &Outside) -> Result<()> {
     let made = sandboxd.args(["-c", tight]).arg(own).current_dir(outside.dir()).output()?;
     let mode = fs::metadata(outside.dir().join("tight.toml"))?.permissions().mode() & 0o777;
     ensure!(made.status.success() && mode == 0o600, "{}: {mode:o}", made.status);
-    told(&["profile", "init", "no/folder.toml"], 125, false, &["make its folder first"])?;
+    told(&["profile", "init", "no/folder.toml"], 125, false, &["create its folder first"])?;
     for (words, status) in [(["completions", "bash"], "125"), (["profile", "list"], "125")] {
         let own = std::env::current_exe()?.with_file_name("sandboxd");
         let mut sandboxd = std::process::Command::new(own);
@@ -285,7 +285,7 @@ fn what_comes_to_nothing(told: &impl Fn(&[&str], i32, bool, &[&str]) -> Result<(
     told(&["why", "--host", "127.0.0.1:8080"], 1, true, &["--egress nobody.invalid:443"])?;
     let long = "x".repeat(100_000);
     let words: Vec<&str> = ["run", "--", "true"].into_iter().chain([long.as_str(); 12]).collect();
-    told(&words, 125, false, &["arguments and variables of", "on its standard input"])
+    told(&words, 125, false, &["arguments and variables have", "on its standard input"])
 }
 
 /// What is called is checked as its caller is, and says whose problem it is.

@@ -93,7 +93,7 @@ fn where_no_log_is_nothing_is_whole(outside: &Outside) -> Result<()> {
     for what in ["verify", "show", "export"] {
         let told = ask(what).run()?;
         told.exited(125)?;
-        ensure!(told.stderr.contains("no log is there"), "{what}: {}", told.stderr);
+        ensure!(told.stderr.contains("there is no log"), "{what}: {}", told.stderr);
         ensure!(told.stderr.contains("remedy"), "{what}: {}", told.stderr);
     }
     let told = ask("verify").option("--json").run()?;

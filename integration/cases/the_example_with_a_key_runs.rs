@@ -63,7 +63,7 @@ fn outside(outside: &Outside) -> Result<()> {
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640))?;
     let open = says(&[])?;
     open.exited(125)?;
-    ensure!(open.stderr.contains("lets others at it"), "{}", open.stderr);
+    ensure!(open.stderr.contains("lets others access it"), "{}", open.stderr);
     Ok(())
 }
 

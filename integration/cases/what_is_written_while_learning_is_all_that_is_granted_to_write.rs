@@ -123,7 +123,7 @@ fn another_file_stays(outside: &Outside, ws: &Path) -> Result<()> {
     fs::write(&file, "another\n")?;
     fs::write(ws.join("go"), "")?;
     let run = running.wait()?;
-    ensure!(run.stderr.contains("another file took its place"), "{}", run.stderr);
+    ensure!(run.stderr.contains("it was replaced by another file"), "{}", run.stderr);
     let run = learn("true")?.wait()?;
     ensure!(run.stderr.contains("not there yet"), "{}", run.stderr);
     ensure!(fs::read_to_string(&file)? == "another\n", "it is not what it was");
@@ -180,7 +180,7 @@ fn nothing_else(outside: &Outside, ws: &Path) -> Result<()> {
     let granted =
         text.lines().filter(|line| line.starts_with("    \"")).any(|line| line.contains("/data"));
     ensure!(!granted, "what could not be written is granted: {text}");
-    let left = format!("#   write {}/one (sh): it could not be written meanwhile", data.display());
+    let left = format!("#   write {}/one (sh): it was not writable during the run", data.display());
     ensure!(text.contains(&left), "no {left} in {text}");
     Ok(())
 }

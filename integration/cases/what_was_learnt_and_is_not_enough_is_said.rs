@@ -32,7 +32,7 @@ fn outside(outside: &Outside) -> Result<()> {
     let link = data.join("current");
     let (link, conf) = (link.display(), data.join("releases/42/conf"));
     for said in [
-        String::from("#   read /etc/shadow (cat): keys, tokens or histories lie there\n"),
+        String::from("#   read /etc/shadow (cat): it holds keys, tokens or history\n"),
         format!("#   {link}/conf (cat): named through the link {link}, which is not shown"),
         format!("#   read {link} (readlink): {link} leads through the link {link}"),
         String::from("#   the command and its arguments: a key is in them"),

@@ -186,6 +186,6 @@ fn nothing_is_asked_wrongly(outside: &Outside) -> Result<()> {
     let run = outside.sandbox(BASE).verb("why").option("--path").option(name).run()?;
     ensure!(!run.stdout.contains('\u{1b}') && run.stdout.contains("refused"), "{}", run.stdout);
     let run = fs::read_to_string(run.folder().join("stdout"))?;
-    ensure!(run.contains("no line of a profile gives it"), "{run}");
+    ensure!(run.contains("no profile line grants it"), "{run}");
     Ok(())
 }

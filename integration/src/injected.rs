@@ -291,8 +291,8 @@ const BEFORE_MAIN: &[i64] = &[
 const TOLD_OTHERWISE: &[(i64, &str)] = &[
     // Capabilities that cannot be read count as lacking, and so does the map of a user namespace.
     (libc::SYS_capget, "root lacks"),
-    (libc::SYS_read, "root here is not root of the machine"),
-    (libc::SYS_openat, "root here is not root of the machine"),
+    (libc::SYS_read, "root here is root of a user namespace"),
+    (libc::SYS_openat, "root here is root of a user namespace"),
     // The helper of an id map ends where it cannot see to its own end.
     (libc::SYS_prctl, "user namespace"),
     (libc::SYS_close_range, "user namespace"),
@@ -303,7 +303,7 @@ const TOLD_OTHERWISE: &[(i64, &str)] = &[
     // The standard library waits on where its lock does not answer; the clock ends that.
     (libc::SYS_futex, "deadline("),
     // Init has let go of the socket it could tell it by.
-    (libc::SYS_ppoll, "the shim ended without a word"),
+    (libc::SYS_ppoll, "the shim ended without a report"),
     // The standard library does not say which.
     (libc::SYS_getrandom, "random data"),
     // The C library says so of any failure to make a thread.

@@ -18,10 +18,10 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
             "close_range(2) needs kernel 5.11: run a newer kernel"
         }
         (Stage::Session, Call::ReadPlan, _) => {
-            "supervisor and shim do not fit each other: this is a defect of sandboxd; please report it"
+            "the supervisor and the shim do not match: this is a bug in sandboxd; please report it"
         }
         (Stage::Session, Call::Keyctl, Errno::DQUOT) => {
-            "the quota of keys is used up, one for each sandbox: raise kernel.keys.root_maxkeys for root, kernel.keys.maxkeys for a user"
+            "the key quota is used up (one key per sandbox): raise kernel.keys.root_maxkeys for root, kernel.keys.maxkeys for a user"
         }
         (Stage::Namespaces, _, Errno::PERM) => {
             "the supervisor lacks CAP_SYS_ADMIN: run it as root, outside a container that drops it"
@@ -30,36 +30,34 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
             "a cpuset of the host has no cpus or memory nodes: give the parent cgroup some"
         }
         (Stage::Root, Call::Open, Errno::NOENT) => {
-            "create it, or remove it from the profile, or write { path = \"…\", optional = true }"
+            "create it, remove it from the profile, or write { path = \"…\", optional = true }"
         }
         (Stage::Root, Call::Open, Errno::LOOP) => {
-            "a symbolic link appeared on the way since the profile was checked: write the real path"
+            "a symbolic link appeared in the path after the profile was checked: write the real path"
         }
         (Stage::Root, Call::Open, Errno::ACCESS) => {
-            "not even the supervisor may walk there (a FUSE or NFS mount?): grant another path"
+            "even the supervisor may not enter the path (a FUSE or NFS mount?): grant another path"
         }
         (Stage::Root, Call::MountSetattr, Errno::INVAL) => {
             "this file system cannot be idmapped: set [command].user to the owner of the folder, or move the folder to ext4, xfs, btrfs, or tmpfs of Linux 6.3 or later"
         }
         (Stage::Root, Call::Stat, Errno::STALE | Errno::NOTDIR | Errno::ISDIR) => {
-            "it was exchanged while the sandbox started: start again, and see who may rename it"
+            "the path changed during the start: run again; if it happens again, find out what changes it"
         }
         (
             Stage::Root,
             Call::Fsopen | Call::OpenTree | Call::MountSetattr | Call::MoveMount,
             Errno::NOSYS,
-        ) => "the mount API on descriptors needs kernel 5.12: run a newer kernel",
+        ) => "the descriptor-based mount API needs kernel 5.12: run a newer kernel",
         (Stage::Root, _, Errno::PERM) => {
-            "mounting is refused: run as root, outside a container that forbids it"
+            "mounting is not permitted here: run as root, outside a container that forbids it"
         }
-        (Stage::Root, _, Errno::NOSPC) => {
-            "the host's limit of mounts is reached: raise fs.mount-max"
-        }
+        (Stage::Root, _, Errno::NOSPC) => "the host's mount limit is reached: raise fs.mount-max",
         (Stage::Limits, Call::Prlimit, Errno::PERM) => {
             "the limit exceeds the supervisor's own hard limit: lower it in [limits], or raise the supervisor's (LimitNOFILE= and the like)"
         }
         (Stage::Terminal, Call::Open, Errno::NOSPC) => {
-            "this host has no terminal left: raise kernel.pty.max, or write [command].tty = \"never\""
+            "this host has no pseudoterminals left: raise kernel.pty.max, or write [command].tty = \"never\""
         }
         (Stage::Limits | Stage::Split, _, Errno::AGAIN | Errno::NOMEM) => {
             "the host or an outer cgroup is out of processes or memory: raise its limit, or run fewer sandboxes"
@@ -74,16 +72,16 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
             "the supervisor lacks CAP_SETUID, CAP_SETGID or CAP_SETPCAP: run it as root"
         }
         (Stage::Landlock, Call::LandlockCreateRuleset, Errno::NOSYS | Errno::OPNOTSUPP) => {
-            "the kernel has Landlock off: boot with lsm=landlock,... (see `sandboxd doctor`)"
+            "Landlock is disabled in the kernel: boot with lsm=landlock,... (see `sandboxd doctor`)"
         }
         (Stage::Landlock, Call::LandlockRestrictSelf, Errno::TOOBIG) => {
-            "sixteen Landlock layers are in force already: start sandboxd outside of other sandboxes"
+            "sixteen Landlock layers are active already: start sandboxd outside other sandboxes"
         }
         (Stage::Landlock, Call::Open, Errno::NOENT | Errno::ACCESS) => {
-            "the path is not in the sandbox, or its user may not walk to it: check its permissions, or remove it from the profile"
+            "the path is not in the sandbox, or its user may not reach it: check its permissions, or remove it from the profile"
         }
         (Stage::Seccomp, Call::Seccomp, Errno::NOMEM) => {
-            "the filters in force are too long together: start sandboxd outside of other sandboxes"
+            "the active filters are too long in total: start sandboxd outside other sandboxes"
         }
         (Stage::Seccomp, Call::Seccomp, Errno::NOSYS | Errno::INVAL) => {
             "the kernel lacks seccomp filters: CONFIG_SECCOMP_FILTER=y"
@@ -95,7 +93,7 @@ pub fn remedy(failure: &Failure) -> Option<&'static str> {
             "the program is not inside the sandbox: check its spelling, and grant its folder with -x or [files].execute"
         }
         (Stage::Exec, Call::Execve, Errno::ACCESS) => {
-            "the sandbox's user may not execute the program: grant its folder with -x or [files].execute, make it executable, and let others enter the folders that it is in (chmod o+x)"
+            "the sandbox's user may not execute the program: grant its folder with -x or [files].execute, make it executable, and let others enter its parent folders (chmod o+x)"
         }
         (Stage::Exec, Call::Execve, Errno::NOEXEC) => {
             "the file is not a program: give a script a first line such as #!/bin/sh"
@@ -119,21 +117,19 @@ pub fn last_resort(number: i32) -> &'static str {
         Errno::NOMEM => {
             "the host or an outer cgroup is out of memory: free some, or raise its limit"
         }
-        Errno::MFILE => {
-            "sandboxd may open too few files: raise its limit (ulimit -n, LimitNOFILE=)"
-        }
+        Errno::MFILE => "sandboxd's open file limit is reached: raise it (ulimit -n, LimitNOFILE=)",
         Errno::NFILE => "the host has too many files open: raise fs.file-max",
         Errno::NOSPC => {
-            "something of the host is used up: look at the room in /run, at fs.mount-max and at user.max_*_namespaces"
+            "a resource of the host is used up: check the free space in /run, fs.mount-max and user.max_*_namespaces"
         }
         Errno::PERM | Errno::ACCESS => {
-            "the host refuses this to sandboxd: run it as root, outside a container or a filter that forbids it (see `sandboxd doctor`)"
+            "the host does not permit this: run sandboxd as root, outside a container or a filter that forbids it (see `sandboxd doctor`)"
         }
         Errno::NOSYS | Errno::OPNOTSUPP => {
             "this kernel lacks the call, or a filter around sandboxd hides it: see `sandboxd doctor`"
         }
         _ => {
-            "run it again; if it fails again, something changes the host meanwhile, or this is a defect of sandboxd: please report it with the output of `sandboxd doctor --json`"
+            "run it again; if it fails again, something on the host changes during the start, or this is a bug in sandboxd: please report it with the output of `sandboxd doctor --json`"
         }
     }
 }

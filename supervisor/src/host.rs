@@ -19,7 +19,7 @@ use std::os::unix::fs::MetadataExt;
 /// What the privileged path needs, and what it needs it for.
 pub const NEEDED: &[(Capability, &str)] = &[
     (Capability::CAP_SYS_ADMIN, "namespaces and mounts"),
-    (Capability::CAP_SYS_PTRACE, "looking at a sandbox's namespaces from outside"),
+    (Capability::CAP_SYS_PTRACE, "inspecting a sandbox's namespaces from outside"),
     (Capability::CAP_CHOWN, "pipes that belong to the sandbox's user"),
     (Capability::CAP_FOWNER, "the permissions of the caller's pipes"),
     (Capability::CAP_SETUID, "a uid of its own for each sandbox"),
@@ -27,7 +27,7 @@ pub const NEEDED: &[(Capability, &str)] = &[
     (Capability::CAP_SETPCAP, "emptying the bounding set"),
     (Capability::CAP_MKNOD, "the sandbox's own /dev"),
     (Capability::CAP_KILL, "forwarding signals to the sandbox's uid"),
-    (Capability::CAP_DAC_OVERRIDE, "walking to granted paths that their owner keeps private"),
+    (Capability::CAP_DAC_OVERRIDE, "reaching granted paths that are private to their owner"),
 ];
 
 /// What it needs besides where a profile lets something out, to take up the loopback interface of a network
@@ -67,7 +67,7 @@ pub(crate) fn probe(
 ) -> Result<HostFacts, StartError> {
     let looked = paths::look(wanted);
     // The last path is not what hangs from here on.
-    doing("looking at the host");
+    doing("inspecting the host");
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();
     Ok(HostFacts {
         last_syscall: last_syscall(&kernel),
@@ -223,7 +223,7 @@ pub fn own_ids() -> (u32, u32) {
 fn groups() -> Result<Vec<u32>, StartError> {
     let (_, own) = own_ids();
     let all = rustix::process::getgroups()
-        .map_err(|errno| StartError::call("getgroups", "the groups of sandboxd", errno))?;
+        .map_err(|errno| StartError::call("getgroups", "sandboxd's groups", errno))?;
     Ok(all.into_iter().map(rustix::process::Gid::as_raw).filter(|gid| *gid != own).collect())
 }
 
@@ -265,7 +265,7 @@ pub fn folders() -> (Option<HostPath>, Option<HostPath>) {
 /// Where no path leads to it.
 pub(crate) fn executable() -> Result<String, StartError> {
     const OWN: &str = "/proc/self/exe";
-    let remedy = "sandboxd starts its own executable again: put it where a path leads to it, and run it again if it was replaced meanwhile";
+    let remedy = "sandboxd re-executes itself: put its executable where a path leads to it; if it was just replaced, run it again";
     let failed =
         |error: &std::io::Error| StartError::io("readlink", OWN, error).with_remedy(remedy);
     let path = std::fs::read_link(OWN).map_err(|error| failed(&error))?;

@@ -34,7 +34,7 @@ fn read(path: &HostPath) -> Result<String, String> {
         .map_err(|error| errno(error.raw_os_error()))?;
     let found = fstat(&file).map_err(|error| errno(error.raw_os_error()))?;
     if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
-        return Err("it is no regular file".to_owned());
+        return Err("it is not a regular file".to_owned());
     }
     let (mode, owner) = (found.st_mode & 0o7777, found.st_uid);
     if mode & 0o022 != 0 {
@@ -47,7 +47,7 @@ fn read(path: &HostPath) -> Result<String, String> {
     let read = File::from(file).take(MOST + 1).read_to_end(&mut bytes);
     read.map_err(|error| printable(&error.to_string()))?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST {
-        return Err("it has more than 4 MiB".to_owned());
+        return Err("it is larger than 4 MiB".to_owned());
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

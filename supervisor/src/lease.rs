@@ -126,7 +126,7 @@ impl Pool {
             format!(
                 "{count} uids from {first}, {occupied} of them held by processes without a supervisor"
             ),
-            "stop sandboxes, end what still runs under these uids, or raise [uids].count in /etc/sandboxd/config.toml",
+            "stop sandboxes, end the processes that still run under these uids, or raise [uids].count in /etc/sandboxd/config.toml",
         ))
     }
 
@@ -178,7 +178,7 @@ impl Pool {
             call,
             format!("{}/{name}", self.dir.label()),
             errno,
-            "see that /run is a writable tmpfs with room left",
+            "check that /run is a writable tmpfs with free space",
         )
     }
 }
@@ -203,7 +203,7 @@ impl Held {
                 "pwrite",
                 format!("lease of uid {}", self.uid),
                 errno,
-                "see that /run has room left",
+                "check that /run has free space",
             )
         })
     }

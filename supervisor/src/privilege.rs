@@ -22,7 +22,7 @@ pub fn find() -> Privilege {
             host::missing_capabilities().iter().map(ToString::to_string).collect();
         return Privilege::None {
             what: match missing.as_slice() {
-                [] => String::from("root here is not root of the machine, but of a user namespace"),
+                [] => String::from("root here is root of a user namespace, not of the machine"),
                 missing => format!("root lacks {} here", missing.join(", ")),
             },
             remedy: String::from(
@@ -90,31 +90,31 @@ pub fn explained(Refused { step, errno }: Refused, clues: &Clues) -> (String, St
             ),
         ),
         (Step::Clone, Errno::NOSPC | Errno::USERS) => (
-            "as many as may be are there already, or this process is too many of them deep",
+            "the limit on user namespaces is reached, or this process is nested too deeply in them",
             String::from(
                 "end some sandboxes, or let root raise user.max_user_namespaces; start sandboxd outside of other sandboxes",
             ),
         ),
         (Step::Proc, _) => (
-            "the machine's proc cannot be seen whole here, as in most containers, so that the kernel gives out no other",
+            "parts of /proc are masked, as in most containers, so the kernel permits no other proc mount",
             String::from(
                 "run sandboxd outside the container, or let the container keep its proc unmasked (docker run --security-opt systempaths=unconfined, a pod's procMount: Unmasked)",
             ),
         ),
         (_, Errno::PERM | Errno::ACCESS) if clues.apparmor.is_some_and(|on| on != 0) => (
-            "AppArmor takes their privileges away (kernel.apparmor_restrict_unprivileged_userns = 1, as Ubuntu has it)",
-            format!("let root allow it to this program: {}", apparmor_remedy(&clues.program)),
+            "AppArmor removes their privileges (kernel.apparmor_restrict_unprivileged_userns = 1, as Ubuntu has it)",
+            format!("let root allow it for this program: {}", apparmor_remedy(&clues.program)),
         ),
         (_, Errno::PERM | Errno::ACCESS | Errno::NOSYS) if clues.filtered => (
-            "a filter around sandboxd refuses it: that of a container (Docker, Podman, a pod), or of another sandbox",
+            "a filter around sandboxd denies it: that of a container (Docker, Podman, a pod), or of another sandbox",
             String::from(
                 "run sandboxd outside it, or let the container make user namespaces (docker run --security-opt seccomp=…, a pod's seccompProfile)",
             ),
         ),
         (Step::Clone, Errno::PERM | Errno::ACCESS) => (
-            "a security module of the host refuses it (AppArmor, SELinux), or this process is in a chroot",
+            "a security module of the host denies it (AppArmor, SELinux), or this process is in a chroot",
             String::from(
-                "let the module's policy allow user namespaces to this program, start sandboxd outside the chroot, or run it as root",
+                "let the module's policy allow user namespaces for this program, start sandboxd outside the chroot, or run it as root",
             ),
         ),
         (Step::Clone, Errno::INVAL | Errno::NOSYS) => (
@@ -122,13 +122,13 @@ pub fn explained(Refused { step, errno }: Refused, clues: &Clues) -> (String, St
             String::from("run a kernel that has them, or run sandboxd as root"),
         ),
         _ => (
-            "this host lets them be made, and refuses what is done in them",
-            String::from("run sandboxd as root, or see what the kernel's log says of it (dmesg)"),
+            "this host lets them be created, but denies what is done in them",
+            String::from("run sandboxd as root, or check the kernel's log (dmesg)"),
         ),
     };
     let step = match step {
         Step::Clone => "make a user namespace",
-        Step::Setgroups | Step::Map => "be themselves in a user namespace",
+        Step::Setgroups | Step::Map => "map their own ids in a user namespace",
         Step::Capabilities | Step::Tmpfs => "mount anything in a user namespace",
         Step::Proc => "mount a proc in a user namespace",
     };

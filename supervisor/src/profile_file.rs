@@ -23,7 +23,7 @@ pub fn read(name: &str) -> Result<Document, Problem> {
     if let Some(builtin) = name.strip_prefix("builtin:") {
         return builtin::find(builtin).ok_or_else(|| {
             let remedy = match builtin::near(builtin) {
-                Some(meant) => format!("builtin:{meant} is meant? See `sandboxd profile list`"),
+                Some(meant) => format!("did you mean builtin:{meant}? See `sandboxd profile list`"),
                 None => String::from("see `sandboxd profile list`"),
             };
             problem(name, "there is no such builtin profile", &remedy)
@@ -38,7 +38,7 @@ pub fn read(name: &str) -> Result<Document, Problem> {
         let remedy = match errno {
             // `/dev/stdin`, or what a shell makes of `<(…)`.
             Errno::LOOP if ["/dev/", "/proc/"].iter().any(|own| name.starts_with(own)) => String::from(
-                "a profile is read from a file of its own, which can be looked at: write it to one, in a folder that only you can write",
+                "a profile must be a regular file that can be reviewed: write it to one, in a folder that only you can write",
             ),
             Errno::LOOP => String::from("a link leads there: give the real path (realpath)"),
             Errno::NOENT if builtin::near(name).is_some() => {
@@ -84,14 +84,14 @@ fn check(name: &str, file: &OwnedFd) -> Result<(), Problem> {
         return Err(problem(
             name,
             format!("its mode {:04o} lets others write it", stat.st_mode & 0o7777),
-            "whoever writes a profile decides what the sandbox may do: chmod go-w it",
+            "whoever can write a profile decides what the sandbox may do: chmod go-w it",
         ));
     }
     if !is_ours(stat.st_uid) {
         return Err(problem(
             name,
             format!("it belongs to uid {}", stat.st_uid),
-            "a profile belongs to root or to whoever runs sandboxd: chown it, or copy it",
+            "a profile must belong to root or to the user who runs sandboxd: chown it, or copy it",
         ));
     }
     Ok(())

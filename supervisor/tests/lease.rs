@@ -182,7 +182,7 @@ mod tests {
         assert!(open("a").unwrap_err().subject.contains("0711"));
         std::fs::create_dir(scratch.0.join("real")).unwrap();
         symlink("real", scratch.0.join("link")).unwrap();
-        assert!(open("link").unwrap_err().remedy.contains("no link"));
+        assert!(open("link").unwrap_err().remedy.contains("not a link"));
         std::fs::write(scratch.0.join("file"), "").unwrap();
         assert!(open("file").is_err());
         std::fs::set_permissions(&scratch.0, Permissions::from_mode(0o777)).unwrap();

@@ -162,7 +162,7 @@ impl Ear {
 
     fn record(&mut self, record: &Record) -> Result<(), String> {
         if record.connection != 0 {
-            return Err(format!("tells of connection {}, which never was", record.connection));
+            return Err(format!("reported connection {}, which never existed", record.connection));
         }
         let known = Known {
             sandbox: None,

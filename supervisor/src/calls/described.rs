@@ -114,7 +114,7 @@ pub(super) fn describe(
 }
 
 fn called(record: &mut Record, what: &What, edge: Option<&Edge>) -> Result<(), String> {
-    let Some(edge) = edge else { return Err(String::from("tells of a call over no edge")) };
+    let Some(edge) = edge else { return Err(String::from("reported a call over no edge")) };
     let list = what.method.names(&edge.reach);
     let named = what.name.map(|place| name(list, place)).transpose()?;
     if what.method == Method::Named {
@@ -134,7 +134,7 @@ fn defined(
     tool: &Tool,
     edge: Option<&Edge>,
 ) -> Result<(), String> {
-    let Some(edge) = edge else { return Err(String::from("tells of a tool over no edge")) };
+    let Some(edge) = edge else { return Err(String::from("reported a tool over no edge")) };
     record.rule = Some(rule.to_owned());
     record.tool = tool.name.map(|place| name(&edge.reach.tools, place)).transpose()?;
     record.result = json!({ "sha256": hex(&tool.digest) });
@@ -144,7 +144,7 @@ fn defined(
 /// What the operator wrote there: a name, or a pattern that has the name.
 fn name(list: &[Pattern], place: u32) -> Result<String, String> {
     let found = usize::try_from(place).ok().and_then(|place| list.get(place));
-    found.map(ToString::to_string).ok_or_else(|| String::from("tells of a name that is none"))
+    found.map(ToString::to_string).ok_or_else(|| String::from("reported an invalid name"))
 }
 
 const fn ended_by(outcome: Outcome) -> Option<Rule> {

@@ -61,7 +61,7 @@ impl Durable {
         match &self.waiter {
             None => not_written(line, call),
             Some(waiter) if waiter.waits(call, commit) => {}
-            Some(_) => return Err(String::from("lets more calls wait than there may be")),
+            Some(_) => return Err(String::from("lets more calls wait than are allowed")),
         }
         Ok(())
     }
@@ -71,7 +71,7 @@ impl Durable {
         self.waiter = None;
         let why = self.why.take()?.line();
         Some(format!(
-            "calls over durable edges were refused, for nothing could wait for the disk: {why}"
+            "calls over durable edges were denied, because nothing could wait for the disk: {why}"
         ))
     }
 }

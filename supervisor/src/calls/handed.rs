@@ -47,7 +47,7 @@ pub(crate) fn waits_for_nothing(plan: &BrokerPlan, audit: &Audit) -> Result<(), 
         None => Ok(()),
         Some(edge) => Err(StartError::found(
             "call",
-            format!("{}: durable, and no audit log can be written", edge.name),
+            format!("{}: durable, but no audit log can be written", edge.name),
         )
         .with_remedy(
             "let sandboxd write the audit log (`sandboxd doctor`), or remove durable = true",

@@ -165,8 +165,9 @@ fn is_cut(orders: &OwnedFd) -> bool {
 
 /// Nobody told it to end, and yet nothing failed.
 fn ended_early() -> StartError {
-    StartError::found("claim", "it ended before it was claimed")
-        .with_remedy("something ended what serves it: look for the OOM killer in the kernel's log")
+    StartError::found("claim", "it ended before it was claimed").with_remedy(
+        "something killed the process that serves it: look for the OOM killer in the kernel's log",
+    )
 }
 
 /// What is started.

@@ -35,7 +35,7 @@ impl Keeper {
     /// Writes down what is new.
     pub(super) fn save(&mut self) {
         let failed = self.pins.as_mut().and_then(|pins| pins.save().err());
-        self.failed = failed.map(|error| format!("pins of tools were not kept: {}", error.line()));
+        self.failed = failed.map(|error| format!("tool pins were not saved: {}", error.line()));
     }
 
     /// Writes down the rest, and tells what could not be kept.

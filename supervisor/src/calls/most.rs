@@ -26,7 +26,7 @@ impl Most {
         let instances = (files.saturating_sub(sandbox::DESCRIPTORS) / each).min(256);
         if instances == 0 {
             return Err(StartError::found("getrlimit", "RLIMIT_NOFILE").with_remedy(
-                "a command that calls takes 200 open files, and 40 more for each of what it has called at once, or 80 where something of that goes out (network.mode = \"egress\"): ulimit -n 1024",
+                "allow more open files: ulimit -n 1024 (a command that calls needs 200, and 40 more for each callee at once, or 80 if a callee has network.mode = \"egress\")",
             ));
         }
         // Where the secrets come of each instance that calls is one more.

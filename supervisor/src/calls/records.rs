@@ -108,7 +108,7 @@ impl Records {
         let edge = self.edge(told)?;
         let caller = match (edge, known.chain.last()) {
             (Some(edge), Some(caller)) if edge.caller.as_str() != caller => {
-                return Err(String::from("tells of an edge for a connection of somebody else's"));
+                return Err(String::from("reported an edge for another caller's connection"));
             }
             (Some(edge), _) => edge.caller.to_string(),
             (None, caller) => caller.cloned().unwrap_or_default(),
@@ -116,7 +116,7 @@ impl Records {
         if let (Some(edge), Some(callee)) = (edge, &known.callee)
             && edge.callee.as_str() != callee
         {
-            return Err(String::from("tells of an instance that is not what the edge leads to"));
+            return Err(String::from("reported an instance that the edge does not lead to"));
         }
         let mut record = Record::of(kind(&told.event));
         record.actor =
@@ -158,14 +158,15 @@ impl Records {
     fn passed_on(&mut self, told: &Told, durable: bool, record: Record) -> Result<Written, String> {
         if let Event::Allowed(what) = &told.event {
             if self.calls.as_mut().is_some_and(|calls| !calls.admits(Instant::now())) {
-                return Err(String::from("tells of more calls than there may be"));
+                return Err(String::from("reported more calls than are allowed"));
             }
             self.open += 1;
             if durable && what.method.is_call() {
                 return Ok(self.durable(told.call, record));
             }
         } else if let Event::Finished { .. } = &told.event {
-            self.open = self.open.checked_sub(1).ok_or("tells of the end of no call")?;
+            self.open =
+                self.open.checked_sub(1).ok_or("reported the end of a call that does not exist")?;
         }
         self.log.gather(record);
         Ok(Written::Yes)
@@ -186,7 +187,7 @@ impl Records {
         let stood = (0..64).filter(|place| (secrets >> place) & 1 == 1);
         let name = |place: usize| names.get(place).filter(|_| may(place));
         let names: Option<Vec<_>> = stood.map(name).collect();
-        names.ok_or_else(|| String::from("tells of a secret that does not stand there"))
+        names.ok_or_else(|| String::from("reported a secret that is not used there"))
     }
 
     /// Remembers which tool a call meant.
@@ -209,7 +210,7 @@ impl Records {
 
     fn at(&self, place: u32) -> Result<&Edge, String> {
         let edge = usize::try_from(place).ok().and_then(|place| self.edges.get(place));
-        edge.ok_or_else(|| format!("tells of edge {place}, which is none"))
+        edge.ok_or_else(|| format!("reported edge {place}, which does not exist"))
     }
 
     /// Counts what a callee has before it. Nothing is written down of that.
@@ -218,7 +219,7 @@ impl Records {
     /// Where there is no such callee.
     pub(crate) fn load(&self, callee: u64, calls: u64, breaker: Position) -> Result<(), String> {
         let name = usize::try_from(callee).ok().and_then(|place| self.callees.get(place));
-        let name = name.ok_or_else(|| format!("tells of callee {callee}, which is none"))?;
+        let name = name.ok_or_else(|| format!("reported callee {callee}, which does not exist"))?;
         self.log.audit().load(name, calls, breaker);
         Ok(())
     }

@@ -237,7 +237,7 @@ impl Dir {
         Err(CgroupError::found(
             "compare",
             format!("{}, which now holds {}", self.written(name, value), now.trim()),
-            "the kernel keeps another limit than the one asked for: choose one it can keep, or \"unlimited\"",
+            "the kernel set another limit than requested: choose one that it accepts, or \"unlimited\"",
         ))
     }
 

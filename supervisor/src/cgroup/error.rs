@@ -30,10 +30,10 @@ impl CgroupError {
             }
             Errno::NOENT => "this kernel lacks the file or controller: see sandboxd doctor",
             Errno::INVAL | Errno::RANGE => {
-                "the kernel does not take this value: it may exceed what an outer cgroup allows"
+                "the kernel rejects this value: it may exceed what an outer cgroup allows"
             }
             Errno::AGAIN | Errno::NOSPC => {
-                "an outer cgroup's cgroup.max.depth or cgroup.max.descendants is used up: raise it"
+                "an outer cgroup's cgroup.max.depth or cgroup.max.descendants is reached: raise it"
             }
             Errno::BUSY => "something in this cgroup is still alive: end it and try again",
             _ => "see cgroups(7) for this call",
@@ -65,8 +65,8 @@ const fn elsewhere(is_root: bool, is_booted: bool) -> &'static str {
         (false, true) => {
             "run it where the cgroup is delegated: systemd-run --user --scope -p Delegate=yes sandboxd …; or as root"
         }
-        (true, false) => "run it outside of what keeps this cgroup from root",
-        (false, false) => "run it as root, or in a cgroup that was made yours (chown)",
+        (true, false) => "run it where root may write this cgroup",
+        (false, false) => "run it as root, or in a cgroup that you own (chown)",
     }
 }
 
@@ -83,7 +83,7 @@ impl CgroupError {
     pub(crate) fn why(&self) -> String {
         let call = match self.call {
             // Asked of a directory that groups would be made in.
-            "faccessat" => format!("no group can be made in {}", self.subject),
+            "faccessat" => format!("no cgroup can be created in {}", self.subject),
             call => format!("{call}(\"{}\")", self.subject),
         };
         if self.errno == 0 {

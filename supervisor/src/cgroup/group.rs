@@ -337,7 +337,7 @@ fn claim(container: &Dir, name: &str) -> Result<Dir, CgroupError> {
     }
     let mut error =
         CgroupError::refused("mkdirat", format!("{}/{name}", container.label()), Errno::EXIST);
-    "a living sandbox has this id: stop it, or use another".clone_into(&mut error.remedy);
+    "a running sandbox has this id: stop it, or use another".clone_into(&mut error.remedy);
     Err(error)
 }
 

@@ -59,8 +59,8 @@ pub(crate) fn find(
                 absent(
                     missing,
                     &[controller],
-                    "it is not turned on for what lies below the root of the hierarchy",
-                    "turn it on: echo +<controller> > /sys/fs/cgroup/cgroup.subtree_control",
+                    "it is not enabled below the root of the hierarchy",
+                    "enable it: echo +<controller> > /sys/fs/cgroup/cgroup.subtree_control",
                 );
             } else {
                 absent(

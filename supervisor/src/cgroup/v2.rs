@@ -112,7 +112,7 @@ pub(crate) fn without_swap_accounting(dir: &Dir, name: &str) -> Result<(), Cgrou
         CgroupError::found(
             "limit",
             format!("{}/{name}", dir.label()),
-            "this kernel keeps no account of swap: boot with swapaccount=1, turn swap off, or make swap \"unlimited\"",
+            "this kernel does not account for swap: boot with swapaccount=1, turn swap off, or make swap \"unlimited\"",
         )
     })
 }

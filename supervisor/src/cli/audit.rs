@@ -124,7 +124,7 @@ fn found(report: &Report) -> String {
     }
     for Expired { day, removed, checkpoints } in &report.expired {
         text.push_str(&format!(
-            "{} that you kept cannot be compared: the index says that what lay under {} was kept long enough, and removed on {}\n",
+            "{} that you kept cannot be compared: the index says that what was under {} had been kept long enough and was removed on {}\n",
             count(u64::try_from(*checkpoints).unwrap_or(u64::MAX), "checkpoint"),
             printable(day),
             printable(removed)

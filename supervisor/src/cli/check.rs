@@ -116,7 +116,7 @@ fn first_line(asked: &Asked<'_>, program: &str) -> Result<(), StartError> {
     let Some(errno) = refused(asked, &interpreter) else { return Ok(()) };
     let subject = format!("{program}, whose first line names {interpreter}");
     Err(StartError::call("execve", subject, errno).with_remedy(
-        "grant the folder of what it names with -x or [files].execute, or let the line name what is inside",
+        "grant the interpreter's folder with -x or [files].execute, or name one that is inside",
     ))
 }
 
@@ -153,7 +153,7 @@ fn closed(subject: &Subject, asked: &Asked<'_>) -> Vec<String> {
         let [closed] = refusing.as_slice() else { return None };
         (closed.layer == "permissions").then(|| {
             format!(
-                "{}: permissions keep it from the command: {}",
+                "{}: file permissions deny it to the command: {}",
                 grant.path.origin.key, closed.what
             )
         })
@@ -177,7 +177,7 @@ fn secrets(outside: &Outside) -> Result<Vec<String>, StartError> {
     }
     let untried = programs.into_iter().map(|held| {
         format!(
-            "secret {}: a program gives it, which is not run here: sandboxd secret check",
+            "secret {}: a program provides it, which is not run here: sandboxd secret check",
             held.name
         )
     });

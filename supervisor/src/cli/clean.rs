@@ -130,7 +130,7 @@ pub(crate) fn find(remove: bool) -> Result<Found, StartError> {
             (true, false) => std::fs::remove_dir(&folder),
         };
         let gone = gone.map_err(|error| {
-            StartError::io("rmdir", name.as_str(), &error).with_remedy("see what lies in it")
+            StartError::io("rmdir", name.as_str(), &error).with_remedy("check what is in it")
         });
         found.tell("folder", name, gone);
     }
@@ -193,7 +193,7 @@ fn folders() -> Result<Vec<PathBuf>, StartError> {
         Err(error) => {
             let place = temporary.display().to_string();
             return Err(StartError::io("read_dir", place, &error)
-                .with_remedy("name a folder of yours for temporary files: TMPDIR"));
+                .with_remedy("set TMPDIR to a folder of yours"));
         }
     };
     let folders = entries

@@ -122,7 +122,7 @@ fn mechanisms() -> Vec<Finding> {
         findings.push(Finding {
             mechanism: "uid",
             works: false,
-            evidence: format!("the command is uid {}, with its groups, as its caller is", facts.invoker.0),
+            evidence: format!("the command runs as uid {}, with its groups, like its caller", facts.invoker.0),
             remedy: String::from(
                 "run sandboxd as root; or waive it, as the builtin profiles do: [require] uid = \"if-available\"",
             ),
@@ -154,10 +154,7 @@ fn privileges(facts: &HostFacts) -> Finding {
     let (works, evidence, remedy) = match &facts.privilege {
         Privilege::Root if !facts.own.leads_networks => (
             false,
-            format!(
-                "root, without {}, which letting anything out takes (egress)",
-                host::FOR_EGRESS
-            ),
+            format!("root, without {}, which egress needs", host::FOR_EGRESS),
             format!(
                 "let sandboxd keep {}: --cap-add=NET_ADMIN of a container, CapabilityBoundingSet= of a unit",
                 host::FOR_EGRESS
@@ -277,7 +274,7 @@ fn try_egress(log: &AuditLog) -> Result<Finding, Interrupted> {
     Interrupted::hear(&ended)?;
     let (works, evidence) = match ended {
         Ok((0, _)) => {
-            (true, String::from("nf_tables leads every connection to the egress process"))
+            (true, String::from("nf_tables redirects every connection to the egress process"))
         }
         Ok((status, _)) => (false, format!("`true` ended with {status}")),
         Err(error) => {
@@ -288,9 +285,9 @@ fn try_egress(log: &AuditLog) -> Result<Finding, Interrupted> {
     // What keeps every run from being started has its own remedy, and is no matter of hosts.
     let remedy = String::from(
         if works || evidence.contains("nf_tables") || evidence.contains("nft") {
-            "load the module nft_redir; without it, chosen hosts are reached by the proxy alone: network.way = \"proxy\""
+            "load the module nft_redir; without it, named hosts can be reached only through the proxy: network.way = \"proxy\""
         } else {
-            "as told there; what else is lacking above is mended first"
+            "as said there; first fix what else is missing above"
         },
     );
     Ok(Finding { mechanism: "egress", works, evidence, remedy })

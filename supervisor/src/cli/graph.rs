@@ -160,7 +160,7 @@ fn words(answer: &Answer) -> String {
     if ways.is_empty() {
         return if *cut_short {
             format!(
-                "not known whether {from} can reach {to}: there are more ways than were looked at\n"
+                "unknown whether {from} can reach {to}: there are more paths than were examined\n"
             )
         } else {
             format!("{from} cannot reach {to}\n")
@@ -196,7 +196,7 @@ fn words(answer: &Answer) -> String {
         }
     }
     if *cut_short {
-        text += "\nthere are more ways than were looked at\n";
+        text += "\nthere are more paths than were examined\n";
     }
     text
 }
@@ -255,6 +255,6 @@ mod tests {
         let answer =
             |cut_short| Answer { from: "a".into(), to: "net".into(), ways: Vec::new(), cut_short };
         assert_eq!(words(&answer(false)), "a cannot reach net\n");
-        assert!(words(&answer(true)).starts_with("not known whether a can reach net"));
+        assert!(words(&answer(true)).starts_with("unknown whether a can reach net"));
     }
 }

@@ -288,7 +288,7 @@ fn several<'a>(Meant { name, here, .. }: &Meant<'a>) -> Option<Refused<'a>> {
 }
 
 fn late() -> String {
-    format!("it was asked to end, and has not within {} s", WITHIN.as_secs())
+    format!("it did not end within {} s", WITHIN.as_secs())
 }
 
 fn told(own: &Sandbox, why: Option<(&str, u32)>, json: bool) -> bool {

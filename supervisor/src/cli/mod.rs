@@ -181,7 +181,7 @@ fn without_dashes(error: &clap::Error, typed: &[OsString]) -> Option<String> {
     };
     let (ours, command) = typed.split_at_checked(from)?;
     Some(format!(
-        "the command stands after --: sandboxd {verb}{} --{}",
+        "write the command after --: sandboxd {verb}{} --{}",
         words(ours.get(1..)?),
         words(command)
     ))

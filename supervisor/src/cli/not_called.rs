@@ -66,9 +66,9 @@ fn known(rule: &str) -> (&'static str, &'static str) {
             "in quarantine: everything is denied for a minute, after too many denials",
             "fix the earlier denials first",
         ),
-        "repeats" => ("identical call repeated too often", "look at the caller: it is in a loop"),
+        "repeats" => ("identical call repeated too often", "check the caller: it is in a loop"),
         "budget" => ("the budget of calls is used up", "raise calls of CALLER's [budget]"),
-        "chain" => ("the chain of calls is too long, or loops", "look at sandboxd graph"),
+        "chain" => ("the chain of calls is too long, or loops", "check sandboxd graph"),
         "revoked" => ("revoked, or expired", "sandboxd audit show --kind revoked"),
         "approval" => (
             "denied, or not approved in time",
@@ -85,7 +85,7 @@ fn known(rule: &str) -> (&'static str, &'static str) {
         ),
         "reply" => (
             "the callee returned an invalid response",
-            "look at CALLEE: no client understands its answer",
+            "check CALLEE: no client understands its answer",
         ),
         "reverse" => {
             ("the callee may not ask its caller anything", "allow it: reverse of [call.EDGE]")

@@ -31,7 +31,7 @@ fn of(command: &OsStr, path: Option<&OsStr>) -> Option<String> {
     if command.to_string_lossy().contains('/') {
         return Path::new(command).is_file().then(|| {
             format!(
-                "{shown} is there on the host: grant it with -x, and, where it is granted, what its first line (#!) or its header names, which may be what is missing inside"
+                "{shown} exists on the host: grant it with -x; if it is granted already, grant what its first line (#!) or its header names, which may be missing inside"
             )
         });
     }
@@ -43,7 +43,7 @@ fn of(command: &OsStr, path: Option<&OsStr>) -> Option<String> {
         grants.push_str(&format!(" -x {}", printable(&other.to_string_lossy())));
     }
     Some(format!(
-        "{shown} is {inside} on the host, which PATH inside does not name: sandboxd run {grants} -- {inside}; sandboxd learn finds what else it needs"
+        "{shown} is {inside} on the host, which is not on the PATH inside: sandboxd run {grants} -- {inside}; sandboxd learn finds what else it needs"
     ))
 }
 

@@ -128,7 +128,7 @@ fn root_op(op: &RootOp) -> Option<String> {
             format!("listen on {path}, where calls go to the broker")
         }
         RootOp::Endpoint { path, arrives: Arrives::Words } => {
-            format!("listen on {path}, where what the service manager is told arrives")
+            format!("listen on {path}, for messages to the service manager")
         }
         RootOp::Endpoint { path, arrives: Arrives::Signatures } => {
             format!("listen on {path}, where an ssh-agent signs for named hosts")

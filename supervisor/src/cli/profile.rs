@@ -77,9 +77,9 @@ fn init(file: &Path, extends: &str) -> u8 {
     match written {
         Ok(()) => {
             let keep = if is_written_by(extends, file) {
-                "move it out of this folder, which it lets the command write: here it is refused"
+                "move it out of this folder, which it lets the command write: it is rejected here"
             } else {
-                "it outside of any folder that the command may write: such a profile is refused"
+                "it outside of any folder that the command may write: such a profile is rejected"
             };
             let next = format!(
                 "wrote {name}\n  keep    {keep}\n  next    sandboxd check -p {name} -- COMMAND\n          sandboxd run -p {name} -- COMMAND\n"
@@ -89,11 +89,11 @@ fn init(file: &Path, extends: &str) -> u8 {
         Err(error) => {
             let remedy = match Errno::from_io_error(&error) {
                 Some(Errno::EXIST) => "name a file that does not exist yet",
-                Some(Errno::NOENT | Errno::NOTDIR) => "make its folder first",
+                Some(Errno::NOENT | Errno::NOTDIR) => "create its folder first",
                 Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
                     "name a file in a folder of yours"
                 }
-                Some(Errno::NOSPC | Errno::DQUOT) => "make room on that disk",
+                Some(Errno::NOSPC | Errno::DQUOT) => "free space on that disk",
                 _ => "name another file",
             };
             warn(&format!(
@@ -120,7 +120,7 @@ fn is_written_by(extends: &str, file: &Path) -> bool {
 
 fn template(extends: &str) -> String {
     format!(
-        "# What this agent may touch. Everything that is not written here is refused.\n\
+        "# What this agent may touch. Everything that is not listed here is denied.\n\
          # `sandboxd profile show` prints this file with all it extends; `sandboxd profile schema` every key.\n\
          name = \"agent\"\n\
          extends = [\"builtin:{extends}\"]\n\

@@ -95,7 +95,7 @@ fn read(path: &Path) -> Result<Receipt, Refused> {
     })?;
     let none = |what: String| Refused {
         what: format!("{name} is not a receipt: {}", printable(&what)),
-        remedy: String::from("give the file that `sandboxd run --receipt FILE` wrote, whole"),
+        remedy: String::from("give the complete file that `sandboxd run --receipt FILE` wrote"),
     };
     let receipt: Receipt = serde_json::from_str(&text).map_err(|error| none(error.to_string()))?;
     if receipt.version != VERSION {
@@ -115,7 +115,7 @@ fn leave(arguments: &ReceiptCheck, receipt: &Receipt) -> Result<BTreeSet<String>
     if let Some(name) = typed.difference(&known).next() {
         let known: Vec<String> = known.iter().map(|name| printable(name)).collect();
         return Err(Refused {
-            what: format!("--may-lack: nothing is called {:?}", printable(name)),
+            what: format!("--may-lack: there is no layer {:?}", printable(name)),
             remedy: format!("choose of: {}", known.join(", ")),
         });
     }
@@ -188,7 +188,7 @@ fn words(receipt: &Receipt, missing: &[Missing], leave: &BTreeSet<String>) -> St
         all.extend(without);
         let all: Vec<&str> = all.into_iter().collect();
         text.push_str(&format!(
-            "  remedy    run it where these are to be had, or, where it may run without: --may-lack {}\n",
+            "  remedy    run it on a host that has these, or accept that they are missing: --may-lack {}\n",
             printable(&all.join(","))
         ));
     }

@@ -58,12 +58,12 @@ fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
     let failed = |errno: Errno| {
         let full = matches!(errno, Errno::NOSPC | Errno::DQUOT);
         let real = "give the real path of a file in a folder that exists";
-        refused(errno, if full { "make room where it lies" } else { real })
+        refused(errno, if full { "free space on its disk" } else { real })
     };
     if path.as_os_str() == "-" {
         return Err(refused(
             Errno::INVAL,
-            "standard output is the command's own; give a file, or ./- for one of that name",
+            "standard output belongs to the command: give a file (./- for one of that name)",
         ));
     }
     let folder = folder_of(path);
@@ -77,13 +77,13 @@ fn write(path: &Path, receipt: &str) -> Result<(), StartError> {
         There::Link => {
             return Err(refused(
                 Errno::EXIST,
-                "what lies there is a link, and is not replaced: give the path that it leads to, or another name",
+                "it is a link, which is not replaced: give the path that it leads to, or another name",
             ));
         }
         There::Other => {
             return Err(refused(
                 Errno::EXIST,
-                "what lies there is no file, and is not replaced: give another name, or remove it",
+                "it is not a regular file, and is not replaced: give another name, or remove it",
             ));
         }
     }

@@ -121,7 +121,7 @@ fn unwritten(error: &AuditError) {
 /// What is left of the audit log that is not this run's.
 fn untended_words(error: &StartError) -> String {
     format!(
-        "logs of before cannot be closed or removed: {}\n  remedy  {}\n",
+        "earlier logs cannot be closed or removed: {}\n  remedy  {}\n",
         printable(&error.line()),
         printable(&error.remedy().unwrap_or_default())
     )
@@ -260,7 +260,7 @@ fn concerns(grants: &Grants, result: &RunResult) -> bool {
 fn clients([input, output, complained]: [Stream; 3]) -> Result<[Stream; 3], StartError> {
     if [input, output].contains(&Stream::Terminal) {
         return Err(StartError::found("isatty", "standard input or output is a terminal")
-            .with_remedy("a client starts it: name it as \"command\" in mcp.json, or pipe requests in and answers out"));
+            .with_remedy("let a client start it (\"command\" in mcp.json), or pipe requests in and answers out"));
     }
     Ok([Stream::Pipe, Stream::Pipe, complained])
 }
@@ -353,7 +353,7 @@ fn executable(may_execute: &[String]) -> String {
     }
     if !unkept.is_empty() {
         text.push_str(
-            "sandboxd: the command took away what made these protected; look why, and put it back before the next run:\n",
+            "sandboxd: the command removed what protected these; find out why, and restore it before the next run:\n",
         );
     }
     for path in unkept {
@@ -361,14 +361,14 @@ fn executable(may_execute: &[String]) -> String {
     }
     if !opened.is_empty() {
         text.push_str(
-            "sandboxd: what is made in these folders is open to whom the command chose, whatever your umask says; setfacl -k ends that:\n",
+            "sandboxd: the command set who may open what is created in these folders, whatever your umask says; setfacl -k undoes that:\n",
         );
     }
     for path in opened {
         text.push_str(&format!("  {}\n", printable(path)));
     }
     for path in unseen {
-        text.push_str(&format!("sandboxd: for what the host may execute {}\n", printable(path)));
+        text.push_str(&format!("sandboxd: files that the host may execute: {}\n", printable(path)));
     }
     text
 }

@@ -63,7 +63,7 @@ fn lines(named: &[Pattern], server: &Server, asked: bool) -> Vec<String> {
     if server.tools.is_empty() && asked {
         let missing = named.iter().filter(|named| named.as_str() != "*").map(|named| {
             format!(
-                "{}: no such tool was seen of the server, nor any other that is named",
+                "{}: the server has not offered this tool, nor any other that is listed",
                 printable(named.as_str())
             )
         });
@@ -79,17 +79,14 @@ fn lines(named: &[Pattern], server: &Server, asked: bool) -> Vec<String> {
         known.offered.is_some() && named.iter().any(|named| named.matches(tool))
     });
     let changed = some(&mut changed.map(|(tool, _)| tool));
-    let hidden = (!changed.is_empty()).then(|| {
-        format!(
-            "{changed} changed, and is hidden while it is not as it was accepted: sandboxd pins"
-        )
-    });
+    let hidden = (!changed.is_empty())
+        .then(|| format!("{changed} changed, and is hidden until it is accepted: sandboxd pins"));
     let lacks = |named: &&Pattern| !server.tools.keys().any(|tool| named.matches(tool));
     let has = some(&mut server.tools.keys());
     let missing = named.iter().filter(lacks).filter(|_| !has.is_empty());
     let missing = missing.map(|named| {
         format!(
-            "{}: no such tool was seen of the server; of what is named it had {has}",
+            "{}: the server has not offered this tool; of those listed it has {has}",
             printable(named.as_str())
         )
     });
@@ -117,16 +114,20 @@ mod tests {
         assert!(lines(&["read"], &server).is_empty(), "nothing is known yet");
         let named = ["*", "read"].map(|one| Pattern::try_from(String::from(one)).unwrap());
         let over = super::lines(&named, &server, true);
-        assert!(over.len() == 1 && over.concat().starts_with("read: no such tool"), "{over:?}");
+        assert!(
+            over.len() == 1
+                && over.concat().starts_with("read: the server has not offered this tool"),
+            "{over:?}"
+        );
         server.tools.insert(String::from("hello"), pinned(Some("b")));
         server.tools.insert(String::from("read_text"), pinned(None));
         assert!(lines(&["read_*"], &server).is_empty());
         assert_eq!(
             lines(&["*"], &server),
-            ["hello changed, and is hidden while it is not as it was accepted: sandboxd pins"]
+            ["hello changed, and is hidden until it is accepted: sandboxd pins"]
         );
         let missing = [
-            "red_text: no such tool was seen of the server; of what is named it had hello, read_text",
+            "red_text: the server has not offered this tool; of those listed it has hello, read_text",
         ];
         assert_eq!(lines(&["red_text"], &server), missing);
         for number in 0..NAMED {

@@ -21,7 +21,7 @@ pub(super) fn words(sandbox: &str, used: &UsedUp) -> String {
             line.push_str(&format!(" ({} from a cache)", model.cached_tokens));
         }
         if let Some(cost) = &model.cost {
-            let whose = if model.priced { "" } else { ", by the dearest price: none names it" };
+            let whose = if model.priced { "" } else { ", at the highest price: no price names it" };
             line.push_str(&format!(", cost {cost}{whose}"));
         }
         if model.estimated > 0 {
@@ -59,7 +59,7 @@ pub(super) fn limits(result: &RunResult) -> Vec<String> {
         (result.cpu_limit, "its CPU time was used up ([limits].cpu_time)"),
         (
             result.output_limit,
-            "its output went no further: it reached [limits].output, or its file took no more",
+            "its output was cut off: it reached [limits].output, or its file accepted no more",
         ),
         (
             result.oom && result.oom_group == Some(true),
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(
             words("x-1", &used),
             "sandboxd: x-1: used: small-1: 90 tokens in, 36 out, 3 calls (10 from a cache), cost 0.02, \
-             by the dearest price: none names it; estimated for 1 call: the API did not say\n\
+             at the highest price: no price names it; estimated for 1 call: the API did not say\n\
              sandboxd: x-1: used of the budget: 126 of 100 tokens, a cost of 0.02 of 1\n"
         );
         for number in 0..SAID {

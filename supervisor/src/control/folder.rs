@@ -28,19 +28,19 @@ pub(crate) struct Sockets {
 /// Where calls are approved.
 pub(crate) const APPROVALS: Sockets = Sockets {
     name: "approvals",
-    remedy: "calls wait for somebody to approve them (approval = \"ask\"), who comes in by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
+    remedy: "approvals (approval = \"ask\") need a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
 };
 
 /// Where secrets are renewed.
 pub(crate) const ROTATIONS: Sockets = Sockets {
     name: "secrets",
-    remedy: "secrets that are put into requests can be renewed (sandboxd secret rotate) by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
+    remedy: "rotating secrets that are put into requests (sandboxd secret rotate) needs a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
 };
 
 /// Where edges are taken back.
 pub(crate) const REVOCATIONS: Sockets = Sockets {
     name: "edges",
-    remedy: "that something may be called can be taken back (sandboxd revoke) by a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
+    remedy: "revoking what may be called (sandboxd revoke) needs a socket in a folder of yours: set XDG_RUNTIME_DIR to one that only you may enter",
 };
 
 /// What a name begins with until somebody listens.

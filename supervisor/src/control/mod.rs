@@ -98,7 +98,7 @@ impl Approvers {
     pub(crate) fn get(&self, number: u32) -> Result<Option<Approver>, String> {
         let came = self.came();
         if number == 0 || number > came.last {
-            return Err(format!("tells of approver {number}, who never came"));
+            return Err(format!("reported approver {number}, who never connected"));
         }
         Ok(came.known.get(&number).copied())
     }

@@ -51,7 +51,7 @@ pub(super) fn next_stream(
 
 /// What is told at the end of a run of a socket that nobody was let in by any more.
 pub(super) fn deaf(name: &str, why: &str) -> String {
-    format!("nobody was let in any more by the socket for {name}: poll: {why}")
+    format!("the socket for {name} accepts no more connections: poll: {why}")
 }
 
 #[cfg(test)]

@@ -164,7 +164,7 @@ impl Line {
             TAKEN => Ok(()),
             answer => {
                 let (why, remedy) = not_taken(answer);
-                let what = format!("{who}: {why}, and what was there stays in use");
+                let what = format!("{who}: {why}; the old values stay in use");
                 Err(StartError::found("secrets", what).with_remedy(remedy))
             }
         }
@@ -178,9 +178,9 @@ impl Line {
         let waited = retry_on_intr(|| poll(&mut fds, Some(&USED_WITHIN)));
         let answered = fds.first().is_some_and(|answer| !answer.revents().is_empty());
         if waited.is_err() || !answered {
-            let what = format!("{} has not said yet whether it uses them", self.who);
+            let what = format!("{} has not reported yet whether it uses them", self.who);
             return Err(StartError::found("secrets", what)
-                .with_remedy("the machine is busy, or that process is stopped: ask again, it may use them by then"));
+                .with_remedy("the machine is busy, or that process is stopped: rotate again"));
         }
         let mut answer = [0; 1];
         match recv(&self.socket, answer.as_mut_slice(), RecvFlags::DONTWAIT) {
@@ -198,29 +198,26 @@ impl Line {
 fn not_taken(answer: u8) -> (&'static str, &'static str) {
     match NotTaken::meant(answer) {
         Some(NotTaken::Memory) => (
-            "so much memory cannot be locked as they take",
-            "allow more (ulimit -l, or LimitMEMLOCK= in the unit), and start the run anew",
+            "the memory that they need cannot be locked",
+            "allow more (ulimit -l, or LimitMEMLOCK= in the unit), and restart the run",
         ),
         Some(NotTaken::Unknown) => (
-            "they are not what its plan names",
-            "start the run anew; where that is no better, report it as an error of sandboxd",
+            "they do not match its plan",
+            "restart the run; if that does not help, report it as a bug in sandboxd",
         ),
         Some(NotTaken::Unfit) => (
-            "one cannot go where it is to go",
-            "see that it is the key alone, as text in one line, and ask again: sandboxd secret check names it",
+            "one cannot be put where the profile wants it",
+            "make it the key alone, as text on one line, and rotate again: sandboxd secret check names it",
         ),
         Some(NotTaken::NoKey) => (
-            "one that is to sign is no private key",
-            "see that it is written as ssh-keygen wrote it, and ask again: sandboxd secret check names it",
+            "one that is to sign is not a private key",
+            "keep it as ssh-keygen wrote it, and rotate again: sandboxd secret check names it",
         ),
         Some(NotTaken::SameKey) => (
             "two that are to sign are the same key",
-            "give each [secrets.NAME].ssh a key of its own, and ask again",
+            "give each [secrets.NAME].ssh a key of its own, and rotate again",
         ),
-        None => (
-            "it answered what is no answer",
-            "start the run anew, and report it as an error of sandboxd",
-        ),
+        None => ("its answer was invalid", "restart the run, and report this as a bug in sandboxd"),
     }
 }
 
@@ -229,10 +226,10 @@ fn in_part(error: StartError, took: &[&str]) -> StartError {
     if took.is_empty() {
         return error;
     }
-    let what = format!("{}; {} uses what they are now", error.line(), took.join(" and "));
+    let what = format!("{}; {} uses the new values", error.line(), took.join(" and "));
     let remedy = error.remedy();
     StartError::found("secrets", what)
-        .with_remedy(remedy.unwrap_or_else(|| String::from("ask again, or start the run anew")))
+        .with_remedy(remedy.unwrap_or_else(|| String::from("rotate again, or restart the run")))
 }
 
 /// What became of one.
@@ -266,8 +263,8 @@ mod tests {
         };
         assert_eq!(told(NotTaken::Memory.byte(), TAKEN), Ok(()));
         let not = |why: NotTaken| told(TAKEN, why.byte()).unwrap_err();
-        assert!(not(NotTaken::NoKey).contains("no private key"));
-        assert!(not(NotTaken::Memory).contains("memory cannot be locked"));
+        assert!(not(NotTaken::NoKey).contains("not a private key"));
+        assert!(not(NotTaken::Memory).contains("cannot be locked"));
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Limits {
                 let path = held.path(&name);
                 let (header, slots) = decode(&bytes).ok_or_else(|| {
                     StartError::found("limits", path.clone()).with_remedy(format!(
-                        "it is damaged, or somebody changed it, and how often was called already is lost: find out why, then begin anew: rm {path}"
+                        "it is damaged or was changed, and the count of past calls is lost: find out why, then start over: rm {path}"
                     ))
                 })?;
                 carried(&header, boot_id, slots, now)

@@ -131,14 +131,16 @@ impl Pins {
     pub(crate) fn seen(&mut self, seen: &Seen) -> Result<(), String> {
         let place = usize::try_from(seen.callee).unwrap_or(usize::MAX);
         let Some((_, server)) = self.servers.get_mut(place) else {
-            return Err(format!("tells of callee {}, which is none", seen.callee));
+            return Err(format!("reported callee {}, which does not exist", seen.callee));
         };
         let digest = hex(&seen.digest);
         let full = server.tools.len() >= MOST;
         match server.tools.get_mut(seen.tool.as_str()) {
-            Some(_) if !seen.changed => return Err(String::from("pins what is pinned")),
+            Some(_) if !seen.changed => {
+                return Err(String::from("pinned a tool that is pinned already"));
+            }
             None if seen.changed || full => {
-                return Err(String::from("tells of a pin that is none"));
+                return Err(String::from("reported an invalid pin"));
             }
             Some(known) if known.offered.as_ref() == Some(&digest) => {
                 // It is written down already; what it says follows, and is the same.
@@ -159,11 +161,11 @@ impl Pins {
     /// Where that cannot be.
     pub(crate) fn says(&mut self, words: &Words) -> Result<(), String> {
         let Some((place, tool, mut text)) = self.told.take() else {
-            return Err(String::from("tells what no tool says"));
+            return Err(String::from("reported words of no tool"));
         };
         text.push_str(&words.text);
         if text.len() > words::MOST {
-            return Err(String::from("tells more of a tool than is kept"));
+            return Err(String::from("reported more of a tool than is kept"));
         }
         if words.more {
             self.told = Some((place, tool, text));
@@ -256,7 +258,7 @@ impl Servers {
         let Some(bytes) = self.held.read(name)? else { return Ok(None) };
         let damaged = |what: String| {
             StartError::found("pins", format!("{}: {what}", self.held.path(name))).with_remedy(
-                "it is damaged, or somebody changed it, and what the tools of this server were is lost: find out why, then begin anew with sandboxd pins forget and the name of this file",
+                "it is damaged or was changed, and the pins of this server's tools are lost: find out why, then start over with sandboxd pins forget and the name of this file",
             )
         };
         let written: Written =
@@ -268,7 +270,7 @@ impl Servers {
             return Err(damaged(String::from("it is not what was written")));
         }
         if written.server.tools.keys().any(|tool| ToolName::try_from(tool.as_str()).is_err()) {
-            return Err(damaged(String::from("a tool has no such name")));
+            return Err(damaged(String::from("the name of a tool is invalid")));
         }
         Ok(Some(written.server))
     }

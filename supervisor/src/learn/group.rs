@@ -151,13 +151,13 @@ pub(crate) fn group(wanted: &[Wanted], around: Around<'_>) -> (Grants, Vec<LeftO
             let named = worked_in.iter().find(|root| path.starts_with(root));
             let why = if is_secret(&path) {
                 secrets.insert(path.clone());
-                Some("keys, tokens or histories lie there")
+                Some("it holds keys, tokens or history")
             } else if list == List::Write && around.named(&path).is_none() {
-                Some("it could not be written meanwhile: learn with -w for it")
+                Some("it was not writable during the run: learn with -w for it")
             } else if named.is_some() {
                 None
             } else if holds_secret(&path, home) {
-                Some("keys, tokens or histories lie in it: name what is needed beside them")
+                Some("keys, tokens or history are in it: name what is needed besides")
             } else if is_broad(&path, home)
                 && (one.folder || list == List::Write || path != one.path)
             {
@@ -457,7 +457,7 @@ mod tests {
         };
         let written = wanted("/srv/w/a", Need::WRITE, false);
         assert!(around(&[key.clone(), written]).starts_with("it lies in /srv/w, which you named"));
-        assert_eq!(around(&[key]), "keys, tokens or histories lie there");
+        assert_eq!(around(&[key]), "it holds keys, tokens or history");
     }
 
     #[test]

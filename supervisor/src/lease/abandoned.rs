@@ -26,12 +26,12 @@ impl Abandoned {
         if !self.processes.is_empty() {
             return Err(LeaseError::found(
                 "flock",
-                format!("{label}: processes {:?} have it", self.processes),
-                "they are in no cgroup of sandboxd's, so it does not end them: see what they are",
+                format!("{label}: held by processes {:?}", self.processes),
+                "they are in none of sandboxd's cgroups, so it does not end them: find out what they are",
             ));
         }
         put(&self.file, FREE).map_err(|errno| {
-            LeaseError::refused("pwrite", label, errno, "see that /run has room left")
+            LeaseError::refused("pwrite", label, errno, "check that /run has free space")
         })
     }
 }

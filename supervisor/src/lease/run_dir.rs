@@ -77,7 +77,7 @@ impl RunDir {
                 "openat2",
                 &label,
                 errno,
-                "it must be a directory and no link: remove it",
+                "it must be a directory, not a link: remove it",
             ),
             _ => refused("openat2", errno),
         })?;
@@ -86,7 +86,7 @@ impl RunDir {
             return Err(LeaseError::found(
                 "fstat",
                 format!("{label}: owner {}, mode {:04o}", stat.st_uid, stat.st_mode & 0o7777),
-                "see who changed it, then give it back: chown it to the user that sandboxd runs as, and chmod 0700",
+                "find out who changed it, then restore it: chown it to the user that sandboxd runs as, and chmod 0700",
             ));
         }
         Ok(Self { fd, label })
@@ -109,9 +109,8 @@ impl RunDir {
     /// # Errors
     /// Where it cannot be read.
     pub fn numbers(&self) -> Result<Vec<u32>, LeaseError> {
-        let failed = |errno| {
-            LeaseError::refused("getdents64", &self.label, errno, "see that /run can be read")
-        };
+        let failed =
+            |errno| LeaseError::refused("getdents64", &self.label, errno, "make /run readable");
         let mut numbers = Vec::new();
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -130,7 +129,7 @@ impl RunDir {
         let label = || format!("{}/{name}", self.label);
         let flags = flags | OFlags::CREATE | OFlags::NONBLOCK;
         let fd = beneath(self.fd.as_fd(), name, flags, Mode::RUSR | Mode::WUSR).map_err(|errno| {
-            LeaseError::refused("openat2", label(), errno, "remove it where it is no regular file; see that /run has room and ulimit -n is not used up")
+            LeaseError::refused("openat2", label(), errno, "remove it if it is not a regular file; check that /run has free space and ulimit -n is not reached")
         })?;
         let stat = rustix::fs::fstat(&fd)
             .map_err(|errno| LeaseError::refused("fstat", label(), errno, "see stat(2)"))?;
@@ -141,7 +140,7 @@ impl RunDir {
         Err(LeaseError::found(
             "fstat",
             label(),
-            "it must be a regular file of the supervisor's: remove it",
+            "it must be a regular file that belongs to the supervisor: remove it",
         ))
     }
 }

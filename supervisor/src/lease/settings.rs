@@ -138,10 +138,9 @@ impl Settings {
     /// Where it, or its directory, is not root's or can be written by others; where it is a link,
     /// too long, or not understood to the last word.
     pub fn at(path: &Path) -> Result<Self, LeaseError> {
-        const REMEDY: &str =
-            "make it a plain file of root's that nobody else can write: chown root, chmod go-w";
+        const REMEDY: &str = "make it a regular file that belongs to root and that nobody else can write: chown root, chmod go-w";
         const FOLDER: &str =
-            "make the folder root's, and let nobody else write it: chown root, chmod go-w";
+            "let the folder belong to root, and nobody else write it: chown root, chmod go-w";
         let label = path.display().to_string();
         let refused = |call, errno| LeaseError::refused(call, &label, errno, REMEDY);
         let Some((parent, name)) = path.parent().zip(path.file_name()) else {

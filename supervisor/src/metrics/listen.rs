@@ -42,7 +42,7 @@ impl FromStr for To {
         match text.parse::<SocketAddr>() {
             Ok(address) if address.ip().is_loopback() => Ok(Self::Tcp(address)),
             Ok(_) => Err(String::from(
-                "numbers are told on this machine only: an address of the loopback device, 127.0.0.1:9464",
+                "metrics are served on this machine only: give a loopback address, 127.0.0.1:9464",
             )),
             Err(_) => Err(String::from(
                 "write unix:PATH, or an address with its port: 127.0.0.1:9464, [::1]:9464",
@@ -95,7 +95,7 @@ impl Scraped {
 impl Name {
     /// Makes a socket at this path.
     fn listen(path: &Path) -> Result<(OwnedFd, Self), StartError> {
-        const REMEDY: &str = "name a path where nothing is yet, in a folder that exists: --metrics unix:/run/agent.metrics";
+        const REMEDY: &str = "name a path that does not exist yet, in a folder that does: --metrics unix:/run/agent.metrics";
         let subject = path.display().to_string();
         let failed =
             |call, errno| StartError::call(call, subject.as_str(), errno).with_remedy(REMEDY);

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 /// How long calls took.
 const TOOK: &str = "sandboxd_call_duration_seconds";
-const TOOK_HELP: &str = "From the request to the answer of calls that were passed on.";
+const TOOK_HELP: &str = "Time from request to answer of calls that were forwarded.";
 
 /// Everything. Families that have no series yet are told with their meaning alone, but for those without
 /// labels, which are 0.
@@ -30,15 +30,15 @@ pub(super) fn written(counts: &Counts, audited: Audited) -> String {
     took(&mut text, counts);
     let flag = u64::from(audited.up).to_string();
     for (name, help, value) in [
-        ("sandboxd_audit_up", "1 where all records can be brought to the disk.", flag),
+        ("sandboxd_audit_up", "1 if all records can be written to disk.", flag),
         (
             "sandboxd_audit_lag_seconds",
-            "How long the oldest record waits that is not on the disk.",
+            "How long the oldest record that is not on disk has waited.",
             seconds(audited.lag.as_millis()),
         ),
         (
             "sandboxd_audit_unsigned_seconds",
-            "How long the oldest record waits that no checkpoint is about.",
+            "How long the oldest record that no checkpoint covers has waited.",
             seconds(audited.unsigned.as_millis()),
         ),
         (
@@ -89,7 +89,7 @@ fn aliases(text: &mut String, counts: &Counts) {
         (
             "gateway_errors_total",
             "counter",
-            "Calls that were refused, and those that ended without an answer or with an error.",
+            "Calls that were denied, and those that ended without an answer or with an error.",
             refused + failed,
         ),
         (

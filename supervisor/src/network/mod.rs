@@ -30,7 +30,7 @@ const V6: u8 = 10;
 const NAMES: u16 = 53;
 
 /// What to do where connections are not led.
-const NOT_LED: &str = "the kernel needs nf_tables with nat and redirect for IPv4 and IPv6 (CONFIG_NFT_REDIR, CONFIG_NF_TABLES_INET): load the module nft_redir; or write [network] way = \"proxy\", for programs that heed HTTPS_PROXY";
+const NOT_LED: &str = "the kernel needs nf_tables with nat and redirect for IPv4 and IPv6 (CONFIG_NFT_REDIR, CONFIG_NF_TABLES_INET): load the module nft_redir; or write [network] way = \"proxy\", for programs that use HTTPS_PROXY";
 
 /// As many as the kernel lets wait.
 const BACKLOG: i32 = 4096;

@@ -25,7 +25,7 @@ pub(super) fn arrives(listeners: &[OwnedFd]) -> Result<(), StartError> {
         let failed =
             |errno| StartError::call("connect", to.to_string(), errno).with_remedy(NOT_LED);
         if !arrived(listener, to).map_err(failed)? {
-            let what = format!("{to} is not led to the egress process");
+            let what = format!("{to} is not redirected to the egress process");
             return Err(StartError::found("connect", what).with_remedy(NOT_LED));
         }
     }

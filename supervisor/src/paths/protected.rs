@@ -328,7 +328,7 @@ impl Walk<'_> {
             return self.go(folder);
         }
         let place = self.place(&folder.path, "");
-        self.search.missed(|| format!("{place}: it lies too deep"));
+        self.search.missed(|| format!("{place}: it is nested too deeply"));
     }
 
     fn go(&mut self, folder: Folder) {
@@ -389,7 +389,7 @@ fn inside(tree: &HostPath, below: &str) -> Option<HostPath> {
 }
 
 fn too_large(at: &HostPath) -> String {
-    format!("{at}: it is too large, or too slow, to be looked through")
+    format!("{at}: it is too large, or too slow, to be searched")
 }
 
 #[cfg(test)]

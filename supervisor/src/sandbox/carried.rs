@@ -27,7 +27,7 @@ use std::time::Duration;
 const LAST: Duration = Duration::from_secs(1);
 
 /// What is told where what it wrote last got lost.
-const LOST: &str = "the last of its output is lost: its file or terminal took no more";
+const LOST: &str = "the last of its output is lost: its file or terminal accepted no more";
 
 /// Everything that is carried.
 pub(crate) struct Carried {
@@ -109,7 +109,7 @@ impl Carried {
                 egress.started()
             }
             (None, None) => Ok(()),
-            (None, Some(_)) => Err(StartError::found("recvmsg", "where an ssh-agent is asked")),
+            (None, Some(_)) => Err(StartError::found("recvmsg", "the ssh-agent socket")),
         }
     }
 
@@ -143,14 +143,14 @@ impl Carried {
             (Some(caller), Some(socket)) => Some(Endpoint::new(socket, caller, self.uid)?),
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => {
-                return Err(StartError::found("recvmsg", "where calls arrive"));
+                return Err(StartError::found("recvmsg", "the broker's socket"));
             }
         };
         match (words, handed.words) {
             (Some(words), Some(socket)) => words.begin(socket)?,
             (None, None) => {}
             (Some(_), None) | (None, Some(_)) => {
-                return Err(StartError::found("recvmsg", "where its word to systemd arrives"));
+                return Err(StartError::found("recvmsg", "the notify socket"));
             }
         }
         self.console.as_mut().map_or(Ok(()), |console| console.begin(handed.terminal))

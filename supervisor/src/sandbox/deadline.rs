@@ -43,7 +43,7 @@ pub(crate) fn own() -> StartError {
 }
 
 /// What to do about either.
-pub(crate) const REMEDY: &str = "something it waits for does not answer: a path on a network or FUSE mount, an automounter, a disk, or a process that somebody stopped. See that it answers, or take the path out of the profile";
+pub(crate) const REMEDY: &str = "something that it waits for does not respond (a path on a network or FUSE mount, an automounter, a disk, or a stopped process): make it respond, or remove the path from the profile";
 
 /// That a process of the shim is late: the stage by its name, the call by what the kernel says it
 /// waits in.

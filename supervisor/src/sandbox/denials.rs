@@ -216,9 +216,9 @@ pub(super) fn unseen(plan: &Plan, listeners: bool) -> Denials {
             "sandboxd is itself under a filter, as in most containers, or the kernel is older than 5.19"
         }
         (Refusals::Kernel, true, 1) => {
-            "the filter leaves the shim no way to hand over what it asks through"
+            "the filter leaves the shim no way to hand over its listener"
         }
-        (Refusals::Kernel, true, _) => "under other profiles the kernel alone answers",
+        (Refusals::Kernel, true, _) => "under several profiles, the kernel alone denies calls",
     };
     Denials { unseen: Some(why.to_owned()), ..Denials::default() }
 }

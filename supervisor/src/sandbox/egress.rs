@@ -199,7 +199,7 @@ impl Egress {
             }
             (None, None) => Ok(()),
             (Some(_), None) | (None, Some(_)) => {
-                Err(StartError::found("recvmsg", "where an ssh-agent is asked"))
+                Err(StartError::found("recvmsg", "the ssh-agent socket"))
             }
         }
     }
@@ -265,7 +265,7 @@ impl Egress {
         tokio::time::timeout(DRAIN, drained).await.ok();
         let mut left = self.service.finish(DRAIN);
         if self.heard.misfit {
-            left.push(String::from("the egress process told what its plan does not allow"));
+            left.push(String::from("the egress process reported what its plan does not allow"));
         }
         left.extend(self.heard.decisions.close());
         let mut used = std::mem::take(&mut self.heard.used);
@@ -342,7 +342,7 @@ impl Heard {
         self.signatures.count(&said);
         if told.signed.is_refusal() {
             let to = said.key.as_ref().map_or_else(
-                || String::from("what an ssh-agent was asked for"),
+                || String::from("a request to an ssh-agent"),
                 |key| format!("a signature with {key}"),
             );
             let why = (told.signed.text(), told.signed.remedy());
@@ -383,7 +383,7 @@ fn to(record: &Record) -> String {
         (Some(name), _) => name.to_string(),
         (None, Some(address)) if address.is_ipv6() => format!("[{address}]"),
         (None, Some(address)) => address.to_string(),
-        (None, None) => "something without a name".to_owned(),
+        (None, None) => "an unnamed destination".to_owned(),
     };
     if record.port == 0 { whom } else { format!("{whom}:{}", record.port) }
 }

@@ -42,7 +42,7 @@ struct Told {
 impl StartError {
     /// The shim is gone, and nobody knows why.
     pub(crate) fn silent() -> Self {
-        Self::found("waitid", "the shim ended without a word").with_remedy(
+        Self::found("waitid", "the shim ended without a report").with_remedy(
             "something killed it: look for the OOM killer or a filter around sandboxd in the kernel's log",
         )
     }

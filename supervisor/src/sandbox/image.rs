@@ -43,11 +43,11 @@ fn too_long(exec: &Exec) -> Option<StartError> {
     let bytes: usize = words.map(|word| word.as_bytes().len()).sum();
     let error = || {
         let what = format!(
-            "arguments and variables of {bytes} bytes; {} fit, with all else of the plan",
+            "arguments and variables have {bytes} bytes; {} fit beside the rest of the plan",
             wire::MOST
         );
         StartError::found("encode", what).with_remedy(
-            "put what is long into a file that the command may read, or on its standard input",
+            "pass long values in a file that the command may read, or on its standard input",
         )
     };
     (bytes > wire::MOST / 2).then(error)

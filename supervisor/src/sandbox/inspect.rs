@@ -164,7 +164,8 @@ pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Result<i32, StartError> {
         .ok_or_else(|| StartError::found("fdinfo", "the command is gone").with_remedy(REMEDY))
 }
 
-const REMEDY: &str = "the sandbox is not what the plan says: nothing was run. Please report this as a security defect";
+const REMEDY: &str =
+    "the sandbox differs from its plan, so nothing was run: please report this as a security bug";
 
 fn differs(what: String) -> StartError {
     StartError::found("inspect", what).with_remedy(REMEDY)

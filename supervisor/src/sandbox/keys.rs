@@ -89,7 +89,7 @@ fn roots() -> Result<String, StartError> {
         }
     }
     Err(StartError::found("certificates", ROOTS.join(", ")).with_remedy(
-        "install the authorities that this host trusts (ca-certificates): upstreams are held against them",
+        "install the authorities that this host trusts (ca-certificates): servers are verified against them",
     ))
 }
 
@@ -150,7 +150,7 @@ pub(super) fn message(
     }
     secret::check(&secrets, plan).map_err(|error| {
         let remedy =
-            "see that it is written where [secrets] says, in letters that a request can have";
+            "make sure that it is where [secrets] says, in characters that a request can have";
         wrong(error.to_string()).with_remedy(remedy)
     })?;
     // Whether it signs, the egress process finds: the key is made of it there alone.

@@ -160,14 +160,14 @@ pub fn run(
     request: Request<'_>,
     receipt: Option<WriteReceipt<'_>>,
 ) -> Result<Finished, StartError> {
-    doing("trying what may be done here");
+    doing("testing what this host permits");
     let privilege = request.ahead.privilege()?;
     let asked =
         Asked { profile: request.profile, under: request.under, invocation: request.invocation };
     let Prepared { resolved, host, lease, tree, held } =
         prepare(&asked, privilege, request.within.clone(), request.audit.fact())?;
     request.ahead.settled(&tree);
-    doing("making the cgroup");
+    doing("creating the cgroup");
     let room = if request.profile.calls.is_empty() { Room::None } else { Room::Below };
     let group = match &resolved.outside.cgroup {
         Some(limits) => match Group::create(&tree, &resolved.plan.id, limits, room) {
@@ -277,7 +277,7 @@ impl Running<'_> {
         let plan = &self.resolved.plan;
         let outside = &self.resolved.outside;
         let encoded = image::encoded(plan)?;
-        doing("opening what the sandbox is given");
+        doing("opening what the sandbox is granted");
         let pinned = outside.pinned.as_ref().map(pinned::open).transpose()?;
         let (secrets, trusted, copies) = copies::made(outside, &plan.id, &audit)?;
         let decided = Decided {

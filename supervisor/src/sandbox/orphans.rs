@@ -136,7 +136,7 @@ pub(super) fn taken_in(
         }
     }
     Err(failed(Errno::TIMEDOUT)
-        .with_remedy("it is gone, and what traces it (strace, gdb) has not taken note: end that"))
+        .with_remedy("it ended, but its tracer (strace, gdb) has not noticed: end the tracer"))
 }
 
 /// The shim begins a session, which nothing in it can leave for that of the supervisor; whatever the
@@ -189,7 +189,7 @@ mod tests {
             return println!("not run: needs leave to trace");
         }
         let late = taken_in(pidfd.as_fd(), "sleep", Duration::from_millis(100)).unwrap_err();
-        assert!(late.remedy().unwrap().contains("traces it"), "{}", late.line());
+        assert!(late.remedy().unwrap().contains("its tracer"), "{}", late.line());
         tracer.kill().unwrap();
         tracer.wait().unwrap();
         let ended = taken_in(pidfd.as_fd(), "sleep", REAP_WITHIN).unwrap();

@@ -49,7 +49,7 @@ pub(super) fn still(pinned: &Pinned, opened: &OwnedFd) -> Result<(), StartError>
     if (now.st_dev, now.st_ino) == (before.st_dev, before.st_ino) {
         return Ok(());
     }
-    Err(StartError::found("claim", format!("{path} is another file by now")))
+    Err(StartError::found("claim", format!("{path} was replaced")))
 }
 
 fn digest(file: &mut File) -> std::io::Result<(String, [u8; 2])> {

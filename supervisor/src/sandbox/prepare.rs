@@ -39,7 +39,7 @@ pub fn prepare(
     let Asked { profile, under, invocation } = *asked;
     check_descriptors()?;
     let (tree, held) = place(profile, &privilege, within)?;
-    doing("looking at the host");
+    doing("inspecting the host");
     let decided = look(&wanted(profile, under), &tree, privilege, audit).and_then(|host| {
         let lease = lease(profile, held.as_ref())?;
         Ok((resolve(profile, under, &host, &lease, invocation)?, host, lease))

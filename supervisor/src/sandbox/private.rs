@@ -23,7 +23,8 @@ const PREFIX: &str = "sandboxd-run-";
 /// How often one is made again that was taken for an old one, and what is waited for each time.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(5);
-const REMEDY: &str = "set TMPDIR to a folder on a disk that can be written, and that you alone, or everybody with the sticky bit, may write";
+const REMEDY: &str =
+    "set TMPDIR to a folder on a writable disk that only you may write, or that has the sticky bit";
 
 /// A folder that was made.
 pub(crate) struct Made {
@@ -154,7 +155,7 @@ impl Made {
             .and_then(|()| unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR))
             .map_err(|errno| {
                 StartError::call("unlinkat", self.name, errno)
-                    .with_remedy("remove it by hand; look who else has files in it")
+                    .with_remedy("remove it by hand; find out who else has files in it")
             })
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn begin(
 fn user(who: &'static str, encode: Encode) -> Result<(User, OwnedFd), StartError> {
     let (line, theirs) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(|errno| StartError::call("socketpair", "secrets that come anew", errno))?;
+            .map_err(|errno| StartError::call("socketpair", "renewed secrets", errno))?;
     Ok((User { encode, line: Line::new(line, who) }, theirs))
 }
 
@@ -113,8 +113,9 @@ fn message(names: &[String], held: &Secrets) -> Result<Message, StartError> {
 /// Why it cannot.
 pub(crate) fn stands(name: &str, value: &[u8]) -> Result<(), StartError> {
     swap::fits(value).map_err(|why| {
-        StartError::found("secret", format!("{name} {why}"))
-            .with_remedy("see that what stands for a placeholder is the key alone, as text, and has 6 bytes or more")
+        StartError::found("secret", format!("{name} {why}")).with_remedy(
+            "make what replaces a placeholder the key alone, as text of 6 bytes or more",
+        )
     })
 }
 

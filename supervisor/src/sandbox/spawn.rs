@@ -90,7 +90,7 @@ fn refused(errno: Errno, rootless: bool) -> StartError {
 /// What to do where namespaces are refused.
 pub(super) fn no_namespaces() -> String {
     format!(
-        "namespaces are refused here (see `sandboxd doctor`): run as root, outside a container that forbids them; {IN_A_CONTAINER}"
+        "namespaces are not permitted here (see `sandboxd doctor`): run as root, outside a container that forbids them; {IN_A_CONTAINER}"
     )
 }
 

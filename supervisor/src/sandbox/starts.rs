@@ -23,7 +23,7 @@ fn told(profile: &Profile, starts: &str, called_in: &OsStr) -> Option<String> {
             format!("the name {name} is not UTF-8, and no profile can grant it: rename it")
         }
     };
-    own.then(|| format!("starts in {starts}, an own folder that is thrown away: {why}"))
+    own.then(|| format!("starts in {starts}, a temporary folder of its own: {why}"))
 }
 
 #[cfg(test)]

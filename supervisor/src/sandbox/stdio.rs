@@ -55,10 +55,10 @@ fn ungiven(what: &str, errno: Errno) -> StartError {
     let error = StartError::call("dup", what, errno);
     match errno {
         ANOTHERS => error.with_remedy(
-            "standard output or error is the end to read from of a pipe that others read: give the end to write, a file or /dev/null",
+            "standard output or error is the read end of a pipe that others read: give the write end, a file or /dev/null",
         ),
         NAME_ALONE => error.with_remedy(
-            "a standard stream is opened with O_PATH, which is neither for reading nor for writing: open it for one of the two",
+            "a standard stream was opened with O_PATH, which permits neither reading nor writing: open it for one of them",
         ),
         _ => error,
     }
@@ -393,6 +393,6 @@ mod tests {
         assert!(opens(&to, user).unwrap());
         assert_eq!(mode(&to), before | 0o002);
         let text = ungiven("standard error", ANOTHERS).text("case");
-        assert!(text.contains("EBUSY") && text.contains("end to write"), "{text}");
+        assert!(text.contains("EBUSY") && text.contains("the write end"), "{text}");
     }
 }

@@ -65,7 +65,7 @@ impl<'a> Still<'a> {
     /// What is not, or cannot be told.
     pub(super) fn holds(&self, program: Option<&OwnedFd>) -> Result<(), StartError> {
         let Decided { asked, resolved, host, lease, tree, audit } = self.decided;
-        doing("looking whether what is kept ready is still right");
+        doing("checking whether what is kept ready is still current");
         let now = look(&self.wanted, tree, host.privilege.clone(), audit.fact())?;
         let outside = &resolved.outside;
         let found = |what| Err(StartError::found("claim", what));
@@ -77,7 +77,7 @@ impl<'a> Still<'a> {
             || resolve(asked.profile, asked.under, &now, lease, asked.invocation)
                 .is_ok_and(|now| now == *resolved);
         if !same {
-            return found("the host is not as it was");
+            return found("the host has changed");
         }
         if let (Some(pinned), Some(program)) = (&outside.pinned, program) {
             pinned::still(pinned, program)?;
@@ -85,11 +85,11 @@ impl<'a> Still<'a> {
         let secrets = hidden(&Secrets::read(&outside.secrets, None)?)?;
         let mut pairs = secrets.iter().zip(&self.secrets);
         if !pairs.all(|(now, before)| now.is_same(before)) {
-            return found("a secret is another");
+            return found("a secret has changed");
         }
         match &self.trusted {
             Some(digest) if !Trusted::trusts_the_same(digest)? => {
-                found("the host trusts somebody else")
+                found("the host's trusted authorities have changed")
             }
             Some(_) | None => Ok(()),
         }

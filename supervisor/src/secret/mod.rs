@@ -94,7 +94,7 @@ impl Secret {
         let is_public = matches!(held.from, From::Agent { .. });
         let secret = Self { name: held.name.clone(), bytes, is_public };
         if secret.line().is_empty() {
-            let remedy = "see that it is written where [secrets] says";
+            let remedy = "make sure that it is where [secrets] says";
             return Err(secret.wrong("is empty").with_remedy(remedy));
         }
         Ok(secret)
@@ -123,11 +123,11 @@ impl Secret {
     /// Where no memory can be locked, or it is more than can be looked for.
     pub(crate) fn hidden(&self) -> Result<Hidden, StartError> {
         Hidden::of(&self.name, self.bytes()).map_err(|errno| match errno {
-            Errno::TOOBIG => self
-                .wrong("has so many lines that no record could be looked through for them")
-                .with_remedy(
-                    "a secret is a key or a few: split the file, or take what is none out",
-                ),
+            Errno::TOOBIG => {
+                self.wrong("has too many lines for records to be searched for them").with_remedy(
+                    "a secret is a key or a few: split the file, or remove what is not secret",
+                )
+            }
             errno => unlocked(&self.name, errno),
         })
     }
@@ -148,7 +148,7 @@ fn is_over(over: Over<'_>) -> bool {
 
 fn over(name: &str) -> StartError {
     StartError::found("secret", format!("{name}: the run is over"))
-        .with_remedy("there is nothing to be done: the next run reads it at its start")
+        .with_remedy("do nothing: the next run reads it when it starts")
 }
 
 /// Room for a secret.

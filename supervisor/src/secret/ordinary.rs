@@ -29,12 +29,12 @@ const ORDINARY: &str = "string object number integer boolean array properties re
 pub(crate) fn warning(value: &[u8], hidden: &Hidden) -> Option<&'static str> {
     let all = looked_for(value);
     if all.is_empty() {
-        return Some("it is so short that nothing which says it has it covered");
+        return Some("it is so short that it is not masked where it appears");
     }
     // By the very rule by which it is covered.
     if clean(std::iter::once(hidden), ORDINARY).is_some() {
         return Some(
-            "it, or a line of it, is an ordinary word: tools with that word in their description are hidden, and answers have it covered",
+            "it, or a line of it, is an ordinary word: tools with that word in their description are hidden, and it is masked in answers",
         );
     }
     let short = |piece: &&[u8]| {
@@ -42,7 +42,7 @@ pub(crate) fn warning(value: &[u8], hidden: &Hidden) -> Option<&'static str> {
         piece.len() < if number { SHORT_NUMBER } else { SHORT }
     };
     all.iter().any(short).then_some(
-        "it, or a line of it, is so short that other texts have it by chance: tools and answers that have it are hidden and covered",
+        "it, or a line of it, is so short that other texts contain it by chance: tools that contain it are hidden, and it is masked in answers",
     )
 }
 
@@ -60,7 +60,7 @@ mod tests {
             assert!(told(value).is_some_and(|it| it.contains("ordinary")), "{value}");
         }
         for value in ["abc", "", "a\nb\nc"] {
-            assert!(told(value).is_some_and(|it| it.contains("nothing which says")), "{value}");
+            assert!(told(value).is_some_and(|it| it.contains("not masked")), "{value}");
         }
         for value in ["x7Kq2m", "482910377156", "a-line-of-a-key-01\nzzzQ9k"] {
             assert!(told(value).is_some_and(|it| it.contains("by chance")), "{value}");

@@ -23,7 +23,7 @@ pub(super) fn printed(
     input: Option<OwnedFd>,
     over: Over<'_>,
 ) -> Result<Locked, StartError> {
-    let remedy = "try it by hand, as whoever runs sandboxd";
+    let remedy = "run it by hand, as the user who runs sandboxd";
     let failed = |what: &str| {
         StartError::found("secret", format!("{name}: {program} {what}")).with_remedy(remedy)
     };

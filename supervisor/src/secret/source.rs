@@ -59,7 +59,7 @@ pub(super) fn read(Held { name, from }: &Held, over: Over<'_>) -> Result<Locked,
     };
     if bytes.bytes().len() > MOST {
         let what = format!("{name}: more than {} KiB", MOST >> 10);
-        return Err(StartError::found("secret", what).with_remedy("see that it is the secret"));
+        return Err(StartError::found("secret", what).with_remedy("check that it is the secret"));
     }
     Ok(bytes)
 }
@@ -72,13 +72,15 @@ fn own(path: &HostPath) -> Result<OwnedFd, StartError> {
     if mode & 0o077 != 0 {
         return Err(StartError::found(
             "secret",
-            format!("{path}: its mode {mode:04o} lets others at it"),
+            format!("{path}: its mode {mode:04o} lets others access it"),
         )
-        .with_remedy("a secret is its owner's alone: chmod go= it"));
+        .with_remedy("only its owner may access a secret: chmod go= it"));
     }
     if !is_ours(owner) {
         return Err(StartError::found("secret", format!("{path} belongs to uid {owner}"))
-            .with_remedy("a secret belongs to root or to whoever runs sandboxd: chown it"));
+            .with_remedy(
+                "a secret must belong to root or to the user who runs sandboxd: chown it",
+            ));
     }
     Ok(file)
 }
@@ -98,15 +100,15 @@ fn is_nobody_elses(path: &HostPath) -> Result<(), StartError> {
         let (mode, owner) = (found.st_mode & 0o7777, found.st_uid);
         let is_folder = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
         if mode & 0o022 != 0 && !(is_folder && mode & 0o1000 != 0) {
-            let what = format!("{path}: the mode {mode:04o} of {part} lets others say what it is");
+            let what = format!("{path}: the mode {mode:04o} of {part} lets others change it");
             return Err(StartError::found("secret", what).with_remedy(format!(
-                "what tells a secret is root's or its owner's alone: chmod go-w {part}"
+                "only root or its owner may change what prints a secret: chmod go-w {part}"
             )));
         }
         if !is_ours(owner) {
             let what = format!("{path}: {part} belongs to uid {owner}");
             return Err(StartError::found("secret", what).with_remedy(
-                "what tells a secret belongs to root or to whoever runs sandboxd: chown it, or put it elsewhere",
+                "what prints a secret must belong to root or to the user who runs sandboxd: chown it, or move it",
             ));
         }
     }
@@ -119,9 +121,9 @@ pub(super) fn not_itself(path: &HostPath, errno: Errno) -> StartError {
     let remedy = match real {
         Some(real) => {
             let real = printable(&real.to_string_lossy());
-            format!("there is a link in it: write where that leads to, {real}, in [secrets]")
+            format!("the path contains a link: write the real path, {real}, in [secrets]")
         }
-        None => String::from("see that it is there, or correct [secrets]"),
+        None => String::from("create it, or correct [secrets]"),
     };
     StartError::call("open", path.as_str(), errno).with_remedy(remedy)
 }
@@ -136,7 +138,7 @@ fn open(path: &HostPath) -> Result<OwnedFd, StartError> {
     })?;
     let found = fstat(&file).map_err(|errno| StartError::call("fstat", path.as_str(), errno))?;
     if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
-        return Err(StartError::found("secret", format!("{path} is no regular file"))
+        return Err(StartError::found("secret", format!("{path} is not a regular file"))
             .with_remedy("give the path of a file that holds the secret and nothing else"));
     }
     Ok(file)
@@ -152,7 +154,7 @@ fn credential(passed: &str) -> Result<HostPath, StartError> {
     let folder = folder.to_str().and_then(|folder| HostPath::try_from(folder).ok());
     folder
         .and_then(|folder| folder.join(passed).ok())
-        .ok_or_else(|| none(format!("{passed}: {PASSED} is no folder")))
+        .ok_or_else(|| none(format!("{passed}: {PASSED} is not a folder")))
 }
 
 fn variable(name: &str, variable: &str) -> Result<Locked, StartError> {
@@ -208,7 +210,7 @@ mod tests {
         let mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         for open in [0o644, 0o640, 0o604, 0o620] {
             mode(open);
-            assert!(read(&held(&file), None).unwrap_err().line().contains("lets others at it"));
+            assert!(read(&held(&file), None).unwrap_err().line().contains("lets others access it"));
         }
         mode(0o400);
         assert_eq!(read(&held(&file), None).unwrap().bytes(), b"hunter2\n");
@@ -245,7 +247,7 @@ mod tests {
                 read(&Held { name: "model".into(), from: From::Age { file, identity } }, None);
             for refused in [told(path(&linked)), age] {
                 let text = refused.unwrap_err().text("case");
-                assert!(text.contains(&format!("leads to, {},", shell.display())), "{text}");
+                assert!(text.contains(&format!("the real path, {},", shell.display())), "{text}");
             }
         }
         assert!(told(path(&folder.join("nothing"))).is_err());
@@ -278,7 +280,7 @@ mod tests {
                 mode(open, wide);
                 for told in both() {
                     let text = told.unwrap_err().line();
-                    assert!(text.contains("lets others say what it is"), "{text}");
+                    assert!(text.contains("lets others change it"), "{text}");
                 }
             }
             mode(open, 0o755);

@@ -132,7 +132,7 @@ impl Owner for Outside {
                 Some((Told::Recorded { call, written }, _)) => {
                     Ok(Some(Said::Recorded { call: CallId(call), written }))
                 }
-                Some(_) | None => Err(io::Error::other("the supervisor said what is no message")),
+                Some(_) | None => Err(io::Error::other("the supervisor sent an invalid message")),
             },
             Ok(None) | Err(Errno::CONNRESET) => Ok(Some(Said::Gone)),
             Err(Errno::AGAIN) => Ok(None),
@@ -218,7 +218,7 @@ impl Owner for Supervisor {
             Err(Errno::AGAIN) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        let unknown = || io::Error::other("the supervisor said what is no message");
+        let unknown = || io::Error::other("the supervisor sent an invalid message");
         let said = match Told::heard(packet).ok_or_else(unknown)? {
             (Told::Opened { connection, caller, behalf }, [Some(stream), None]) => Said::Opened {
                 connection: ConnectionId(connection),
@@ -326,7 +326,8 @@ impl Keeper {
         for (bytes, name) in self.slots.chunks_exact(SLOT).zip(&self.keys) {
             let slot = bytes.try_into().ok().and_then(Slot::decode);
             let slot = slot.filter(|slot| slot.key == kept::key(name));
-            let slot = slot.ok_or_else(|| io::Error::other("the supervisor's limits are none"))?;
+            let slot =
+                slot.ok_or_else(|| io::Error::other("the supervisor's limits are invalid"))?;
             saved.push(Saved { key: name.clone(), full: slot.full });
         }
         self.file = Some(file);

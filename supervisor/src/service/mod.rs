@@ -125,7 +125,7 @@ impl Service {
         let lines = error.text(self.name);
         let why: Vec<&str> = lines.lines().skip(1).map(str::trim).collect();
         StartError::found("service", format!("{}: {}", self.name, why.join("; "))).with_remedy(
-            "sandboxd's own services are confined as the command is: see that this host can start one more sandbox (`sandboxd doctor`)",
+            "sandboxd's own services are confined as the command is: check that this host can start one more sandbox (`sandboxd doctor`)",
         )
     }
 
@@ -223,7 +223,7 @@ fn profile(name: &str, arguments: &[String], run: Profile) -> Result<Profile, St
     let document = builtin::find(name)
         .ok_or_else(|| StartError::found("service", format!("there is no profile {name}")))?;
     let mut profile = sandboxd_profiles::load(document, &mut |path| {
-        Err(format!("{} is no part of a service", path.as_str()))
+        Err(format!("{} is not part of a service", path.as_str()))
     })?;
     let own = host::executable()?;
     let isolation = run.isolation();

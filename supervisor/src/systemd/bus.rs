@@ -57,7 +57,7 @@ pub(super) fn call(socket: &Path, call: &Call<'_>, until: Instant) -> Result<Ans
     stream.write_all(format!("\0AUTH EXTERNAL {digits}\r\n").as_bytes())?;
     let welcome = line(&mut stream, until)?;
     if !welcome.starts_with(b"OK ") {
-        return Err(Error::new(ErrorKind::PermissionDenied, "the bus refuses this user"));
+        return Err(Error::new(ErrorKind::PermissionDenied, "the bus rejects this user"));
     }
     let hello = Call {
         destination: "org.freedesktop.DBus",
@@ -82,7 +82,7 @@ pub(super) fn call(socket: &Path, call: &Call<'_>, until: Instant) -> Result<Ans
             _ => {}
         }
     }
-    Err(Error::new(ErrorKind::InvalidData, "the bus sends everything but the answer"))
+    Err(Error::new(ErrorKind::InvalidData, "the bus sent no answer"))
 }
 
 /// Lets no read or write take longer than what is left.
@@ -108,7 +108,7 @@ fn line(stream: &mut UnixStream, until: Instant) -> Result<Vec<u8>> {
 }
 
 fn broken() -> Error {
-    Error::new(ErrorKind::InvalidData, "what the bus sends is not D-Bus")
+    Error::new(ErrorKind::InvalidData, "the bus sent invalid D-Bus")
 }
 
 /// What matters of a message's header.

@@ -24,7 +24,7 @@ pub(crate) const MOST: u64 = 1 << 20;
 pub(crate) fn passed() -> Result<Credentials, StartError> {
     let Some(folder) = std::env::var_os(VARIABLE) else { return Ok(Credentials::Nowhere) };
     let shown = format!("{VARIABLE}={}", printable(&folder.to_string_lossy()));
-    let remedy = "see who started sandboxd, or unset the variable";
+    let remedy = "check what started sandboxd, or unset the variable";
     let folder = folder.to_str().and_then(|folder| HostPath::try_from(folder).ok());
     let Some(folder) = folder else {
         return Err(StartError::found("credentials", shown).with_remedy(remedy));
@@ -56,11 +56,11 @@ pub(crate) fn copied(path: &HostPath, room: &mut u64) -> Result<OwnedFd, StartEr
     read.map_err(|error| StartError::io("read", path.as_str(), &error))?;
     let length = u64::try_from(content.len()).unwrap_or(u64::MAX);
     *room = room.checked_sub(length).ok_or_else(|| {
-        StartError::found("credentials", format!("{path}: too much")).with_remedy(
-            "a command gets 1M of credentials at most: show it a file instead, [files].read",
+        StartError::found("credentials", format!("{path}: too large")).with_remedy(
+            "a command gets at most 1M of credentials: grant a file instead ([files].read)",
         )
     })?;
     crate::sandbox::sealed_copy(&content)
 }
 
-const PLAIN: &str = "a credential is a plain file, as LoadCredential= and SetCredential= make it";
+const PLAIN: &str = "a credential is a regular file, as LoadCredential= and SetCredential= make it";

@@ -59,7 +59,7 @@ impl ServiceManager {
         let failed = |error: &io::Error| {
             let subject = printable(&wants.address.to_string_lossy());
             StartError::io("connect", format!("NOTIFY_SOCKET={subject}"), error).with_remedy(
-                "whoever set NOTIFY_SOCKET waits there for sandboxd's word: see that it listens, or unset the variable",
+                "make sure that what set NOTIFY_SOCKET listens there, or unset the variable",
             )
         };
         let socket = connected(&wants.address).map_err(|error| failed(&error))?;
@@ -137,8 +137,14 @@ impl Wants {
         };
         if !matches!(address.as_bytes(), [b'/' | b'@', _, ..]) {
             let address = printable(&address.to_string_lossy());
-            return Err(StartError::call("connect", format!("NOTIFY_SOCKET={address}"), Errno::AFNOSUPPORT)
-                .with_remedy("sandboxd speaks to a path or an abstract socket (@name): unset NOTIFY_SOCKET, or use one of these"));
+            return Err(StartError::call(
+                "connect",
+                format!("NOTIFY_SOCKET={address}"),
+                Errno::AFNOSUPPORT,
+            )
+            .with_remedy(
+                "set NOTIFY_SOCKET to a path or an abstract socket (@name), or unset it",
+            ));
         }
         let watchdog = match variable("WATCHDOG_USEC").filter(|_| is_own("WATCHDOG_PID")) {
             None => None,
@@ -191,7 +197,7 @@ fn ended(end: &End, name: &str) -> String {
         End::Failed(failure) => {
             format!("Not started, stage {} failed: {name}", failure.stage.name())
         }
-        End::Silent => format!("Not started, the shim ended without a word: {name}"),
+        End::Silent => format!("Not started, the shim ended without a report: {name}"),
         End::Exited { status, why } => format!("Ended with status {status}{} {name}", after(*why)),
         End::Signaled { signal, why } => format!("Ended by signal {signal}{} {name}", after(*why)),
     }

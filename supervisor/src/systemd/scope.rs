@@ -64,7 +64,7 @@ fn unreachable_bus(socket: &Path, uid: u32, error: &std::io::Error) -> NoScope {
         (ErrorKind::NotFound | ErrorKind::ConnectionRefused, _) => {
             "log in, or `loginctl enable-linger` this user, and install dbus-user-session"
         }
-        _ => "see whether systemd answers: systemctl status",
+        _ => "check whether systemd answers: systemctl status",
     };
     NoScope {
         what: format!("systemd cannot be asked for a scope: {}: {error}", socket.display()),

@@ -44,7 +44,7 @@ pub(crate) fn take(result: Option<i32>) -> Result<Sockets, StartError> {
         let accepts = accepts(&fd).map_err(|wrong| match wrong {
             Wrong::Call(call, errno) => StartError::call(call, &subject, errno).with_remedy(PASSED),
             Wrong::Kind(what) => StartError::found("sockets", format!("{subject}: {what}"))
-                .with_remedy("a command is given Unix and TCP sockets that listen (ListenStream=, Accept=no): take the rest out of the .socket unit"),
+                .with_remedy("pass only listening Unix and TCP sockets (ListenStream=, Accept=no): remove the rest from the .socket unit"),
         })?;
         sockets.passed.push(Passed { name, accepts });
         sockets.fds.push(fd);
@@ -52,7 +52,7 @@ pub(crate) fn take(result: Option<i32>) -> Result<Sockets, StartError> {
     Ok(sockets)
 }
 
-const PASSED: &str = "LISTEN_FDS says that a socket was passed there: see who started sandboxd";
+const PASSED: &str = "LISTEN_FDS announces a socket there: check what started sandboxd";
 
 /// Why a socket is not passed on.
 enum Wrong {
@@ -76,7 +76,7 @@ fn accepts(fd: &OwnedFd) -> Result<Accepts, Wrong> {
             Accepts::Tcp
         }
         (_, SocketType::DGRAM, _) => {
-            return Err(Wrong::Kind("a socket of datagrams, which may send to anybody"));
+            return Err(Wrong::Kind("a datagram socket, which can send to anyone"));
         }
         _ => return Err(Wrong::Kind("neither a Unix nor a TCP stream")),
     };
@@ -99,7 +99,7 @@ fn announced(
             "sockets",
             format!("LISTEN_FDS={}: {what}", printable(&count.to_string_lossy())),
         )
-        .with_remedy("see who started sandboxd, or unset LISTEN_PID"))
+        .with_remedy("check what started sandboxd, or unset LISTEN_PID"))
     };
     let Some(number) = count.to_str().and_then(|count| count.parse::<i32>().ok()) else {
         return wrong("not a number");
@@ -115,7 +115,7 @@ fn announced(
     if i32::try_from(names.len()) == Ok(number) {
         Ok(names)
     } else {
-        wrong("LISTEN_FDNAMES names another number of them")
+        wrong("LISTEN_FDNAMES has a different number of names")
     }
 }
 

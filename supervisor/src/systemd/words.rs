@@ -59,7 +59,7 @@ impl Words {
     /// # Errors
     /// Where the service does not run.
     pub(crate) fn begin(&mut self, socket: OwnedFd) -> Result<(), StartError> {
-        let failed = |errno| StartError::call("socketpair", "what is said to systemd", errno);
+        let failed = |errno| StartError::call("socketpair", "messages to systemd", errno);
         let (said, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(failed)?;

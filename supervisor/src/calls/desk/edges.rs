@@ -210,7 +210,7 @@ impl Clerk {
     pub(super) fn may_start(&self, edge: u64) -> Result<bool, Closed> {
         let place = usize::try_from(edge).unwrap_or(usize::MAX);
         if self.edges.holds(place) {
-            return Err(Closed::Violated(format!("asked for edge {edge}, which is taken back")));
+            return Err(Closed::Violated(format!("asked for edge {edge}, which is revoked")));
         }
         Ok(!self.edges.is_revoked(place))
     }
@@ -223,7 +223,7 @@ impl Clerk {
         let place = usize::try_from(edge).unwrap_or(usize::MAX);
         let known = self.edges.all.get(place).zip(self.edges.revoked.get_mut(&place));
         let Some((known, state @ State::Told { heard: true, .. })) = known else {
-            return Err(Closed::Violated(format!("took edge {edge} back by itself")));
+            return Err(Closed::Violated(format!("revoked edge {edge} on its own")));
         };
         if let State::Told { by, .. } = std::mem::replace(state, State::Holds) {
             let told = revoked(&self.edges.run, &known.shown);
@@ -264,10 +264,11 @@ impl Clerk {
             return Ok(());
         };
         if now >= *until {
-            let why = "its broker did not take it back in time, and was ended, and with it the run";
-            let told = refused(&self.edges.run, why, "see that nothing of it is left: sandboxd ps");
+            let why = "its broker did not revoke it in time, so the broker and the run were ended";
+            let told =
+                refused(&self.edges.run, why, "check that nothing of it is left: sandboxd ps");
             by.iter().for_each(|stream| answer(stream, &told));
-            return Err(Closed::Unreliable(format!("did not take edge {edge} back in time")));
+            return Err(Closed::Unreliable(format!("did not revoke edge {edge} in time")));
         }
         if !*heard {
             let told = Told::Revoked(u64::try_from(edge).unwrap_or(u64::MAX));
@@ -287,5 +288,5 @@ fn clock() -> Result<Moment, Closed> {
 
 /// A broker that cannot be held to a time is not relied on.
 fn untimed(error: &dyn std::fmt::Display) -> Closed {
-    Closed::Unreliable(format!("cannot be held to a time: {error}"))
+    Closed::Unreliable(format!("cannot be given a deadline: {error}"))
 }

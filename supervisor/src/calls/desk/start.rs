@@ -62,9 +62,9 @@ impl Clerk {
     ) -> Result<(), StartError> {
         let most = self.shared.most.instances;
         if self.instances.len() >= most {
-            let what = format!("{most} of what is called run already");
+            let what = format!("{most} callees are running already");
             return Err(StartError::found("calls", what).with_remedy(
-                "let sandboxd open more files (ulimit -n, LimitNOFILE=), 256 run at most; or let the agent close connections",
+                "let sandboxd open more files (ulimit -n, LimitNOFILE=; at most 256 callees run at once), or let the agent close connections",
             ));
         }
         let mut wanted = self.wanted(who, along)?;
@@ -85,7 +85,7 @@ impl Clerk {
         if launch.standing.hops() > HOPS {
             let what = format!("a chain of more than {HOPS} calls");
             return Err(StartError::found("calls", what).with_remedy(
-                "calls go round: look at the edges with cycle in sandboxd graph, and take one out",
+                "the calls form a loop: find the edges marked cycle in sandboxd graph, and remove one",
             ));
         }
         let mut outer = self.shared.calls.under.clone();

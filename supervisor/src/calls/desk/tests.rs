@@ -168,7 +168,7 @@ fn a_broker_that_tells_of_what_cannot_be_is_ended() {
     let record = Record { edge, connection: 5, instance: 0, call: 1, event };
     // Until it is ended for it.
     while gathered::say(&[record], broker.gathers.as_fd()).is_ok() {}
-    assert!(desk.close().iter().any(|left| left.contains("more calls than there may be")));
+    assert!(desk.close().iter().any(|left| left.contains("more calls than are allowed")));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn what_was_told_before_the_end_is_heard() {
         // Over before it begins.
         let (closed, _) = rustix::pipe::pipe().unwrap();
         let left = Clerk::new(shared, records, None, news).work(&closed);
-        assert!(left.iter().any(|left| left.contains("tells of edge 2")), "{left:?}");
+        assert!(left.iter().any(|left| left.contains("reported edge 2")), "{left:?}");
         assert!(is_cut(&broker));
     }
 }
@@ -320,7 +320,7 @@ fn what_is_taken_back_is_started_no_more_and_who_wants_that_hears_once_it_holds(
     let (shared, records, news, broker) = parts_of(most, |_, _| panic!("it was to start"));
     let mut clerk = Clerk::new(shared, records, None, news);
     let (who, stream, mut theirs) = revoker();
-    assert!(is_violated(clerk.obeyed(0), "by itself"), "nobody has told the broker");
+    assert!(is_violated(clerk.obeyed(0), "on its own"), "nobody has told the broker");
     assert!(clerk.revoke(0, Some((who, stream))).is_ok());
     assert_eq!(heard(&broker), Some(Told::Revoked(0)));
     // What the broker wanted before it heard of that is not started, and is no fault of its.
@@ -336,13 +336,13 @@ fn what_is_taken_back_is_started_no_more_and_who_wants_that_hears_once_it_holds(
     theirs.read_to_string(&mut said).unwrap();
     assert_eq!(said, r#"{"edge":"agent/hub","revoked":true,"run":"agent-1"}"#);
     // From here on it is one.
-    assert!(is_violated(clerk.start(2, 0, 5), "asked for edge 0, which is taken back"));
-    assert!(is_violated(clerk.obeyed(0), "by itself"));
+    assert!(is_violated(clerk.start(2, 0, 5), "asked for edge 0, which is revoked"));
+    assert!(is_violated(clerk.obeyed(0), "on its own"));
     let what =
         What { method: Method::ToolsCall, name: None, digest: [0; 32], bytes: 1, secrets: 0 };
     let record = |event| Record { edge: Some(0), connection: 5, instance: 0, call: 1, event };
     let told = clerk.record(&record(Event::Allowed(what)));
-    assert!(told.is_err_and(|why| why.contains("over edge 0, which is taken back")));
+    assert!(told.is_err_and(|why| why.contains("over edge 0, which is revoked")));
     assert!(clerk.record(&record(Event::Refused(what, Rule::Revoked))).is_ok());
     // Whoever wants it once more is told at once.
     let (who, stream, mut theirs) = revoker();
@@ -369,12 +369,12 @@ fn a_broker_that_does_not_take_it_back_in_time_is_ended() {
     let why = late.err().map(|late| late.cut_off(&clerk.shared.line, "the graph"));
     assert_eq!(
         why,
-        Some(vec![String::from("the broker was ended: it did not take edge 0 back in time")])
+        Some(vec![String::from("the broker was ended: it did not revoke edge 0 in time")])
     );
     let mut said = String::new();
     theirs.set_nonblocking(true).unwrap();
     theirs.read_to_string(&mut said).ok();
-    assert!(said.contains(r#""revoked":false"#) && said.contains("was ended"), "{said}");
+    assert!(said.contains(r#""revoked":false"#) && said.contains("were ended"), "{said}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Clerk {
         if let (Event::Allowed(_), Some(edge)) = (&record.event, over)
             && self.edges.holds(edge)
         {
-            return Err(format!("tells of a call over edge {edge}, which is taken back"));
+            return Err(format!("reported a call over edge {edge}, which is revoked"));
         }
         let known = self.known(record)?;
         let written = self.records.told(record, known)?;
@@ -78,7 +78,7 @@ impl Clerk {
         let connection = connections.get(&number);
         // One that is closed may still be told of.
         if connection.is_none() && number > self.shared.last.load(Ordering::Relaxed) {
-            return Err(format!("tells of connection {number}, which never was"));
+            return Err(format!("reported connection {number}, which never existed"));
         }
         let graph = &self.shared.calls.graph;
         let (mut chain, mut for_several) = (Vec::new(), false);

@@ -123,6 +123,6 @@ fn unreadable(part: &Part, error: &std::io::Error) -> AuditError {
         call: "read",
         subject: part.log.clone(),
         errno: error.raw_os_error().unwrap_or(0),
-        remedy: String::from("see the kernel's log (dmesg)"),
+        remedy: String::from("check the kernel's log (dmesg)"),
     }
 }

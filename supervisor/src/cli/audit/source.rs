@@ -120,7 +120,7 @@ fn no_log(path: &Path) -> AuditError {
     AuditError::found(
         "read",
         format!("{}: there is no record in it", path.display()),
-        "name a folder of logs, or one file of a log; without one, the own log is looked at",
+        "name a folder of logs, or one file of a log; without one, your own log is read",
     )
 }
 

@@ -25,7 +25,7 @@ pub(super) fn words(line: &Line) -> String {
         "left_out" => number(line, "/result/records").map_or_else(String::new, |records| {
             let of = line.text_at("/result/of").map_or_else(String::new, |of| format!(" of {of}"));
             let rule = line.text_at("/rule").map_or_else(String::new, |rule| format!(" ({rule})"));
-            format!("{records} records more{of}{rule}, which came too often")
+            format!("{records} more records{of}{rule}, which came too often")
         }),
         _ => line.at("/detail").map_or_else(String::new, Value::to_string),
     };
@@ -90,7 +90,7 @@ fn connected(line: &Line) -> String {
 fn egress(line: &Line) -> String {
     let told = |path| line.text_at(path).unwrap_or_default();
     let whom = line.text_at("/result/name").unwrap_or_else(|| told("/result/address"));
-    let whom = if whom.is_empty() { "something without a name" } else { whom };
+    let whom = if whom.is_empty() { "an unnamed destination" } else { whom };
     let port = number(line, "/result/port").map_or_else(String::new, |port| format!(":{port}"));
     let by = line.text_at("/rule").map_or_else(String::new, |rule| format!(" [{rule}]"));
     let bytes = number(line, "/result/up_bytes").zip(number(line, "/result/down_bytes"));
@@ -121,7 +121,7 @@ fn approval(line: &Line) -> String {
     let did = if line.text_at("/decision") == Some("allowed") { "approved" } else { "denied" };
     match (number(line, "/result/by/uid"), number(line, "/result/by/pid")) {
         (Some(uid), Some(pid)) => format!("{did} by uid {uid}, pid {pid}: {}", call(line)),
-        (_, _) => format!("{did} by somebody who came long before: {}", call(line)),
+        (_, _) => format!("{did} by an approver who is no longer known: {}", call(line)),
     }
 }
 
@@ -130,7 +130,7 @@ fn revoked(line: &Line) -> String {
     let edge = line.text_at("/edge").unwrap_or_default();
     match (number(line, "/result/by/uid"), number(line, "/result/by/pid")) {
         (Some(uid), Some(pid)) => format!("by uid {uid}, pid {pid}: [call.{edge}]"),
-        (_, _) => format!("its time is over: [call.{edge}]"),
+        (_, _) => format!("expired: [call.{edge}]"),
     }
 }
 

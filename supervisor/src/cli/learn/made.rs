@@ -33,11 +33,11 @@ impl<'p> Made<'p> {
         // As long as this one lives, nobody else takes it for what was left behind.
         flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| {
             StartError::call("flock", path.display().to_string(), errno)
-                .with_remedy("another learns into it: name another file")
+                .with_remedy("another sandboxd learn writes to it: name another file")
         })?;
         // Whoever had it may have filled it meanwhile.
         if file.metadata().map_or(true, |found| found.len() > 0) {
-            let what = format!("{}: it is filled meanwhile", path.display());
+            let what = format!("{}: it is no longer empty", path.display());
             return Err(StartError::found("flock", what).with_remedy("name another file"));
         }
         Ok(Self { file, path })
@@ -54,9 +54,9 @@ impl<'p> Made<'p> {
             move |error: io::Error| StartError::io(call, subject, &error)
         };
         if !self.is_there().map_err(failed("lstat"))? {
-            let what = format!("{subject}: another file took its place meanwhile");
+            let what = format!("{subject}: it was replaced by another file");
             return Err(StartError::found("lstat", what).with_remedy(
-                "see who made that, and name a file in a folder that only you can write",
+                "find out who created that, and name a file in a folder that only you can write",
             ));
         }
         self.file.set_len(0).map_err(failed("ftruncate"))?;

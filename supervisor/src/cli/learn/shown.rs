@@ -60,15 +60,15 @@ impl Shown {
         let Loaded { mut profile, under, graph, .. } = load::load(grants)?;
         if !under.is_empty() || profile.isolation() == Isolation::Landlock {
             return Err(StartError::found("learn", "--under, or isolation = \"landlock\"")
-                .with_remedy("learn upon a profile without, such as builtin:base"));
+                .with_remedy("learn with a profile without it, such as builtin:base"));
         }
         if !grants.bind.is_empty() {
-            return Err(StartError::found("learn", "--bind, whose names are other files' outside")
-                .with_remedy("write [files].bind into a profile, and learn upon that: -p"));
+            return Err(StartError::found("learn", "--bind, whose paths are other files outside")
+                .with_remedy("write [files].bind into a profile, and learn with that: -p"));
         }
         if grants.command.iter().any(|word| word.to_str().is_none()) {
-            return Err(StartError::found("learn", "a command that is no text")
-                .with_remedy("a profile is text: have a script start what is named otherwise"));
+            return Err(StartError::found("learn", "a command that is not UTF-8")
+                .with_remedy("put it into a script and learn that: a profile is UTF-8"));
         }
         let (folder, lock, record) = record()?;
         let (cwd, home) = host::folders();
@@ -78,7 +78,7 @@ impl Shown {
         let reason = "shown while it is learnt from";
         let text = |path: &PathBuf| {
             path.to_str().map(quoted).ok_or_else(|| {
-                StartError::found("learn", format!("{}: its name is no text", path.display()))
+                StartError::found("learn", format!("{}: its name is not UTF-8", path.display()))
             })
         };
         let entry = |tree| Ok(format!("{{ path = {}, reason = {} }}", text(tree)?, quoted(reason)));

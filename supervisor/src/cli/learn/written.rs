@@ -101,7 +101,7 @@ fn cut(files: &mut group::Grants) -> Vec<LeftOut> {
         let Some(least) = least else { break };
         files.remove(&least);
         let what = format!("{} {}", least.0.key(), least.1.display());
-        left.push(LeftOut { what, by: String::new(), why: "there is too much of it".into() });
+        left.push(LeftOut { what, by: String::new(), why: "there are too many of them".into() });
     }
     left
 }
@@ -148,8 +148,10 @@ fn wanted(
         // That it was not there is no reason to show it from now on.
         if path.symlink_metadata().is_ok() {
             let why = match group::key_in(path) {
-                Some(key) => format!("{key} lies in it: name what is needed beside that"),
-                None => "it was not shown meanwhile: learn with -r, -w or -x for it".to_owned(),
+                Some(key) => format!("{key} is in it: name what is needed besides"),
+                None => {
+                    "it was not visible during the run: learn with -r, -w or -x for it".to_owned()
+                }
             };
             left.push(LeftOut { what: path.to_string_lossy().into_owned(), by, why });
         }
@@ -159,7 +161,7 @@ fn wanted(
         let missing = missing(asked, text, *need, *folder);
         return missing.map(|need| Wanted { path: path.to_owned(), need, folder: *folder, by });
     }
-    let why = "its name is no plain text".to_owned();
+    let why = "its name is not plain text".to_owned();
     left.push(LeftOut { what: path.to_string_lossy().into_owned(), by, why });
     None
 }
@@ -210,13 +212,13 @@ pub(super) fn missing(asked: &Asked<'_>, path: &str, need: Need, folder: bool) -
 
 /// Whether a grant can be written, as a profile with it is resolved; why not, where not.
 fn tried(subject: &Subject, typed: &Grants, list: List, path: &Path) -> Result<(), String> {
-    let text = path.to_str().ok_or("its name is no plain text")?;
+    let text = path.to_str().ok_or("its name is not plain text")?;
     if group::is_secret(path) {
-        return Err("keys, tokens or histories lie there".into());
+        return Err("it holds keys, tokens or history".into());
     }
     let mut named = real(&typed.read).chain(real(&typed.write)).chain(real(&typed.execute));
     if let Some(key) = group::key_in(path).filter(|_| !named.any(|named| named == path)) {
-        return Err(format!("{key} lies in it: name what is needed beside that"));
+        return Err(format!("{key} is in it: name what is needed besides"));
     }
     let line = format!("[files]\n{} = [{}]", list.key(), quoted(text));
     let first = |problems: Vec<sandboxd_profiles::Problem>| {

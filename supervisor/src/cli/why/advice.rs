@@ -84,7 +84,7 @@ fn of_a_host(host: &str, port: u16) -> Vec<Candidate> {
         Candidate::new("network", &named).once("--egress", entry)
     };
     if is_loopback(host) {
-        let beware = "it is the sandbox's own loopback, which any entry gives and this one alone lets nobody out; \
+        let beware = "it is the sandbox's own loopback, which any entry provides; this one alone lets nothing out; \
                       what listens on the host is host.internal";
         return vec![named(String::from("nobody.invalid:443")).beware(beware)];
     }
@@ -274,7 +274,7 @@ impl Subject {
     fn held(&self, path: &str, access: Access) -> Vec<Candidate> {
         let real = existing(Path::new(&self.host_path(path, access).host), access);
         let Some(real) = real.filter(|_| access.list() != "write") else { return Vec::new() };
-        let beware = "it may be written then, too, and is held for the sandbox's own user; to let it be read alone, \
+        let beware = "it is then writable, too, and appears to belong to the sandbox's own user; to allow only reading, \
                       chmod or chown it on the host, or choose [command].user";
         let around = Path::new(&real).ancestors().filter_map(Path::to_str);
         around

@@ -75,7 +75,7 @@ fn called(arguments: &Why, call: &[String]) -> Result<(Answer, Option<Advice>), 
         [] => ("", None),
     };
     if let Err(error) = Name::try_from(name) {
-        let what = format!("{name:?} is the name of no edge: {error}");
+        let what = format!("{name:?} is not the name of an edge: {error}");
         return Err(wrong("--call", what, "write the NAME of a [call.NAME] of the profile"));
     }
     let answer = if profile.calls.is_empty() {
@@ -110,7 +110,7 @@ fn question(arguments: &Why) -> Result<Question, StartError> {
     }
     if let Some(name) = &arguments.syscall {
         if sandboxd_profiles::syscalls::number(name).is_none() {
-            let what = format!("{name} is no system call of x86_64");
+            let what = format!("{name} is not a system call of x86_64");
             return Err(wrong("--syscall", what, "write a name of syscalls(2)"));
         }
         return Ok(Question::Syscall(name.clone()));
@@ -120,7 +120,7 @@ fn question(arguments: &Why) -> Result<Question, StartError> {
     match parts {
         Some((host, port)) if !host.is_empty() => Ok(Question::Host(host.to_owned(), port)),
         _ => {
-            let what = format!("{host} is no host and port");
+            let what = format!("{host} is not a host and port");
             Err(wrong("--host", what, "write it as example.com:443"))
         }
     }

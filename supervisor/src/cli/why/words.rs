@@ -48,7 +48,7 @@ pub(super) fn advised(advice: &Advice) -> String {
             }
         }
         Advice::Nothing(reasons) => {
-            text.push_str("  no line of a profile gives it:\n");
+            text.push_str("  no profile line grants it:\n");
             for reason in reasons {
                 text.push_str(&format!("          {}\n", printable(reason)));
             }
