@@ -143,7 +143,7 @@ fn what_a_later_step_executes(outside: &Outside) -> Result<()> {
     // Without mounts it cannot be so, and nothing is run.
     step.set("SANDBOXD_PROFILE", "builtin:container");
     step.set("SANDBOXD_OPTIONS", "--write=.\n--execute=.");
-    step.run()?.ended(125)?.says("may be written: that holds for it too")?;
+    step.run()?.ended(125)?.says("which may be written, and so may be written, too")?;
     Ok(())
 }
 

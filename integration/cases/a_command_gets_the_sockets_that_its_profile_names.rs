@@ -89,7 +89,7 @@ fn over_tcp(outside: &Outside, control: &UnixListener) -> Result<()> {
     // Without it the kernel would let the command dial with that socket.
     if raw::landlock_abi().unwrap_or(0) < 4 {
         let run = sandbox.run()?;
-        run.has_problem(&["\"web\"", "could dial into the host's network"])?;
+        run.has_problem(&["\"web\"", "could connect to the host's network"])?;
         outside.not_run("a TCP socket that is served; Landlock is older than ABI 4");
         return Ok(());
     }
@@ -127,7 +127,7 @@ fn what_nobody_would_answer(
     says(NAMED).listening(&only)?.run()?.has_problem(&["command.sockets[1]", "\"control\""])?;
     says(NAMED).run()?.has_problem(&["command.sockets[0]", "\"web\""])?;
     let told = says(NAMED).listening(&both)?.option("--env").option("LISTEN_FDS");
-    told.run()?.has_problem(&["--env", "sandboxd that tells"])?;
+    told.run()?.has_problem(&["--env", "sandboxd sets this variable"])?;
     // Passed to somebody else, whose variables came along.
     let others = says(UNNAMED).env("LISTEN_FDS", "1").env("LISTEN_PID", "1");
     others.run()?.exited(0)?;

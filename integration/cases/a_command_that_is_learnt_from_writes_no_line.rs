@@ -98,7 +98,7 @@ fn its_own_folder(outside: &Outside, ws: &Path) -> Result<()> {
     let learn = outside.bare().verb("learn").option("--output").option("own.toml");
     let run = learn.option("--write").option(".").cwd(ws).command(&["/bin/echo", "ran"]).run()?;
     run.exited(125)?;
-    ensure!(run.stderr.contains("the profile own.toml lies in it"), "{}", run.stderr);
+    ensure!(run.stderr.contains("the profile own.toml is in it"), "{}", run.stderr);
     ensure!(!run.stdout.contains("ran"), "it ran");
     ensure!(!ws.join("own.toml").exists(), "a file that is no profile stays");
     Ok(())

@@ -22,7 +22,7 @@ fn outside(outside: &Outside) -> Result<()> {
     for container in [Container::Root, outside.user()] {
         let run = outside.sandbox(OTHER).container(container).probe("be", &[]).run()?;
         run.not_started().context("another profile")?;
-        for words in ["builtin:container", "gives up the mount view"] {
+        for words in ["builtin:container", "has no mount view"] {
             ensure!(run.stderr.contains(words), "the remedy says nothing of {words}");
         }
         let run = outside.sandbox(CONTAINER).container(container).probe("be", &[]).run()?;

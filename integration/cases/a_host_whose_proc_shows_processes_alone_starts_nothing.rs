@@ -22,6 +22,6 @@ fn outside(outside: &Outside) -> Result<()> {
     let told = run("mount -t proc -o subset=pid proc /proc &&")?;
     let words = String::from_utf8_lossy(&told.stderr);
     ensure!(told.status.code() == Some(125) && told.stdout.is_empty(), "it ran: {told:?}");
-    ensure!(words.contains("shows processes alone") && words.contains("ProcSubset=all"), "{words}");
+    ensure!(words.contains("shows only processes") && words.contains("ProcSubset=all"), "{words}");
     Ok(())
 }

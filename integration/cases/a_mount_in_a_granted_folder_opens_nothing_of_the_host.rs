@@ -28,7 +28,7 @@ fn outside(outside: &Outside) -> Result<()> {
             .map(|(access, path)| run(access, path));
         umount(&point)?;
         for run in runs {
-            run?.not_started()?.has_problem(&["door", "opens the host or its kernel"])?;
+            run?.not_started()?.has_problem(&["door", "exposes the host or its kernel"])?;
         }
     }
     run("read", &ws)?.exited(0)?;

@@ -91,7 +91,7 @@ fn what_is_not_given(outside: &Outside, folder: &Path) -> Result<()> {
     let more = PROFILE.replace("\"blob\"", "\"absent\"");
     with(says(&more), folder)?.run()?.has_problem(&["command.credentials[1]", "\"absent\""])?;
     let told = with(says(PROFILE), folder)?.option("--env").option("CREDENTIALS_DIRECTORY");
-    told.run()?.has_problem(&["--env", "sandboxd that tells"])?;
+    told.run()?.has_problem(&["--env", "sandboxd sets this variable"])?;
 
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     let linked = PROFILE.replace("\"blob\"", "\"linked\"");

@@ -30,14 +30,14 @@ fn outside(outside: &Outside) -> Result<()> {
     outside.sandbox(&profile).probe("fill", &words).run()?.ran()?.allowed("fill")?;
     let write = format!("echo evil >> {hook:?}");
     let run = outside.sandbox(&profile).command(&["/bin/sh", "-c", &write]).run()?;
-    run.not_started()?.has_problem(&["more than can be searched"])?;
+    run.not_started()?.has_problem(&["too many entries to search"])?;
     ensure!(fs::read_to_string(&hook)? == "mine", "the hook was written");
 
     fs::remove_dir_all(&ws)?;
     outside.workspace()?;
     outside.sandbox(&profile).probe("bury", &words).run()?.ran()?.allowed("bury")?;
     let run = outside.sandbox(&profile).command(&["/bin/true"]).run()?;
-    run.not_started()?.has_problem(&["more than can be searched"])?;
+    run.not_started()?.has_problem(&["too many entries to search"])?;
     fs::remove_dir_all(&ws)?;
     closed(outside, &profile)?;
     no_repository_any_more(outside, &profile)

@@ -129,7 +129,7 @@ fn in_reach(outside: &Outside, profile: &str) -> Result<()> {
         run.status.code() == Some(125) && !run.stdout.contains("ran"),
         "the agent may write it: it ran"
     );
-    ensure!(run.stderr.contains("--metrics is to make its socket in it"), "{}", run.stderr);
+    ensure!(run.stderr.contains("--metrics would create its socket in it"), "{}", run.stderr);
     let tool = outside.tool("writer", &[], "")?;
     let text = std::fs::read_to_string(&tool)?;
     std::fs::write(&tool, text.replace("[files]\n", &format!("[files]\nwrite = [{folder:?}]\n")))?;
@@ -140,7 +140,7 @@ fn in_reach(outside: &Outside, profile: &str) -> Result<()> {
     ensure!(reached.stdout.contains("reached"), "{}{}", reached.stdout, reached.stderr);
     let run = outside.sandbox(&calls).option(&socket).command(&["/bin/sh", "-c", asks]).run()?;
     ensure!(!run.stdout.contains("reached"), "what is called may write it: {}", run.stdout);
-    ensure!(run.stderr.contains("--metrics is to make its socket in it"), "{}", run.stderr);
+    ensure!(run.stderr.contains("--metrics would create its socket in it"), "{}", run.stderr);
     Ok(())
 }
 

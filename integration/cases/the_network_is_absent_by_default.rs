@@ -68,8 +68,8 @@ fn given_a_socket(outside: &Outside, base: &str, number: i32) -> Result<()> {
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
     ensure!(listener.recv(&mut [0; 8]).is_err(), "{what}: it reached the host: {said}");
     ensure!(ended.status.code() == Some(125), "{what}: {}: {said}", ended.status);
-    let told = said.contains("with which the command could dial past")
-        && said.contains("put a pipe between");
+    let told = said.contains("with which the command could connect to hosts")
+        && said.contains("put a pipe in between");
     ensure!(number == 2 || told, "{what}: {said}");
     Ok(())
 }

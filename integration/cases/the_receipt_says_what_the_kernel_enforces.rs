@@ -92,7 +92,7 @@ fn nobody_replaces_it(outside: &Outside) -> Result<()> {
         let run = outside.bare().receipt(&outside.dir().join(folder).join("receipt"));
         let run = run.option("-w").option(written.as_path());
         let run = run.command(&["/bin/echo", "ran"]).run()?;
-        run.has_problem(&["--receipt is to be written into it"])?;
+        run.has_problem(&["--receipt would be written into it"])?;
         ensure!(run.stdout.is_empty(), "it ran: {}", run.stdout);
     }
     Ok(())

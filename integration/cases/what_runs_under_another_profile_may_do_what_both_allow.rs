@@ -69,7 +69,7 @@ fn what_is_typed_never_vanishes(outside: &Outside, ws: &Path) -> Result<()> {
     let refused = start("run", Some(".")).command(&write).run()?;
     refused.not_started()?;
     ensure!(
-        refused.stderr.contains("-w") && refused.stderr.contains("not given"),
+        refused.stderr.contains("-w") && refused.stderr.contains("not granted"),
         "{}",
         refused.stderr
     );

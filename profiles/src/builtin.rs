@@ -16,17 +16,17 @@ pub struct Builtin {
 const ALL: &[Builtin] = &[
     Builtin {
         name: "base",
-        description: "what nearly every program reads; a start for profiles of your own",
+        description: "what nearly every program reads; extend it for your own profiles",
         text: include_str!("../builtin/base.toml"),
     },
     Builtin {
         name: "untrusted",
-        description: "nothing but the programs of the system and their libraries",
+        description: "only the system's programs and libraries",
         text: include_str!("../builtin/untrusted.toml"),
     },
     Builtin {
         name: "coding-agent",
-        description: "edits the folder it is run in; compilers and languages at hand",
+        description: "edits the current folder, with compilers and language toolchains",
         text: include_str!("../builtin/coding-agent.toml"),
     },
     Builtin {
@@ -36,22 +36,22 @@ const ALL: &[Builtin] = &[
     },
     Builtin {
         name: "python-tool",
-        description: "a Python program in the folder it is run in, which it only reads",
+        description: "a Python program that reads the current folder",
         text: include_str!("../builtin/python-tool.toml"),
     },
     Builtin {
         name: "node-tool",
-        description: "a Node program in the folder it is run in, which it only reads",
+        description: "a Node program that reads the current folder",
         text: include_str!("../builtin/node-tool.toml"),
     },
     Builtin {
         name: "ci-job",
-        description: "builds and tests the folder it is run in; any failure to protect stops it",
+        description: "builds and tests the current folder; not started if anything cannot be protected",
         text: include_str!("../builtin/ci-job.toml"),
     },
     Builtin {
         name: "container",
-        description: "inside a container that allows no namespaces: Landlock and seccomp alone",
+        description: "inside a container that forbids namespaces: Landlock and seccomp only",
         text: include_str!("../builtin/container.toml"),
     },
 ];
@@ -60,22 +60,22 @@ const ALL: &[Builtin] = &[
 const SERVICES: &[Builtin] = &[
     Builtin {
         name: "terminal",
-        description: "the filter of what a terminal is shown",
+        description: "filters what a command writes to the terminal",
         text: include_str!("../builtin/terminal.toml"),
     },
     Builtin {
         name: "broker",
-        description: "who carries calls",
+        description: "relays calls",
         text: include_str!("../builtin/broker.toml"),
     },
     Builtin {
         name: "egress",
-        description: "who lets out what a profile names",
+        description: "carries connections to the hosts that a profile names",
         text: include_str!("../builtin/egress.toml"),
     },
     Builtin {
         name: "notify",
-        description: "who reads what a command says to systemd",
+        description: "reads what a command sends to systemd",
         text: include_str!("../builtin/notify.toml"),
     },
 ];

@@ -84,8 +84,10 @@ impl Loader<'_> {
         let refused = |what: String, remedy: &str| Err((what, remedy.to_owned()));
         if self.documents >= MOST_DOCUMENTS || self.chain.len() > DEEPEST {
             return refused(
-                format!("more than {DEEPEST} profiles in a row, or {MOST_DOCUMENTS} in all"),
-                "write what is needed into one of them",
+                format!(
+                    "extends more than {DEEPEST} levels deep, or more than {MOST_DOCUMENTS} profiles in total"
+                ),
+                "merge what is needed into one of them",
             );
         }
         if let Some(builtin) = name.strip_prefix("builtin:") {
@@ -105,7 +107,7 @@ impl Loader<'_> {
             (None, Some(folder)) => folder.join(name.strip_prefix("./").unwrap_or(name)),
             (None, None) => {
                 return refused(
-                    format!("{} is relative, and this profile lies in no folder", shown(name)),
+                    format!("{} is relative, but this profile is not in a folder", shown(name)),
                     "write the path from /",
                 );
             }

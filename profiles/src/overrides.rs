@@ -138,7 +138,7 @@ fn setting(text: &str) -> Result<Profile, Vec<Problem>> {
         problems
     })?;
     if !extends.is_empty() {
-        return Err(wrong("extends belongs in a profile"));
+        return Err(wrong("extends can only be set in a profile"));
     }
     Ok(profile)
 }

@@ -83,7 +83,10 @@ impl Place {
             return Err((format!("{text} begins with ~"), "write {home} for the home directory"));
         }
         if rest.contains(['*', '?', '[']) {
-            return Err((format!("{text} is a pattern"), "name the folder; there are no patterns"));
+            return Err((
+                format!("{text} is a pattern"),
+                "name the folder; patterns are not supported",
+            ));
         }
         if rest.contains(['{', '}']) {
             return Err((format!("{text} has a brace"), "only {cwd} and {home}, at the beginning"));

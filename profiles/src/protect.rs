@@ -28,17 +28,17 @@ const EDITOR: &str = "the editor runs commands that it names";
 const SHELL: &str = "the interpreter or debugger runs it when it is started in the folder";
 const ENTERED: &str = "the shell runs it, or what it names, when the folder is entered";
 const CARGO: &str = "cargo runs the wrappers, linkers and aliases that it names, for editors too";
-const YARN: &str = "yarn runs it, or the program that it names, whatever it is asked";
+const YARN: &str = "yarn runs it, or the program that it names, at every command";
 const BUILD: &str = "Maven or Bazel runs with the options, extensions and programs that it names";
 const AGENT: &str = "coding agents take tools, hooks and permissions from it";
-const CI: &str = "continuous integration runs it with its own secrets";
+const CI: &str = "CI runs it with its own secrets";
 
 const ALL: &[Name] = &[
     name(".git/hooks", HOOK),
     name(".git/config", GIT),
     name(".git/config.worktree", GIT),
-    name(".git/commondir", "git takes hooks and settings from where it says"),
-    name(".git/info/attributes", "git picks filters by it"),
+    name(".git/commondir", "git takes hooks and settings from the folder that it names"),
+    name(".git/info/attributes", "git selects filters by it"),
     name(".git/modules/*/hooks", HOOK),
     name(".git/modules/*/config", GIT),
     name(".git/modules/*/*/hooks", HOOK),
@@ -50,7 +50,7 @@ const ALL: &[Name] = &[
     name(".jj/repo/config.toml", JJ),
     name(".jj/workspace-config.toml", JJ),
     name(".husky", "git runs the hooks in it"),
-    name(".githooks", "git runs the hooks in it where core.hooksPath says so"),
+    name(".githooks", "git runs the hooks in it if core.hooksPath says so"),
     name(".pre-commit-config.yaml", "pre-commit runs the hooks that it names"),
     name("lefthook.yml", LEFTHOOK),
     name("lefthook.yaml", LEFTHOOK),
@@ -96,7 +96,7 @@ const ALL: &[Name] = &[
     name(".yarn/plugins", YARN),
     // npm leaves it out of what it packs, so that packages in `node_modules` cost no mount.
     name(".npmrc", "npm runs the shell, the git and the modules that it names"),
-    name(".pnpmfile.cjs", "pnpm runs it whenever it installs"),
+    name(".pnpmfile.cjs", "pnpm runs it at every install"),
     name(".mvn", BUILD),
     name(".bazelrc", BUILD),
     name(".envrc", ENTERED),

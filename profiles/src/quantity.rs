@@ -34,7 +34,7 @@ pub(crate) fn calls(raw: Raw<'_>) -> Result<Rate, Refusal> {
     let not_understood = || refused(format!("{text:?} is not understood"), CALLS);
     let Some((often, burst)) = text.split_once(" burst ") else {
         let says_how_often = text.contains('/') && !text.contains(' ');
-        let remedy = "say how many may come at once: \"120/min burst 20\"";
+        let remedy = "add how many are allowed at once: \"120/min burst 20\"";
         return if says_how_often { refused("no burst", remedy) } else { not_understood() };
     };
     let Some((number, period)) = often.split_once('/') else { return not_understood() };
@@ -44,7 +44,7 @@ pub(crate) fn calls(raw: Raw<'_>) -> Result<Rate, Refusal> {
         return not_understood();
     };
     if burst > count {
-        return refused("more at once than in the whole period", CALLS);
+        return refused("the burst is larger than the number per period", CALLS);
     }
     Ok(Rate::Per { count, period: Millis(period), burst })
 }
@@ -92,8 +92,8 @@ pub(crate) struct Refusal {
 const SIZE: &str = "write bytes as an integer, or \"64K\", \"512M\", \"1G\", \"2T\"";
 const TIME: &str = "write \"500ms\", \"90s\", \"10m\" or \"2h\"";
 const RATE: &str = "write bytes per second: \"500K/s\", \"50M/s\" or \"1G/s\"";
-const CALLS: &str = "write how often and how many at once: \"120/min burst 20\", \"2/s burst 2\"";
-const MONEY: &str = "write 2.50, without a currency: the one that the prices are in";
+const CALLS: &str = "write a rate and a burst: \"120/min burst 20\", \"2/s burst 2\"";
+const MONEY: &str = "write 2.50, without a currency: it is that of the prices";
 const COUNT: &str = "write an integer";
 const CPUS: &str = "write a number of CPUs such as 0.5 or 2";
 /// Nothing that is measured here exceeds this: 2^50 bytes, a quadrillion of anything.
@@ -207,10 +207,9 @@ fn measured(
     let value = u64::from_str_radix(digits.trim_start_matches(['+', '-']), radix).ok();
     match value.and_then(|value| value.checked_mul(unit)).filter(|value| *value <= MOST) {
         Some(value) => Ok(Amount::Limited(value)),
-        None => refused(
-            format!("{digits} is too large"),
-            "write a smaller number, or \"unlimited\" where that is meant",
-        ),
+        None => {
+            refused(format!("{digits} is too large"), "write a smaller number, or \"unlimited\"")
+        }
     }
 }
 

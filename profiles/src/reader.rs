@@ -143,7 +143,7 @@ impl<'d> Reader<'d> {
     pub(crate) fn reason(&mut self, node: &Node<'d>) -> Option<Written<String>> {
         let reason = self.text(node)?;
         if reason.value.trim().is_empty() {
-            self.refuse(node, "says nothing", "write why, for whoever reviews this profile");
+            self.refuse(node, "is empty", "write a reason, for whoever reviews this profile");
             return None;
         }
         Some(reason)
@@ -169,7 +169,7 @@ impl<'d> Reader<'d> {
             return Some(text.map(|_| *value));
         }
         let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        let what = format!("{:?} is not one of its words", text.value);
+        let what = format!("{:?} is not a valid value", text.value);
         self.refuse(node, what, format!("write {}", names.join(" or ")));
         None
     }

@@ -91,10 +91,9 @@ impl Source {
             errors.iter().take(MOST_PROBLEMS).map(|error| self.syntax(error)).collect();
         if errors.len() > MOST_PROBLEMS {
             let more = errors.len() - MOST_PROBLEMS;
-            problems.push(self.whole(
-                format!("{more} more places that are not TOML"),
-                "correct those above first",
-            ));
+            problems.push(
+                self.whole(format!("{more} more syntax errors"), "correct those above first"),
+            );
         }
         Err(problems)
     }

@@ -52,11 +52,11 @@ impl Checking<'_> {
     fn edge(&mut self, edge: &Edge) {
         let callee = self.graph.node(edge.callee);
         if callee.profile.command.exec.is_none() {
-            let what = format!("{} has no command, so there is nothing to start", callee.name);
+            let what = format!("{} has no command, so it cannot be started", callee.name);
             self.refuse(&edge.origin, what, format!("add [command] exec to {}", callee.file));
         }
         let Some(serve) = &callee.profile.serve else {
-            let what = format!("{} serves nobody: it has no [serve]", callee.name);
+            let what = format!("{} serves nothing: it has no [serve]", callee.name);
             self.refuse(&edge.origin, what, format!("add [serve] to {}", callee.file));
             return;
         };
@@ -86,7 +86,7 @@ impl Checking<'_> {
                     format!("remove it, or add [serve] {key} to {}", callee.file)
                 } else {
                     format!(
-                        "remove it, or add it to [serve] {key} of {}; there are {}",
+                        "remove it, or add it to [serve] {key} of {}, which has {}",
                         callee.file,
                         served.join(", ")
                     )
@@ -96,14 +96,14 @@ impl Checking<'_> {
         }
         if !named {
             let remedy = "write tools = [\"…\"], or remove the edge";
-            self.refuse(&edge.origin, "allows nothing, so nobody can use it".to_owned(), remedy);
+            self.refuse(&edge.origin, "allows nothing, so it has no use".to_owned(), remedy);
         }
         let speaks = serve.speaks.as_ref().map_or(Speaks::Mcp, |speaks| speaks.value);
         if speaks == Speaks::JsonRpc {
             let lists = edge.call.reach.lists();
             let others = lists.iter().filter(|(key, _)| *key != "methods");
             for one in others.flat_map(|(_, list)| *list) {
-                let what = format!("{} speaks json-rpc, which has methods alone", callee.name);
+                let what = format!("{} speaks json-rpc, which has only methods", callee.name);
                 self.refuse(&one.origin, what, "write methods = [\"…\"]");
             }
         }
@@ -113,7 +113,7 @@ impl Checking<'_> {
         let tools = &edge.call.reach.tools;
         for (tool, schema) in &edge.call.arguments {
             if !tools.iter().any(|pattern| pattern.value.matches(tool)) {
-                let what = format!("{tool} is none of the tools of this edge");
+                let what = format!("{tool} is not one of the tools of this edge");
                 self.refuse(&schema.origin, what, "correct the name, or add it to tools");
             }
         }
@@ -124,8 +124,9 @@ impl Checking<'_> {
     fn ready(&mut self, edge: &Edge, callee: &Node) {
         let Some(ready) = edge.call.ready.as_ref().filter(|ready| ready.value > 0) else { return };
         if *callee.instances() != Instances::PerCaller {
-            let what = format!("{} is started once, for whoever calls", callee.name);
-            let remedy = "remove ready: only what is started for each connection is kept ready";
+            let what = format!("{} is started once, for all callers", callee.name);
+            let remedy =
+                "remove ready: only a callee that is started for each connection can be kept ready";
             self.refuse(&ready.origin, what, remedy);
             return;
         }
@@ -136,7 +137,7 @@ impl Checking<'_> {
         let most = limit.map_or(Amount::Limited(PROCESSES), |limit| limit.value).limit();
         if let Some(most) = most.filter(|most| *most < takes) {
             let what = format!(
-                "{} may have {most} processes; with what is kept ready along all its edges it takes {takes}",
+                "{} may have {most} processes; with the instances kept ready along all its edges, it needs {takes}",
                 caller.name
             );
             let remedy = "keep fewer ready, or raise limits.processes of the caller";
@@ -152,17 +153,22 @@ impl Checking<'_> {
                 && *callee.instances() == Instances::PerCaller
             {
                 let what = format!(
-                    "{} and {} may execute nothing in common, so that it cannot start for this caller",
+                    "{} and {} may execute nothing in common, so it cannot start for this caller",
                     caller.name, callee.name
                 );
-                let remedy = "write grant.files.execute = [\"/usr\"], and all else that it may use";
+                let remedy =
+                    "write grant.files.execute = [\"/usr\"], and everything else that it may use";
                 self.refuse(&edge.origin, what, remedy);
             }
             return;
         };
         if let Instances::Own(_) = callee.instances() {
-            let what = format!("{} acts by its own right, whatever is granted", callee.name);
-            self.refuse(&grant.origin, what, "remove the grant, or let it be per-caller");
+            let what = format!("{} acts with its own rights, whatever is granted", callee.name);
+            self.refuse(
+                &grant.origin,
+                what,
+                "remove the grant, or write instances = \"per-caller\" in its [serve]",
+            );
             return;
         }
         let folders = &caller.profile.folders;
@@ -179,7 +185,7 @@ impl Checking<'_> {
             if !self.graph.onward(edge.callee).iter().any(uses) {
                 let right = entry.access.name();
                 let what = format!(
-                    "neither {} nor anybody it calls may {right} {path} itself",
+                    "neither {} nor anything it calls may {right} {path} itself",
                     callee.name
                 );
                 let remedy = format!("add it to [files] {right} of {}, or remove it", callee.file);
@@ -187,8 +193,8 @@ impl Checking<'_> {
             }
         }
         if self.graph.basis(edge).meet(&callee.own).execute.is_empty() {
-            let what = format!("lets {} execute nothing, so that it cannot start", callee.name);
-            let remedy = "write grant.files.execute = [\"/usr\"]: a grant is all that is given";
+            let what = format!("lets {} execute nothing, so it cannot start", callee.name);
+            let remedy = "write grant.files.execute = [\"/usr\"]: only what grant names is granted";
             self.refuse(&grant.origin, what, remedy);
         }
         self.granted_network(edge, callee);
@@ -199,7 +205,7 @@ impl Checking<'_> {
         let network = &grant.value.network;
         if let (Mode::None, Some(entry)) = (network.mode(), network.egress.first()) {
             let remedy = "write grant.network.mode = \"egress\"";
-            let what = "the granted network is none, so nothing would go out".to_owned();
+            let what = "the granted network mode is none, so nothing can be reached".to_owned();
             self.refuse(&entry.origin, what, remedy);
         }
         let Some(mode) = network.mode.as_ref().filter(|mode| mode.value != Mode::None) else {
@@ -212,7 +218,7 @@ impl Checking<'_> {
         let given = Out::of(network);
         let uses = |node: &&Node| given.meet(&node.own.network) != Out::Nowhere;
         if !self.graph.onward(edge.callee).iter().any(uses) {
-            let what = format!("neither {} nor anybody it calls may reach it itself", callee.name);
+            let what = format!("neither {} nor anything it calls may reach it itself", callee.name);
             self.refuse(&mode.origin, what, "remove it");
         }
     }
@@ -240,7 +246,7 @@ impl Checking<'_> {
             let own = folder.join(name).is_ok_and(|own| own == tree);
             if (own || folder.is_within(&tree)) && node.own.write.has(folder) {
                 found.push(format!(
-                    "{tree} may be written by {}, and the profile {file} lies in it",
+                    "{tree} may be written by {}, and the profile {file} is in it",
                     node.name
                 ));
             }

@@ -64,8 +64,9 @@ fn without_leave(graph: &Graph) -> Vec<Problem> {
         done.push(members);
         // The last edge leads back to where the others came from.
         if let Some(last) = all.last() {
-            let what = format!("leads in a circle: {}", along(&strict, &all));
-            let remedy = "remove an edge, or write cycle = \"why\" on the one that may lead back";
+            let what = format!("leads in a cycle: {}", along(&strict, &all));
+            let remedy =
+                "remove an edge, or write cycle = \"why\" on the one that closes the cycle";
             problems.push(last.origin.problem(what, remedy));
         }
     }
@@ -74,7 +75,7 @@ fn without_leave(graph: &Graph) -> Vec<Problem> {
 
 fn needless_leave(edge: &Edge, back: Option<&Vec<&Edge>>) -> Option<Problem> {
     let leave = edge.call.cycle.as_ref().filter(|_| back.is_none())?;
-    Some(leave.origin.problem("no way leads back to this caller", "remove cycle"))
+    Some(leave.origin.problem("no calls lead back to this caller", "remove cycle"))
 }
 
 /// One process that answers one call at a time never answers one that it waits for.
@@ -85,7 +86,10 @@ fn waits_for_itself(graph: &Graph, edge: &Edge, back: Option<&Vec<&Edge>>) -> Op
     let all: Vec<&Edge> = [edge].into_iter().chain(back.iter().copied()).collect();
     let what =
         format!("{} is serial and would wait for itself: {}", callee.name, along(graph, &all));
-    Some(edge.origin.problem(what, "remove an edge, or let its instances be per-caller"))
+    Some(
+        edge.origin
+            .problem(what, "remove an edge, or write instances = \"per-caller\" in its [serve]"),
+    )
 }
 
 /// The longest chain that begins where nobody calls; ways by leave aside, there is no cycle in it.
@@ -110,6 +114,6 @@ fn too_long(graph: &Graph) -> Option<Problem> {
     let way = longest.into_iter().max_by_key(Vec::len).filter(|way| way.len() > HOPS)?;
     let first = way.get(..=HOPS)?;
     let what = format!("a chain of more than {HOPS} calls: {}", along(graph, first));
-    let remedy = "let some profile call directly what it needs";
+    let remedy = "let a profile call what it needs directly";
     first.last().map(|edge| edge.origin.problem(what, remedy))
 }

@@ -47,12 +47,12 @@ impl Graph {
             }
         }
         if edge.call.approval.as_ref().is_some_and(|word| word.value == Approval::Ask) {
-            text += "           a person is asked each time\n";
+            text += "           each call needs approval\n";
         } else if let Some(serve) = self.node(edge.callee).profile.serve.as_ref()
             && !serve.ask.is_empty()
         {
             let tools: Vec<&str> = serve.ask.iter().map(|one| one.value.as_str()).collect();
-            text += &format!("           a person is asked about {}\n", tools.join(", "));
+            text += &format!("           calls of {} need approval\n", tools.join(", "));
         }
         if let Some(expires) = &edge.call.expires {
             text += &format!(
@@ -69,7 +69,7 @@ impl Graph {
             several => text += &format!("           {several} instances are kept ready\n"),
         }
         if let Some(why) = &edge.call.cycle {
-            text += &format!("           may lead back: {}\n", why.value);
+            text += &format!("           cycle: {}\n", why.value);
         }
         text
     }
@@ -284,7 +284,7 @@ fn served(node: &Node) -> Option<String> {
         })
         .collect();
     let how = match node.instances() {
-        Instances::Own(reason) => format!("by its own right: {reason}"),
+        Instances::Own(reason) => format!("with its own rights: {reason}"),
         Instances::PerCaller | Instances::Serial | Instances::Attenuate => {
             node.instances().name().to_owned()
         }

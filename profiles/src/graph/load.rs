@@ -129,7 +129,7 @@ impl<'l> Loading<'l> {
         let Some(written) = &profile.name else {
             if part {
                 let origin = Origin::named(file, "name");
-                let remedy = "write name = \"…\": it is who calls and who is called";
+                let remedy = "write name = \"…\": callers and callees are identified by it";
                 self.problems.push(origin.problem("has no name", remedy));
             }
             return None;
@@ -137,7 +137,7 @@ impl<'l> Loading<'l> {
         if let Some(other) =
             self.graph.nodes.iter().find(|node| *node.name.as_str() == *written.value)
         {
-            let what = format!("{} has the name {} too", other.file, written.value);
+            let what = format!("{} is also named {}", other.file, written.value);
             self.problems.push(written.origin.problem(what, "give each profile its own name"));
             return None;
         }
@@ -153,7 +153,8 @@ impl<'l> Loading<'l> {
     fn callee(&mut self, call: &Call, origin: &Origin) -> Option<usize> {
         let Some(place) = &call.profile else {
             let remedy = "write profile = \"….toml\", relative to this file";
-            self.problems.push(origin.problem("names no profile, so nobody is called", remedy));
+            self.problems
+                .push(origin.problem("names no profile, so nothing can be called", remedy));
             return None;
         };
         // Where it is, whatever that stands for.
@@ -165,7 +166,7 @@ impl<'l> Loading<'l> {
         };
         if self.known.len() >= MOST_PROFILES {
             let what = format!("more than {MOST_PROFILES} profiles");
-            self.problems.push(place.origin.problem(what, "draw a part of them"));
+            self.problems.push(place.origin.problem(what, "name fewer of them"));
             return None;
         }
         match (self.read)(&path) {

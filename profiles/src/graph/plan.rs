@@ -82,8 +82,8 @@ pub fn client(profile: &Profile) -> Result<BrokerPlan, Vec<Problem>> {
     let origin = Origin::named("this profile", "serve");
     let Some(serve) = profile.serve.as_ref().filter(|serve| !serve.reach.is_empty()) else {
         return Err(vec![origin.problem(
-            "it serves nothing, so nothing could be called",
-            "write what may be called: [serve] tools = [\"read_file\"], or --tool read_file; all of them is \"*\"",
+            "it serves nothing, so nothing can be called",
+            "list what may be called: [serve] tools = [\"read_file\"], or --tool read_file; \"*\" for all",
         )]);
     };
     let name = |name: &str| {

@@ -54,10 +54,10 @@ impl Graph {
     fn more_than_its_caller(&self, place: usize, node: &Node) -> Option<&'static str> {
         let is_called = || self.edges.iter().any(|edge| edge.callee == place);
         match node.instances() {
-            Instances::Own(_) => Some("acts by its own right"),
-            Instances::Serial | Instances::Attenuate => Some("is under its own profile alone"),
+            Instances::Own(_) => Some("acts with its own rights"),
+            Instances::Serial | Instances::Attenuate => Some("is limited only by its own profile"),
             Instances::PerCaller if !node.profile.secrets.is_empty() && is_called() => {
-                Some("has secrets of its own")
+                Some("has its own secrets")
             }
             Instances::PerCaller => None,
         }
@@ -74,18 +74,18 @@ fn programs(apart: &Apart<'_>, (node, why): (&Node, &str), here: &Here<'_>) -> V
         let (files, remedy) = match number {
             // What was pinned is opened, digested and executed as one.
             0 if node.profile.command.sha256.is_some() => continue,
-            0 => (executed.program(word), ", or write sha256 = \"…\" beside it"),
+            0 => (executed.program(word), ", or pin it with sha256 = \"…\""),
             _ => (executed.argument(word).into_iter().collect(), ""),
         };
         for file in &files {
             for Reached { node: other, written, .. } in apart.others(node) {
                 let Some(tree) = written.around(file) else { continue };
                 let what = format!(
-                    "{} may write {tree}, and so what {name} executes: {file}, and {name} {why}",
+                    "{} may write {tree}, and so {file}, which {name} executes; and {name} {why}",
                     other.name,
                     name = node.name
                 );
-                let remedy = format!("put it where {} cannot write{remedy}", other.name);
+                let remedy = format!("move it to where {} cannot write{remedy}", other.name);
                 problems.push(exec.origin.problem(what, remedy));
             }
         }

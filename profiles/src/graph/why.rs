@@ -62,7 +62,7 @@ fn question(name: &str, tool: Option<&str>) -> String {
 fn none(caller: &str, name: &str, edges: &[&Edge]) -> Judged {
     let names: Vec<&str> = edges.iter().map(|edge| edge.name.as_str()).collect();
     let what = match names.as_slice() {
-        [] => format!("{caller} calls nobody: it has no [call.{name}]"),
+        [] => format!("{caller} calls nothing: it has no [call.{name}]"),
         _ => format!("{caller} has no [call.{name}]; it may call {}", names.join(", ")),
     };
     refuses(BROKER, what, Vec::new())
@@ -94,10 +94,12 @@ fn conditions(edge: &Edge, tool: &str, answer: &mut Answer) {
     for (_, schema) in edge.call.arguments.iter().filter(|(name, _)| name == tool) {
         let Line { file, line, key } = Line::from(&schema.origin);
         let line = line.map_or_else(String::new, |line| format!(":{line}"));
-        answer.note(format!("its arguments must fit {key}, {file}{line}"));
+        answer.note(format!("its arguments must match {key}, {file}{line}"));
     }
     if edge.call.approval.as_ref().is_some_and(|word| word.value == Approval::Ask) {
-        answer.note("a person is asked before each call");
+        answer.note("each call needs a person's approval");
     }
-    answer.note("there is only what the server lists at the time, as often as rate and budget let");
+    answer.note(
+        "only what the server lists at the time can be called, as often as rate and budget allow",
+    );
 }

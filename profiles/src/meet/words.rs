@@ -53,7 +53,7 @@ fn user(profile: &Profile, grant: &Profile, problems: &mut Vec<Problem>) {
     if *user != User::Dynamic && granted != Some(user) {
         let label = grant.label();
         problems.push(origin.problem(
-            format!("{label}, which this is run under, does not let a command run as this user"),
+            format!("{label}, which this runs under, does not let a command run as this user"),
             "write user = \"dynamic\", or the same user in that profile",
         ));
     }
@@ -69,8 +69,8 @@ fn passed(profile: &Profile, grant: &Profile, problems: &mut Vec<Problem>) {
         for name in own.iter().filter(|name| !granted.iter().any(|one| one.value == name.value)) {
             let label = grant.label();
             problems.push(name.origin.problem(
-                format!("{label}, which this is run under, does not give this {kind}"),
-                "name it there too, or remove it here",
+                format!("{label}, which this runs under, does not grant this {kind}"),
+                "name it there, too, or remove it here",
             ));
         }
     }

@@ -50,10 +50,10 @@ impl Deciding<'_> {
         for read in shown.trees.iter().filter(|tree| !tree.write) {
             let Some((_, name)) = shown.written_by_mount(&read.from) else { continue };
             let what = format!(
-                "{} is to be read, and may be written as {name}: the host has mounted it twice",
+                "{} is read-only, but may be written as {name}: the host has mounted it twice",
                 read.from
             );
-            let remedy = "unmount one of them, or let files.read have both, or files.write";
+            let remedy = "unmount one of them, or put both into files.read or into files.write";
             self.refuse(&read.origin, what, remedy);
         }
     }

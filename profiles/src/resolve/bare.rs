@@ -15,12 +15,12 @@ use std::collections::BTreeSet;
 
 /// What is left where an ABI lacks something and no namespace stands behind it.
 pub(super) const GAPS: [(u32, &str, &str); 3] = [
-    (3, "landlock.truncate", "what may only be read can be truncated (before kernel 6.2)"),
-    (4, "landlock.network", "TCP is guarded by the filter alone (before kernel 6.7)"),
+    (3, "landlock.truncate", "read-only files can be truncated (before kernel 6.2)"),
+    (4, "landlock.network", "TCP is restricted only by the filter (before kernel 6.7)"),
     (
         5,
         "landlock.ioctl",
-        "ioctls on the devices in /dev that may be opened are not judged (before 6.10)",
+        "ioctls on the devices in /dev that may be opened are not checked (before kernel 6.10)",
     ),
 ];
 
@@ -45,17 +45,17 @@ impl Deciding<'_> {
         let kept = groups == Groups::Kept && !self.host.groups.is_empty();
         match self.profile.command.user.as_ref().map(|user| &user.value) {
             Some(User::Named(name)) if self.host.users.get(name).is_none_or(|ids| ids.0 != own.uid) => {
-                let what = format!("the command runs as sandboxd does here, uid {}, not as {name}", own.uid);
+                let what = format!("the command runs as sandboxd itself here, uid {}, not as {name}", own.uid);
                 self.refuse(&origin, what, "run sandboxd as that user, or write user = \"invoker\"");
             }
             Some(User::Named(_) | User::Invoker) if kept => self.lacking(
                 "uid",
-                "the command keeps the caller's supplementary groups: that takes CAP_SETGID to change",
+                "the command keeps the caller's supplementary groups: dropping them needs CAP_SETGID",
             ),
             Some(User::Named(_) | User::Invoker) => {}
             Some(User::Dynamic) | None => self.lacking(
                 "uid",
-                &format!("the command runs as sandboxd does, uid {}: it has no uid of its own", own.uid),
+                &format!("the command runs as sandboxd itself, uid {}: it has no uid of its own", own.uid),
             ),
         }
         if own.uid == 0 && self.profile.command.reason.is_none() {
@@ -78,21 +78,21 @@ impl Deciding<'_> {
     /// Landlock is what there is.
     pub(super) fn no_landlock(&mut self) {
         if !self.is_bare() {
-            self.lacking("landlock", "files are guarded by the mount view alone: no Landlock");
+            self.lacking("landlock", "no Landlock: files are protected only by the mount view");
             return;
         }
-        let what = "this kernel has no Landlock, and without namespaces nothing else guards files";
-        let remedy =
-            "boot kernel 6.12 or newer with lsm=landlock,…, or let this container make namespaces";
+        let what =
+            "this kernel has no Landlock, and without namespaces nothing else protects files";
+        let remedy = "boot kernel 6.12 or newer with lsm=landlock,…, or allow this container to create namespaces";
         self.refuse(&self.chosen(), what, remedy);
     }
 
     /// Nothing else keeps the command from ending sandboxd, and ends all that it started.
     pub(super) fn signals_stay_inside(&mut self, abi: u32) {
         if self.is_bare() && abi < SCOPE {
-            let what = "Landlock keeps no signals inside before kernel 6.12, and without a pid namespace \
+            let what = "Landlock does not confine signals before kernel 6.12, and without a pid namespace \
                         nothing else does";
-            let remedy = "boot kernel 6.12 or newer, or let this container make namespaces";
+            let remedy = "boot kernel 6.12 or newer, or allow this container to create namespaces";
             self.refuse(&self.chosen(), what, remedy);
         }
     }
@@ -132,17 +132,16 @@ impl Deciding<'_> {
         let size = self.profile.files.tmp.as_ref().map_or(TMP, |tmp| tmp.value);
         let folder = jail(self.lease.folder.as_ref()?)?;
         if let Some(tree) = shown.around(&folder) {
-            let what = format!(
-                "{} is granted, and the private folder of the run would lie in it",
-                tree.from
-            );
+            let what =
+                format!("{} is granted, and the run's private folder would be in it", tree.from);
             let (origin, remedy) =
                 (tree.origin.clone(), "set TMPDIR to a folder that is not granted");
             self.refuse(&origin, what, remedy);
         }
         let (tmp, home) = (folder.join("tmp").ok()?, folder.join("home").ok()?);
         if size > 0 {
-            let what = "the private /tmp and home directory are as large as the disk they lie on";
+            let what =
+                "the private /tmp and home directory are limited only by the disk they are on";
             self.lacking("tmp", what);
         }
         let scratch = if size > 0 { vec![tmp.clone(), home.clone()] } else { Vec::new() };
@@ -191,7 +190,7 @@ impl Deciding<'_> {
             let around = path.as_ref().and_then(jail);
             if around.is_some_and(|path| shown.covers(&path)) {
                 let what = format!(
-                    "{} lies in what is granted, and only a mount can hide it",
+                    "{} is in a granted folder, and only a mount can hide it",
                     hole.path.value
                 );
                 self.refuse(&hole.path.origin, what, "grant the folders beside it instead");
@@ -200,22 +199,22 @@ impl Deciding<'_> {
         for tree in &shown.trees {
             if tree.from.as_str() != tree.to.as_str() {
                 let what =
-                    format!("{} cannot be shown at {}: that takes a mount", tree.from, tree.to);
+                    format!("{} cannot be shown at {}: that needs a mount", tree.from, tree.to);
                 self.refuse(
                     &tree.origin,
                     what,
-                    "grant it where it is, in files.read, write or execute",
+                    "grant it at its own path, in files.read, write or execute",
                 );
             }
             if let Some(parent) = shown.parent(tree).filter(|parent| parent.write && !tree.write) {
                 let what = format!(
-                    "{} lies in {}, which may be written: that holds for it too",
+                    "{} is in {}, which may be written, and so may be written, too",
                     tree.to, parent.to
                 );
                 self.refuse(
                     &tree.origin,
                     what,
-                    "grant the folders beside it instead of the one around it",
+                    "grant the folders beside it instead of their parent",
                 );
             }
         }
@@ -239,10 +238,13 @@ impl Deciding<'_> {
         let outside = [ProtectedKind::Socket, ProtectedKind::Pipe];
         let mut found = tree.protected.iter().filter(|one| !outside.contains(&one.kind));
         let what = match found.find(|one| own(&one.path)) {
-            Some(one) => format!("{} is there, and only a mount can keep it as it is", one.path),
+            Some(one) => format!("{} exists, and only a mount can keep it unchanged", one.path),
             None if tree.searched => return,
             None => {
-                format!("{} could not be searched whole for what the host may execute", tree.from)
+                format!(
+                    "{} could not be searched completely for what the host may execute",
+                    tree.from
+                )
             }
         };
         let origin = written.map(|Written { origin, .. }| origin.clone());
@@ -250,7 +252,7 @@ impl Deciding<'_> {
         self.refuse(
             &origin,
             what,
-            "write protect = { off = \"why\" }: what changes is named at the end of the run",
+            "write protect = { off = \"why\" }: changes are listed at the end of the run",
         );
     }
 
@@ -280,18 +282,18 @@ impl Deciding<'_> {
         say(
             "mount-view",
             String::from(
-                "names, owners, sizes and links of all files can be seen; Landlock alone guards what is in them",
+                "names, owners, sizes and links of all files can be seen; only Landlock protects their contents",
             ),
         );
-        say("pid-namespace", String::from("numbers and names of all processes can be seen"));
+        say("pid-namespace", String::from("pids and names of all processes can be seen"));
         say("ipc-namespace", String::from("System V and POSIX queues are refused instead"));
         let network = match self.mode() {
-            Mode::None => "the filter alone keeps it from the network: no sockets are made",
+            Mode::None => "only the filter keeps it from the network: no sockets can be created",
             // There is no egress without a network namespace.
             Mode::Egress | Mode::Host => "the network is the host's, as the profile says",
         };
         say("network-namespace", network.to_owned());
-        say("uid", format!("it runs as sandboxd does, uid {uid}"));
+        say("uid", format!("it runs as sandboxd itself, uid {uid}"));
         if matches!(self.sharing(shown), Sharing::Host { attributes: true, .. }) {
             say(
                 "file-attributes",
@@ -301,11 +303,10 @@ impl Deciding<'_> {
             );
         }
         if identity.groups == Groups::Kept {
-            say("groups", String::from("the caller's groups stay"));
+            say("groups", String::from("the caller's groups are kept"));
         }
         if !self.host.own.empties_bounding {
-            let what =
-                "the bounding set stays; no_new_privs keeps anything from being gained by it";
+            let what = "the bounding set is kept; no_new_privs prevents gaining anything from it";
             say("bounding-set", what.to_owned());
         }
         absent

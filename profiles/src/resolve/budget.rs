@@ -63,8 +63,8 @@ impl Deciding<'_> {
         if let (Some(cost), true) = (&budget.cost, budget.prices.is_empty()) {
             let origin = cost.origin.clone();
             let remedy =
-                "write [budget.prices.\"*\"] with input and output, what a million tokens cost";
-            self.refuse(&origin, "there are no prices, so nothing would cost anything", remedy);
+                "write [budget.prices.\"*\"] with input and output: the price of a million tokens";
+            self.refuse(&origin, "there are no prices, so the cost would always be 0", remedy);
         }
         match self.mode() {
             Mode::Host => self.nothing_is_counted(),
@@ -81,7 +81,7 @@ impl Deciding<'_> {
     fn nothing_is_counted(&mut self) {
         for profile in self.under.iter().chain([self.profile]) {
             let Some(limit) = profile.budget.limits_network() else { continue };
-            let what = "the network is the host's, where nobody would count it";
+            let what = "the network is the host's, where nothing is counted";
             self.refuse(&limit.origin, what, "write mode = \"egress\" in [network], or remove it");
         }
     }
@@ -109,7 +109,7 @@ impl Deciding<'_> {
     fn uncounted(&mut self, limit: Option<&Written<Amount>>) {
         if let Some(limit) = limit {
             let remedy = "write { to = \"http://host.internal:8080\", model = true } in network.egress, for the model's API";
-            let what = "no entry is a model's API, so nothing would be counted";
+            let what = "no entry is a model's API, so nothing is counted";
             self.refuse(&limit.origin, what, remedy);
         }
     }
@@ -124,7 +124,7 @@ impl Deciding<'_> {
             let Some(past) = past.find(leads) else {
                 continue;
             };
-            let what = format!("{:?} lets out past it what nobody counts", past.written);
+            let what = format!("{:?} leads to the same host and is not counted", past.written);
             let entries = &self.profile.network.egress;
             let entry = entries.iter().find(|entry| entry.value.text == counted.written);
             let origin = entry.map_or_else(

@@ -33,13 +33,13 @@ impl Deciding<'_> {
         if self.is_bare() {
             self.refuse(
                 &origin,
-                "who calls is told by a socket that nobody else can see, and without a view everybody can",
+                "a caller is identified by a socket that no one else can see, and without a mount view everyone can",
                 "run it with isolation = \"namespaces\", or remove [call.*]",
             );
         } else if !carried {
             self.refuse(
                 &origin,
-                "nothing carries calls here",
+                "there is no broker here to relay calls",
                 "start it with sandboxd run, or remove [call.*]",
             );
         }
@@ -58,7 +58,7 @@ impl Deciding<'_> {
             let origin = self.profile.calls.values().next().map(|call| call.origin.clone())?;
             self.refuse(
                 &origin,
-                format!("leaves no place for {FOLDER}, where calls go"),
+                format!("needs {FOLDER}, which a grant covers"),
                 "do not grant /run as a whole",
             );
             return None;

@@ -15,8 +15,8 @@ impl Deciding<'_> {
         if !joined {
             self.lacking(
                 "cgroup",
-                "memory, swap, cpus and processes are not limited: clone3(2) is refused here, \
-                 which alone starts a process in its cgroup",
+                "memory, swap, cpus and processes are not limited: clone3(2), the only call that \
+                 starts a process in its cgroup, is refused here",
             );
         }
         joined
@@ -83,7 +83,7 @@ impl Deciding<'_> {
                 Controller::Pids,
                 decided.processes.is_some(),
                 if per_user {
-                    "processes are limited per user alone: no pids controller"
+                    "processes are limited only per user: no pids controller"
                 } else {
                     "processes are not limited: no pids controller"
                 },
@@ -119,12 +119,12 @@ impl Deciding<'_> {
         if memory.is_some_and(|memory| high > memory) {
             self.refuse(
                 &written.origin,
-                "is more than [limits].memory, which ends the command before",
-                "write less than memory",
+                "is more than [limits].memory, which is reached first",
+                "write less than [limits].memory",
             );
         }
         if matches!(self.host.cgroups, CgroupFacts::V1 { .. }) {
-            self.lacking("cgroup.memory", "nothing is slowed down at memory_high: cgroup v1");
+            self.lacking("cgroup.memory", "memory_high has no effect: cgroup v1");
             return None;
         }
         Some(high)
@@ -151,8 +151,8 @@ impl Deciding<'_> {
                 // What is read there was in memory before.
                 Some(DiskFact::Memory) => tree.write.then(|| format!("{} is in memory", tree.from)),
                 Some(DiskFact::Without(name)) => (tree.write || read.is_some())
-                    .then(|| format!("{} lies on {name}, which tells no disk", tree.from)),
-                None => Some(format!("the disk below {} is not known", tree.from)),
+                    .then(|| format!("{} is on {name}, which has no known disk", tree.from)),
+                None => Some(format!("the disk that holds {} is not known", tree.from)),
             };
             without.extend(why);
         }

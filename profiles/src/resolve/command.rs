@@ -103,7 +103,7 @@ impl Deciding<'_> {
             return;
         };
         if found.kind != FileKind::Directory {
-            let what = format!("the command cannot start in {place}: it is no folder");
+            let what = format!("the command cannot start in {place}: it is not a folder");
             self.refuse(origin, what, "write a folder, or run it in one");
         } else if found.links.is_empty() && !self.enters(tree, found, identity) {
             let what = format!(
@@ -176,8 +176,8 @@ impl Deciding<'_> {
         };
         let path = shown.around(&real).and_then(|tree| tree.host(&real));
         let Some(path) = path else {
-            let what = format!("{program} is in nothing that is granted");
-            self.refuse(&digest.origin, what, "write its folder in files.execute");
+            let what = format!("{program} is not in a granted folder");
+            self.refuse(&digest.origin, what, "add its folder to files.execute");
             return None;
         };
         Some(Pinned { path, sha256: digest.value.clone() })

@@ -81,13 +81,13 @@ impl Deciding<'_> {
         };
         self.nobody_else_says(
             &[VARIABLE],
-            "command.credentials, or a secret that is one,",
+            "command.credentials, or a secret with credential,",
             "where its credentials are",
         );
         if let Some(folder) = decided.folder.as_ref().filter(|_| decided.copied)
             && shown.covers(folder)
         {
-            let what = format!("the profile shows a folder of the host's where {folder} is to be");
+            let what = format!("a grant covers {folder}, where sandboxd puts the credentials");
             self.refuse(&first, what, "grant less than /run");
         }
         decided
@@ -118,7 +118,7 @@ impl Deciding<'_> {
             if let Credentials::In { names, folder } = passed
                 && !names.contains(&name.value)
             {
-                let what = format!("{folder} holds no credential {:?}", name.value);
+                let what = format!("{folder} has no credential {:?}", name.value);
                 self.refuse(
                     &name.origin,
                     what,
@@ -159,7 +159,8 @@ impl Deciding<'_> {
             .map(|(_, origin)| origin.clone())
             .collect();
         for origin in wrong {
-            let what = format!("with {key} it is sandboxd that tells the command {what}");
+            let what =
+                format!("with {key} sandboxd sets this variable, to tell the command {what}");
             self.refuse(&origin, what, "remove it");
         }
     }

@@ -18,7 +18,7 @@ const OWN: &[&str] = &["/run/sandboxd", "/var/lib/sandboxd"];
 /// is the system's.
 pub const SYSTEM: &[&str] =
     &["/usr", "/etc", "/boot", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
-const REASON: &str = "write { path = \"…\", reason = \"why\" }, or name what is needed in it";
+const REASON: &str = "write { path = \"…\", reason = \"why\" }, or name only what is needed in it";
 
 fn never(what: String, remedy: &'static str) -> Danger {
     Danger { what, remedy, reasonable: false }
@@ -48,38 +48,38 @@ pub(super) fn danger(
     }
     // Without a view there is no other to be had.
     if isolation == Isolation::Landlock && within("/proc") && access == Access::Read {
-        return Some(unless_reasoned(format!("{path} tells about everybody's processes")));
+        return Some(unless_reasoned(format!("{path} exposes all processes of the host")));
     }
     if isolation == Isolation::Landlock && within("/dev/shm") {
-        return Some(unless_reasoned(format!("{path} is shared with everybody here")));
+        return Some(unless_reasoned(format!("{path} is shared with everyone here")));
     }
     if within("/proc") || within("/dev") {
-        let remedy = "remove it: the sandbox has a /proc and a /dev of its own";
+        let remedy = "remove it: the sandbox has its own /proc and /dev";
         return Some(never(format!("{path} belongs to the host"), remedy));
     }
     if let Some(own) = OWN.iter().find(|own| within(own) || holds(own)) {
         let remedy = "name the folders that are needed";
-        return Some(never(format!("{path} holds {own}, the state of sandboxd"), remedy));
+        return Some(never(format!("{path} contains {own}, sandboxd's own state"), remedy));
     }
     let write = access == Access::Write;
     if within("/sys") {
         return Some(if access == Access::Read {
-            unless_reasoned(format!("{path} tells about the machine"))
+            unless_reasoned(format!("{path} exposes details of the machine"))
         } else {
-            never(format!("{path} controls the machine"), "remove it, or write it in files.read")
+            never(format!("{path} controls the machine"), "remove it, or move it to files.read")
         });
     }
     if write && SYSTEM.iter().any(|system| is(system)) {
         return Some(never(
-            format!("the host executes and obeys what is in {path}"),
-            "name what is needed in it",
+            format!("the host executes and trusts what is in {path}"),
+            "name only what is needed in it",
         ));
     }
     if write && SYSTEM.iter().any(|system| within(system)) {
-        return Some(unless_reasoned(format!("the host executes or obeys {path}")));
+        return Some(unless_reasoned(format!("the host executes or trusts {path}")));
     }
     if within("/run") || within("/var/run") {
-        return Some(unless_reasoned(format!("{path} may hold sockets of the host's services")));
+        return Some(unless_reasoned(format!("{path} may contain sockets of the host's services")));
     }
     if is("/tmp") {
         return Some(unless_reasoned("/tmp is shared with everyone on the host".into()));
@@ -99,8 +99,9 @@ impl Deciding<'_> {
         let AuditFact::Folder(folder) = &self.host.audit else { return None };
         let shows = path.is_within(folder) || (self.is_bare() && folder.is_within(path));
         shows.then(|| {
-            let remedy = "name the folders that are needed, or set XDG_STATE_HOME to another";
-            never(format!("{path} holds {folder}, the audit log of sandboxd"), remedy)
+            let remedy =
+                "name the folders that are needed, or set XDG_STATE_HOME to another folder";
+            never(format!("{path} contains {folder}, sandboxd's audit log"), remedy)
         })
     }
 }

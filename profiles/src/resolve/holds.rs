@@ -231,28 +231,27 @@ impl Deciding<'_> {
             None => {}
             Some(Blind::Bounded) => {
                 let what = format!(
-                    "{} holds more than can be searched in good time for what the host may execute and for sockets and pipes, or more of those than can be kept",
+                    "{} has too many entries to search in time for what the host may execute and for sockets and pipes, or too many of these",
                     tree.from
                 );
-                let remedy = "grant a smaller folder, look who filled it, try again where the disk was only slow, or write protect = { off = \"why\" }";
+                let remedy = "grant a smaller folder, find out who filled it, try again if the disk was only slow, or write protect = { off = \"why\" }";
                 self.refuse(origin, what, remedy);
             }
             Some(Blind::Closed(folder)) => {
                 let what = format!(
-                    "{folder} cannot be read, and so not searched for what the host may execute and for sockets and pipes: an earlier run may have closed it"
+                    "{folder} cannot be read, and so cannot be searched for what the host may execute and for sockets and pipes: an earlier run may have closed it"
                 );
-                let remedy = "look what is in it and give its owner the right to read it back (chmod u+rx), or grant a smaller folder";
+                let remedy = "check what is in it and make it readable to its owner again (chmod u+rx), or grant a smaller folder";
                 self.refuse(origin, what, remedy);
             }
         }
         let longest = tree.protected.iter().max_by_key(|fact| fact.path.as_str().len());
         if let Some(longest) = longest.filter(|_| holds.bytes > MOST_BYTES) {
             let what = format!(
-                "{} holds more of what the host may execute, and of sockets and pipes, than a plan has room for, with every folder above: {} is the longest",
+                "{} has more of what the host may execute, and of sockets and pipes, than fits into a plan, with all parent folders: {} is the longest",
                 tree.from, longest.path
             );
-            let remedy =
-                "look who filled it, grant a smaller folder, or write protect = { off = \"why\" }";
+            let remedy = "find out who filled it, grant a smaller folder, or write protect = { off = \"why\" }";
             self.refuse(origin, what, remedy);
         }
     }
@@ -278,10 +277,10 @@ impl Deciding<'_> {
     fn holdable(&mut self, fact: &ProtectedFact, strict: bool, origin: &Origin) -> Option<Kind> {
         if fact.linked && strict {
             let what = format!(
-                "{} is, or has in it, a file with other names (hard links) to write it by",
+                "{} is, or contains, a file that can be written by other names (hard links)",
                 fact.path
             );
-            let remedy = "put a copy in its place, which has one (cp -p FILE FILE.new && mv FILE.new FILE), or write protect = \"default\"";
+            let remedy = "replace it with a copy (cp -p FILE FILE.new && mv FILE.new FILE), or write protect = \"default\"";
             self.refuse(origin, what, remedy);
         }
         match fact.kind {
@@ -290,8 +289,8 @@ impl Deciding<'_> {
             ProtectedKind::Socket | ProtectedKind::Pipe => None,
             ProtectedKind::Link | ProtectedKind::Other => {
                 if strict {
-                    let what = format!("{} is a link, and cannot be held", fact.path);
-                    let remedy = "replace it by what it leads to, or write protect = \"default\"";
+                    let what = format!("{} is a link, and cannot be protected", fact.path);
+                    let remedy = "replace it with its target, or write protect = \"default\"";
                     self.refuse(origin, what, remedy);
                 }
                 None
@@ -302,16 +301,17 @@ impl Deciding<'_> {
     /// Nothing in the tree may be beyond what can be held.
     fn whole(&mut self, tree: &Tree, origin: &Origin) {
         if !tree.searched {
-            let what = format!("{} could not be searched whole for what to hold", tree.from);
+            let what =
+                format!("{} could not be searched completely for what to protect", tree.from);
             self.refuse(origin, what, "grant a smaller folder, or write protect = \"default\"");
         }
         for missing in unheld(tree) {
-            let what = format!("{missing} does not exist, and so could be planted");
+            let what = format!("{missing} does not exist, so it could be planted");
             let common = missing.as_str().ends_with("/commondir");
             let remedy = if common {
-                "git would take hooks and settings from where it says: have it say where they are (printf '.\\n' > .git/commondir), or write protect = \"default\""
+                "git would take hooks and settings from where it says: create it, naming its own folder (printf '.\\n' > .git/commondir), or write protect = \"default\""
             } else {
-                "create it, empty, or write protect = \"default\""
+                "create it as an empty file or folder, or write protect = \"default\""
             };
             self.refuse(origin, what, remedy);
         }

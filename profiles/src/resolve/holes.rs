@@ -54,7 +54,7 @@ impl Deciding<'_> {
         for tree in &shown.trees {
             let over = |hole: &Punched| tree.to.is_within(&hole.place);
             if written.iter().any(|hole| hole.covers(tree)) || holes.iter().any(over) {
-                let what = format!("{} lies in what files.hide covers", tree.to);
+                let what = format!("{} is in a path that files.hide covers", tree.to);
                 self.refuse(&tree.origin, what, "remove one of the two");
             }
         }
@@ -66,7 +66,7 @@ impl Deciding<'_> {
         let path = self.folder(&hole.path)?;
         let (tree, inside, found) = self.hole(&path, hole, shown)?;
         if inside == tree.to {
-            self.refuse(origin, format!("{path} is what is granted"), "remove the grant instead");
+            self.refuse(origin, format!("{path} is itself granted"), "remove the grant instead");
             return None;
         }
         if found.kind == FileKind::Regular && found.links_count > 1 {
@@ -76,7 +76,7 @@ impl Deciding<'_> {
                     "{path} has {} names (hard links), and the others would show it",
                     found.links_count
                 ),
-                "put a copy in its place, which has one name: cp -p FILE FILE.new && mv FILE.new FILE",
+                "replace it with a copy: cp -p FILE FILE.new && mv FILE.new FILE",
             );
             return None;
         }
@@ -96,13 +96,13 @@ impl Deciding<'_> {
                 format!(
                     "{path}/{file} has a name outside of {path} (a hard link), which would show it"
                 ),
-                "put a copy in its place, which has one name: cp -p FILE FILE.new && mv FILE.new FILE; of many, copy the folder (cp -a) and put the copy in its place",
+                "replace it with a copy: cp -p FILE FILE.new && mv FILE.new FILE; if there are many, replace the folder with a copy (cp -a)",
             ),
             ShownBy::Unsearched => (
                 format!(
-                    "{path} holds more than can be searched in good time for files with other names (hard links)"
+                    "{path} has too many entries to search in time for files with other names (hard links)"
                 ),
-                "hide a smaller folder, or try again where the disk was only slow",
+                "hide a smaller folder, or try again if the disk was only slow",
             ),
         };
         self.refuse(origin, what, remedy);
@@ -122,21 +122,21 @@ impl Deciding<'_> {
         let found = match self.host.paths.get(host) {
             Some(PathFact::Found(found)) => found.clone(),
             Some(PathFact::Failed(errno)) => {
-                let what = format!("{path} cannot be looked at (errno {errno})");
-                self.refuse(origin, what, "make it readable to whoever runs sandboxd");
+                let what = format!("{path} cannot be examined (errno {errno})");
+                self.refuse(origin, what, "make it readable to the user who runs sandboxd");
                 return None;
             }
             Some(PathFact::Missing) | None if hole.optional => return None,
             Some(PathFact::Missing) if around.is_some() => {
                 self.refuse(
                     origin,
-                    format!("{path} does not exist, and what comes into being there could be read"),
+                    format!("{path} does not exist, and what is created there could be read"),
                     "create it, or write { path = \"…\", optional = true }",
                 );
                 return None;
             }
             Some(PathFact::Missing) | None => {
-                self.refuse(origin, format!("{path} is in nothing that is granted"), "remove it");
+                self.refuse(origin, format!("{path} is not in a granted folder"), "remove it");
                 return None;
             }
         };
@@ -153,7 +153,7 @@ impl Deciding<'_> {
             }),
         };
         let Some((tree, inside)) = place else {
-            self.refuse(origin, format!("{path} is in nothing that is granted"), "remove it");
+            self.refuse(origin, format!("{path} is not in a granted folder"), "remove it");
             return None;
         };
         Some((tree, inside, found))

@@ -34,7 +34,7 @@ impl Deciding<'_> {
         let named = matches!(user, User::Named(_));
         if (uid == 0 || gid == 0) && !(named && self.profile.command.reason.is_some()) {
             let remedy = if named {
-                "write reason = \"…\" beside it, or user = \"dynamic\""
+                "add reason = \"why\", or write user = \"dynamic\""
             } else {
                 "write user = \"dynamic\", or user = \"root\" and a reason"
             };
@@ -61,7 +61,7 @@ impl Deciding<'_> {
                 if !self.host.groups.is_empty() {
                     self.lacking(
                         "uid",
-                        "the command keeps the caller's supplementary groups: only root can take them away",
+                        "the command keeps the caller's supplementary groups: only root can drop them",
                     );
                 }
             }

@@ -50,8 +50,13 @@ impl Deciding<'_> {
             names.push(name.to_string());
             for written in &written.value.inject {
                 if before.iter().any(|other| other.meets(&written.value)) {
-                    let what = "another secret is put into the same place of the same requests";
-                    self.refuse(&written.origin, what, "write another place, or a path for each");
+                    let what =
+                        "another secret is injected into the same place of the same requests";
+                    self.refuse(
+                        &written.origin,
+                        what,
+                        "write another place, or a different path for each",
+                    );
                 }
                 before.push(&written.value);
                 if self.leads_there(written, way) {
@@ -74,13 +79,13 @@ impl Deciding<'_> {
             end(rule);
             let unfit = match (&rule.carries, &rule.target) {
                 (Carries::Https(_), Target::Below(_)) => Some((
-                    "is for many hosts, and all their requests would be seen for the sake of one",
+                    "is for many hosts, so the requests to all of them would be decrypted for the sake of one",
                     format!("write {place:?} in network.egress too, and narrow that"),
                 )),
                 (Carries::Https(_), _) => None,
                 (Carries::Http(_), _) if own => None,
                 (Carries::Http(_) | Carries::Tcp | Carries::Tls, _) => Some((
-                    "leads there in another way than TLS, so that anybody on it would read the secret",
+                    "leads there without TLS, so anyone on the way could read the secret",
                     format!("write {place:?} in network.egress instead"),
                 )),
             };
@@ -91,7 +96,7 @@ impl Deciding<'_> {
             }
         }
         if !found {
-            let what = format!("nothing in network.egress leads to {place}");
+            let what = format!("no entry of network.egress leads to {place}");
             self.refuse(&written.origin, what, format!("write egress = [{place:?}] in [network]"));
         }
         found
@@ -107,7 +112,7 @@ impl Deciding<'_> {
         // What it is run under may let nothing out, and so may whoever lays "none" over it.
         let chosen = self.profile.network.mode.as_ref().map(|mode| mode.value);
         if self.under.is_empty() && matches!(chosen, None | Some(Mode::Host)) {
-            let what = "only the egress process puts it in, or signs with it, and there is none";
+            let what = "only the egress process injects it or signs with it, and there is none";
             let remedy = "write [network] mode = \"egress\", and the host in egress = [...]";
             self.refuse(&origin, what, remedy);
         }
@@ -125,11 +130,11 @@ impl Deciding<'_> {
             return false;
         };
         copies.extend([Copied::Authority, Copied::JavaStore]);
-        let key = format!("{:?} in network.egress, whose requests are seen,", rule.written);
-        self.nobody_else_says(&VARIABLES, &key, "whom to trust");
+        let key = format!("{:?} in network.egress, whose requests are decrypted,", rule.written);
+        self.nobody_else_says(&VARIABLES, &key, "which certificates to trust");
         if fixed(BUNDLE).is_some_and(|path| shown.covers(&path)) {
             let origin = crate::Origin::named("this profile", "files");
-            let what = format!("shows a folder of the host's where {BUNDLE} is to be");
+            let what = format!("a grant covers {BUNDLE}, which sandboxd creates");
             self.refuse(&origin, what, "grant less than /run");
         }
         true

@@ -73,12 +73,12 @@ impl Kept {
     pub(crate) fn by_the_command(self, tree: &HostPath, path: &HostPath) -> (String, String) {
         match self {
             Self::Unwritten => (
-                format!("the command may write {tree}, and so say what is in {path}"),
-                "put it where the command cannot write".into(),
+                format!("the command may write {tree}, and so replace {path}"),
+                "move it to where the command cannot write".into(),
             ),
             Self::Unseen(verb) => (
-                format!("[files] shows {tree}, so that the command could {verb} {path} itself"),
-                "put it elsewhere, or name it in files.hide".into(),
+                format!("[files] shows {tree}, so the command could {verb} {path} itself"),
+                "move it elsewhere, or add it to files.hide".into(),
             ),
         }
     }
@@ -92,12 +92,12 @@ impl Kept {
     ) -> (String, String) {
         match self {
             Self::Unwritten => (
-                format!("{name} may write {tree}, and so say what is in {path}"),
-                format!("put it where {name} cannot write"),
+                format!("{name} may write {tree}, and so replace {path}"),
+                format!("move it to where {name} cannot write"),
             ),
             Self::Unseen(verb) => (
-                format!("{name} is shown {tree}, so that it could {verb} {path} itself"),
-                format!("put it elsewhere, or name it in files.hide of {file}"),
+                format!("{name} is shown {tree}, so it could {verb} {path} itself"),
+                format!("move it elsewhere, or add it to files.hide of {file}"),
             ),
         }
     }

@@ -17,7 +17,7 @@ impl Deciding<'_> {
         if matches!(fact, Some(PathFact::Missing)) {
             self.refuse(
                 &Origin::named("this host", "/proc"),
-                "/proc shows processes alone, so that what else is in a sandbox's cannot be covered",
+                "/proc shows only processes, so the rest of a sandbox's own /proc cannot be covered",
                 "mount it whole; in a unit of systemd: ProcSubset=all",
             );
         }
@@ -40,11 +40,11 @@ impl Deciding<'_> {
                 {
                     continue;
                 }
-                Some(PathFact::Failed(errno)) => format!("cannot be looked at (errno {errno})"),
-                None => String::from("was not looked at"),
+                Some(PathFact::Failed(errno)) => format!("cannot be examined (errno {errno})"),
+                None => String::from("was not examined"),
             };
             let (what, origin) = (format!("{path} {why}"), Origin::named("this host", "/proc"));
-            self.refuse(&origin, what, "see what keeps sandboxd from looking at it");
+            self.refuse(&origin, what, "find out what keeps sandboxd from examining it");
         }
         existing
     }

@@ -30,10 +30,10 @@ const DEVICE: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | WriteFil
 
 /// What each ABI brought, the key that lets the host lack it, and what is left then.
 const GAPS: [(u32, &str, &str); 4] = [
-    (3, "landlock.truncate", "truncation is guarded by the mount view alone"),
-    (4, "landlock.network", "TCP is guarded by the network namespace alone"),
-    (5, "landlock.ioctl", "ioctls on devices are guarded by the private /dev alone"),
-    (6, "landlock.scope", "signals and abstract sockets are guarded by namespaces alone"),
+    (3, "landlock.truncate", "truncation is restricted only by the mount view"),
+    (4, "landlock.network", "TCP is restricted only by the network namespace"),
+    (5, "landlock.ioctl", "ioctls on devices are restricted only by the private /dev"),
+    (6, "landlock.scope", "signals and abstract sockets are restricted only by namespaces"),
 ];
 
 /// The ABI whose rights are used: the kernel's, as far as we know it.

@@ -121,12 +121,12 @@ impl Deciding<'_> {
         match self.host.cores {
             CoreFact::Program if none => self.lacking(
                 "core_handler",
-                "kernel.core_pattern runs a program for each command that dies, which a limit of cores of 0 does not keep from it: \
+                "kernel.core_pattern runs a program for each command that dies, and a core size limit of 0 does not prevent it: \
                  start sandboxd with a hard limit of 1 or more (ulimit -Hc, LimitCORE=)",
             ),
             CoreFact::Socket => self.lacking(
                 "core_handler",
-                "kernel.core_pattern gives the core of each command that dies to a socket, whatever its limit",
+                "kernel.core_pattern sends the core dump of each command that dies to a socket, whatever its limit",
             ),
             CoreFact::Program | CoreFact::File => {}
         }

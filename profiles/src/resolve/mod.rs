@@ -66,9 +66,9 @@ use sandboxd_plan::{
 };
 
 /// What to do where no namespaces are to be had, and what that costs.
-pub const IN_A_CONTAINER: &str = "in a container that allows no namespaces: --profile \
-     builtin:container, which keeps Landlock, the system call filter and the limits of a process, and \
-     gives up the mount view, the network and pid namespaces, a uid of its own and the protection of \
+pub const IN_A_CONTAINER: &str = "in a container that forbids namespaces: --profile \
+     builtin:container, which keeps Landlock, the system call filter and the limits of each process, but \
+     has no mount view, no network and pid namespaces, no uid of its own and no protection of \
      git hooks and the like";
 
 /// What belongs to this one run, and neither to the profile nor to the host.
@@ -348,7 +348,7 @@ impl Deciding<'_> {
     /// What happens is written down, or the profile lets it go without.
     fn recorded(&mut self) {
         if let AuditFact::Lacking(gap) = &self.host.audit {
-            let what = "nothing of the run is written to the audit log";
+            let what = "the run is not recorded in the audit log";
             self.lacking_for("audit", what, Some(gap));
         }
     }

@@ -96,19 +96,19 @@ impl Deciding<'_> {
             if let Some(mode) = written.filter(|mode| mode.value == Mode::Egress) {
                 let origin = mode.origin.clone();
                 let remedy = "write egress = [\"api.example.com:443\"], or mode = \"none\"";
-                self.refuse(&origin, "names no host, so nothing would go out", remedy);
+                self.refuse(&origin, "names no host, so nothing can be reached", remedy);
             }
             return;
         };
         match written.map(|mode| mode.value) {
             None => self.refuse(
                 &first,
-                "the network mode is none, so nothing would go out",
+                "the network mode is none, so nothing can be reached",
                 "write mode = \"egress\"",
             ),
             Some(Mode::Host) => self.refuse(
                 &first,
-                "the network is the host's, so this would keep nothing in",
+                "the network is the host's, so this would restrict nothing",
                 "write mode = \"egress\", or remove it",
             ),
             // Whoever lays that over a profile with entries takes them all away.
@@ -127,7 +127,7 @@ impl Deciding<'_> {
                 "run it with isolation = \"namespaces\", or write mode = \"none\" or \"host\"";
             self.refuse(
                 &origin,
-                "without a network namespace nothing is led to the egress process",
+                "without a network namespace, nothing is redirected to the egress process",
                 remedy,
             );
         }
@@ -135,8 +135,8 @@ impl Deciding<'_> {
         if self.enters_network() && !self.host.own.leads_networks {
             self.refuse(
                 &Origin::named("this host", "network.egress"),
-                "sandboxd lacks CAP_NET_ADMIN here, without which nothing is led to the egress process",
-                "let sandboxd keep CAP_NET_ADMIN: --cap-add=NET_ADMIN of a container, CapabilityBoundingSet= of a unit; or write mode = \"none\"",
+                "sandboxd lacks CAP_NET_ADMIN here, without which nothing is redirected to the egress process",
+                "let sandboxd keep CAP_NET_ADMIN: --cap-add=NET_ADMIN for a container, CapabilityBoundingSet= for a unit; or write mode = \"none\"",
             );
         }
     }
@@ -152,8 +152,8 @@ impl Deciding<'_> {
             let name = ["input", "output", "error"].get(number).copied().unwrap_or_default();
             self.refuse(
                 &Origin::named(&format!("standard {name}"), ""),
-                "is a socket of the host's network, with which the command could dial past what this profile names",
-                "put a pipe between: … | sandboxd run … | …",
+                "is a socket of the host's network, with which the command could connect to hosts that this profile does not name",
+                "put a pipe in between: … | sandboxd run … | …",
             );
         }
     }
@@ -174,7 +174,7 @@ impl Deciding<'_> {
         let ResolverFacts { hosts, servers, unread } = self.host.resolver.clone();
         for file in &unread {
             let what = format!("{} cannot be read: {}", file.path, file.why);
-            let remedy = "make it a file that sandboxd can read: it says where names lead";
+            let remedy = "make it a file that sandboxd can read: names are resolved with it";
             self.refuse(&Origin::named("this host", "network.egress"), what, remedy);
         }
         // A list of whom to block may have a hundred thousand of no interest here.
@@ -195,9 +195,8 @@ impl Deciding<'_> {
                 || Origin::named("this host", "network.egress"),
                 |entry| entry.origin.clone(),
             );
-            let what =
-                "this host has nobody to ask where that is: no nameserver in /etc/resolv.conf";
-            self.refuse(&origin, what, "name one there, or write the host into /etc/hosts");
+            let what = "this host cannot resolve that name: no nameserver in /etc/resolv.conf";
+            self.refuse(&origin, what, "add one there, or add the host to /etc/hosts");
         }
         Resolver { hosts, servers, wait: Millis(2000), rounds: 2 }
     }

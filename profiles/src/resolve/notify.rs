@@ -63,21 +63,21 @@ impl Deciding<'_> {
         if self.under.iter().any(|profile| !profile.command.notifies()) {
             self.refuse(
                 &origin,
-                "a profile that it is run under does not let it speak to the service manager",
-                "write notify = true in that one too, or remove it",
+                "a profile that this runs under does not let it notify the service manager",
+                "write notify = true in that one, too, or remove it",
             );
             return None;
         }
         if self.is_bare() {
             self.refuse(
                 &origin,
-                "who speaks is told by a socket that nobody else can see, and without a view everybody can",
+                "the sender is identified by a socket that no one else can see, and without a mount view everyone can",
                 "run it with isolation = \"namespaces\", or remove notify",
             );
             return None;
         }
         if fixed(FOLDER).is_none_or(|folder| shown.covers(&folder)) {
-            let what = format!("leaves no place for {FOLDER}, where its word goes");
+            let what = format!("needs {FOLDER}, which a grant covers");
             self.refuse(&origin, what, "do not grant /run as a whole");
             return None;
         }

@@ -16,7 +16,7 @@ impl Deciding<'_> {
             let holds = |tree: &&Tree| !tree.names(own).is_empty();
             for tree in trees.iter().filter(|tree| tree.write).filter(holds) {
                 self.problems.push(tree.origin.problem(
-                    format!("{} may be written, and the profile {file} lies in it", tree.from),
+                    format!("{} may be written, and the profile {file} is in it", tree.from),
                     "move the profile to a folder that the sandbox cannot write",
                 ));
             }
@@ -24,12 +24,12 @@ impl Deciding<'_> {
         let told = [
             (
                 &invocation.metrics,
-                "--metrics is to make its socket in it",
+                "--metrics would create its socket in it",
                 "name a path in a folder that the sandbox cannot write: --metrics unix:/run/agents/build.metrics",
             ),
             (
                 &invocation.receipt,
-                "--receipt is to be written into it",
+                "--receipt would be written into it",
                 "name a file in a folder that the sandbox cannot write: --receipt /var/lib/agents/build.json",
             ),
         ];

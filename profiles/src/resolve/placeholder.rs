@@ -33,16 +33,15 @@ impl Deciding<'_> {
         let Placed { call, tools, .. } = &placed.value;
         let Some(edge) = self.profile.calls.get(&call.value) else {
             let what = format!("this profile has no [call.{}]", call.value);
-            let remedy = "name the call whose tool is to have the secret, or remove it";
+            let remedy = "name the call whose tool gets the secret, or remove it";
             self.refuse(&call.origin, what, remedy);
             return;
         };
         for tool in tools {
             let reach = &edge.value.reach.tools;
             if !reach.iter().any(|pattern| pattern.value.matches(&tool.value)) {
-                let what =
-                    format!("[call.{}].tools does not let {:?} through", call.value, tool.value);
-                self.refuse(&tool.origin, what, "name the tool there too, or remove it here");
+                let what = format!("[call.{}].tools does not allow {:?}", call.value, tool.value);
+                self.refuse(&tool.origin, what, "name the tool there, too, or remove it here");
             }
         }
         let counts = Planned::COUNTS;
@@ -51,7 +50,7 @@ impl Deciding<'_> {
                 "[call.{}].max_request leaves no room for it: a placeholder counts as {counts} bytes",
                 call.value
             );
-            self.refuse(&placed.origin, what, "let 16K or more through there");
+            self.refuse(&placed.origin, what, "write 16K or more there");
         }
     }
 }

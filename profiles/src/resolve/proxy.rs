@@ -41,8 +41,8 @@ impl Deciding<'_> {
         // Whoever lays "none" over a profile with a way takes that away.
         let mode = network.mode.as_ref().map(|mode| mode.value);
         if matches!(mode, None | Some(Mode::Host)) {
-            let what = "says how what goes out gets to the egress process, and there is none";
-            self.refuse(&origin, what, "write mode = \"egress\" beside it, or remove it");
+            let what = "says how connections get to the egress process, and there is none";
+            self.refuse(&origin, what, "write mode = \"egress\", or remove it");
         }
     }
 

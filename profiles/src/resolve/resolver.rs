@@ -21,7 +21,7 @@ impl Deciding<'_> {
             self.refuse(
                 &origin,
                 "the host's network reaches everything the host reaches",
-                "write reason = \"…\" beside it, or mode = \"none\"",
+                "add reason = \"why\", or write mode = \"none\"",
             );
         }
         for path in masks::RESOLVER.iter().filter_map(|path| HostPath::try_from(*path).ok()) {

@@ -50,7 +50,7 @@ impl Deciding<'_> {
             if let Some(file) = &secret.value.credential {
                 self.is_a_file(file);
                 if decided.files.insert(file.value.clone(), place).is_some() {
-                    let what = format!("another secret is the file {:?} too", file.value);
+                    let what = format!("another secret has the file name {:?}, too", file.value);
                     self.refuse(&file.origin, what, "write another name");
                 }
             }
@@ -65,22 +65,21 @@ impl Deciding<'_> {
         let Secret { credential, inject, ssh, placeholder, .. } = &secret.value;
         let stands = !placeholder.is_empty();
         if credential.is_none() && inject.is_empty() && ssh.is_empty() && !stands {
-            let remedy = "write inject = { … } for requests that it is put into, ssh = { … } for logins that it signs, placeholder = { … } for arguments that it stands in, credential = true for a file that the command reads, or remove it";
-            self.refuse(&secret.origin, format!("nobody uses {name}"), remedy);
+            let remedy = "write inject = { … } to inject it into requests, ssh = { … } to sign logins with it, placeholder = { … } to put it into arguments of tools, credential = true to let the command read it as a file, or remove it";
+            self.refuse(&secret.origin, format!("nothing uses {name}"), remedy);
         }
     }
 
     /// A file of the command's own.
     fn is_a_file(&mut self, file: &Written<String>) {
         if self.is_bare() {
-            let what =
-                "without a view of its own there is no file that nobody but the command finds";
+            let what = "without a mount view there is no file that only the command can find";
             let remedy = "run it with isolation = \"namespaces\", or let systemd pass it ([command].credentials)";
             self.refuse(&file.origin, what, remedy);
         }
         let passed = &self.profile.command.credentials;
         if passed.iter().any(|passed| passed.value == file.value) {
-            let what = format!("[command].credentials has {:?} too", file.value);
+            let what = format!("[command].credentials also has {:?}", file.value);
             self.refuse(&file.origin, what, "write another name, or remove it there");
         }
     }
@@ -104,7 +103,7 @@ impl Deciding<'_> {
     fn source(&mut self, secret: &Written<Secret>) -> Option<From> {
         let Some(written) = &secret.value.from else {
             let remedy = "write from = \"file:/etc/sandboxd/secrets/NAME\", or systemd:, env:, exec:, age: or agent:";
-            self.refuse(&secret.origin, "nothing says where it is read", remedy);
+            self.refuse(&secret.origin, "nothing says where to read it from", remedy);
             return None;
         };
         let origin = &written.origin;
@@ -141,8 +140,8 @@ impl Deciding<'_> {
             placeholder.first().map(|one| &one.origin),
         ];
         for origin in origins.into_iter().flatten() {
-            let what = "an ssh-agent signs with its key, and tells nobody what it is";
-            self.refuse(origin, what, "write ssh = { … } alone, or read another secret for this");
+            let what = "an ssh-agent signs with its key, and never reveals it";
+            self.refuse(origin, what, "write only ssh = { … }, or read another secret for this");
         }
     }
 
@@ -154,7 +153,7 @@ impl Deciding<'_> {
         if self.host.ssh_agent.is_none() {
             let what =
                 "sandboxd was started without SSH_AUTH_SOCK, which says where your ssh-agent is";
-            let remedy = "start one and put the key in (eval $(ssh-agent); ssh-add FILE), under sudo hand it on (sudo --preserve-env=SSH_AUTH_SOCK sandboxd …), or write socket = \"/path\" beside it";
+            let remedy = "start one and add the key (eval $(ssh-agent); ssh-add FILE), with sudo pass it on (sudo --preserve-env=SSH_AUTH_SOCK sandboxd …), or add socket = \"/path\"";
             self.refuse(origin, what, remedy);
         }
         self.host.ssh_agent.clone()
@@ -163,8 +162,8 @@ impl Deciding<'_> {
     /// A variable that a secret is read from is not one that the command gets.
     fn is_not_passed(&mut self, name: &str, origin: &Origin) {
         if self.profile.env.pass.iter().any(|passed| passed.name.value == name) {
-            let what = format!("[env].pass gives {name} to the command too");
-            self.refuse(origin, what, "remove it there: the command is not to have it");
+            let what = format!("[env].pass also gives {name} to the command");
+            self.refuse(origin, what, "remove it there: the command must not have it");
         }
     }
 
@@ -174,7 +173,7 @@ impl Deciding<'_> {
         let passed = &self.profile.command.credentials;
         let passed = passed.iter().find(|passed| passed.value == name);
         if let (Some(passed), None) = (passed, &secret.value.credential) {
-            let what = format!("{name:?} is a secret that the command is not to have");
+            let what = format!("{name:?} is a secret that the command must not have");
             let remedy = "remove it here, or write credential = true for the secret instead";
             self.refuse(&passed.origin, what, remedy);
         }

@@ -67,15 +67,15 @@ impl Deciding<'_> {
         for Passed { name, .. } in &passed {
             if !named.iter().any(|known| known.value == *name) {
                 let what = format!(
-                    "systemd listens at a socket for this run, {name:?}, and the profile gives none of that name to the command: nobody would answer there"
+                    "systemd listens on a socket for this run, {name:?}, that the profile does not give to the command: no one would answer there"
                 );
                 let remedy =
-                    format!("write command.sockets = [{name:?}], or take the .socket unit away");
+                    format!("write command.sockets = [{name:?}], or remove the .socket unit");
                 self.refuse(&Origin::named("LISTEN_FDS", ""), what, remedy);
             }
         }
         for name in named.iter().filter(|name| !passed.iter().any(|one| one.name == name.value)) {
-            let what = format!("nobody passed a socket of the name {:?}", name.value);
+            let what = format!("no socket named {:?} was passed", name.value);
             let remedy = "start the .socket unit (FileDescriptorName= is the name), or try it with \
                           systemd-socket-activate --fdname=NAME -l ADDRESS sandboxd run …";
             self.refuse(&name.origin, what, remedy);
@@ -99,8 +99,9 @@ impl Deciding<'_> {
         };
         let verdict = number(NEEDED).and_then(|call| calls.get(usize::try_from(call).ok()?));
         if !matches!(verdict, Some(Verdict::Allow | Verdict::Conditional(_))) {
-            let what =
-                format!("the command is told of its sockets with {NEEDED}, which is refused");
+            let what = format!(
+                "the command cannot be told of its sockets without {NEEDED}, which is refused"
+            );
             self.refuse(&first, what, format!("allow {NEEDED} in [syscalls]"));
         }
         let Listening::Passed(passed) = listening else { return };
@@ -109,12 +110,12 @@ impl Deciding<'_> {
         }
         for Passed { name, .. } in passed.iter().filter(|one| one.accepts == Accepts::Tcp) {
             let what = format!(
-                "{name:?} is a TCP socket, with which the command could dial into the host's network: Landlock does not keep it from that here"
+                "{name:?} is a TCP socket, with which the command could connect to the host's network: Landlock does not prevent that here"
             );
             let remedy = match self.mode() {
-                Mode::Egress => "listen at a path (ListenStream=/run/NAME.sock)",
+                Mode::Egress => "listen on a path (ListenStream=/run/NAME.sock)",
                 Mode::None | Mode::Host => {
-                    "listen at a path (ListenStream=/run/NAME.sock), run kernel 6.7 or newer \
+                    "listen on a path (ListenStream=/run/NAME.sock), run kernel 6.7 or newer \
                      with Landlock, or write network.mode = \"host\" and why"
                 }
             };

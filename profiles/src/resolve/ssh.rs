@@ -61,20 +61,20 @@ impl Deciding<'_> {
             self.refuse(&written.origin, "signs nothing", remedy);
         }
         if ssh.hosts.is_empty() && (ssh.known_hosts.is_some() || !ssh.host_keys.is_empty()) {
-            let what = "knows hosts, and names none that it logs in at";
+            let what = "has keys of hosts, but names none to log in to";
             self.refuse(&written.origin, what, "write hosts = [\"git@github.com\"]");
         }
         let places: BTreeSet<String> =
             ssh.hosts.iter().map(|host| host.value.host.to_string()).collect();
         if let (Some(key), 2..) = (ssh.host_keys.first(), places.len()) {
             // One of these hosts could pose as another, and its users are not the other's.
-            let what = "belongs to one of several hosts, and nothing says to which";
+            let what = "is for one of several hosts, and nothing says for which";
             let remedy = "write a table for each host, ssh = [{ hosts = […], host_keys = […] }, …], or known_hosts";
             self.refuse(&key.origin, what, remedy);
         }
         let mut logins = Vec::new();
         if let (Some(host), false) = (ssh.hosts.first(), self.profile.network.ways().redirects()) {
-            let what = "goes to its host itself, and asks no proxy, which is the only way out here";
+            let what = "connects to its host directly, and here the proxy is the only way out";
             self.refuse(&host.origin, what, "write way = \"both\" in [network]");
         }
         for host in &ssh.hosts {
@@ -84,7 +84,7 @@ impl Deciding<'_> {
             });
             if !leads {
                 let place = host.value.place();
-                let what = format!("nothing in network.egress leads to {place}");
+                let what = format!("no entry of network.egress leads to {place}");
                 let remedy = format!("write egress = [{place:?}] in [network]");
                 self.refuse(&host.origin, what, remedy);
             }
@@ -108,7 +108,8 @@ impl Deciding<'_> {
                 }
                 Some(KnownHosts::Failed(why)) => {
                     let what = format!("cannot be read: {why}");
-                    let remedy = "name a file as ~/.ssh/known_hosts that only its owner may write";
+                    let remedy =
+                        "name a file such as ~/.ssh/known_hosts that only its owner may write";
                     self.refuse(&written.origin, what, remedy);
                     return Vec::new();
                 }
@@ -119,11 +120,11 @@ impl Deciding<'_> {
         if keys.is_empty() {
             let (what, remedy) = match file {
                 Some(file) => (
-                    format!("{file} has no key of {known} of a known kind"),
+                    format!("{file} has no key of a known type for {known}"),
                     format!("connect there once (ssh {known} true) and compare its key with what the host's owner says, or write host_keys"),
                 ),
                 None => (
-                    format!("nothing says by which keys {known} is known, so that it could be anybody"),
+                    format!("nothing says which keys {known} has, so it could be anyone"),
                     "write host_keys = [\"ssh-ed25519 AAAA…\"], or known_hosts = \"{home}/.ssh/known_hosts\"".to_owned(),
                 ),
             };
@@ -142,10 +143,10 @@ impl Deciding<'_> {
         let agent = egress.map(|plan| &plan.agent).filter(|agent| !agent.signers.is_empty())?;
         let ssh = self.profile.secrets.values().flat_map(|secret| &secret.value.ssh).next()?;
         let origin = ssh.origin.clone();
-        self.nobody_else_says(&[VARIABLE], "a secret that signs,", "who signs");
+        self.nobody_else_says(&[VARIABLE], "a secret that signs,", "where its ssh-agent is");
         for place in [calls::FOLDER, KNOWN] {
             if fixed(place).is_none_or(|path| shown.covers(&path)) {
-                let what = format!("leaves no place for {place}, which is made for it");
+                let what = format!("needs {place}, which a grant covers");
                 self.refuse(&origin, what, "do not grant /run and /etc as a whole");
                 return None;
             }

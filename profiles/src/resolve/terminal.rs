@@ -69,8 +69,8 @@ impl Deciding<'_> {
             let origin = self.profile.command.tty.as_ref().map(|tty| tty.origin.clone());
             self.refuse(
                 &origin.unwrap_or_else(|| Origin::named("this profile", "command.tty")),
-                "always, and none of standard input, output and error is a terminal",
-                "run it from a terminal, or write auto",
+                "is \"always\", but none of standard input, output and error is a terminal",
+                "run it from a terminal, or write \"auto\"",
             );
         }
         some

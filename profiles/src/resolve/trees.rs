@@ -183,7 +183,7 @@ impl Deciding<'_> {
                 self.refuse(
                     origin,
                     format!("{path} is a device"),
-                    "remove it: /dev is made anew inside",
+                    "remove it: the sandbox has its own /dev",
                 );
                 return;
             }
@@ -218,11 +218,11 @@ impl Deciding<'_> {
         }
         let what = match rest.len() {
             _ if path.is_within(first) => {
-                format!("{path} is, or lies in, a mount that opens the host or its kernel")
+                format!("{path} is, or is in, a mount that exposes the host or its kernel")
             }
-            0 => format!("{first} is mounted in {path}, and opens the host or its kernel"),
+            0 => format!("{first} is mounted in {path}, and exposes the host or its kernel"),
             more => format!(
-                "{first} and {more} more are mounted in {path}, and open the host or its kernel"
+                "{first} and {more} more are mounted in {path}, and expose the host or its kernel"
             ),
         };
         self.refuse(origin, what, "grant the folders beside what is mounted there");
@@ -255,10 +255,12 @@ impl Deciding<'_> {
         let path = place.value.host(&self.profile.folders);
         if path.is_none() {
             let (what, remedy) = match place.value.base() {
-                Base::Home => ("whoever runs this has no home directory", "write the path from /"),
+                Base::Home => {
+                    ("the user who runs sandboxd has no home directory", "write the path from /")
+                }
                 Base::Cwd => (
                     "this run has no current folder whose name is UTF-8",
-                    "run it in a folder whose name is, or write the path from /",
+                    "run it in another folder, or write the path from /",
                 ),
                 Base::Root | Base::Profile => ("too long", "write a shorter path"),
             };
@@ -285,10 +287,10 @@ impl Deciding<'_> {
                 if matches!(self.host.privilege, Privilege::None { .. }) => {}
             Some(PathFact::Failed(errno)) => self.refuse(
                 origin,
-                format!("{path} cannot be looked at (errno {errno})"),
-                "make it readable to whoever runs sandboxd, or remove it",
+                format!("{path} cannot be examined (errno {errno})"),
+                "make it readable to the user who runs sandboxd, or remove it",
             ),
-            None => self.refuse(origin, format!("{path} was not looked at"), "report this"),
+            None => self.refuse(origin, format!("{path} was not examined"), "report this"),
         }
         None
     }
@@ -302,7 +304,7 @@ impl Deciding<'_> {
         self.refuse(
             origin,
             format!(
-                "{path} leads through the link {}, which is none of the system's own",
+                "{path} leads through the link {}, which is not one of the system's own",
                 link.path
             ),
             format!("write {} if that is what is meant", found.real),
@@ -324,7 +326,7 @@ impl Deciding<'_> {
         let twice = found.also.iter().filter_map(|Also { inside, at }| {
             let danger =
                 danger(at, entry.access, isolation, home).or_else(|| self.holds_audit(at))?;
-            let what = format!("{inside} is {at} too, mounted twice, and {}", danger.what);
+            let what = format!("{inside} is also {at}, mounted twice, and {}", danger.what);
             Some(Danger { what, ..danger })
         });
         let dangers = dangers.chain(twice);
@@ -352,7 +354,7 @@ impl Deciding<'_> {
         if path.as_str() == "/" || own.into_iter().any(within) {
             self.refuse(
                 &to.origin,
-                format!("{path} is made by sandboxd"),
+                format!("{path} is created by sandboxd"),
                 "show it at another place",
             );
             return None;

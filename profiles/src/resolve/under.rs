@@ -94,11 +94,11 @@ impl Deciding<'_> {
             let without: Vec<&str> =
                 granted.iter().filter(|one| !gives(one)).map(|one| one.name.as_str()).collect();
             let what = format!(
-                "{} is not given by {}, which this is run under: nothing of it would be there",
+                "{} is not granted by {}, which this runs under: nothing of it would be there",
                 tree.to,
                 without.join(" and ")
             );
-            self.refuse(typed, what, "grant it there too, or leave it out here");
+            self.refuse(typed, what, "grant it there, too, or leave it out here");
         }
     }
 
@@ -122,11 +122,7 @@ impl Deciding<'_> {
         if let Some(bare) = bare {
             let origin = crate::origin::Origin::named(bare.label(), "isolation");
             let remedy = "run it without --under, or with isolation = \"namespaces\"";
-            giving.refuse(
-                &origin,
-                "profiles are narrowed by the view, and this one has none",
-                remedy,
-            );
+            giving.refuse(&origin, "--under needs a mount view, and this profile has none", remedy);
         }
         let shown = giving.shown(identity);
         let holes = giving.punched(&shown);

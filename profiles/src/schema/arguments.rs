@@ -1,7 +1,7 @@
 //! `[call.NAME.arguments]`: JSON Schemas, written as TOML.
 //!
-//! A misspelled keyword of JSON Schema forbids nothing, so only those that the broker checks are
-//! taken, each with a value that it can have.
+//! A misspelled keyword of JSON Schema restricts nothing, so only those that the broker checks are
+//! accepted, each with a valid value.
 
 use crate::origin::Written;
 use crate::reader::{Node, Reader, near};
@@ -36,7 +36,7 @@ enum Kind {
     Ref,
 }
 
-/// The keywords that the broker checks, and those that only say something to people.
+/// The keywords that the broker checks, and those that are only for people.
 const KEYWORDS: &[(&str, Kind)] = &[
     ("type", Kind::Type),
     ("properties", Kind::Named),
@@ -126,11 +126,13 @@ fn unknown<'d>(reader: &mut Reader<'d>, node: &Node<'d>) {
     let remedy = match (node.name(), near(node.name(), &names)) {
         ("format", _) => "a format is not checked: write a pattern".to_owned(),
         (_, Some(name)) => format!("did you mean {name}?"),
-        (_, None) => "names of arguments stand in properties; a schema has keywords such as type, \
+        (_, None) => {
+            "names of arguments belong in properties; a schema has keywords such as type, \
                       properties, required, additionalProperties, enum, pattern, maximum, maxLength"
-            .to_owned(),
+                .to_owned()
+        }
     };
-    reader.refuse_key(node, "not a keyword of JSON Schema that is checked", &remedy);
+    reader.refuse_key(node, "not a supported keyword of JSON Schema", &remedy);
 }
 
 fn keyword<'d>(reader: &mut Reader<'d>, node: &Node<'d>, kind: Kind) -> Option<Value> {
@@ -162,7 +164,11 @@ fn keyword<'d>(reader: &mut Reader<'d>, node: &Node<'d>, kind: Kind) -> Option<V
             if text == "#" || text.starts_with("#/") {
                 return Some(Value::String(text));
             }
-            reader.refuse(node, "leads out of this schema", "write \"#/$defs/NAME\"");
+            reader.refuse(
+                node,
+                "refers to something outside this schema",
+                "write \"#/$defs/NAME\"",
+            );
             None
         }
     }
@@ -225,7 +231,7 @@ fn value<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Value> {
         DeValue::Datetime(_) => None,
     };
     if number.is_none() {
-        reader.refuse(node, "JSON has no such value", "write a number, or a text in quotes");
+        reader.refuse(node, "JSON has no such value", "write a number, or a string in quotes");
     }
     number.map(Value::Number)
 }

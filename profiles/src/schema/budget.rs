@@ -10,56 +10,56 @@ use sandboxd_broker_plan::{Pattern, Rate};
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "calls",
-        doc: "calls in one run, those of its tools for it among them; default 10000",
+        doc: "calls in one run, including its tools' calls for it; default 10000",
         shape: Shape::Count,
     },
     Key {
         name: "rate",
-        doc: "calls over all its edges together: \"600/min burst 60\" (the default); a tenth of it for \
-              lists, ten times as many for all callers of a run",
+        doc: "rate limit over all its edges: \"600/min burst 60\" (the default); a tenth of it for \
+              lists, ten times both for the whole run",
         shape: Shape::CallRate,
     },
     Key {
         name: "connections",
-        doc: "connections to its broker at the same time; default 16",
+        doc: "concurrent connections to its broker; default 16",
         shape: Shape::Count,
     },
     Key {
         name: "tokens",
-        doc: "tokens that go into models and come out of them, at entries of network.egress with \
-              model = true, its tools' for it among them; default unlimited",
+        doc: "input and output tokens of models, at entries of network.egress with \
+              model = true, including its tools' for it; default unlimited",
         shape: Shape::Count,
     },
     Key {
         name: "cost",
-        doc: "what those cost by the prices below: 2.50; default unlimited",
+        doc: "cost of these tokens at the prices below: 2.50; default unlimited",
         shape: Shape::Money,
     },
     Key {
         name: "bytes",
-        doc: "bytes that go out and come back, its tools' for it among them; default unlimited",
+        doc: "bytes sent and received, including its tools' for it; default unlimited",
         shape: Shape::Size,
     },
     Key {
         name: "prices",
-        doc: "what a million tokens cost, for each model, or those whose names begin so (\"small-*\"); \
-              a model with none costs what the dearest does",
+        doc: "price of a million tokens, for each model, or for names with a prefix (\"small-*\"); \
+              a model without a price costs as much as the most expensive one",
         shape: Shape::Prices(PRICE),
     },
 ];
 
 /// The keys of a price.
 pub(crate) const PRICE: &[Key] = &[
-    Key { name: "input", doc: "a million tokens that go in", shape: Shape::Money },
-    Key { name: "output", doc: "a million tokens that come out", shape: Shape::Money },
+    Key { name: "input", doc: "price of a million input tokens", shape: Shape::Money },
+    Key { name: "output", doc: "price of a million output tokens", shape: Shape::Money },
     Key {
         name: "cached",
-        doc: "a million that go in and were in a cache of the API; default as input",
+        doc: "price of a million input tokens read from the API's cache; default as input",
         shape: Shape::Money,
     },
     Key {
         name: "cache_write",
-        doc: "a million that go in and into such a cache; default as input",
+        doc: "price of a million input tokens written to that cache; default as input",
         shape: Shape::Money,
     },
 ];
@@ -69,9 +69,9 @@ pub(crate) const PRICE: &[Key] = &[
 pub struct Budget {
     /// Calls.
     pub calls: Option<Written<Amount>>,
-    /// How often it calls, over all edges.
+    /// Rate limit over all edges.
     pub rate: Option<Written<Rate>>,
-    /// Connections to its broker at the same time.
+    /// Concurrent connections to its broker.
     pub connections: Option<Written<Amount>>,
     /// Tokens.
     pub tokens: Option<Written<Amount>>,
@@ -79,22 +79,22 @@ pub struct Budget {
     pub cost: Option<Written<Amount>>,
     /// Bytes.
     pub bytes: Option<Written<Amount>>,
-    /// What tokens cost, by the names of models.
+    /// Prices of tokens, by the names of models.
     pub prices: Vec<(Pattern, Written<Price>)>,
     /// Whose it is, where that is not the profile that has it: an edge gives what is its caller's.
     pub of: Option<String>,
 }
 
-/// What a million tokens cost, in billionths.
+/// Prices of a million tokens, in billionths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Price {
-    /// That go in.
+    /// Input.
     pub input: u64,
-    /// That come out.
+    /// Output.
     pub output: u64,
-    /// That go in from a cache.
+    /// Input that is read from a cache.
     pub cached: Option<u64>,
-    /// That go in and into one.
+    /// Input that is written to one.
     pub cache_write: Option<u64>,
 }
 
@@ -150,7 +150,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Budget {
 }
 
 const REMEDY: &str =
-    "write prices.\"small-*\" = { input = 0.25, output = 1.25 }: what a million tokens cost";
+    "write prices.\"small-*\" = { input = 0.25, output = 1.25 }: the price of a million tokens";
 
 fn prices<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<(Pattern, Written<Price>)> {
     let Some(entries) = reader.entries(node, REMEDY) else { return Vec::new() };
@@ -173,7 +173,7 @@ fn price<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Price>>
         match read.map(|amount| amount.value) {
             Some(Amount::Limited(amount)) => *place = Some(amount),
             Some(Amount::Unlimited) => {
-                reader.refuse(node, "is no price", "write what a million tokens cost: 2.50");
+                reader.refuse(node, "is not a price", "write the price of a million tokens: 2.50");
                 whole = false;
             }
             None => whole = false,
@@ -182,7 +182,7 @@ fn price<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Price>>
     let [input, output, cached, cache_write] = all;
     let (Some(input), Some(output), true) = (input, output, whole) else {
         if whole {
-            reader.refuse(node, "has no price for input or none for output", REMEDY);
+            reader.refuse(node, "has no price for input or output", REMEDY);
         }
         return None;
     };

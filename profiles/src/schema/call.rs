@@ -14,60 +14,60 @@ use std::collections::BTreeMap;
 
 /// The keys of `[call.NAME]`.
 pub(crate) const KEYS: &[Key] = &[
-    Key {
-        name: "profile",
-        doc: "the profile of what is called, relative to this file",
-        shape: Shape::Text,
-    },
+    Key { name: "profile", doc: "the callee's profile, relative to this file", shape: Shape::Text },
     Key {
         name: "tools",
-        doc: "what may be called, where it serves that: names, \"read_*\", or \"*\"",
+        doc: "tools that may be called, if the callee serves them: names, \"read_*\", or \"*\"",
         shape: Shape::Texts,
     },
-    Key { name: "resources", doc: "URIs that may be read, likewise", shape: Shape::Texts },
-    Key { name: "prompts", doc: "likewise", shape: Shape::Texts },
-    Key { name: "methods", doc: "of JSON-RPC, beyond those of MCP; likewise", shape: Shape::Texts },
+    Key {
+        name: "resources",
+        doc: "URIs of resources that may be read, in the same form",
+        shape: Shape::Texts,
+    },
+    Key { name: "prompts", doc: "prompts that may be used, in the same form", shape: Shape::Texts },
+    Key {
+        name: "methods",
+        doc: "JSON-RPC methods other than those of MCP, in the same form",
+        shape: Shape::Texts,
+    },
     ARGUMENTS,
     Key {
         name: "rate",
-        doc: "calls over this edge: \"120/min burst 20\" (the default)",
+        doc: "rate limit of this edge: \"120/min burst 20\" (the default)",
         shape: Shape::CallRate,
     },
-    Key {
-        name: "in_flight",
-        doc: "calls that are answered at the same time; default 8",
-        shape: Shape::Count,
-    },
+    Key { name: "in_flight", doc: "concurrent calls; default 8", shape: Shape::Count },
     DEADLINE,
     MAX_REQUEST,
     MAX_RESULT,
     Key {
         name: "approval",
-        doc: "never (the default), or ask: a person allows each call",
+        doc: "never (the default), or ask: a person approves each call",
         shape: Shape::Words(&["never", "ask"]),
     },
     APPROVAL_WITHIN,
     Key {
         name: "expires",
-        doc: "how long after the start of the run it may be called: \"8h\"; default as long as the run",
+        doc: "how long after the start of the run calls are allowed: \"8h\"; default: as long as the run",
         shape: Shape::Time,
     },
     Key {
         name: "durable",
-        doc: "a call goes on only when its record is on the disk; default false",
+        doc: "no call is made before its record is on disk; default false",
         shape: Shape::Boolean,
     },
     REVERSE,
     INSTRUCTIONS,
     Key {
         name: "ready",
-        doc: "instances kept ready, so that a connection need not wait for one to start; default 0, at \
-              most 16. Their processes and memory are this caller's",
+        doc: "instances to start in advance, so that a connection need not wait for one; default 0, at \
+              most 16. Their processes and memory count as this caller's",
         shape: Shape::Count,
     },
     Key {
         name: "cycle",
-        doc: "why the callee may, in the end, call this caller again",
+        doc: "why the callee may, in the end, call this caller again; required then",
         shape: Shape::Text,
     },
     Key {
@@ -81,35 +81,52 @@ pub(crate) const KEYS: &[Key] = &[
 // Those of `[serve.client]` too.
 pub(super) const ARGUMENTS: Key = Key {
     name: "arguments",
-    doc: "for a tool, a JSON Schema that its arguments must fit, beyond the tool's own",
+    doc: "for each tool, a JSON Schema that its arguments must match, in addition to the tool's own",
     shape: Shape::Schemas,
 };
-pub(super) const DEADLINE: Key =
-    Key { name: "deadline", doc: "of a call, at most 10m; default 60s", shape: Shape::Time };
-pub(super) const MAX_REQUEST: Key =
-    Key { name: "max_request", doc: "default 1M, at most 64M", shape: Shape::Size };
-pub(super) const MAX_RESULT: Key =
-    Key { name: "max_result", doc: "default 16M, at most 64M", shape: Shape::Size };
+pub(super) const DEADLINE: Key = Key {
+    name: "deadline",
+    doc: "timeout of a call, at most 10m; default 60s",
+    shape: Shape::Time,
+};
+pub(super) const MAX_REQUEST: Key = Key {
+    name: "max_request",
+    doc: "size of a request, at most 64M; default 1M",
+    shape: Shape::Size,
+};
+pub(super) const MAX_RESULT: Key = Key {
+    name: "max_result",
+    doc: "size of a result, at most 64M; default 16M",
+    shape: Shape::Size,
+};
 pub(super) const APPROVAL_WITHIN: Key = Key {
     name: "approval_within",
-    doc: "no answer in this time is a denial; at most 1h, default 210s",
+    doc: "time to approve a call, after which it is denied; at most 1h, default 210s",
     shape: Shape::Time,
 };
 pub(super) const REVERSE: Key = Key {
     name: "reverse",
-    doc: "what the callee may ask of this caller; default nothing",
+    doc: "what the callee may ask of this caller; default: nothing",
     shape: Shape::WordList(&["elicitation", "sampling"]),
 };
 pub(super) const INSTRUCTIONS: Key = Key {
     name: "instructions",
-    doc: "pass the callee's own instructions on to the caller's model; default false",
+    doc: "pass on the callee's instructions to the caller's model; default false",
     shape: Shape::Boolean,
 };
 
 /// The keys of `[call.NAME.grant]`.
 pub(crate) const GRANT: &[Key] = &[
-    Key { name: "files", doc: "default nothing", shape: Shape::Table(GRANT_FILES) },
-    Key { name: "network", doc: "default none", shape: Shape::Table(network::KEYS) },
+    Key {
+        name: "files",
+        doc: "files that the callee may use; default: none",
+        shape: Shape::Table(GRANT_FILES),
+    },
+    Key {
+        name: "network",
+        doc: "network that the callee may use; default: none",
+        shape: Shape::Table(network::KEYS),
+    },
 ];
 
 /// The keys of `[call.NAME.grant.files]`.
@@ -130,44 +147,44 @@ pub(crate) const GRANT_FILES: &[Key] = &[
 /// `[call.NAME]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Call {
-    /// The profile of what is called.
+    /// The callee's profile.
     pub profile: Option<Written<Place>>,
     /// What may be called.
     pub reach: Reach,
-    /// JSON Schemas by the names of tools. All that name a tool hold.
+    /// JSON Schemas by the names of tools. All schemas of a tool apply.
     pub arguments: Vec<(String, Written<Value>)>,
-    /// Calls over this edge.
+    /// Rate limit of this edge.
     pub rate: Option<Written<Rate>>,
-    /// Calls that are answered at the same time.
+    /// Concurrent calls.
     pub in_flight: Option<Written<Amount>>,
-    /// Milliseconds of a call.
+    /// Timeout of a call, in milliseconds.
     pub deadline: Option<Written<u64>>,
-    /// Bytes of a line to the callee.
+    /// Maximum size of a line to the callee, in bytes.
     pub max_request: Option<Written<u64>>,
-    /// Bytes of a line from the callee.
+    /// Maximum size of a line from the callee, in bytes.
     pub max_result: Option<Written<u64>>,
-    /// Whether a person is asked.
+    /// Whether a person must approve each call.
     pub approval: Option<Written<Approval>>,
-    /// Milliseconds until no answer is a denial.
+    /// Milliseconds without an answer after which a call is denied.
     pub approval_within: Option<Written<u64>>,
-    /// Milliseconds from the start of the run until it is taken back; nothing written: never.
+    /// Milliseconds from the start of the run until it is revoked; nothing written: never.
     pub expires: Option<Written<u64>>,
-    /// Whether the record comes first.
+    /// Whether no call is made before its record is on disk.
     pub durable: Option<Written<bool>>,
     /// What the callee may ask.
     pub reverse: Vec<Written<Reverse>>,
     /// Whether the callee's instructions are passed on.
     pub instructions: Option<Written<bool>>,
-    /// Instances that are kept ready.
+    /// Instances to keep ready.
     pub ready: Option<Written<u64>>,
-    /// Why the way may lead back here.
+    /// Why the callee may, in the end, call this caller again.
     pub cycle: Option<Written<String>>,
     /// What may be used on this caller's behalf; nothing written: what the caller may use itself.
     pub grant: Option<Written<EdgeGrant>>,
 }
 
 /// `[call.NAME.grant]`: where it is written, it is all that the callee gets, and what it does not
-/// name is not given.
+/// name is not granted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EdgeGrant {
     /// `files.read`, `files.write` and `files.execute`.
@@ -176,7 +193,7 @@ pub struct EdgeGrant {
     pub network: Network,
 }
 
-/// Whether a person is asked before a call goes on.
+/// Whether a person must approve a call before it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Approval {
     /// Nobody.
@@ -275,7 +292,7 @@ pub(crate) fn read_all<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Calls {
                 calls.insert(name, Written { value: call, origin: reader.origin_of_key(node) });
             }
             Err(error) => {
-                let remedy = "call it what the caller shall call it: [call.fs]";
+                let remedy = "write the name by which the caller calls it: [call.fs]";
                 reader.refuse_key(node, &error.to_string(), remedy);
             }
         }

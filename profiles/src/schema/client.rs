@@ -1,6 +1,6 @@
 //! `[serve.client]`: how the client of `sandboxd mcp` calls, in the words of `[call.NAME]`.
 //!
-//! It has no profile that could say so. What `[serve]` says for everybody is not said here a second time.
+//! It has no profile of its own. What `[serve]` says for all callers is not repeated here.
 
 use super::call::{self, Call};
 use super::{Key, Shape};
@@ -22,19 +22,22 @@ pub(crate) const KEYS: &[Key] = &[
     not_here("rate", IN_SERVE),
     not_here("in_flight", IN_SERVE),
     not_here("durable", IN_SERVE),
-    not_here("approval", "name in [serve] ask what a person allows; \"*\" is all of it"),
+    not_here("approval", "list in [serve] ask what needs approval; \"*\" for all"),
     not_here("profile", OF_AN_EDGE),
     not_here("ready", OF_AN_EDGE),
     not_here("cycle", OF_AN_EDGE),
-    not_here("expires", "remove it: what a client may call ends with its run (sandboxd stop)"),
-    not_here("grant", "remove it: the server may do what this profile says, for a client too"),
+    not_here("expires", "remove it: the client's access ends with its run (sandboxd stop)"),
+    not_here(
+        "grant",
+        "remove it: this profile already says what the server may do, for a client, too",
+    ),
 ];
 
-const IN_SERVE: &str = "write it into [serve], which says it for everybody, a client too";
-const OF_AN_EDGE: &str = "remove it: the one client is there from the start, and serves nobody";
+const IN_SERVE: &str = "write it into [serve], which applies to all callers, including a client";
+const OF_AN_EDGE: &str = "remove it: the one client is there from the start, and serves nothing";
 
 const fn not_here(name: &'static str, remedy: &'static str) -> Key {
-    Key { name, doc: "", shape: Shape::Refused("is not said of a client", remedy) }
+    Key { name, doc: "", shape: Shape::Refused("does not apply to a client", remedy) }
 }
 
 pub(super) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Call {

@@ -11,51 +11,51 @@ use sandboxd_plan::Text;
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "exec",
-        doc: "program and arguments; the command line replaces it",
+        doc: "program and arguments; a command on the command line replaces it",
         shape: Shape::Texts,
     },
     Key {
         name: "sha256",
-        doc: "digest of the program: no other content is executed",
+        doc: "SHA-256 of the program: no other content is executed",
         shape: Shape::Text,
     },
     Key { name: "cwd", doc: "working directory inside", shape: Shape::Text },
     Key {
         name: "user",
-        doc: "dynamic (a uid of its own, the default), invoker, or the name of a user",
+        doc: "dynamic (its own uid, the default), invoker, or the name of a user",
         shape: Shape::Text,
     },
-    Key { name: "reason", doc: "why, where user is root", shape: Shape::Text },
+    Key { name: "reason", doc: "why user is root; required then", shape: Shape::Text },
     Key {
         name: "tty",
-        doc: "a terminal of its own: auto (where standard input and output are one, the default), never, or always",
+        doc: "its own terminal: auto (if standard input and output are one, the default), never, or always",
         shape: Shape::Words(&["auto", "never", "always"]),
     },
     Key {
         name: "escapes",
-        doc: "what it may make your terminal do: links, title, clipboard, reports; default: nothing",
+        doc: "what it may do with your terminal besides showing text: links, title, clipboard, reports; default: nothing",
         shape: Shape::Texts,
     },
     Key {
         name: "hangup",
-        doc: "what SIGHUP to sandboxd means: stop (the command is to end, the default), or forward (it is \
-              told, as `systemctl reload` has it)",
+        doc: "what SIGHUP to sandboxd means: stop (end the command, the default), or forward (it is \
+              only forwarded, as for `systemctl reload`)",
         shape: Shape::Words(&["stop", "forward"]),
     },
     Key {
         name: "sockets",
-        doc: "names of sockets that systemd listens at for it (LISTEN_FDS), which it gets; default: none",
+        doc: "names of the sockets that systemd passes for it (LISTEN_FDS); default: none",
         shape: Shape::Texts,
     },
     Key {
         name: "credentials",
-        doc: "names of credentials that systemd passes (LoadCredential=), which it may read; default: none",
+        doc: "names of the systemd credentials (LoadCredential=) that it may read; default: none",
         shape: Shape::Texts,
     },
     Key {
         name: "notify",
-        doc: "whether what it says by sd_notify(3) is passed on to systemd (READY, STATUS, WATCHDOG); \
-              default: false, sandboxd says itself that it runs",
+        doc: "whether its sd_notify(3) messages are passed on to systemd (READY, STATUS, WATCHDOG); \
+              default: false, and sandboxd itself reports readiness",
         shape: Shape::Boolean,
     },
 ];
@@ -79,11 +79,11 @@ pub struct Command {
     pub cwd: Option<Written<Place>>,
     /// As whom.
     pub user: Option<Written<User>>,
-    /// Why as root.
+    /// Why it runs as root.
     pub reason: Option<Written<String>>,
     /// When it has a terminal.
     pub tty: Option<Written<Tty>>,
-    /// What it may make the caller's terminal do.
+    /// What it may do with the caller's terminal.
     pub escapes: Vec<Written<Escape>>,
     /// What SIGHUP means.
     pub hangup: Option<Written<Hangup>>,
@@ -91,25 +91,25 @@ pub struct Command {
     pub sockets: Vec<Written<String>>,
     /// Names of the credentials that it may read, systemd.exec(5).
     pub credentials: Vec<Written<String>>,
-    /// Whether it speaks to the service manager, sd_notify(3).
+    /// Whether its messages are passed on to the service manager, sd_notify(3).
     pub notify: Option<Written<bool>>,
 }
 
 /// When a command has a terminal of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tty {
-    /// Where standard input and output are one.
+    /// If standard input and output are one.
     Auto,
-    /// Not at all.
+    /// Never.
     Never,
-    /// Where any of the three streams is one; otherwise it is not started.
+    /// If any of the three streams is one; otherwise it is not started.
     Always,
 }
 
 /// Who the command is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum User {
-    /// A uid of its own, leased for this run.
+    /// Its own uid, leased for this run.
     Dynamic,
     /// Whoever runs `sandboxd`.
     Invoker,
@@ -193,7 +193,7 @@ fn socket<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String
     let name = reader.text(node)?;
     if !names_a_socket(&name.value) {
         let what = format!("{:?} is not the name of a socket", name.value);
-        let remedy = "write what FileDescriptorName= says, or the name of the .socket unit";
+        let remedy = "write the value of FileDescriptorName=, or the name of the .socket unit";
         reader.refuse(node, what, remedy);
         return None;
     }

@@ -1,4 +1,4 @@
-//! `idle` and `total`: how long a connection out may last, of an entry and of all of them.
+//! `idle` and `total`: timeouts of outgoing connections, for an entry and for all.
 
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
@@ -9,22 +9,22 @@ use crate::reader::{Node, Reader};
 pub(crate) const DEADLINES: [Key; 2] = [
     Key {
         name: "idle",
-        doc: "how long a connection may carry nothing; default of an entry 1h",
+        doc: "idle timeout of a connection; default for an entry: 1h",
         shape: Shape::Time,
     },
     Key {
         name: "total",
-        doc: "how long a connection may last; default unlimited",
+        doc: "maximum duration of a connection; default: unlimited",
         shape: Shape::Time,
     },
 ];
 
-/// How long one connection.
+/// Timeouts of a connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EgressDeadlines {
-    /// Milliseconds with no byte.
+    /// Milliseconds without any data.
     pub idle: Option<Written<Amount>>,
-    /// Milliseconds altogether.
+    /// Milliseconds in total.
     pub total: Option<Written<Amount>>,
 }
 

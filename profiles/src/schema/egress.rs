@@ -1,4 +1,4 @@
-//! An entry of `[network].egress`: where to, and what may be said there.
+//! An entry of `[network].egress`: a destination, and what may be sent there.
 
 use super::deadlines::{DEADLINES, EgressDeadlines};
 use super::path::{asked_for, parted};
@@ -14,16 +14,16 @@ use toml::de::DeValue;
 
 /// The keys of an entry that is a table.
 pub(crate) const KEYS: &[Key] = &[
-    Key { name: "to", doc: "what the entry is without a table", shape: Shape::Text },
+    Key { name: "to", doc: "the entry as it is written without a table", shape: Shape::Text },
     Key {
         name: "within",
-        doc: "networks that are not public and in which its name may lie all the same: [\"10.0.0.0/8\"]",
+        doc: "networks that are not public but may be reached by its name: [\"10.0.0.0/8\"]",
         shape: Shape::Texts,
     },
     Key {
         name: "model",
-        doc: "true where it is the API of a model: only what uses tokens or none goes there, and what it \
-              says that it used is counted ([budget])",
+        doc: "true if it is the API of a model: only requests whose tokens can be counted go there, and what it \
+              reports as used is counted ([budget])",
         shape: Shape::Boolean,
     },
     LIMITS[0],
@@ -36,14 +36,14 @@ pub(crate) const KEYS: &[Key] = &[
 
 /// Those that `[network]` has too, for all entries together.
 pub(crate) const LIMITS: [Key; 4] = [
-    Key { name: "connections", doc: "open at the same time", shape: Shape::Count },
+    Key { name: "connections", doc: "concurrent connections", shape: Shape::Count },
     Key {
         name: "rate",
-        doc: "connections, and requests where they are seen: \"600/min burst 60\"",
+        doc: "rate limit of connections, and of requests if they are seen: \"600/min burst 60\"",
         shape: Shape::CallRate,
     },
-    Key { name: "up", doc: "bytes that leave in the whole run", shape: Shape::Size },
-    Key { name: "down", doc: "bytes that come back in the whole run", shape: Shape::Size },
+    Key { name: "up", doc: "bytes sent in the whole run", shape: Shape::Size },
+    Key { name: "down", doc: "bytes received in the whole run", shape: Shape::Size },
 ];
 
 /// An entry of `egress`.
@@ -51,39 +51,39 @@ pub(crate) const LIMITS: [Key; 4] = [
 pub struct Egress {
     /// As it is written.
     pub text: String,
-    /// Where to.
+    /// The destination.
     pub place: Place,
-    /// Networks that are not public and in which its name may lie.
+    /// Networks that are not public but may be reached by its name.
     pub within: Vec<Network>,
-    /// Whether it is the API of a model, where what is used is counted.
+    /// Whether it is the API of a model, whose use is counted.
     pub model: bool,
-    /// How much and how often.
+    /// Its limits.
     pub limits: EgressLimits,
-    /// How long.
+    /// Its timeouts.
     pub deadlines: EgressDeadlines,
 }
 
-/// Where to, and what may be said there.
+/// A destination, and what may be sent there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// Whom.
+    /// The host or network.
     pub target: Target,
-    /// On which port.
+    /// The port.
     pub port: u16,
-    /// What.
+    /// The protocol.
     pub carries: Carries,
 }
 
-/// How much and how often.
+/// Limits of an entry, or of all together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EgressLimits {
-    /// Connections at the same time.
+    /// Concurrent connections.
     pub connections: Option<Written<Amount>>,
-    /// How often one is opened.
+    /// Rate limit of new ones.
     pub rate: Option<Written<Rate>>,
-    /// Bytes that leave.
+    /// Bytes sent.
     pub up: Option<Written<Amount>>,
-    /// Bytes that come back.
+    /// Bytes received.
     pub down: Option<Written<Amount>>,
 }
 
@@ -136,8 +136,8 @@ pub(crate) fn entry<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
     let written = written?;
     let named = matches!(written.value.place.target, Target::Name(_) | Target::Below(_));
     if let (Some(node), false) = (fields.get("within"), named) {
-        let remedy = "remove it: what is written as an address lies where it lies";
-        reader.refuse(node, "only a name lies within a network", remedy);
+        let remedy = "remove it: an address needs no within";
+        reader.refuse(node, "within applies only to a name", remedy);
         return None;
     }
     let seen = match written.value.place.carries {
@@ -147,12 +147,8 @@ pub(crate) fn entry<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
         Carries::Tcp => false,
     };
     if let (Some(node), true, false) = (fields.get("model"), model, seen) {
-        let remedy = "write its name and port, or http:// before it where the API is in plain text";
-        reader.refuse(
-            node,
-            "what is answered there is not seen, so nothing would be counted",
-            remedy,
-        );
+        let remedy = "write its name and port, or http:// before it if the API is in plain text";
+        reader.refuse(node, "its answers are not seen, so nothing could be counted", remedy);
         return None;
     }
     Some(written.map(|entry| Egress { within, model, limits, deadlines, ..entry }))
@@ -173,7 +169,7 @@ fn network<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Network> {
     let text = reader.text(node)?;
     match Network::try_from(text.value.as_str()) {
         Ok(network) if is_loopback(network.first()) => {
-            reader.refuse(node, "is a loopback", host_remedy());
+            reader.refuse(node, "is a loopback address", host_remedy());
             None
         }
         Ok(network) if !names_somebody(network) => {
@@ -206,7 +202,7 @@ pub(super) fn wrong(what: impl Into<String>, remedy: impl Into<String>) -> Wrong
 }
 
 fn host_remedy() -> String {
-    format!("localhost inside is the sandbox's own; the host's is written {HOST_INTERNAL}:PORT")
+    format!("write {HOST_INTERNAL}:PORT for the host's; localhost inside is the sandbox's own")
 }
 
 impl Egress {
@@ -244,20 +240,20 @@ impl Place {
                 Self::requests(method, rest, (443, Carries::Https))
             }
             (Some(_), Some(_)) => Err(wrong(
-                "requests are of HTTP, so that a method is of those alone",
+                "only HTTP has methods",
                 "write METHOD HOST/PATH, or METHOD http://HOST/PATH for those in plain text",
             )),
             (None, Some("http")) => Self::at(rest, Some(80), Carries::Http(Requests::All)),
             (None, Some("tcp")) => Self::at(rest, None, Carries::Tcp),
             (None, None) => Self::at(rest, None, Carries::Tls),
             (None, Some("https")) => Err(wrong(
-                "TLS is what an entry without a scheme is for",
+                "https:// is not a scheme here: an entry without a scheme is TLS",
                 format!("write {}", with_port(rest, 443)),
             )),
             (None, Some(scheme)) => Err(wrong(
-                format!("{scheme}:// is not one of its schemes"),
+                format!("{scheme}:// is not a supported scheme"),
                 format!(
-                    "write tcp://{rest} to let out whatever is said there, or http:// where that is HTTP in plain text"
+                    "write tcp://{rest} to allow any traffic there, or http:// if it is HTTP in plain text"
                 ),
             )),
         }
@@ -270,14 +266,15 @@ impl Place {
     ) -> Result<Self, Wrong> {
         let remedy = "write it as in \"GET api.example.com/v1/*\"";
         let (authority, path) =
-            parted(rest).ok_or_else(|| wrong("has a method and no path", remedy))?;
+            parted(rest).ok_or_else(|| wrong("has a method but no path", remedy))?;
         let method = Method::try_from(method.to_owned())
             .map_err(|error| wrong(error.to_string(), remedy))?;
         let path = Pattern::try_from(path).map_err(|error| wrong(error.to_string(), remedy))?;
         asked_for(&path)?;
         let place = Self::at(authority, Some(port), carries(Requests::Only { method, path }))?;
         if let (Carries::Https(_), Target::Network(_)) = (&place.carries, &place.target) {
-            let what = "requests in TLS are seen where a name is what a certificate is for";
+            let what =
+                "requests in TLS can be seen only at a name, for which a certificate is made";
             return Err(wrong(what, remedy));
         }
         Ok(place)
@@ -306,8 +303,8 @@ fn without_path(text: &str, plain: bool) -> Result<(), Wrong> {
     let Some((host, _)) = parts else { return Ok(()) };
     let (scheme, whole) =
         if plain { ("http://", format!("http://{host}")) } else { ("", with_port(host, 443)) };
-    let what = format!("write \"GET {scheme}{text}\" for that, or {whole} for the whole host");
-    Err(wrong("a path goes with a method", what))
+    let what = format!("write \"GET {scheme}{text}\" for that path, or {whole} for the whole host");
+    Err(wrong("a path needs a method", what))
 }
 
 /// The host, and the port where there is one.
@@ -336,7 +333,7 @@ fn with_port(text: &str, port: u16) -> String {
 fn port_number(text: &str) -> Result<u16, Wrong> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
     let number = text.parse().ok().filter(|_| plain);
-    number.ok_or_else(|| wrong(format!("{text:?} is no port"), "write a number from 1 to 65535"))
+    number.ok_or_else(|| wrong(format!("{text:?} is not a port"), "write a number from 1 to 65535"))
 }
 
 fn target(host: &str) -> Result<Target, Wrong> {
@@ -344,10 +341,7 @@ fn target(host: &str) -> Result<Target, Wrong> {
     let address = bracketed.unwrap_or(host);
     if let Ok(address) = address.parse::<IpAddr>() {
         if address.is_ipv6() != bracketed.is_some() {
-            return Err(wrong(
-                "an IPv6 address stands in brackets",
-                format!("write [{address}]:PORT"),
-            ));
+            return Err(wrong("an IPv6 address needs brackets", format!("write [{address}]:PORT")));
         }
         return network_target(&format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }));
     }
@@ -356,8 +350,8 @@ fn target(host: &str) -> Result<Target, Wrong> {
     }
     if host == "*" {
         return Err(wrong(
-            "everything is no host",
-            "name the hosts, *.SUFFIX:PORT for all below a name, or tcp://0.0.0.0/0:PORT for what is asked for by address",
+            "* is not a host",
+            "name the hosts, *.SUFFIX:PORT for all below a name, or tcp://0.0.0.0/0:PORT for connections by address",
         ));
     }
     let above = host.strip_prefix("*.");
@@ -369,7 +363,9 @@ fn target(host: &str) -> Result<Target, Wrong> {
     match (above, name.as_str()) {
         (Some(_), _) => Ok(Target::Below(name)),
         (None, HOST_INTERNAL) => Ok(Target::Host),
-        (None, "localhost") => Err(wrong("localhost is no host to be let out to", host_remedy())),
+        (None, "localhost") => {
+            Err(wrong("localhost is not a host that can be reached", host_remedy()))
+        }
         (None, _) => Ok(Target::Name(name)),
     }
 }
@@ -380,14 +376,12 @@ fn network_target(text: &str) -> Result<Target, Wrong> {
     })?;
     let first = network.first();
     if is_loopback(first) || (first.is_unspecified() && address::is_never(network)) {
-        return Err(wrong("a loopback is no host to be let out to", host_remedy()));
+        return Err(wrong("a loopback address is not a host that can be reached", host_remedy()));
     }
     if !address::has_public(network) && !address::names_others(network) {
         return Err(wrong(
-            format!(
-                "{network} leads to nobody: none of it is public, or it is wider than what is named so"
-            ),
-            "write an address of a host, or a network that has one, as in tcp://10.0.0.0/8:5432",
+            format!("{network} leads to no host: none of it is public, or it is too wide"),
+            "write the address of a host, or a network with hosts, as in tcp://10.0.0.0/8:5432",
         ));
     }
     Ok(Target::Network(network))

@@ -1,4 +1,4 @@
-//! `[env]`: the environment, cleared first.
+//! `[env]`: the environment, initially empty.
 
 use super::{Key, Shape, literal};
 use crate::origin::Written;
@@ -9,7 +9,7 @@ use toml::de::DeValue;
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "pass",
-        doc: "variables of the caller that are passed on; one whose name says that it is a secret needs a reason",
+        doc: "variables of the caller to pass on; a name that suggests a secret needs a reason",
         shape: Shape::Entries(PASS, "name"),
     },
     Key { name: "set", doc: "variables and their values", shape: Shape::Variables },
@@ -17,16 +17,16 @@ pub(crate) const KEYS: &[Key] = &[
 
 /// The keys of an entry of `pass`.
 const PASS: &[Key] = &[
-    Key { name: "name", doc: "of the variable", shape: Shape::Text },
-    Key { name: "reason", doc: "why, where the name says that it is a secret", shape: Shape::Text },
+    Key { name: "name", doc: "name of the variable", shape: Shape::Text },
+    Key { name: "reason", doc: "why, if the name suggests a secret", shape: Shape::Text },
 ];
 
 /// `[env]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Env {
-    /// What is passed on where the caller has it.
+    /// What is passed on if the caller has it.
     pub pass: Vec<Passed>,
-    /// Names and values; the last of a name holds.
+    /// Names and values; for each name, the last one applies.
     pub set: Vec<(String, Written<String>)>,
 }
 
@@ -35,7 +35,7 @@ pub struct Env {
 pub struct Passed {
     /// Which.
     pub name: Written<String>,
-    /// Why, where that is said.
+    /// Why, if a reason is given.
     pub reason: Option<String>,
 }
 
@@ -81,7 +81,7 @@ fn pass<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Passed> {
     }
     // A reason that says nothing is a problem of its own already.
     if reason.is_none() && literal::is_secret_name(&name.value) {
-        let what = "looks like a secret, which every process of the command could read there";
+        let what = "looks like a secret, which every process of the command could read from it";
         let entry = format!("{{ name = {:?}, reason = \"why\" }}", name.value);
         reader.refuse(node, what, format!("{}; or write {entry}", literal::NAME_IT));
         return None;
@@ -101,7 +101,7 @@ fn set<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<(String, Written<Str
             // GOOGLE_APPLICATION_CREDENTIALS and the like say where they are.
             let is_path = node.name().ends_with("_CREDENTIALS") && value.value.starts_with('/');
             if literal::is_secret_name(node.name()) && !value.value.is_empty() && !is_path {
-                let what = "looks like a secret, and a profile is no place for one";
+                let what = "looks like a secret, which does not belong in a profile";
                 reader.refuse(node, what, literal::NAME_IT);
             } else {
                 read.push((node.name().to_owned(), value));
@@ -113,7 +113,7 @@ fn set<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Vec<(String, Written<Str
 
 /// What to write where [`variable`] refuses.
 pub(crate) const NAME: &str =
-    "write the exact name: letters, digits and _, no digit first; there are no patterns";
+    "write the exact name: letters, digits and _, no digit first; patterns are not supported";
 
 /// Whether a text is the name of a variable, environ(7).
 pub(crate) fn variable(name: &str) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! `[files]`: what exists inside, and what may be done with it.
+//! `[files]`: which files exist inside, and what may be done with them.
 
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
@@ -12,20 +12,20 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "read", doc: "may be read", shape: Shape::Entries(GRANT, "path") },
     Key { name: "write", doc: "may be read and written", shape: Shape::Entries(GRANT, "path") },
     Key { name: "execute", doc: "may be read and executed", shape: Shape::Entries(GRANT, "path") },
-    Key { name: "hide", doc: "holes inside what is allowed", shape: Shape::Entries(GRANT, "path") },
+    Key { name: "hide", doc: "holes in what is granted", shape: Shape::Entries(GRANT, "path") },
     Key {
         name: "protect",
-        doc: "what a host later executes stays read-only: default, strict, or off with a reason",
+        doc: "keeps files that the host may later execute read-only: default, strict, or off with a reason",
         shape: Shape::Protect,
     },
     Key {
         name: "bind",
-        doc: "what is shown elsewhere than on the host; `from` is relative to this file",
+        doc: "mounts `from` of the host at `to` inside; `from` is relative to this file",
         shape: Shape::Binds,
     },
     Key {
         name: "tmp",
-        doc: "size of the private /tmp, and of the private home directory",
+        doc: "size of the private /tmp, and of the private home directory, each in memory",
         shape: Shape::Size,
     },
 ];
@@ -33,19 +33,19 @@ pub(crate) const KEYS: &[Key] = &[
 pub(crate) const GRANT: &[Key] = &[
     Key { name: "path", doc: "absolute, or from {cwd} or {home}", shape: Shape::Text },
     Key { name: "optional", doc: "the path may be missing", shape: Shape::Boolean },
-    Key { name: "reason", doc: "why, where the path is dangerous", shape: Shape::Text },
+    Key { name: "reason", doc: "why, if the path is dangerous", shape: Shape::Text },
 ];
 
 pub(crate) const BIND: &[Key] = &[
-    Key { name: "from", doc: "on the host", shape: Shape::Text },
-    Key { name: "to", doc: "inside", shape: Shape::Text },
+    Key { name: "from", doc: "path on the host", shape: Shape::Text },
+    Key { name: "to", doc: "path inside", shape: Shape::Text },
     Key {
         name: "access",
         doc: "default: read",
         shape: Shape::Words(&["read", "write", "execute"]),
     },
     Key { name: "optional", doc: "`from` may be missing", shape: Shape::Boolean },
-    Key { name: "reason", doc: "why, where `from` is dangerous", shape: Shape::Text },
+    Key { name: "reason", doc: "why, if `from` is dangerous", shape: Shape::Text },
 ];
 
 /// `[files]`. An entry of `read` or `execute` inside a tree of `write` stays read-only, and one of `write` inside a
@@ -90,13 +90,13 @@ impl Access {
 /// An entry of `read`, `write` or `execute`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant {
-    /// Which list.
+    /// The list that it is in.
     pub access: Access,
     /// What.
     pub path: Written<Place>,
     /// Whether it may be missing.
     pub optional: bool,
-    /// Why, where it is dangerous.
+    /// Why, if it is dangerous.
     pub reason: Option<String>,
 }
 
@@ -120,16 +120,16 @@ pub struct Bind {
     pub access: Access,
     /// Whether `from` may be missing.
     pub optional: bool,
-    /// Why, where it is dangerous.
+    /// Why, if it is dangerous.
     pub reason: Option<String>,
 }
 
-/// Whether what a host later executes stays read-only in trees that may be written.
+/// Whether files that the host may later execute stay read-only in writable trees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Protect {
-    /// Where it exists; what comes into being is named at the end of the run.
+    /// Existing ones do; new ones are listed at the end of the run.
     Default,
-    /// The same, and the run does not start where something could not be held.
+    /// The same, and the run does not start if something could not be protected.
     Strict,
     /// No, and why.
     Off(String),
@@ -260,7 +260,7 @@ fn protect<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Prote
     if matches!(node.value, DeValue::Table(_)) {
         let fields = reader.fields(node, OFF)?;
         let Some(off) = fields.get("off") else {
-            reader.refuse(node, "says nothing", "write { off = \"why\" }");
+            reader.refuse(node, "is empty", "write { off = \"why\" }");
             return None;
         };
         return Some(reader.reason(off)?.map(Protect::Off));
@@ -276,7 +276,7 @@ fn protect<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Prote
 fn tmp<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
     let size = reader.quantity(node, quantity::size)?;
     let Amount::Limited(bytes) = size.value else {
-        reader.refuse(node, "memory has an end", "write a size such as \"1G\"");
+        reader.refuse(node, "memory cannot be unlimited", "write a size such as \"1G\"");
         return None;
     };
     Some(size.map(|_| bytes))

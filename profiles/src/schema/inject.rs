@@ -1,4 +1,4 @@
-//! `[secrets.NAME].inject`: the requests that a secret is put into, and where in them.
+//! `[secrets.NAME].inject`: the requests that a secret is injected into, and where in them.
 
 use super::path::asked_for;
 use super::{Key, Shape};
@@ -14,23 +14,27 @@ use sandboxd_egress_plan::{FieldName, HostName, Spot};
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "host",
-        doc: "the only host whose requests get it, by name; network.egress has to let them out",
+        doc: "the only host whose requests get it, by name; network.egress must name it, too",
         shape: Shape::Text,
     },
-    Key { name: "port", doc: "on which port; 443 where none is written", shape: Shape::Count },
+    Key { name: "port", doc: "port; default 443", shape: Shape::Count },
     Key { name: "method", doc: "only requests of this method", shape: Shape::Text },
     Key { name: "path", doc: "only requests to this path, as in /v1/*", shape: Shape::Text },
     Key {
         name: "header",
-        doc: "the field that it is put into, as in authorization; what the command wrote there goes",
+        doc: "header field that it is injected into, such as authorization; replaces what the command wrote there",
         shape: Shape::Text,
     },
     Key {
         name: "format",
-        doc: "what the field says, with {} where the secret stands, as in \"Bearer {}\"",
+        doc: "value of the field, with {} for the secret, as in \"Bearer {}\"",
         shape: Shape::Text,
     },
-    Key { name: "query", doc: "or the parameter of the query that it is", shape: Shape::Text },
+    Key {
+        name: "query",
+        doc: "or the query parameter that it is injected into",
+        shape: Shape::Text,
+    },
     Key {
         name: "basic",
         doc: "or the user whose password it is (Authorization: Basic)",
@@ -38,7 +42,7 @@ pub(crate) const KEYS: &[Key] = &[
     },
 ];
 
-/// Which requests a secret is put into, and where in them.
+/// Which requests a secret is injected into, and where in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injected {
     /// The only host.
@@ -54,7 +58,7 @@ pub struct Injected {
 }
 
 impl Injected {
-    /// Whether both are put into the same place of some request.
+    /// Whether both are injected into the same place of some request.
     #[must_use]
     pub fn meets(&self, other: &Self) -> bool {
         let method = match (&self.method, &other.method) {
@@ -103,13 +107,13 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writt
         let host = host.as_deref().ok_or_else(|| plain("names no host"))?;
         let host = HostName::read(host.as_bytes())
             .map_err(|error| plain(&format!("its host: {error}")))?;
-        let port = port.ok_or_else(|| plain("a port is a number from 1 to 65535"))?;
+        let port = port.ok_or_else(|| plain("its port is not a number from 1 to 65535"))?;
         let method = method.map(Method::try_from).transpose();
         let method = method.map_err(|error| plain(&error.to_string()))?;
         let path = path.map(Pattern::try_from).transpose();
         let path = path.map_err(|error| plain(&error.to_string()))?;
         if path.as_ref().is_some_and(|path| !path.as_str().starts_with('/')) {
-            return Err(plain("a path begins with /"));
+            return Err(plain("its path does not begin with /"));
         }
         path.as_ref().map_or(Ok(()), asked_for)?;
         let spot = spot.spot().map_err(|what| plain(&what))?;
@@ -145,7 +149,7 @@ impl Wanted {
                         let (before, after) = (before.to_owned(), after.to_owned());
                         Ok(Spot::Header { name, before, after })
                     }
-                    _ => Err("format has {} once, where the secret stands".into()),
+                    _ => Err("format must have {} once, for the secret".into()),
                 }
             }
             Self { header: None, format: None, query: Some(name), basic: None } => {
@@ -154,7 +158,7 @@ impl Wanted {
             Self { header: None, format: None, query: None, basic: Some(user) } => {
                 Ok(Spot::Basic { user })
             }
-            _ => Err("is put into one place: header (with format), query or basic".into()),
+            _ => Err("needs one place: header (with format), query or basic".into()),
         }
     }
 }

@@ -1,15 +1,15 @@
-//! `isolation`: what keeps a sandbox apart from its host. A word of the operator's, never a fallback.
+//! `isolation`: what separates a sandbox from its host. Chosen by the operator, never a fallback.
 
 use crate::origin::Written;
 use crate::reader::{Node, Reader};
 
-/// What keeps a sandbox apart from its host.
+/// What separates a sandbox from its host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isolation {
-    /// Namespaces, with a view of its own; and behind them Landlock and the filter.
+    /// Namespaces, with its own mount view; and in addition Landlock and the filter.
     Namespaces,
-    /// Landlock and the filter alone: no namespace, no view of its own. For inside a container that
-    /// allows none.
+    /// Landlock and the filter only: no namespaces, no mount view. For use inside a container that
+    /// forbids namespaces.
     Landlock,
 }
 

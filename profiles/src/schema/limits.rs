@@ -1,4 +1,4 @@
-//! `[limits]`: how much may be used.
+//! `[limits]`: limits of resources.
 
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
@@ -7,37 +7,49 @@ use crate::reader::{Node, Reader};
 
 /// The keys of `[limits]`.
 pub(crate) const KEYS: &[Key] = &[
-    Key { name: "memory", doc: "default 512M", shape: Shape::Size },
     Key {
-        name: "memory_high",
-        doc: "from where on the command is slowed down and its memory taken back; default unlimited",
+        name: "memory",
+        doc: "memory of all processes together; default 512M",
         shape: Shape::Size,
     },
-    Key { name: "swap", doc: "default 0", shape: Shape::Size },
-    Key { name: "cpus", doc: "default 1.0", shape: Shape::Cpus },
+    Key {
+        name: "memory_high",
+        doc: "memory above which the kernel reclaims and throttles the command; default unlimited",
+        shape: Shape::Size,
+    },
+    Key { name: "swap", doc: "swap beyond memory; default 0", shape: Shape::Size },
+    Key { name: "cpus", doc: "CPUs at a time; default 1.0", shape: Shape::Cpus },
     Key {
         name: "cpu_weight",
-        doc: "share of busy CPUs beside other sandboxes, 1 to 10000; default 100",
+        doc: "share of busy CPUs relative to others, 1 to 10000; default 100",
         shape: Shape::Weight,
     },
     Key {
         name: "io_read",
-        doc: "from each disk that a granted tree lies on; default unlimited",
+        doc: "bytes per second read from each disk that holds a granted tree; default unlimited",
         shape: Shape::Rate,
     },
     Key {
         name: "io_write",
-        doc: "to each disk that a granted tree lies on; default unlimited",
+        doc: "bytes per second written to each disk that holds a granted tree; default unlimited",
         shape: Shape::Rate,
     },
     Key { name: "processes", doc: "processes and threads; default 128", shape: Shape::Count },
-    Key { name: "open_files", doc: "of one process; default 1024", shape: Shape::Count },
-    Key { name: "file_size", doc: "default 1G", shape: Shape::Size },
-    Key { name: "wall_time", doc: "default 10m", shape: Shape::Time },
-    Key { name: "cpu_time", doc: "default unlimited", shape: Shape::Time },
+    Key {
+        name: "open_files",
+        doc: "open descriptors of one process; default 1024",
+        shape: Shape::Count,
+    },
+    Key { name: "file_size", doc: "size of one file; default 1G", shape: Shape::Size },
+    Key { name: "wall_time", doc: "elapsed time; default 10m", shape: Shape::Time },
+    Key {
+        name: "cpu_time",
+        doc: "CPU time of all processes together; default unlimited",
+        shape: Shape::Time,
+    },
     Key {
         name: "output",
-        doc: "stdout and stderr, where captured; default 64M",
+        doc: "size of standard output and error, if they are files; default 64M",
         shape: Shape::Size,
     },
 ];
@@ -121,13 +133,13 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Limits {
 fn weight<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Amount>> {
     let weight = reader.quantity(node, quantity::count)?;
     if !weight.value.limit().is_some_and(|weight| (1..=10_000).contains(&weight)) {
-        reader.refuse(node, "not a weight", "write 1 to 10000; 100 is what everybody has");
+        reader.refuse(node, "not a number from 1 to 10000", "write 1 to 10000; 100 is the default");
         return None;
     }
     Some(weight)
 }
 
-/// A limit without which not even the command could start.
+/// A limit with a minimum, below which the command could not start.
 fn least<'d>(
     reader: &mut Reader<'d>,
     node: &Node<'d>,

@@ -5,7 +5,7 @@ use crate::origin::Written;
 use crate::reader::{Node, Reader};
 
 /// What to write instead, whatever the command does with it.
-pub(super) const NAME_IT: &str = "keep it in a file and name that in [secrets.NAME]: with inject the command never has it, with credential it reads a file of its own";
+pub(super) const NAME_IT: &str = "keep it in a file and name that file in [secrets.NAME]: with inject the command never has it, with credential it reads its own copy";
 
 /// How the keys of well-known services begin, and of how many letters the rest is at least. These are the beginnings
 /// that their makers document, so that leaked ones are found.
@@ -69,7 +69,7 @@ fn is_random(rest: &str) -> bool {
 pub(super) fn text<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>> {
     let text = reader.text(node)?;
     if holds_key(&text.value) {
-        reader.refuse(node, "has a key in it, and a profile is no place for one", NAME_IT);
+        reader.refuse(node, "contains a key, which does not belong in a profile", NAME_IT);
         return None;
     }
     Some(text)

@@ -58,7 +58,7 @@ pub use syscalls::Syscalls;
 pub struct Profile {
     /// Identity for limits and messages.
     pub name: Option<Written<String>>,
-    /// What keeps it apart from its host.
+    /// What separates it from its host.
     pub isolation: Option<Written<Isolation>>,
     /// `[command]`.
     pub command: Command,
@@ -74,7 +74,7 @@ pub struct Profile {
     pub network: Network,
     /// `[call.NAME]`.
     pub calls: Calls,
-    /// `[serve]`; nothing written: nobody calls here.
+    /// `[serve]`; nothing written: nothing can be called here.
     pub serve: Option<Serve>,
     /// `[budget]`.
     pub budget: Budget,
@@ -118,13 +118,13 @@ impl Profile {
         all.filter(|(_, secret)| !secret.placeholder.is_empty())
     }
 
-    /// What keeps it apart from its host.
+    /// What separates it from its host.
     #[must_use]
     pub fn isolation(&self) -> Isolation {
         self.isolation.as_ref().map_or(Isolation::Namespaces, |written| written.value)
     }
 
-    /// What messages and receipts call it: its name, or the file it was read from.
+    /// Its name in messages and receipts: its own, or the file it was read from.
     #[must_use]
     pub fn label(&self) -> &str {
         let file = self.documents.last().map(|(file, _)| file.as_str());
@@ -201,12 +201,12 @@ pub(crate) const KEYS: &[Key] = &[
     Key { name: "name", doc: "identity: [a-z0-9][a-z0-9-]{0,63}", shape: Shape::Text },
     Key {
         name: "extends",
-        doc: "profiles this one is laid over: \"builtin:base\", or a path relative to this file",
+        doc: "profiles that this one extends: \"builtin:base\", or a path relative to this file",
         shape: Shape::Texts,
     },
     Key {
         name: "isolation",
-        doc: "namespaces (the default), or landlock: for inside a container that allows none",
+        doc: "namespaces (the default), or landlock: for use inside a container that forbids namespaces",
         shape: Shape::Words(&["namespaces", "landlock"]),
     },
     Key {
@@ -214,18 +214,18 @@ pub(crate) const KEYS: &[Key] = &[
         doc: "what is executed, and as whom",
         shape: Shape::Table(command::KEYS),
     },
-    Key { name: "env", doc: "the environment, cleared first", shape: Shape::Table(env::KEYS) },
+    Key { name: "env", doc: "the environment, initially empty", shape: Shape::Table(env::KEYS) },
     Key {
         name: "files",
-        doc: "what exists inside, and what may be done with it",
+        doc: "which files exist inside, and what may be done with them",
         shape: Shape::Table(files::KEYS),
     },
     Key {
         name: "syscalls",
-        doc: "what may be asked of the kernel",
+        doc: "which system calls are allowed",
         shape: Shape::Table(syscalls::KEYS),
     },
-    Key { name: "limits", doc: "how much may be used", shape: Shape::Table(limits::KEYS) },
+    Key { name: "limits", doc: "limits of resources", shape: Shape::Table(limits::KEYS) },
     Key { name: "network", doc: "what can be reached", shape: Shape::Table(network::KEYS) },
     Key {
         name: "require",
@@ -234,28 +234,28 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "call",
-        doc: "whom it may call, and how: a table for each name that it calls somebody by",
+        doc: "what it may call, and how: a table for each callee, under the name that this profile uses for it",
         shape: Shape::Named(call::KEYS),
     },
     Key {
         name: "serve",
-        doc: "what others may call here; without it nobody calls",
+        doc: "what others may call here; without it, nothing",
         shape: Shape::Table(serve::KEYS),
     },
     Key {
         name: "budget",
-        doc: "how much it may use up as a caller",
+        doc: "how much it may use up in one run",
         shape: Shape::Table(budget::KEYS),
     },
     Key {
         name: "secrets",
-        doc: "what is used on its behalf and is not inside: a table for each",
+        doc: "secrets that are used on its behalf: a table for each",
         shape: Shape::Named(secrets::KEYS),
     },
     Key {
         name: "spawn",
         doc: "",
-        shape: Shape::Refused("not built yet in this version", "remove it"),
+        shape: Shape::Refused("is not supported in this version", "remove it"),
     },
 ];
 
@@ -300,7 +300,7 @@ fn name<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>>
         reader.refuse(
             node,
             format!("{shown:?} is not a name"),
-            "write 1 to 64 letters a to z, digits and -, a letter or digit first",
+            "write 1 to 64 characters of a to z, 0 to 9 and -, not beginning with -",
         );
         return None;
     }

@@ -11,22 +11,22 @@ use sandboxd_egress_plan::Ways;
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "mode",
-        doc: "none (the default), egress: what is named there and nothing else, or host, which needs a reason",
+        doc: "none (the default), egress: only the hosts named in egress, or host, which needs a reason",
         shape: Shape::Words(&["none", "egress", "host"]),
     },
-    Key { name: "reason", doc: "why, where mode is host", shape: Shape::Text },
+    Key { name: "reason", doc: "why mode is host; required then", shape: Shape::Text },
     Key {
         name: "egress",
-        doc: "where to: \"api.example.com:443\" (TLS), \"*.example.com:443\", \
+        doc: "hosts that can be reached: \"api.example.com:443\" (TLS), \"*.example.com:443\", \
               \"http://host.internal:8080\", \"tcp://db.internal:5432\", \"tcp://10.0.0.0/8:22\", or a \
               table with limits",
         shape: Shape::Entries(egress::KEYS, "to"),
     },
     Key {
         name: "way",
-        doc: "how what goes out gets there, where mode is egress: transparent (the default; the kernel leads \
-              every connection, and no program needs to know), proxy (a proxy at 127.0.0.1:3128 for programs \
-              that heed HTTPS_PROXY and the like, which are set; for hosts whose kernel redirects nothing), \
+        doc: "how connections get out, if mode is egress: transparent (the default; the kernel redirects \
+              all connections, without proxy settings), proxy (a proxy at 127.0.0.1:3128 for programs \
+              that use HTTPS_PROXY and the like, which are set; for hosts whose kernel cannot redirect), \
               or both",
         shape: Shape::Words(&["transparent", "proxy", "both"]),
     },
@@ -41,17 +41,17 @@ pub(crate) const KEYS: &[Key] = &[
 /// `[network]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
-    /// Which network.
+    /// The mode.
     pub mode: Option<Written<Mode>>,
-    /// Why the host's.
+    /// Why mode is host.
     pub reason: Option<Written<String>>,
-    /// Where to.
+    /// The hosts that can be reached.
     pub egress: Vec<Written<Egress>>,
-    /// How it gets there.
+    /// How connections get to the egress process.
     pub way: Option<Written<Ways>>,
-    /// How much and how often, of all that together.
+    /// Limits of all entries together.
     pub limits: EgressLimits,
-    /// How long a connection at most, whatever its entry says.
+    /// Timeouts of a connection, whatever its entry says.
     pub deadlines: EgressDeadlines,
 }
 

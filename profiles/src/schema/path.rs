@@ -29,14 +29,14 @@ pub(super) fn asked_for(path: &Pattern) -> Result<(), Wrong> {
     let path = beginning.as_deref().unwrap_or(path.as_str());
     if path.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'?' | b'#')) {
         return Err(wrong(
-            "no request has such a path: it ends before ? and #, and other letters are escaped",
+            "no request has such a path: it ends before ? and #, and special characters are escaped",
             "write it as it is sent, without the query, as in /v1/two%20words",
         ));
     }
     if !is_plain(path) {
         return Err(wrong(
-            "a path that can be read in two ways is let out to nobody (\"..\", //, ;, \\, %2e, %2f, %5c, %25, %00)",
-            "write one without, or an entry without a method and path, which lets all requests out",
+            "ambiguous paths are never allowed (\"..\", //, ;, \\, %2e, %2f, %5c, %25, %00)",
+            "write one without these, or an entry without a method and path, which allows all requests",
         ));
     }
     Ok(())

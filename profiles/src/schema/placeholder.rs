@@ -9,17 +9,17 @@ use sandboxd_broker_plan::{Name, Pattern};
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "call",
-        doc: "the only [call.NAME] of this profile in whose calls it stands",
+        doc: "the only [call.NAME] of this profile whose calls get it",
         shape: Shape::Text,
     },
     Key {
         name: "tools",
-        doc: "the only tools, each by its name; [call.NAME].tools has to let them through",
+        doc: "the only tools that get it, each by its name; [call.NAME].tools must allow them",
         shape: Shape::Texts,
     },
     Key {
         name: "arguments",
-        doc: "the only arguments, each as a JSON pointer: \"/dsn\", \"/headers\" with all that is in it",
+        doc: "the only arguments, each as a JSON pointer: \"/dsn\", or \"/headers\" with everything in it",
         shape: Shape::Texts,
     },
 ];
@@ -27,11 +27,11 @@ pub(crate) const KEYS: &[Key] = &[
 /// Where a secret stands for its placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// In whose calls.
+    /// The call.
     pub call: Written<Name>,
-    /// Of which tools.
+    /// The tools.
     pub tools: Vec<Written<String>>,
-    /// In which arguments, as JSON pointers (RFC 6901).
+    /// The arguments, as JSON pointers (RFC 6901).
     pub arguments: Vec<Written<String>>,
 }
 
@@ -79,7 +79,7 @@ fn tool<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<String>>
         Ok(_) => return Some(text),
         Err(error) => error.to_string(),
     };
-    reader.refuse(node, what, "write each tool that is to have the secret, by its name");
+    reader.refuse(node, what, "write the name of each tool that gets the secret");
     None
 }
 
@@ -93,6 +93,6 @@ fn pointer<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Strin
     }
     let remedy =
         "write /NAME, or /NAME/NAME for what is in an object; / in a name is ~1, and ~ is ~0";
-    reader.refuse(node, "is no JSON pointer to an argument", remedy);
+    reader.refuse(node, "is not a JSON pointer to an argument", remedy);
     None
 }

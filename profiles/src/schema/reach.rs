@@ -62,7 +62,7 @@ pub(crate) fn pattern<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Wr
     match Pattern::try_from(text.value.as_str()) {
         Ok(pattern) => Some(text.map(|_| pattern)),
         Err(error) => {
-            let remedy = "write a name, a beginning and * (\"read_*\"), or \"*\" for all";
+            let remedy = "write a name, a prefix and * (\"read_*\"), or \"*\" for all";
             reader.refuse(node, error.to_string(), remedy);
             None
         }
@@ -74,8 +74,9 @@ fn resource<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Patt
     let found = pattern(reader, node)?;
     let some = found.value.as_str().replace('*', "x");
     if !found.value.matches_uri(&some) {
-        let remedy = "write a beginning without, or the whole URI, or \"*\" for all";
-        let what = "no URI is read by a beginning that can be read in two ways (\"..\", //, ;, \\, %2e, %2f, %5c, %25)";
+        let remedy = "write a prefix without these, or the whole URI, or \"*\" for all";
+        let what =
+            "ambiguous prefixes of URIs are never allowed (\"..\", //, ;, \\, %2e, %2f, %5c, %25)";
         reader.refuse(node, what.to_owned(), remedy);
         return None;
     }

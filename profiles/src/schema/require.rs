@@ -1,5 +1,5 @@
-//! `[require]`: what this host may lack. `landlock = "if-available"` is about the whole of it,
-//! `landlock.truncate = "if-available"` about one part.
+//! `[require]`: what this host may lack. `landlock = "if-available"` waives the whole layer,
+//! `landlock.truncate = "if-available"` one part.
 
 use super::{Key, Shape};
 use crate::origin::Written;
@@ -21,30 +21,34 @@ pub(crate) const KEYS: &[Key] = &[
               ioctl on devices (6.10), signals and abstract sockets (6.12)",
         shape: Shape::Must(LANDLOCK),
     },
-    Key { name: "cgroup", doc: "limits of the sandbox as a whole", shape: Shape::Must(CGROUP) },
+    Key {
+        name: "cgroup",
+        doc: "limits of the sandbox as a whole; its parts are controllers",
+        shape: Shape::Must(CGROUP),
+    },
     Key {
         name: "uid",
-        doc: "a uid of its own for the command, and none of the caller's groups (root)",
+        doc: "its own uid for the command, and none of the caller's groups (root)",
         shape: Shape::Must(&[]),
     },
     Key {
         name: "tmp",
-        doc: "that the private /tmp and home directory are bounded (a mount)",
+        doc: "the private /tmp and home directory are limited in size (a mount)",
         shape: Shape::Must(&[]),
     },
     Key {
         name: "memfd_noexec",
-        doc: "that nothing is executed without a file (kernel 6.3, root)",
+        doc: "no execution from memory, without a file (kernel 6.3, root)",
         shape: Shape::Must(&[]),
     },
     Key {
         name: "core_handler",
-        doc: "that no core handler of the host's runs for a command that dies (a limit of cores that is not 0)",
+        doc: "no program or socket of the host gets core dumps of the command (a core size limit other than 0)",
         shape: Shape::Must(&[]),
     },
     Key {
         name: "audit",
-        doc: "a record of the run in the audit log, before the command is let go and when it ended",
+        doc: "a record of the run in the audit log, before the command starts and when it has ended",
         shape: Shape::Must(&[]),
     },
 ];
@@ -52,9 +56,9 @@ pub(crate) const KEYS: &[Key] = &[
 /// Whether the host must have something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Must {
-    /// Nothing starts without it.
+    /// The run does not start without it.
     Always,
-    /// The run says that it was waived.
+    /// The run starts without it, and reports that it was waived.
     IfAvailable,
 }
 

@@ -1,4 +1,4 @@
-//! `[secrets.NAME]`: where a secret is read, and who uses it how.
+//! `[secrets.NAME]`: where a secret is read from, and how it is used.
 
 use super::inject::{self, Injected};
 use super::placeholder::{self, Placed};
@@ -16,20 +16,20 @@ use toml::de::DeValue;
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "from",
-        doc: "where sandboxd reads it before the start: file:PATH, systemd:NAME (a credential that systemd \
+        doc: "where sandboxd reads it from before the start: file:PATH, systemd:NAME (a credential that systemd \
               passes), env:NAME (a variable of sandboxd's own), exec:PROGRAM (what it prints), age:FILE \
               (an encrypted file), or agent:SHA256:… (a key that your ssh-agent keeps, by its fingerprint)",
         shape: Shape::Text,
     },
-    Key { name: "arguments", doc: "of the program of exec:", shape: Shape::Texts },
+    Key { name: "arguments", doc: "arguments of the program of exec:", shape: Shape::Texts },
     Key {
         name: "identity",
-        doc: "of age: the file with the key that opens it, which nobody else may read",
+        doc: "for age: the file with the key that decrypts it, which no one else may read",
         shape: Shape::Text,
     },
     Key {
         name: "socket",
-        doc: "of agent: where that ssh-agent listens; without it, where SSH_AUTH_SOCK says",
+        doc: "for agent: the socket of the ssh-agent; default: SSH_AUTH_SOCK",
         shape: Shape::Text,
     },
     Key {
@@ -39,18 +39,18 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "inject",
-        doc: "the requests that sandboxd puts it into, so that the command uses it and never has it",
+        doc: "the requests that sandboxd injects it into: the command uses it but never has it",
         shape: Shape::OneOrMore(inject::KEYS),
     },
     Key {
         name: "ssh",
-        doc: "the logins by SSH that it signs as a private key, so that the command logs in with it and never \
+        doc: "the SSH logins that it signs as a private key: the command logs in with it but never \
               has it",
         shape: Shape::OneOrMore(ssh::KEYS),
     },
     Key {
         name: "placeholder",
-        doc: "the arguments of tools in which it stands for {{secret:NAME}}, so that the command writes that and \
+        doc: "the arguments of tools in which it replaces {{secret:NAME}}: the command writes that but \
               never has it",
         shape: Shape::OneOrMore(placeholder::KEYS),
     },
@@ -59,19 +59,19 @@ pub(crate) const KEYS: &[Key] = &[
 /// `[secrets.NAME]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Secret {
-    /// Where it is read.
+    /// Where it is read from.
     pub from: Option<Written<Source>>,
     /// The name of the file that the command reads it in.
     pub credential: Option<Written<String>>,
-    /// The requests that it is put into.
+    /// The requests that it is injected into.
     pub inject: Vec<Written<Injected>>,
-    /// What it signs, where it is a private key of OpenSSH's.
+    /// What it signs, if it is a private key of OpenSSH.
     pub ssh: Vec<Written<Ssh>>,
-    /// Where it stands for its placeholder.
+    /// Where it replaces its placeholder.
     pub placeholder: Vec<Written<Placed>>,
 }
 
-/// Where a secret is read.
+/// Where a secret is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A file that only its owner may read.
@@ -121,7 +121,7 @@ pub(crate) fn lay(secrets: &mut Secrets, over: Secrets) {
 
 pub(crate) fn read_all<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secrets {
     let mut secrets = Secrets::new();
-    let Some(entries) = reader.entries(node, "write [secrets.NAME] and where it is read") else {
+    let Some(entries) = reader.entries(node, "write [secrets.NAME] with from") else {
         return secrets;
     };
     for node in entries.all() {
@@ -132,7 +132,7 @@ pub(crate) fn read_all<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secrets 
                 secrets.insert(name, Written { value: secret, origin });
             }
             Err(error) => {
-                let remedy = "call it as in [secrets.model]";
+                let remedy = "name it as in [secrets.model]";
                 reader.refuse_key(node, &error.to_string(), remedy);
             }
         }
@@ -163,8 +163,8 @@ fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Secret {
         ("socket", is(|from| matches!(from, Source::Agent { .. })), "agent:", "SHA256:…"),
     ] {
         if let (Some(node), false) = (fields.get(name), fits) {
-            let remedy = format!("write from = \"{of}{example}\" beside it, or remove it");
-            reader.refuse(node, format!("only {of} has it"), remedy);
+            let remedy = format!("add from = \"{of}{example}\", or remove it");
+            reader.refuse(node, format!("only applies to {of}"), remedy);
         }
     }
     if let Some(node) = fields.get("inject") {
@@ -205,7 +205,7 @@ const FROM: &str = "write file:/etc/sandboxd/secrets/model, systemd:NAME, env:NA
 fn from<'d>(reader: &mut Reader<'d>, node: &Node<'d>, beside: &Beside) -> Option<Written<Source>> {
     let text = reader.text(node)?;
     let Some((kind, rest)) = text.value.split_once(':') else {
-        reader.refuse(node, "does not say what it is", FROM);
+        reader.refuse(node, "does not say what kind it is", FROM);
         return None;
     };
     let source = match kind {
@@ -219,7 +219,7 @@ fn from<'d>(reader: &mut Reader<'d>, node: &Node<'d>, beside: &Beside) -> Option
         "env" if names_a_variable(rest) => Source::Variable(rest.to_owned()),
         "env" => {
             let what = format!("{rest:?} is not the name of a variable");
-            reader.refuse(node, what, "write its name alone, as in env:MODEL_KEY");
+            reader.refuse(node, what, "write only its name, as in env:MODEL_KEY");
             return None;
         }
         "exec" => {
@@ -229,9 +229,8 @@ fn from<'d>(reader: &mut Reader<'d>, node: &Node<'d>, beside: &Beside) -> Option
         "age" => {
             let file = at(reader, node, rest)?;
             let Some(identity) = &beside.identity else {
-                let remedy =
-                    "write identity = \"/path/of/the/key\" beside it, as age-keygen makes one";
-                reader.refuse(node, "nothing says who can open it", remedy);
+                let remedy = "add identity = \"/path/of/the/key\", such as age-keygen creates";
+                reader.refuse(node, "needs identity, the key that decrypts it", remedy);
                 return None;
             };
             Source::Age { file, identity: identity.value.clone() }
@@ -241,7 +240,7 @@ fn from<'d>(reader: &mut Reader<'d>, node: &Node<'d>, beside: &Beside) -> Option
             socket: beside.socket.as_ref().map(|socket| socket.value.clone()),
         },
         _ => {
-            reader.refuse(node, format!("{kind:?} is nothing that it can be read from"), FROM);
+            reader.refuse(node, format!("{kind:?} is not a known source"), FROM);
             return None;
         }
     };
@@ -268,7 +267,7 @@ fn names_a_variable(name: &str) -> bool {
 /// A program is executed with the rights of whoever runs sandboxd: nothing is looked up for it.
 fn program<'d>(reader: &mut Reader<'d>, node: &Node<'d>, text: &str) -> Option<Place> {
     if text.contains(char::is_whitespace) {
-        let remedy = "write the program here and arguments = [\"…\"] beside it: there is no shell";
+        let remedy = "write only the program here, and add arguments = [\"…\"]: there is no shell";
         reader.refuse(node, "has a space", remedy);
         return None;
     }

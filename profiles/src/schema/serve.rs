@@ -1,4 +1,4 @@
-//! `[serve]`: what others may call here. Without it nobody calls.
+//! `[serve]`: what others may call here. Without it, nothing can be called.
 
 use super::reach::{Reach, pattern};
 use super::{Call, Key, Shape, client};
@@ -16,25 +16,33 @@ const INSTANCES: &[&str] = &["per-caller", "serial", "attenuate"];
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "speaks",
-        doc: "mcp (the default), or json-rpc with methods of its own",
+        doc: "mcp (the default), or json-rpc with its own methods",
         shape: Shape::Words(&["mcp", "json-rpc"]),
     },
     Key {
         name: "tools",
-        doc: "at most these are called, whatever an edge says: names, \"read_*\", or \"*\"",
+        doc: "tools that may be called at most, whatever an edge says: names, \"read_*\", or \"*\"",
         shape: Shape::Texts,
     },
-    Key { name: "resources", doc: "URIs that are read, likewise", shape: Shape::Texts },
-    Key { name: "prompts", doc: "likewise", shape: Shape::Texts },
-    Key { name: "methods", doc: "of JSON-RPC, beyond those of MCP; likewise", shape: Shape::Texts },
+    Key {
+        name: "resources",
+        doc: "URIs of resources that may be read, in the same form",
+        shape: Shape::Texts,
+    },
+    Key { name: "prompts", doc: "prompts that may be used, in the same form", shape: Shape::Texts },
+    Key {
+        name: "methods",
+        doc: "JSON-RPC methods other than those of MCP, in the same form",
+        shape: Shape::Texts,
+    },
     Key {
         name: "ask",
-        doc: "tools and methods that a person allows each call of, whatever an edge says, likewise; default none",
+        doc: "tools and methods of which a person approves each call, whatever an edge says, in the same form; default: none",
         shape: Shape::Texts,
     },
     Key {
         name: "durable",
-        doc: "no call goes on before its record is on the disk, whatever an edge says; default false",
+        doc: "no call is made before its record is on disk, whatever an edge says; default false",
         shape: Shape::Boolean,
     },
     Key {
@@ -45,24 +53,24 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "rate",
-        doc: "calls of everybody: \"1200/min burst 200\" (the default)",
+        doc: "rate limit of all callers together: \"1200/min burst 200\" (the default)",
         shape: Shape::CallRate,
     },
     Key {
         name: "in_flight",
-        doc: "calls that it answers at the same time; default 32",
+        doc: "concurrent calls of all callers; default 32",
         shape: Shape::Count,
     },
     Key {
         name: "client",
-        doc: "how the client of `sandboxd mcp` calls, which no profile says anything of; as [call.NAME]",
+        doc: "how the client of `sandboxd mcp` calls, which has no [call.NAME]; keys as there",
         shape: Shape::Table(client::KEYS),
     },
 ];
 
 pub(crate) const OWN: &[Key] = &[Key {
     name: "own",
-    doc: "why it acts by its own right and not by its caller's",
+    doc: "why it acts with its own rights and not with its caller's",
     shape: Shape::Text,
 }];
 
@@ -75,17 +83,17 @@ pub struct Serve {
     pub speaks: Option<Written<Speaks>>,
     /// What may be called.
     pub reach: Reach,
-    /// Tools and methods that a person allows each call of.
+    /// Tools and methods of which a person approves each call.
     pub ask: Vec<Written<Pattern>>,
-    /// Whether no call goes on before its record is on the disk.
+    /// Whether no call is made before its record is on disk.
     pub durable: Option<Written<bool>>,
     /// Whose calls a process sees.
     pub instances: Option<Written<Instances>>,
-    /// Calls of everybody.
+    /// Rate limit of all callers together.
     pub rate: Option<Written<Rate>>,
-    /// Calls that it answers at the same time.
+    /// Concurrent calls of all callers.
     pub in_flight: Option<Written<Amount>>,
-    /// How the client of `sandboxd mcp` calls, beyond what is said here for everybody.
+    /// How the client of `sandboxd mcp` calls, beyond what applies to all callers.
     pub client: Call,
 }
 
@@ -94,7 +102,7 @@ pub struct Serve {
 pub enum Speaks {
     /// The Model Context Protocol.
     Mcp,
-    /// JSON-RPC with methods of its own.
+    /// JSON-RPC with its own methods.
     JsonRpc,
 }
 
@@ -114,11 +122,11 @@ impl Speaks {
 pub enum Instances {
     /// Those of one connection.
     PerCaller,
-    /// Everybody's, one at a time.
+    /// All callers', one at a time.
     Serial,
-    /// Everybody's; what it calls meanwhile all its callers must be allowed.
+    /// All callers'; what it calls meanwhile, all its callers must be allowed to call.
     Attenuate,
-    /// Everybody's, and it acts by its own right; why.
+    /// All callers', and it acts with its own rights; why.
     Own(String),
 }
 
@@ -151,7 +159,7 @@ impl Serve {
         let mut problems = self.unserved();
         for (tool, schema) in &self.client.arguments {
             if !self.reach.tools.iter().any(|pattern| pattern.value.matches(tool)) {
-                let what = format!("{tool} is none of the tools that are served");
+                let what = format!("{tool} is not one of the tools that are served");
                 let remedy = "correct the name, or add it to [serve] tools";
                 problems.push(schema.origin.problem(what, remedy));
             }
@@ -167,7 +175,7 @@ impl Serve {
         let unserved = self.ask.iter().filter(|asked| !is_served(&asked.value));
         let problem = |asked: &Written<Pattern>| {
             let what = format!(
-                "no tool and no method called {} is served, so nobody is asked",
+                "no tool or method named {} is served, so nothing needs approval",
                 asked.value
             );
             asked.origin.problem(what, "correct the name, or add it to [serve] tools or methods")
@@ -225,7 +233,7 @@ fn instances<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Ins
     if matches!(node.value, DeValue::Table(_)) {
         let fields = reader.fields(node, OWN)?;
         let Some(own) = fields.get("own") else {
-            reader.refuse(node, "says nothing", "write { own = \"why\" }");
+            reader.refuse(node, "is empty", "write { own = \"why\" }");
             return None;
         };
         return Some(reader.reason(own)?.map(Instances::Own));

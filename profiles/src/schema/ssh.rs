@@ -1,4 +1,4 @@
-//! `[secrets.NAME].ssh`: whom a key logs in where, and what else it signs.
+//! `[secrets.NAME].ssh`: which logins a key signs, and what else.
 
 use super::secrets::at;
 use super::{Key, Shape};
@@ -11,8 +11,8 @@ use sandboxd_egress_plan::{HostKey, HostName, ssh};
 pub(crate) const KEYS: &[Key] = &[
     Key {
         name: "hosts",
-        doc: "whom it logs in where: \"git@github.com\", \"deploy@build.example:2222\"; network.egress has \
-              to let tcp://HOST:PORT out",
+        doc: "logins that it signs: \"git@github.com\", \"deploy@build.example:2222\"; network.egress has \
+              to allow tcp://HOST:PORT",
         shape: Shape::Texts,
     },
     Key {
@@ -22,12 +22,12 @@ pub(crate) const KEYS: &[Key] = &[
     },
     Key {
         name: "known_hosts",
-        doc: "or the file that has them, as {home}/.ssh/known_hosts",
+        doc: "or the file that has them, such as {home}/.ssh/known_hosts",
         shape: Shape::Text,
     },
     Key {
         name: "sign",
-        doc: "namespaces of texts that it signs: \"git\" for commits and tags",
+        doc: "namespaces of signatures that it makes: \"git\" for commits and tags",
         shape: Shape::Texts,
     },
 ];
@@ -35,13 +35,13 @@ pub(crate) const KEYS: &[Key] = &[
 /// What a key signs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ssh {
-    /// Whom it logs in where.
+    /// The logins that it signs.
     pub hosts: Vec<Written<LogsIn>>,
     /// The keys of these hosts.
     pub host_keys: Vec<Written<HostKey>>,
     /// The file that has them.
     pub known_hosts: Option<Written<Place>>,
-    /// Namespaces of texts.
+    /// Namespaces of signatures.
     pub sign: Vec<Written<String>>,
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn read<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writt
 fn logs_in<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<LogsIn>> {
     let text = reader.text(node)?;
     let read = || -> Result<LogsIn, String> {
-        let said = "does not say as whom it logs in where".to_owned();
+        let said = "does not name a user and a host".to_owned();
         let (user, place) = text.value.rsplit_once('@').ok_or(said)?;
         if !ssh::is_name(user) {
             return Err("has no user: 1 to 64 letters, and no space".to_owned());
@@ -115,7 +115,7 @@ fn logs_in<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<LogsI
             Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0)),
             None => (place, Some(PORT)),
         };
-        let port = port.ok_or("its port is no number from 1 to 65535")?;
+        let port = port.ok_or("its port is not a number from 1 to 65535")?;
         let host = HostName::read(host.as_bytes()).map_err(|error| format!("its host: {error}"))?;
         Ok(LogsIn { user: user.to_owned(), host, port })
     };
@@ -133,7 +133,7 @@ fn host_key<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Host
     match HostKey::read(&text.value) {
         Ok(key) => Some(text.map(|_| key)),
         Err(error) => {
-            let remedy = "write what follows the name in known_hosts, or what ssh-keyscan HOST prints after it, compared with what the host's owner says";
+            let remedy = "write what follows the name in known_hosts, or what ssh-keyscan HOST prints after it, compared with what the host's owner publishes";
             reader.refuse(node, error.to_string(), remedy);
             None
         }
@@ -144,7 +144,7 @@ fn namespace<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<Str
     let text = reader.text(node)?;
     if !ssh::is_name(&text.value) {
         let remedy = "write it as ssh-keygen -Y sign -n has it: git for commits and tags";
-        reader.refuse(node, "is no namespace", remedy);
+        reader.refuse(node, "is not a namespace", remedy);
         return None;
     }
     Some(text)

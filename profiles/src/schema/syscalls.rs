@@ -1,4 +1,4 @@
-//! `[syscalls]`: what may be asked of the kernel.
+//! `[syscalls]`: which system calls are allowed.
 
 use super::{Key, Shape};
 use crate::origin::{Written, replace};
@@ -6,12 +6,16 @@ use crate::reader::{Node, Reader};
 
 /// The keys of `[syscalls]`.
 pub(crate) const KEYS: &[Key] = &[
-    Key { name: "base", doc: "a named group; default: \"default\"", shape: Shape::Text },
-    Key { name: "allow", doc: "calls allowed beyond it", shape: Shape::Texts },
-    Key { name: "deny", doc: "calls of it refused", shape: Shape::Texts },
+    Key {
+        name: "base",
+        doc: "named set of allowed calls: default, strict, build or network-server; default: \"default\"",
+        shape: Shape::Text,
+    },
+    Key { name: "allow", doc: "additional calls, or groups as @group", shape: Shape::Texts },
+    Key { name: "deny", doc: "calls of the base to refuse", shape: Shape::Texts },
     Key {
         name: "fileless_exec",
-        doc: "whether a memfd may be executed (vm.memfd_noexec); default: false",
+        doc: "allow executing programs from memory (vm.memfd_noexec); default: false",
         shape: Shape::Boolean,
     },
 ];
@@ -19,13 +23,13 @@ pub(crate) const KEYS: &[Key] = &[
 /// `[syscalls]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Syscalls {
-    /// A named group.
+    /// A named set of calls.
     pub base: Option<Written<String>>,
-    /// Allowed beyond it.
+    /// Additional calls and groups.
     pub allow: Vec<Written<String>>,
-    /// Refused all the same.
+    /// Calls to refuse.
     pub deny: Vec<Written<String>>,
-    /// Whether a memfd may be executed.
+    /// Whether programs may be executed from memory.
     pub fileless_exec: Option<Written<bool>>,
 }
 

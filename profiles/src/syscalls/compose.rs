@@ -153,7 +153,7 @@ fn deny(cells: &mut [Cell], text: &str, entry: &Entry, problems: &mut Vec<String
         }
         if cell.fixed {
             problems.push(format!(
-                "{} cannot be denied ({}: a failed exec must still be told); remove {text} from deny",
+                "{} cannot be denied ({}: a failed exec must still be reported); remove {text} from deny",
                 name(call).unwrap_or(text),
                 cell.reason
             ));
@@ -183,20 +183,24 @@ fn entry(text: &str) -> Result<Entry, String> {
         let known = GROUPS.iter().map(|group| group.name);
         return GROUPS.iter().find(|group| group.name == wanted).map(Entry::Group).ok_or_else(
             || match nearest(wanted, known) {
-                Some(near) => format!("{text} is no group of system calls; did you mean @{near}?"),
-                None => format!("{text} is no group of system calls; {}", list("@", group_names())),
+                Some(near) => {
+                    format!("{text} is not a group of system calls; did you mean @{near}?")
+                }
+                None => {
+                    format!("{text} is not a group of system calls; {}", list("@", group_names()))
+                }
             },
         );
     }
     number(text).map(Entry::Call).ok_or_else(|| {
         let group = GROUPS.iter().find(|group| group.name == text).map(|group| group.name);
         match (group, nearest(text, NUMBERS.iter().map(|(_, name)| *name))) {
-            (Some(group), _) => format!("{text} is no system call; the group is written @{group}"),
+            (Some(group), _) => format!("{text} is not a system call; the group is written @{group}"),
             (None, Some(near)) => {
-                format!("{text} is no system call of x86_64; did you mean {near}?")
+                format!("{text} is not a system call of x86_64; did you mean {near}?")
             }
             (None, None) => format!(
-                "{text} is no system call of x86_64; write a name of syscalls(2), or @ and a group"
+                "{text} is not a system call of x86_64; write a name from syscalls(2), or @ and a group"
             ),
         }
     })
@@ -204,8 +208,8 @@ fn entry(text: &str) -> Result<Entry, String> {
 
 fn unknown_base(text: &str) -> String {
     match nearest(text, BASES.iter().map(|base| base.name)) {
-        Some(near) => format!("{text} is no base; did you mean {near}?"),
-        None => format!("{text} is no base; {}", list("", BASES.iter().map(|base| base.name))),
+        Some(near) => format!("{text} is not a base; did you mean {near}?"),
+        None => format!("{text} is not a base; {}", list("", BASES.iter().map(|base| base.name))),
     }
 }
 

@@ -29,13 +29,13 @@ const QUEUES: Line = Line {
         "mq_open",
         "mq_unlink",
     ],
-    reason: "without an ipc namespace these queues and segments are everybody's",
+    reason: "without an ipc namespace, these queues and segments are shared with everyone",
 };
 
 /// Landlock judges the execution of files, and memory is none.
 const FROM_MEMORY: Line = Line {
     calls: &["memfd_create"],
-    reason: "without a pid namespace only the filter keeps programs from being executed from memory",
+    reason: "without a pid namespace, only the filter prevents executing programs from memory",
 };
 
 /// Landlock does not judge these, so that whoever owns a file could change it without a grant.
@@ -63,7 +63,7 @@ const ATTRIBUTES: Line = Line {
         "removexattrat",
         "file_setattr",
     ],
-    reason: "Landlock does not judge it, and nothing that may be written needs it",
+    reason: "Landlock does not check it, and nothing that may be written needs it",
 };
 
 /// Takes away what no namespace keeps apart.
@@ -72,7 +72,7 @@ pub(super) fn refuse(cells: &mut [Cell], rules: &Rules<'_>, problems: &mut Vec<S
         && let Some(cell) = number("socket").and_then(|call| cell(cells, call))
     {
         let reason =
-            "without a network namespace, and without Landlock's word on Unix sockets, none";
+            "no sockets: there is no network namespace, and Landlock does not check Unix sockets";
         *cell = Cell { answer: Answer::Errno(EAFNOSUPPORT), group: "shared", reason, fixed: false };
     }
     let Sharing::Host { fileless_exec, attributes } = rules.sharing else { return };

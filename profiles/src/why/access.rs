@@ -221,7 +221,10 @@ pub(super) fn act(access: Access, node: Option<&Node>) -> Result<(Act, u64), (i3
     match (access, thing) {
         (Access::Read | Access::ReadDir, Thing::Directory) => is(Act::Read, "read-dir"),
         (Access::Read | Access::ReadFile | Access::Write | Access::WriteFile, Thing::Socket) => {
-            Err((ENXIO, String::from("a socket is connected to, not opened: ask for resolve-unix")))
+            Err((
+                ENXIO,
+                String::from("a socket is connected to, not opened: ask about resolve-unix"),
+            ))
         }
         (Access::Read | Access::ReadFile, Thing::Regular | Thing::Pipe | Thing::Device) => {
             is(Act::Read, "read-file")
@@ -246,8 +249,8 @@ pub(super) fn act(access: Access, node: Option<&Node>) -> Result<(Act, u64), (i3
         (Access::ResolveUnix, Thing::Socket) => is(Act::Connect, "resolve-unix"),
         (Access::ResolveUnix, _) => not(ECONNREFUSED),
         (_, Thing::Directory) => is(Act::Make, access.name()),
-        (Access::MakeSock, _) => Err((EADDRINUSE, format!("{} is there already", thing.name()))),
-        _ => Err((EEXIST, format!("{} is there already", thing.name()))),
+        (Access::MakeSock, _) => Err((EADDRINUSE, format!("{} already exists", thing.name()))),
+        _ => Err((EEXIST, format!("{} already exists", thing.name()))),
     }
 }
 
@@ -259,5 +262,5 @@ fn absent(access: Access) -> Result<(Act, u64), (i32, String)> {
     if access.makes() {
         return Ok((Act::Make, bit(access.name())));
     }
-    Err((ENOENT, String::from("nothing is there")))
+    Err((ENOENT, String::from("it does not exist")))
 }

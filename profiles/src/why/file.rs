@@ -136,7 +136,7 @@ impl Asking<'_> {
         let program = deed.place.node.as_ref().is_some_and(|node| node.thing == Thing::Regular);
         if answer.allowed && deed.act == Act::Execute && program {
             let words =
-                "its interpreter (#!) or loader has to be executable too: ask for it as well";
+                "its interpreter (#!) or loader must be executable, too: ask about it as well";
             answer.note(words);
         }
         places::note(&self.view, &deed.place.path, answer);
@@ -155,13 +155,13 @@ impl Asking<'_> {
             // Nobody may enter or open it, before it is asked how it is mounted.
             Some((EACCES, from.clone()))
         } else if deed.act == Act::Remove && self.view.is_mount_point(path) {
-            Some((EBUSY, format!("{path} is a mount point, and stays where it is")))
+            Some((EBUSY, format!("{path} is a mount point, which cannot be moved or removed")))
         } else if writes && flags.read_only && !special {
             Some((EROFS, format!("{from}, read-only")))
         } else if deed.act == Act::Execute && flags.no_exec {
-            Some((EACCES, format!("{from}, and nothing is executed from it")))
+            Some((EACCES, format!("{from}, without execution")))
         } else if device && flags.no_dev {
-            Some((EACCES, format!("{from}, without its devices")))
+            Some((EACCES, format!("{from}, without devices")))
         } else {
             None
         };
@@ -174,7 +174,7 @@ impl Asking<'_> {
     /// What owner and mode say; nothing of what is covered.
     fn permitted(&self, deed: &Deed<'_>, answer: &mut Answer) {
         if matches!(self.access, Access::MakeChar | Access::MakeBlock) {
-            let what = "a device is made by whoever has CAP_MKNOD, and no command has";
+            let what = "creating a device needs CAP_MKNOD, which no command has";
             answer.say(refuses("capabilities", what, Vec::new()), Some(EPERM));
         }
         let wanted = match deed.act {
@@ -189,7 +189,7 @@ impl Asking<'_> {
         }
         let words = format!("{path}: {}", self.who.words(node));
         if self.who.depends(node, wanted) {
-            let list = "it has an access control list, which decides, and is not read";
+            let list = "its access control list decides, and sandboxd does not read it";
             return answer.say(allows(PERMISSIONS, format!("{words}; {list}"), Vec::new()), None);
         }
         match self.who.may(node, wanted) {
@@ -199,7 +199,7 @@ impl Asking<'_> {
         if let (Act::Remove, Some(entry)) = (deed.act, &deed.place.node)
             && !self.who.may_remove(node, entry)
         {
-            let what = format!("{path} is sticky: only an owner takes something out of it");
+            let what = format!("{path} is sticky: only an owner can remove something from it");
             answer.say(refuses(PERMISSIONS, what, Vec::new()), Some(EPERM));
         }
     }
@@ -220,11 +220,11 @@ impl Asking<'_> {
             let told = if ruled.lacks == 0 { wanted } else { ruled.gives };
             let rule = ruled.nearest.map_or_else(
                 || String::from("no rule covers it"),
-                |path| format!("{path} gives {}", rights(told)),
+                |path| format!("{path} grants {}", rights(told)),
             );
             let of = if several { format!("{}: ", ruled.of) } else { String::new() };
             let judged = if ruled.judged == 0 {
-                let what = format!("{of}this kernel does not judge {}", rights(wanted));
+                let what = format!("{of}this kernel does not check {}", rights(wanted));
                 allows(LANDLOCK, what, Vec::new())
             } else if ruled.lacks == 0 {
                 allows(LANDLOCK, format!("{of}{rule}"), lines)
@@ -270,13 +270,14 @@ impl Asking<'_> {
             return self.missing(at, answer);
         }
         let (layer, what) = match *errno {
-            ENOTDIR => (VIEW, format!("{at} is no folder")),
+            ENOTDIR => (VIEW, format!("{at} is not a folder")),
             36 => (VIEW, format!("a name below {at} is too long")),
             40 => (VIEW, format!("{at} is one link too many")),
-            EACCES => {
-                (PERMISSIONS, format!("{at} is not followed: it lies where everybody makes links"))
-            }
-            _ => (VIEW, format!("{at} cannot be looked at from here")),
+            EACCES => (
+                PERMISSIONS,
+                format!("{at} is not followed: everyone can create links in its folder"),
+            ),
+            _ => (VIEW, format!("{at} cannot be examined from here")),
         };
         answer.say(refuses(layer, what, Vec::new()), Some(*errno));
     }

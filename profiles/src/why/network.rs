@@ -40,20 +40,20 @@ pub(super) fn answer(explained: &Explained, host: &str, port: u16) -> Answer {
         return led(answer, explained, out, (host, port));
     }
     if plan.namespaces.own.contains(&Namespace::Net) {
-        let what = "the network is the sandbox's own, with nothing in it but its own loopback";
+        let what = "the network namespace is empty except for its own loopback";
         answer.say(refuses("network-namespace", what, lines.clone()), Some(ENETUNREACH));
     }
     for Layer { of, rules } in &plan.command.landlock {
         let given =
             rules.ports.iter().any(|rule| rule.port == port && rule.rights & CONNECT_TCP != 0);
         if rules.handled_net & CONNECT_TCP != 0 && !given {
-            let what = format!("{}no rule gives the port", whose(of));
+            let what = format!("{}no rule grants the port", whose(of));
             answer.say(refuses("landlock", what, lines.clone()), Some(EACCES));
         }
     }
     if answer.allowed {
         answer.say(allows("network-namespace", "the network is the host's own", lines), None);
-        answer.note("what the host reaches, its routes and packet filters say");
+        answer.note("what the host reaches depends on its routes and packet filters");
     }
     answer
 }
@@ -82,17 +82,17 @@ fn led(
         let what = whom.why_not(!wide.is_empty());
         answer.say(refuses("egress", what, lines), whom.errno());
         for rule in elsewhere {
-            answer.note(format!("{} names it with another port", rule.written));
+            answer.note(format!("{} names it, with another port", rule.written));
         }
         return answer;
     }
     for rule in &leading {
-        let what = format!("it lets out {}", said(&rule.carries));
+        let what = format!("it allows {}", said(&rule.carries));
         answer.say(allows("egress", what, written(explained, rule).collect()), None);
     }
     if !out.ways.redirects() {
         answer.note(format!(
-            "by the proxy alone, http://{PROXY}: a connection of the command's own goes nowhere"
+            "only through the proxy, http://{PROXY}: direct connections of the command fail"
         ));
     }
     if let Some(but) = whom.but(&leading) {
@@ -156,10 +156,10 @@ impl Whom {
     /// Why no entry lets it out, where one has it in it and where none has.
     fn why_not(&self, wide: bool) -> &'static str {
         if self.is_never() {
-            return "it is no host, and no entry can name it";
+            return "it is not a host, and no entry can name it";
         }
         if wide {
-            "it is not public, and an entry that is wider does not name it"
+            "it is not public, and an entry with a wider network does not name it"
         } else {
             "no entry names it"
         }
@@ -169,12 +169,12 @@ impl Whom {
     fn but(&self, leading: &[&Rule]) -> Option<&'static str> {
         match self.address {
             Some(address) if leading.iter().any(|rule| address::means(rule, address)) => None,
-            Some(_) => {
-                Some("where it is one of this host's own it is refused: no entry names it alone")
-            }
+            Some(_) => Some(
+                "if it is one of this host's own addresses, it is refused: no entry names only it",
+            ),
             None if self.is_called(HOST_INTERNAL) => None,
             None => Some(
-                "an address that the name leads to is refused where it is not public and `within` does not name it",
+                "an address of the name is refused if it is not public and `within` does not name it",
             ),
         }
     }
@@ -182,10 +182,12 @@ impl Whom {
 
 fn said(carries: &Carries) -> String {
     match carries {
-        Carries::Tcp => String::from("whatever is said"),
+        Carries::Tcp => String::from("any traffic"),
         Carries::Tls => String::from("TLS that names it"),
         Carries::Http(requests) => format!("HTTP in plain text{}", which(requests)),
-        Carries::Https(requests) => format!("HTTP in TLS that is ended here{}", which(requests)),
+        Carries::Https(requests) => {
+            format!("HTTP in TLS that sandboxd decrypts{}", which(requests))
+        }
     }
 }
 

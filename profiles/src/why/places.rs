@@ -27,16 +27,16 @@ pub(super) fn shown(
             let what = match hole {
                 Some(_) => format!("{to} is hidden"),
                 None if to.as_str().starts_with("/proc/") => {
-                    format!("{to} tells about the machine, and is covered in every sandbox")
+                    format!("{to} exposes details of the machine, and is covered in every sandbox")
                 }
                 None => {
-                    format!("{to} is a socket that somebody outside listens at, and is covered")
+                    format!("{to} is a socket that a process outside listens on, and is covered")
                 }
             };
             (what, hole.iter().map(|(_, origin)| Line::from(origin)).collect())
         }
         (By::Held, What::Host { .. }) => {
-            let what = format!("{to} is protected: the host may later execute or obey it");
+            let what = format!("{to} is protected: the host may later execute or trust it");
             (what, sources.protect.iter().map(Line::from).collect())
         }
         (_, What::Host { from, .. }) if matches!(view.resolved.plan.root, Root::Host) => {
@@ -53,19 +53,19 @@ pub(super) fn shown(
             (what, lines)
         }
         (_, What::Proc) => {
-            (String::from("/proc is that of the sandbox's own processes"), Vec::new())
+            (String::from("/proc shows only the sandbox's own processes"), Vec::new())
         }
         (_, What::Terminals) => {
             (String::from("/dev/pts has the sandbox's own terminals"), Vec::new())
         }
         (_, What::Own { .. } | What::Nothing(_)) if to.as_str() == "/" => {
-            (format!("{path} is made by sandboxd, in the sandbox's own root"), Vec::new())
+            (format!("{path} is created by sandboxd, in the sandbox's own root"), Vec::new())
         }
         (_, What::Own { .. } | What::Nothing(_)) if to.as_str() == "/dev" => {
-            (String::from("/dev is made by sandboxd"), Vec::new())
+            (String::from("/dev is created by sandboxd"), Vec::new())
         }
         (_, What::Own { .. } | What::Nothing(_)) => {
-            (format!("{to} is the sandbox's own, and empty at first"), Vec::new())
+            (format!("{to} is the sandbox's own, and initially empty"), Vec::new())
         }
     }
 }
@@ -88,7 +88,7 @@ pub(super) fn nothing(
         }
         (What::Own { .. }, _) => {
             let what = format!(
-                "there is no {path}: {} is the sandbox's own, and empty at first",
+                "there is no {path}: {} is the sandbox's own, and initially empty",
                 there.to
             );
             (what, Vec::new())
@@ -148,7 +148,7 @@ pub(super) fn note(view: &View<'_>, path: &JailPath, answer: &mut Answer) {
     });
     if process && matches!(view.around(path).what, What::Proc) {
         answer.note(
-            "what a process shows of itself in /proc depends on who asks: the kernel says at the time",
+            "what a process shows of itself in /proc depends on who asks: the kernel decides at the time",
         );
     }
 }

@@ -138,8 +138,7 @@ pub(super) fn answer(filters: &Layers<Filter>, sources: &Sources, name: &str) ->
         }
     }
     if answer.allowed {
-        answer
-            .note("what the filter lets through, the kernel judges: the command has no capability");
+        answer.note("the kernel checks what the filter allows: the command has no capabilities");
     }
     Some(answer)
 }

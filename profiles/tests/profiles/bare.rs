@@ -64,25 +64,25 @@ fn signals_stay_inside_by_a_fence_and_init_is_out_of_the_commands_reach() {
 #[test]
 fn what_an_older_landlock_lacks_is_a_problem_although_base_waives_it() {
     let old = refused("", container(1000, 2));
-    assert!(old.contains("truncated") && old.contains("keeps no signals inside"), "{old}");
+    assert!(old.contains("truncated") && old.contains("does not confine signals"), "{old}");
     // Nobody can waive what ends the sandbox.
     let waived = "[require]\nlandlock.scope = \"if-available\"\n";
-    assert!(refused(waived, container(1000, 5)).contains("keeps no signals inside"));
+    assert!(refused(waived, container(1000, 5)).contains("does not confine signals"));
     let none = HostFacts { landlock: None, ..container(1000, 7) };
     let waived = "[require]\nlandlock = \"if-available\"\n";
-    assert!(refused(waived, none).contains("nothing else guards files"));
+    assert!(refused(waived, none).contains("nothing else protects files"));
 }
 
 #[test]
 fn what_only_a_mount_can_do_is_refused() {
     for (rest, words) in [
         ("[files]\nwrite = [\"/w\"]\nhide = [\"/w/.env\"]\n", "only a mount can hide it"),
-        ("[files]\nwrite = [\"/w\"]\nread = [\"/w/sub\"]\n", "that holds for it too"),
-        ("[files]\nbind = [{ from = \"/data\", to = \"/d\" }]\n", "that takes a mount"),
+        ("[files]\nwrite = [\"/w\"]\nread = [\"/w/sub\"]\n", "may be written, too"),
+        ("[files]\nbind = [{ from = \"/data\", to = \"/d\" }]\n", "that needs a mount"),
         ("[command]\nuser = \"alice\"\n", "not as alice"),
         ("[syscalls]\nallow = [\"mq_open\"]\n", "cannot be allowed here"),
         ("[files]\nread = [{ path = \"/tmp\", reason = \"x\" }]\n", "private folder"),
-        ("[files]\nread = [\"/proc\"]\n", "everybody's processes"),
+        ("[files]\nread = [\"/proc\"]\n", "all processes of the host"),
         ("[limits]\nfile_size = \"2G\"\n", "sandboxd itself has no more"),
     ] {
         let mut host = container(0, 7);

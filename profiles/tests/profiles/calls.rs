@@ -13,7 +13,7 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[call.Fs]\ntools = [\"*\"]",
         "p.toml:1:7: call.Fs: a name has the letters a-z, 0-9 and -, and begins with no -\n  \
-         remedy  call it what the caller shall call it: [call.fs]",
+         remedy  write the name by which the caller calls it: [call.fs]",
     ),
     (
         "call = 1",
@@ -23,26 +23,22 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[call.fs]\ntools = [\"re*ad\", \"\", 1]",
         "p.toml:2:10: call.fs.tools[0]: a * stands at the end of a pattern and nowhere else\n  \
-         remedy  write a name, a beginning and * (\"read_*\"), or \"*\" for all\n\
+         remedy  write a name, a prefix and * (\"read_*\"), or \"*\" for all\n\
          p.toml:2:19: call.fs.tools[1]: a pattern is a name, a beginning and *, or *\n  \
-         remedy  write a name, a beginning and * (\"read_*\"), or \"*\" for all\n\
+         remedy  write a name, a prefix and * (\"read_*\"), or \"*\" for all\n\
          p.toml:2:23: call.fs.tools[2]: an integer; this is a string\n  remedy  put it in quotes",
     ),
     (
         "[call.fs]\nresources = [\"file:///srv/../etc/*\", \"file:///srv/../etc/a\", \"note://*\", \"*\"]",
-        "p.toml:2:14: call.fs.resources[0]: no URI is read by a beginning that can be read in two ways \
-         (\"..\", //, ;, \\, %2e, %2f, %5c, %25)\n  remedy  write a beginning without, or the whole URI, or \
-         \"*\" for all",
+        "p.toml:2:14: call.fs.resources[0]: ambiguous prefixes of URIs are never allowed (\"..\", //, ;, \\, %2e, %2f, %5c, %25)\n  remedy  write a prefix without these, or the whole URI, or \"*\" for all",
     ),
     (
         "[call.fs]\nrate = \"120/min\"",
-        "p.toml:2:8: call.fs.rate: no burst\n  remedy  say how many may come at once: \"120/min \
-         burst 20\"",
+        "p.toml:2:8: call.fs.rate: no burst\n  remedy  add how many are allowed at once: \"120/min burst 20\"",
     ),
     (
         "[call.fs]\nrate = 120",
-        "p.toml:2:8: call.fs.rate: 120 has no period\n  remedy  write how often and how many at \
-         once: \"120/min burst 20\", \"2/s burst 2\"",
+        "p.toml:2:8: call.fs.rate: 120 has no period\n  remedy  write a rate and a burst: \"120/min burst 20\", \"2/s burst 2\"",
     ),
     (
         "[call.fs]\napproval_within = \"61m\"",
@@ -50,13 +46,13 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[call.fs]\nexpires = \"999ms\"",
-        "p.toml:2:11: call.fs.expires: over before it could be called\n  remedy  write at least \"1s\"; \
-         what is to be called by nobody, leave out",
+        "p.toml:2:11: call.fs.expires: ends before anything could be called\n  remedy  write at least \"1s\", \
+         or remove the call",
     ),
     (
         "[call.fs]\nexpires = \"unlimited\"",
-        "p.toml:2:11: call.fs.expires: longer than a year\n  remedy  leave it out: without it, it may be \
-         called as long as the run goes on",
+        "p.toml:2:11: call.fs.expires: longer than a year\n  remedy  remove it: without it, calls are \
+         allowed as long as the run lasts",
     ),
     (
         "[call.fs]\ndeadline = \"unlimited\"",
@@ -64,12 +60,12 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[call.fs]\nmax_result = \"1G\"",
-        "p.toml:2:14: call.fs.max_result: larger than a message may be\n  remedy  a message is held \
-         in memory: write at most \"64M\"",
+        "p.toml:2:14: call.fs.max_result: larger than a message may be\n  remedy  write at most \"64M\": \
+         a message is held in memory",
     ),
     (
         "[call.fs]\nreverse = [\"roots\"]",
-        "p.toml:2:12: call.fs.reverse[0]: \"roots\" is not one of its words\n  remedy  write \
+        "p.toml:2:12: call.fs.reverse[0]: \"roots\" is not a valid value\n  remedy  write \
          elicitation or sampling",
     ),
     (
@@ -84,8 +80,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[call.fs]\ncycle = \" \"",
-        "p.toml:2:9: call.fs.cycle: says nothing\n  remedy  write why, for whoever reviews this \
-         profile",
+        "p.toml:2:9: call.fs.cycle: is empty\n  remedy  write a reason, for whoever reviews this profile",
     ),
     (
         "[call.fs]\ngrant.files.hide = []",
@@ -94,8 +89,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[call.fs]\nready = 17",
-        "p.toml:2:9: call.fs.ready: more than may be kept ready\n  remedy  each takes two processes and a \
-         uid: write at most 16",
+        "p.toml:2:9: call.fs.ready: more than may be kept ready\n  remedy  write at most 16: each takes two processes and a uid",
     ),
     (
         "[serve]\ninstances = \"own\"",
@@ -104,26 +98,22 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[serve]\ninstances = \"shared\"",
-        "p.toml:2:13: serve.instances: \"shared\" is not one of its words\n  remedy  write per-caller \
+        "p.toml:2:13: serve.instances: \"shared\" is not a valid value\n  remedy  write per-caller \
          or serial or attenuate",
     ),
     (
         "[serve.client]\ndeadlin = \"5m\"\nreverse = [\"roots\"]\ndeadline = \"11m\"",
         "p.toml:2:1: serve.client.deadlin: unknown key\n  remedy  did you mean deadline?\n\
-         p.toml:3:12: serve.client.reverse[0]: \"roots\" is not one of its words\n  remedy  write \
+         p.toml:3:12: serve.client.reverse[0]: \"roots\" is not a valid value\n  remedy  write \
          elicitation or sampling\n\
          p.toml:4:12: serve.client.deadline: longer than a call may take\n  remedy  write at most \"10m\"",
     ),
     (
         "[serve.client]\ntools = [\"*\"]\napproval = \"ask\"\nready = 1\ngrant = {}",
-        "p.toml:2:1: serve.client.tools: is not said of a client\n  remedy  write it into [serve], which says \
-         it for everybody, a client too\n\
-         p.toml:3:1: serve.client.approval: is not said of a client\n  remedy  name in [serve] ask what a \
-         person allows; \"*\" is all of it\n\
-         p.toml:4:1: serve.client.ready: is not said of a client\n  remedy  remove it: the one client is there \
-         from the start, and serves nobody\n\
-         p.toml:5:1: serve.client.grant: is not said of a client\n  remedy  remove it: the server may do what \
-         this profile says, for a client too",
+        "p.toml:2:1: serve.client.tools: does not apply to a client\n  remedy  write it into [serve], which applies to all callers, including a client\n\
+         p.toml:3:1: serve.client.approval: does not apply to a client\n  remedy  list in [serve] ask what needs approval; \"*\" for all\n\
+         p.toml:4:1: serve.client.ready: does not apply to a client\n  remedy  remove it: the one client is there from the start, and serves nothing\n\
+         p.toml:5:1: serve.client.grant: does not apply to a client\n  remedy  remove it: this profile already says what the server may do, for a client, too",
     ),
     (
         "serve.client = true",
@@ -136,43 +126,39 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[budget]\ncost = \"2 EUR\"",
-        "p.toml:2:8: budget.cost: \"2 EUR\" is not an amount of money\n  remedy  write 2.50, without a \
-         currency: the one that the prices are in",
+        "p.toml:2:8: budget.cost: \"2 EUR\" is not an amount of money\n  remedy  write 2.50, without a currency: it is that of the prices",
     ),
     (
         "[budget.prices]\n\"a*b\" = { input = 1, output = 2 }\nb = { input = 1 }\nc = { input = 1, output = \"unlimited\" }",
         "p.toml:2:1: budget.prices.a*b: a * stands at the end of a pattern and nowhere else\n  \
-         remedy  write prices.\"small-*\" = { input = 0.25, output = 1.25 }: what a million tokens cost\n\
-         p.toml:3:5: budget.prices.b: has no price for input or none for output\n  \
-         remedy  write prices.\"small-*\" = { input = 0.25, output = 1.25 }: what a million tokens cost\n\
-         p.toml:4:27: budget.prices.c.output: is no price\n  \
-         remedy  write what a million tokens cost: 2.50",
+         remedy  write prices.\"small-*\" = { input = 0.25, output = 1.25 }: the price of a million tokens\n\
+         p.toml:3:5: budget.prices.b: has no price for input or output\n  \
+         remedy  write prices.\"small-*\" = { input = 0.25, output = 1.25 }: the price of a million tokens\n\
+         p.toml:4:27: budget.prices.c.output: is not a price\n  \
+         remedy  write the price of a million tokens: 2.50",
     ),
     // A schema in which a word is misspelled would allow everything.
     (
         "[call.fs.arguments]\nread = { propertis = {} }",
-        "p.toml:2:10: call.fs.arguments.read.propertis: not a keyword of JSON Schema that is \
-         checked\n  remedy  did you mean properties?",
+        "p.toml:2:10: call.fs.arguments.read.propertis: not a supported keyword of JSON Schema\n  remedy  did you mean properties?",
     ),
     (
         "[call.fs.arguments]\nread = { properties = { path = { patern = \"^/srv/\" } } }",
-        "p.toml:2:34: call.fs.arguments.read.properties.path.patern: not a keyword of JSON Schema \
-         that is checked\n  remedy  did you mean pattern?",
+        "p.toml:2:34: call.fs.arguments.read.properties.path.patern: not a supported keyword of JSON Schema\n  remedy  did you mean pattern?",
     ),
     (
         "[call.fs.arguments]\nread = { path = { type = \"string\" } }",
-        "p.toml:2:10: call.fs.arguments.read.path: not a keyword of JSON Schema that is checked\n  \
-         remedy  names of arguments stand in properties; a schema has keywords such as type, \
+        "p.toml:2:10: call.fs.arguments.read.path: not a supported keyword of JSON Schema\n  \
+         remedy  names of arguments belong in properties; a schema has keywords such as type, \
          properties, required, additionalProperties, enum, pattern, maximum, maxLength",
     ),
     (
         "[call.fs.arguments]\nread = { properties.path.format = \"uri\" }",
-        "p.toml:2:26: call.fs.arguments.read.properties.path.format: not a keyword of JSON Schema \
-         that is checked\n  remedy  a format is not checked: write a pattern",
+        "p.toml:2:26: call.fs.arguments.read.properties.path.format: not a supported keyword of JSON Schema\n  remedy  a format is not checked: write a pattern",
     ),
     (
         "[call.fs.arguments]\nread = { type = \"text\", maxProperties = -1, maximum = \"9\" }",
-        "p.toml:2:17: call.fs.arguments.read.type: \"text\" is not one of its words\n  remedy  write \
+        "p.toml:2:17: call.fs.arguments.read.type: \"text\" is not a valid value\n  remedy  write \
          null or boolean or integer or number or string or array or object\n\
          p.toml:2:41: call.fs.arguments.read.maxProperties: an integer; this is a count: 0 or \
          more\n  remedy  correct the value\n\
@@ -181,10 +167,9 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[call.fs.arguments]\nread = { \"$ref\" = \"https://example.com/s\", const = nan }",
-        "p.toml:2:19: call.fs.arguments.read.$ref: leads out of this schema\n  remedy  write \
+        "p.toml:2:19: call.fs.arguments.read.$ref: refers to something outside this schema\n  remedy  write \
          \"#/$defs/NAME\"\n\
-         p.toml:2:52: call.fs.arguments.read.const: JSON has no such value\n  remedy  write a number, \
-         or a text in quotes",
+         p.toml:2:52: call.fs.arguments.read.const: JSON has no such value\n  remedy  write a number, or a string in quotes",
     ),
 ];
 
@@ -360,5 +345,5 @@ fn where_nobody_carries_calls_nothing_that_calls_is_started() {
     let text = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"*\"]";
     let problems = on(text, typical()).unwrap_err();
     assert!(shown(&problems).contains("p.toml:1:7: call.fs: "), "{}", shown(&problems));
-    assert!(shown(&problems).contains("nothing carries calls here"));
+    assert!(shown(&problems).contains("there is no broker here to relay calls"));
 }

@@ -49,7 +49,7 @@ const ODD: &str = "name = \"odd\"\ncommand.exec = [\"/usr/bin/fs\"]\nfiles.execu
 const WRONG: &[(&str, &str)] = &[
     (
         "[call.fs]\ntools = [\"read\"]",
-        "a.toml:4:7: call.fs: names no profile, so nobody is called\n  remedy  write profile = \
+        "a.toml:4:7: call.fs: names no profile, so nothing can be called\n  remedy  write profile = \
          \"….toml\", relative to this file",
     ),
     (
@@ -59,13 +59,12 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[call.fs]\nprofile = \"fs.toml\"",
-        "a.toml:4:7: call.fs: allows nothing, so nobody can use it\n  remedy  write tools = [\"…\"], \
+        "a.toml:4:7: call.fs: allows nothing, so it has no use\n  remedy  write tools = [\"…\"], \
          or remove the edge",
     ),
     (
         "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\", \"reed\", \"li*\"]",
-        "a.toml:6:18: call.fs.tools[1]: fs serves no tools called reed\n  remedy  remove it, or add \
-         it to [serve] tools of fs.toml; there are read, list",
+        "a.toml:6:18: call.fs.tools[1]: fs serves no tools called reed\n  remedy  remove it, or add it to [serve] tools of fs.toml, which has read, list",
     ),
     (
         "[call.fs]\nprofile = \"fs.toml\"\nprompts = [\"x\"]",
@@ -74,65 +73,58 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[call.m]\nprofile = \"mute.toml\"\ntools = [\"*\"]",
-        "a.toml:4:7: call.m: mute has no command, so there is nothing to start\n  remedy  add \
+        "a.toml:4:7: call.m: mute has no command, so it cannot be started\n  remedy  add \
          [command] exec to mute.toml\n\
-         a.toml:4:7: call.m: mute serves nobody: it has no [serve]\n  remedy  add [serve] to \
+         a.toml:4:7: call.m: mute serves nothing: it has no [serve]\n  remedy  add [serve] to \
          mute.toml",
     ),
     (
         "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\narguments.list = false",
-        "a.toml:7:18: call.fs.arguments.list: list is none of the tools of this edge\n  remedy  \
+        "a.toml:7:18: call.fs.arguments.list: list is not one of the tools of this edge\n  remedy  \
          correct the name, or add it to tools",
     ),
     (
         "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\ngrant.files.read = [\"/srv\"]",
-        "a.toml:7:1: call.fs.grant: lets fs execute nothing, so that it cannot start\n  remedy  write \
-         grant.files.execute = [\"/usr\"]: a grant is all that is given",
+        "a.toml:7:1: call.fs.grant: lets fs execute nothing, so it cannot start\n  remedy  write grant.files.execute = [\"/usr\"]: only what grant names is granted",
     ),
     (
         "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\n\
          grant.files = { execute = [\"/usr\"], read = [\"/home\", \"/srv/keys\"] }\n\
          grant.network.mode = \"host\"",
-        "a.toml:7:45: call.fs.grant.files.read[0]: neither fs nor anybody it calls may read /home \
-         itself\n  remedy  add it to [files] read of fs.toml, or remove it\n\
-         a.toml:7:54: call.fs.grant.files.read[1]: neither fs nor anybody it calls may read /srv/keys \
-         itself\n  remedy  add it to [files] read of fs.toml, or remove it\n\
+        "a.toml:7:45: call.fs.grant.files.read[0]: neither fs nor anything it calls may read /home itself\n  remedy  add it to [files] read of fs.toml, or remove it\n\
+         a.toml:7:54: call.fs.grant.files.read[1]: neither fs nor anything it calls may read /srv/keys itself\n  remedy  add it to [files] read of fs.toml, or remove it\n\
          a.toml:8:22: call.fs.grant.network.mode: the host's network needs a reason\n  remedy  write \
          grant.network.reason = \"why\"\n\
-         a.toml:8:22: call.fs.grant.network.mode: neither fs nor anybody it calls may reach it \
-         itself\n  remedy  remove it",
+         a.toml:8:22: call.fs.grant.network.mode: neither fs nor anything it calls may reach it itself\n  remedy  remove it",
     ),
     (
         "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\ngrant.files.execute = [\"/usr\"]\n\
          grant.network.egress = [\"a.example:443\"]",
-        "a.toml:8:25: call.fs.grant.network.egress[0]: the granted network is none, so nothing would go \
-         out\n  remedy  write grant.network.mode = \"egress\"",
+        "a.toml:8:25: call.fs.grant.network.egress[0]: the granted network mode is none, so nothing can be reached\n  remedy  write grant.network.mode = \"egress\"",
     ),
     (
         "files.write = [\"/p\"]\n[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]",
-        "a.toml:4:16: files.write[0]: /p may be written by a, and the profile a.toml lies in it\n  \
+        "a.toml:4:16: files.write[0]: /p may be written by a, and the profile a.toml is in it\n  \
          remedy  move the profiles to a folder that no sandbox can write\n\
-         a.toml:4:16: files.write[0]: /p may be written by a, and the profile fs.toml lies in it\n  \
+         a.toml:4:16: files.write[0]: /p may be written by a, and the profile fs.toml is in it\n  \
          remedy  move the profiles to a folder that no sandbox can write",
     ),
     (
         "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\ncycle = \"why\"",
-        "a.toml:7:9: call.fs.cycle: no way leads back to this caller\n  remedy  remove cycle",
+        "a.toml:7:9: call.fs.cycle: no calls lead back to this caller\n  remedy  remove cycle",
     ),
     (
         "[call.own]\nprofile = \"own.toml\"\ntools = [\"read\"]\nready = 1",
-        "a.toml:7:9: call.own.ready: own is started once, for whoever calls\n  remedy  remove ready: only \
-         what is started for each connection is kept ready",
+        "a.toml:7:9: call.own.ready: own is started once, for all callers\n  remedy  remove ready: only a callee that is started for each connection can be kept ready",
     ),
     (
         "[call.odd]\nprofile = \"odd.toml\"\ntools = [\"read\"]",
-        "odd.toml:4:43: serve.ask[1]: no tool and no method called raed is served, so nobody is asked\n  \
+        "odd.toml:4:43: serve.ask[1]: no tool or method named raed is served, so nothing needs approval\n  \
          remedy  correct the name, or add it to [serve] tools or methods",
     ),
     (
         "limits.processes = 7\n[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]\nready = 3",
-        "a.toml:8:9: call.fs.ready: a may have 7 processes; with what is kept ready along all its edges it \
-         takes 8\n  remedy  keep fewer ready, or raise limits.processes of the caller",
+        "a.toml:8:9: call.fs.ready: a may have 7 processes; with the instances kept ready along all its edges, it needs 8\n  remedy  keep fewer ready, or raise limits.processes of the caller",
     ),
 ];
 
@@ -153,7 +145,7 @@ fn a_document_more_lies_where_nobody_in_the_graph_writes() {
     for folder in ["/srv", "/srv/deep"] {
         assert_eq!(
             shown(&to(folder).unwrap_err()),
-            "fs.toml:4:16: files.write[0]: /srv may be written by fs, and the profile learnt.toml lies in it\n  \
+            "fs.toml:4:16: files.write[0]: /srv may be written by fs, and the profile learnt.toml is in it\n  \
              remedy  move the profiles to a folder that no sandbox can write"
         );
     }
@@ -184,7 +176,7 @@ fn row(length: usize, closed: bool, each: &str) -> Result<Graph, Vec<Problem>> {
 #[test]
 fn a_circle_needs_leave_and_a_chain_has_an_end() {
     let problems = row(3, true, "").unwrap_err();
-    let said = "leads in a circle: n0 -> n1 -> n2 -> n0";
+    let said = "leads in a cycle: n0 -> n1 -> n2 -> n0";
     assert!(shown(&problems).starts_with("n2.toml:5:7: call.n0: "), "{}", shown(&problems));
     assert!(problems.len() == 1 && shown(&problems).contains(said), "{}", shown(&problems));
     assert!(row(3, true, "cycle = \"they take turns\"").is_ok());
@@ -203,11 +195,7 @@ fn a_circle_needs_leave_and_a_chain_has_an_end() {
 fn two_profiles_of_one_name_and_one_without_are_refused() {
     let call = "name = \"a\"\n[call.b]\nprofile = \"b.toml\"\ntools = [\"*\"]";
     let same = graph(&[("a.toml", call), ("b.toml", "name = \"a\"")]).unwrap_err();
-    assert!(
-        shown(&same).contains("b.toml:1:8: name: a.toml has the name a too"),
-        "{}",
-        shown(&same)
-    );
+    assert!(shown(&same).contains("b.toml:1:8: name: a.toml is also named a"), "{}", shown(&same));
     let nameless = graph(&[("a.toml", call), ("b.toml", "")]).unwrap_err();
     assert!(shown(&nameless).contains("b.toml: name: has no name"), "{}", shown(&nameless));
 }
@@ -564,8 +552,8 @@ fn what_a_callee_asks_about_is_asked_about_on_every_edge() {
         old.changes(new).iter().map(told).collect()
     };
     let (less, more) = (ask("[\"read\"]", ""), ask("[\"read\", \"list\"]", ""));
-    assert_eq!(said(&more, &less), [(true, "not asked about tools: list".to_owned())]);
-    assert_eq!(said(&less, &more), [(false, "asked about tools: list".to_owned())]);
+    assert_eq!(said(&more, &less), [(true, "no approval needed for tools: list".to_owned())]);
+    assert_eq!(said(&less, &more), [(false, "approval needed for tools: list".to_owned())]);
 }
 
 /// A profile that lets this out, as it lies beside the others of a graph.
@@ -672,7 +660,7 @@ fn what_a_profile_says_of_its_own_layers_and_of_who_calls_it_is_among_what_widen
             "require.cgroup.io: always -> if-available",
         ),
         ("", "serve.tools = [\"b\"]\n", "serves tools: b"),
-        ("serve.ask = [\"*\"]\n", "serve.ask = [\"a*\"]\n", "not asked about tools: *"),
+        ("serve.ask = [\"*\"]\n", "serve.ask = [\"a*\"]\n", "no approval needed for tools: *"),
         ("serve.rate = \"200/min burst 200\"\n", "", "serves calls a day: 288000 -> 1728000"),
         ("", "serve.rate = \"1200/min burst 201\"\n", "serves calls at once: 200 -> 201"),
         ("", "serve.in_flight = \"unlimited\"\n", "serves in_flight: 32 -> unlimited"),
@@ -706,7 +694,7 @@ fn what_a_profile_says_of_its_own_layers_and_of_who_calls_it_is_among_what_widen
         let narrowed = |one: &String| one.starts_with("- a: ");
         assert!(back.iter().any(narrowed), "{what}: {back:?}");
         // How often and how much at once is said of everybody, and holds for a client by itself.
-        let several = ["not asked", "serves calls", "serves in_flight", "client outside: calls"];
+        let several = ["no approval", "serves calls", "serves in_flight", "client outside: calls"];
         assert!(told.len() == 1 || several.iter().any(|of| what.starts_with(of)), "{told:?}");
     }
     let calls = "[call.fs]\nprofile = \"fs.toml\"\ntools = [\"read\"]";

@@ -51,21 +51,21 @@ fn what_a_secret_is_read_from_is_kept_from_all_that_are_in_the_graph() {
     let reads = "files.read = [\"/w\"]";
     assert_eq!(
         wrong(writes, "", &own("exec:/w/ws/get-token")),
-        "tool.toml:7:8: secrets.token.from: agent may write /w, and so say what is in /w/ws/get-token\n  \
-         remedy  put it where agent cannot write"
+        "tool.toml:7:8: secrets.token.from: agent may write /w, and so replace /w/ws/get-token\n  \
+         remedy  move it to where agent cannot write"
     );
     assert_eq!(
         wrong(reads, "", &own("file:/w/token")),
-        "tool.toml:7:8: secrets.token.from: agent is shown /w, so that it could read /w/token itself\n  \
-         remedy  put it elsewhere, or name it in files.hide of agent.toml"
+        "tool.toml:7:8: secrets.token.from: agent is shown /w, so it could read /w/token itself\n  \
+         remedy  move it elsewhere, or add it to files.hide of agent.toml"
     );
     ok(reads, "", &own("exec:/w/ws/get-token"));
     ok(&format!("{reads}\nfiles.hide = [\"/w/token\"]"), "", &own("file:/w/token"));
     let bound = "files.bind = [{ from = \"/w\", to = \"/x\", access = \"write\" }]";
     for (from, says) in [
-        ("file:/w/token", "shown /w, so that it could read /w/token"),
-        ("exec:/w/get", "write /w, and so say what is in /w/get"),
-        ("age:/w/sealed\"\nidentity = \"/k/key", "say what is in /w/sealed"),
+        ("file:/w/token", "shown /w, so it could read /w/token"),
+        ("exec:/w/get", "write /w, and so replace /w/get"),
+        ("age:/w/sealed\"\nidentity = \"/k/key", "replace /w/sealed"),
         ("age:/k/sealed\"\nidentity = \"/w/key", "could read /w/key itself"),
         (&format!("{AGENTS}\"\nsocket = \"/w/agent"), "could ask /w/agent itself"),
     ] {
@@ -97,7 +97,7 @@ fn a_caller_has_its_secrets_to_itself_where_its_edge_grants_what_they_are_read_f
     let program = secret("exec:/srv/keys/get");
     ok(&program, "grant.files.read = [\"/srv\"]", &shares);
     let found = wrong(&program, "grant.files.write = [\"/srv\"]", &shares);
-    assert!(found.contains("tool may write /srv, and so say"), "{found}");
+    assert!(found.contains("tool may write /srv, and so replace"), "{found}");
     // One for several is under its own profile alone.
     let serial = format!("serve.instances = \"serial\"\n{shares}");
     let found = wrong(&agent, "grant.files.write = [\"/srv/data\"]", &serial);
@@ -129,18 +129,18 @@ fn what_acts_by_more_than_its_caller_is_nothing_that_another_rewrites() {
     let script = "\"/usr/bin/python3\", \"/w/ws/server.py\"";
     assert_eq!(
         here(WRITES, "", &runs(script, serial)),
-        "tool.toml:4:16: command.exec: agent may write /w/ws, and so what tool executes: /w/ws/server.py, and tool \
-         is under its own profile alone\n  remedy  put it where agent cannot write"
+        "tool.toml:4:16: command.exec: agent may write /w/ws, and so /w/ws/server.py, which tool executes; and tool \
+         is limited only by its own profile\n  remedy  move it to where agent cannot write"
     );
     let digest = format!("command.sha256 = \"{}\"\n{serial}", "0".repeat(64));
-    let pinned = "or write sha256 = \"…\" beside it";
+    let pinned = "or pin it with sha256 = \"…\"";
     for (exec, words, says) in [
-        (script, "serve.instances = { own = \"why\" }", "acts by its own right"),
-        (script, "serve.instances = \"attenuate\"", "is under its own profile alone"),
-        (script, "secrets.s = { from = \"env:S\", credential = true }", "has secrets of its own"),
-        (script, &digest, "/w/ws/server.py, and"),
+        (script, "serve.instances = { own = \"why\" }", "acts with its own rights"),
+        (script, "serve.instances = \"attenuate\"", "is limited only by its own profile"),
+        (script, "secrets.s = { from = \"env:S\", credential = true }", "has its own secrets"),
+        (script, &digest, "/w/ws/server.py, which"),
         ("\"/w/ws/server.py\"", serial, pinned),
-        ("\"/usr/bin/python3\", \"/w/ws/missing.py\"", serial, "/w/ws/missing.py, and"),
+        ("\"/usr/bin/python3\", \"/w/ws/missing.py\"", serial, "/w/ws/missing.py, which"),
         (
             "\"/usr/bin/python3\", \"server.py\"",
             &format!("command.cwd = \"/w/ws\"\n{serial}"),
@@ -190,7 +190,7 @@ fn the_callers_ssh_agent_is_asked_by_nobody_in_the_graph() {
     let login = "[secrets.deploy]\nfrom = \"agent:SHA256:ygYlZPxFPA9Qgp8qXVvdVqkDhuGcJUHDbn8vTBhiDH0\"\n\
         ssh = { sign = [\"git\"] }";
     let found = here("files.read = [\"/w\"]", "", &format!("{SERVES}{login}"));
-    let says = "secrets.deploy.from: agent is shown /w, so that it could ask /w/agent.sock itself";
+    let says = "secrets.deploy.from: agent is shown /w, so it could ask /w/agent.sock itself";
     assert!(found.contains(says), "{found}");
     assert_eq!(here(WRITES, "", &format!("{SERVES}{login}")), "");
 }

@@ -174,5 +174,5 @@ fn what_a_bind_shadows_for_its_profile_is_given_to_those_it_calls() {
     let part = "files.write = [\"/t\"]\nfiles.bind = [{ from = \"/t/x\", to = \"/y\" }]";
     let told: Vec<_> = graph(part).changes(&graph("files.write = [\"/t\"]"));
     let told: Vec<_> = told.iter().map(|one| (one.direction, one.what.as_str())).collect();
-    assert_eq!(told, [(Direction::Widened, "given to those it calls: write /t/x")]);
+    assert_eq!(told, [(Direction::Widened, "granted to its callees: write /t/x")]);
 }

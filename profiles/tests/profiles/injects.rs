@@ -52,15 +52,23 @@ fn what_would_go_nowhere_is_refused() {
         ("", BEARER, "write [network] mode = \"egress\""),
         ("mode = \"host\"\nreason = \"x\"", BEARER, "there is none"),
         (API, "{ host = \"c.example.com\", query = \"key\" }", "leads to c.example.com:443"),
-        (API, &twice, "another secret is put into the same place"),
-        (API, "{ host = \"api.example.com\", query = \"key\", path = \"v1\" }", "begins with /"),
+        (API, &twice, "another secret is injected into the same place"),
+        (
+            API,
+            "{ host = \"api.example.com\", query = \"key\", path = \"v1\" }",
+            "does not begin with /",
+        ),
         (
             API,
             "{ host = \"api.example.com\", query = \"key\", path = \"/v1?x\" }",
             "without the query",
         ),
-        (API, "{ host = \"api.example.com\", query = \"key\", path = \"/a/../*\" }", "in two ways"),
-        (API, "{ host = \"api.example.com\" }", "into one place"),
+        (
+            API,
+            "{ host = \"api.example.com\", query = \"key\", path = \"/a/../*\" }",
+            "ambiguous paths",
+        ),
+        (API, "{ host = \"api.example.com\" }", "needs one place"),
         (API, "{ header = \"x-key\" }", "names no host"),
     ] {
         let found = shown(&on(&profile(network, inject), asked()).unwrap_err());

@@ -113,7 +113,7 @@ fn what_would_not_hold_is_refused() {
         (
             format!("[network]\nmode = \"host\"\nreason = \"x\"\n{entry}"),
             asked(),
-            "this would keep nothing in",
+            "this would restrict nothing",
         ),
         (ONE.to_owned(), typical(), "no nameserver in /etc/resolv.conf"),
         (ONE.to_owned(), powerless(), "lacks CAP_NET_ADMIN"),
@@ -136,7 +136,11 @@ fn a_socket_of_the_hosts_network_is_no_way_round() {
     let invocation = Invocation { streams, ..Invocation::default() };
     for text in [ONE, "", "isolation = \"landlock\""] {
         let found = shown(&invoked(&[text], asked(), invocation.clone()).unwrap_err());
-        assert!(found.contains("standard input") && found.contains("dial past"), "{text}: {found}");
+        assert!(
+            found.contains("standard input")
+                && found.contains("hosts that this profile does not name"),
+            "{text}: {found}"
+        );
     }
     let host = "[network]\nmode = \"host\"\nreason = \"x\"";
     assert!(invoked(&[host], asked(), invocation).is_ok());
@@ -242,10 +246,10 @@ fn a_budget_that_nobody_counts_is_refused() {
             "no entry is a model's API",
         ),
         (format!("{MODEL}[budget]\ncost = 5"), "there are no prices"),
-        (MODEL.replace("http://", "tcp://"), "nothing would be counted"),
-        (tcp, "lets out past it what nobody counts"),
-        (addresses("0.0.0.0/0", ""), "\"tcp://0.0.0.0/0:80\" lets out past it"),
-        (addresses("10.0.0.0/8", ", within = [\"10.1.0.0/16\"]"), "lets out past it"),
+        (MODEL.replace("http://", "tcp://"), "nothing could be counted"),
+        (tcp, "leads to the same host and is not counted"),
+        (addresses("0.0.0.0/0", ""), "\"tcp://0.0.0.0/0:80\" leads to the same host"),
+        (addresses("10.0.0.0/8", ", within = [\"10.1.0.0/16\"]"), "leads to the same host"),
         (format!("{HOST}[budget]\nbytes = 5"), "budget.bytes: the network is the host's"),
         (format!("{HOST}[budget]\ntokens = 5"), "the network is the host's"),
     ] {
@@ -272,7 +276,7 @@ fn a_budget_of_what_it_is_run_under_is_counted_too() {
     };
     for limit in ["tokens = 5", "bytes = 5"] {
         let says = found([&named(HOST, limit), HOST]);
-        assert!(says.contains("the network is the host's, where nobody"), "{says}");
+        assert!(says.contains("the network is the host's, where nothing"), "{says}");
     }
     assert!(found([&named(ONE, "tokens = 5"), ONE]).contains("no entry is a model's API"));
     let unseen = MODEL.replace(", model = true", "");
@@ -364,16 +368,16 @@ fn why_answers_as_the_egress_process_judges() {
     let wide = "\"tcp://0.0.0.0/0:80\", \"tcp://host.internal:81\"";
     for (entries, host, port, allowed, says) in [
         (wide, "8.8.8.8", 80, true, "one of this host's own"),
-        (wide, "::ffff:8.8.8.8", 80, true, "whatever is said"),
+        (wide, "::ffff:8.8.8.8", 80, true, "any traffic"),
         (wide, "10.9.0.2", 80, false, "it is not public"),
         (wide, "169.254.169.254", 80, false, "it is not public"),
         (wide, "224.0.0.1", 80, false, "no entry can name it"),
         (wide, "0.0.0.0", 80, true, "the sandbox's own loopback"),
         (wide, "LocalHost.", 80, true, "the sandbox's own loopback"),
         (wide, "10.9.0.2", 82, false, "no entry names it"),
-        (wide, "Host.Internal.", 81, true, "whatever is said"),
-        ("\"tcp://10.9.0.2:80\"", "10.9.0.2", 80, true, "whatever is said"),
-        ("\"tcp://Host.Internal:80\"", "host.internal", 80, true, "whatever is said"),
+        (wide, "Host.Internal.", 81, true, "any traffic"),
+        ("\"tcp://10.9.0.2:80\"", "10.9.0.2", 80, true, "any traffic"),
+        ("\"tcp://Host.Internal:80\"", "host.internal", 80, true, "any traffic"),
         ("\"*.example.com:80\"", "A.example.COM", 80, true, "`within` does not name it"),
     ] {
         let (answer, said) = asked_why(entries, host, port);

@@ -60,10 +60,10 @@ fn they_come_last_and_the_command_is_told_of_them() {
 #[test]
 fn what_is_named_and_what_is_passed_are_the_same() {
     let text = wrong("", typical(), passed(&[("web", Accepts::Local)]));
-    assert!(text.starts_with("LISTEN_FDS: systemd listens at a socket"), "{text}");
+    assert!(text.starts_with("LISTEN_FDS: systemd listens on a socket"), "{text}");
     assert!(text.contains("write command.sockets = [\"web\"]"), "{text}");
     let text = wrong(WEB, typical(), passed(&[]));
-    assert!(text.starts_with("p.toml:2:12: command.sockets[0]: nobody passed"), "{text}");
+    assert!(text.starts_with("p.toml:2:12: command.sockets[0]: no socket named"), "{text}");
     // Where nothing is started, nothing was passed.
     assert_eq!(run((WEB, &[]), typical(), Listening::AsNamed).unwrap().plan.exec.sockets.len(), 1);
 }
@@ -77,7 +77,7 @@ fn a_tcp_socket_needs_something_that_keeps_it_from_dialling() {
     let waived = "[require]\nlandlock = \"if-available\"\n";
     let tcp = || passed(&[("web", Accepts::Tcp)]);
     let text = wrong(&format!("{WEB}{waived}"), old(), tcp());
-    assert!(text.contains("could dial into the host's network"), "{text}");
+    assert!(text.contains("could connect to the host's network"), "{text}");
     let local = passed(&[("web", Accepts::Local)]);
     run((&format!("{WEB}{waived}"), &[]), old(), local).unwrap();
     let host = "[network]\nmode = \"host\"\nreason = \"it dials anyhow\"\n";
@@ -89,21 +89,21 @@ fn who_is_run_under_another_profile_listens_with_its_leave() {
     let local = || passed(&[("web", Accepts::Local)]);
     run((WEB, &[WEB]), typical(), local()).unwrap();
     let refused = shown(&run((WEB, &["name = \"outer\""]), typical(), local()).unwrap_err());
-    assert!(refused.contains("does not give this socket"), "{refused}");
+    assert!(refused.contains("does not grant this socket"), "{refused}");
 }
 
 #[test]
 fn what_the_shim_needs_is_not_taken_away() {
     let text = format!("{WEB}[syscalls]\ndeny = [\"getpid\"]\n");
     let text = wrong(&text, typical(), passed(&[("web", Accepts::Local)]));
-    assert!(text.contains("told of its sockets with getpid"), "{text}");
+    assert!(text.contains("its sockets without getpid"), "{text}");
 }
 
 #[test]
 fn nobody_else_tells_the_command_of_sockets() {
     let text = format!("{WEB}[env]\nset.LISTEN_FDS = \"3\"\n");
     let text = wrong(&text, typical(), passed(&[("web", Accepts::Local)]));
-    assert!(text.contains("it is sandboxd that tells"), "{text}");
+    assert!(text.contains("sandboxd sets this variable"), "{text}");
 }
 
 fn given(text: &str, under: &[&str], names: &[&str]) -> Result<Resolved, Vec<Problem>> {
@@ -140,13 +140,13 @@ fn copies(resolved: &Resolved) -> Vec<&RootOp> {
 #[test]
 fn a_credential_that_cannot_be_given_is_a_problem() {
     let text = shown(&given(TOKEN, &[], &["other"]).unwrap_err());
-    assert!(text.contains("holds no credential \"token\""), "{text}");
+    assert!(text.contains("has no credential \"token\""), "{text}");
     let text = shown(&given(TOKEN, &["name = \"outer\""], &["token"]).unwrap_err());
-    assert!(text.contains("does not give this credential"), "{text}");
+    assert!(text.contains("does not grant this credential"), "{text}");
     given(TOKEN, &[TOKEN], &["token"]).unwrap();
     let text = format!("{TOKEN}[files]\nread = [\"/run\"]\n");
     let text = shown(&given(&text, &[], &["token"]).unwrap_err());
-    assert!(text.contains("where /run/credentials is to be"), "{text}");
+    assert!(text.contains("a grant covers /run/credentials"), "{text}");
     let text = wrong(TOKEN, typical(), passed(&[]));
     assert!(text.contains("passed no credentials"), "{text}");
 }
@@ -180,10 +180,10 @@ fn a_command_that_may_not_speak_or_not_alone_is_a_problem() {
     let waits = Manager::Waits { watchdog_us: 0 };
     spoken(SPEAKS, &[SPEAKS], waits).unwrap();
     let text = shown(&spoken(SPEAKS, &["name = \"outer\""], waits).unwrap_err());
-    assert!(text.contains("does not let it speak to the service manager"), "{text}");
+    assert!(text.contains("does not let it notify the service manager"), "{text}");
     for (more, words) in [
-        ("isolation = \"landlock\"\n", "without a view everybody can"),
-        ("[files]\nread = [\"/run\"]\n", "leaves no place for /run/sandboxd"),
+        ("isolation = \"landlock\"\n", "without a mount view everyone can"),
+        ("[files]\nread = [\"/run\"]\n", "needs /run/sandboxd, which a grant covers"),
     ] {
         let text = if more.starts_with('[') {
             format!("{SPEAKS}{more}")

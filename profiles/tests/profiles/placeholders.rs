@@ -60,12 +60,12 @@ fn what_is_left_out_means_nothing_and_no_place_is_beyond_its_call() {
             "{ call = \"db\", tools = [\"write_*\"], arguments = [\"/dsn\"] }",
             "not the name of one tool",
         ),
-        ("{ call = \"db\", tools = [\"query\"], arguments = [\"dsn\"] }", "no JSON pointer"),
-        ("{ call = \"db\", tools = [\"query\"], arguments = [\"/a~b\"] }", "no JSON pointer"),
-        ("{ call = \"db\", tools = [\"query\"], arguments = [\"/\"] }", "no JSON pointer"),
+        ("{ call = \"db\", tools = [\"query\"], arguments = [\"dsn\"] }", "not a JSON pointer"),
+        ("{ call = \"db\", tools = [\"query\"], arguments = [\"/a~b\"] }", "not a JSON pointer"),
+        ("{ call = \"db\", tools = [\"query\"], arguments = [\"/\"] }", "not a JSON pointer"),
         (
             "{ call = \"db\", tools = [\"read\"], arguments = [\"/dsn\"] }",
-            "does not let \"read\" through",
+            "does not allow \"read\"",
         ),
         ("{ call = \"fs\", tools = [\"query\"], arguments = [\"/dsn\"] }", "has no [call.fs]"),
         (

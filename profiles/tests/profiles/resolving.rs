@@ -185,8 +185,7 @@ fn a_link_of_the_system_is_made_again_and_any_other_is_refused() {
     host.paths.insert(path("/w/sub"), PathFact::Found(planted));
     assert_eq!(
         shown(&on("[files]\nread = [\"/w/sub\"]", host).unwrap_err()),
-        "p.toml:2:9: files.read[0]: /w/sub leads through the link /w/sub, which is none of the \
-         system's own\n  remedy  write /home/alice if that is what is meant"
+        "p.toml:2:9: files.read[0]: /w/sub leads through the link /w/sub, which is not one of the system's own\n  remedy  write /home/alice if that is what is meant"
     );
 }
 
@@ -208,7 +207,7 @@ fn a_hole_is_covered_and_a_second_name_for_it_refused() {
     assert!(linked.contains("cp -p FILE FILE.new && mv FILE.new FILE"), "{linked}");
     for (shown_by, words) in [
         (ShownBy::Name("a/key".into()), "/w/.env/a/key has a name outside of /w/.env"),
-        (ShownBy::Unsearched, "/w/.env holds more than can be searched"),
+        (ShownBy::Unsearched, "/w/.env has too many entries to search"),
     ] {
         let mut host = typical();
         let folder =
@@ -217,7 +216,7 @@ fn a_hole_is_covered_and_a_second_name_for_it_refused() {
         assert!(shown(&on(text, host).unwrap_err()).contains(words));
     }
     let outside = "[files]\nwrite = [\"/w\"]\nhide = [\"/data/x\"]";
-    assert!(refused(outside).contains("/data/x is in nothing that is granted"));
+    assert!(refused(outside).contains("/data/x is not in a granted folder"));
     let missing = "[files]\nwrite = [\"/w\"]\nhide = [\"/w/gone\"]";
     assert!(refused(missing).contains("/w/gone does not exist"));
     let optional = "[files]\nwrite = [\"/w\"]\nhide = [{ path = \"/w/gone\", optional = true }]";
@@ -234,7 +233,7 @@ fn a_hole_is_covered_wherever_its_folder_is_shown() {
     };
     assert!(hidden("/w/.env") && hidden("/again/.env"));
     let itself = "[files]\nwrite = [\"/w\"]\nhide = [\"/w/.env\"]\nbind = [{ from = \"/w/.env\", to = \"/env\" }]";
-    assert!(refused(itself).contains("/env lies in what files.hide covers"));
+    assert!(refused(itself).contains("/env is in a path that files.hide covers"));
 }
 
 #[test]
@@ -281,7 +280,7 @@ fn where_a_receipt_is_to_lie_no_command_writes() {
     };
     for folder in ["/w", "/w/sub"] {
         let problems = shown(&run("write = [\"/w\"]", folder).unwrap_err());
-        let said = "files.write[0]: /w may be written, and --receipt is to be written into it";
+        let said = "files.write[0]: /w may be written, and --receipt would be written into it";
         assert!(problems.contains(said), "{problems}");
     }
     run("write = [\"/w/sub\"]", "/w").unwrap();
@@ -304,33 +303,33 @@ fn what_is_mounted_twice_is_held_to_both_names() {
         (
             "read = [\"/w\"]",
             ("/w", "/var/lib"),
-            "/w is /var/lib too, mounted twice, and /var/lib holds",
+            "/w is also /var/lib, mounted twice, and /var/lib contains",
         ),
-        ("read = [\"/w\"]", ("/w/m", "/var"), "/w/m is /var too"),
+        ("read = [\"/w\"]", ("/w/m", "/var"), "/w/m is also /var"),
         ("read = [\"/w\"]", ("/w/m", "/var/lib/sandboxd/audit/live"), "/w/m is"),
-        ("write = [\"/w\"]", ("/w/m", "/usr/bin"), "the host executes or obeys /usr/bin"),
+        ("write = [\"/w\"]", ("/w/m", "/usr/bin"), "the host executes or trusts /usr/bin"),
         ("read = [\"/w\"]", ("/w/m", "/home/alice"), "is a home directory"),
-        ("write = [\"/w\"]", ("/w", "/p"), "the profile p.toml lies in it"),
-        ("write = [\"/w\"]", ("/w/m", "/p/p.toml"), "the profile p.toml lies in it"),
+        ("write = [\"/w\"]", ("/w", "/p"), "the profile p.toml is in it"),
+        ("write = [\"/w\"]", ("/w/m", "/p/p.toml"), "the profile p.toml is in it"),
         (
             "write = [\"/w\"]\nread = [\"/w/sub\"]",
             ("/w/alias", "/w/sub"),
-            "/w/sub is to be read, and may be written as /w/alias",
+            "/w/sub is read-only, but may be written as /w/alias",
         ),
         (
             "write = [\"/w\"]\nread = [\"/w/sub\"]",
             ("/w/alias", "/w/sub/part"),
-            "/w/sub is to be read, and may be written as /w/alias",
+            "/w/sub is read-only, but may be written as /w/alias",
         ),
         (
             "read = [\"/w\"]\n[secrets.token]\nfrom = \"file:/srv/keys/token\"\ncredential = true",
             ("/w/m", "/srv/keys"),
-            "[files] shows /w, so that the command could read /srv/keys/token itself",
+            "[files] shows /w, so the command could read /srv/keys/token itself",
         ),
         (
             "write = [\"/w\"]\n[secrets.token]\nfrom = \"exec:/srv/keys/get\"\ncredential = true",
             ("/w", "/srv"),
-            "the command may write /w, and so say what is in /srv/keys/get",
+            "the command may write /w, and so replace /srv/keys/get",
         ),
     ] {
         let problems = wrong(&format!("[files]\n{text}"), also);
@@ -352,7 +351,7 @@ fn what_is_mounted_twice_is_held_to_both_names() {
     let host = twice(&[("/w/m", "/srv")]);
     let typed = overrides("/usr/bin/true");
     let told = invoked("[files]\nwrite = [\"/w\"]", host, &typed, &invocation).unwrap_err();
-    assert!(shown(&told).contains("--receipt is to be written into it"), "{}", shown(&told));
+    assert!(shown(&told).contains("--receipt would be written into it"), "{}", shown(&told));
 }
 
 #[test]
@@ -370,7 +369,7 @@ fn a_command_starts_in_a_folder_that_it_may_enter() {
     let file = found("/w/file", FileKind::Regular, 1000);
     let said = starts("/w/file", "read = [\"/w\"]", file);
     assert!(
-        said.contains("command.cwd: the command cannot start in /w/file: it is no folder"),
+        said.contains("command.cwd: the command cannot start in /w/file: it is not a folder"),
         "{said}"
     );
     let closed = |uid, mode| Found { mode, ..found("/w/sub", FileKind::Directory, uid) };
@@ -482,7 +481,7 @@ fn a_home_that_is_granted_is_home() {
     let mut host = typical();
     host.paths.insert(path("/p/p.toml"), PathFact::Found(found("/p/p.toml", FileKind::Regular, 0)));
     let itself = on("[files]\nwrite = [\"/p/p.toml\"]", host).unwrap_err();
-    assert!(shown(&itself).contains("lies in it"));
+    assert!(shown(&itself).contains("is in it"));
 }
 
 #[test]
@@ -491,17 +490,17 @@ fn strict_refuses_what_cannot_be_held_and_off_needs_a_reason() {
     let config = ("/w/.git/config", ProtectedKind::Regular);
     let problems = shown(&on(strict, repository(&[config])).unwrap_err());
     assert!(
-        problems.contains("/w/.git/hooks does not exist, and so could be planted"),
+        problems.contains("/w/.git/hooks does not exist, so it could be planted"),
         "{problems}"
     );
     let hooks = ("/w/.git/hooks", ProtectedKind::Directory);
     let problems = shown(&on(strict, repository(&[config, hooks])).unwrap_err());
-    assert!(problems.contains("/w/.git/commondir does not exist, and so"), "{problems}");
+    assert!(problems.contains("/w/.git/commondir does not exist, so"), "{problems}");
     assert!(problems.contains("printf '.\\n' > .git/commondir"), "{problems}");
     let common = ("/w/.git/commondir", ProtectedKind::Regular);
     on(strict, repository(&[config, hooks, common])).unwrap();
     let link = ("/w/.envrc", ProtectedKind::Link);
-    assert!(shown(&on(strict, repository(&[link])).unwrap_err()).contains("cannot be held"));
+    assert!(shown(&on(strict, repository(&[link])).unwrap_err()).contains("cannot be protected"));
     assert!(refused("[files]\nprotect = \"off\"").contains("off needs a reason"));
     let off = "[files]\nwrite = [\"/w\"]\nprotect = { off = \"a throwaway clone\" }";
     let resolved = on(off, repository(&[config])).unwrap();
@@ -556,8 +555,8 @@ fn more_than_a_plan_has_room_for_is_refused_with_the_folder_that_has_it() {
     };
     assert!(sandboxd_plan::wire::encode(&starts(6).unwrap().plan).is_ok());
     let problems = shown(&starts(12).unwrap_err());
-    assert!(problems.contains("/w holds more of what the host may execute"), "{problems}");
-    assert!(problems.contains("look who filled it"), "{problems}");
+    assert!(problems.contains("/w has more of what the host may execute"), "{problems}");
+    assert!(problems.contains("find out who filled it"), "{problems}");
 }
 
 #[test]
@@ -587,10 +586,10 @@ fn a_workspace_keeps_its_owner_by_a_map_after_the_task_files() {
 fn what_is_asked_about_is_served() {
     let serving = |serve: &str| on(&format!("name = \"a\"\n[serve]\n{serve}"), typical());
     let refused = shown(&serving("tools = [\"search\"]\nask = [\"serach\"]").unwrap_err());
-    assert!(refused.contains("serve.ask[0]: no tool and no method called serach"), "{refused}");
+    assert!(refused.contains("serve.ask[0]: no tool or method named serach"), "{refused}");
     let unknown = "tools = [\"search\"]\nclient.arguments.serach = {}";
     let refused = shown(&serving(unknown).unwrap_err());
-    assert!(refused.contains("serach is none of the tools that are served"), "{refused}");
+    assert!(refused.contains("serach is not one of the tools that are served"), "{refused}");
     for serve in [
         "tools = [\"search\"]\nask = [\"s*\", \"*\"]",
         "tools = [\"s*\"]\nask = [\"search\"]\nclient.arguments.search = {}",
@@ -645,14 +644,14 @@ fn a_profile_inside_a_tree_it_lets_be_written_is_refused() {
     let problems = refused("[files]\nwrite = [\"/p\"]");
     assert_eq!(
         problems,
-        "p.toml:2:10: files.write[0]: /p may be written, and the profile p.toml lies in it\n  \
+        "p.toml:2:10: files.write[0]: /p may be written, and the profile p.toml is in it\n  \
          remedy  move the profile to a folder that the sandbox cannot write"
     );
     on("[files]\nread = [\"/p\"]", typical()).unwrap();
     on("[files]\nbind = [{ from = \".\", to = \"/x\" }]", typical()).unwrap();
     assert!(
         refused("[files]\nbind = [{ from = \".\", to = \"/x\", access = \"write\" }]")
-            .contains("lies in it")
+            .contains("is in it")
     );
 }
 
@@ -955,7 +954,7 @@ fn where_a_filter_hides_how_to_look_the_host_alone_is_what_is_wrong() {
     assert_eq!(on("[files]\nread = [\"/data\"]", host.clone()).unwrap_err().len(), 1);
     host.privilege = sandboxd_profiles::host::Privilege::Root;
     let told = shown(&on("[files]\nread = [\"/data\"]", host).unwrap_err());
-    assert!(told.contains("/data cannot be looked at"), "{told}");
+    assert!(told.contains("/data cannot be examined"), "{told}");
 }
 
 #[test]
@@ -973,7 +972,7 @@ fn what_the_kernel_says_too_much_in_is_covered_or_nothing_is_run() {
     };
     for errno in [1, 12, 24, 28, 38] {
         let told = shown(&failing(errno).unwrap_err());
-        let words = format!("/proc/kcore cannot be looked at (errno {errno})");
+        let words = format!("/proc/kcore cannot be examined (errno {errno})");
         assert!(told.contains(&words), "{told}");
     }
     // Of what this process may not even look at the sandbox sees no more.
@@ -987,5 +986,5 @@ fn a_host_whose_proc_shows_processes_alone_is_refused() {
         host.paths.insert(path(&format!("/proc/{name}")), PathFact::Missing);
     }
     let told = shown(&on("", host).unwrap_err());
-    assert!(told.contains("/proc shows processes alone") && told.contains("ProcSubset"), "{told}");
+    assert!(told.contains("/proc shows only processes") && told.contains("ProcSubset"), "{told}");
 }

@@ -68,22 +68,22 @@ fn it_is_read_from_anywhere_that_only_the_operator_has() {
 #[test]
 fn what_is_wrong_with_one_says_what_to_write() {
     for (text, says) in [
-        ("[secrets.token]\ncredential = true\n", "nothing says where it is read"),
-        ("[secrets.token]\nfrom = \"file:/x\"\n", "nobody uses token"),
-        ("[secrets.token]\nfrom = \"file:/x\"\ncredential = false\n", "nobody uses token"),
-        ("[secrets.Token]\nfrom = \"file:/x\"\n", "call it as in [secrets.model]"),
-        ("[secrets.t]\nfrom = \"/x\"\n", "does not say what it is"),
-        ("[secrets.t]\nfrom = \"vault:x\"\n", "nothing that it can be read from"),
+        ("[secrets.token]\ncredential = true\n", "nothing says where to read it from"),
+        ("[secrets.token]\nfrom = \"file:/x\"\n", "nothing uses token"),
+        ("[secrets.token]\nfrom = \"file:/x\"\ncredential = false\n", "nothing uses token"),
+        ("[secrets.Token]\nfrom = \"file:/x\"\n", "name it as in [secrets.model]"),
+        ("[secrets.t]\nfrom = \"/x\"\n", "does not say what kind it is"),
+        ("[secrets.t]\nfrom = \"vault:x\"\n", "not a known source"),
         ("[secrets.t]\nfrom = \"file:../x\"\n", "no `..`"),
         ("[secrets.t]\nfrom = \"env:A=B\"\n", "not the name of a variable"),
         ("[secrets.t]\nfrom = \"systemd:../x\"\n", "not the name of a credential"),
         ("[secrets.t]\nfrom = \"exec:pass\"\n", "is not absolute"),
         ("[secrets.t]\nfrom = \"exec:/usr/bin/pass show\"\n", "arguments = "),
-        ("[secrets.t]\nfrom = \"file:/x\"\narguments = [\"a\"]\n", "only exec: has it"),
-        ("[secrets.t]\narguments = [\"a\"]\n", "only exec: has it"),
-        ("[secrets.t]\nidentity = \"/y\"\n", "only age: has it"),
-        ("[secrets.t]\nfrom = \"age:/x\"\n", "nothing says who can open it"),
-        ("[secrets.t]\nfrom = \"file:/x\"\nidentity = \"/y\"\n", "only age: has it"),
+        ("[secrets.t]\nfrom = \"file:/x\"\narguments = [\"a\"]\n", "only applies to exec:"),
+        ("[secrets.t]\narguments = [\"a\"]\n", "only applies to exec:"),
+        ("[secrets.t]\nidentity = \"/y\"\n", "only applies to age:"),
+        ("[secrets.t]\nfrom = \"age:/x\"\n", "needs identity, the key that decrypts it"),
+        ("[secrets.t]\nfrom = \"file:/x\"\nidentity = \"/y\"\n", "only applies to age:"),
         (
             "[secrets.t]\nfrom = \"file:/x\"\ncredential = \"a/b\"\n",
             "is not the name of a credential",
@@ -104,22 +104,24 @@ fn nobody_inside_can_read_it_where_it_is_read() {
     assert!(wrong(&bound).contains("could read"), "{bound}");
     let program = TOKEN.replace("file:keys/token", "exec:/w/give");
     let found = wrong(&format!("{program}[files]\nwrite = [\"/w\"]\n"));
-    assert!(found.contains("may write /w, and so say"), "{found}");
+    assert!(found.contains("may write /w, and so replace"), "{found}");
     run(&format!("{program}[files]\nread = [\"/w\"]\n"));
     let script = "exec:/bin/sh\"\narguments = [\"-e\", \"/w/give.sh\", \"w/x\"]#";
     let script = TOKEN.replace("file:keys/token", script);
     let found = wrong(&format!("{script}[files]\nwrite = [\"/w\"]\n"));
-    assert!(found.contains("and so say what is in /w/give.sh"), "{found}");
+    assert!(found.contains("and so replace /w/give.sh"), "{found}");
     run(&format!("{script}[files]\nread = [\"/w\"]\n"));
     let hidden = TOKEN.replace("keys/token", "/w/.env");
     run(&format!("{hidden}[files]\nread = [\"/w\"]\nhide = [\"/w/.env\"]\n"));
     let passed = TOKEN.replace("file:keys/token", "env:LANG");
-    assert!(wrong(&format!("{passed}[env]\npass = [\"LANG\"]\n")).contains("[env].pass gives"));
+    assert!(
+        wrong(&format!("{passed}[env]\npass = [\"LANG\"]\n")).contains("[env].pass also gives")
+    );
     let handed = TOKEN.replace("file:keys/token", "systemd:key")
         + "inject = { host = \"api.example.com\", basic = \"me\" }\n\
            [command]\ncredentials = [\"key\"]\n\
            [network]\nmode = \"egress\"\negress = [\"api.example.com:443\"]\n";
-    let known = "is a secret that the command is not to have";
+    let known = "is a secret that the command must not have";
     assert!(!wrong(&handed).contains(known));
     let found = wrong(&handed.replace("credential = true\n", ""));
     assert!(found.contains(&format!("command.credentials[0]: \"key\" {known}")), "{found}");
@@ -128,13 +130,13 @@ fn nobody_inside_can_read_it_where_it_is_read() {
 #[test]
 fn a_file_of_the_commands_own_needs_a_place_of_its_own() {
     let found = wrong(&format!("{TOKEN}[command]\ncredentials = [\"token\"]\n"));
-    assert!(found.contains("[command].credentials has"), "{found}");
+    assert!(found.contains("[command].credentials also has"), "{found}");
     let found = wrong(&format!("{TOKEN}[secrets.b]\nfrom = \"file:/x\"\ncredential = \"token\"\n"));
-    assert!(found.contains("another secret is the file"), "{found}");
+    assert!(found.contains("another secret has the file name"), "{found}");
     let found = wrong(&format!("{TOKEN}[env]\npass = [\"CREDENTIALS_DIRECTORY\"]\n"));
-    assert!(found.contains("it is sandboxd that tells"), "{found}");
+    assert!(found.contains("sandboxd sets this variable"), "{found}");
     let found = shown(&on(&format!("isolation = \"landlock\"\n{TOKEN}"), typical()).unwrap_err());
-    assert!(found.contains("no file that nobody but the command finds"), "{found}");
+    assert!(found.contains("no file that only the command can find"), "{found}");
 }
 
 #[test]
@@ -191,8 +193,8 @@ fn where_a_secret_is_put_into_requests_tls_is_ended_and_nowhere_else() {
 #[test]
 fn a_secret_that_could_be_read_on_its_way_is_put_nowhere() {
     for (from, to, says) in [
-        ("\"api.example.com:443\"", "\"http://api.example.com:443\"", "another way than TLS"),
-        ("\"api.example.com:443\"", "\"tcp://api.example.com:443\"", "another way than TLS"),
+        ("\"api.example.com:443\"", "\"http://api.example.com:443\"", "without TLS"),
+        ("\"api.example.com:443\"", "\"tcp://api.example.com:443\"", "without TLS"),
         ("\"api.example.com:443\"", "\"*.example.com:443\"", "is for many hosts"),
         ("host = \"api.example.com\"", "host = \"other.example\"", "leads to other.example:443"),
         ("host = \"api.example.com\"", "host = \"10.0.0.1\"", "its host"),
@@ -202,7 +204,7 @@ fn a_secret_that_could_be_read_on_its_way_is_put_nowhere() {
         (
             "[secrets.model]",
             "[env]\nset = { SSL_CERT_FILE = \"/x\" }\n[secrets.model]",
-            "whom to trust",
+            "which certificates to trust",
         ),
     ] {
         let said = wrong(&PUT.replacen(from, to, 1));

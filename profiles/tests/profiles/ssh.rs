@@ -81,10 +81,10 @@ fn the_keys_of_hosts_are_written_or_looked_for() {
     let hosts = format!(
         "{{ hosts = [\"git@git.example\", \"git@other.example\"], host_keys = [\"{KEY}\"] }}"
     );
-    assert!(wrong(&with(TO, &hosts)).contains("nothing says to which"));
+    assert!(wrong(&with(TO, &hosts)).contains("nothing says for which"));
     // Nobody asks a proxy for ssh.
     let proxied = with(TO, &written).replace("mode =", "way = \"proxy\"\nmode =");
-    assert!(wrong(&proxied).contains("asks no proxy"), "{}", wrong(&proxied));
+    assert!(wrong(&proxied).contains("the proxy is the only way out"), "{}", wrong(&proxied));
     // Two tables are one key.
     let two = format!("[{SSH}, {{ sign = [\"file\"] }}]");
     let out = run(&with(TO, &two)).outside.egress.unwrap();
@@ -106,18 +106,18 @@ fn what_is_wrong_with_one_says_what_to_write() {
     let host = |host: &str| SSH.replace("git@git.example", host);
     for (ssh, says) in [
         ("{}".to_owned(), "signs nothing"),
-        ("{ known_hosts = \"/x\" }".to_owned(), "names none that it logs in at"),
-        ("{ hosts = [\"git@git.example\"] }".to_owned(), "it could be anybody"),
+        ("{ known_hosts = \"/x\" }".to_owned(), "names none to log in to"),
+        ("{ hosts = [\"git@git.example\"] }".to_owned(), "it could be anyone"),
         ("{ hosts = [\"git@git.example\"], known_hosts = \"/x\" }".to_owned(), "cannot be read"),
-        (host("git.example"), "as whom it logs in where"),
+        (host("git.example"), "name a user and a host"),
         (host("@git.example"), "has no user"),
         (host("g it@git.example"), "has no user"),
         (host("git@192.0.2.1"), "is an address and no name"),
         (host("git@git.example:0"), "its port"),
         (host("git@git.example:http"), "its port"),
-        (host("git@other.example"), "nothing in network.egress leads to tcp://other.example:22"),
-        (host("git@git.example:443"), "nothing in network.egress leads to tcp://git.example:443"),
-        (SSH.replace("[\"git\"]", "[\"a b\"]"), "is no namespace"),
+        (host("git@other.example"), "no entry of network.egress leads to tcp://other.example:22"),
+        (host("git@git.example:443"), "no entry of network.egress leads to tcp://git.example:443"),
+        (SSH.replace("[\"git\"]", "[\"a b\"]"), "is not a namespace"),
         ("{ hosts = [], host_keys = [\"ssh-dss AAAA\"] }".to_owned(), "no known kind"),
         ("{ hosts = [], host_keys = [\"git.example ssh-rsa AAAA\"] }".to_owned(), "no known kind"),
     ] {
@@ -128,7 +128,7 @@ fn what_is_wrong_with_one_says_what_to_write() {
     }
     let unknown = with("\"tcp://new.example:22\"", &host("git@new.example"));
     let found = wrong(&unknown);
-    assert!(found.contains("has no key of new.example"), "{found}");
+    assert!(found.contains("has no key of a known type for new.example"), "{found}");
     let tls = wrong(&with("\"git.example:22\", \"git.example:2222\"", SSH));
     assert!(tls.contains("leads to tcp://git.example:22"), "{tls}");
 }
@@ -158,8 +158,8 @@ fn a_key_that_an_agent_keeps_is_named_by_its_fingerprint() {
         (kept.replace(AGENTS, "agent:"), "is no fingerprint"),
         (kept.replace(AGENTS, "agent:any"), "is no fingerprint"),
         (kept.replace(AGENTS, "agent:MD5:16:27:ac"), "is no fingerprint"),
-        (kept.replace(AGENTS, "file:/k/deploy\"\nsocket = \"/x"), "only agent: has it"),
-        (format!("{kept}credential = true\n"), "tells nobody what it is"),
+        (kept.replace(AGENTS, "file:/k/deploy\"\nsocket = \"/x"), "only applies to agent:"),
+        (format!("{kept}credential = true\n"), "never reveals it"),
         (
             format!(
                 "{}[files]\nread = [\"/w\"]\n",
@@ -176,14 +176,17 @@ fn a_key_that_an_agent_keeps_is_named_by_its_fingerprint() {
 #[test]
 fn nobody_inside_says_who_signs_or_who_a_host_is() {
     let set = format!("{}[env]\nset.SSH_AUTH_SOCK = \"/tmp/mine\"\n", with(TO, SSH));
-    assert!(wrong(&set).contains("it is sandboxd that tells the command who signs"));
+    assert!(
+        wrong(&set)
+            .contains("sandboxd sets this variable, to tell the command where its ssh-agent is")
+    );
     let own = SSH.replace("{home}/.ssh", "/w");
     let found = wrong(&format!("{}[files]\nwrite = [\"/w\"]\n", with(TO, &own)));
     assert!(found.contains("the command may write /w"), "{found}");
     for folder in ["/etc", "/run"] {
         let granted = format!("{}[files]\nread = [\"{folder}\"]\n", with(TO, SSH));
         let found = wrong(&granted);
-        assert!(found.contains("leaves no place for"), "{folder}: {found}");
+        assert!(found.contains("which a grant covers"), "{folder}: {found}");
     }
     let none = with(TO, SSH).replace("mode = \"egress\"\n", "");
     assert!(wrong(&none).contains("only the egress process"), "{}", wrong(&none));

@@ -16,7 +16,7 @@ impl Told {
         self.authority("", &before.own, &after.own);
         let shadows = before.lent != before.own || after.lent != after.own;
         if shadows && is.from(new).any(|edge| edge.call.grant.is_none()) {
-            self.authority("given to those it calls: ", &before.lent, &after.lent);
+            self.authority("granted to its callees: ", &before.lent, &after.lent);
         }
         self.layers(&before.profile, &after.profile);
         self.budget(&after.name, &before.profile, &after.profile);
@@ -58,10 +58,10 @@ impl Told {
         self.reach("serves ", &lists(old), &lists(new));
         let (asks, asked) = (of_list(&old.ask), of_list(&new.ask));
         for one in beyond(&asks, &asked) {
-            self.tell(Widened, format!("not asked about tools: {one}"));
+            self.tell(Widened, format!("no approval needed for tools: {one}"));
         }
         for one in beyond(&asked, &asks) {
-            self.tell(Narrowed, format!("asked about tools: {one}"));
+            self.tell(Narrowed, format!("approval needed for tools: {one}"));
         }
         let told = |node: &Node| callee(&node.name, &node.profile, node.instances());
         let (was, is) = (told(before), told(after));

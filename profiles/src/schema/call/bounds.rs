@@ -42,11 +42,11 @@ const BRIEFEST: u64 = 1000;
 const LONGEST_LIFE: u64 = 366 * 24 * 3_600_000;
 
 pub(super) fn expires<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Written<u64>> {
-    let remedy = "leave it out: without it, it may be called as long as the run goes on";
+    let remedy = "remove it: without it, calls are allowed as long as the run lasts";
     let time = time(reader, node, (LONGEST_LIFE, "longer than a year", remedy))?;
     if time.value < BRIEFEST {
-        let remedy = "write at least \"1s\"; what is to be called by nobody, leave out";
-        reader.refuse(node, "over before it could be called", remedy);
+        let remedy = "write at least \"1s\", or remove the call";
+        reader.refuse(node, "ends before anything could be called", remedy);
         return None;
     }
     Some(time)
@@ -60,7 +60,7 @@ pub(super) fn bytes<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
     match size.value {
         Amount::Limited(bytes) if bytes <= LARGEST => Some(size.map(|_| bytes)),
         Amount::Limited(_) | Amount::Unlimited => {
-            let remedy = "a message is held in memory: write at most \"64M\"";
+            let remedy = "write at most \"64M\": a message is held in memory";
             reader.refuse(node, "larger than a message may be", remedy);
             None
         }
@@ -76,7 +76,7 @@ pub(super) fn ready<'d>(reader: &mut Reader<'d>, node: &Node<'d>) -> Option<Writ
     match count.value {
         Amount::Limited(ready) if ready <= MOST_READY => Some(count.map(|_| ready)),
         Amount::Limited(_) | Amount::Unlimited => {
-            let remedy = "each takes two processes and a uid: write at most 16";
+            let remedy = "write at most 16: each takes two processes and a uid";
             reader.refuse(node, "more than may be kept ready", remedy);
             None
         }

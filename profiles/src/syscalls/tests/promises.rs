@@ -293,15 +293,15 @@ fn every_problem_is_told_at_once_and_with_a_remedy() {
     let rules = Rules { allow: &allow, deny: &deny, ..plain("defualt", Sockets::Inet) };
     let problems = compile(&rules).unwrap_err().join("\n");
     for part in [
-        "defualt is no base; did you mean default?",
-        "opnat is no system call of x86_64; did you mean openat?",
+        "defualt is not a base; did you mean default?",
+        "opnat is not a system call of x86_64; did you mean openat?",
         "mount is never allowed in a sandbox (",
-        "@debgu is no group of system calls; did you mean @debug?",
-        "sockets is no system call; the group is written @sockets",
-        "xyzzyplugh is no system call of x86_64; write a name of syscalls(2)",
+        "@debgu is not a group of system calls; did you mean @debug?",
+        "sockets is not a system call; the group is written @sockets",
+        "xyzzyplugh is not a system call of x86_64; write a name from syscalls(2)",
         "getpid is in allow and in deny; remove it from one of them",
         "write cannot be denied (",
-        "@start2 is no group of system calls; did you mean @start?",
+        "@start2 is not a group of system calls; did you mean @start?",
     ] {
         assert!(problems.contains(part), "{part:?} is not in:\n{problems}");
     }
