@@ -34,8 +34,6 @@ const DAEMONS: usize = 5;
 /// Of the supervisor's; and processes that are left to it all at once.
 const DESCRIPTORS: u64 = 200;
 const CROWD: usize = 300;
-/// It is a race, which one of four was lost by init.
-const TERMINALS: usize = 4;
 /// Far more than it takes on a machine that has other things to do.
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -97,16 +95,21 @@ fn outside(outside: &Outside) -> Result<()> {
 
 /// With the supervisor its terminal hangs up, of which init is told before anybody.
 fn at_a_terminal(outside: &Outside, container: Container) -> Result<()> {
-    for _ in 0..TERMINALS {
-        let terminal = Terminal::new()?;
-        let storm = outside.sandbox(PROFILE).container(container).probe("storm", &["600"]);
-        let mut running = storm.terminal(&terminal, &[0]).start()?;
-        running.says("storm")?;
-        running.signal(Signal::SIGKILL)?;
-        running.wait()?;
-        gone(outside).with_context(|| format!("{container:?}: killed at a terminal"))?;
-    }
-    Ok(())
+    let terminal = Terminal::new()?;
+    let storm = outside.sandbox(PROFILE).container(container).probe("storm", &["600"]);
+    let mut running = storm.terminal(&terminal, &[0]).start()?;
+    running.says("storm")?;
+    // Stopped, it is told of the hang-up before it sees anything else. The hang-up has it go on as well.
+    let init = init(running.pid())?;
+    kill(init, Signal::SIGSTOP)?;
+    running.signal(Signal::SIGKILL)?;
+    running.wait()?;
+    kill(init, Signal::SIGCONT).context("init ended by the hang-up of its terminal").or_else(
+        |error| {
+            if living(outside)?.is_empty() { Ok(()) } else { Err(error) }
+        },
+    )?;
+    gone(outside).with_context(|| format!("{container:?}: killed at a terminal"))
 }
 
 fn more_than_there_are_descriptors(outside: &Outside, container: Container) -> Result<()> {

@@ -98,7 +98,7 @@ mod tests {
         );
         for none in ["", "agent", "agent/", "/fs", "agent/hub/fs", "f"] {
             let why = meant(none).unwrap_err();
-            assert!(why.ends_with("but agent/fs, agent/hub, hub/fs"), "{none}: {why}");
+            assert!(why.ends_with("; it has agent/fs, agent/hub, hub/fs"), "{none}: {why}");
         }
     }
 }
