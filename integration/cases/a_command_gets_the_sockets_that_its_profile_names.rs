@@ -142,7 +142,7 @@ fn what_is_no_socket_that_accepts(outside: &Outside, control: &UnixListener) -> 
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let connected = TcpStream::connect(listener.local_addr()?)?;
     let wrong: [(&str, OwnedFd); 4] = [
-        ("datagrams", UdpSocket::bind("127.0.0.1:0")?.into()),
+        ("datagram socket", UdpSocket::bind("127.0.0.1:0")?.into()),
         ("does not listen", connected.into()),
         ("does not listen", UnixStream::pair()?.0.into()),
         ("not a socket", File::open("/dev/null")?.into()),

@@ -47,7 +47,7 @@ fn outside(outside: &Outside) -> Result<()> {
     mode(0o600)?;
     fs::write(&key, "short")?;
     let said = outside.approver(&["secret", "rotate"])?;
-    ensure!(said.status == 1 && said.text.contains("so short"), "{}", said.text);
+    ensure!(said.status == 1 && said.text.contains("too short"), "{}", said.text);
     fs::write(&key, NEW)?;
     let said = outside.approver(&["secret", "rotate"])?;
     ensure!(said.status == 0 && said.text.contains("db: changed"), "{}", said.text);

@@ -220,7 +220,7 @@ fn is_refused_where_it_cannot_stand(outside: &Outside, profile: &str) -> Result<
     let path = outside.dir().join("db");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
     for (value, says) in
-        [(&b"\xff\xfe01234567"[..], "UTF-8"), (b"short", "so short"), (&[b'"'; 5000], "8192")]
+        [(&b"\xff\xfe01234567"[..], "UTF-8"), (b"short", "too short"), (&[b'"'; 5000], "8192")]
     {
         fs::write(&path, value)?;
         let run = outside.sandbox(profile).command(&["/bin/true"]).run()?;

@@ -74,7 +74,7 @@ fn outside(outside: &Outside) -> Result<()> {
     go_on(1)?;
     running.says("\"round 2\"")?;
     let said = outside.approver(&["secret", "rotate"])?;
-    ensure!(said.status == 0 && said.text.contains("model: not changed"), "{}", said.text);
+    ensure!(said.status == 0 && said.text.contains("model: unchanged"), "{}", said.text);
     go_on(2)?;
     let run = running.wait()?;
     run.exited(0)?;

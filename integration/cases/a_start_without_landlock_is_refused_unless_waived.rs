@@ -20,7 +20,7 @@ fn outside(outside: &Outside) -> Result<()> {
 
         let run = outside.sandbox(WAIVED).probe("be", &[]).fault(missing()).run()?;
         run.ran().with_context(|| format!("waived, {errno:?}"))?;
-        ensure!(run.stderr.contains("not enforced on this host"), "the run does not tell it");
+        ensure!(run.stderr.contains("waived by the profile"), "the run does not tell it");
         let receipt = run.receipt.as_ref().context("no receipt")?;
         let layers = receipt.get("layers").and_then(serde_json::Value::as_array);
         let state = layers.into_iter().flatten().find(|layer| {
