@@ -27,7 +27,10 @@ fn outside(outside: &Outside) -> Result<()> {
         }
         let run = outside.sandbox(CONTAINER).container(container).probe("be", &[]).run()?;
         run.ran().with_context(|| format!("{container:?}"))?;
-        let said = run.stderr.lines().find(|line| line.contains("the profile chose Landlock and the filter alone"));
+        let said = run
+            .stderr
+            .lines()
+            .find(|line| line.contains("the profile chose Landlock and the filter alone"));
         let said = said.context("the run does not say what is not there")?;
         for layer in ["mount-view", "pid-namespace", "network-namespace", "uid"] {
             ensure!(said.contains(layer), "{layer} is not named in: {said}");

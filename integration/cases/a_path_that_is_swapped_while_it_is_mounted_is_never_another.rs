@@ -98,7 +98,11 @@ fn with_a_folder(outside: &Outside, data: &Path) -> Result<u32> {
         let run = start(outside, data, "write")?;
         if run.exit() == Some(125) {
             run.failed_in("root", "stat", Errno::ESTALE)?;
-            ensure!(run.stderr.contains("changed during the start"), "no remedy of its own: {}", run.stderr);
+            ensure!(
+                run.stderr.contains("changed during the start"),
+                "no remedy of its own: {}",
+                run.stderr
+            );
         } else {
             started += 1;
             run.ran()?.refused("hook", &[Errno::ENOENT, Errno::EROFS, Errno::EACCES])?;

@@ -110,7 +110,8 @@ fn finds_no_memory(outside: &Outside, running: &Running<'_>) -> Result<()> {
     let told = |key: &str| answers[0][key].as_str().unwrap_or_default().to_owned();
     ensure!(
         said.status == 1
-            && told("why").contains("the egress process: the memory that they need cannot be locked"),
+            && told("why")
+                .contains("the egress process: the memory that they need cannot be locked"),
         "{}",
         said.text
     );

@@ -137,9 +137,8 @@ impl Place<'_> {
             let refused = run.stdout.contains(&format!("Unknown tool: {tool}"));
             ensure!(listed == wanted && refused != wanted, "{tool} of {tools:?}: {}", run.stdout);
         }
-        let hidden = run.stderr.contains(
-            "moved changed, and is hidden until it is accepted: sandboxd pins",
-        );
+        let hidden =
+            run.stderr.contains("moved changed, and is hidden until it is accepted: sandboxd pins");
         ensure!(hidden != tools.contains(&"moved"), "{tools:?}: {}", run.stderr);
         let none =
             "stil: the server has not offered this tool; of those listed it has moved, still";

@@ -86,7 +86,11 @@ fn is_refused(outside: &Outside, named: &str, other: &Path, own: &Path) -> Resul
     symlink(&socket, &link)?;
     refused(outside, (named, &link), ["ELOOP", "write the real path"])?;
     chown(&socket, Some(Uid::from_raw(61_234)), Some(Gid::from_raw(61_234)))?;
-    refused(outside, (named, &socket), ["is the agent of uid 61234", "another user's is not asked"])?;
+    refused(
+        outside,
+        (named, &socket),
+        ["is the agent of uid 61234", "another user's is not asked"],
+    )?;
     drop(agent);
     let others = outside.dir().join("others");
     let _listener = strangers(&others)?;
@@ -194,11 +198,7 @@ fn is_no_agent(outside: &Outside, named: &str) -> Result<()> {
     for (name, keys, says) in [
         ("hangs", None, "does not answer within 20 s"),
         ("long", Some(vec![0xff; 4096]), "sends no valid list of keys"),
-        (
-            "torn",
-            Some([&[0, 0, 0, 9, 12][..], &[0xff; 8]].concat()),
-            "sends no valid list of keys",
-        ),
+        ("torn", Some([&[0, 0, 0, 9, 12][..], &[0xff; 8]].concat()), "sends no valid list of keys"),
         ("done", Some(vec![0, 0, 0, 1, 6]), "sends no valid list of keys"),
     ] {
         let fake = Fake::begin(outside.dir().join(name), keys, None)?;

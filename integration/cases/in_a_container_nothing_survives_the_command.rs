@@ -97,10 +97,10 @@ fn outside(outside: &Outside) -> Result<()> {
 fn at_a_terminal(outside: &Outside, container: Container) -> Result<()> {
     let terminal = Terminal::new()?;
     let storm = outside.sandbox(PROFILE).container(container).probe("storm", &["600"]);
-    let mut running = storm.terminal(&terminal, &[0]).start()?;
-    running.says("storm")?;
+    let running = storm.terminal(&terminal, &[0, 1, 2]).start()?;
+    terminal.shows("storm")?;
     // Stopped, it is told of the hang-up before it sees anything else. The hang-up has it go on as well.
-    let init = init(running.pid())?;
+    let init = parent_of_a_probe(outside, running.pid())?;
     kill(init, Signal::SIGSTOP)?;
     running.signal(Signal::SIGKILL)?;
     running.wait()?;
@@ -192,6 +192,19 @@ fn init(supervisor: Pid) -> Result<Pid> {
     let first = children.next().context("the supervisor has no child")?;
     ensure!(children.next().is_none(), "the supervisor has several children");
     Ok(Pid::from_raw(first.parse()?))
+}
+
+/// Of the children of the supervisor, the init of the command: what carries the terminal has one of its own.
+fn parent_of_a_probe(outside: &Outside, supervisor: Pid) -> Result<Pid> {
+    let children = fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children"))?;
+    for probe in living(outside)? {
+        let status = fs::read_to_string(format!("/proc/{probe}/status"))?;
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).context("PPid")?;
+        if children.split_whitespace().any(|child| child == parent.trim()) {
+            return Ok(Pid::from_raw(parent.trim().parse()?));
+        }
+    }
+    anyhow::bail!("no probe is a child of init")
 }
 
 /// Waits until init waits for its word to be taken.

@@ -196,7 +196,11 @@ fn ask(outside: &Outside, verb: &'static str, words: &[&str]) -> Result<Run> {
 /// Two copies are held, of which `ps` says so; and in a container with the same log, all four logs.
 fn is_named(outside: &Outside) -> Result<()> {
     let held = ask(outside, "ps", &[])?;
-    ensure!(held.stderr.matches("not visible here").count() == 2, "it is not said: {}", held.stderr);
+    ensure!(
+        held.stderr.matches("not visible here").count() == 2,
+        "it is not said: {}",
+        held.stderr
+    );
     if !outside.is_user() {
         // In a container with the same log, numbers are others', and none of them is.
         let product = std::env::current_exe()?.with_file_name("sandboxd");

@@ -35,7 +35,8 @@ fn outside(outside: &Outside) -> Result<()> {
     run.exited(0)?;
     ensure!(run.stdout.contains("itself: shown meanwhile"), "{}, {}", run.stdout, run.stderr);
     ensure!(
-        run.stderr.contains("  calls   own tool unused: anything it reads it can pass to these tools"),
+        run.stderr
+            .contains("  calls   own tool unused: anything it reads it can pass to these tools"),
         "{}",
         run.stderr
     );

@@ -149,7 +149,7 @@ fn of_what_did_not_run_nothing_is_learnt(outside: &Outside, ws: &Path) -> Result
     ] {
         let run = learn(words)?;
         run.exited(status)?;
-        ensure!(run.stderr.contains("nothing is written"), "{}", run.stderr);
+        ensure!(run.stderr.contains("nothing was learnt or written"), "{}", run.stderr);
         ensure!(!file.exists(), "{words:?}: a profile was written");
     }
     // One that was ended as `sandboxd stop` ends it did not fail.

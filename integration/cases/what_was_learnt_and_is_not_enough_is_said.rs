@@ -40,8 +40,7 @@ fn outside(outside: &Outside) -> Result<()> {
         ensure!(left.contains(&said), "not said: {said}\n{learnt}");
     }
     ensure!(!learnt.contains(KEY) && !learnt.contains("exec ="), "the key is in it: {learnt}");
-    let unseen =
-        "unseen  refused system calls: after that run, see sandboxd why --last";
+    let unseen = "unseen  refused system calls: after that run, see sandboxd why --last";
     ensure!(run.stderr.contains(unseen), "not said: {}", run.stderr);
     ensure!(learnt.contains("were not seen"), "not said: {learnt}");
     // With what was written they are: the command is typed again.

@@ -70,7 +70,7 @@ fn a_closed_folder_is_entered(outside: &Outside) -> Result<()> {
     let shown = note.to_string_lossy();
     let advice = refused(outside, &reads, &["--path", &shown])?;
     said(&advice, "/add/toml", &format!("write = [{folder:?}]"))?;
-    said(&advice, "/add/beware", "may be written")?;
+    said(&advice, "/add/beware", "it is then writable")?;
     adds(outside, &reads, &note, "read")?;
     // A program is not executed from there whoever may write it, and then none is advised.
     let advice = refused(outside, &reads, &["--path", &shown, "--access", "execute"])?;

@@ -21,8 +21,7 @@ fn outside(outside: &Outside) -> Result<()> {
             let sandbox = outside.sandbox("extends = [\"builtin:base\"]\n").verb(verb);
             let run = sandbox.command(&["/bin/true"]).fault(fault).run()?;
             ensure!(run.exit() == Some(125) && run.stdout.is_empty(), "{verb}: {}", run.status);
-            for words in ["a filter around sandboxd denies it", "remedy  run sandboxd outside it"]
-            {
+            for words in ["a filter around sandboxd denies it", "remedy  run sandboxd outside it"] {
                 ensure!(
                     run.stderr.contains(words),
                     "{verb} does not say {words:?}: {}",
