@@ -79,7 +79,8 @@ pub(crate) fn print(runners: &[Runner<'_>], reference: &Runner<'_>) {
 
 /// The wall time of a program that must succeed.
 pub(crate) fn wall_time(command: &mut Command) -> Result<Duration> {
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    // Whatever the bench itself is run with: what says something into a pipe is carried, which takes threads.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let from = Instant::now();
     let status = command.status()?;
     let took = from.elapsed();
