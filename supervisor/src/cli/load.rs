@@ -27,6 +27,9 @@ pub(crate) struct Loaded {
     pub(crate) invocation: Invocation,
 }
 
+/// What `-t` stands for.
+pub(crate) const TTY: &str = "command.tty=\"always\"";
+
 pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
     let (cwd, home) = host::folders();
     let named = grants.profile.is_some();
@@ -39,10 +42,6 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
         outer.apply(&folders)?;
         under.push(outer);
     }
-    let mut set = grants.set.clone();
-    if grants.tty {
-        set.push(String::from("command.tty=\"always\""));
-    }
     let mut overrides = Overrides {
         read: grants.read.clone(),
         write: grants.write.clone(),
@@ -50,7 +49,7 @@ pub(crate) fn load(grants: &Grants) -> Result<Loaded, StartError> {
         egress: grants.egress.clone(),
         bind: grants.bind.clone(),
         env: grants.env.clone(),
-        set,
+        set: grants.set.clone(),
         command: texts(grants.command.clone())?,
         cwd,
         home,

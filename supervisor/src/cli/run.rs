@@ -39,7 +39,7 @@ pub(super) enum Who {
 }
 
 pub(crate) fn run(mut arguments: Run, since: Instant) -> u8 {
-    arguments.grants.tty = arguments.tty;
+    arguments.grants.set.extend(arguments.tty.then(|| String::from(load::TTY)));
     told(arguments, Who::Caller, since)
 }
 
@@ -83,7 +83,7 @@ fn told(arguments: Run, who: Who, since: Instant) -> u8 {
     let kept = log.end();
     // No fault of this run: it is said, and its status stays what it is.
     if let Some(error) = untended {
-        warn(&format!("sandboxd: {name}: {}", untended_words(&error)));
+        warn(&format!("sandboxd: {}: {}", printable(&name), untended_words(&error)));
     }
     match (started, kept) {
         (Err(status), _) | (Ok(status), Ok(())) => status,
@@ -353,7 +353,7 @@ fn executable(may_execute: &[String]) -> String {
     }
     if !unkept.is_empty() {
         text.push_str(
-            "sandboxd: the command removed what protected these; find out why, and restore it before the next run:\n",
+            "sandboxd: the command removed what makes these protected, as HEAD makes a repository; restore it before the next run:\n",
         );
     }
     for path in unkept {

@@ -146,9 +146,6 @@ pub struct Grants {
     /// Set any key of the profile; VALUE is TOML: --set limits.memory='"1G"'.
     #[arg(short, long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Set by `run` and `learn` alone: the others start nothing.
-    #[arg(skip)]
-    pub tty: bool,
     /// The command and its arguments, after `--`. Default: the profile's own.
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,

@@ -179,8 +179,8 @@ fn receive(socket: BorrowedFd<'_>) -> rustix::io::Result<(Option<[u8; 2]>, Optio
     }
 }
 
-/// One report, empty at the end of them, and the descriptor that came with it. It gets as much room as it takes: as much as
-/// the longest would take was cleared at each turn of the loop.
+/// One report, empty at the end of them, and the descriptor that came with it. It gets as much room as it takes: that of the
+/// longest would have to be cleared for each.
 fn receive_report(socket: BorrowedFd<'_>) -> rustix::io::Result<(Vec<u8>, Option<OwnedFd>)> {
     let (_, length) = rustix::net::recv(socket, &mut [0; 0], RecvFlags::PEEK | RecvFlags::TRUNC)?;
     if length > MOST_REPORT {

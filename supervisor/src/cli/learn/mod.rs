@@ -127,8 +127,7 @@ fn extending(Learn { grants, tty, .. }: &Learn) -> Grants {
         egress: egress.clone(),
         bind: bind.clone(),
         env: env.clone(),
-        set: set.clone(),
-        tty: *tty,
+        set: set.iter().cloned().chain(tty.then(|| String::from(load::TTY))).collect(),
         command: command.clone(),
     }
 }
